@@ -1,0 +1,1 @@
+"""Who asks: one wire protocol a module; none knows an engine or another dialect."""

@@ -1,0 +1,1 @@
+"""Who speaks: one voice source a module, each behind ``speech.engine.Engine``."""

@@ -1,0 +1,66 @@
+"""What can go wrong between a request and its speech.
+
+One small hierarchy. Dialects translate it into the words of their protocol; ``str(error)`` is
+always a sentence fit for a client: it names the field and the limit, never a path or a traceback.
+"""
+
+
+class SpeechError(Exception):
+    """Any failure of the speech core that a client may be told about."""
+
+
+class InvalidRequest(SpeechError):
+    """A request that cannot be spoken as it stands.
+
+    ``field`` is the request's field (``text``, ``speed``, ``reference`` …), so that a dialect can
+    put its own name for it in front; ``reason`` is the rest of the sentence.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class TextTooLong(InvalidRequest):
+    """More text than the limit allows (``limit`` in characters)."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__("text", f"too long (at most {limit} characters)")
+        self.limit = limit
+
+
+class UnknownVoice(InvalidRequest):
+    """No voice of that name."""
+
+    def __init__(self, voice: str) -> None:
+        super().__init__("voice", f"unknown voice {voice!r}")
+        self.voice = voice
+
+
+class UnsupportedLanguage(InvalidRequest):
+    """A language that no engine at hand speaks, or that nobody knows."""
+
+    def __init__(self, language: str, known: str = "") -> None:
+        hint = f" (known: {known})" if known else ""
+        super().__init__("language", f"unsupported language {language!r}{hint}")
+        self.language = language
+
+
+class Busy(SpeechError):
+    """Too many sessions or waiting syntheses; the client may try again later."""
+
+
+class EngineFailed(SpeechError):
+    """An engine broke while it spoke. The cause is logged, never sent."""
+
+
+class EngineUnavailable(SpeechError):
+    """An engine cannot start here; the sentence holds the reason and the cure."""
+
+
+class SpeechCancelled(SpeechError):
+    """The speech was ended by its own client."""
+
+    def __init__(self) -> None:
+        super().__init__("cancelled")

@@ -1,0 +1,150 @@
+"""The plain data that passes between dialects, the core and engines.
+
+Everything here is frozen, holds no resource and can be pickled: an engine may live in another
+process or on another machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32]
+"""Mono audio, float32 in [-1, 1]."""
+
+OptionValue = bool | int | float | str
+NO_OPTIONS: Mapping[str, OptionValue] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """A decoded reference recording: mono ``samples`` at ``sample_rate`` hertz."""
+
+    samples: Samples
+    sample_rate: int
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters ``[start, end)`` of a text, spoken from ``start_s`` to ``end_s``.
+
+    Characters are code points; times are seconds of output audio.
+    """
+
+    start: int
+    end: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechChunk:
+    """Some audio, and which characters begin to be spoken in it.
+
+    ``start_s`` is the time of the first sample, in seconds since the stream (or, from an engine,
+    the segment) began. ``spans`` point into the segment's text when an engine yields the chunk
+    and into the client's text when a session does.
+    """
+
+    samples: Samples
+    sample_rate: int
+    start_s: float
+    spans: tuple[Span, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate
+
+    @property
+    def end_s(self) -> float:
+        """When the chunk's last sample ends, in seconds."""
+        return self.start_s + self.duration_s
+
+
+class Boundary(Enum):
+    """What ends a segment, and so how long a reader would pause after it."""
+
+    PARAGRAPH = "paragraph"
+    SENTENCE = "sentence"
+    CLAUSE = "clause"
+    WORD = "word"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a sampling engine draws its tokens; ``None`` is the engine's own default."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """What a client asks for, validated once by ``speech.request.validate``.
+
+    ``None`` means "not given": what was given and is of no use to the engine is named in the
+    answer. The text itself is fed to the session.
+
+    voice: a voice id (``ef_dora``, ``espeak:ar``, ``custom:NAME``); language: a BCP 47 tag;
+    speed: 0.25–4.0; max_tokens: longest speech of one segment, at 50 tokens a second;
+    options: what only some engines know.
+    """
+
+    voice: str | None = None
+    language: str | None = None
+    emotion: str | None = None
+    speed: float | None = None
+    max_tokens: int | None = None
+    sampling: Sampling = Sampling()
+    reference: Recording | None = None
+    options: Mapping[str, OptionValue] = field(default=NO_OPTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One breath of speech, as an engine gets it.
+
+    text: what is to be said, at least one speakable character, no control characters; voice: an
+    id among the engine's own; language: BCP 47; speed: within the engine's ``speed_range``;
+    max_seconds: the engine may stop there, the session cuts there in any case.
+    """
+
+    text: str
+    voice: str
+    language: str
+    speed: float = 1.0
+    emotion: str = "neutral"
+    max_seconds: float = 24.0
+    boundary: Boundary = Boundary.SENTENCE
+    sampling: Sampling = Sampling()
+    reference: Recording | None = None
+    options: Mapping[str, OptionValue] = field(default=NO_OPTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice that clients can name.
+
+    id: unique over all engines; language: BCP 47 tag of the speaker, empty if a kept voice was
+    given none; gender: "female", "male" or ""; engine: who speaks it.
+    """
+
+    id: str
+    name: str
+    language: str
+    engine: str
+    gender: str = ""
