@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,6 @@ Samples = npt.NDArray[np.float32]
 """Mono audio, float32 in [-1, 1]."""
 
 OptionValue = bool | int | float | str
-NO_OPTIONS: Mapping[str, OptionValue] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +109,7 @@ class SpeechRequest:
     max_tokens: int | None = None
     sampling: Sampling = Sampling()
     reference: Recording | None = None
-    options: Mapping[str, OptionValue] = field(default=NO_OPTIONS)
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,7 @@ class Segment:
     boundary: Boundary = Boundary.SENTENCE
     sampling: Sampling = Sampling()
     reference: Recording | None = None
-    options: Mapping[str, OptionValue] = field(default=NO_OPTIONS)
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,34 @@
+# The developer's day. PYTHON is the interpreter of an environment with requirements-dev.txt.
+PYTHON ?= python
+
+.PHONY: all style types test test-fast format bench run docs
+
+all: style types test
+
+style:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types:
+	$(PYTHON) -m mypy
+
+test:
+	$(PYTHON) -m pytest
+
+test-fast:
+	$(PYTHON) -m pytest -m "not slow"
+
+format:
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+docs:
+	$(PYTHON) -m settings_page > docs/settings.md
+
+bench:
+	$(PYTHON) -m benchmarks.first_audio
+	$(PYTHON) -m benchmarks.rivals
+	$(PYTHON) -m benchmarks.load
+
+run:
+	$(PYTHON) start_websocket_server.py

@@ -1,0 +1,120 @@
+"""The original's two REST calls: a WAV file, or samples as they are made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from dialects.kani.messages import SAMPLE_RATE, BadMessage, Speak, describe, read_body
+from dialects.kani.speaking import NamedVoices, spoken
+from speech.audio import pcm16, wav
+from speech.errors import Busy, InvalidRequest, SpeechError
+from speech.service import SpeechService
+from speech.types import SpeechChunk
+
+END = (0).to_bytes(4, "little")
+FAILED = b"\xff\xff\xff\xff"
+
+Answer = Callable[[Request, SpeechService, Speak], Awaitable[Response]]
+
+
+def http_routes(service: SpeechService) -> list[BaseRoute]:
+    """``POST /tts`` (WAV) and ``POST /stream-tts`` (length-prefixed samples)."""
+
+    def endpoint(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            try:
+                return await answer(request, service, read_body(await request.body()))
+            except BadMessage as error:
+                return _refusal(400, str(error))
+            except InvalidRequest as error:
+                return _refusal(400, describe(error))
+            except Busy as error:
+                return _refusal(503, describe(error))
+            except SpeechError as error:
+                return _refusal(500, describe(error))
+
+        return handle
+
+    return [
+        Route("/tts", endpoint(_whole), methods=["POST"]),
+        Route("/stream-tts", endpoint(_streamed), methods=["POST"]),
+    ]
+
+
+def _refusal(status: int, reason: str) -> Response:
+    return JSONResponse({"detail": reason.encode("utf-8", "replace").decode()}, status)
+
+
+async def _whole(request: Request, service: SpeechService, speak: Speak) -> Response:
+    pcm = bytearray()
+    async with spoken(service, speak, _host(request), NamedVoices()) as (session, chunks), _attended(request, session.cancel):
+        async for chunk in chunks:
+            pcm += pcm16(chunk.samples)
+    return Response(wav(bytes(pcm), SAMPLE_RATE), media_type="audio/wav")
+
+
+async def _streamed(request: Request, service: SpeechService, speak: Speak) -> Response:
+    """The response starts with the first audio, so that what goes wrong before it has a status."""
+    async with AsyncExitStack() as stack:
+        session, chunks = await stack.enter_async_context(spoken(service, speak, _host(request), NamedVoices()))
+        async with _attended(request, session.cancel):
+            first = await anext(chunks)
+        headers = {"X-Sample-Rate": str(SAMPLE_RATE), "X-Channels": "1", "X-Bit-Depth": "16"}
+        return _Stream(_packets(first, chunks), headers, stack.pop_all())
+
+
+async def _packets(first: SpeechChunk, rest: AsyncIterator[SpeechChunk]) -> AsyncIterator[bytes]:
+    yield _packet(first)
+    try:
+        async for chunk in rest:
+            if len(chunk.samples):
+                yield _packet(chunk)
+    except SpeechError:
+        yield FAILED
+        return
+    yield END
+
+
+def _packet(chunk: SpeechChunk) -> bytes:
+    pcm = pcm16(chunk.samples)
+    return len(pcm).to_bytes(4, "little") + pcm
+
+
+class _Stream(StreamingResponse):
+    """A streamed body that frees its session when it ends, also when its client has gone."""
+
+    def __init__(self, content: AsyncIterator[bytes], headers: dict[str, str], session: AsyncExitStack) -> None:
+        super().__init__(content, headers=headers, media_type="application/octet-stream")
+        self._session = session
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._session:
+            await super().__call__(scope, receive, send)
+
+
+def _host(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+@asynccontextmanager
+async def _attended(request: Request, leave: Callable[[], None]) -> AsyncIterator[None]:
+    """Call ``leave`` as soon as the client of ``request``, whose body was read, goes away."""
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        leave()
+
+    watcher = asyncio.create_task(watch(), name="client of a request")
+    try:
+        yield
+    finally:
+        watcher.cancel()
+        await asyncio.wait([watcher])

@@ -1,0 +1,265 @@
+"""The messages of the Kani JSON protocol: typed, checked, and told apart without a socket."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+from speech import languages
+from speech.errors import InvalidRequest, SpeechError
+from speech.request import Range
+from speech.types import Recording, Sampling, Span, SpeechRequest
+
+T = TypeVar("T")
+
+SAMPLE_RATE = 22_050
+FRAME_S = 0.08
+"""``chunk_size`` counts the model's frames of 80 ms."""
+
+DEFAULT_CHUNK_SIZE = 25
+MAX_REFERENCE_BYTES = 10 * 1024 * 1024
+LONGEST_MESSAGE = 500
+NAMED_UNUSED = 32
+"""How much of a client's own words an answer repeats at most: characters, and names of keys."""
+
+_RANGES = {"chunk_size": Range(1, 1000), "lookback_frames": Range(0, 1000)}
+_FIELD_NAMES = {"voice": "voice_id", "reference": "reference_audio"}
+_SPOKEN_NAMES = {"es": "spanish", "en": "english", "fr": "french", "de": "german", "it": "italian", "pt": "portuguese"}
+
+
+class BadMessage(Exception):
+    """A message that cannot be answered by speech; ``str()`` is what the client is told."""
+
+
+class Config(msgspec.Struct, frozen=True):
+    """``data.config``: every field optional, ``null`` the same as left out."""
+
+    language: str | None = None
+    emotion: str | None = None
+    speed: float | None = None
+    voice_id: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+    chunk_size: int | None = None
+    lookback_frames: int | None = None
+
+
+class _Data(msgspec.Struct):
+    text: str | None = None
+    reference_audio: str | None = None
+    config: dict[str, Any] | None = None
+    stream: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """``ping``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """``tts_cancel``: end the speech under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """``tts_request`` or ``tts_stream_request``.
+
+    chunks: whether audio is sent as it is made; whole: whether the answer ends with all of it.
+    unknown: keys of the config that have no meaning here.
+    """
+
+    text: str
+    config: Config
+    reference: str | None
+    chunks: bool
+    whole: bool
+    unknown: tuple[str, ...]
+
+    @property
+    def frame_samples(self) -> int:
+        """How many samples one ``tts_stream_chunk`` holds at most."""
+        return round((self.config.chunk_size or DEFAULT_CHUNK_SIZE) * FRAME_S * SAMPLE_RATE)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """What was given and is of no use whichever engine speaks: no engine here has a window."""
+        window = ("lookback_frames",) if self.config.lookback_frames is not None else ()
+        return (*window, *self.unknown)
+
+    def nameless(self) -> Speak:
+        """The same without its voice, for a name that stands for a recording."""
+        return replace(self, config=msgspec.structs.replace(self.config, voice_id=None))
+
+    def request(self, reference: Recording | None) -> SpeechRequest:
+        """The core's request. Raises InvalidRequest for an unknown language."""
+        config = self.config
+        return SpeechRequest(
+            voice=config.voice_id if config.voice_id not in (None, "", "default") else None,
+            language=languages.resolve(config.language) if config.language else None,
+            emotion=config.emotion,
+            speed=config.speed,
+            max_tokens=config.max_tokens,
+            sampling=Sampling(
+                config.temperature, config.top_p, config.top_k, config.repetition_penalty, config.seed
+            ),
+            reference=reference,
+        )
+
+
+ClientMessage = Ping | Cancel | Speak
+
+
+def read(message: str | bytes) -> ClientMessage:
+    """A client's message. Raises BadMessage.
+
+    Python's own parser is used because it takes half a surrogate pair, which JavaScript sends when
+    a text was cut inside an emoji; msgspec does the typing.
+    """
+    try:
+        parsed = json.loads(message, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadMessage("Invalid JSON format") from error
+    if not isinstance(parsed, dict):
+        raise BadMessage("Invalid JSON format")
+    match parsed.get("type"):
+        case "ping":
+            return Ping()
+        case "tts_cancel":
+            return Cancel()
+        case "tts_request" | "tts_stream_request" as kind:
+            return _speak(parsed, streaming=kind == "tts_stream_request")
+        case other:
+            raise BadMessage(f"Unknown message type: {other}")
+
+
+def read_body(body: bytes) -> Speak:
+    """The body of one of the REST calls: the config's fields beside ``text``. Raises BadMessage."""
+    try:
+        parsed = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadMessage("Invalid JSON format") from error
+    if not isinstance(parsed, dict):
+        raise BadMessage("Invalid JSON format")
+    data = {key: parsed.pop(key) for key in ("text", "reference_audio") if key in parsed}
+    return _speak({"data": {**data, "config": parsed}}, streaming=False)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _speak(parsed: dict[str, Any], *, streaming: bool) -> Speak:
+    if "data" not in parsed and "params" in parsed:
+        raise BadMessage('data: is required (a request with "params" is VoxCPM\'s, whose path is /tts)')
+    data = _convert(parsed.get("data") or {}, _Data, "data")
+    if data.text is None or not data.text.strip():
+        raise BadMessage("No text provided")
+    given = data.config or {}
+    config = _convert(given, Config, "config")
+    for field, allowed in _RANGES.items():
+        value = getattr(config, field)
+        if value is not None:
+            try:
+                allowed.check(field, value)
+            except InvalidRequest as error:
+                raise BadMessage(str(error)) from error
+    unknown = tuple(key for key in given if key not in Config.__struct_fields__)[:NAMED_UNUSED]
+    return Speak(
+        text=data.text,
+        config=config,
+        reference=data.reference_audio or None,
+        chunks=streaming or bool(data.stream),
+        whole=not streaming,
+        unknown=unknown,
+    )
+
+
+def _convert(value: Any, kind: type[T], where: str) -> T:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        field = path.rstrip("`").removeprefix(".") or where
+        raise BadMessage(f"{field}: {reason[:1].lower()}{reason[1:]}") from error
+
+
+def reference_bytes(encoded: str) -> bytes:
+    """The recording in ``reference_audio``: base64, a ``data:`` URL's too. Raises InvalidRequest."""
+    if encoded.startswith("data:"):
+        encoded = encoded.partition(",")[2]
+    if len(encoded) > (MAX_REFERENCE_BYTES + 2) // 3 * 4:
+        raise InvalidRequest("reference", f"too large (at most {MAX_REFERENCE_BYTES // 2**20} MiB)")
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest("reference", "is not base64") from error
+
+
+def describe(error: SpeechError) -> str:
+    """What the client is told of an error, with the protocol's names for its fields."""
+    if isinstance(error, InvalidRequest):
+        return f"{_FIELD_NAMES.get(error.field, error.field)}: {error.reason}"
+    return str(error)
+
+
+def spoken_name(tag: str) -> str:
+    """The protocol's name of a language, or its tag where it has none."""
+    return _SPOKEN_NAMES.get(tag.partition("-")[0], tag)
+
+
+def span_rows(spans: Iterable[Span]) -> list[list[float]]:
+    """``[[start, end, start_s, end_s], …]``, times to a tenth of a millisecond."""
+    return [[span.start, span.end, round(span.start_s, 4), round(span.end_s, 4)] for span in spans]
+
+
+def _message(kind: str, data: dict[str, Any]) -> str:
+    return msgspec.json.encode({"type": kind, "data": data}).decode()
+
+
+def _clean(text: str) -> str:
+    return text[:LONGEST_MESSAGE].encode("utf-8", "replace").decode()
+
+
+def pong(ready: bool) -> str:
+    """The answer to a ping."""
+    return _message("pong", {"status": "alive", "tts_initialized": ready})
+
+
+def failure(message: str) -> str:
+    """The one form that every error takes."""
+    return _message("tts_response", {"audio": "", "status": "error", "message": _clean(message)})
+
+
+def success(wav: bytes, message: str, metadata: dict[str, Any]) -> str:
+    """The whole audio, as a WAV file."""
+    audio = base64.b64encode(wav).decode()
+    return _message(
+        "tts_response", {"audio": audio, "status": "success", "message": message, "metadata": metadata}
+    )
+
+
+def stream_chunk(pcm: bytes, metadata: dict[str, Any]) -> str:
+    """A piece of the audio: raw signed 16-bit samples, little endian."""
+    audio = base64.b64encode(pcm).decode()
+    return _message("tts_stream_chunk", {"audio": audio, "status": "streaming", "metadata": metadata})
+
+
+def stream_complete(message: str, metadata: dict[str, Any]) -> str:
+    """The end of a stream."""
+    return _message("tts_stream_complete", {"status": "completed", "message": message, "metadata": metadata})
+
+
+def clean_names(names: Iterable[str]) -> list[str]:
+    """Names of keys fit to be sent back: each once, in order, bounded and whole."""
+    return list(dict.fromkeys(_clean(name)[:64] for name in names))

@@ -1,0 +1,118 @@
+"""One request of the protocol, spoken: what the WebSocket and the REST calls have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from dialects.kani.messages import SAMPLE_RATE, Speak, clean_names, reference_bytes, span_rows, spoken_name
+from speech.audio import decode_recording, reframe
+from speech.errors import UnknownVoice
+from speech.service import SpeechService
+from speech.session import SpeechSession
+from speech.types import Recording, SpeechChunk
+
+log = logging.getLogger(__name__)
+
+PROTOCOL = "kani"
+FALLBACK_LANGUAGE = "es"
+"""Kani's own default, where neither request, voice nor text tells another."""
+
+MAX_NAMED_VOICES = 16
+"""How many voices one connection may name; the oldest is forgotten first."""
+
+
+class NamedVoices:
+    """Recordings that a connection gave a name with ``voice_id``; they end with it."""
+
+    def __init__(self) -> None:
+        self._recordings: dict[str, Recording] = {}
+
+    def name(self, voice: str, recording: Recording) -> None:
+        """Keep ``recording`` as ``voice``."""
+        self._recordings.pop(voice, None)
+        self._recordings[voice] = recording
+        while len(self._recordings) > MAX_NAMED_VOICES:
+            del self._recordings[next(iter(self._recordings))]
+
+    def get(self, voice: str | None) -> Recording | None:
+        """The recording of that name, if there is one."""
+        return self._recordings.get(voice) if voice is not None else None
+
+
+@asynccontextmanager
+async def spoken(
+    service: SpeechService, speak: Speak, client: str, voices: NamedVoices
+) -> AsyncIterator[tuple[SpeechSession, AsyncIterator[SpeechChunk]]]:
+    """The session of a request and its audio at 22,050 Hz, in pieces of at most ``chunk_size`` frames.
+
+    Raises SpeechError, also while the audio is read.
+    """
+    session = await _open(service, speak, client, voices)
+    async with session:
+        session.feed(speak.text)
+        session.finish()
+        yield session, reframe(session, SAMPLE_RATE, speak.frame_samples)
+
+
+async def _open(service: SpeechService, speak: Speak, client: str, voices: NamedVoices) -> SpeechSession:
+    reference = None
+    if speak.reference is not None:
+        encoded = reference_bytes(speak.reference)
+        reference = await asyncio.to_thread(decode_recording, encoded)
+    voice = speak.config.voice_id
+    request = speak.request(reference)
+    named = voices.get(request.voice) if reference is None else None
+    if named is None:
+        try:
+            return service.open(
+                request, protocol=PROTOCOL, client=client, fallback_language=FALLBACK_LANGUAGE
+            )
+        except UnknownVoice:
+            if reference is None or voice is None:
+                raise
+            voices.name(voice, reference)
+            named = reference
+    request = speak.nameless().request(named)
+    return service.open(request, protocol=PROTOCOL, client=client, fallback_language=FALLBACK_LANGUAGE)
+
+
+def chunk_metadata(chunk: SpeechChunk) -> dict[str, Any]:
+    """What a ``tts_stream_chunk`` says of its audio."""
+    return {
+        "chunk_size": 2 * len(chunk.samples),
+        "duration": len(chunk.samples) / SAMPLE_RATE,
+        "sample_rate": SAMPLE_RATE,
+        "channels": 1,
+        "spans": span_rows(chunk.spans),
+    }
+
+
+def metadata(session: SpeechSession, speak: Speak, samples: int) -> dict[str, Any]:
+    """What the end of an answer says of all its audio, ``samples`` long."""
+    config, speaker = speak.config, session.speaker
+    return {
+        "duration": samples / SAMPLE_RATE,
+        "sample_rate": SAMPLE_RATE,
+        "channels": 1,
+        "language": config.language or spoken_name(speaker.language),
+        "emotion": config.emotion or "neutral",
+        "speed": config.speed or 1.0,
+        "engine": speaker.engine.info.name,
+        "voice": speaker.voice,
+        "cloning": session.cloning,
+        "unused": clean_names([*session.unused, *speak.unused]),
+        "truncated": session.truncated,
+    }
+
+
+def remark(session: SpeechSession, done: str) -> str:
+    """The message of a finished answer: ``done``, and what a client should know besides."""
+    if session.silent:
+        return f"{done}: there is nothing to say in this text, so it is a short silence"
+    if session.truncated:
+        return f"{done}, cut at max_tokens (50 tokens are a second of a segment's speech)"
+    return done

@@ -1,0 +1,156 @@
+"""The Kani JSON protocol on its WebSocket: one request is spoken at a time, others wait in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from dialects.kani import messages
+from dialects.kani.messages import BadMessage, Cancel, Ping, Speak
+from dialects.kani.speaking import NamedVoices, chunk_metadata, metadata, remark, spoken
+from speech.audio import pcm16, wav
+from speech.errors import SpeechCancelled, SpeechError
+from speech.service import SpeechService
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 16
+"""Requests of one connection that wait while another is spoken."""
+
+MAX_WAITING_BYTES = 32 * 2**20
+"""How much those may weigh together."""
+
+BIG_ANSWER_BYTES = 2**20
+"""An answer with more audio than this is encoded in a thread, so that nobody else waits for it."""
+
+
+def websocket_routes(service: SpeechService) -> list[BaseRoute]:
+    """The WebSocket on ``/``."""
+
+    async def serve(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await Connection(websocket, service).run()
+
+    return [WebSocketRoute("/", serve)]
+
+
+class Connection:
+    """One client. Nothing is sent that wasn't asked for, and each request is answered in its turn."""
+
+    def __init__(self, websocket: WebSocket, service: SpeechService) -> None:
+        self._websocket = websocket
+        self._service = service
+        self._client = websocket.client.host if websocket.client else ""
+        self._voices = NamedVoices()
+        self._waiting: deque[tuple[Speak | BadMessage, int]] = deque()
+        self._waiting_bytes = 0
+        self._arrived = asyncio.Event()
+        self._speaking: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Serve until the client goes. The worker ends with the reader, whatever it is doing."""
+        worker = asyncio.create_task(self._work(), name="kani connection")
+        try:
+            await self._read()
+        except WebSocketDisconnect:
+            pass
+        finally:
+            worker.cancel()
+            await asyncio.wait([worker])
+        if not worker.cancelled() and (error := worker.exception()) is not None:
+            if not isinstance(error, WebSocketDisconnect):
+                raise error
+
+    async def _read(self) -> None:
+        while True:
+            received = await self._websocket.receive()
+            if received["type"] == "websocket.disconnect":
+                return
+            raw = received.get("text")
+            if raw is None:
+                raw = received["bytes"]
+            try:
+                message = messages.read(raw)
+            except BadMessage as error:
+                await self._queue(error, len(raw))
+                continue
+            match message:
+                case Ping():
+                    await self._send(messages.pong(self._service.ready))
+                case Cancel():
+                    if self._speaking is not None:
+                        self._speaking.cancel()
+                case Speak():
+                    await self._queue(message, len(raw))
+
+    async def _queue(self, request: Speak | BadMessage, size: int) -> None:
+        """Let a request wait for its turn; a bad one too, so that answers keep the order of requests."""
+        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
+            await self._send(messages.failure(f"too many requests are waiting (at most {MAX_WAITING})"))
+            return
+        self._waiting.append((request, size))
+        self._waiting_bytes += size
+        self._arrived.set()
+
+    async def _work(self) -> None:
+        while True:
+            while not self._waiting:
+                self._arrived.clear()
+                await self._arrived.wait()
+            request, size = self._waiting.popleft()
+            self._waiting_bytes -= size
+            if isinstance(request, BadMessage):
+                await self._send(messages.failure(str(request)))
+                continue
+            task = self._speaking = asyncio.create_task(self._answer(request), name="kani request")
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                task.cancel()
+                await asyncio.wait([task])
+                raise
+            self._speaking = None
+            if task.cancelled():
+                await self._send(messages.failure(str(SpeechCancelled())))
+            else:
+                task.result()
+
+    async def _answer(self, speak: Speak) -> None:
+        """Speak one request. Cancelling it is allowed until its last message is on its way."""
+        try:
+            last = await self._speak(speak)
+        except SpeechError as error:
+            last = messages.failure(messages.describe(error))
+        self._speaking = None
+        await self._send(last)
+
+    async def _speak(self, speak: Speak) -> str:
+        """Send the chunks that were asked for; the message that ends the answer."""
+        pieces: list[bytes] = []
+        spans: list[list[float]] = []
+        samples = 0
+        async with spoken(self._service, speak, self._client, self._voices) as (session, chunks):
+            async for chunk in chunks:
+                pcm = pcm16(chunk.samples)
+                samples += len(chunk.samples)
+                if speak.chunks:
+                    await self._send(messages.stream_chunk(pcm, chunk_metadata(chunk)))
+                if speak.whole:
+                    pieces.append(pcm)
+                    spans += messages.span_rows(chunk.spans)
+        facts = metadata(session, speak, samples)
+        if not speak.whole:
+            return messages.stream_complete(remark(session, "Audio streaming completed"), facts)
+        done = remark(session, "Audio generated successfully")
+
+        def whole() -> str:
+            return messages.success(wav(b"".join(pieces), messages.SAMPLE_RATE), done, facts | {"spans": spans})
+
+        return await asyncio.to_thread(whole) if 2 * samples > BIG_ANSWER_BYTES else whole()
+
+    async def _send(self, message: str) -> None:
+        await self._websocket.send_text(message)

@@ -1,0 +1,81 @@
+"""How far an engine may run ahead of whoever listens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from speech.errors import SpeechError
+from speech.types import SpeechChunk
+
+
+class PacedBuffer:
+    """A queue of chunks that is bounded in seconds of audio.
+
+    The writer waits for ``room`` before each piece of work, not before each chunk, so that it
+    never holds an engine while it waits: what is buffered is at most ``ahead_s`` and one segment.
+    Once full there is room again when half of it was taken (high and low water: an engine wakes
+    rarely and then works a while). One writer, one reader.
+    """
+
+    def __init__(self, ahead_s: float) -> None:
+        self._ahead_s = ahead_s
+        self._chunks: deque[SpeechChunk] = deque()
+        self._buffered_s = 0.0
+        self._closed = False
+        self._error: SpeechError | None = None
+        self._readable = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    @property
+    def buffered_s(self) -> float:
+        """Seconds of audio that wait to be taken."""
+        return self._buffered_s
+
+    async def room(self) -> None:
+        """Return once the reader has taken enough for more to be made."""
+        await self._writable.wait()
+
+    def put(self, chunk: SpeechChunk) -> None:
+        """Append ``chunk``; nothing more is kept once the buffer is closed."""
+        if self._closed:
+            return
+        self._chunks.append(chunk)
+        self._buffered_s += chunk.duration_s
+        if self._buffered_s >= self._ahead_s:
+            self._writable.clear()
+        self._readable.set()
+
+    def close(self, error: SpeechError | None = None) -> None:
+        """No more chunks will come; after those that are there, ``get`` raises ``error``.
+
+        Only the first call counts.
+        """
+        if not self._closed:
+            self._closed = True
+            self._error = error
+            self._readable.set()
+
+    def discard(self, error: SpeechError) -> None:
+        """Forget what was not taken yet; ``get`` raises ``error`` from now on."""
+        self._chunks.clear()
+        self._buffered_s = 0.0
+        self._closed = True
+        self._error = error
+        self._readable.set()
+
+    async def get(self) -> SpeechChunk | None:
+        """The next chunk, or None at the end. Raises the error the writer closed with."""
+        while not self._chunks:
+            if self._closed:
+                if self._error is not None:
+                    raise self._error
+                return None
+            self._readable.clear()
+            await self._readable.wait()
+        chunk = self._chunks.popleft()
+        self._buffered_s = max(0.0, self._buffered_s - chunk.duration_s)
+        if self._buffered_s <= self._ahead_s / 2:
+            self._writable.set()
+        return chunk

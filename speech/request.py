@@ -1,0 +1,96 @@
+"""The limits of a request, and the one place where they are checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from speech.errors import InvalidRequest
+from speech.types import SpeechRequest
+
+TOKENS_PER_SECOND = 50
+"""A ``max_tokens`` of 50 is one second of speech, for every engine (Kani: 12.5 frames × 4)."""
+
+DEFAULT_MAX_TOKENS = 1200
+
+EMOTIONS = ("neutral", "happy", "sad", "angry", "excited", "calm", "friendly", "professional")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server takes on.
+
+    max_text: characters of one session; max_sessions: sessions open at once; max_waiting:
+    sessions whose first segment may wait for an engine place; ahead_s: seconds of audio an engine
+    may be ahead of its reader; rate_per_minute: sessions a minute and client, 0 is no limit.
+    """
+
+    max_text: int = 10_000
+    max_sessions: int = 4096
+    max_waiting: int = 1000
+    ahead_s: float = 30.0
+    rate_per_minute: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A closed range of numbers."""
+
+    low: float
+    high: float
+
+    def check(self, field: str, value: float) -> None:
+        """Raise InvalidRequest unless ``value`` is a finite number within the range."""
+        if not (math.isfinite(value) and self.low <= value <= self.high):
+            raise InvalidRequest(field, f"must be between {self.low:g} and {self.high:g}")
+
+
+RANGES = {
+    "speed": Range(0.25, 4.0),
+    "temperature": Range(0.0, 2.0),
+    "top_p": Range(0.0, 1.0),
+    "top_k": Range(0, 1000),
+    "repetition_penalty": Range(1.0, 2.0),
+    "max_tokens": Range(1, 100_000),
+    "seed": Range(0, 2**63 - 1),
+}
+
+
+def validate(request: SpeechRequest) -> None:
+    """Check every field that has a range or a list.
+
+    Raises InvalidRequest with the field's name and its limit. Voice and language are resolved,
+    and so checked, by the catalogue.
+    """
+    numbers = {
+        "speed": request.speed,
+        "max_tokens": request.max_tokens,
+        "temperature": request.sampling.temperature,
+        "top_p": request.sampling.top_p,
+        "top_k": request.sampling.top_k,
+        "repetition_penalty": request.sampling.repetition_penalty,
+        "seed": request.sampling.seed,
+    }
+    for field, value in numbers.items():
+        if value is not None:
+            RANGES[field].check(field, value)
+    if request.emotion is not None and request.emotion not in EMOTIONS:
+        raise InvalidRequest("emotion", f"unknown emotion {request.emotion!r} (known: {', '.join(EMOTIONS)})")
+
+
+def unused_fields(request: SpeechRequest, uses: frozenset[str]) -> list[str]:
+    """Names of the fields that were given and are of no use to an engine that uses ``uses``.
+
+    A neutral emotion asks for nothing, so it is never unused.
+    """
+    sampling = request.sampling
+    given = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "repetition_penalty": sampling.repetition_penalty,
+        "seed": sampling.seed,
+        "emotion": None if request.emotion == "neutral" else request.emotion,
+        **request.options,
+    }
+    return sorted(name for name, value in given.items() if value is not None and name not in uses)

@@ -1,0 +1,335 @@
+"""One utterance: text goes in as it comes, audio comes out as it is made."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from speech.admission import Admission
+from speech.engine import Engine
+from speech.errors import EngineFailed, SpeechCancelled, SpeechError, TextTooLong
+from speech.normalizer import SpokenText, normalize, speakable
+from speech.observer import Observer
+from speech.pacing import PacedBuffer
+from speech.prosody import PAUSES_S, Tempo, split_speed, stretch_spans
+from speech.request import DEFAULT_MAX_TOKENS, TOKENS_PER_SECOND, Limits, unused_fields
+from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Cut, Segmenter
+from speech.spans import SpanTiler
+from speech.types import Boundary, Samples, Segment, Span, SpeechChunk, SpeechRequest
+
+log = logging.getLogger(__name__)
+
+SILENCE_S = 0.2
+"""What is sent for a text with nothing to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who speaks a session: the engine, its voice, and the language it speaks."""
+
+    engine: Engine
+    voice: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a session needs of its service.
+
+    find_speaker: the speaker for this request, given the text that its language may have to be
+    told from; raises InvalidRequest. closed: told once nothing of the session is left.
+    """
+
+    limits: Limits
+    admission: Admission
+    observer: Observer
+    find_speaker: Callable[[str], Speaker]
+    closed: Callable[[SpeechSession], None]
+
+
+class SpeechSession:
+    """Feed text, iterate over chunks; leave by ``async with``, which frees everything.
+
+    The spans of all chunks tile the text that was fed, in order. Iteration ends after ``finish``
+    once all is spoken, and raises a SpeechError when it cannot be: Busy, EngineFailed,
+    InvalidRequest, or SpeechCancelled after ``cancel``. One reader.
+    """
+
+    def __init__(
+        self,
+        request: SpeechRequest,
+        protocol: str,
+        surroundings: Surroundings,
+        speaker: Speaker | None,
+        text_for_language: int,
+    ) -> None:
+        self._request = request
+        self._protocol = protocol
+        self._around = surroundings
+        self._speaker = speaker
+        self._text_for_language = text_for_language
+        self._text_length = 0
+        self._held_back: list[str] = []
+        self._segmenter: Segmenter | None = None
+        self._cuts: deque[Cut] = deque()
+        self._finished = False
+        self._wake = asyncio.Event()
+        self._buffer = PacedBuffer(surroundings.limits.ahead_s)
+        self._tiler = SpanTiler()
+        self._spoken_samples = 0
+        self._pause: Boundary | None = None
+        self._first_text_at: float | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._ended = False
+        self._closed = False
+        self.truncated = False
+        """Whether max_tokens cut a segment short."""
+        self.silent = False
+        """Whether there was text, but nothing in it to say."""
+
+    @property
+    def speaker(self) -> Speaker:
+        """Who speaks. Known from the first chunk on, and earlier if no text is needed to tell."""
+        if self._speaker is None:
+            raise RuntimeError("the speaker is not known before the first chunk")
+        return self._speaker
+
+    @property
+    def unused(self) -> list[str]:
+        """Names of the request's fields that the speaker has no use for."""
+        return unused_fields(self._request, self.speaker.engine.info.uses)
+
+    @property
+    def cloning(self) -> str:
+        """What became of a reference recording: "none", "nearest voice" or "embedding"."""
+        return self.speaker.engine.info.cloning if self._request.reference is not None else "none"
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of audio made so far."""
+        return self._spoken_samples / self.speaker.engine.info.sample_rate
+
+    def feed(self, text: str) -> None:
+        """Say ``text`` too. Raises TextTooLong when the whole exceeds the limit."""
+        if self._finished or self._closed:
+            raise RuntimeError("the session takes no more text")
+        limit = self._around.limits.max_text
+        if self._text_length + len(text) > limit:
+            raise TextTooLong(limit)
+        if not text:
+            return
+        if self._first_text_at is None:
+            self._first_text_at = time.perf_counter()
+        self._text_length += len(text)
+        self._held_back.append(text)
+        self._advance(complete=False)
+
+    def flush(self) -> None:
+        """Say what was fed without waiting for the end of a sentence."""
+        self._advance(complete=True)
+
+    def finish(self) -> None:
+        """No more text will come."""
+        self._finished = True
+        self._advance(complete=True)
+
+    def cancel(self) -> None:
+        """End the speech at once; iteration raises SpeechCancelled."""
+        self._buffer.discard(SpeechCancelled())
+        if self._task is not None:
+            self._task.cancel()
+
+    async def aclose(self) -> None:
+        """Stop what is under way and return once nothing of it is left."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.wait([self._task])
+                if not self._task.cancelled() and (error := self._task.exception()) is not None:
+                    log.error("a speech session broke", exc_info=error)
+            if not self._ended:
+                self._around.observer.cancelled(self._protocol)
+        finally:
+            self._around.admission.leave(self._protocol)
+            self._around.closed(self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def __aiter__(self) -> AsyncIterator[SpeechChunk]:
+        try:
+            while (chunk := await self._buffer.get()) is not None:
+                yield chunk
+        except SpeechCancelled:
+            raise
+        except SpeechError:
+            self._ended = True
+            raise
+        self._ended = True
+
+    def _advance(self, complete: bool) -> None:
+        """Cut what is there and see that somebody speaks it."""
+        if self._closed:
+            return
+        try:
+            self._cut(complete)
+        except SpeechError as error:
+            self._buffer.close(error)
+            return
+        if self._task is None and (self._cuts or self._finished):
+            self._task = asyncio.create_task(self._run(), name="speech session")
+        self._wake.set()
+
+    def _cut(self, complete: bool) -> None:
+        if self._segmenter is None:
+            seen = "".join(self._held_back)
+            if not seen:
+                return
+            if self._speaker is None:
+                # However the text was cut on its way, the language is told from the same characters.
+                if len(seen) < self._text_for_language and not complete:
+                    return
+                self._speaker = self._around.find_speaker(seen[: self._text_for_language])
+            streams = self._speaker.engine.info.streams_inside_segment
+            policy = WHOLE_SENTENCES if streams else EARLY_PHRASE
+            self._segmenter = Segmenter(policy.slowed(self._request.speed or 1.0))
+        for text in self._held_back:
+            self._cuts.extend(self._segmenter.feed(text))
+        self._held_back.clear()
+        if complete:
+            self._cuts.extend(self._segmenter.flush())
+
+    async def _run(self) -> None:
+        """Speak cut after cut; the one writer of the buffer."""
+        error: SpeechError = EngineFailed("speech synthesis failed")
+        try:
+            while (cut := await self._next_cut()) is not None:
+                await self._speak_cut(cut)
+            self._say_the_rest()
+        except SpeechError as known:
+            if isinstance(known, EngineFailed):
+                self._around.observer.failed(self._protocol, self.speaker.engine.info.name)
+                log.error("engine %s failed", self.speaker.engine.info.name, exc_info=known)
+            error = known
+        except asyncio.CancelledError:
+            error = SpeechCancelled()
+            raise
+        else:
+            self._buffer.close()
+            return
+        finally:
+            self._buffer.close(error)
+
+    async def _next_cut(self) -> Cut | None:
+        while not self._cuts:
+            if self._finished:
+                return None
+            self._wake.clear()
+            await self._wake.wait()
+        return self._cuts.popleft()
+
+    async def _speak_cut(self, cut: Cut) -> None:
+        spoken = normalize(cut.text, cut.start)
+        if speakable(spoken.text):
+            await self._buffer.room()
+            admission, name = self._around.admission, self.speaker.engine.info.name
+            if not self._spoken_samples:
+                admission.begin(self._protocol)
+            async with admission.places(name).place():
+                await self._speak(spoken, cut.boundary)
+        self._pause = cut.boundary
+
+    async def _speak(self, spoken: SpokenText, boundary: Boundary) -> None:
+        """Speak one segment, in the place that is held."""
+        request, engine, rate = self._request, self.speaker.engine, self.speaker.engine.info.sample_rate
+        speed, factor = split_speed(request.speed or 1.0, engine.info.speed_range)
+        tempo = Tempo(rate, factor) if factor != 1.0 else None
+        max_seconds = (request.max_tokens or DEFAULT_MAX_TOKENS) / TOKENS_PER_SECOND
+        segment = Segment(
+            text=spoken.text,
+            voice=self.speaker.voice,
+            language=self.speaker.language,
+            speed=speed,
+            emotion=request.emotion or "neutral",
+            max_seconds=max_seconds * factor,
+            boundary=boundary,
+            sampling=request.sampling,
+            reference=request.reference,
+            options=request.options,
+        )
+        pause_s = PAUSES_S[self._pause] / (request.speed or 1.0) if self._pause and self._spoken_samples else 0.0
+        self._emit(np.zeros(round(pause_s * rate), np.float32), [])
+        begun, start = time.perf_counter(), self._spoken_samples
+        room = round(max_seconds * rate)
+        async with aclosing(engine.synthesize(segment)) as chunks:
+            async for chunk in chunks:
+                samples = chunk.samples
+                if tempo is not None:
+                    samples = await asyncio.to_thread(tempo.feed, samples)
+                room = self._emit_words(samples, stretch_spans(chunk, factor), spoken, start, room)
+                if self.truncated and room == 0:
+                    break
+        if tempo is not None:
+            self._emit_words(await asyncio.to_thread(tempo.finish), (), spoken, start, room)
+        self._emit(np.zeros(0, np.float32), self._tiler.flush())
+        audio_s = (self._spoken_samples - start) / rate
+        self._around.observer.segment_spoken(
+            self._protocol, engine.info.name, time.perf_counter() - begun, audio_s
+        )
+
+    def _emit_words(
+        self, samples: Samples, words: tuple[Span, ...], spoken: SpokenText, start: int, room: int
+    ) -> int:
+        """Send a segment's samples, as far as its ``room`` goes; the room that is left."""
+        rate = self.speaker.engine.info.sample_rate
+        if len(samples) > room:
+            self.truncated = True
+            samples = samples[:room]
+        latest_s = (self._spoken_samples + room) / rate
+        spans: list[Span] = []
+        for word in words:
+            first, last = spoken.origin(word.start, word.end)
+            start_s, end_s = (min(start / rate + s, latest_s) for s in (word.start_s, word.end_s))
+            spans += self._tiler.word(Span(first, last, start_s, end_s))
+        self._emit(samples, spans)
+        return room - len(samples)
+
+    def _say_the_rest(self) -> None:
+        """Close the tiling; where nothing was to be said, say it with a short silence."""
+        if not self._text_length:
+            return
+        silence = np.zeros(0, np.float32)
+        rate = self.speaker.engine.info.sample_rate
+        if not self._spoken_samples:
+            self.silent = True
+            silence = np.zeros(round(SILENCE_S * rate), np.float32)
+        end_s = (self._spoken_samples + len(silence)) / rate
+        self._emit(silence, self._tiler.finish(self._text_length, end_s))
+
+    def _emit(self, samples: Samples, spans: list[Span]) -> None:
+        if not len(samples) and not spans:
+            return
+        info = self.speaker.engine.info
+        if len(samples) and not self._spoken_samples and self._first_text_at is not None:
+            waited_s = time.perf_counter() - self._first_text_at
+            self._around.observer.first_audio(self._protocol, info.name, waited_s)
+        start_s = self._spoken_samples / info.sample_rate
+        self._spoken_samples += len(samples)
+        self._buffer.put(SpeechChunk(samples, info.sample_rate, start_s, tuple(spans)))

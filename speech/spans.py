@@ -1,0 +1,60 @@
+"""From the words an engine times to spans that tile the client's text."""
+
+from __future__ import annotations
+
+from speech.types import Span
+
+
+class SpanTiler:
+    """Turns word spans into spans that cover every character once, in order.
+
+    What lies between two words (spaces, punctuation, whatever was dropped or not spoken) becomes
+    a span of its own that lasts from the end of the one to the start of the other. Two words that
+    stand for the same characters ("21": "veintiuno" in two pieces) become one. Times tile too:
+    each span starts when the one before it ends. Words may come late or overlap by a little; what
+    they say is bent so that nothing runs backwards.
+    """
+
+    def __init__(self) -> None:
+        self._cursor = 0
+        self._time_s = 0.0
+        self._pending: Span | None = None
+
+    def word(self, span: Span) -> list[Span]:
+        """Take the next word, in characters of the client's text; the spans that are now certain."""
+        pending = self._pending
+        if pending is not None and span.start < pending.end:
+            self._pending = Span(
+                pending.start, max(pending.end, span.end), pending.start_s, max(pending.end_s, span.end_s)
+            )
+            return []
+        done = self.flush()
+        start = max(span.start, self._cursor)
+        if span.end > start:
+            self._pending = Span(start, span.end, span.start_s, span.end_s)
+        return done
+
+    def flush(self) -> list[Span]:
+        """The last word taken, which nothing will be merged with any more."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return []
+        done = []
+        start_s = max(pending.start_s, self._time_s)
+        if pending.start > self._cursor:
+            done.append(Span(self._cursor, pending.start, self._time_s, start_s))
+        else:
+            start_s = self._time_s
+        end_s = max(pending.end_s, start_s)
+        done.append(Span(pending.start, pending.end, start_s, end_s))
+        self._cursor, self._time_s = pending.end, end_s
+        return done
+
+    def finish(self, length: int, end_s: float) -> list[Span]:
+        """The rest, once the text is known to have ``length`` characters and ``end_s`` seconds."""
+        done = self.flush()
+        if length > self._cursor:
+            end_s = max(end_s, self._time_s)
+            done.append(Span(self._cursor, length, self._time_s, end_s))
+            self._cursor, self._time_s = length, end_s
+        return done
