@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,34 +16,45 @@ from speech.service import SpeechService
 SERVICE = "kani-tts"
 
 
-def routes(
-    service: SpeechService, version: str, phase: Callable[[], str], metrics: Callable[[], tuple[bytes, str]]
-) -> list[BaseRoute]:
-    """The routes.
+class Figures(Protocol):
+    """What was counted so far."""
 
-    version: of this server; phase: "starting", "ready" or "draining"; metrics: a text in
-    Prometheus' format, and its content type.
-    """
+    content_type: str
+
+    def text(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+
+    def totals(self) -> dict[str, int]:
+        """The most important counters, by name."""
+
+
+def routes(
+    service: SpeechService, version: str, phase: Callable[[], str], figures: Figures
+) -> list[BaseRoute]:
+    """The routes. version: of this server; phase: "starting", "ready" or "draining"."""
     started = time.monotonic()
 
     async def health(request: Request) -> Response:
-        facts = report(service, version, phase(), time.monotonic() - started)
+        facts = report(service, version, phase(), figures.totals(), time.monotonic() - started)
         return JSONResponse(facts, 200 if facts["ready"] else 503, {"cache-control": "no-store"})
 
     async def scrape(request: Request) -> Response:
-        text, content_type = metrics()
-        return Response(text, media_type=content_type)
+        return Response(figures.text(), media_type=figures.content_type)
 
     return [Route("/health", health), Route("/metrics", scrape)]
 
 
-def report(service: SpeechService, version: str, phase: str, uptime_s: float) -> dict[str, Any]:
+def report(
+    service: SpeechService, version: str, phase: str, totals: dict[str, int], uptime_s: float
+) -> dict[str, Any]:
     """What /health says: every field that a client of one of the original servers reads, and ours.
 
     ``status`` is "healthy" exactly where the server is ready, as their clients expect it.
     """
     ready = phase == "ready" and service.ready
+    started = phase != "starting"
     state = service.state()
+    engines = service.engines if started else ()
     return {
         "status": "healthy" if ready else phase,
         "ready": ready,
@@ -51,13 +62,13 @@ def report(service: SpeechService, version: str, phase: str, uptime_s: float) ->
         "active_sessions": state.sessions,
         "service": SERVICE,
         "version": version,
-        "engines": [{"name": engine.name, "version": engine.version} for engine in service.engines],
-        "languages": dict(sorted(service.catalogue.languages.items())) if ready else {},
+        "engines": [{"name": engine.name, "version": engine.version} for engine in engines],
+        "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
         "counters": {
             "sessions": state.sessions,
             "speaking": state.speaking,
             "waiting": state.waiting,
-            **state.counters,
+            **totals,
         },
         "uptime": round(uptime_s, 3),
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),

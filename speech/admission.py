@@ -150,7 +150,9 @@ class Admission:
         Later segments are never refused: speech that has begun is not broken off.
         """
         if self.waiting >= self._limits.max_waiting:
-            self._refuse(protocol, "queue", f"too many requests are waiting (at most {self._limits.max_waiting})")
+            self._refuse(
+                protocol, "queue", f"too many requests are waiting (at most {self._limits.max_waiting})"
+            )
 
     def places(self, engine: str) -> Places:
         """The places of ``engine``."""

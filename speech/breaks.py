@@ -21,24 +21,30 @@ CLOSERS = "\"'»”’)]}」』）】》〉"
 DASHES = "—–-"
 
 ABBREVIATIONS = frozenset(
-    "sr sra srta sres dr dra dres d dña prof profa lic ing arq gral cap tte exc ud uds vd vds av avda c pza "
-    "pág págs núm nº art cap vol ed fig ej p.ej aprox tel etc a.c d.c ee.uu "
-    "mr mrs ms st jr sen rep gov gen col lt sgt capt hon rev messrs dept est inc ltd co corp no vs e.g i.e "
-    "cf al approx ca jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri a.m p.m u.s u.k "
-    "m mm mme mlle mlles me pr p pp env av bd "
-    "hr fr frl z.b d.h u.a bzw usw ggf nr str inkl zzt vgl "
-    "sig sigg dott ing avv ecc pag "
-    "exmo exma sto nac".split()
+    """
+    sr sra srta sres dr dra dres d dña prof profa lic ing arq gral cap tte exc ud uds vd vds av avda c pza
+    pág págs núm nº art vol ed fig ej p.ej aprox tel etc a.c d.c ee.uu
+    mr mrs ms st jr sen rep gov gen col lt sgt capt hon rev messrs dept est inc ltd co corp no vs e.g i.e
+    cf al approx ca jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri a.m p.m u.s u.k
+    m mm mme mlle mlles me pr p pp env bd
+    hr fr frl z.b d.h u.a bzw usw ggf nr str inkl zzt vgl
+    sig sigg dott avv ecc pag
+    exmo exma sto nac
+    """.split()
 )
+"""Words whose full stop doesn't end a sentence: Spanish, English, French, German, Italian, Portuguese."""
 
 CONJUNCTIONS = frozenset(
-    "y e o u pero sino pues aunque mientras cuando donde porque que si como ni "
-    "and or but nor so yet because although though while when where unless until since which that if than then "
-    "et ou mais donc car parce quand lorsque puisque comme tandis "
-    "und oder aber denn weil dass wenn obwohl während sondern "
-    "ma però perché quando mentre dove anche oppure "
-    "mas quando enquanto onde embora ou pois".split()
+    """
+    y e o u pero sino pues aunque mientras cuando donde porque que si como ni
+    and or but nor so yet because although though while when where unless until since which that if than then
+    et ou mais donc car parce quand lorsque puisque comme tandis
+    und oder aber denn weil dass wenn obwohl während sondern
+    ma però perché quando mentre dove anche oppure
+    mas quando enquanto onde embora ou pois
+    """.split()
 )
+"""Words before which a reader may breathe, in the same languages."""
 
 LONGEST_CONJUNCTION = max(map(len, CONJUNCTIONS))
 

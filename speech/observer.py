@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
 
-
-class Observer(Protocol):
-    """Callbacks of a service; each returns at once and never raises.
+class Observer:
+    """Callbacks of a service; each returns at once and never raises. This one keeps nothing.
 
     ``protocol`` is the name a dialect opened its session with, ``engine`` an engine's name.
     """
@@ -37,17 +35,3 @@ class Observer(Protocol):
 
     def speaking(self, count: int) -> None:
         """So many engine places are taken now."""
-
-
-class SilentObserver:
-    """An observer that keeps nothing."""
-
-    def session_opened(self, protocol: str) -> None: ...
-    def session_closed(self, protocol: str) -> None: ...
-    def first_audio(self, protocol: str, engine: str, seconds: float) -> None: ...
-    def segment_spoken(self, protocol: str, engine: str, wall_s: float, audio_s: float) -> None: ...
-    def cancelled(self, protocol: str) -> None: ...
-    def refused(self, protocol: str, reason: str) -> None: ...
-    def failed(self, protocol: str, engine: str) -> None: ...
-    def waiting(self, count: int) -> None: ...
-    def speaking(self, count: int) -> None: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import av
 import numpy as np
 
-from speech.types import Boundary, Samples, Span, SpeechChunk
+from speech.types import Boundary, Samples
 
 PAUSES_S = {
     Boundary.PARAGRAPH: 0.6,
@@ -49,7 +49,9 @@ class Tempo:
         """Take samples; those that are ready."""
         if not len(samples):
             return samples
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples)[np.newaxis], format="flt", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples)[np.newaxis], format="flt", layout="mono"
+        )
         frame.sample_rate = self._sample_rate
         self._source.push(frame)
         return self._ready()
@@ -59,7 +61,9 @@ class Tempo:
         self._source.push(None)
         return self._ready()
 
-    def _append(self, last: av.filter.context.FilterContext, factor: float) -> av.filter.context.FilterContext:
+    def _append(
+        self, last: av.filter.context.FilterContext, factor: float
+    ) -> av.filter.context.FilterContext:
         node = self._graph.add("atempo", repr(factor))
         last.link_to(node)
         return node
@@ -72,8 +76,3 @@ class Tempo:
             except (av.error.BlockingIOError, av.error.EOFError):
                 break
         return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-
-
-def stretch_spans(chunk: SpeechChunk, factor: float) -> tuple[Span, ...]:
-    """A chunk's spans once its stream is spoken ``factor`` times as fast."""
-    return tuple(Span(s.start, s.end, s.start_s / factor, s.end_s / factor) for s in chunk.spans)

@@ -45,7 +45,9 @@ class Policy:
         if speed >= 1:
             return self
         longest = max(int(self.longest * speed), self.shortest_first)
-        return Policy(self.shortest_first, min(self.shortest, longest), longest, self.first_words, self.growth)
+        return Policy(
+            self.shortest_first, min(self.shortest, longest), longest, self.first_words, self.growth
+        )
 
 
 WHOLE_SENTENCES = Policy()
@@ -114,19 +116,23 @@ class Segmenter:
         policy, text = self._policy, self._text
         wanted = self._wanted()
         shortest = policy.shortest_first if self._first else policy.shortest
-        words = heavy = 0
+        heavy = 0
         at = start
         breaths: list[_Candidate] = []
         spaces: list[_Candidate] = []
-        for found in breaks(text, start, complete):
+        for words, found in enumerate(breaks(text, start, complete), 1):
             heavy += weight(text[at : found.at])
-            words += 1
             at = found.at
             if heavy > policy.longest or (heavy > wanted and breaths):
                 break
             if found.kind is Kind.PARAGRAPH or (found.kind is Kind.SENTENCE and heavy >= shortest):
                 return found.at, found.kind
-            if self._first and found.kind is Kind.CLAUSE and shortest <= heavy and 2 <= words <= policy.first_words:
+            if (
+                self._first
+                and found.kind is Kind.CLAUSE
+                and shortest <= heavy
+                and 2 <= words <= policy.first_words
+            ):
                 return found.at, found.kind
             if heavy > wanted and found.kind >= Kind.CONJUNCTION:
                 return found.at, found.kind

@@ -66,7 +66,9 @@ class SpeechService:
             for engine in self._engines:
                 await engine.start()
                 started.append(engine)
-            self._catalogue = VoiceCatalogue([engine.info for engine in started], self.store, self._default_voice)
+            self._catalogue = VoiceCatalogue(
+                [engine.info for engine in started], self.store, self._default_voice
+            )
         except BaseException:
             for engine in started:
                 await engine.stop()
@@ -152,7 +154,9 @@ class SpeechService:
             return self._speaker(request, detected or fallback_language or self._default_language)
 
         admission.enter(protocol, client)
-        surroundings = Surroundings(self._limits, admission, self._observer, find_speaker, self._sessions.discard)
+        surroundings = Surroundings(
+            self._limits, admission, self._observer, find_speaker, self._sessions.discard
+        )
         session = SpeechSession(request, protocol, surroundings, speaker, TEXT_FOR_LANGUAGE)
         self._sessions.add(session)
         return session

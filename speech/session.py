@@ -20,13 +20,16 @@ from speech.errors import EngineFailed, SpeechCancelled, SpeechError, TextTooLon
 from speech.normalizer import SpokenText, normalize, speakable
 from speech.observer import Observer
 from speech.pacing import PacedBuffer
-from speech.prosody import PAUSES_S, Tempo, split_speed, stretch_spans
+from speech.prosody import PAUSES_S, split_speed
+from speech.rendering import Rendering
 from speech.request import DEFAULT_MAX_TOKENS, TOKENS_PER_SECOND, Limits, unused_fields
 from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Cut, Segmenter
 from speech.spans import SpanTiler
 from speech.types import Boundary, Samples, Segment, Span, SpeechChunk, SpeechRequest
 
 log = logging.getLogger(__name__)
+
+TAIL_S = 0.01
 
 SILENCE_S = 0.2
 """What is sent for a text with nothing to say."""
@@ -257,59 +260,57 @@ class SpeechSession:
         self._pause = cut.boundary
 
     async def _speak(self, spoken: SpokenText, boundary: Boundary) -> None:
-        """Speak one segment, in the place that is held."""
-        request, engine, rate = self._request, self.speaker.engine, self.speaker.engine.info.sample_rate
-        speed, factor = split_speed(request.speed or 1.0, engine.info.speed_range)
-        tempo = Tempo(rate, factor) if factor != 1.0 else None
-        max_seconds = (request.max_tokens or DEFAULT_MAX_TOKENS) / TOKENS_PER_SECOND
+        """Speak one segment, in the place that is held.
+
+        Its last few milliseconds wait until it is complete, so that the spans which are certain
+        only then have samples to go with.
+        """
+        request, info = self._request, self.speaker.engine.info
+        wanted = request.speed or 1.0
+        speed, factor = split_speed(wanted, info.speed_range)
+        longest_s = (request.max_tokens or DEFAULT_MAX_TOKENS) / TOKENS_PER_SECOND
         segment = Segment(
             text=spoken.text,
             voice=self.speaker.voice,
             language=self.speaker.language,
             speed=speed,
             emotion=request.emotion or "neutral",
-            max_seconds=max_seconds * factor,
+            max_seconds=longest_s * factor,
             boundary=boundary,
             sampling=request.sampling,
             reference=request.reference,
             options=request.options,
         )
-        pause_s = PAUSES_S[self._pause] / (request.speed or 1.0) if self._pause and self._spoken_samples else 0.0
-        self._emit(np.zeros(round(pause_s * rate), np.float32), [])
-        begun, start = time.perf_counter(), self._spoken_samples
-        room = round(max_seconds * rate)
-        async with aclosing(engine.synthesize(segment)) as chunks:
+        if self._pause is not None and self._spoken_samples:
+            self._emit(np.zeros(round(PAUSES_S[self._pause] / wanted * info.sample_rate), np.float32), [])
+        rendering = Rendering(self.speaker.engine, segment, factor, round(longest_s * info.sample_rate))
+        begun, start_s = time.perf_counter(), self.duration_s
+        kept = round(TAIL_S * info.sample_rate)
+        tail = np.zeros(0, np.float32)
+        async with aclosing(rendering.chunks()) as chunks:
             async for chunk in chunks:
-                samples = chunk.samples
-                if tempo is not None:
-                    samples = await asyncio.to_thread(tempo.feed, samples)
-                room = self._emit_words(samples, stretch_spans(chunk, factor), spoken, start, room)
-                if self.truncated and room == 0:
-                    break
-        if tempo is not None:
-            self._emit_words(await asyncio.to_thread(tempo.finish), (), spoken, start, room)
-        self._emit(np.zeros(0, np.float32), self._tiler.flush())
-        audio_s = (self._spoken_samples - start) / rate
-        self._around.observer.segment_spoken(
-            self._protocol, engine.info.name, time.perf_counter() - begun, audio_s
-        )
+                samples = np.concatenate([tail, chunk.samples])
+                samples, tail = samples[:-kept], samples[-kept:]
+                self._emit(samples, self._certain_spans(chunk.spans, spoken, start_s))
+        self._emit(tail, self._spans_so_far(self.duration_s + len(tail) / info.sample_rate))
+        self.truncated |= rendering.truncated
+        spent_s = time.perf_counter() - begun
+        self._around.observer.segment_spoken(self._protocol, info.name, spent_s, self.duration_s - start_s)
 
-    def _emit_words(
-        self, samples: Samples, words: tuple[Span, ...], spoken: SpokenText, start: int, room: int
-    ) -> int:
-        """Send a segment's samples, as far as its ``room`` goes; the room that is left."""
-        rate = self.speaker.engine.info.sample_rate
-        if len(samples) > room:
-            self.truncated = True
-            samples = samples[:room]
-        latest_s = (self._spoken_samples + room) / rate
-        spans: list[Span] = []
+    def _certain_spans(self, words: tuple[Span, ...], spoken: SpokenText, start_s: float) -> list[Span]:
+        """The spans that an engine's words settle, in the client's characters and the stream's seconds."""
+        spans = []
         for word in words:
             first, last = spoken.origin(word.start, word.end)
-            start_s, end_s = (min(start / rate + s, latest_s) for s in (word.start_s, word.end_s))
-            spans += self._tiler.word(Span(first, last, start_s, end_s))
-        self._emit(samples, spans)
-        return room - len(samples)
+            spans += self._tiler.word(Span(first, last, start_s + word.start_s, start_s + word.end_s))
+        return spans
+
+    def _spans_so_far(self, end_s: float) -> list[Span]:
+        """The last word of a segment; behind the last segment the rest of the text too."""
+        more = any(speakable(normalize(cut.text).text) for cut in self._cuts)
+        if self._finished and not more:
+            return self._tiler.finish(self._text_length, end_s)
+        return self._tiler.flush()
 
     def _say_the_rest(self) -> None:
         """Close the tiling; where nothing was to be said, say it with a short silence."""

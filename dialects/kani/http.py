@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from speech.audio import pcm16, wav
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
@@ -13,7 +14,6 @@ from starlette.types import Receive, Scope, Send
 
 from dialects.kani.messages import SAMPLE_RATE, BadMessage, Speak, describe, read_body
 from dialects.kani.speaking import NamedVoices, spoken
-from speech.audio import pcm16, wav
 from speech.errors import Busy, InvalidRequest, SpeechError
 from speech.service import SpeechService
 from speech.types import SpeechChunk
@@ -54,7 +54,10 @@ def _refusal(status: int, reason: str) -> Response:
 
 async def _whole(request: Request, service: SpeechService, speak: Speak) -> Response:
     pcm = bytearray()
-    async with spoken(service, speak, _host(request), NamedVoices()) as (session, chunks), _attended(request, session.cancel):
+    async with (
+        spoken(service, speak, _host(request), NamedVoices()) as (session, chunks),
+        _attended(request, session.cancel),
+    ):
         async for chunk in chunks:
             pcm += pcm16(chunk.samples)
     return Response(wav(bytes(pcm), SAMPLE_RATE), media_type="audio/wav")
@@ -63,7 +66,9 @@ async def _whole(request: Request, service: SpeechService, speak: Speak) -> Resp
 async def _streamed(request: Request, service: SpeechService, speak: Speak) -> Response:
     """The response starts with the first audio, so that what goes wrong before it has a status."""
     async with AsyncExitStack() as stack:
-        session, chunks = await stack.enter_async_context(spoken(service, speak, _host(request), NamedVoices()))
+        session, chunks = await stack.enter_async_context(
+            spoken(service, speak, _host(request), NamedVoices())
+        )
         async with _attended(request, session.cancel):
             first = await anext(chunks)
         headers = {"X-Sample-Rate": str(SAMPLE_RATE), "X-Channels": "1", "X-Bit-Depth": "16"}
@@ -90,7 +95,9 @@ def _packet(chunk: SpeechChunk) -> bytes:
 class _Stream(StreamingResponse):
     """A streamed body that frees its session when it ends, also when its client has gone."""
 
-    def __init__(self, content: AsyncIterator[bytes], headers: dict[str, str], session: AsyncExitStack) -> None:
+    def __init__(
+        self, content: AsyncIterator[bytes], headers: dict[str, str], session: AsyncExitStack
+    ) -> None:
         super().__init__(content, headers=headers, media_type="application/octet-stream")
         self._session = session
 

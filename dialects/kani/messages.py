@@ -16,7 +16,7 @@ from speech.errors import InvalidRequest, SpeechError
 from speech.request import Range
 from speech.types import Recording, Sampling, Span, SpeechRequest
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 SAMPLE_RATE = 22_050
 FRAME_S = 0.08
@@ -30,7 +30,14 @@ NAMED_UNUSED = 32
 
 _RANGES = {"chunk_size": Range(1, 1000), "lookback_frames": Range(0, 1000)}
 _FIELD_NAMES = {"voice": "voice_id", "reference": "reference_audio"}
-_SPOKEN_NAMES = {"es": "spanish", "en": "english", "fr": "french", "de": "german", "it": "italian", "pt": "portuguese"}
+_SPOKEN_NAMES = {
+    "es": "spanish",
+    "en": "english",
+    "fr": "french",
+    "de": "german",
+    "it": "italian",
+    "pt": "portuguese",
+}
 
 
 class BadMessage(Exception):
@@ -186,6 +193,10 @@ def _speak(parsed: dict[str, Any], *, streaming: bool) -> Speak:
 
 
 def _convert(value: Any, kind: type[T], where: str) -> T:
+    if isinstance(value, dict):
+        # msgspec would choke on a key with half a surrogate pair, so it sees only those it knows.
+        known = {field.name for field in msgspec.structs.fields(kind)}
+        value = {key: value[key] for key in value if key in known}
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from dialects.kani.messages import SAMPLE_RATE, Speak, clean_names, reference_bytes, span_rows, spoken_name
 from speech.audio import decode_recording, reframe
+
+from dialects.kani.messages import SAMPLE_RATE, Speak, clean_names, reference_bytes, span_rows, spoken_name
 from speech.errors import UnknownVoice
 from speech.service import SpeechService
 from speech.session import SpeechSession
@@ -55,7 +56,7 @@ async def spoken(
     async with session:
         session.feed(speak.text)
         session.finish()
-        yield session, reframe(session, SAMPLE_RATE, speak.frame_samples)
+        yield session, reframe(aiter(session), SAMPLE_RATE, speak.frame_samples)
 
 
 async def _open(service: SpeechService, speak: Speak, client: str, voices: NamedVoices) -> SpeechSession:

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections import deque
 
+from speech.audio import pcm16, wav
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialects.kani import messages
 from dialects.kani.messages import BadMessage, Cancel, Ping, Speak
 from dialects.kani.speaking import NamedVoices, chunk_metadata, metadata, remark, spoken
-from speech.audio import pcm16, wav
 from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
 
@@ -61,9 +61,9 @@ class Connection:
         finally:
             worker.cancel()
             await asyncio.wait([worker])
-        if not worker.cancelled() and (error := worker.exception()) is not None:
-            if not isinstance(error, WebSocketDisconnect):
-                raise error
+        error = None if worker.cancelled() else worker.exception()
+        if error is not None and not isinstance(error, WebSocketDisconnect):
+            raise error
 
     async def _read(self) -> None:
         while True:
@@ -148,7 +148,9 @@ class Connection:
         done = remark(session, "Audio generated successfully")
 
         def whole() -> str:
-            return messages.success(wav(b"".join(pieces), messages.SAMPLE_RATE), done, facts | {"spans": spans})
+            return messages.success(
+                wav(b"".join(pieces), messages.SAMPLE_RATE), done, facts | {"spans": spans}
+            )
 
         return await asyncio.to_thread(whole) if 2 * samples > BIG_ANSWER_BYTES else whole()
 

@@ -1,0 +1,141 @@
+"""A client that notes when everything arrives, and what playing it would have been like."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from websockets.asyncio.client import ClientConnection, connect
+
+from benchmarks.sentences import LANGUAGE_NAMES
+from speech.types import Samples
+
+SAMPLE_RATE = 22_050
+WAV_HEADER_BYTES = 44
+HEARD = 0.02
+"""A sound is heard from this share of the speech's peak on."""
+
+
+class Refused(Exception):
+    """The server answered with an error; ``str()`` is its message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One answer. Times are seconds since the request was sent.
+
+    arrivals and chunks: when each piece of audio came, and its samples at ``SAMPLE_RATE``; done_s:
+    when the last message came.
+    """
+
+    arrivals: tuple[float, ...]
+    chunks: tuple[Samples, ...]
+    done_s: float
+
+    @property
+    def samples(self) -> Samples:
+        """All of the audio."""
+        return np.concatenate(self.chunks)
+
+    @property
+    def duration_s(self) -> float:
+        """The audio's length."""
+        return sum(self.durations)
+
+    @property
+    def durations(self) -> list[float]:
+        """The pieces' lengths in seconds."""
+        return [len(chunk) / SAMPLE_RATE for chunk in self.chunks]
+
+    @property
+    def first_audio_s(self) -> float:
+        """When the first piece came."""
+        return self.arrivals[0]
+
+    @property
+    def first_heard_s(self) -> float:
+        """When the first sound is heard by someone who plays each piece as soon as he can."""
+        return first_heard_s(self.samples, SAMPLE_RATE, self.arrivals, self.durations)
+
+    @property
+    def stalls_s(self) -> list[float]:
+        """See ``stalls``."""
+        return stalls(self.arrivals, self.durations)
+
+
+def connected(url: str) -> connect:
+    """A connection that takes messages of any size and sends nothing by itself."""
+    return connect(url, max_size=None, compression=None, ping_interval=None)
+
+
+async def listen(websocket: ClientConnection, language: str, text: str, *, streamed: bool = True) -> Heard:
+    """Ask for ``text`` and take everything as it comes. Raises Refused."""
+    kind = "tts_stream_request" if streamed else "tts_request"
+    config = {"language": LANGUAGE_NAMES[language]}
+    request = json.dumps({"type": kind, "data": {"text": text, "config": config}})
+    arrivals, chunks = [], []
+    sent = time.perf_counter()
+    await websocket.send(request)
+    while True:
+        message = await websocket.recv()
+        arrived_s = time.perf_counter() - sent
+        kind, samples = parse(message)
+        if samples is not None and len(samples):
+            arrivals.append(arrived_s)
+            chunks.append(samples)
+        if kind != "tts_stream_chunk":
+            return Heard(tuple(arrivals), tuple(chunks), arrived_s)
+
+
+def parse(message: str | bytes) -> tuple[str, Samples | None]:
+    """A message's type and its samples, if it is one that holds any. Raises Refused."""
+    parsed = json.loads(message)
+    kind, data = parsed["type"], parsed["data"]
+    if data["status"] == "error":
+        raise Refused(data["message"])
+    if "audio" not in data:
+        return kind, None
+    pcm = base64.b64decode(data["audio"])
+    if kind == "tts_response":
+        pcm = pcm[WAV_HEADER_BYTES:]
+    return kind, np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+
+
+def playback(arrivals: Sequence[float], durations: Sequence[float]) -> list[float]:
+    """When each piece is played: as it arrives, or once the piece before it has been heard."""
+    starts: list[float] = []
+    free = float("-inf")
+    for arrival, duration in zip(arrivals, durations, strict=True):
+        starts.append(max(arrival, free))
+        free = starts[-1] + duration
+    return starts
+
+
+def stalls(arrivals: Sequence[float], durations: Sequence[float]) -> list[float]:
+    """For how many seconds playback runs dry before each piece but the first; 0 where it doesn't."""
+    starts = playback(arrivals, durations)
+    ends = [start + duration for start, duration in zip(starts, durations, strict=True)]
+    return [start - end for start, end in zip(starts[1:], ends, strict=False)]
+
+
+def leading_silence(samples: Samples) -> int:
+    """How many samples come before the first above ``HEARD`` of the peak; all, if there is no sound."""
+    size = np.abs(samples)
+    heard = np.flatnonzero(size > HEARD * size.max(initial=0.0))
+    return int(heard[0]) if len(heard) else len(samples)
+
+
+def first_heard_s(
+    samples: Samples, sample_rate: int, arrivals: Sequence[float], durations: Sequence[float]
+) -> float:
+    """When the first sound is heard of ``samples``, which came in pieces and are played as they come."""
+    silence_s = leading_silence(samples) / sample_rate
+    for start, duration in zip(playback(arrivals, durations), durations, strict=True):
+        if silence_s < duration:
+            return start + silence_s
+        silence_s -= duration
+    return float("inf")

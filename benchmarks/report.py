@@ -1,0 +1,109 @@
+"""Figures and what they were measured on, as Markdown."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from websocket_config import VERSION
+
+LIBRARIES = ("onnxruntime", "numpy", "websockets", "uvicorn")
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value."""
+    return float(np.median(values))
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The least value that at least ``percent`` of all do not exceed: always one that was measured."""
+    return float(np.percentile(values, percent, method="inverted_cdf"))
+
+
+def ms(seconds: float) -> str:
+    """``0.01234`` as ``12.3 ms``; whole milliseconds from 100 on."""
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.0f} ms" if abs(milliseconds) >= 100 else f"{milliseconds:.1f} ms"
+
+
+def mib(size: float) -> str:
+    """Bytes in MiB."""
+    return f"{size / 2**20:.0f} MiB"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def processor() -> str:
+    """The processor's name, as the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def versions(*more: str) -> str:
+    """What was measured: this server, Python and the libraries, ``more`` included."""
+    found = [f"this server {VERSION}", f"Python {platform.python_version()}"]
+    for library in (*LIBRARIES, *more):
+        try:
+            found.append(f"{library} {version(library)}")
+        except PackageNotFoundError:
+            found.append(f"{library} not installed")
+    return ", ".join(found)
+
+
+def command() -> str:
+    """The command that runs this program again."""
+    return shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
+
+
+@contextmanager
+def sitting(title: str, *libraries: str) -> Iterator[None]:
+    """Print what the figures are measured on, and at the end who else had the processor.
+
+    Servers have to be stopped inside, so that their time counts as ours.
+    """
+    print(f"## {title}\n")
+    memory = mib(psutil.virtual_memory().total)
+    facts = [
+        ("machine", f"{processor()}, {psutil.cpu_count()} cores, {memory}, {platform.system()}"),
+        ("versions", versions(*libraries)),
+        ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        ("command", f"`{command()}`"),
+    ]
+    print(table(("measured on", ""), facts) + "\n", flush=True)
+    busy, own = _busy_s(), _own_s()
+    started = datetime.now(UTC)
+    yield
+    wall_s = (datetime.now(UTC) - started).total_seconds() * (psutil.cpu_count() or 1)
+    others = max(0.0, (_busy_s() - busy) - (_own_s() - own)) / wall_s
+    print(f"\nOther processes had {others:.0%} of the processor meanwhile.\n", flush=True)
+
+
+def _busy_s() -> float:
+    """Processor seconds that all processes, and other guests of the same host, have used."""
+    times = psutil.cpu_times()._asdict()
+    # Guests are counted in user and nice already.
+    return float(sum(times[kind] for kind in times if kind not in ("idle", "iowait", "guest", "guest_nice")))
+
+
+def _own_s() -> float:
+    """Processor seconds of this process and of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)

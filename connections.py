@@ -1,0 +1,159 @@
+"""The connections of a running server: counted, bounded, and closed with 1001 when it stops.
+
+A dialect knows nothing of this. To it, a connection that the server closes looks like a client
+that has gone: ``receive`` tells it, ``send`` raises WebSocketDisconnect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+GOING_AWAY = 1001
+
+
+class Phase(Enum):
+    """What a server does with those who come."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+class _Connection:
+    """One WebSocket, between the server and the dialect that speaks on it."""
+
+    __slots__ = ("_disconnects", "_receive", "_send", "accepted", "closed")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._disconnects = 0
+        self.accepted = False
+        self.closed = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self._disconnects += 1
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self.closed:
+            # What Starlette turns into WebSocketDisconnect.
+            raise OSError("the connection was closed")
+        if message["type"] == "websocket.accept":
+            self.accepted = True
+        elif message["type"] == "websocket.close":
+            self.closed = True
+        await self._send(message)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say goodbye, unless someone else has said it or is gone."""
+        if self.accepted and not self.closed:
+            self.closed = True
+            with suppress(OSError):
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def gone(self) -> None:
+        """Return once the peer has answered our goodbye, or has left without a word.
+
+        uvicorn tells of a disconnect twice: when the close is sent and when the socket is closed.
+        """
+        while self._disconnects < 2:
+            await self.receive()
+
+
+class Connections:
+    """Every open WebSocket of one server, and the phase the server is in.
+
+    limit: how many may be open at once; changed: told the number whenever it changes.
+    """
+
+    def __init__(self, limit: int, changed: Callable[[int], None]) -> None:
+        self.limit = limit
+        self.phase = Phase.STARTING
+        self._changed = changed
+        self._open: set[_Connection] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let ``app`` speak on one WebSocket, which ``close_all`` may end."""
+        connection = _Connection(receive, send)
+        self._open.add(connection)
+        self._empty.clear()
+        self._changed(len(self._open))
+        try:
+            await app(scope, connection.receive, connection.send)
+            if self.phase is Phase.DRAINING and connection.closed:
+                await connection.gone()
+        finally:
+            self._open.discard(connection)
+            if not self._open:
+                self._empty.set()
+            self._changed(len(self._open))
+
+    async def close_all(self, patience_s: float) -> None:
+        """Close every connection with 1001, and give the peers so many seconds to say goodbye."""
+        self.phase = Phase.DRAINING
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s), asyncio.TaskGroup() as group:
+                for connection in self._open:
+                    group.create_task(connection.close(GOING_AWAY, "the server is stopping"))
+                await self._empty.wait()
+
+
+class ConnectionsMiddleware:
+    """Turns away who comes before the server is ready, while it stops, or when it is full.
+
+    The paths in ``always`` are served in any phase. HTTP bodies beyond ``max_body`` bytes end in
+    413, whether their length was told or not.
+    """
+
+    def __init__(self, app: ASGIApp, connections: Connections, always: frozenset[str], max_body: int) -> None:
+        self._app = app
+        self._connections = connections
+        self._always = always
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one HTTP request or one WebSocket."""
+        connections = self._connections
+        if scope["type"] not in ("http", "websocket") or scope["path"] in self._always:
+            await self._app(scope, receive, send)
+        elif connections.phase is not Phase.READY:
+            await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._app(scope, _bounded(receive, self._max_body), send)
+        elif len(connections) >= connections.limit:
+            await _unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
+        else:
+            await connections.run(self._app, scope, receive, send)
+
+
+def _unavailable(reason: str) -> JSONResponse:
+    return JSONResponse({"error": {"message": reason}}, 503, {"retry-after": "1"})
+
+
+def _bounded(receive: Receive, limit: int) -> Receive:
+    taken = 0
+
+    async def bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > limit:
+            raise HTTPException(413, f"the body is too large (at most {limit} bytes)")
+        return message
+
+    return bounded

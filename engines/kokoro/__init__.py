@@ -1,0 +1,1 @@
+"""Kokoro-82M: natural speech in five languages on a CPU, by onnxruntime."""

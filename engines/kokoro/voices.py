@@ -1,0 +1,67 @@
+"""Kokoro's voices: who they are, and their style tables.
+
+``voices.json`` names them, ``voices.npy`` holds the tables; ``build_voices.py`` makes both from
+the makers' distribution (Apache-2.0).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from speech.errors import EngineUnavailable, UnknownVoice
+from speech.types import Voice
+
+ENGINE = "kokoro"
+INDEX_FILE = "voices.json"
+STYLES_FILE = "voices.npy"
+STYLES_SHAPE = (510, 256)
+"""One voice's table: a style of 256 numbers for each utterance length of 1–510 symbols."""
+
+DEFAULT_VOICES = {"es": "ef_dora", "en": "af_heart", "fr": "ff_siwis", "it": "if_sara", "pt": "pf_dora"}
+
+
+class Voices:
+    """The voices that come with the engine; tables are read from disk when first used."""
+
+    def __init__(self) -> None:
+        """Raises EngineUnavailable when the data files are missing or do not belong together."""
+        folder = Path(__file__).parent
+        try:
+            index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["voices"]
+            self._styles = np.load(folder / STYLES_FILE, mmap_mode="r")
+        except (OSError, ValueError, KeyError) as error:
+            raise EngineUnavailable(
+                "Kokoro's voice files are missing or broken: take them anew from the repository "
+                "(engines/kokoro/voices.npy and voices.json)"
+            ) from error
+        if self._styles.shape != (len(index), *STYLES_SHAPE):
+            raise EngineUnavailable(
+                "Kokoro's voices.npy and voices.json do not belong together: "
+                "take both anew from the repository"
+            )
+        self._rows = {entry["name"]: row for row, entry in enumerate(index)}
+        self.all = tuple(
+            Voice(
+                id=entry["name"],
+                name=entry["name"],
+                language=entry["language"],
+                engine=ENGINE,
+                gender=entry["gender"],
+            )
+            for entry in index
+        )
+
+    def style(self, voice: str, symbols: int) -> npt.NDArray[np.float32]:
+        """The style [1, 256] with which ``voice`` says an utterance of ``symbols`` (1–510).
+
+        Raises UnknownVoice.
+        """
+        row = self._rows.get(voice)
+        if row is None:
+            raise UnknownVoice(voice)
+        # The makers' pipeline (kokoro 0.9.4, pipeline.py) takes row length - 1.
+        return np.asarray(self._styles[row, symbols - 1], np.float32)[np.newaxis]

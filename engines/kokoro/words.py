@@ -1,0 +1,90 @@
+"""Which word of a clause each of its symbols belongs to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+_STRESS = "ˈˌ"
+_UNSTRESSED = re.compile(f"[{_STRESS} ]")
+
+
+def owners(symbols: str, words: Sequence[str], say: Callable[[str], str]) -> list[int]:
+    """For each of ``symbols`` the index of its word in ``words``; -1 for spaces.
+
+    symbols: of the clause that the words make; say: the symbols of one word alone. Indexes never
+    fall. Where the clause has as many groups as its words have one at a time (a number has
+    several), the groups tell; otherwise (espeak-ng joins weak words, "of the") the letters of the
+    clause are aligned to those of its words.
+    """
+    groups = symbols.split(" ")
+    if len(groups) == len(words) and all(word.isalpha() for word in words):
+        return _spread(groups, range(len(words)))
+    alone = [say(word) for word in words]
+    owner = [index for index, said in enumerate(alone) for _ in said.split()]
+    if len(groups) == len(owner):
+        return _spread(groups, owner)
+    letters = _UNSTRESSED.sub("", symbols)
+    sources = [(index, letter) for index, said in enumerate(alone) for letter in _UNSTRESSED.sub("", said)]
+    if not letters or not sources:
+        return _spread(groups, [0] * len(groups))
+    matched = _align(letters, "".join(letter for _, letter in sources))
+    return _settle(groups, [sources[position][0] for position in matched])
+
+
+def _spread(groups: Sequence[str], owner: Sequence[int]) -> list[int]:
+    result: list[int] = []
+    for group, index in zip(groups, owner, strict=True):
+        result += [index] * len(group) + [-1]
+    return result[:-1]
+
+
+def _settle(groups: Sequence[str], by_letter: Sequence[int]) -> list[int]:
+    """Give stress marks to the letter behind them, and a lone edge letter to its group."""
+    result: list[int] = []
+    at = 0
+    for group in groups:
+        count = len(_UNSTRESSED.sub("", group))
+        owner = list(by_letter[at : at + count])
+        at += count
+        if count > 2:
+            owner[0], owner[-1] = owner[1], owner[-2]
+        if not owner:
+            owner = [by_letter[min(at, len(by_letter) - 1)]]
+        letter = 0
+        for symbol in group:
+            result.append(owner[min(letter, len(owner) - 1)])
+            letter += symbol not in _STRESS
+        result.append(-1)
+    return result[:-1]
+
+
+def _align(spoken: str, alone: str) -> list[int]:
+    """For each letter of ``spoken`` the position in ``alone`` that it came from; never falls.
+
+    The alignment of the least edit distance (Wagner and Fischer 1974), a row at a time.
+    """
+    source = np.array([ord(letter) for letter in alone])
+    columns = np.arange(len(alone) + 1)
+    rows = np.zeros((len(spoken) + 1, len(alone) + 1), np.int32)
+    rows[0] = columns
+    for at, letter in enumerate(spoken, 1):
+        row = rows[at - 1] + 1
+        np.minimum(row[1:], rows[at - 1, :-1] + (source != ord(letter)), out=row[1:])
+        # An insertion costs one a step: a running minimum along the slope.
+        rows[at] = np.minimum.accumulate(row - columns) + columns
+    positions = [0] * len(spoken)
+    at, column = len(spoken), len(alone)
+    while at:
+        here = rows[at, column]
+        if column and here == rows[at - 1, column - 1] + (alone[column - 1] != spoken[at - 1]):
+            at, column = at - 1, column - 1
+            positions[at] = column
+        elif here == rows[at - 1, column] + 1:
+            at -= 1
+            positions[at] = max(column - 1, 0)
+        else:
+            column -= 1
+    return positions

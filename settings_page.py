@@ -1,0 +1,73 @@
+"""docs/settings.md, made from the settings: ``python -m settings_page > docs/settings.md``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from settings import Settings, extra, takes
+
+INTRODUCTION = """# Settings
+
+Every setting may be given in the environment or in a file `.env` beside the server, and the most used ones
+on the command line (`python start_websocket_server.py --help`), which wins over the environment, which wins
+over the file. Where a row names several variables, the first of them that is set counts, wherever it is
+set: the others are the names that the servers this one stands in for gave to the same thing. A setting that
+cannot be taken ends the start with one line that names it and what it takes.
+
+This page is made by `python -m settings_page > docs/settings.md`."""
+
+NOT_HERE_YET = """## Names that are known and not read yet
+
+| variables | belong to | meanwhile |
+| --- | --- | --- |
+| `TTS_PORT`, `TTS_METRICS_ENABLED`, `TTS_METRICS_PORT` | VoxCPM's port 9300, a port for metrics alone | \
+one port, `KANI_PORT`; metrics are at `/metrics` there |
+| `TTS_MODEL_NAME`, `TTS_DEVICE`, `TTS_NUM_MODEL_WORKERS`, `TTS_MODEL_CACHE_DIR`, \
+`TTS_TRUST_REMOTE_CODE` | VoxCPM's model | `KANI_ENGINE`, `KANI_THREADS`, `KANI_MODELS_DIR`, \
+`KANI_CACHE_DIR` |
+| `TTS_MAX_CONCURRENT`, `TTS_REQUEST_TIMEOUT`, `TTS_MAX_TEXT_LENGTH`, `TTS_RATE_LIMIT_ENABLED`, \
+`TTS_RATE_LIMIT_PER_MINUTE`, `TTS_CHUNK_SIZE`, `TTS_SAMPLE_RATE`, `TTS_DEFAULT_*`, `TTS_VOICE_DIR`, \
+`TTS_DEBUG_AUDIO` | VoxCPM's requests | `KANI_MAX_TEXT`, `KANI_RATE_PER_MINUTE`, `KANI_DATA_DIR` |
+| `PORT`, `TTS_WS_PORT`, `TTS_WS_URL`, `LIVEKIT_*`, `LOG_ALIGNMENT`, `LOG_OUTPUTS` | the relay's ports \
+8080 and 8081 | none |
+| `ELEVEN_API_KEY`, `ELEVEN_VOICE_ID`, `ELEVEN_MODEL`, `ELEVEN_OPTIMIZE_LATENCY` | the ElevenLabs engine \
+| none; a key alone never sends anything anywhere |
+
+`TTS_HOST` opens only the port above; on an address like 0.0.0.0 it asks for `KANI_API_KEYS` as \
+`KANI_HOST` does."""
+
+
+def documentation() -> str:
+    """The text of docs/settings.md."""
+    lines = [INTRODUCTION]
+    group = ""
+    for name, field in Settings.model_fields.items():
+        says = extra(field)
+        if says["group"] != group:
+            group = says["group"]
+            lines += [
+                "",
+                f"## {group}",
+                "",
+                "| setting | variables | default | takes | what it is |",
+                "|" + " --- |" * 5,
+            ]
+        names = ", ".join(f"`{variable}`" for variable in says["variables"])
+        unit = f" ({says['unit']})" if says["unit"] else ""
+        lines.append(
+            f"| `{name}` | {names} | {_default(field)} | {takes(name)}{unit} | {field.description} |"
+        )
+    return "\n".join([*lines, "", NOT_HERE_YET])
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None or field.default in (None, ()) or isinstance(field.default, Path):
+        return "not set"
+    value = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
+    return f"`{value}`"
+
+
+if __name__ == "__main__":
+    print(documentation())

@@ -1,0 +1,229 @@
+"""Audio at the edges: float samples into what clients take, and their recordings into samples."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import AsyncIterator, Iterator
+
+import av
+import numpy as np
+import numpy.typing as npt
+import soxr
+from av.audio.stream import AudioStream
+
+from speech.errors import InvalidRequest
+from speech.types import Recording, Samples, Span, SpeechChunk
+
+MAX_RECORDING_BYTES = 10 * 1024 * 1024
+MAX_RECORDING_S = 60.0
+
+_MIN_RATE, _MAX_RATE = 4_000, 192_000
+_MAX_CHANNELS = 8
+# 60 s of Opus in its shortest packets (2.5 ms) are 24,000: a file of more is made of nothing.
+_MAX_PACKETS = 50_000
+_CODECS = frozenset(
+    "aac alac flac mp3 mp3float opus libopus vorbis libvorbis "
+    "pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le pcm_f64le pcm_alaw pcm_mulaw".split()
+)
+_KNOWN_FORMATS = "WAV, MP3, Ogg, FLAC or M4A"
+
+
+def pcm16(samples: Samples) -> bytes:
+    """Samples as signed 16-bit little-endian PCM; beyond [-1, 1] they are clipped."""
+    scaled = np.rint(np.clip(samples, -1.0, 1.0) * np.float32(32768))
+    return bytes(np.minimum(scaled, 32767).astype("<i2").tobytes())
+
+
+def wav(audio: Samples | bytes, sample_rate: int) -> bytes:
+    """A whole WAV file, 16-bit mono, of samples or of ``pcm16``'s bytes; sample_rate in hertz."""
+    pcm = audio if isinstance(audio, bytes) else pcm16(audio)
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", 36 + len(pcm), b"WAVE"),
+        *(b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16),
+        *(b"data", len(pcm)),
+    )
+    return header + pcm
+
+
+class Resampler:
+    """A stream from one sample rate (hertz) to another.
+
+    The whole has ``round(n * target / source)`` samples however it was cut. What comes out lags
+    what goes in by a few hundredths of a second until ``finish``. One stream, one thread at a time.
+    """
+
+    def __init__(self, source_rate: int, target_rate: int) -> None:
+        self._source_rate, self._target_rate = source_rate, target_rate
+        self._stream = (
+            None
+            if source_rate == target_rate
+            else soxr.ResampleStream(source_rate, target_rate, 1, "float32")
+        )
+        self._taken = self._given = 0
+
+    def feed(self, samples: Samples) -> Samples:
+        """Take samples; those that are ready."""
+        if self._stream is None:
+            return samples
+        self._taken += len(samples)
+        ready: Samples = self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32))
+        self._given += len(ready)
+        return ready
+
+    def finish(self) -> Samples:
+        """The rest; nothing can be fed any more."""
+        rest: Samples = np.zeros(0, np.float32)
+        if self._stream is None:
+            return rest
+        rest = self._stream.resample_chunk(rest, last=True)
+        whole = (2 * self._taken * self._target_rate + self._source_rate) // (2 * self._source_rate)
+        missing = whole - self._given
+        return np.pad(rest[:missing], (0, max(0, missing - len(rest))))
+
+
+async def reframe(
+    chunks: AsyncIterator[SpeechChunk], sample_rate: int, frame_samples: int
+) -> AsyncIterator[SpeechChunk]:
+    """The same speech at ``sample_rate`` hertz, in chunks of at most ``frame_samples``.
+
+    Nothing waits for a frame to be full: what one chunk yields is split and sent. A span goes with
+    the chunk in which it starts; those left at the end go with the last one, which is without
+    samples only if there is nothing else to carry them.
+    """
+    resampler: Resampler | None = None
+    waiting: list[Span] = []
+    sent = 0
+
+    def frames(samples: Samples, last: bool) -> Iterator[SpeechChunk]:
+        nonlocal waiting, sent
+        for start in range(0, len(samples), frame_samples):
+            piece = samples[start : start + frame_samples]
+            start_s, sent = sent / sample_rate, sent + len(piece)
+            everything = last and start + frame_samples >= len(samples)
+            end_s = sent / sample_rate
+            going = [span for span in waiting if everything or span.start_s < end_s]
+            waiting = waiting[len(going) :]
+            yield SpeechChunk(piece, sample_rate, start_s, tuple(going))
+
+    async for chunk in chunks:
+        if resampler is None:
+            resampler = Resampler(chunk.sample_rate, sample_rate)
+        waiting.extend(chunk.spans)
+        for frame in frames(resampler.feed(chunk.samples), last=False):
+            yield frame
+    if resampler is not None:
+        for frame in frames(resampler.finish(), last=True):
+            yield frame
+    if waiting:
+        yield SpeechChunk(np.zeros(0, np.float32), sample_rate, sent / sample_rate, tuple(waiting))
+
+
+def decode_recording(
+    data: bytes, max_bytes: int = MAX_RECORDING_BYTES, max_seconds: float = MAX_RECORDING_S
+) -> Recording:
+    """A client's recording (WAV, MP3, Ogg with Opus or Vorbis, FLAC, M4A) as mono samples.
+
+    The channels are averaged, the sample rate stays. A truncated file gives what is there. No
+    more than ``max_seconds`` is ever decoded, and nothing but ``data`` is read: the format is told
+    by its first bytes, so a playlist that names files or addresses is not taken for audio. Blocks
+    (10 ms a recording, 0.2 s for hostile ones): call it in a thread. Raises InvalidRequest for
+    ``reference``.
+    """
+    if not data:
+        raise _refused("is empty")
+    if len(data) > max_bytes:
+        raise _refused(f"too large (at most {max_bytes / 1048576:g} MiB)")
+    container_format = _format_of(data[:16])
+    if container_format is None:
+        raise _refused(f"is not audio that this server reads ({_KNOWN_FORMATS})")
+    try:
+        pieces, rate = _decode(data, container_format, max_seconds)
+    except av.FFmpegError as error:
+        raise _refused(f"is broken, or not what its first bytes say ({_KNOWN_FORMATS})") from error
+    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    if not len(samples):
+        raise _refused("holds no audio")
+    if not np.isfinite(samples).all():
+        raise _refused("holds samples that are not numbers")
+    return Recording(np.clip(samples, -1.0, 1.0), rate)
+
+
+def _format_of(head: bytes) -> str | None:
+    """FFmpeg's name of the container that begins with ``head``."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        return "wav"
+    if head[:4] == b"OggS":
+        return "ogg"
+    if head[:4] == b"fLaC":
+        return "flac"
+    if head[4:8] == b"ftyp":
+        return "mp4"
+    # An MPEG audio frame: eleven bits of sync, and a layer (ADTS has none).
+    if head[:3] == b"ID3" or (
+        len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06
+    ):
+        return "mp3"
+    return None
+
+
+def _decode(data: bytes, container_format: str, max_seconds: float) -> tuple[list[Samples], int]:
+    """All of the first audio stream; its rate in hertz. Raises FFmpegError and InvalidRequest."""
+    pieces: list[Samples] = []
+    count = 0
+    with av.open(io.BytesIO(data), "r", container_format, metadata_errors="ignore") as container:
+        if not container.streams.audio:
+            raise _refused("holds no audio")
+        stream = container.streams.audio[0]
+        rate = _check(stream)
+        # Threads gain nothing on a minute of audio.
+        stream.codec_context.thread_count = 1
+        for index, packet in enumerate(container.demux(stream)):
+            if index > _MAX_PACKETS:
+                raise _refused("is made of too many pieces")
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError:
+                # A damaged or cut packet; the ones around it are good.
+                continue
+            for frame in frames:
+                assert isinstance(frame, av.AudioFrame)
+                if frame.sample_rate != rate:
+                    raise _refused("changes its sample rate")
+                count += frame.samples
+                if count > max_seconds * rate:
+                    raise _refused(f"too long (at most {max_seconds:g} s)")
+                pieces.append(_mono(frame))
+    return pieces, rate
+
+
+def _check(stream: AudioStream) -> int:
+    """The stream's sample rate in hertz, once its codec, rate and channels are such as exist."""
+    codec = stream.codec_context
+    if codec is None or codec.name not in _CODECS:
+        raise _refused(f"is of a codec that this server does not read ({_KNOWN_FORMATS})")
+    if not _MIN_RATE <= codec.sample_rate <= _MAX_RATE:
+        raise _refused(f"sample rate must be between {_MIN_RATE} and {_MAX_RATE} Hz")
+    if not 1 <= codec.channels <= _MAX_CHANNELS:
+        raise _refused(f"must have between 1 and {_MAX_CHANNELS} channels")
+    return int(codec.sample_rate)
+
+
+def _mono(frame: av.AudioFrame) -> Samples:
+    """A frame's samples, its channels averaged."""
+    array: npt.NDArray[np.generic] = frame.to_ndarray()
+    channels = frame.layout.nb_channels
+    planes = array if frame.format.is_planar else array.reshape(-1, channels).T
+    mixed = planes.mean(axis=0, dtype=np.float64)
+    if planes.dtype == np.uint8:
+        mixed = (mixed - 128.0) / 128.0
+    elif np.issubdtype(planes.dtype, np.signedinteger):
+        mixed = mixed / float(2 ** (8 * planes.dtype.itemsize - 1))
+    with np.errstate(over="ignore"):
+        mono: Samples = mixed.astype(np.float32)
+    return mono
+
+
+def _refused(reason: str) -> InvalidRequest:
+    return InvalidRequest("reference", reason)

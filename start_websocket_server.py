@@ -1,0 +1,155 @@
+"""The command line: python start_websocket_server.py --help."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import server_logging
+import settings
+from access import is_loopback
+from speech.errors import InvalidRequest, SpeechError
+from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
+
+if TYPE_CHECKING:
+    from websocket_server import Running
+
+CANNOT_START = 1
+USAGE = 2
+INTERRUPTED = 130
+
+DESCRIPTION = "Speech over WebSocket: clients send text and hear it spoken."
+EPILOG = """\
+Every setting is also an environment variable or a line in .env, and there are more of them than here:
+see docs/settings.md. Then, in another terminal: python websocket_client.py "Hola" -o hola.wav"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options; each that is a setting keeps the setting's name and its default."""
+    options = argparse.ArgumentParser(
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    address = options.add_argument_group("where it listens")
+    address.add_argument("--host", metavar="ADDRESS", help=f"address to listen on (default {WEBSOCKET_HOST})")
+    address.add_argument("--port", metavar="PORT", help=f"port, 0 for a free one (default {WEBSOCKET_PORT})")
+    address.add_argument(
+        "--no-auth", action="store_true", help="ask nobody for a key, even on an address others can reach"
+    )
+    speech = options.add_argument_group("who speaks")
+    speech.add_argument("--engine", metavar="NAME", help=f"{settings.takes('engine')} (default auto)")
+    speech.add_argument("--voice", metavar="ID", help="default voice of its language, such as ef_dora")
+    speech.add_argument("--language", metavar="TAG", help="language where nothing tells another (default es)")
+    log = options.add_argument_group("what it writes down")
+    log.add_argument("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR (default INFO)")
+    log.add_argument(
+        "--log-json",
+        dest="log_format",
+        action="store_const",
+        const="json",
+        help="log JSON objects, one a line",
+    )
+    other = options.add_argument_group("instead of serving")
+    other.add_argument(
+        "--fetch", action="store_true", help="get and verify the model files that the engine needs, and end"
+    )
+    other.add_argument("--version", action="version", version=f"kani-tts {VERSION}", help="print it, and end")
+    other.add_argument("-h", "--help", action="help", help="print this, and end")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code: 0 done, 1 cannot start, 2 usage, 130 interrupted."""
+    given = vars(parser().parse_args(arguments))
+    fetch = given.pop("fetch", False)
+    try:
+        chosen = settings.load(given)
+    except settings.SettingsError as error:
+        return _complain(str(error), USAGE)
+    if not (fetch or chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
+        return _complain(
+            f"{chosen.host} can be reached from other machines, and no key is set: set KANI_API_KEYS, "
+            "listen on localhost, or let anyone in with --no-auth",
+            CANNOT_START,
+        )
+    server_logging.configure(chosen.log_level, chosen.log_format, chosen.log_file)
+    for sentence in settings.unknown_variables():
+        logging.getLogger("server").warning(sentence)
+    try:
+        return _fetch(chosen) if fetch else _serve(chosen)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _serve(chosen: settings.Settings) -> int:
+    # What follows costs most of the start; --help and a wrong setting need not wait for it.
+    import uvicorn
+
+    from listening import CannotListen
+    from websocket_server import serve
+
+    loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(serve(chosen, lambda running: print(banner(running), flush=True)))
+    except InvalidRequest as error:
+        return _complain(f"KANI_{error.field.upper()}: {error.reason}", CANNOT_START)
+    except (CannotListen, SpeechError) as error:
+        return _complain(str(error), CANNOT_START)
+    return 0
+
+
+def _fetch(chosen: settings.Settings) -> int:
+    # An engine that starts has every file it needs, and has checked each.
+    from engines.registry import engines_for
+
+    async def start_each() -> None:
+        for engine in engines_for(chosen.engine, chosen):
+            await engine.start()
+            print(f"{engine.info.name} {engine.info.version} has all it needs", flush=True)
+            await engine.stop()
+
+    try:
+        asyncio.run(start_each())
+    except SpeechError as error:
+        return _complain(str(error), CANNOT_START)
+    return 0
+
+
+def banner(running: Running) -> str:
+    """What the terminal shows once the server is ready: plain lines, one fact each."""
+    service = running.service
+    authority = f"[{running.host}]" if ":" in running.host else running.host
+    address = f"ws://{authority}:{running.port}"
+    elsewhere = "" if running.port == WEBSOCKET_PORT else f" --server {address}"
+    by_engine: dict[str, list[str]] = {}
+    for language, engine in service.catalogue.languages.items():
+        by_engine.setdefault(engine, []).append(language)
+    lines = [f"kani-tts {VERSION} is ready", f"  address  {address}"]
+    for engine in service.engines:
+        spoken = sorted(by_engine.get(engine.name, []))
+        listed = " ".join(spoken) if len(spoken) <= 12 else f"{len(spoken)} further languages"
+        lines.append(f"  speaks   {listed} ({engine.name} {engine.version})")
+    lines += [
+        f"  voices   {len(service.catalogue.list())}",
+        f'  try      python websocket_client.py "Hola" -o hola.wav{elsewhere}',
+        "  stop     Ctrl+C",
+    ]
+    return "\n".join(lines)
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(f"start_websocket_server.py: {sentence}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

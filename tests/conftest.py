@@ -1,0 +1,171 @@
+"""Real servers for the tests: the command a user types, in a process of its own, on a free port."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_WITHIN_S = 60.0
+STOP_WITHIN_S = 20.0
+ADDRESS = re.compile(r"address +ws://(?P<host>\S+):(?P<port>\d+)$")
+
+
+class ServerProcess:
+    """A running ``start_websocket_server.py``.
+
+    folder holds its kept voices (``data``), fetched weights (``cache``) and log; ``banner`` is what
+    it printed when it was ready. No setting of the machine's environment reaches it.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+        self.folder = folder
+        self.log_file = folder / "websocket_server.log"
+        self._terminal_path = folder / "terminal.log"
+        self._terminal = self._terminal_path.open("wb")
+        own = {
+            "KANI_DATA_DIR": str(folder / "data"),
+            "KANI_CACHE_DIR": str(folder / "cache"),
+            "KANI_LOG_FILE": str(self.log_file),
+            "KANI_HOST": "localhost",
+            "KANI_PORT": "0",
+            "PYTHONUNBUFFERED": "1",
+        }
+        names = ("KANI_", "TTS_", "LOG_LEVEL")
+        outside = {name: value for name, value in os.environ.items() if not name.startswith(names)}
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "start_websocket_server.py"), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._terminal,
+            env=outside | own | environment,
+            cwd=folder,
+        )
+        self.banner = ""
+        self.host, self.port = "localhost", 0
+
+    @property
+    def url(self) -> str:
+        """The WebSocket's address, without a path."""
+        return f"ws://{self.host}:{self.port}"
+
+    @property
+    def http_url(self) -> str:
+        """The same for HTTP."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def terminal(self) -> str:
+        """What the server wrote to standard error."""
+        return self._terminal_path.read_text(encoding="utf-8")
+
+    @property
+    def log(self) -> str:
+        """What the server wrote to its log file."""
+        return self.log_file.read_text(encoding="utf-8") if self.log_file.exists() else ""
+
+    def wait_until_ready(self) -> None:
+        """Read the banner; fail with what the server complained of if there is none in time."""
+        assert self.process.stdout is not None
+        output = self.process.stdout.fileno()
+        deadline = time.monotonic() + READY_WITHIN_S
+        seen = b""
+        while b"Ctrl+C\n" not in seen:
+            readable, _, _ = select.select([output], [], [], max(0.0, deadline - time.monotonic()))
+            piece = os.read(output, 65536) if readable else b""
+            if not piece:
+                self.kill()
+                pytest.fail(f"the server was not ready in {READY_WITHIN_S:g} s:\n{self.terminal}")
+            seen += piece
+        self.banner = seen.decode()
+        address = next(match for line in self.banner.splitlines() if (match := ADDRESS.search(line)))
+        self.host, self.port = address["host"], int(address["port"])
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for the end; the exit code."""
+        try:
+            return self.process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            pytest.fail(f"the server did not end in {STOP_WITHIN_S:g} s:\n{self.terminal}")
+
+    def stop(self) -> None:
+        """End it as an administrator would, and see that it ends well and had nothing to hide."""
+        if self.process.poll() is None:
+            self.send_signal(signal.SIGTERM)
+        code = self.wait()
+        self.close()
+        assert code == 0, self.terminal
+        assert "Traceback" not in self.terminal + self.log, self.terminal
+
+    def leave(self) -> None:
+        """Stop it, unless the test has seen its end already."""
+        if self.process.poll() is None:
+            self.stop()
+        self.close()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+        self.close()
+
+    def close(self) -> None:
+        """Close this side's files."""
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._terminal.close()
+
+
+StartServer = Callable[..., ServerProcess]
+
+
+@pytest.fixture
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Start a server of one's own: ``start_server("--engine", "espeak", KANI_MAX_TEXT="50")``.
+
+    It is ready when this returns, unless ``ready=False``; if it still runs when the test ends, it
+    is stopped and has to end well.
+    """
+    with ExitStack() as still_running:
+
+        def start(*arguments: str, ready: bool = True, **environment: str) -> ServerProcess:
+            server = ServerProcess(tmp_path_factory.mktemp("server"), *arguments, **environment)
+            still_running.callback(server.leave)
+            if ready:
+                server.wait_until_ready()
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The server as it comes, for the whole run: engine auto, all defaults."""
+    running = ServerProcess(tmp_path_factory.mktemp("server"))
+    running.wait_until_ready()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def espeak_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server whose only engine is espeak-ng, which is fast; for the whole run."""
+    running = ServerProcess(tmp_path_factory.mktemp("espeak_server"), "--engine", "espeak")
+    running.wait_until_ready()
+    yield running
+    running.stop()

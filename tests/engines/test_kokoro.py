@@ -1,0 +1,312 @@
+"""The Kokoro engine with its real model."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.kokoro.engine import KokoroEngine
+from engines.kokoro.model import KokoroModel, ModelFailed
+from speech.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
+from speech.types import Boundary, Samples, Segment, Span, SpeechChunk
+from tests.judge import hear, word_error_rate
+
+NOWHERE = Path("no-such-folder")
+LONG = (
+    "El río baja tranquilo entre los álamos, y en la orilla unos niños juegan con piedras planas "
+    "mientras sus abuelos hablan del tiempo, de la cosecha y de los años en que todo era distinto."
+)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[KokoroEngine]:
+    """The engine, started once."""
+    made = KokoroEngine(models_dir=None, cache_dir=NOWHERE)
+    asyncio.run(made.start())
+    yield made
+    asyncio.run(made.stop())
+
+
+async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
+    """All the engine gives for ``segment``."""
+    return [chunk async for chunk in engine.synthesize(segment)]
+
+
+async def say(
+    engine: KokoroEngine, text: str, voice: str = "ef_dora", language: str = "es", speed: float = 1.0
+) -> tuple[Samples, list[Span]]:
+    """The speech of one segment in one piece, and its spans."""
+    chunks = await chunks_of(engine, Segment(text, voice, language, speed))
+    return np.concatenate([c.samples for c in chunks]), [span for c in chunks for span in c.spans]
+
+
+def loud(samples: Samples) -> np.ndarray:
+    """For each 5 ms whether it is within 40 dB of the loud parts."""
+    power = np.square(samples[: len(samples) // 120 * 120].reshape(-1, 120)).mean(axis=1)
+    return power > np.percentile(power, 95) * 1e-4
+
+
+def test_the_engine_says_what_it_can(engine: KokoroEngine) -> None:
+    """Five languages with a default voice each, word times, two places, no cloning."""
+    info = engine.info
+    assert (info.name, info.sample_rate, info.places) == ("kokoro", 24_000, 2)
+    assert info.default_voices == {
+        "es": "ef_dora",
+        "en": "af_heart",
+        "fr": "ff_siwis",
+        "it": "if_sara",
+        "pt": "pf_dora",
+    }
+    assert info.timing
+    assert not info.streams_inside_segment
+    assert info.cloning == "none"
+    assert info.uses == frozenset()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("language", "voice", "text"),
+    [
+        ("es", "ef_dora", "Hola, me llamo Dora y vivo en Madrid desde hace tres años."),
+        ("es-MX", "em_alex", "La biblioteca cierra los domingos y los días festivos."),
+        ("en", "af_heart", "Hello, my name is Anna, and these are the best places of the city."),
+        ("en-GB", "bm_george", "The weather in London is rather cold this morning."),
+        ("fr", "ff_siwis", "Bonjour, je suis très heureuse de vous voir."),
+        ("it", "im_nicola", "Buongiorno, oggi andiamo a mangiare una pizza con gli amici."),
+        ("pt", "pf_dora", "Bom dia, amanhã vamos viajar para o Rio de Janeiro."),
+    ],
+)
+async def test_every_language_is_understood(
+    engine: KokoroEngine, language: str, voice: str, text: str
+) -> None:
+    """Whisper hears what was to be said, with at most one word in ten wrong."""
+    samples, spans = await say(engine, text, voice, language)
+    heard = hear(samples, 24_000, language)
+    assert word_error_rate(text, heard, language) <= 0.1, heard
+    assert len(spans) == len(text.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("speed", [0.625, 1.67])
+async def test_both_ends_of_the_speed_range_are_understood(engine: KokoroEngine, speed: float) -> None:
+    """The native speeds change the length as asked, and whisper still hears the words."""
+    text = "El médico le recomendó descansar y beber mucha agua."
+    plain, _ = await say(engine, text)
+    samples, _ = await say(engine, text, speed=speed)
+    assert len(plain) / len(samples) == pytest.approx(speed, rel=0.12)
+    heard = hear(samples, 24_000, "es")
+    assert word_error_rate(text, heard, "es") <= 0.12, heard
+
+
+async def test_spans_name_each_word_in_order(engine: KokoroEngine) -> None:
+    """Each word has its characters and its time; times rise and stay inside the audio."""
+    text = "¿Hola, qué tal? Nos vemos a las 3:30 en la plaza."
+    samples, spans = await say(engine, text)
+    assert [text[span.start : span.end] for span in spans] == [
+        *("Hola", "qué", "tal", "Nos", "vemos", "a", "las", "3:30", "en", "la", "plaza"),
+    ]
+    assert all(span.start_s < span.end_s for span in spans)
+    assert all(a.end_s <= b.start_s for a, b in pairwise(spans))
+    assert spans[0].start_s >= 0
+    assert spans[-1].end_s <= len(samples) / 24_000
+
+
+async def test_a_word_after_a_pause_starts_where_it_is_heard(engine: KokoroEngine) -> None:
+    """Within 40 ms of an onset of energy, measured with another threshold than the engine's."""
+    text = "Primero, segundo; tercero. Cuarto, quinto."
+    samples, spans = await say(engine, text)
+    steps = np.diff(loud(samples).astype(int), prepend=0)
+    onsets = np.flatnonzero(steps == 1) * 0.005
+    for span in spans:
+        assert np.abs(onsets - span.start_s).min() <= 0.04, text[span.start : span.end]
+
+
+@pytest.mark.parametrize(
+    ("text", "voice", "language"),
+    [
+        ("Hola.", "ef_dora", "es"),
+        ("Hello there, everybody!", "am_michael", "en"),
+        ("Je suis très heureuse de vous voir", "ff_siwis", "fr"),
+    ],
+)
+async def test_the_models_own_silence_is_left_out(
+    engine: KokoroEngine, text: str, voice: str, language: str
+) -> None:
+    """At most 50 ms of near silence stay before the speech and after it."""
+    samples, spans = await say(engine, text, voice, language)
+    heard = np.flatnonzero(loud(samples))
+    assert heard[0] * 0.005 <= 0.05 + 0.04  # the first sounds of a word may be soft
+    quiet = np.flatnonzero(np.abs(samples) > 10 ** (-50 / 20) * np.abs(samples).max())
+    assert quiet[0] / 24_000 <= 0.05
+    assert (len(samples) - quiet[-1]) / 24_000 <= 0.05
+    assert abs(samples[0]) < 1e-4
+    assert abs(samples[-1]) < 1e-3
+    assert spans[0].start_s <= 0.05
+
+
+async def test_the_same_segment_gives_the_same_samples(engine: KokoroEngine) -> None:
+    """Nothing is drawn by chance."""
+    first, _ = await say(engine, "Una vez más.")
+    second, _ = await say(engine, "Una vez más.")
+    assert np.array_equal(first, second)
+
+
+async def test_segments_spoken_together_sound_as_alone(engine: KokoroEngine) -> None:
+    """Two voices and languages at once give the samples that each gives alone."""
+    asked = [("Buenas tardes a todos.", "em_alex", "es"), ("A good day to you.", "bf_emma", "en-GB")] * 2
+    alone = [await say(engine, *one) for one in asked[:2]] * 2
+    together = await asyncio.gather(*(say(engine, *one) for one in asked))
+    for (samples, spans), (expected, expected_spans) in zip(together, alone, strict=True):
+        assert np.array_equal(samples, expected)
+        assert spans == expected_spans
+
+
+async def test_a_voice_speaks_another_language(engine: KokoroEngine) -> None:
+    """The segment's language decides the phonemes, whoever speaks."""
+    spanish, _ = await say(engine, "Madrid", "af_heart", "es")
+    english, _ = await say(engine, "Madrid", "af_heart", "en")
+    assert len(spanish) != len(english) or not np.array_equal(spanish, english)
+
+
+async def test_a_text_of_marks_is_nothing(engine: KokoroEngine) -> None:
+    """Where there is nothing to say there is no chunk."""
+    assert await chunks_of(engine, Segment("…", "ef_dora", "es")) == []
+
+
+@pytest.mark.parametrize("boundary", list(Boundary))
+async def test_a_text_without_a_mark_is_spoken_at_any_boundary(
+    engine: KokoroEngine, boundary: Boundary
+) -> None:
+    """Whatever ends the segment, its words are said."""
+    chunks = await chunks_of(engine, Segment("buenos días", "ef_dora", "es", boundary=boundary))
+    assert [(span.start, span.end) for chunk in chunks for span in chunk.spans] == [(0, 6), (7, 11)]
+
+
+async def test_wrong_voices_and_languages_are_refused(engine: KokoroEngine) -> None:
+    """What is not among the engine's raises the core's errors."""
+    with pytest.raises(UnknownVoice):
+        await chunks_of(engine, Segment("hola", "nobody", "es"))
+    with pytest.raises(UnsupportedLanguage, match=r"'de'.*es, en, fr, it, pt"):
+        await chunks_of(engine, Segment("hallo", "ef_dora", "de"))
+
+
+async def test_a_cancel_in_the_middle_frees_the_engine_soon(engine: KokoroEngine) -> None:
+    """A cancelled segment ends within a fraction of its time, and the thread with it."""
+    segment = Segment(LONG, "ef_dora", "es")
+    begun = time.perf_counter()
+    await chunks_of(engine, segment)
+    whole_s = time.perf_counter() - begun
+
+    task = asyncio.create_task(chunks_of(engine, segment))
+    await asyncio.wait([task], timeout=whole_s * 0.3)
+    begun = time.perf_counter()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    freed_s = time.perf_counter() - begun
+    assert freed_s < whole_s / 4
+    assert engine._pool._work_queue.empty()
+    samples, _ = await say(engine, "Sigo aquí.")
+    assert len(samples)
+
+
+async def test_a_second_cancel_does_not_leave_the_thread_behind(engine: KokoroEngine) -> None:
+    """The generator returns when the thread has, however often it is cancelled."""
+    task = asyncio.create_task(chunks_of(engine, Segment(LONG, "ef_dora", "es")))
+    await asyncio.wait([task], timeout=0.2)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancelled_wait_never_begins(engine: KokoroEngine) -> None:
+    """Segments beyond the engine's places that are cancelled while they wait do no work."""
+    segment = Segment(LONG, "ef_dora", "es")
+    tasks = [asyncio.create_task(chunks_of(engine, segment)) for _ in range(6)]
+    await asyncio.wait(tasks, timeout=0.2)
+    for task in tasks:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+
+
+async def test_closing_after_the_first_chunk_makes_no_second(engine: KokoroEngine) -> None:
+    """A generator that is closed between chunks ends at once."""
+    speech = engine.synthesize(Segment("Uno, dos, tres, cuatro. " * 40, "ef_dora", "es"))
+    chunk = await anext(speech)
+    await speech.aclose()
+    assert chunk.spans
+    with pytest.raises(StopAsyncIteration):
+        await anext(speech)
+
+
+@pytest.mark.slow
+async def test_a_text_too_long_for_the_model_is_spoken_in_parts(engine: KokoroEngine) -> None:
+    """Several chunks, one after the other, with every word once; whisper hears them."""
+    sentence = "El tren de las ocho llega siempre con diez minutos de retraso."
+    text = " ".join([sentence] * 10)
+    chunks = await chunks_of(engine, Segment(text, "ef_dora", "es"))
+    assert len(chunks) > 1
+    assert all(a.end_s == pytest.approx(b.start_s) for a, b in pairwise(chunks))
+    spans = [span for chunk in chunks for span in chunk.spans]
+    assert [text[span.start : span.end] for span in spans] == text.replace(".", "").split()
+    assert all(a.end_s <= b.start_s for a, b in pairwise(spans))
+    last = chunks[-1]
+    heard = hear(last.samples, 24_000, "es")
+    said = text[last.spans[0].start : last.spans[-1].end]
+    assert word_error_rate(said, heard, "es") <= 0.1, heard
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["x" * 250, "1234567890" * 10])
+async def test_monsters_are_spoken(engine: KokoroEngine, text: str) -> None:
+    """A word of 250 letters and a number of 100 digits are audio, with finite samples."""
+    samples, spans = await say(engine, text)
+    assert np.isfinite(samples).all()
+    assert np.abs(samples).max() <= 1
+    assert spans[-1].end == len(text)
+
+
+async def test_broken_models_are_one_sentence(tmp_path: Path) -> None:
+    """A wrong file in the models folder stops the start with the file's name."""
+    (tmp_path / "kokoro-v1.0.int8.onnx").write_bytes(b"not a model")
+    broken = KokoroEngine(models_dir=tmp_path, cache_dir=NOWHERE)
+    with pytest.raises(EngineUnavailable, match=r"kokoro-v1\.0\.int8\.onnx in the models folder"):
+        await broken.start()
+    await broken.stop()
+
+
+def test_bytes_that_are_no_model_are_refused() -> None:
+    """onnxruntime's refusal is the module's own error."""
+    with pytest.raises(ModelFailed):
+        KokoroModel(b"not a model", 1)
+
+
+def test_nothing_imports_torch() -> None:
+    """The engine starts without torch, phonemizer, misaki, onnx or the rival package."""
+    code = (
+        "import asyncio, sys, pathlib\n"
+        "from engines.kokoro.engine import KokoroEngine\n"
+        "engine = KokoroEngine(models_dir=None, cache_dir=pathlib.Path('nowhere'))\n"
+        "asyncio.run(engine.start())\n"
+        "heavy = {'torch', 'phonemizer', 'misaki', 'kokoro_onnx', 'onnx', 'transformers', 'scipy'}\n"
+        "print(sorted(heavy & sys.modules.keys()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,135 @@
+"""Places, the queue before them, and who is refused."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from speech.admission import Admission, Places, RateLimit
+from speech.errors import Busy
+from speech.observer import Observer
+from speech.request import Limits
+
+
+def admission(**limits: int) -> Admission:
+    """An admission for one engine with one place."""
+    return Admission(Limits(**limits), {"tone": 1}, Observer())
+
+
+async def turn_of(places: Places, name: str, order: list[str], release: asyncio.Event) -> None:
+    """Take a place, note it, and hold it until ``release``."""
+    async with places.place():
+        order.append(name)
+        await release.wait()
+
+
+async def settled() -> None:
+    """Let every task run as far as it can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_places_are_given_in_the_order_of_asking() -> None:
+    """Whoever waits longest is next, and no more than the places are ever taken."""
+    places = Places(2, lambda: None)
+    order: list[str] = []
+    doors = {name: asyncio.Event() for name in "abcd"}
+    tasks = [asyncio.create_task(turn_of(places, name, order, doors[name])) for name in "abcd"]
+    await settled()
+    assert order == ["a", "b"] and places.taken == 2 and places.waiting == 2
+    doors["b"].set()
+    await settled()
+    assert order == ["a", "b", "c"] and places.taken == 2
+    for door in doors.values():
+        door.set()
+    await asyncio.gather(*tasks)
+    assert places.taken == 0 and places.waiting == 0
+
+
+async def test_a_long_text_takes_turns() -> None:
+    """Asking for a place for each segment lets others in between."""
+    places = Places(1, lambda: None)
+    order: list[str] = []
+
+    async def speak(name: str, segments: int) -> None:
+        for _ in range(segments):
+            async with places.place():
+                order.append(name)
+                await asyncio.sleep(0)
+
+    await asyncio.gather(speak("long", 4), speak("short", 1), speak("other", 1))
+    assert order == ["long", "short", "other", "long", "long", "long"]
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+async def test_a_cancelled_wait_loses_no_place(handed_over: bool) -> None:
+    """Cancelling while waiting, even as the place is handed over, leaves it for the next."""
+    places = Places(1, lambda: None)
+    order: list[str] = []
+    doors = {name: asyncio.Event() for name in "abc"}
+    _, second, third = [asyncio.create_task(turn_of(places, name, order, doors[name])) for name in "abc"]
+    await settled()
+    if handed_over:
+        doors["a"].set()
+        await asyncio.sleep(0)
+        assert places.waiting == 1
+    second.cancel()
+    doors["a"].set()
+    await asyncio.wait([second])
+    await settled()
+    assert order == ["a", "c"] and places.taken == 1 and places.waiting == 0
+    doors["c"].set()
+    await third
+    assert places.taken == 0
+    async with places.place():
+        assert places.taken == 1
+
+
+async def test_sessions_are_bounded() -> None:
+    """One session too many is refused, and let in once another has left."""
+    door = admission(max_sessions=2)
+    door.enter("kani", "")
+    door.enter("kani", "")
+    with pytest.raises(Busy, match="at most 2"):
+        door.enter("kani", "")
+    door.leave("kani")
+    door.enter("kani", "")
+    assert door.sessions == 2
+
+
+async def test_the_queue_is_bounded() -> None:
+    """A session that would speak its first segment is refused when too many wait."""
+    door = admission(max_waiting=1)
+    release = asyncio.Event()
+    order: list[str] = []
+    tasks = [asyncio.create_task(turn_of(door.places("tone"), name, order, release)) for name in "ab"]
+    await settled()
+    with pytest.raises(Busy, match="waiting"):
+        door.begin("kani")
+    release.set()
+    await asyncio.gather(*tasks)
+    door.begin("kani")
+
+
+def test_the_rate_is_a_minutes_worth_at_once_and_then_steady() -> None:
+    """A client may use its minute's worth at once and then waits for each further one."""
+    now = 0.0
+    rate = RateLimit(60, clock=lambda: now)
+    assert [rate.allow("a") for _ in range(61)] == [True] * 60 + [False]
+    assert rate.allow("b")
+    now = 1.0
+    assert rate.allow("a") and not rate.allow("a")
+
+
+def test_the_rate_limit_remembers_a_bounded_number_of_clients() -> None:
+    """Clients that were not seen for longest are forgotten."""
+    rate = RateLimit(1, clients=100, clock=lambda: 0.0)
+    assert all(rate.allow(str(client)) for client in range(1000))
+    assert rate.allow("0") and not rate.allow("999")
+
+
+def test_no_rate_limit_unless_set() -> None:
+    """Zero a minute is no limit."""
+    rate = RateLimit(0)
+    assert all(rate.allow("a") for _ in range(10_000))

@@ -1,0 +1,210 @@
+"""Where text is cut."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Cut, Policy, Segmenter, weight
+from speech.types import Boundary
+
+POLICIES = [WHOLE_SENTENCES, EARLY_PHRASE, WHOLE_SENTENCES.slowed(0.25), Policy(longest=30, growth=2.0)]
+
+FRAGMENTS = st.sampled_from(
+    [
+        "Hola",
+        "mundo",
+        " ",
+        "  ",
+        "\n",
+        "\n\n",
+        ". ",
+        ", ",
+        "; ",
+        "? ",
+        "! ",
+        "…",
+        "...",
+        " — ",
+        "—",
+        "-",
+        "Dr. ",
+        "EE.UU. ",
+        "p.ej. ",
+        "3,14",
+        "1.250,50 €",
+        "19:30 h",
+        "3. ",
+        "a@b.es",
+        "https://ej.es/a,b?c=d. ",
+        "y ",
+        "pero ",
+        "because ",
+        "你好",
+        "。",
+        "，",
+        "！",
+        "مرحبا",
+        "؟ ",
+        "، ",
+        "नमस्ते",
+        "।",
+        "e\u0301",
+        "👩‍👩‍👧",
+        "\u200f",
+        "\ud83d",
+        "\x00",
+        "¿",
+        "»",
+        "”",
+        ")",
+        "x" * 90,
+        "7" * 70,
+    ]
+)
+TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=12)), max_size=40).map("".join)
+
+
+def segments(text: str, policy: Policy) -> list[Cut]:
+    """The segments of a text that comes in one piece."""
+    segmenter = Segmenter(policy)
+    return segmenter.feed(text) + segmenter.flush()
+
+
+def spoken(text: str, policy: Policy = WHOLE_SENTENCES) -> list[str]:
+    """The segments' texts without the white space around them."""
+    return [cut.text.strip() for cut in segments(text, policy)]
+
+
+@given(TEXTS, st.lists(st.integers(1, 9)), st.sampled_from(POLICIES))
+def test_pieces_do_not_matter(text: str, sizes: list[int], policy: Policy) -> None:
+    """However a text is cut on its way, the same segments come out."""
+    segmenter = Segmenter(policy)
+    cuts, at = [], 0
+    for size in sizes:
+        cuts += segmenter.feed(text[at : at + size])
+        at += size
+    cuts += segmenter.feed(text[at:]) + segmenter.flush()
+    assert cuts == segments(text, policy)
+
+
+@given(TEXTS, st.sampled_from(POLICIES))
+def test_no_character_is_lost(text: str, policy: Policy) -> None:
+    """The segments together are the text, and say where they are in it."""
+    cuts = segments(text, policy)
+    assert "".join(cut.text for cut in cuts) == text
+    assert [cut.start for cut in cuts] == [0, *(cut.end for cut in cuts[:-1])][: len(cuts)]
+    assert all(text[cut.start : cut.end] == cut.text for cut in cuts)
+
+
+@given(TEXTS, st.sampled_from(POLICIES))
+def test_no_segment_is_too_long(text: str, policy: Policy) -> None:
+    """A segment weighs at most what the policy allows, unless one grapheme alone weighs more."""
+    assert all(weight(cut.text) <= max(policy.longest, 4) for cut in segments(text, policy))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("El señor Ruiz llegó tarde a la reunión de ayer. Nadie le dijo nada.", 2),
+        ("El Dr. Ruiz y la Sra. Pérez llegaron tarde a la reunión de ayer por la tarde.", 1),
+        ("Mr. Smith paid 3.50 dollars to J. R. Jones in the U.S. market yesterday.", 1),
+        ("¿De verdad que no sabes nada de lo que pasó ayer? ¡Claro que no lo sé!", 2),
+        ("Wir treffen uns am 3. Mai um halb acht vor dem alten Rathaus in Bonn.", 1),
+        ("El total asciende a 1.250,50 € con impuestos incluidos. Gracias por venir.", 2),
+        ("Escríbeme a ana.garcia@ejemplo.com.es cuando puedas o llámame mañana.", 1),
+        ("Lo explica https://ejemplo.es/a,b?c=d.e&f=g en la página de la entrada.", 1),
+        ("今天天气很好，我们一起去公园散步好不好？我觉得这是一个非常好的主意。", 2),
+        ("ذهبت إلى السوق في الصباح الباكر مع صديقي؟ لا أظن أن هذا صحيح.", 2),
+        ("मैं कल सुबह अपने दोस्त के साथ बाज़ार गया था जहाँ भीड़ थी। वह घर पर था।", 2),
+        ("Dijo «no volveré nunca más a esta casa vieja». Y se fue.", 2),
+    ],
+)
+def test_sentences_end_where_a_reader_would_end_them(text: str, sentences: int) -> None:
+    """Sentence marks cut; those of numbers, abbreviations, addresses and links don't."""
+    assert len(spoken(text)) == sentences
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        "1.250,50",
+        "19:30",
+        "Dr. Ruiz",
+        "ana.garcia@ejemplo.com",
+        "https://ej.es/a,b?c=d",
+        "3,14",
+        "EE.UU.",
+        "1 000 000",
+    ],
+)
+def test_no_cut_inside_what_belongs_together(whole: str) -> None:
+    """Numbers, abbreviations, addresses and links stay whole, wherever in a long text they stand."""
+    for before in range(30):
+        text = "palabra " * before + whole + " " + "palabra " * 40
+        assert any(whole in cut.text for cut in segments(text, EARLY_PHRASE)), before
+
+
+def test_the_first_phrase_comes_alone() -> None:
+    """Where the engine gives audio only for whole segments, the first is a phrase of at most six words."""
+    text = "Buenos días a todos, hoy hablaremos de la historia de esta vieja ciudad y de su gente."
+    assert spoken(text, EARLY_PHRASE)[0] == "Buenos días a todos,"
+    assert len(spoken(text, WHOLE_SENTENCES)) == 1
+
+
+def test_segments_grow_no_faster_than_they_can_be_spoken() -> None:
+    """A long sentence behind a short phrase is cut at a breath, not left to be waited for."""
+    text = (
+        "Buenos días, hoy hablaremos de la larga historia de esta vieja ciudad, de sus calles y de su gente, "
+        "de los ríos que la cruzan, y de todo aquello que la hace distinta a las demás ciudades."
+    )
+    cuts = segments(text, EARLY_PHRASE)
+    weights = [weight(cut.text) for cut in cuts]
+    assert weights[1] <= 50
+    assert {cut.boundary for cut in cuts[:-1]} <= {Boundary.CLAUSE, Boundary.WORD}
+    assert all(
+        cut.text.rstrip()[-1] == "," or cuts[i + 1].text.split()[0] in ("y", "que")
+        for i, cut in enumerate(cuts[:-1])
+    )
+
+
+def test_a_cut_before_a_conjunction_where_nothing_better_is() -> None:
+    """Without any punctuation, a long text is cut before a conjunction."""
+    text = (
+        "la casa que compramos el año pasado en la sierra tiene muchas habitaciones " * 4
+        + "pero no tiene jardín"
+    )
+    for cut in segments(text, WHOLE_SENTENCES)[1:]:
+        assert cut.text.split()[0] in ("que", "pero")
+
+
+def test_short_sentences_are_joined() -> None:
+    """Sentences of a word or two are spoken in one breath, except the first."""
+    assert spoken("De acuerdo. Sí. No. Vale. Mañana hablaremos de todo esto con más calma.") == [
+        "De acuerdo.",
+        "Sí. No. Vale. Mañana hablaremos de todo esto con más calma.",
+    ]
+
+
+def test_flush_gives_what_there_is() -> None:
+    """A flush ends the segment inside a sentence; what comes later is a new one."""
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    assert segmenter.feed("Espera un momento") == []
+    assert [cut.text for cut in segmenter.flush()] == ["Espera un momento"]
+    assert segmenter.feed(" que ya voy") == []
+    assert [(cut.start, cut.text) for cut in segmenter.flush()] == [(17, " que ya voy")]
+
+
+def test_a_paragraph_always_ends_a_segment() -> None:
+    """An empty line cuts even behind a title without a full stop, and asks for the longest pause."""
+    cuts = segments("Título\n\nEl texto que sigue es otra cosa.", WHOLE_SENTENCES)
+    assert [cut.boundary for cut in cuts] == [Boundary.PARAGRAPH, Boundary.SENTENCE]
+
+
+def test_time_is_linear_in_the_text() -> None:
+    """Ten thousand characters of anything, fed one by one, are searched a bounded number of times."""
+    for text in ("x" * 10_000, " " * 10_000, "。" * 10_000, "\u0301" * 10_000, "1 " * 5_000):
+        segmenter = Segmenter(EARLY_PHRASE)
+        cuts = [cut for character in text for cut in segmenter.feed(character)] + segmenter.flush()
+        assert sum(len(cut.text) for cut in cuts) == 10_000

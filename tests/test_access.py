@@ -1,0 +1,214 @@
+"""Who may come in, asked of the rules themselves and of the middleware."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
+
+from access import AccessMiddleware, AccessRules, host_name, is_loopback
+
+HOME = AccessRules(loopback=True)
+NETWORK = AccessRules(loopback=False, keys=("first-key", "schlüssel"))
+
+
+def judge(rules: AccessRules, query: str = "", **headers: str) -> int | None:
+    """The status of the refusal of a request, or None; header names with _ for -."""
+    listed = {name.replace("_", "-"): value for name, value in headers.items()}
+    refusal = rules.judge(Headers(listed), query.encode())
+    return refusal.status if refusal else None
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.8.9.1", "::1", "[::1]"]
+)
+def test_names_of_this_machine(name: str) -> None:
+    """localhost and the loopback addresses mean this machine."""
+    assert is_loopback(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "0.0.0.0", "::", "192.168.1.2", "localhost.example", "notlocalhost", "127.0.0.1.example", "1"],
+)
+def test_names_of_other_machines(name: str) -> None:
+    """Whatever else is asked for may mean another machine, unspecified addresses included."""
+    assert not is_loopback(name)
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("Example.com:80", "example.com"),
+        ("[::1]:8001", "::1"),
+        ("::1", ""),
+        ("[::1", ""),
+        ("user@localhost", "localhost"),
+        ("", ""),
+    ],
+)
+def test_host_headers_are_taken_apart(host: str, name: str) -> None:
+    """A Host header's port does not count, and nonsense names nobody."""
+    assert host_name(host) == name
+
+
+@pytest.mark.parametrize("host", ["localhost:8001", "127.0.0.1:8001", "[::1]:8001", "localhost"])
+def test_at_home_anyone_on_the_machine_comes_in(host: str) -> None:
+    """On a loopback address no key is asked for."""
+    assert judge(HOME, host=host) is None
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8001", "192.168.1.2:8001", "", "[::1"])
+def test_at_home_another_name_is_refused(host: str) -> None:
+    """A name that was made to point here (DNS rebinding) is refused."""
+    assert judge(HOME, host=host) == 403
+
+
+def test_one_wrong_host_of_two_is_refused() -> None:
+    """A second Host header does not smuggle a name past the check."""
+    headers = Headers(raw=[(b"host", b"localhost"), (b"host", b"evil.example")])
+    assert HOME.judge(headers, b"") is not None
+
+
+def test_a_client_without_host_comes_in() -> None:
+    """HTTP/1.0 knows no Host header, and no browser leaves it out."""
+    assert judge(HOME) is None
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:3000", "http://127.0.0.1", "https://[::1]:9", "http://LOCALHOST:5173"]
+)
+def test_pages_of_this_machine_come_in(origin: str) -> None:
+    """Any loopback Origin, on any port, may use the server."""
+    assert judge(HOME, host="localhost:8001", origin=origin) is None
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "", "file://", "http://localhost.evil.example", "http://[::1"]
+)
+def test_foreign_pages_are_refused(origin: str) -> None:
+    """A page of anywhere else is refused, and so is one that hides where it is from."""
+    assert judge(HOME, host="localhost:8001", origin=origin) == 403
+
+
+@pytest.mark.parametrize("origin", ["https://app.example", "https://APP.example", "null"])
+def test_listed_pages_come_in(origin: str) -> None:
+    """A page whose origin was listed comes in."""
+    rules = dataclasses.replace(HOME, allowed_origins=frozenset({"https://app.example", "null"}))
+    assert judge(rules, host="localhost:8001", origin=origin) is None
+    assert judge(rules, host="localhost:8001", origin="http://app.example") == 403
+
+
+def test_a_listed_host_serves_its_own_pages() -> None:
+    """Behind a proxy, its name is answered to, and pages from under it come in."""
+    rules = dataclasses.replace(HOME, allowed_hosts=frozenset({"tts.example"}))
+    assert judge(rules, host="tts.example", origin="https://tts.example") is None
+    assert judge(rules, host="tts.example", origin="https://evil.example") == 403
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("", {"authorization": "Bearer first-key"}),
+        ("", {"authorization": "bearer  first-key "}),
+        ("", {"xi_api_key": "first-key"}),
+        ("", {"kyutai_api_key": "first-key"}),
+        ("auth_id=first-key", {}),
+        ("x=1&token=first-key", {}),
+        ("token=schl%C3%BCssel", {}),
+        ("token=wrong", {"xi_api_key": "first-key"}),
+    ],
+)
+def test_each_way_of_giving_a_key(query: str, headers: dict[str, str]) -> None:
+    """A key opens the server in every header and parameter that a protocol knows."""
+    assert judge(NETWORK, query, host="192.168.1.2:8001", **headers) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("", {}),
+        ("token=", {}),
+        ("token=first-ke", {}),
+        ("token=first-key2", {}),
+        ("key=first-key", {}),
+        ("", {"authorization": "first-key"}),
+        ("", {"authorization": "Basic first-key"}),
+        ("", {"authorization": "Bearer"}),
+        ("", {"xi_api_key": "second-key"}),
+        ("%ff=%ff&token=%00", {}),
+    ],
+)
+def test_without_a_right_key_the_network_stays_out(query: str, headers: dict[str, str]) -> None:
+    """No key, a wrong one, or one in the wrong place: 401."""
+    assert judge(NETWORK, query, host="192.168.1.2:8001", **headers) == 401
+
+
+def test_on_the_network_pages_need_both() -> None:
+    """A page needs the key and an origin that may come in: the server's own, a local or a listed one."""
+    own = {"host": "tts.example:8001", "origin": "http://tts.example:8001"}
+    assert judge(NETWORK, "token=first-key", **own) is None
+    assert judge(NETWORK, "", **own) == 401
+    assert judge(NETWORK, "token=first-key", host="tts.example:8001", origin="https://evil.example") == 403
+
+
+def test_no_auth_asks_nobody_but_keeps_pages_out() -> None:
+    """With --no-auth no key is asked for; a page comes in only under a name nobody else can point here."""
+    rules = AccessRules(loopback=False, no_auth=True)
+    assert judge(rules, host="192.168.1.2:8001") is None
+    assert judge(rules, host="192.168.1.2:8001", origin="http://192.168.1.2:8001") is None
+    assert judge(rules, host="evil.example:8001", origin="http://evil.example:8001") == 403
+    assert judge(rules, host="192.168.1.2:8001", origin="https://evil.example") == 403
+
+
+def test_a_proxy_does_not_turn_strangers_into_locals() -> None:
+    """Where keys are set, what a proxy passes on needs one, though the server is on a loopback address."""
+    rules = dataclasses.replace(HOME, keys=("k",), allowed_hosts=frozenset({"tts.example"}))
+    assert judge(rules, host="localhost:8001") is None
+    assert judge(rules, host="tts.example") == 401
+    assert judge(rules, host="localhost:8001", x_forwarded_for="203.0.113.9") == 401
+    assert judge(rules, host="localhost:8001", forwarded="for=203.0.113.9", xi_api_key="k") is None
+
+
+def test_keys_are_not_in_the_rules_text() -> None:
+    """Printing the rules tells no key."""
+    assert "first-key" not in repr(NETWORK)
+
+
+async def answer_of(rules: AccessRules, kind: str, path: str) -> list[Message]:
+    """What the middleware sends for a request without headers; the application says "inside"."""
+    sent: list[Message] = []
+
+    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "inside"})
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        raise AssertionError("nothing is to be read for a refusal")
+
+    scope = {"type": kind, "path": path, "query_string": b"", "headers": []}
+    await AccessMiddleware(inside, rules)(scope, receive, send)
+    return sent
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [("http", "http"), ("websocket", "websocket.http")])
+async def test_refusals_are_plain_http_before_any_upgrade(kind: str, prefix: str) -> None:
+    """An HTTP request and a WebSocket handshake are both refused by an HTTP answer in JSON."""
+    start, body = await answer_of(NETWORK, kind, "/")
+    assert (start["type"], start["status"]) == (f"{prefix}.response.start", 401)
+    assert (b"www-authenticate", b"Bearer") in start["headers"]
+    assert b'"message":"a key is needed' in body["body"]
+
+
+async def test_health_is_open_to_all() -> None:
+    """/health asks for no key."""
+    assert await answer_of(NETWORK, "http", "/health") == [{"type": "inside"}]
+
+
+async def test_other_events_pass() -> None:
+    """What is neither a request nor a handshake is none of the rules' business."""
+    assert await answer_of(NETWORK, "lifespan", "") == [{"type": "inside"}]

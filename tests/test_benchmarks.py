@@ -1,0 +1,94 @@
+"""The benchmarks' own arithmetic; nothing here takes time or judges it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import sentences
+from benchmarks.listener import first_heard_s, leading_silence, parse, playback, stalls
+from benchmarks.report import median, ms, percentile, table
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = ("first_audio", "load", "own_share", "rivals", "words")
+
+
+def test_a_percentile_is_a_value_that_was_measured():
+    """The 99th of a hundred values has only one above it; the median of two is between them."""
+    values = [float(value) for value in range(100)]
+    assert percentile(values, 99) == 98.0
+    assert percentile([3.0, 1.0], 99) == 3.0
+    assert median([1.0, 2.0]) == 1.5
+
+
+def test_times_and_tables_are_written_for_readers():
+    """Milliseconds have three digits or more, and a bar in a cell does not end it."""
+    assert ms(0.01234) == "12.3 ms"
+    assert ms(1.5) == "1500 ms"
+    assert table(("a", "b"), [("1|2", "3")]) == "| a | b |\n| --- | --- |\n| 1\\|2 | 3 |"
+
+
+def test_a_piece_is_played_when_it_is_there_and_the_one_before_it_was_heard():
+    """A piece that comes in time waits for its turn; a late one moves all that follow it."""
+    arrivals, durations = [1.0, 1.1, 4.0, 4.1], [1.0, 1.0, 1.0, 1.0]
+    assert playback(arrivals, durations) == [1.0, 2.0, 4.0, 5.0]
+    assert stalls(arrivals, durations) == [0.0, 1.0, 0.0]
+
+
+def test_silence_before_the_first_sound_is_waited_for():
+    """The first sound is heard after the silence, also where that fills the first piece."""
+    samples = np.zeros(1000, np.float32)
+    samples[100:] = 0.01
+    samples[700:] = 1.0
+    assert leading_silence(samples) == 700
+    assert first_heard_s(samples, 1000, [2.0], [1.0]) == pytest.approx(2.7)
+    assert first_heard_s(samples, 1000, [2.0, 9.0], [0.5, 0.5]) == pytest.approx(9.2)
+    assert first_heard_s(np.zeros(1000, np.float32), 1000, [2.0], [1.0]) == float("inf")
+
+
+def test_a_message_is_read_with_its_samples():
+    """Samples of a stream's chunk come as they are, those of a whole answer without the header."""
+    kind, samples = parse('{"type":"tts_stream_chunk","data":{"audio":"AEAAwA==","status":"streaming"}}')
+    assert (kind, list(samples)) == ("tts_stream_chunk", [0.5, -0.5])
+    assert parse('{"type":"tts_stream_complete","data":{"status":"completed"}}') == (
+        "tts_stream_complete",
+        None,
+    )
+
+
+@pytest.mark.parametrize("group", [sentences.WITH_EARLY_PHRASE, sentences.WITHOUT_EARLY_PHRASE])
+def test_sentences_begin_as_their_group_says(group):
+    """One of the first six words ends a phrase in each sentence of the one group, in none of the other."""
+    for _, text in sentences.mixed(group):
+        early = any(word.endswith((",", ";", ":")) for word in text.split()[:6])
+        assert early == (group is sentences.WITH_EARLY_PHRASE), text
+
+
+def test_held_out_sentences_stand_nowhere_else():
+    """No sentence that words are counted on is in any other file of the project."""
+    held_out = [text for _, text in sentences.mixed(sentences.HELD_OUT)]
+    assert len(held_out) == len(set(held_out)) == 40
+    folders = ("benchmarks", "dialects", "docs", "engines", "examples", "speech", "tests")
+    files = [
+        *ROOT.glob("*.py"),
+        *ROOT.glob("*.md"),
+        *(file for folder in folders for kind in ("py", "md") for file in (ROOT / folder).rglob(f"*.{kind}")),
+    ]
+    for file in files:
+        if file != Path(sentences.__file__):
+            content = file.read_text(encoding="utf-8")
+            assert not [text for text in held_out if text in content], file
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_benchmark_explains_itself(program):
+    """--help says what is measured and starts nothing."""
+    found = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{program}", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith(f"usage: python -m benchmarks.{program}")

@@ -1,0 +1,270 @@
+"""The command line: what it says, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+import websocket_config
+
+if TYPE_CHECKING:
+    from tests.conftest import ServerProcess, StartServer
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUEST = {
+    "type": "tts_request",
+    "data": {"text": "Buenos días. " * 20, "config": {"language": "spanish"}},
+}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    command = [sys.executable, str(ROOT / "start_websocket_server.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def refusal(server: ServerProcess, code: int = 1) -> str:
+    """The one line with which a server said that it cannot start."""
+    assert server.wait() == code
+    lines = server.terminal.splitlines()
+    assert len(lines) == 1, server.terminal
+    return lines[0].removeprefix("start_websocket_server.py: ")
+
+
+def test_help_is_grouped_and_complete() -> None:
+    """--help shows every option in its group, without starting anything."""
+    done = run("--help")
+    assert done.returncode == 0 and done.stderr == ""
+    for words in ("where it listens:", "who speaks:", "what it writes down:", "instead of serving:"):
+        assert words in done.stdout
+    for option in (
+        "--host",
+        "--port",
+        "--engine",
+        "--voice",
+        "--fetch",
+        "--version",
+        "--no-auth",
+        "--log-json",
+    ):
+        assert option in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 110
+
+
+def test_version_is_the_projects() -> None:
+    """--version prints the one version there is."""
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"kani-tts {websocket_config.VERSION}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--port", "x"], "--port='x': has to be a whole number from 0 to 65535"),
+        (
+            ["--engine", "festival"],
+            "--engine='festival': has to be one of auto, kani, kokoro, espeak, elevenlabs",
+        ),
+        (["--prot", "1"], "unrecognized arguments: --prot 1"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(arguments: list[str], complaint: str) -> None:
+    """What the command line cannot take ends with code 2 and a line that says what it takes."""
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(complaint)
+
+
+def test_a_wrong_variable_is_one_line(start_server: StartServer) -> None:
+    """A wrong setting names its variable, its value and its range, and nothing else is printed."""
+    server = start_server(ready=False, KANI_MAX_TEXT="many")
+    assert refusal(server, 2) == "KANI_MAX_TEXT='many': has to be a whole number from 1 to 10000000"
+
+
+def test_a_taken_port_is_one_line_with_the_cure(start_server: StartServer) -> None:
+    """A port that someone listens on is named before any engine is loaded."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = start_server("--engine", "espeak", "--port", str(port), ready=False)
+        line = refusal(server)
+    assert line.startswith(f"port {port} on localhost is taken") and "--port" in line
+
+
+def test_the_network_needs_keys(start_server: StartServer) -> None:
+    """An address that others can reach is not opened without keys, and the ways out are named."""
+    line = refusal(start_server("--host", "0.0.0.0", ready=False))
+    assert line.startswith("0.0.0.0 can be reached from other machines")
+    assert "KANI_API_KEYS" in line and "--no-auth" in line
+
+
+def test_an_address_of_another_machine_is_refused(start_server: StartServer) -> None:
+    """An address that this machine does not have is named."""
+    line = refusal(start_server("--host", "203.0.113.1", "--no-auth", ready=False))
+    assert line == "'203.0.113.1' is no address of this machine; choose one with --host"
+
+
+def test_an_engine_that_cannot_run_is_one_line(start_server: StartServer) -> None:
+    """An engine that was asked for by name and cannot start is the end, with the reason."""
+    line = refusal(start_server("--engine", "kani", ready=False))
+    assert "kani" in line
+
+
+def test_an_unknown_default_voice_is_one_line(start_server: StartServer) -> None:
+    """A default voice that no engine has is named."""
+    line = refusal(start_server("--engine", "espeak", "--voice", "nobody", ready=False))
+    assert line == "KANI_VOICE: unknown voice 'nobody'"
+
+
+def test_broken_weights_are_one_line(start_server: StartServer, tmp_path: Path) -> None:
+    """A model file of the user's that is not what it should be is never used, and is named."""
+    (tmp_path / "kokoro-v1.0.int8.onnx").write_bytes(b"not a model")
+    server = start_server("--engine", "kokoro", ready=False, KANI_MODELS_DIR=str(tmp_path))
+    assert refusal(server).startswith(
+        "kokoro-v1.0.int8.onnx in the models folder is not the file it should be"
+    )
+
+
+def test_the_banner_says_where_who_and_how(espeak_server: ServerProcess) -> None:
+    """The banner has the address, who speaks what, the voices, and a command to try that works here."""
+    banner = espeak_server.banner
+    assert f"kani-tts {websocket_config.VERSION} is ready" in banner
+    assert "(espeak" in banner and "voices" in banner
+    assert f'python websocket_client.py "Hola" -o hola.wav --server {espeak_server.url}' in banner
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_an_idle_server_with_1001_and_code_0(start_server: StartServer, number: int) -> None:
+    """SIGTERM and Ctrl+C close open sockets with "going away" and end with code 0."""
+    server = start_server("--engine", "espeak")
+    with connect(server.url) as socket_:
+        server.send_signal(number)
+        with pytest.raises(ConnectionClosed) as closed:
+            socket_.recv(timeout=20)
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
+    assert server.wait() == 0
+    assert "Traceback" not in server.terminal
+
+
+def test_speech_under_way_is_finished_before_the_end(start_server: StartServer) -> None:
+    """A request that was being spoken when the signal came is answered whole, then the socket is closed."""
+    server = start_server("--engine", "espeak")
+    request = {**REQUEST, "type": "tts_stream_request"}
+    with connect(server.url, max_size=None) as socket_:
+        socket_.send(json.dumps(request))
+        assert json.loads(socket_.recv(timeout=20))["type"] == "tts_stream_chunk"
+        server.send_signal(signal.SIGTERM)
+        kinds = []
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                kinds.append(json.loads(socket_.recv(timeout=20))["type"])
+    assert kinds[-1] == "tts_stream_complete"
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
+    assert server.wait() == 0
+
+
+def test_the_limit_of_shutdown_ends_a_slow_reader(start_server: StartServer) -> None:
+    """Speech that does not end within the limit is cut off, and the server ends all the same."""
+    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS="0.2", KANI_AHEAD_SECONDS="1")
+    request = {"type": "tts_stream_request", "data": {"text": "Buenos días. " * 700}}
+    with connect(server.url, max_queue=1, close_timeout=0.1) as socket_:
+        socket_.send(json.dumps(request))
+        socket_.recv(timeout=20)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+    assert "Traceback" not in server.terminal
+
+
+def test_a_second_ctrl_c_ends_at_once(start_server: StartServer) -> None:
+    """Who presses Ctrl+C twice does not wait for speech under way."""
+    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS="600", KANI_AHEAD_SECONDS="1")
+    request = {"type": "tts_stream_request", "data": {"text": "Buenos días. " * 700}}
+    with connect(server.url, max_queue=1, close_timeout=0.1) as socket_:
+        socket_.send(json.dumps(request))
+        socket_.recv(timeout=20)
+        server.send_signal(signal.SIGINT)
+        wait_for_phase(server, "draining")
+        server.send_signal(signal.SIGINT)
+        assert server.wait() == 130
+
+
+def test_newcomers_are_turned_away_while_it_stops(start_server: StartServer) -> None:
+    """While speech under way is finished, /health says so with 503 and nobody else is let in."""
+    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS="600", KANI_AHEAD_SECONDS="1")
+    request = {"type": "tts_stream_request", "data": {"text": "Buenos días. " * 700}}
+    with connect(server.url, max_queue=1, close_timeout=0.1) as socket_:
+        socket_.send(json.dumps(request))
+        socket_.recv(timeout=20)
+        server.send_signal(signal.SIGTERM)
+        wait_for_phase(server, "draining")
+        answer = httpx.get(f"{server.http_url}/v1/audio/voices")
+        assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+        assert answer.json() == {"error": {"message": "the server is draining"}}
+    assert server.wait() == 0
+
+
+def wait_for_phase(server: ServerProcess, phase: str) -> None:
+    """Return once /health tells the phase; the server needs a moment to hear a signal."""
+    with httpx.Client(base_url=server.http_url) as client:
+        for _ in range(1000):
+            answer = client.get("/health")
+            if answer.json()["status"] == phase:
+                assert answer.status_code == 503
+                return
+    pytest.fail(f"the server never was {phase}")
+
+
+def test_the_log_goes_to_the_terminal_and_the_file(start_server: StartServer) -> None:
+    """What happens is told on standard error and in websocket_server.log alike."""
+    server = start_server("--engine", "espeak", KANI_PROT="1")
+    server.stop()
+    sentence = "WARNING server: KANI_PROT is no setting of this server; did you mean KANI_PORT?"
+    assert sentence in server.terminal and sentence in server.log
+    assert server.log == server.terminal
+
+
+def test_the_log_is_json_on_request(start_server: StartServer) -> None:
+    """--log-json writes one JSON object a line, for machines."""
+    server = start_server("--engine", "espeak", "--log-json", KANI_PROT="1")
+    server.stop()
+    lines = [json.loads(line) for line in server.log.splitlines()]
+    assert lines[0]["level"] == "WARNING" and lines[0]["logger"] == "server"
+    assert lines[0]["message"].startswith("KANI_PROT is no setting")
+
+
+def test_a_log_file_that_cannot_be_written_is_a_warning(start_server: StartServer, tmp_path: Path) -> None:
+    """Without a place for its log file the server still serves, and says so."""
+    server = start_server("--engine", "espeak", KANI_LOG_FILE=str(tmp_path / "nowhere" / "server.log"))
+    assert "no log file" in server.terminal
+
+
+def test_keys_stay_out_of_the_log(start_server: StartServer) -> None:
+    """However a client sends its key, and whether it is right or wrong, no log has it."""
+    server = start_server(
+        "--engine", "espeak", "--host", "0.0.0.0", "--log-level", "DEBUG", KANI_API_KEYS="right-key"
+    )
+    for key in ("right-key", "wrong-key"):
+        address = f"127.0.0.1:{server.port}/?token={key}"
+        httpx.get(f"http://{address}", headers={"xi-api-key": key})
+        if key == "right-key":
+            with connect(f"ws://{address}") as socket_:
+                socket_.send('{"type": "ping"}')
+                socket_.recv(timeout=20)
+    server.stop()
+    assert "right-key" not in server.terminal + server.log + server.banner
+    assert "wrong-key" not in server.terminal + server.log
+
+
+def test_fetch_gets_what_the_engine_needs_and_ends(start_server: StartServer) -> None:
+    """--fetch verifies the files of the chosen engines without listening, and ends with code 0."""
+    server = start_server("--engine", "espeak", "--fetch", ready=False)
+    assert server.wait() == 0

@@ -1,0 +1,730 @@
+"""The client: against the real server, and against a scripted peer where a server misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+import json
+import logging
+import wave
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+
+import websocket_client
+from websocket_client import (
+    AnswerTimeout,
+    AuthenticationFailed,
+    ChunkCallback,
+    KaniTTSClient,
+    KaniTTSError,
+    NotConnected,
+    RequestCancelled,
+    RequestFailed,
+    SpanishAITTSIntegration,
+    UnexpectedAnswer,
+)
+from websocket_config import DEFAULT_CONFIG
+
+HELLO = "¡Hola! ¿Cómo estás?"
+LONG = "Esta frase se repite para que haya mucho que decir, y nadie espera hasta el final. " * 12
+PCM = b"\x01\x02" * 2205
+METADATA = {"duration": 0.1, "sample_rate": 22050, "channels": 1}
+
+
+def wav_of(pcm: bytes) -> bytes:
+    """A 22050 Hz mono WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(22050)
+        writer.writeframes(pcm)
+    return file.getvalue()
+
+
+def pcm_of(wav: bytes) -> bytes:
+    """The samples of a WAV file that is what the protocol promises."""
+    with wave.open(io.BytesIO(wav)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (22050, 1, 2)
+        return bytes(file.readframes(file.getnframes()))
+
+
+def seconds_of(wav: bytes) -> float:
+    """How long it is."""
+    return len(pcm_of(wav)) / 2 / 22050
+
+
+def answer(wav: bytes) -> str:
+    """A tts_response."""
+    data = {"audio": base64.b64encode(wav).decode(), "status": "success", "message": "", "metadata": METADATA}
+    return json.dumps({"type": "tts_response", "data": data})
+
+
+def chunk(pcm: bytes = PCM) -> str:
+    """A tts_stream_chunk."""
+    data = {"audio": base64.b64encode(pcm).decode(), "status": "streaming", "metadata": METADATA}
+    return json.dumps({"type": "tts_stream_chunk", "data": data})
+
+
+COMPLETE = json.dumps({"type": "tts_stream_complete", "data": {"status": "completed", "message": ""}})
+CANCELLED = json.dumps(
+    {"type": "tts_response", "data": {"audio": "", "status": "error", "message": "cancelled"}}
+)
+
+Script = Callable[[ServerConnection, int], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def peer(
+    script: Script, statuses: tuple[int | None, ...] = ()
+) -> AsyncGenerator[tuple[str, list[Request]], None]:
+    """A WebSocket server that runs `script(connection, number of the connection)`.
+
+    `statuses` refuse the first handshakes, None lets one in. Gives its URL and the handshakes' requests.
+    """
+    handshakes: list[Request] = []
+    accepted = 0
+
+    def process(connection: ServerConnection, request: Request) -> Response | None:
+        handshakes.append(request)
+        status = statuses[len(handshakes) - 1] if len(handshakes) <= len(statuses) else None
+        return None if status is None else connection.respond(HTTPStatus(status), "not you\n")
+
+    async def handle(connection: ServerConnection) -> None:
+        nonlocal accepted
+        accepted += 1
+        await script(connection, accepted)
+
+    server: Server
+    async with serve(handle, "127.0.0.1", 0, process_request=process, max_size=None) as server:
+        host, port = server.sockets[0].getsockname()[:2]
+        yield f"ws://{host}:{port}", handshakes
+
+
+async def never(connection: ServerConnection, number: int) -> None:
+    """Take messages and say nothing."""
+    async for _ in connection:
+        pass
+
+
+async def willing(connection: ServerConnection, number: int) -> None:
+    """Answer every request at once; what is cancelled then is over already."""
+    async for message in connection:
+        match json.loads(message)["type"]:
+            case "tts_request":
+                await connection.send(answer(wav_of(PCM)))
+            case "tts_stream_request":
+                await connection.send(chunk())
+                await connection.send(COMPLETE)
+            case "ping":
+                await connection.send(json.dumps({"type": "pong", "data": {"status": "alive"}}))
+
+
+async def gone_first(connection: ServerConnection, number: int) -> None:
+    """Leave the first connection, answer on the others."""
+    if number > 1:
+        await willing(connection, number)
+
+
+def named(keyword: str, callback: ChunkCallback) -> dict[str, Any]:
+    """The callback under one of its two names."""
+    return {keyword: callback}
+
+
+def bogus_config(**fields: Any) -> dict[str, Any]:
+    """The default configuration with other fields."""
+    return {**DEFAULT_CONFIG, **fields}
+
+
+@pytest.fixture
+async def client(server: Any) -> AsyncGenerator[KaniTTSClient, None]:
+    """A client connected to the real server."""
+    async with KaniTTSClient(server.host, server.port) as connected:
+        yield connected
+
+
+# Against the real server
+
+
+async def test_connect_ping_disconnect(server: Any) -> None:
+    """connect() and ping() say True while there is a server, and `connected` follows."""
+    client = KaniTTSClient(server.host, server.port)
+    assert client.websocket is None and not client.connected
+    assert await client.connect() is True
+    assert client.connected
+    assert await client.ping() is True
+    await client.disconnect()
+    assert not client.connected
+    assert await client.ping() is False
+
+
+async def test_whole_answer_is_a_wav_file_as_long_as_stated(client: KaniTTSClient) -> None:
+    """send_tts_request returns a 22050 Hz mono WAV file; `last_answer` says how long it is, and more."""
+    wav = await client.send_tts_request(HELLO)
+    assert seconds_of(wav) > 0.5
+    metadata = client.last_answer["metadata"]
+    assert metadata["duration"] == pytest.approx(seconds_of(wav), abs=1e-3)
+    assert metadata["language"] == "spanish"
+    assert client.last_answer["status"] == "success" and "audio" not in client.last_answer
+
+
+@pytest.mark.parametrize("keyword", ["chunk_callback", "on_chunk"])
+async def test_both_names_of_the_callback(client: KaniTTSClient, keyword: str) -> None:
+    """A plain function gets every chunk's samples and metadata under either name."""
+    chunks: list[tuple[bytes, dict[str, Any]]] = []
+
+    def collect(pcm: bytes, metadata: dict[str, Any]) -> None:
+        chunks.append((pcm, metadata))
+
+    assert await client.stream_tts_request(HELLO, **named(keyword, collect)) is True
+    for pcm, metadata in chunks:
+        assert metadata["chunk_size"] == len(pcm)
+        assert metadata["duration"] == pytest.approx(len(pcm) / 2 / 22050, abs=1e-3)
+    assert sum(len(pcm) for pcm, _ in chunks) > 22050
+
+
+async def test_coroutine_callback_is_awaited(client: KaniTTSClient) -> None:
+    """A coroutine function as callback is awaited before the next chunk is taken."""
+    running: list[int] = []
+    seen: list[int] = []
+
+    async def collect(pcm: bytes, metadata: dict[str, Any]) -> None:
+        running.append(1)
+        await asyncio.sleep(0)
+        seen.append(len(running))
+        running.clear()
+
+    assert await client.stream_tts_request(HELLO, chunk_callback=collect) is True
+    assert seen and set(seen) == {1}
+
+
+async def test_both_callbacks_at_once_are_a_mistake(client: KaniTTSClient) -> None:
+    """Two callbacks raise TypeError instead of one being dropped silently."""
+    with pytest.raises(TypeError, match="not both"):
+        await client.stream_tts_request(HELLO, chunk_callback=print, on_chunk=print)
+
+
+async def test_iterating_gives_the_same_stream(client: KaniTTSClient) -> None:
+    """`async for` over stream() yields parts with samples, rate and duration."""
+    parts = [part async for part in client.stream(HELLO)]
+    assert all(part.sample_rate == 22050 for part in parts)
+    assert sum(part.duration for part in parts) > 0.5
+    assert client.last_answer["status"] == "completed"
+    assert parts[0].duration == pytest.approx(parts[0].metadata["duration"], abs=1e-3)
+
+
+async def test_error_answer_raises_and_the_connection_lives_on(client: KaniTTSClient) -> None:
+    """An unknown language raises RequestFailed with the server's sentence; the next request works."""
+    with pytest.raises(RequestFailed, match="klingon") as caught:
+        await client.send_tts_request(HELLO, bogus_config(language="klingon"))
+    assert caught.value.message == str(caught.value)
+    assert pcm_of(await client.send_tts_request(HELLO))
+
+
+async def test_streaming_error_is_false(client: KaniTTSClient, caplog: pytest.LogCaptureFixture) -> None:
+    """stream_tts_request answers a failure with False and logs the reason."""
+    assert await client.stream_tts_request(HELLO, bogus_config(emotion="hungry")) is False
+    assert "emotion" in caplog.text
+    assert await client.stream_tts_request(HELLO) is True
+
+
+async def test_failing_callback_is_false(client: KaniTTSClient, caplog: pytest.LogCaptureFixture) -> None:
+    """What the callback raises is logged, ends the stream with False, and leaves the connection usable."""
+
+    def broken(pcm: bytes, metadata: dict[str, Any]) -> None:
+        raise ZeroDivisionError("my loudspeaker")
+
+    assert await client.stream_tts_request(LONG, chunk_callback=broken) is False
+    assert "my loudspeaker" in caplog.text
+    assert await client.ping() is True
+
+
+async def test_leaving_the_loop_leaves_the_connection_usable(client: KaniTTSClient) -> None:
+    """After a break the same connection speaks the next request, and only that."""
+    websocket = client.websocket
+    async for _ in client.stream(LONG):
+        break
+    wav = await client.send_tts_request(HELLO)
+    assert seconds_of(wav) < 5
+    assert client.websocket is websocket
+
+
+async def test_cancel_from_another_task(client: KaniTTSClient) -> None:
+    """cancel() ends the stream that another task reads with RequestCancelled."""
+    started = asyncio.Event()
+
+    async def listen() -> None:
+        async for _ in client.stream(LONG):
+            started.set()
+
+    listening = asyncio.create_task(listen())
+    await started.wait()
+    assert await client.cancel() is True
+    with pytest.raises(RequestCancelled):
+        await listening
+    assert await client.cancel() is False
+    assert await client.ping() is True
+
+
+async def test_cancel_from_the_callback(client: KaniTTSClient) -> None:
+    """A callback may cancel the stream it belongs to: stream_tts_request is False then."""
+
+    async def stop(pcm: bytes, metadata: dict[str, Any]) -> None:
+        await client.cancel()
+
+    assert await client.stream_tts_request(LONG, on_chunk=stop) is False
+    assert await client.ping() is True
+
+
+async def test_cancelled_task_leaves_the_connection_usable(client: KaniTTSClient) -> None:
+    """A task cancelled while it waits for an answer has the server stop; the next answer is the right one."""
+    websocket = client.websocket
+    started = asyncio.Event()
+
+    async def listen() -> None:
+        async for _ in client.stream(LONG):
+            started.set()
+
+    listening = asyncio.create_task(listen())
+    await started.wait()
+    listening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listening
+    assert seconds_of(await client.send_tts_request(HELLO)) < 5
+    assert client.websocket is websocket
+
+
+async def test_concurrent_callers_wait_their_turn(client: KaniTTSClient) -> None:
+    """Requests made at once on one client each get their own answer."""
+    texts = ["Uno.", "Una frase bastante más larga que la primera, con muchas palabras.", "Dos."]
+    speeches, alive = await asyncio.gather(
+        asyncio.gather(*map(client.send_tts_request, texts)), client.ping()
+    )
+    short, long, other = map(seconds_of, speeches)
+    assert long > 2 * short and long > 2 * other
+    assert alive is True
+
+
+async def test_the_reference_reaches_the_server(client: KaniTTSClient) -> None:
+    """A recording is accepted and answered with what became of it; one that isn't audio is refused."""
+    assert await client.send_tts_request(HELLO, reference_audio=wav_of(PCM * 20))
+    assert client.last_answer["metadata"]["cloning"] in ("none", "nearest voice", "embedding")
+    with pytest.raises(RequestFailed, match="reference_audio"):
+        await client.send_tts_request(HELLO, reference_audio=b"this is no audio")
+
+
+async def test_integration_speaks_by_itself(server: Any) -> None:
+    """generate_speech connects when it has to and speaks friendly Spanish unless told otherwise."""
+    integration = SpanishAITTSIntegration(tts_host=server.host, tts_port=server.port)
+    assert not integration.connected
+    wav = await integration.generate_speech(HELLO)
+    assert wav is not None and pcm_of(wav)
+    assert integration.connected and integration.tts_client.connected
+    await integration.disconnect()
+    assert not integration.connected
+
+
+async def test_integration_passes_the_reference_on(server: Any) -> None:
+    """generate_speech and stream_speech take reference_audio, and fail on one that isn't audio."""
+    async with SpanishAITTSIntegration(server.host, server.port) as integration:
+        reference = wav_of(PCM * 20)
+        assert await integration.generate_speech(HELLO, {"voice_id": "user_voice"}, reference_audio=reference)
+        assert await integration.generate_speech(HELLO, reference_audio=b"no audio") is None
+        assert await integration.stream_speech(HELLO, reference_audio=b"no audio") is False
+
+
+@pytest.mark.parametrize("keyword", ["chunk_callback", "on_chunk"])
+async def test_integration_streams(server: Any, keyword: str) -> None:
+    """stream_speech takes its callback under both names, connecting by itself."""
+    chunks: list[bytes] = []
+    integration = SpanishAITTSIntegration(server.host, server.port)
+    callback = named(keyword, lambda pcm, metadata: chunks.append(pcm))
+    assert await integration.stream_speech(HELLO, {"speed": 1.2}, **callback) is True
+    assert sum(map(len, chunks)) > 11025
+    await integration.disconnect()
+
+
+async def test_integration_returns_none_on_failure(server: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A refused request is None, with the reason in the log."""
+    async with SpanishAITTSIntegration(server.host, server.port) as integration:
+        assert await integration.generate_speech(HELLO, {"speed": 99}) is None
+        assert "speed" in caplog.text
+
+
+# Against a scripted peer
+
+
+async def test_nobody_listens(unused_tcp_port: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a server connect() is False, `async with` raises, and the facade returns None and False."""
+    client = KaniTTSClient("127.0.0.1", unused_tcp_port)
+    assert await client.connect() is False
+    assert f"127.0.0.1:{unused_tcp_port}: no server listens there" in caplog.text
+    with pytest.raises(NotConnected):
+        async with client:
+            pass
+    integration = SpanishAITTSIntegration("127.0.0.1", unused_tcp_port)
+    assert await integration.initialize() is False
+    assert await integration.generate_speech(HELLO) is None
+    assert await integration.stream_speech(HELLO) is False
+
+
+async def test_request_before_connect() -> None:
+    """Requests of a client that was never connected are a ConnectionError, or False when streamed."""
+    client = KaniTTSClient()
+    with pytest.raises(ConnectionError, match="connect"):
+        await client.send_tts_request(HELLO)
+    assert await client.stream_tts_request(HELLO) is False
+    assert await client.cancel() is False
+
+
+async def test_what_is_sent() -> None:
+    """A request carries the text, the configuration in place of the defaults, and the recording as base64."""
+    received: list[Any] = []
+
+    async def note(connection: ServerConnection, number: int) -> None:
+        async for message in connection:
+            received.append(json.loads(message))
+            pong = json.dumps({"type": "pong", "data": {"status": "alive"}})
+            await connection.send(pong if received[-1]["type"] == "ping" else answer(wav_of(PCM)))
+
+    async with peer(note) as (url, _):
+        async with KaniTTSClient(url=url) as client:
+            await client.send_tts_request(HELLO)
+            await client.send_tts_request(HELLO, {"speed": 1.5}, b"RIFF")
+        async with SpanishAITTSIntegration(url=url) as integration:
+            await integration.generate_speech(HELLO, {"emotion": "calm", "seed": 7})
+            await integration.generate_speech(HELLO)
+    friendly = {**DEFAULT_CONFIG, "emotion": "friendly"}
+    ping = {"type": "ping", "data": {}}
+    assert [message for message in received if message != ping] == [
+        {"type": "tts_request", "data": {"text": HELLO, "config": DEFAULT_CONFIG}},
+        {
+            "type": "tts_request",
+            "data": {"text": HELLO, "config": {"speed": 1.5}, "reference_audio": "UklGRg=="},
+        },
+        {
+            "type": "tts_request",
+            "data": {"text": HELLO, "config": {**friendly, "emotion": "calm", "seed": 7}},
+        },
+        {"type": "tts_request", "data": {"text": HELLO, "config": friendly}},
+    ]
+
+
+async def test_api_key_is_a_bearer_token() -> None:
+    """api_key= goes into the handshake's Authorization header; without one there is none."""
+    async with peer(never) as (url, handshakes):
+        async with KaniTTSClient(url=url, api_key="sésamo".encode().hex()):
+            pass
+        async with KaniTTSClient(url=url):
+            pass
+    assert handshakes[0].headers["Authorization"] == f"Bearer {'sésamo'.encode().hex()}"
+    assert "Authorization" not in handshakes[1].headers
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_wrong_key_is_not_tried_again(status: int) -> None:
+    """A handshake refused for its key raises AuthenticationFailed, with what the server said."""
+    async with peer(never, (status,)) as (url, _):
+        with pytest.raises(AuthenticationFailed, match=rf"{status}.*not you"):
+            async with KaniTTSClient(url=url, api_key="wrong"):
+                pass
+
+
+async def test_messages_of_any_size() -> None:
+    """An answer far over the library's own 1 MiB arrives whole."""
+    pcm = PCM * 1000
+
+    async def send(connection: ServerConnection, number: int) -> None:
+        async for _ in connection:
+            await connection.send(answer(wav_of(pcm)))
+
+    async with peer(send) as (url, _), KaniTTSClient(url=url) as client:
+        assert pcm_of(await client.send_tts_request(HELLO)) == pcm
+
+
+async def test_dropped_before_an_answer_is_asked_again() -> None:
+    """A connection lost before anything came back is opened anew, and the request repeated."""
+
+    async def drop_first(connection: ServerConnection, number: int) -> None:
+        if number == 1:
+            await connection.recv()
+            connection.transport.abort()
+        else:
+            await willing(connection, number)
+
+    async with peer(drop_first) as (url, handshakes), KaniTTSClient(url=url) as client:
+        assert pcm_of(await client.send_tts_request(HELLO)) == PCM
+        assert len(handshakes) == 2
+
+
+async def test_repeated_once_only() -> None:
+    """A request that costs two connections raises NotConnected instead of being tried for ever."""
+
+    async def drop(connection: ServerConnection, number: int) -> None:
+        await connection.recv()
+        connection.transport.abort()
+
+    async with peer(drop) as (url, handshakes), KaniTTSClient(url=url) as client:
+        with pytest.raises(NotConnected, match="lost"):
+            await client.send_tts_request(HELLO)
+        assert len(handshakes) == 2
+
+
+async def test_dropped_after_audio_is_not_repeated() -> None:
+    """Half a speech is never followed by its beginning: the loss is raised, the next request reconnects."""
+
+    async def drop_first(connection: ServerConnection, number: int) -> None:
+        if number == 1:
+            await connection.recv()
+            await connection.send(chunk())
+            await connection.close(1011)
+        else:
+            await willing(connection, number)
+
+    async with peer(drop_first) as (url, handshakes), KaniTTSClient(url=url) as client:
+        parts = []
+        with pytest.raises(NotConnected):
+            async for part in client.stream(HELLO):
+                parts.append(part)
+        assert len(parts) == len(handshakes) == 1
+        assert await client.stream_tts_request(HELLO) is True
+        assert len(handshakes) == 2
+
+
+async def test_reconnecting_backs_off_and_goes_on(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that refuses for a while is tried again until it accepts, and every try is logged."""
+    monkeypatch.setattr(websocket_client, "_FIRST_DELAY_S", 0.001)
+
+    async with (
+        peer(gone_first, (None, 503, 503, 503)) as (url, handshakes),
+        KaniTTSClient(url=url) as client,
+    ):
+        assert client.websocket is not None
+        await client.websocket.wait_closed()
+        assert await client.ping() is True
+        assert len(handshakes) == 5
+        assert caplog.text.count(" of 6)") == 3
+
+
+async def test_backoff_grows_with_every_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first try comes at once, the pauses after it double and vary, and none is longer than the cap."""
+    pauses: list[float] = []
+
+    async def note(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async with (
+        peer(gone_first, (None, *[503] * 9)) as (url, _),
+        KaniTTSClient(url=url, reconnect_tries=9) as client,
+    ):
+        assert client.websocket is not None
+        await client.websocket.wait_closed()
+        with monkeypatch.context() as patch, pytest.raises(NotConnected):
+            patch.setattr(asyncio, "sleep", note)
+            await client.send_tts_request(HELLO)
+    longest = [0.25, 0.5, 1, 2, 4, 8, 8, 8]
+    assert all(limit / 2 <= pause <= limit for pause, limit in zip(pauses, longest, strict=True))
+    assert len({pause / limit for pause, limit in zip(pauses, longest, strict=True)}) > 1
+
+
+async def test_reconnecting_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the server stays away the request fails after `reconnect_tries` tries."""
+    monkeypatch.setattr(websocket_client, "_FIRST_DELAY_S", 0.001)
+    async with (
+        peer(gone_first, (None, 503, 503, 503)) as (url, handshakes),
+        KaniTTSClient(url=url, reconnect_tries=3) as client,
+    ):
+        assert client.websocket is not None
+        await client.websocket.wait_closed()
+        with pytest.raises(NotConnected, match="503"):
+            await client.send_tts_request(HELLO)
+        assert len(handshakes) == 4
+
+
+@pytest.mark.parametrize("code", [1007, 1008, 1009])
+async def test_refused_message_is_not_repeated(code: int) -> None:
+    """A connection closed because of the message raises RequestFailed with the reason, after one try."""
+
+    async def refuse(connection: ServerConnection, number: int) -> None:
+        await connection.recv()
+        await connection.close(code, "at most 16 MiB")
+
+    async with peer(refuse) as (url, handshakes), KaniTTSClient(url=url) as client:
+        with pytest.raises(RequestFailed, match="16 MiB"):
+            await client.send_tts_request(HELLO)
+        assert len(handshakes) == 1
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "nonsense",
+        b"\xff\xfe",
+        "[]",
+        '{"type": "tts_response"}',
+        '{"type": "tts_response", "data": {"status": "success", "audio": "UklGRg=="}}',
+        '{"type": "tts_response", "data": {"status": "success", "audio": "%", "metadata": {}}}',
+        '{"type": "pong", "data": {}}',
+    ],
+)
+async def test_garbage_is_named_and_survived(garbage: str | bytes) -> None:
+    """An answer that isn't the protocol raises UnexpectedAnswer; the next request gets its own answer."""
+
+    async def babble(connection: ServerConnection, number: int) -> None:
+        if number == 1:
+            await connection.recv()
+            await connection.send(garbage)
+            await willing(connection, number)
+        else:
+            await willing(connection, number)
+
+    async with peer(babble) as (url, _), KaniTTSClient(url=url) as client:
+        with pytest.raises(UnexpectedAnswer):
+            await client.send_tts_request(HELLO)
+        assert pcm_of(await client.send_tts_request(HELLO)) == PCM
+
+
+async def test_silent_server_times_out() -> None:
+    """A server that never answers raises AnswerTimeout after chunk_timeout; the connection is replaced."""
+
+    async def sulk(connection: ServerConnection, number: int) -> None:
+        await (never if number == 1 else willing)(connection, number)
+
+    async with peer(sulk) as (url, handshakes), KaniTTSClient(url=url, chunk_timeout=0.05) as client:
+        with pytest.raises(AnswerTimeout, match=r"0\.05 s"):
+            async for _ in client.stream(HELLO):
+                pass
+        assert await client.stream_tts_request(HELLO) is True
+        assert len(handshakes) == 2
+
+
+async def test_peer_that_does_not_stop_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the server doesn't end a left stream in time, its connection is closed, not read for an answer."""
+    monkeypatch.setattr(websocket_client, "_CANCEL_TIMEOUT_S", 0.05)
+
+    async def deaf(connection: ServerConnection, number: int) -> None:
+        if number == 1:
+            await connection.recv()
+            await connection.send(chunk())
+            await never(connection, number)
+        await willing(connection, number)
+
+    async with peer(deaf) as (url, handshakes), KaniTTSClient(url=url) as client:
+        async for _ in client.stream(HELLO):
+            break
+        assert pcm_of(await client.send_tts_request(HELLO)) == PCM
+        assert len(handshakes) == 2
+
+
+async def test_cancelled_while_cancelling() -> None:
+    """A task cancelled again while the server is still to stop leaves no half-read connection behind."""
+    asked, told_to_stop = asyncio.Event(), asyncio.Event()
+
+    async def slow(connection: ServerConnection, number: int) -> None:
+        if number == 1:
+            await connection.recv()
+            asked.set()
+            await connection.recv()
+            told_to_stop.set()
+            await never(connection, number)
+        await willing(connection, number)
+
+    async with peer(slow) as (url, handshakes), KaniTTSClient(url=url) as client:
+        request = asyncio.create_task(client.send_tts_request(HELLO))
+        for moment in (asked, told_to_stop):
+            await moment.wait()
+            request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        assert pcm_of(await client.send_tts_request(HELLO)) == PCM
+        assert len(handshakes) == 2
+
+
+async def test_leaving_the_loop_sends_cancel() -> None:
+    """A left stream is cancelled on the server, and what it had sent already isn't mistaken for an answer."""
+    received: list[str] = []
+
+    async def speak(connection: ServerConnection, number: int) -> None:
+        async for message in connection:
+            received.append(json.loads(message)["type"])
+            match received[-1]:
+                case "tts_stream_request":
+                    await connection.send(chunk())
+                    await connection.send(chunk())
+                case "tts_cancel":
+                    await connection.send(CANCELLED)
+                case "tts_request":
+                    await connection.send(answer(wav_of(PCM)))
+
+    async with peer(speak) as (url, handshakes), KaniTTSClient(url=url) as client:
+        async with contextlib.aclosing(client.stream(HELLO)) as parts:
+            async for _ in parts:
+                break
+        assert pcm_of(await client.send_tts_request(HELLO)) == PCM
+        assert received == ["tts_stream_request", "tts_cancel", "tts_request"]
+        assert len(handshakes) == 1
+
+
+async def test_asking_inside_the_loop_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request from inside a stream's own loop raises a sentence instead of waiting for itself."""
+    monkeypatch.setattr(websocket_client, "_CANCEL_TIMEOUT_S", 0.05)
+    async with peer(willing) as (url, _), KaniTTSClient(url=url) as client:
+        async for _ in client.stream(HELLO):
+            with pytest.raises(KaniTTSError, match="still reading a stream"):
+                await client.send_tts_request(HELLO)
+        assert pcm_of(await client.send_tts_request(HELLO)) == PCM
+
+
+async def test_disconnecting_ends_the_request_for_good() -> None:
+    """disconnect() while a request waits ends it with NotConnected, and nothing connects again."""
+    asked = asyncio.Event()
+
+    async def wait(connection: ServerConnection, number: int) -> None:
+        await connection.recv()
+        asked.set()
+        await never(connection, number)
+
+    async with peer(wait) as (url, handshakes), KaniTTSClient(url=url) as client:
+        request = asyncio.create_task(client.send_tts_request(HELLO))
+        await asked.wait()
+        await client.disconnect()
+        with pytest.raises(NotConnected):
+            await request
+        assert len(handshakes) == 1
+
+
+async def test_connections_are_not_opened_twice() -> None:
+    """connect() on a connected client, also several times at once, keeps the one connection."""
+    async with peer(willing) as (url, handshakes):
+        client = KaniTTSClient(url=url)
+        assert all(await asyncio.gather(client.connect(), client.connect(), client.connect()))
+        assert len(handshakes) == 1
+        await client.disconnect()
+
+
+async def test_the_text_is_never_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """What people have said stays out of the log, also at its most talkative."""
+    caplog.set_level(logging.DEBUG, logger="websocket_client")
+    async with peer(willing) as (url, _), KaniTTSClient(url=url) as client:
+        await client.send_tts_request("palabra secreta", bogus_config(language="secreta"))
+    assert "connected" in caplog.text and "secreta" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("host", "url"), [("::1", "ws://[::1]:8001"), ("localhost", "ws://localhost:8001"), ("10.0.0.1", None)]
+)
+def test_address(host: str, url: str | None) -> None:
+    """host and port make the address, IPv6 in brackets; url= stands in their place."""
+    if url is None:
+        assert KaniTTSClient(host, url="wss://voice.example/").url == "wss://voice.example/"
+    else:
+        assert KaniTTSClient(host, 8001).url == url

@@ -1,0 +1,211 @@
+"""`python websocket_client.py`, run as its users run it."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+import signal
+import struct
+import subprocess
+import sys
+import wave
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = Path(__file__).parent.parent / "websocket_client.py"
+HELLO = "¡Hola! ¿Cómo estás?"
+LONG = "Esta frase se repite para que haya mucho que decir, y nadie espera hasta el final. " * 40
+
+needs_no_sounddevice = pytest.mark.skipif(
+    importlib.util.find_spec("sounddevice") is not None, reason="sounddevice would play on the sound card"
+)
+
+
+def run(
+    *arguments: str | Path, text: str | bytes = b"", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """The program with these arguments and this standard input."""
+    given = text.encode() if isinstance(text, str) else text
+    return subprocess.run(
+        [sys.executable, PROGRAM, *arguments],
+        input=given,
+        capture_output=True,
+        env={**os.environ, **(env or {})},
+        timeout=60,
+        check=False,
+    )
+
+
+def seconds(file: Path | io.BytesIO) -> float:
+    """How long a 22050 Hz mono WAV file is, by its header, which must tell the truth."""
+    with wave.open(str(file) if isinstance(file, Path) else file) as reader:
+        assert (reader.getframerate(), reader.getnchannels(), reader.getsampwidth()) == (22050, 1, 2)
+        frames = int(reader.getnframes())
+        assert len(reader.readframes(frames)) == 2 * frames
+    return frames / 22050
+
+
+def player(folder: Path, script: str) -> dict[str, str]:
+    """An environment whose only program is an `aplay` that does what the script says."""
+    program = folder / "aplay"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return {"PATH": str(folder)}
+
+
+@pytest.mark.parametrize("options", [[], ["--stream"]])
+def test_writes_a_file(server: Any, tmp_path: Path, options: list[str]) -> None:
+    """-o writes a WAV file with a true header, whole or as it comes, and says what was done on stderr."""
+    done = run(HELLO, "-o", tmp_path / "hola.wav", "--server", server.url, *options)
+    assert done.returncode == 0, done.stderr
+    assert seconds(tmp_path / "hola.wav") > 0.5
+    assert b"s of speech in" in done.stderr and done.stdout == b""
+    assert (b"first audio after" in done.stderr) == bool(options)
+    assert b"\r" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["-"], []])
+def test_reads_standard_input_and_writes_standard_output(server: Any, arguments: list[str]) -> None:
+    """Without text, or with "-", the text is read from stdin; `-o -` is a WAV file on stdout."""
+    done = run(*arguments, "-o", "-", "--stream", "--server", server.url, text=HELLO)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout[:4] == b"RIFF" and struct.unpack("<I", done.stdout[40:44]) == (0xFFFFFFFF,)
+    assert len(done.stdout) > 44 + 22050
+
+
+def test_configuration_reaches_the_server(server: Any, tmp_path: Path) -> None:
+    """--speed changes the speech; a wrong --emotion, --language or --voice is the server's error."""
+    for speed in ("0.7", "1.6"):
+        done = run(HELLO, "-o", tmp_path / f"{speed}.wav", "--speed", speed, "--server", server.url)
+        assert done.returncode == 0, done.stderr
+    assert seconds(tmp_path / "0.7.wav") > 1.5 * seconds(tmp_path / "1.6.wav")
+    for option in ("emotion", "language", "voice"):
+        done = run(HELLO, "-o", tmp_path / "x.wav", f"--{option}", "nonsense", "--server", server.url)
+        assert done.returncode == 1
+        assert done.stderr.startswith(b"error: ") and option.encode() in done.stderr
+        assert done.stderr.count(b"\n") == 1
+    assert not (tmp_path / "x.wav").exists()
+
+
+def test_a_reference_is_answered_truthfully(server: Any, tmp_path: Path) -> None:
+    """--reference sends a recording; where the engine cannot clone it, the program says so."""
+    reference = tmp_path / "me.wav"
+    assert run(HELLO, "-o", reference, "--server", server.url).returncode == 0
+    done = run(HELLO, "-o", "-", "--reference", reference, "--server", server.url)
+    assert done.returncode == 0, done.stderr
+    assert b"not cloned" in done.stderr
+
+
+@needs_no_sounddevice
+def test_plays_with_what_is_there(server: Any, tmp_path: Path) -> None:
+    """--play hands a WAV file to a player found on PATH, as it comes with --stream."""
+    heard = tmp_path / "heard.wav"
+    env = player(tmp_path, f"exec /bin/cat > {heard}")
+    for options in ([], ["--stream"]):
+        done = run(HELLO, "--play", *options, "--server", server.url, env=env)
+        assert done.returncode == 0, done.stderr
+        assert heard.read_bytes()[:4] == b"RIFF"
+        assert len(heard.read_bytes()) > 44 + 22050
+        heard.unlink()
+
+
+@needs_no_sounddevice
+def test_a_player_that_fails_and_none_at_all(server: Any, tmp_path: Path) -> None:
+    """A failing player, or none on the machine, is one line with a cure and exit code 1."""
+    done = run(HELLO, "--play", "--server", server.url, env=player(tmp_path, "exit 3"))
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"aplay could not play the sound (exit code 3): write a file with -o" in done.stderr
+    done = run(HELLO, "--play", "--server", server.url, env={"PATH": str(tmp_path / "nothing")})
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"pip install sounddevice" in done.stderr
+
+
+def test_no_server(unused_tcp_port: int, tmp_path: Path) -> None:
+    """Without a server the one line says how to start one; no file is left behind."""
+    done = run(HELLO, "-o", tmp_path / "hola.wav", "--server", f"localhost:{unused_tcp_port}")
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"python start_websocket_server.py" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_file_that_cannot_be_written(server: Any, tmp_path: Path) -> None:
+    """A file that cannot be opened is one line and exit code 1."""
+    done = run(HELLO, "-o", tmp_path / "no" / "such" / "folder.wav", "--server", server.url)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"cannot write the speech" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "complaint"),
+    [
+        ([HELLO], b"", b"-o FILE, --play"),
+        (["-o", "x.wav"], b"  \n", b"no text"),
+        (["-o", "x.wav"], b"\xff\xfe", b"not UTF-8"),
+        ([HELLO, "-o", "x.wav", "--speed", "fast"], b"", b"--speed"),
+        ([HELLO, "-o", "x.wav", "--server", "http://localhost:8001"], b"", b"--server"),
+        ([HELLO, "-o", "x.wav", "--server", "localhost:port"], b"", b"--server"),
+        ([HELLO, "-o", "x.wav", "--reference", "no such file"], b"", b"reference"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], text: bytes, complaint: bytes) -> None:
+    """What cannot work is said before any server is asked: exit code 2."""
+    done = run(*arguments, text=text)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals on this system")
+@pytest.mark.parametrize("options", [[], ["--stream"]])
+def test_progress_bar_on_a_terminal(server: Any, tmp_path: Path, options: list[str]) -> None:
+    """When stderr is a terminal a bar is drawn, full at the end, and wiped away."""
+    terminal, side = os.openpty()
+    done = subprocess.run(
+        [sys.executable, PROGRAM, HELLO, "-o", tmp_path / "hola.wav", "--server", server.url, *options],
+        stderr=side,
+        timeout=60,
+        check=False,
+    )
+    os.close(side)
+    shown = b""
+    with os.fdopen(terminal, "rb", buffering=0) as screen:
+        try:
+            while piece := screen.read(65536):
+                shown += piece
+        except OSError:  # Linux says EIO at the end of a terminal
+            pass
+    assert done.returncode == 0
+    last = shown.decode().rsplit("\r\x1b[K", 1)[0].rsplit("\r", 1)[1]
+    assert "100%" in last and "s of speech" in last
+
+
+def test_interrupted(server: Any, tmp_path: Path) -> None:
+    """Ctrl+C ends the program with 130 and no traceback; what had come is a readable file."""
+    with subprocess.Popen(
+        [sys.executable, PROGRAM, LONG, "-o", "-", "--stream", "--server", server.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert len(process.stdout.read(1000)) == 1000
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in complaints
+
+
+def test_reader_that_goes_away(server: Any) -> None:
+    """A closed pipe behind `-o -` is one line and exit code 1."""
+    with subprocess.Popen(
+        [sys.executable, PROGRAM, LONG, "-o", "-", "--stream", "--server", server.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.read(44)[:4] == b"RIFF"
+        process.stdout.close()
+        complaints = process.stderr.read()
+        assert process.wait(30) == 1
+    assert complaints.startswith(b"error: cannot write the speech") and complaints.count(b"\n") == 1

