@@ -129,7 +129,7 @@ class AccessRules:
         # Digests are of one length, and every pair is compared: the time tells nothing of a key.
         known = [hashlib.sha256(key.encode()).digest() for key in self.keys]
         given = [hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest() for key in offered]
-        return any([hmac.compare_digest(one, other) for one in given for other in known])
+        return sum(hmac.compare_digest(one, other) for one in given for other in known) > 0
 
 
 class AccessMiddleware:

@@ -131,12 +131,12 @@ def banner(running: Running) -> str:
     address = f"ws://{authority}:{running.port}"
     elsewhere = "" if running.port == WEBSOCKET_PORT else f" --server {address}"
     by_engine: dict[str, list[str]] = {}
-    for language, engine in service.catalogue.languages.items():
-        by_engine.setdefault(engine, []).append(language)
+    for language, name in service.catalogue.languages.items():
+        by_engine.setdefault(name, []).append(language)
     lines = [f"kani-tts {VERSION} is ready", f"  address  {address}"]
     for engine in service.engines:
         spoken = sorted(by_engine.get(engine.name, []))
-        listed = " ".join(spoken) if len(spoken) <= 12 else f"{len(spoken)} further languages"
+        listed = " ".join(spoken) if len(spoken) <= 12 else f"{len(spoken)} languages"
         lines.append(f"  speaks   {listed} ({engine.name} {engine.version})")
     lines += [
         f"  voices   {len(service.catalogue.list())}",

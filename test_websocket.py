@@ -191,7 +191,7 @@ async def errors(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Res
         ),
         "error: no text": (json.dumps({**speak, "data": {"text": ""}}), ERROR_MESSAGES["MISSING_TEXT"]),
         "error: language": (
-            json.dumps({**speak, "data": {"text": "a", "config": {"language": "klingon"}}}),
+            json.dumps({**speak, "data": {"text": "a", "config": {"language": "atlantean"}}}),
             "lang",
         ),
         "error: emotion": (

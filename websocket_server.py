@@ -107,8 +107,8 @@ def create_app(
 async def serve(settings: Settings, announce: Callable[[Running], None]) -> None:
     """Serve until SIGTERM or Ctrl+C, then let speech under way finish, and return.
 
-    ``announce`` is called once, when the server is ready. A second signal ends the process at once,
-    with exit code 130. Raises CannotListen and EngineUnavailable.
+    ``announce`` is called once, when the server is ready. Ctrl+C once more ends the process at
+    once, with exit code 130. Raises CannotListen and EngineUnavailable.
     """
     sockets = listen(settings.host, settings.port)
     if allow_open_files(settings.max_connections + SPARE_FILES) < settings.max_connections + SPARE_FILES:
@@ -187,13 +187,13 @@ async def _accepting(
 
 @contextmanager
 def _signals() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and Ctrl+C set; the second one ends the process."""
+    """An event that SIGTERM and Ctrl+C set; Ctrl+C ends the process if either came before."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     seen: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if seen:
+        if seen and number == signal.SIGINT:
             os._exit(130)
         seen.append(number)
         loop.call_soon_threadsafe(stop.set)

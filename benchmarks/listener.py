@@ -102,7 +102,7 @@ def parse(message: str | bytes) -> tuple[str, Samples | None]:
     pcm = base64.b64decode(data["audio"])
     if kind == "tts_response":
         pcm = pcm[WAV_HEADER_BYTES:]
-    return kind, np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+    return kind, np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
 
 
 def playback(arrivals: Sequence[float], durations: Sequence[float]) -> list[float]:

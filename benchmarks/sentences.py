@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 Sentences = Mapping[str, tuple[str, ...]]
+"""By language."""
 
 WITH_EARLY_PHRASE: Sentences = {
     "es": (

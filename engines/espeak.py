@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from engines.espeak_library import NORMAL_RATE, EspeakLibrary, EspeakVoice, Pcm16, WordEvent
 from engines.espeak_words import WordChunker
 from speech.engine import EngineInfo
-from speech.errors import EngineFailed, UnknownVoice
+from speech.errors import UnknownVoice
 from speech.languages import canonical, primary
 from speech.types import Segment, SpeechChunk, Voice
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 ENGINE = "espeak"
 PREFIX = "espeak:"
 
-SPEED_RANGE = (0.5, 2.5)
+SPEED_RANGE = (0.5, 1.5)
 """Where espeak-ng's rate does what it says.
 
 Measured on sentences of six languages: the audio's length is 1/speed within 5 % from 0.5 (88 words a

@@ -1,163 +1,60 @@
-"""The espeak-ng C library, made safe: one lock, clean text, no exception lost in a callback.
+"""espeak-ng for the engines: in a process of its own, because some texts crash the library.
 
-Source: the public interface of espeak-ng 1.52 (``speak_lib.h``). The library keeps its state in
-globals and crashes when two threads are inside it, so everything here holds one lock. SSML and
-``[[phoneme]]`` input are off: text is text.
+The process is ``espeak_worker``. Over its standard input and output go pickles: a request
+``("phonemes", text, voice, tie)`` or ``("synthesize", text, voice, manner)``, answered by
+``("end", result)`` or ``("crashed", None)``; before the end of a synthesis come any number of
+``("audio", (pcm, words))``, each answered by the byte 1 (go on) or 0 (stop).
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
-import re
-import tempfile
+import atexit
+import pickle
+import subprocess
+import sys
 import threading
-import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import espeakng_loader
 import numpy as np
 import numpy.typing as npt
 
-from speech.errors import EngineUnavailable
+from engines.espeak_native import NORMAL_RATE, EspeakVoice, Manner, WordEvent
+from speech.errors import EngineFailed, EngineUnavailable
 
-NORMAL_RATE = 175
-"""espeak-ng's default rate, in words a minute."""
-
-CALLBACK_MS = 60
-"""Length of the audio that one callback brings, in milliseconds."""
+__all__ = ["NORMAL_RATE", "EspeakLibrary", "EspeakVoice", "Pcm16", "WordEvent"]
 
 Pcm16 = npt.NDArray[np.int16]
-
-_OUTPUT_SYNCHRONOUS = 2
-_INITIALIZE_DONT_EXIT = 0x8000
-_CHARS_UTF8 = 1
-_POSITION_CHARACTER = 1
-_PHONEMES_IPA = 0x02
-_PHONEMES_TIE = 0x80
-_RATE, _PITCH, _PITCH_RANGE = 1, 3, 4
-_EVENT_END_OF_LIST, _EVENT_WORD = 0, 1
-# espeak-ng keeps the path of its data in a buffer of this many bytes and refuses a longer one.
-_LONGEST_DATA_PATH = 159
-_LANGUAGE_SWITCH = re.compile(r"\([a-z]{2,3}(?:-[a-z0-9-]+)?\)")
-
-
-class _Voice(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("languages", ctypes.c_void_p),
-        ("identifier", ctypes.c_char_p),
-        ("gender", ctypes.c_ubyte),
-        ("age", ctypes.c_ubyte),
-        ("variant", ctypes.c_ubyte),
-        ("reserved", ctypes.c_ubyte),
-        ("score", ctypes.c_int),
-        ("spare", ctypes.c_void_p),
-    )
-
-
-class _EventId(ctypes.Union):
-    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
-
-
-class _Event(ctypes.Structure):
-    _fields_ = (
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", _EventId),
-    )
-
-
-_Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-)
-
-
-@dataclass(frozen=True, slots=True)
-class EspeakVoice:
-    """A voice of espeak-ng's data.
-
-    name: what the library takes (``es-419``, lower case); title: English name of the language;
-    language: BCP 47 tag as the data says it, lower case (``cmn``, ``en-gb-x-rp``).
-    """
-
-    name: str
-    title: str
-    language: str
-
-
-@dataclass(frozen=True, slots=True)
-class WordEvent:
-    """The library says that a word begins.
-
-    position: 1-based code point in the text, as the library counts; length: its code points (0
-    when the library does not know, never above 31); sample: where it starts in the audio.
-    """
-
-    position: int
-    length: int
-    sample: int
-
-
 OnAudio = Callable[[Pcm16, Sequence[WordEvent]], None]
 
-
-def clean_text(text: str) -> str:
-    """``text`` with each character that C or espeak-ng must not see replaced by a space.
-
-    NUL and other control characters, lone surrogates, unassigned and private code points; the
-    length stays, so positions stay true.
-    """
-    return "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Cn", "Co") else c for c in text)
+_ROOT = Path(__file__).resolve().parent.parent
+_START = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from engines.espeak_worker import main; main()"
+_END_WITHIN_S = 2.0
 
 
 class EspeakLibrary:
-    """The one espeak-ng of this process; use :meth:`shared`. Safe to call from any thread."""
+    """espeak-ng; use :meth:`shared`. Safe to call from any thread, one at a time is served."""
 
     _shared: EspeakLibrary | None = None
     _shared_lock = threading.Lock()
 
     @classmethod
     def shared(cls) -> EspeakLibrary:
-        """The process's library, loaded on first use (2 ms).
+        """The one of this process, started on first use (0.1 s).
 
-        Raises EngineUnavailable when it or its data cannot be loaded.
+        Raises EngineUnavailable when the library or its data cannot be loaded.
         """
         with cls._shared_lock:
             if cls._shared is None:
                 cls._shared = cls()
+                atexit.register(cls._shared.close)
             return cls._shared
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        data = Path(espeakng_loader.get_data_path())
-        try:
-            self._library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
-        except OSError as error:
-            raise EngineUnavailable(
-                "espeak-ng's library cannot be loaded; install it anew with "
-                "pip install --force-reinstall espeakng-loader"
-            ) from error
-        self._declare()
-        short, self._link = _short_path(data)
-        self.sample_rate: int = self._library.espeak_Initialize(
-            _OUTPUT_SYNCHRONOUS, CALLBACK_MS, os.fsencode(short), _INITIALIZE_DONT_EXIT
-        )
-        if self.sample_rate <= 0:
-            raise EngineUnavailable(
-                "espeak-ng cannot read its data; install it anew with "
-                "pip install --force-reinstall espeakng-loader"
-            )
-        self.version: str = self._library.espeak_Info(None).decode()
-        self.voices = self._list_voices(data)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.version, self.sample_rate, self.voices = self._start()
         self._names = frozenset(voice.name for voice in self.voices)
 
     def has_voice(self, name: str) -> bool:
@@ -165,25 +62,19 @@ class EspeakLibrary:
         return name in self._names
 
     def phonemes(self, text: str, voice: str, tie: str | None = None) -> str:
-        """All of ``text`` in the IPA of ``voice``, words apart by a space.
+        """All of ``text`` in the IPA of ``voice``, words apart by a space. Blocks a millisecond.
 
         What espeak-ng takes for several clauses is joined by a space; its punctuation is gone, as
         are the marks with which it shows that it took a word for another language's. ``tie`` is
         put between the letters of one phoneme (``t^ʃ``). Empty if there is nothing to say.
-        Raises ValueError for a voice that does not exist.
+        Raises ValueError for a voice that does not exist, EngineFailed for a text that crashes
+        espeak-ng.
         """
-        mode = _PHONEMES_IPA
-        if tie is not None:
-            mode |= _PHONEMES_TIE | ord(tie) << 8
-        source = ctypes.create_string_buffer(clean_text(text).encode())
-        at = ctypes.c_void_p(ctypes.addressof(source))
-        clauses = []
         with self._lock:
-            self._set_voice(voice)
-            while at.value is not None:
-                found = self._library.espeak_TextToPhonemes(ctypes.byref(at), _CHARS_UTF8, mode)
-                clauses.append((found or b"").decode(errors="replace"))
-        return " ".join(_LANGUAGE_SWITCH.sub("", " ".join(clauses)).split())
+            for kind, content in self._ask(("phonemes", text, self._checked(voice), tie)):
+                if kind == "end":
+                    return str(content)
+        raise AssertionError("a request ends with its end")
 
     def synthesize(
         self,
@@ -199,126 +90,103 @@ class EspeakLibrary:
         """Speak ``text``; returns whether it was spoken to its end.
 
         Blocks until done, about a thousandth of the audio's length. ``on_audio`` is called in
-        this thread, under the lock (it must not call the library), for every 60 ms with int16
-        mono samples at ``sample_rate`` hertz and the words that begin in or after them. When
+        this thread (it must not call the library) for every quarter of a second with int16 mono
+        samples at ``sample_rate`` hertz and the words that begin in or after them. When
         ``should_stop`` says so, or ``on_audio`` raises, the work ends within one such step.
 
         rate: words a minute, 80–450 (other values are clamped by the library); pitch and
         pitch_range: 0–100, 50 is the voice's own. Raises ValueError for a voice that does not
-        exist, and whatever ``on_audio`` raises. Two renderings of the same text differ by a few
-        samples in the length of a word: a slow flutter of the pitch runs on between them.
+        exist, EngineFailed for a text that crashes espeak-ng, and whatever ``on_audio`` raises.
         """
         failure: BaseException | None = None
-        stopped = False
-
-        def callback(wave: Any, count: int, events: Any) -> int:
-            nonlocal failure, stopped
-            # An exception cannot pass through C: it is kept, and raised when C has returned.
-            try:
-                if should_stop is not None and should_stop():
-                    stopped = True
-                    return 1
-                on_audio(_samples(wave, count), _words(events))
-            except BaseException as error:  # noqa: BLE001 - raised again below
-                failure = error
-                return 1
-            return 0
-
-        source = clean_text(text).encode()
-        held = _Callback(callback)
+        complete = False
         with self._lock:
-            self._set_voice(voice)
-            for parameter, value in ((_RATE, rate), (_PITCH, pitch), (_PITCH_RANGE, pitch_range)):
-                self._library.espeak_SetParameter(parameter, value, 0)
-            self._library.espeak_SetSynthCallback(held)
-            status = self._library.espeak_Synth(
-                source, len(source) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None
-            )
+            manner = Manner(rate, pitch, pitch_range)
+            for kind, content in self._ask(("synthesize", text, self._checked(voice), tuple(manner))):
+                if kind == "end":
+                    complete = bool(content)
+                    break
+                pcm, words = content
+                # The process has to be told in any case, and its end awaited: it is everybody's.
+                try:
+                    stopped = should_stop is not None and should_stop()
+                    if not stopped:
+                        on_audio(np.frombuffer(pcm, np.int16), words)
+                except BaseException as error:
+                    failure, stopped = error, True
+                self._tell(b"\0" if stopped else b"\1")
         if failure is not None:
             raise failure
-        return status == 0 and not stopped
+        return complete
 
-    def _set_voice(self, name: str) -> None:
-        if name not in self._names:
-            raise ValueError(f"espeak-ng has no voice {name!r}")
-        self._library.espeak_SetVoiceByName(name.encode())
+    def close(self) -> None:
+        """End the process; the next use starts another."""
+        with self._lock:
+            process, self._process = self._process, None
+            if process is not None:
+                _end(process)
 
-    def _declare(self) -> None:
-        library = self._library
-        library.espeak_Initialize.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int]
-        library.espeak_Info.argtypes = [ctypes.c_void_p]
-        library.espeak_Info.restype = ctypes.c_char_p
-        library.espeak_ListVoices.argtypes = [ctypes.c_void_p]
-        library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
-        library.espeak_SetVoiceByName.argtypes = [ctypes.c_char_p]
-        library.espeak_SetParameter.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int]
-        library.espeak_SetSynthCallback.argtypes = [_Callback]
-        library.espeak_SetSynthCallback.restype = None
-        library.espeak_Synth.argtypes = [
-            ctypes.c_char_p,
-            ctypes.c_size_t,
-            ctypes.c_uint,
-            ctypes.c_int,
-            ctypes.c_uint,
-            ctypes.c_uint,
-            ctypes.c_void_p,
-            ctypes.c_void_p,
-        ]
-        library.espeak_TextToPhonemes.argtypes = [
-            ctypes.POINTER(ctypes.c_void_p),
-            ctypes.c_int,
-            ctypes.c_int,
-        ]
-        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+    def _checked(self, voice: str) -> str:
+        if voice not in self._names:
+            raise ValueError(f"espeak-ng has no voice {voice!r}")
+        return voice
 
-    def _list_voices(self, data: Path) -> tuple[EspeakVoice, ...]:
-        voices = []
-        listed = self._library.espeak_ListVoices(None)
-        index = 0
-        while listed[index]:
-            voice = listed[index].contents
-            index += 1
-            identifier = voice.identifier.decode()
-            name = identifier.rpartition("/")[2].lower()
-            # The data lists a few voices whose dictionary it does not have: they cannot speak.
-            if (data / f"{_dictionary(data / 'lang' / identifier, name)}_dict").exists():
-                # The list of languages: a byte of priority, then a NUL-terminated tag, and so on.
-                language = ctypes.string_at(voice.languages + 1).decode().lower()
-                voices.append(EspeakVoice(name, voice.name.decode().strip(), language))
-        return tuple(voices)
+    def _ask(self, request: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+        """The answers to a request; the process is started anew if it has ended."""
+        if self._process is not None and self._process.poll() is not None:
+            _end(self._process)
+            self._process = None
+        if self._process is None:
+            self._start()
+        self._tell(pickle.dumps(request))
+        while (answer := self._answer())[0] != "crashed":
+            yield answer
+        raise EngineFailed("espeak-ng crashed at this text")
 
+    def _start(self) -> tuple[str, int, tuple[EspeakVoice, ...]]:
+        self._process = subprocess.Popen(  # noqa: S603 - our own code
+            [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        kind, content = self._answer()
+        if kind == "unavailable":
+            raise EngineUnavailable(content)
+        version, sample_rate, voices = content
+        return version, sample_rate, voices
 
-def _samples(wave: Any, count: int) -> Pcm16:
-    if not wave or count <= 0:
-        return np.zeros(0, np.int16)
-    return np.frombuffer(ctypes.string_at(wave, count * 2), np.int16)
+    def _tell(self, content: bytes) -> None:
+        process = self._process
+        if process is not None and process.stdin is not None:
+            try:
+                process.stdin.write(content)
+                process.stdin.flush()
+            except BrokenPipeError:
+                # It has ended: reading its answer says so.
+                return
 
-
-def _words(events: Any) -> list[WordEvent]:
-    words = []
-    index = 0
-    while events[index].type != _EVENT_END_OF_LIST:
-        event = events[index]
-        if event.type == _EVENT_WORD:
-            words.append(WordEvent(event.text_position, event.length, event.sample))
-        index += 1
-    return words
+    def _answer(self) -> tuple[str, Any]:
+        process = self._process
+        if process is None or process.stdout is None:
+            return "crashed", None
+        try:
+            kind, content = pickle.load(process.stdout)  # noqa: S301 - our own process writes it
+        except (EOFError, pickle.UnpicklingError):
+            self._process = None
+            _end(process)
+            return "crashed", None
+        return kind, content
 
 
-def _dictionary(voice_file: Path, name: str) -> str:
-    """The dictionary that a voice file names, else that of its language's first subtag."""
-    for line in voice_file.read_text(encoding="utf-8").splitlines():
-        word, _, value = line.partition(" ")
-        if word == "dictionary":
-            return value.partition("//")[0].strip()
-    return name.partition("-")[0]
-
-
-def _short_path(data: Path) -> tuple[Path, tempfile.TemporaryDirectory[str] | None]:
-    """A path to ``data`` that espeak-ng's buffer can hold: itself, or a link in the temp folder."""
-    if len(os.fsencode(data)) <= _LONGEST_DATA_PATH:
-        return data, None
-    folder = tempfile.TemporaryDirectory(prefix="espeak-")
-    link = Path(folder.name, "espeak-ng-data")
-    link.symlink_to(data, target_is_directory=True)
-    return link, folder
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the worker, and leave nothing of it behind."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                # What could not be written to a process that has ended.
+                continue
+    try:
+        process.wait(_END_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

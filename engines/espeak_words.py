@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from engines.espeak_library import Pcm16, WordEvent
 from speech.types import Span, SpeechChunk
@@ -53,9 +54,7 @@ class WordChunker:
 
     def feed(self, pcm: Pcm16, words: Sequence[WordEvent]) -> SpeechChunk | None:
         """The next samples, and the words that begin in or after them; a chunk, if one is due."""
-        for word in words:
-            self._begin(word)
-        loud = np.flatnonzero(np.abs(pcm.astype(np.int32)) > QUIET)
+        loud = _loud(pcm)
         if len(loud):
             if self._base is None:
                 # All before is silence: what is kept of it may lie in earlier calls.
@@ -63,21 +62,23 @@ class WordChunker:
             self._loud_end = self._taken + int(loud[-1]) + 1
         self._pending = np.concatenate([self._pending, pcm])
         self._taken += len(pcm)
+        for word in words:
+            self._begin(word)
         if self._base is None:
             return None
         ready = min(self._open_sample, self._loud_end + self._kept)
         first = self._sent == self._base
         if ready > self._sent and (first or ready - self._sent >= CHUNK_S * self._rate):
-            return self._chunk(ready)
+            return self._chunk(ready, last=False)
         return None
 
     def finish(self) -> SpeechChunk | None:
         """What is left, if it is anything."""
         if self._base is None:
             return None
-        self._close(len(self._text), self._taken)
         end = min(self._taken, self._loud_end + self._kept)
-        return self._chunk(end) if end > self._sent else None
+        self._close(len(self._text), end)
+        return self._chunk(end, last=True) if end > self._sent or self._spans else None
 
     def _begin(self, word: WordEvent) -> None:
         at = self._word_start(min(max(word.position - 1, 0), len(self._text)))
@@ -95,10 +96,14 @@ class WordChunker:
 
     def _close(self, end: int, end_sample: int) -> None:
         """The written words between what is open and ``end`` are spoken until ``end_sample``."""
-        found = list(_written_words(self._text, self._open_at, end))
+        found = _written_words(self._text, self._open_at, end)
         base = self._base or 0
-        start_s = max(0, self._open_sample - base) / self._rate
-        end_s = max(start_s, (min(end_sample, max(self._loud_end, self._open_sample)) - base) / self._rate)
+        offset = self._taken - len(self._pending)
+        start_sample = min(self._open_sample, end_sample)
+        sound = _loud(self._pending[start_sample - offset : end_sample - offset])
+        sound_end = start_sample + (int(sound[-1]) + 1 if len(sound) else 0)
+        start_s = max(0, start_sample - base) / self._rate
+        end_s = max(start_s, (sound_end - base) / self._rate)
         weights = [_letters(self._text[first:last]) for first, last in found]
         edges = np.cumsum([0, *weights]) / (sum(weights) or 1) * (end_s - start_s) + start_s
         self._spans.extend(
@@ -106,16 +111,21 @@ class WordChunker:
             for index, (first, last) in enumerate(found)
         )
 
-    def _chunk(self, end: int) -> SpeechChunk:
+    def _chunk(self, end: int, last: bool) -> SpeechChunk:
         base = self._base or 0
         offset = self._taken - len(self._pending)
         piece = self._pending[self._sent - offset : end - offset]
         start_s, end_s = (self._sent - base) / self._rate, (end - base) / self._rate
-        going = [span for span in self._spans if span.start_s < end_s or end == self._loud_end + self._kept]
+        going = [span for span in self._spans if last or span.start_s < end_s]
         self._spans = self._spans[len(going) :]
         self._pending = self._pending[end - offset :]
         self._sent = end
         return SpeechChunk(piece.astype(np.float32) / np.float32(32768), self._rate, start_s, tuple(going))
+
+
+def _loud(pcm: Pcm16) -> npt.NDArray[np.intp]:
+    """Indices of the samples that can be heard."""
+    return np.flatnonzero(np.abs(pcm.astype(np.int32)) > QUIET)
 
 
 def _written_words(text: str, start: int, end: int) -> list[tuple[int, int]]:

@@ -36,6 +36,12 @@ async def refusal(url: str, **headers: str) -> int:
     return refused.value.response.status_code
 
 
+async def get(server: ServerProcess, path: str, **headers: str) -> httpx.Response:
+    """GET a path of the server."""
+    async with httpx.AsyncClient() as client:
+        return await client.get(f"http://127.0.0.1:{server.port}{path}", headers=headers)
+
+
 async def closing_code(socket: ClientConnection) -> int | None:
     """The code with which the server closes the connection."""
     with pytest.raises(ConnectionClosed):
@@ -98,13 +104,13 @@ async def test_localhost_is_both_loopback_addresses(espeak_server: ServerProcess
 async def test_foreign_pages_are_refused_before_the_upgrade(espeak_server: ServerProcess) -> None:
     """A web page from elsewhere gets HTTP 403 to its handshake and to its requests."""
     assert await refusal(espeak_server.url, Origin="https://evil.example") == 403
-    answer = httpx.get(f"{espeak_server.http_url}/metrics", headers={"Origin": "https://evil.example"})
+    answer = await get(espeak_server, "/metrics", Origin="https://evil.example")
     assert answer.status_code == 403 and "access-control-allow-origin" not in answer.headers
 
 
 async def test_a_rebound_name_is_refused(espeak_server: ServerProcess) -> None:
     """A page that made its own name point here gets HTTP 403."""
-    answer = httpx.get(f"{espeak_server.http_url}/metrics", headers={"Host": "evil.example"})
+    answer = await get(espeak_server, "/metrics", Host="evil.example")
     assert answer.status_code == 403
 
 
@@ -113,29 +119,35 @@ async def test_local_pages_may_come_in_and_read_answers(espeak_server: ServerPro
     origin = "http://localhost:3000"
     async with connect(espeak_server.url, origin=origin) as socket:  # type: ignore[arg-type]
         assert (await pong(socket))["type"] == "pong"
-    answer = httpx.get(f"{espeak_server.http_url}/health", headers={"Origin": origin})
+    answer = await get(espeak_server, "/health", Origin=origin)
     assert answer.headers["access-control-allow-origin"] == origin
+
+
+def test_a_local_pages_browser_may_ask_first(espeak_server: ServerProcess) -> None:
+    """A browser's question before a POST with headers of its own (preflight) is answered."""
     asked = {
-        "Origin": origin,
+        "Origin": "http://localhost:3000",
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "x-a",
+        "Access-Control-Request-Headers": "content-type",
     }
-    assert httpx.options(f"{espeak_server.http_url}/tts", headers=asked).status_code == 200
+    answer = httpx.options(f"{espeak_server.http_url}/tts", headers=asked)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-headers"] == "content-type"
 
 
 async def test_on_the_network_a_key_is_needed(start_server: StartServer) -> None:
     """On an address that others can reach, a key opens every door and /health needs none."""
     server = start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS="one,two")
-    url, http_url = f"ws://127.0.0.1:{server.port}", f"http://127.0.0.1:{server.port}"
+    url = f"ws://127.0.0.1:{server.port}"
     assert await refusal(url) == 401
     assert await refusal(f"{url}/?token=three") == 401
     async with connect(f"{url}/?token=two") as socket:
         assert (await pong(socket))["type"] == "pong"
     async with connect(url, additional_headers={"Authorization": "Bearer one"}) as socket:
         assert (await pong(socket))["type"] == "pong"
-    assert httpx.get(f"{http_url}/metrics").status_code == 401
-    assert httpx.get(f"{http_url}/metrics", headers={"xi-api-key": "one"}).status_code == 200
-    assert httpx.get(f"{http_url}/health").status_code == 200
+    assert (await get(server, "/metrics")).status_code == 401
+    assert (await get(server, "/metrics", authorization="Bearer one")).status_code == 200
+    assert (await get(server, "/health")).status_code == 200
 
 
 async def test_one_connection_too_many_is_refused(start_server: StartServer) -> None:
@@ -154,7 +166,7 @@ async def test_one_connection_too_many_is_refused(start_server: StartServer) -> 
 async def test_unknown_paths_are_not_found(espeak_server: ServerProcess) -> None:
     """Where nothing speaks, the handshake gets 404 and so does a request, in JSON."""
     assert await refusal(f"{espeak_server.url}/nothing/here") == 404
-    answer = httpx.get(f"{espeak_server.http_url}/nothing")
+    answer = await get(espeak_server, "/nothing")
     assert answer.status_code == 404 and answer.json() == {"error": {"message": "Not Found"}}
 
 

@@ -1,4 +1,7 @@
-"""The client: against the real server, and against a scripted peer where a server misbehaves."""
+"""The client: against the real server, and against a scripted peer where a server misbehaves.
+
+The server speaks with espeak-ng, which is fast; the tests of the guide hear the default engine.
+"""
 
 from __future__ import annotations
 
@@ -144,18 +147,18 @@ def bogus_config(**fields: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def client(server: Any) -> AsyncGenerator[KaniTTSClient, None]:
+async def client(espeak_server: Any) -> AsyncGenerator[KaniTTSClient, None]:
     """A client connected to the real server."""
-    async with KaniTTSClient(server.host, server.port) as connected:
+    async with KaniTTSClient(espeak_server.host, espeak_server.port) as connected:
         yield connected
 
 
 # Against the real server
 
 
-async def test_connect_ping_disconnect(server: Any) -> None:
+async def test_connect_ping_disconnect(espeak_server: Any) -> None:
     """connect() and ping() say True while there is a server, and `connected` follows."""
-    client = KaniTTSClient(server.host, server.port)
+    client = KaniTTSClient(espeak_server.host, espeak_server.port)
     assert client.websocket is None and not client.connected
     assert await client.connect() is True
     assert client.connected
@@ -222,8 +225,8 @@ async def test_iterating_gives_the_same_stream(client: KaniTTSClient) -> None:
 
 async def test_error_answer_raises_and_the_connection_lives_on(client: KaniTTSClient) -> None:
     """An unknown language raises RequestFailed with the server's sentence; the next request works."""
-    with pytest.raises(RequestFailed, match="klingon") as caught:
-        await client.send_tts_request(HELLO, bogus_config(language="klingon"))
+    with pytest.raises(RequestFailed, match="atlantean") as caught:
+        await client.send_tts_request(HELLO, bogus_config(language="atlantean"))
     assert caught.value.message == str(caught.value)
     assert pcm_of(await client.send_tts_request(HELLO))
 
@@ -254,6 +257,16 @@ async def test_leaving_the_loop_leaves_the_connection_usable(client: KaniTTSClie
     wav = await client.send_tts_request(HELLO)
     assert seconds_of(wav) < 5
     assert client.websocket is websocket
+
+
+async def test_leaving_the_loop_stops_the_default_engine(server: Any) -> None:
+    """The same holds where the engine is slower than its listener."""
+    async with KaniTTSClient(server.host, server.port) as client:
+        websocket = client.websocket
+        async for _ in client.stream(LONG):
+            break
+        assert seconds_of(await client.send_tts_request(HELLO)) < 5
+        assert client.websocket is websocket
 
 
 async def test_cancel_from_another_task(client: KaniTTSClient) -> None:
@@ -320,9 +333,9 @@ async def test_the_reference_reaches_the_server(client: KaniTTSClient) -> None:
         await client.send_tts_request(HELLO, reference_audio=b"this is no audio")
 
 
-async def test_integration_speaks_by_itself(server: Any) -> None:
+async def test_integration_speaks_by_itself(espeak_server: Any) -> None:
     """generate_speech connects when it has to and speaks friendly Spanish unless told otherwise."""
-    integration = SpanishAITTSIntegration(tts_host=server.host, tts_port=server.port)
+    integration = SpanishAITTSIntegration(tts_host=espeak_server.host, tts_port=espeak_server.port)
     assert not integration.connected
     wav = await integration.generate_speech(HELLO)
     assert wav is not None and pcm_of(wav)
@@ -331,9 +344,9 @@ async def test_integration_speaks_by_itself(server: Any) -> None:
     assert not integration.connected
 
 
-async def test_integration_passes_the_reference_on(server: Any) -> None:
+async def test_integration_passes_the_reference_on(espeak_server: Any) -> None:
     """generate_speech and stream_speech take reference_audio, and fail on one that isn't audio."""
-    async with SpanishAITTSIntegration(server.host, server.port) as integration:
+    async with SpanishAITTSIntegration(espeak_server.host, espeak_server.port) as integration:
         reference = wav_of(PCM * 20)
         assert await integration.generate_speech(HELLO, {"voice_id": "user_voice"}, reference_audio=reference)
         assert await integration.generate_speech(HELLO, reference_audio=b"no audio") is None
@@ -341,19 +354,21 @@ async def test_integration_passes_the_reference_on(server: Any) -> None:
 
 
 @pytest.mark.parametrize("keyword", ["chunk_callback", "on_chunk"])
-async def test_integration_streams(server: Any, keyword: str) -> None:
+async def test_integration_streams(espeak_server: Any, keyword: str) -> None:
     """stream_speech takes its callback under both names, connecting by itself."""
     chunks: list[bytes] = []
-    integration = SpanishAITTSIntegration(server.host, server.port)
+    integration = SpanishAITTSIntegration(espeak_server.host, espeak_server.port)
     callback = named(keyword, lambda pcm, metadata: chunks.append(pcm))
     assert await integration.stream_speech(HELLO, {"speed": 1.2}, **callback) is True
     assert sum(map(len, chunks)) > 11025
     await integration.disconnect()
 
 
-async def test_integration_returns_none_on_failure(server: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_integration_returns_none_on_failure(
+    espeak_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     """A refused request is None, with the reason in the log."""
-    async with SpanishAITTSIntegration(server.host, server.port) as integration:
+    async with SpanishAITTSIntegration(espeak_server.host, espeak_server.port) as integration:
         assert await integration.generate_speech(HELLO, {"speed": 99}) is None
         assert "speed" in caplog.text
 

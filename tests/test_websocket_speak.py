@@ -57,9 +57,9 @@ def player(folder: Path, script: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("options", [[], ["--stream"]])
-def test_writes_a_file(server: Any, tmp_path: Path, options: list[str]) -> None:
+def test_writes_a_file(espeak_server: Any, tmp_path: Path, options: list[str]) -> None:
     """-o writes a WAV file with a true header, whole or as it comes, and says what was done on stderr."""
-    done = run(HELLO, "-o", tmp_path / "hola.wav", "--server", server.url, *options)
+    done = run(HELLO, "-o", tmp_path / "hola.wav", "--server", espeak_server.url, *options)
     assert done.returncode == 0, done.stderr
     assert seconds(tmp_path / "hola.wav") > 0.5
     assert b"s of speech in" in done.stderr and done.stdout == b""
@@ -68,44 +68,44 @@ def test_writes_a_file(server: Any, tmp_path: Path, options: list[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["-"], []])
-def test_reads_standard_input_and_writes_standard_output(server: Any, arguments: list[str]) -> None:
+def test_reads_standard_input_and_writes_standard_output(espeak_server: Any, arguments: list[str]) -> None:
     """Without text, or with "-", the text is read from stdin; `-o -` is a WAV file on stdout."""
-    done = run(*arguments, "-o", "-", "--stream", "--server", server.url, text=HELLO)
+    done = run(*arguments, "-o", "-", "--stream", "--server", espeak_server.url, text=HELLO)
     assert done.returncode == 0, done.stderr
     assert done.stdout[:4] == b"RIFF" and struct.unpack("<I", done.stdout[40:44]) == (0xFFFFFFFF,)
     assert len(done.stdout) > 44 + 22050
 
 
-def test_configuration_reaches_the_server(server: Any, tmp_path: Path) -> None:
+def test_configuration_reaches_the_server(espeak_server: Any, tmp_path: Path) -> None:
     """--speed changes the speech; a wrong --emotion, --language or --voice is the server's error."""
     for speed in ("0.7", "1.6"):
-        done = run(HELLO, "-o", tmp_path / f"{speed}.wav", "--speed", speed, "--server", server.url)
+        done = run(HELLO, "-o", tmp_path / f"{speed}.wav", "--speed", speed, "--server", espeak_server.url)
         assert done.returncode == 0, done.stderr
     assert seconds(tmp_path / "0.7.wav") > 1.5 * seconds(tmp_path / "1.6.wav")
     for option in ("emotion", "language", "voice"):
-        done = run(HELLO, "-o", tmp_path / "x.wav", f"--{option}", "nonsense", "--server", server.url)
+        done = run(HELLO, "-o", tmp_path / "x.wav", f"--{option}", "nonsense", "--server", espeak_server.url)
         assert done.returncode == 1
         assert done.stderr.startswith(b"error: ") and option.encode() in done.stderr
         assert done.stderr.count(b"\n") == 1
     assert not (tmp_path / "x.wav").exists()
 
 
-def test_a_reference_is_answered_truthfully(server: Any, tmp_path: Path) -> None:
+def test_a_reference_is_answered_truthfully(espeak_server: Any, tmp_path: Path) -> None:
     """--reference sends a recording; where the engine cannot clone it, the program says so."""
     reference = tmp_path / "me.wav"
-    assert run(HELLO, "-o", reference, "--server", server.url).returncode == 0
-    done = run(HELLO, "-o", "-", "--reference", reference, "--server", server.url)
+    assert run(HELLO, "-o", reference, "--server", espeak_server.url).returncode == 0
+    done = run(HELLO, "-o", "-", "--reference", reference, "--server", espeak_server.url)
     assert done.returncode == 0, done.stderr
     assert b"not cloned" in done.stderr
 
 
 @needs_no_sounddevice
-def test_plays_with_what_is_there(server: Any, tmp_path: Path) -> None:
+def test_plays_with_what_is_there(espeak_server: Any, tmp_path: Path) -> None:
     """--play hands a WAV file to a player found on PATH, as it comes with --stream."""
     heard = tmp_path / "heard.wav"
     env = player(tmp_path, f"exec /bin/cat > {heard}")
     for options in ([], ["--stream"]):
-        done = run(HELLO, "--play", *options, "--server", server.url, env=env)
+        done = run(HELLO, "--play", *options, "--server", espeak_server.url, env=env)
         assert done.returncode == 0, done.stderr
         assert heard.read_bytes()[:4] == b"RIFF"
         assert len(heard.read_bytes()) > 44 + 22050
@@ -113,12 +113,12 @@ def test_plays_with_what_is_there(server: Any, tmp_path: Path) -> None:
 
 
 @needs_no_sounddevice
-def test_a_player_that_fails_and_none_at_all(server: Any, tmp_path: Path) -> None:
+def test_a_player_that_fails_and_none_at_all(espeak_server: Any, tmp_path: Path) -> None:
     """A failing player, or none on the machine, is one line with a cure and exit code 1."""
-    done = run(HELLO, "--play", "--server", server.url, env=player(tmp_path, "exit 3"))
+    done = run(HELLO, "--play", "--server", espeak_server.url, env=player(tmp_path, "exit 3"))
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"aplay could not play the sound (exit code 3): write a file with -o" in done.stderr
-    done = run(HELLO, "--play", "--server", server.url, env={"PATH": str(tmp_path / "nothing")})
+    done = run(HELLO, "--play", "--server", espeak_server.url, env={"PATH": str(tmp_path / "nothing")})
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"pip install sounddevice" in done.stderr
 
@@ -131,9 +131,9 @@ def test_no_server(unused_tcp_port: int, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_file_that_cannot_be_written(server: Any, tmp_path: Path) -> None:
+def test_file_that_cannot_be_written(espeak_server: Any, tmp_path: Path) -> None:
     """A file that cannot be opened is one line and exit code 1."""
-    done = run(HELLO, "-o", tmp_path / "no" / "such" / "folder.wav", "--server", server.url)
+    done = run(HELLO, "-o", tmp_path / "no" / "such" / "folder.wav", "--server", espeak_server.url)
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"cannot write the speech" in done.stderr
 
@@ -159,11 +159,20 @@ def test_wrong_usage(arguments: list[str], text: bytes, complaint: bytes) -> Non
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals on this system")
 @pytest.mark.parametrize("options", [[], ["--stream"]])
-def test_progress_bar_on_a_terminal(server: Any, tmp_path: Path, options: list[str]) -> None:
+def test_progress_bar_on_a_terminal(espeak_server: Any, tmp_path: Path, options: list[str]) -> None:
     """When stderr is a terminal a bar is drawn, full at the end, and wiped away."""
     terminal, side = os.openpty()
     done = subprocess.run(
-        [sys.executable, PROGRAM, HELLO, "-o", tmp_path / "hola.wav", "--server", server.url, *options],
+        [
+            sys.executable,
+            PROGRAM,
+            HELLO,
+            "-o",
+            tmp_path / "hola.wav",
+            "--server",
+            espeak_server.url,
+            *options,
+        ],
         stderr=side,
         timeout=60,
         check=False,
@@ -181,10 +190,10 @@ def test_progress_bar_on_a_terminal(server: Any, tmp_path: Path, options: list[s
     assert "100%" in last and "s of speech" in last
 
 
-def test_interrupted(server: Any, tmp_path: Path) -> None:
+def test_interrupted(espeak_server: Any, tmp_path: Path) -> None:
     """Ctrl+C ends the program with 130 and no traceback; what had come is a readable file."""
     with subprocess.Popen(
-        [sys.executable, PROGRAM, LONG, "-o", "-", "--stream", "--server", server.url],
+        [sys.executable, PROGRAM, LONG, "-o", "-", "--stream", "--server", espeak_server.url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
@@ -196,10 +205,10 @@ def test_interrupted(server: Any, tmp_path: Path) -> None:
     assert b"Traceback" not in complaints
 
 
-def test_reader_that_goes_away(server: Any) -> None:
+def test_reader_that_goes_away(espeak_server: Any) -> None:
     """A closed pipe behind `-o -` is one line and exit code 1."""
     with subprocess.Popen(
-        [sys.executable, PROGRAM, LONG, "-o", "-", "--stream", "--server", server.url],
+        [sys.executable, PROGRAM, LONG, "-o", "-", "--stream", "--server", espeak_server.url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:

@@ -50,6 +50,7 @@ class Connection:
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._speaking: asyncio.Task[None] | None = None
+        self._idle = True
 
     async def run(self) -> None:
         """Serve until the client goes. The worker ends with the reader, whatever it is doing."""
@@ -82,10 +83,16 @@ class Connection:
                 case Ping():
                     await self._send(messages.pong(self._service.ready))
                 case Cancel():
-                    if self._speaking is not None:
-                        self._speaking.cancel()
+                    self._cancel()
                 case Speak():
                     await self._queue(message, len(raw))
+
+    def _cancel(self) -> None:
+        """End the speech under way, or the one that is about to begin because it came just before."""
+        if self._speaking is not None:
+            self._speaking.cancel()
+        elif self._idle and self._waiting and isinstance(self._waiting[0][0], Speak):
+            self._waiting[0] = (BadMessage(str(SpeechCancelled())), self._waiting[0][1])
 
     async def _queue(self, request: Speak | BadMessage, size: int) -> None:
         """Let a request wait for its turn; a bad one too, so that answers keep the order of requests."""
@@ -99,8 +106,10 @@ class Connection:
     async def _work(self) -> None:
         while True:
             while not self._waiting:
+                self._idle = True
                 self._arrived.clear()
                 await self._arrived.wait()
+            self._idle = False
             request, size = self._waiting.popleft()
             self._waiting_bytes -= size
             if isinstance(request, BadMessage):

@@ -336,7 +336,7 @@ async def counters(server: ServerProcess) -> dict[str, int]:
 async def wait_for_idle(server: ServerProcess) -> None:
     """Return once no session is open and no place is taken."""
     async with asyncio.timeout(10):
-        while any((await counters(server))[name] for name in ("sessions", "speaking", "waiting")):
+        while (now := await counters(server))["sessions"] or now["speaking"] or now["waiting"]:
             await asyncio.sleep(0.02)
 
 

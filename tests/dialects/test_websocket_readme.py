@@ -1,0 +1,62 @@
+"""The examples of WEBSOCKET_README.md, sent to a real server as they are written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.conftest import ServerProcess
+
+README = Path(__file__).parent.parent.parent / "WEBSOCKET_README.md"
+EXAMPLES = re.findall(r"^```\n(C> .*?)\n```$", README.read_text(encoding="utf-8"), re.M | re.S)
+MEASURED = {"duration", "chunk_size", "spans"}
+"""Fields whose values are those of one machine; everything else is compared byte for byte."""
+
+
+def normalized(value: Any) -> Any:
+    """A message with the audio elided and the measured values replaced by what kind they are."""
+    if isinstance(value, dict):
+        return {
+            key: "…" if key == "audio" and item else type(item).__name__ if key in MEASURED else normalized(item)
+            for key, item in value.items()
+        }
+    return value
+
+
+def merged(messages: list[str]) -> list[str]:
+    """The messages, chunks of one stream in a row told once: how many there are is the engine's affair."""
+    kept: list[str] = []
+    for message in messages:
+        line = json.dumps(normalized(json.loads(message)), ensure_ascii=False)
+        if not (kept and kept[-1] == line and '"tts_stream_chunk"' in line):
+            kept.append(line)
+    return kept
+
+
+def test_there_are_examples() -> None:
+    """The page's examples are found."""
+    assert len(EXAMPLES) == 7
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+async def test_an_example(server: ServerProcess, example: str) -> None:
+    """What is sent as written is answered as written, keys in the same order."""
+    sent = [line[3:] for line in example.splitlines() if line.startswith("C> ")]
+    expected = [line[3:] for line in example.splitlines() if line.startswith("S> ")]
+    assert len(sent) + len(expected) == len(example.splitlines())
+    ends = sum("tts_stream_chunk" not in line for line in expected)
+    received: list[str] = []
+    async with connect(server.url, max_size=None) as socket:
+        for line in sent:
+            await socket.send(line)
+        while sum("tts_stream_chunk" not in line for line in received) < ends:
+            message = await asyncio.wait_for(socket.recv(), 60)
+            assert isinstance(message, str)
+            received.append(message)
+    assert merged(received) == merged(expected)
