@@ -1,14 +1,15 @@
 """The connections of a running server: counted, bounded, and closed with 1001 when it stops.
 
 A dialect knows nothing of this. To it, a connection that the server closes looks like a client
-that has gone: ``receive`` tells it, ``send`` raises WebSocketDisconnect.
+that has gone: ``receive`` tells it, ``send`` raises WebSocketDisconnect. One that is stuck, as its
+client doesn't read, is cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from enum import Enum
 
 from starlette.exceptions import HTTPException
@@ -81,36 +82,59 @@ class Connections:
         self.phase = Phase.STARTING
         self._changed = changed
         self._open: set[_Connection] = set()
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._visits: set[asyncio.Timeout] = set()
+        self._nobody = asyncio.Event()
+        self._nobody.set()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve_socket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let ``app`` speak on one WebSocket, which ``close_all`` may end."""
         connection = _Connection(receive, send)
         self._open.add(connection)
-        self._empty.clear()
         self._changed(len(self._open))
         try:
-            await app(scope, connection.receive, connection.send)
-            if self.phase is Phase.DRAINING and connection.closed:
-                await connection.gone()
+            async with self._visit():
+                await app(scope, connection.receive, connection.send)
+                if self.phase is Phase.DRAINING and connection.closed:
+                    await connection.gone()
         finally:
             self._open.discard(connection)
-            if not self._open:
-                self._empty.set()
             self._changed(len(self._open))
 
+    async def serve_request(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let ``app`` answer one HTTP request, which ``close_all`` may end."""
+        async with self._visit():
+            await app(scope, receive, send)
+
+    @asynccontextmanager
+    async def _visit(self) -> AsyncIterator[None]:
+        self._nobody.clear()
+        visit = asyncio.timeout(None)
+        self._visits.add(visit)
+        try:
+            async with visit:
+                yield
+        except TimeoutError:
+            if not visit.expired():
+                raise
+        finally:
+            self._visits.discard(visit)
+            if not self._visits:
+                self._nobody.set()
+
     async def close_all(self, patience_s: float) -> None:
-        """Close every connection with 1001, and give the peers so many seconds to say goodbye."""
+        """Close every WebSocket with 1001, and cancel what is still here ``patience_s`` later."""
         self.phase = Phase.DRAINING
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s), asyncio.TaskGroup() as group:
                 for connection in self._open:
                     group.create_task(connection.close(GOING_AWAY, "the server is stopping"))
-                await self._empty.wait()
+                await self._nobody.wait()
+        for visit in self._visits:
+            visit.reschedule(0.0)
+        await self._nobody.wait()
 
 
 class ConnectionsMiddleware:
@@ -134,11 +158,11 @@ class ConnectionsMiddleware:
         elif connections.phase is not Phase.READY:
             await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
         elif scope["type"] == "http":
-            await self._app(scope, _bounded(receive, self._max_body), send)
+            await connections.serve_request(self._app, scope, _bounded(receive, self._max_body), send)
         elif len(connections) >= connections.limit:
             await _unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
         else:
-            await connections.run(self._app, scope, receive, send)
+            await connections.serve_socket(self._app, scope, receive, send)
 
 
 def _unavailable(reason: str) -> JSONResponse:

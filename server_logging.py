@@ -30,12 +30,13 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def _without_client_tracebacks(record: logging.LogRecord) -> bool:
-    """Keep to one line what a client did wrong: uvicorn would add a traceback of its own code."""
-    if record.getMessage() == "Invalid UTF-8 sequence received from client.":
+def _fit(record: logging.LogRecord) -> bool:
+    """Whether one of uvicorn's lines is worth it; what a client did wrong is cut to one line."""
+    if record.msg == "Invalid UTF-8 sequence received from client.":
         record.exc_info = None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
-    return True
+    nothing_cancelled = record.args == (0,) and str(record.msg).startswith("Cancel %s running task(s)")
+    return not nothing_cancelled
 
 
 def configure(level: str, style: str, file: Path) -> None:
@@ -58,7 +59,7 @@ def configure(level: str, style: str, file: Path) -> None:
     for chatty in ("uvicorn", "uvicorn.error", "websockets", "multipart", "python_multipart"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     uvicorn_log = logging.getLogger("uvicorn.error")
-    uvicorn_log.filters = [_without_client_tracebacks]
+    uvicorn_log.filters = [_fit]
     if problem is not None:
         logging.getLogger("server").warning(
             "no log file: %s (%s); KANI_LOG_FILE names another", file, problem.strerror

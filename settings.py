@@ -28,6 +28,7 @@ import websocket_config as config
 
 HERE = Path(__file__).resolve().parent
 ENV_FILE = HERE / ".env"
+CLIENT_VARIABLES = ("KANI_API_KEY",)
 
 
 class SettingsError(ValueError):
@@ -323,7 +324,7 @@ def load(
 
 def unknown_variables(environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE) -> list[str]:
     """One sentence for each KANI_* variable that is set and means nothing: most likely misspelt."""
-    known = [variable for name in Settings.model_fields for variable in variables(name)]
+    known = [*CLIENT_VARIABLES, *(variable for name in Settings.model_fields for variable in variables(name))]
     written = {**dotenv_values(env_file), **environment}
     sentences = []
     for variable in sorted(name for name in written if name.startswith("KANI_") and name not in known):

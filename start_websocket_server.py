@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CANNOT_START = 1
 USAGE = 2
 INTERRUPTED = 130
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised here, not bound
 
 DESCRIPTION = "Speech over WebSocket: clients send text and hear it spoken."
 EPILOG = """\
@@ -127,13 +128,15 @@ def _fetch(chosen: settings.Settings) -> int:
 def banner(running: Running) -> str:
     """What the terminal shows once the server is ready: plain lines, one fact each."""
     service = running.service
-    authority = f"[{running.host}]" if ":" in running.host else running.host
-    address = f"ws://{authority}:{running.port}"
-    elsewhere = "" if running.port == WEBSOCKET_PORT else f" --server {address}"
+    everywhere = running.host in EVERY_ADDRESS
+    host = "localhost" if everywhere else f"[{running.host}]" if ":" in running.host else running.host
+    address = f"ws://{host}:{running.port}"
+    elsewhere = "" if address == f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}" else f" --server {address}"
     by_engine: dict[str, list[str]] = {}
     for language, name in service.catalogue.languages.items():
         by_engine.setdefault(name, []).append(language)
-    lines = [f"kani-tts {VERSION} is ready", f"  address  {address}"]
+    reach = ", on every address of this machine" if everywhere else ""
+    lines = [f"kani-tts {VERSION} is ready", f"  address  {address}{reach}"]
     for engine in service.engines:
         spoken = sorted(by_engine.get(engine.name, []))
         listed = " ".join(spoken) if len(spoken) <= 12 else f"{len(spoken)} languages"

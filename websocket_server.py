@@ -125,7 +125,9 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
                     logging.shutdown()
                     os._exit(0)
                 connections.phase = Phase.READY
-                announce(Running(settings.host, sockets[0].getsockname()[1], service))
+                port = sockets[0].getsockname()[1]
+                log.info("ready on %s port %d: %s", settings.host, port, _names(service))
+                announce(Running(settings.host, port, service))
                 await stop.wait()
                 log.info("stopping: speech under way has %g s to finish", settings.shutdown_seconds)
                 connections.phase = Phase.DRAINING
@@ -134,6 +136,10 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
             finally:
                 await service.stop()
     log.info("stopped")
+
+
+def _names(service: SpeechService) -> str:
+    return ", ".join(f"{engine.name} {engine.version}" for engine in service.engines)
 
 
 class _Cors(CORSMiddleware):
@@ -173,7 +179,7 @@ async def _accepting(
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=round(GOODBYE_SECONDS),
+            timeout_graceful_shutdown=1,
         )
     )
     serving = asyncio.create_task(server.serve(sockets))

@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
-ADDRESS = re.compile(r"address +ws://(?P<host>\S+):(?P<port>\d+)$")
+ADDRESS = re.compile(r"address +ws://(?P<host>\S+):(?P<port>\d+)\b")
 
 
 class ServerProcess:

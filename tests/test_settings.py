@@ -132,9 +132,9 @@ def test_folders_follow_the_xdg_variables(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_misspelt_variables_are_noticed() -> None:
     """A KANI_ variable that means nothing is named, with the one it probably was to be."""
-    assert settings.unknown_variables({"KANI_PROT": "1", "KANI_PORT": "2", "PATH": "x"}, NO_FILE) == [
-        "KANI_PROT is no setting of this server; did you mean KANI_PORT?"
-    ]
+    assert settings.unknown_variables(
+        {"KANI_PROT": "1", "KANI_PORT": "2", "KANI_API_KEY": "the client's", "PATH": "x"}, NO_FILE
+    ) == ["KANI_PROT is no setting of this server; did you mean KANI_PORT?"]
 
 
 def test_every_variable_belongs_to_one_setting() -> None:

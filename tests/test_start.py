@@ -138,6 +138,13 @@ def test_the_banner_says_where_who_and_how(espeak_server: ServerProcess) -> None
     assert f'python websocket_client.py "Hola" -o hola.wav --server {espeak_server.url}' in banner
 
 
+def test_the_banner_of_every_address_names_one_that_works(start_server: StartServer) -> None:
+    """0.0.0.0 is no address to connect to: the banner names localhost, and says that it is not alone."""
+    server = start_server("--engine", "espeak", "--host", "0.0.0.0", "--no-auth")
+    assert f"ws://localhost:{server.port}, on every address of this machine" in server.banner
+    assert httpx.get(f"http://127.0.0.1:{server.port}/metrics").status_code == 200
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_an_idle_server_with_1001_and_code_0(start_server: StartServer, number: int) -> None:
     """SIGTERM and Ctrl+C close open sockets with "going away" and end with code 0."""
@@ -238,7 +245,8 @@ def test_the_log_is_json_on_request(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", "--log-json", KANI_PROT="1")
     server.stop()
     lines = [json.loads(line) for line in server.log.splitlines()]
-    assert lines[0]["level"] == "WARNING" and lines[0]["logger"] == "server"
+    assert [line["level"] for line in lines] == ["WARNING", "INFO", "INFO", "INFO"]
+    assert all(line["logger"] == "server" and line["time"].endswith("+00:00") for line in lines)
     assert lines[0]["message"].startswith("KANI_PROT is no setting")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import AsyncIterator
 
 from speech.audio import pcm16, wav
 from starlette.routing import BaseRoute, WebSocketRoute
@@ -15,6 +16,8 @@ from dialects.kani.messages import BadMessage, Cancel, Ping, Speak
 from dialects.kani.speaking import NamedVoices, chunk_metadata, metadata, remark, spoken
 from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
+from speech.session import SpeechSession
+from speech.types import SpeechChunk
 
 log = logging.getLogger(__name__)
 
@@ -129,37 +132,39 @@ class Connection:
                 task.result()
 
     async def _answer(self, speak: Speak) -> None:
-        """Speak one request. Cancelling it is allowed until its last message is on its way."""
-        try:
-            last = await self._speak(speak)
-        except SpeechError as error:
-            last = messages.failure(messages.describe(error))
-        self._speaking = None
-        await self._send(last)
+        """Speak one request. Cancelling it is allowed until its last message is on its way.
 
-    async def _speak(self, speak: Speak) -> str:
+        The session stays open until that message is sent: a server that stops waits for it.
+        """
+        try:
+            async with spoken(self._service, speak, self._client, self._voices) as (session, chunks):
+                last = await self._speak(speak, session, chunks)
+                self._speaking = None
+                await self._send(last)
+        except SpeechError as error:
+            self._speaking = None
+            await self._send(messages.failure(messages.describe(error)))
+
+    async def _speak(self, speak: Speak, session: SpeechSession, chunks: AsyncIterator[SpeechChunk]) -> str:
         """Send the chunks that were asked for; the message that ends the answer."""
         pieces: list[bytes] = []
         spans: list[list[float]] = []
         samples = 0
-        async with spoken(self._service, speak, self._client, self._voices) as (session, chunks):
-            async for chunk in chunks:
-                pcm = pcm16(chunk.samples)
-                samples += len(chunk.samples)
-                if speak.chunks:
-                    await self._send(messages.stream_chunk(pcm, chunk_metadata(chunk)))
-                if speak.whole:
-                    pieces.append(pcm)
-                    spans += messages.span_rows(chunk.spans)
+        async for chunk in chunks:
+            pcm = pcm16(chunk.samples)
+            samples += len(chunk.samples)
+            if speak.chunks:
+                await self._send(messages.stream_chunk(pcm, chunk_metadata(chunk)))
+            if speak.whole:
+                pieces.append(pcm)
+                spans += messages.span_rows(chunk.spans)
         facts = metadata(session, speak, samples)
         if not speak.whole:
             return messages.stream_complete(remark(session, "Audio streaming completed"), facts)
         done = remark(session, "Audio generated successfully")
 
         def whole() -> str:
-            return messages.success(
-                wav(b"".join(pieces), messages.SAMPLE_RATE), done, facts | {"spans": spans}
-            )
+            return messages.success(wav(b"".join(pieces), messages.SAMPLE_RATE), done, facts | {"spans": spans})
 
         return await asyncio.to_thread(whole) if 2 * samples > BIG_ANSWER_BYTES else whole()
 

@@ -1,0 +1,60 @@
+"""Which engines a name stands for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from engines.registry import NAMES, engines_for
+from speech.errors import EngineUnavailable
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The settings that engines read."""
+
+    cache_dir: Path
+    models_dir: Path | None = None
+    threads: int | None = None
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("auto", ["KokoroEngine", "EspeakEngine"]),
+        ("kokoro", ["KokoroEngine"]),
+        ("espeak", ["EspeakEngine"]),
+    ],
+)
+def test_a_name_gives_its_engines_in_order(tmp_path: Path, name: str, kinds: list[str]) -> None:
+    """``auto`` prefers Kokoro; a name alone gives exactly that engine."""
+    assert [type(engine).__name__ for engine in engines_for(name, Folders(tmp_path))] == kinds
+
+
+@pytest.mark.parametrize("name", ["kani", "elevenlabs"])
+def test_an_engine_that_is_not_here_says_what_to_use(tmp_path: Path, name: str) -> None:
+    """The refusal is a sentence with the cure."""
+    with pytest.raises(EngineUnavailable, match="--engine auto"):
+        engines_for(name, Folders(tmp_path))
+
+
+def test_an_unknown_name_is_a_mistake(tmp_path: Path) -> None:
+    """A name outside the list never gets here from the settings."""
+    with pytest.raises(ValueError, match="festival"):
+        engines_for("festival", Folders(tmp_path))
+    assert "festival" not in NAMES
+
+
+def test_an_engine_is_imported_only_when_asked_for() -> None:
+    """The espeak engine alone loads neither onnxruntime nor torch."""
+    code = (
+        "import sys; from pathlib import Path; from types import SimpleNamespace as N\n"
+        "from engines.registry import engines_for\n"
+        "engines_for('espeak', N(models_dir=None, cache_dir=Path(), threads=None))\n"
+        "assert not {'onnxruntime', 'torch', 'engines.kokoro.engine'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
