@@ -81,9 +81,7 @@ def main() -> None:
             *("real-time factor", "audio, median", "stalls"),
         )
         print(table(head, [row(name, results) for name, results in measured.items()]))
-        print(
-            f"\nThe engine computes with {alone.THREADS} threads. Goal: 300 ms, or the sentence's own time."
-        )
+        print(f"\nThe engine computes with {alone.THREADS} threads.")
 
 
 if __name__ == "__main__":

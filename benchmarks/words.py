@@ -59,8 +59,8 @@ def main() -> None:
                 wrong, words = wrong_words(sentence.text, heard, sentence.language)
                 for language in (sentence.language, "both"):
                     counts.setdefault((way, language), []).append((wrong, words))
-                if wrong:
-                    errors.append([way, str(wrong), sentence.text, heard])
+                if wrong and not (way == "whole" and equal):
+                    errors.append(["both ways" if equal else way, str(wrong), sentence.text, heard])
         rows = []
         for (way, language), found in sorted(counts.items()):
             wrong, words = (sum(column) for column in zip(*found, strict=True))

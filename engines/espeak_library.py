@@ -90,9 +90,10 @@ class EspeakLibrary:
         """Speak ``text``; returns whether it was spoken to its end.
 
         Blocks until done, about a thousandth of the audio's length. ``on_audio`` is called in
-        this thread (it must not call the library) for every quarter of a second with int16 mono
-        samples at ``sample_rate`` hertz and the words that begin in or after them. When
-        ``should_stop`` says so, or ``on_audio`` raises, the work ends within one such step.
+        this thread (it must not call the library) with the first quarter of a second and then
+        with every second: int16 mono samples at ``sample_rate`` hertz, and the words that begin
+        in or after them. When ``should_stop`` says so, or ``on_audio`` raises, the work ends
+        within one such step.
 
         rate: words a minute, 80–450 (other values are clamped by the library); pitch and
         pitch_range: 0–100, 50 is the voice's own. Raises ValueError for a voice that does not

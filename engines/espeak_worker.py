@@ -17,8 +17,8 @@ from typing import BinaryIO
 from engines.espeak_native import Manner, NativeEspeak, WordEvent
 from speech.errors import EngineUnavailable
 
-BATCH_S = 0.25
-"""Audio in one message, in seconds."""
+FIRST_BATCH_S, BATCH_S = 0.25, 1.0
+"""Audio in the first message of a text, and in each later one, in seconds."""
 
 
 def main() -> None:
@@ -65,8 +65,11 @@ def _speak_apart(library: NativeEspeak, text: str, voice: str, manner: Manner, a
 def _speak(library: NativeEspeak, text: str, voice: str, manner: Manner, answers: BinaryIO) -> bool:
     """Send the audio in batches; the reader says after each whether it wants more."""
     batch, words = bytearray(), list[WordEvent]()
+    due_s = FIRST_BATCH_S
 
     def send() -> bool:
+        nonlocal due_s
+        due_s = BATCH_S
         _send(answers, "audio", (bytes(batch), tuple(words)))
         batch.clear()
         words.clear()
@@ -75,7 +78,7 @@ def _speak(library: NativeEspeak, text: str, voice: str, manner: Manner, answers
     def on_audio(pcm: bytes, begun: Sequence[WordEvent]) -> bool:
         batch.extend(pcm)
         words.extend(begun)
-        return len(batch) < 2 * BATCH_S * library.sample_rate or send()
+        return len(batch) < 2 * due_s * library.sample_rate or send()
 
     complete = library.synthesize(text, voice, manner, on_audio)
     return complete and (not batch or send())

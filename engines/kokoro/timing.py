@@ -16,7 +16,7 @@ from engines.kokoro.model import FRAME, SAMPLE_RATE, Rendering
 from engines.kokoro.phonemes import Utterance
 from speech.types import Samples
 
-MARGIN_S = 0.04
+MARGIN_S = 0.03
 """How much of the model's silence stays before and after the speech."""
 
 _LAG = round(0.060 * SAMPLE_RATE)
@@ -25,8 +25,9 @@ _SHORTEST_SILENCE = round(0.050 * SAMPLE_RATE)
 _FADE = round(0.005 * SAMPLE_RATE)
 _MARGIN = round(MARGIN_S * SAMPLE_RATE)
 _HOP = 120
-# The model is silent to below -90 dB where nothing is said; speech's quietest sounds reach -50 dB.
-_SILENCE_DB = -50.0
+# The model is silent to below -90 dB where nothing is said; what is quieter than this next to the
+# loud parts of speech is a breath or a decay.
+_SILENCE_DB = -45.0
 _LEAD = 5 * FRAME
 
 

@@ -42,15 +42,17 @@ def _spread(groups: Sequence[str], owner: Sequence[int]) -> list[int]:
 
 
 def _settle(groups: Sequence[str], by_letter: Sequence[int]) -> list[int]:
-    """Give stress marks to the letter behind them, and a lone edge letter to its group."""
+    """Give stress marks to the letter behind them, and a neighbour's edge letter to its group."""
     result: list[int] = []
     at = 0
     for group in groups:
         count = len(_UNSTRESSED.sub("", group))
         owner = list(by_letter[at : at + count])
         at += count
-        if count > 2:
-            owner[0], owner[-1] = owner[1], owner[-2]
+        if count > 1 and at > count and owner[0] == by_letter[at - count - 1]:
+            owner[0] = owner[1]
+        if count > 1 and at < len(by_letter) and owner[-1] == by_letter[at]:
+            owner[-1] = owner[-2]
         if not owner:
             owner = [by_letter[min(at, len(by_letter) - 1)]]
         letter = 0

@@ -206,7 +206,7 @@ async def test_an_unknown_voice_is_refused(engine: EspeakEngine) -> None:
 async def test_max_seconds_ends_the_speech(engine: EspeakEngine) -> None:
     """The engine stops soon after max_seconds, past it, so that the cut can be seen."""
     chunks = await spoken(engine, Segment("palabra " * 400, "espeak:es", "es", max_seconds=3.0))
-    assert 3.0 <= chunks[-1].end_s < 3.5
+    assert 3.0 <= chunks[-1].end_s < 4.5
 
 
 async def test_streams_at_once_equal_their_solo_run(engine: EspeakEngine) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.espeak_library import EspeakLibrary, Pcm16, WordEvent
-from engines.espeak_native import clean_text
+from engines.espeak_native import _short_path, clean_text
 from speech.errors import EngineFailed
 
 CRASHING = ("`", "vi")
@@ -175,3 +177,17 @@ def test_cleaning_keeps_every_position(text: str) -> None:
 def test_cleaning_takes_out_what_is_not_text() -> None:
     """NUL, control characters, lone surrogates and unassigned code points go; RTL marks stay."""
     assert clean_text("a\0b\x1bc\ud800d\U0010ffffe\u200ff") == "a b c d e\u200ff"
+
+
+def test_a_long_path_to_the_data_is_shortened(tmp_path: Path) -> None:
+    """espeak-ng refuses a data path of 160 bytes; it gets a link to it instead."""
+    deep = tmp_path / ("a" * 100) / ("b" * 100)
+    deep.mkdir(parents=True)
+    (deep / "phontab").touch()
+    short, folder = _short_path(deep)
+    assert folder is not None
+    with folder:
+        assert len(os.fsencode(short)) < 160
+        assert (short / "phontab").exists()
+    here = Path("data")
+    assert _short_path(here) == (here, None)

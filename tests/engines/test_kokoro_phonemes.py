@@ -144,6 +144,13 @@ def test_joined_words_are_told_apart() -> None:
     assert said["house"] == "hˈWs"
 
 
+def test_a_word_of_one_letter_is_not_lost_in_its_neighbour() -> None:
+    """ "I am" is said in one go, and both words have their part of it."""
+    said = by_word("I am Michael", "en")
+    assert list(said) == ["I", "am", "Michael"]
+    assert said["I"] == "I"
+
+
 def test_a_number_of_several_words_is_one() -> None:
     """What espeak-ng says in several words for one of the text belongs to that one."""
     said = by_word("In 1999 the U.S.A. paid $25.50 for 3 of the 7 ships", "en")
