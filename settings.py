@@ -160,7 +160,7 @@ class Settings(BaseModel):
         group=SPEECH,
         ge=1,
         le=256,
-        about="Threads that an engine computes with. Not set: one for each core.",
+        about="Threads that one segment is computed with. Not set: the engine's own measure (Kokoro: 2).",
     )
 
     max_connections: int = _setting(

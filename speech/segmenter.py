@@ -27,14 +27,15 @@ _BOUNDARIES = {
 class Policy:
     """How long segments are, in weights: a letter weighs 1, a digit or a wide character 4.
 
-    shortest_first, shortest: a sentence shorter than this is spoken together with the next one.
+    shortest_first, shortest: a sentence shorter than this is spoken together with the next one; the
+    first also if it is a single word, which engines pronounce badly without any other.
     longest: no segment is heavier. first_words: the first segment may be a phrase that ends
     within so many words (0: whole sentences only). growth: a later segment is cut at the breath at
     which it weighs at most so many times what was cut before it, so that it is ready before that
     was heard (0: no such bound). Without any breath up to ``longest`` it is cut at a space.
     """
 
-    shortest_first: int = 6
+    shortest_first: int = 8
     shortest: int = 40
     longest: int = 200
     first_words: int = 0

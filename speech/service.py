@@ -62,6 +62,8 @@ class SpeechService:
         What was started is stopped again when one of them fails.
         """
         started: list[Engine] = []
+        # Half a second of reading that nobody's first request should wait for.
+        detector = asyncio.create_task(asyncio.to_thread(languages.load_detector))
         try:
             for engine in self._engines:
                 await engine.start()
@@ -73,6 +75,7 @@ class SpeechService:
             for engine in started:
                 await engine.stop()
             raise
+        await detector
         places = {engine.info.name: engine.info.places for engine in started}
         self._admission = Admission(self._limits, places, self._observer)
 

@@ -85,7 +85,7 @@ class KokoroEngine:
         await asyncio.to_thread(self._pool.shutdown)
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``Engine.synthesize``; one chunk for each utterance of at most 510 symbols.
+        """See ``Engine.synthesize``; one chunk for each utterance of at most some 15 s.
 
         A text of which nothing can be said yields nothing. Raises UnsupportedLanguage and
         UnknownVoice for what is not among ``info``'s, EngineFailed when onnxruntime breaks.

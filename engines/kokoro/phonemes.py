@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from engines.kokoro.vocabulary import MAX_SYMBOLS
 from engines.kokoro.words import owners
 
 Say = Callable[[str], str]
 """Kokoro's symbols for a clause without punctuation, its words apart by one space."""
+
+
+LONGEST = 250
+"""Most symbols of one utterance, some 15 s of speech: half of what the model takes, since its
+memory grows by 25 MB for each second that is said in one go, and it hurries through long ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What the model says in one go: 1–510 symbols, and the words in their order."""
+    """What the model says in one go: 1 to ``LONGEST`` symbols, and the words in their order."""
 
     symbols: str
     words: tuple[Word, ...]
@@ -56,8 +60,8 @@ def utterances(text: str, say: Say, *, ending: str = "") -> list[Utterance]:
     """What has to be said for ``text``; nothing if none of it can be.
 
     ending: the mark that closes the text if it has none of its own. More than one utterance only
-    if the text has more symbols than the model takes; then they are cut at a mark, or between
-    words, or inside a word that is too long by itself.
+    if the text has more than ``LONGEST`` symbols; then they are of like length, and cut at a
+    mark, or between words, or inside a word that is too long by itself.
     """
     symbols: list[str] = []
     words: list[Word] = []
@@ -153,11 +157,11 @@ def _add_words(
 
 
 def _split(symbols: str, words: list[Word]) -> Iterator[Utterance]:
-    """Cut into pieces of nearly the same length, none longer than the model takes."""
+    """Cut into pieces of nearly the same length, none longer than ``LONGEST``."""
     start = 0
     while start < len(symbols):
         left = len(symbols) - start
-        pieces = -(-left // MAX_SYMBOLS)
+        pieces = -(-left // LONGEST)
         stop = len(symbols) if pieces == 1 else start + _cut(symbols[start:], left // pieces)
         piece = symbols[start:stop]
         shift = start + len(piece) - len(piece.lstrip())
@@ -176,8 +180,8 @@ def _cut(symbols: str, wanted: int) -> int:
     for kind in (r"(?<=[.!?…] )", r"(?<=[;:,—)”] )", r"(?<= )", r"(?=[ˈˌ])"):
         places = [
             match.start()
-            for match in re.finditer(kind, symbols[: MAX_SYMBOLS + 1])
-            if 0.6 * wanted <= match.start() <= MAX_SYMBOLS
+            for match in re.finditer(kind, symbols[: LONGEST + 1])
+            if 0.6 * wanted <= match.start() <= LONGEST
         ]
         if places:
             return min(places, key=lambda place: abs(place - wanted))

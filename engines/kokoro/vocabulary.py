@@ -20,5 +20,3 @@ VOCABULARY = {
 # fmt: on
 
 PAD = 0
-MAX_SYMBOLS = 510
-"""The longest utterance that the model takes, in symbols, pads not counted."""

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from engines.espeak_library import EspeakLibrary
 from engines.kokoro.ipa import TIE, espeak_voice, to_symbols
-from engines.kokoro.phonemes import Utterance, utterances
-from engines.kokoro.vocabulary import MAX_SYMBOLS, VOCABULARY
+from engines.kokoro.phonemes import LONGEST, Utterance, utterances
+from engines.kokoro.vocabulary import VOCABULARY
 from engines.kokoro.words import owners
 
 
@@ -182,11 +182,11 @@ def test_owners_follow_letters_through_joined_words() -> None:
 
 
 def test_a_long_text_is_cut_at_marks_and_loses_no_word() -> None:
-    """More than 510 symbols become several utterances of like length that end at marks."""
+    """A long text becomes several utterances of like length that end at marks."""
     text = " ".join(f"Esta es la frase número {number}, y no dice casi nada." for number in range(1, 60))
     parts = spoken(text, "es")
     assert len(parts) > 3
-    assert all(len(part.symbols) <= MAX_SYMBOLS for part in parts)
+    assert all(len(part.symbols) <= LONGEST for part in parts)
     assert all(part.symbols.endswith((".", ",")) for part in parts)
     words = [text[word.start : word.end] for part in parts for word in part.words]
     assert words == text.replace(",", "").replace(".", "").split()
@@ -200,7 +200,7 @@ def test_a_long_text_is_cut_at_marks_and_loses_no_word() -> None:
 def test_monsters_survive(text: str) -> None:
     """A word of 250 letters, 300 digits or 10,000 letters is said whole."""
     parts = spoken(text, "es")
-    assert all(0 < len(part.symbols) <= MAX_SYMBOLS for part in parts)
+    assert all(0 < len(part.symbols) <= LONGEST for part in parts)
     said = {at for part in parts for word in part.words for at in range(word.start, word.end)}
     assert said == {at for at, character in enumerate(text) if character != " "}
 
@@ -208,10 +208,10 @@ def test_monsters_survive(text: str) -> None:
 @settings(deadline=None, max_examples=150)
 @given(st.text(max_size=200), st.sampled_from(["es", "en", "fr", "it", "pt", "es-MX", "en-GB"]))
 def test_any_text_gives_what_the_model_takes(text: str, language: str) -> None:
-    """Whatever the text: known symbols, at most 510, and words in order inside text and symbols."""
+    """Whatever the text: known symbols, not too many, and words in order inside text and symbols."""
     parts = spoken(text, language, ending=".")
     for part in parts:
-        assert 0 < len(part.symbols) <= MAX_SYMBOLS
+        assert 0 < len(part.symbols) <= LONGEST
         assert set(part.symbols) <= VOCABULARY.keys()
         assert part.words
         assert all(0 <= word.first < word.stop <= len(part.symbols) for word in part.words)
