@@ -199,6 +199,7 @@ async def test_wrong_voices_and_languages_are_refused(engine: KokoroEngine) -> N
         await chunks_of(engine, Segment("hallo", "ef_dora", "de"))
 
 
+@pytest.mark.slow
 async def test_a_cancel_in_the_middle_frees_the_engine_soon(engine: KokoroEngine) -> None:
     """A cancelled segment ends within a fraction of its time, and the thread with it."""
     segment = Segment(LONG, "ef_dora", "es")
@@ -254,8 +255,11 @@ async def test_closing_after_the_first_chunk_makes_no_second(engine: KokoroEngin
 @pytest.mark.slow
 async def test_a_text_too_long_for_the_model_is_spoken_in_parts(engine: KokoroEngine) -> None:
     """Several chunks, one after the other, with every word once; whisper hears them."""
-    sentence = "El tren de las ocho llega siempre con diez minutos de retraso."
-    text = " ".join([sentence] * 5)
+    text = (
+        "El tren de las ocho llega siempre con diez minutos de retraso. Mi hermana estudia medicina "
+        "en la universidad de Salamanca. Los niños juegan en el parque mientras sus padres conversan. "
+        "La biblioteca cierra los domingos y los días festivos. El perro ladró toda la noche."
+    )
     chunks = await chunks_of(engine, Segment(text, "ef_dora", "es"))
     assert len(chunks) > 1
     assert all(a.end_s == pytest.approx(b.start_s) for a, b in pairwise(chunks))
