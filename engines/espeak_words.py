@@ -97,7 +97,8 @@ class WordChunker:
     def _close(self, end: int, end_sample: int) -> None:
         """The written words between what is open and ``end`` are spoken until ``end_sample``."""
         found = _written_words(self._text, self._open_at, end)
-        base = self._base or 0
+        # Words before any sound take no time.
+        base = end_sample if self._base is None else self._base
         offset = self._taken - len(self._pending)
         start_sample = min(self._open_sample, end_sample)
         sound = _loud(self._pending[start_sample - offset : end_sample - offset])

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from speech.audio import decode_recording, reframe
-
 from dialects.kani.messages import SAMPLE_RATE, Speak, clean_names, reference_bytes, span_rows, spoken_name
+from speech.audio import decode_recording, reframe
 from speech.errors import UnknownVoice
 from speech.service import SpeechService
 from speech.session import SpeechSession

@@ -7,13 +7,13 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator
 
-from speech.audio import pcm16, wav
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialects.kani import messages
 from dialects.kani.messages import BadMessage, Cancel, Ping, Speak
 from dialects.kani.speaking import NamedVoices, chunk_metadata, metadata, remark, spoken
+from speech.audio import pcm16, wav
 from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
 from speech.session import SpeechSession
@@ -164,7 +164,9 @@ class Connection:
         done = remark(session, "Audio generated successfully")
 
         def whole() -> str:
-            return messages.success(wav(b"".join(pieces), messages.SAMPLE_RATE), done, facts | {"spans": spans})
+            return messages.success(
+                wav(b"".join(pieces), messages.SAMPLE_RATE), done, facts | {"spans": spans}
+            )
 
         return await asyncio.to_thread(whole) if 2 * samples > BIG_ANSWER_BYTES else whole()
 

@@ -14,6 +14,7 @@ import onnxruntime
 import weights
 from engines.espeak_library import EspeakLibrary
 from engines.kokoro.ipa import TIE, espeak_voice, to_symbols
+from engines.kokoro.lead_in import lead_in, without
 from engines.kokoro.model import SAMPLE_RATE, KokoroModel, ModelFailed, Stop, Stopped
 from engines.kokoro.phonemes import Utterance, utterances
 from engines.kokoro.timing import MARGIN_S, speech_of
@@ -115,8 +116,12 @@ class KokoroEngine:
         at_s = 0.0
         said = 0
         for index, utterance in enumerate(parts):
-            style = self._voices.style(segment.voice, len(utterance.symbols))
-            rendering = self._model.render(utterance.symbols, style, segment.speed, stop)
+            lead = lead_in(utterance, segment.language)
+            symbols = lead + utterance.symbols
+            style = self._voices.style(segment.voice, len(symbols))
+            rendering = self._model.render(symbols, style, segment.speed, stop)
+            if lead:
+                rendering = without(rendering, lead)
             last = index + 1 == len(parts)
             speech = speech_of(rendering, utterance, keep_after_s=MARGIN_S if last else _KEPT_BETWEEN_S)
             spans = tuple(

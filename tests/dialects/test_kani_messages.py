@@ -37,7 +37,8 @@ def test_the_bytes_of_answers_with_audio() -> None:
         '{"type":"tts_stream_chunk","data":{"audio":"AQA=","status":"streaming","metadata":{"chunk_size":2}}}'
     )
     assert messages.stream_complete("Audio streaming completed", {}) == (
-        '{"type":"tts_stream_complete","data":{"status":"completed","message":"Audio streaming completed","metadata":{}}}'
+        '{"type":"tts_stream_complete","data":{"status":"completed",'
+        '"message":"Audio streaming completed","metadata":{}}}'
     )
 
 
@@ -172,8 +173,13 @@ def test_an_answer_repeats_little_of_what_a_client_sent() -> None:
 )
 def test_any_json_is_read_or_refused(value: object) -> None:
     """No message breaks the reader, whatever is where."""
-    for message in (value, {"type": "tts_request", "data": value}, {"type": "tts_request", "data": {"text": value}},
-                    {"type": "tts_stream_request", "data": {"text": "a", "config": value}}):  # fmt: skip
+    messages_ = [
+        value,
+        {"type": "tts_request", "data": value},
+        {"type": "tts_request", "data": {"text": value}},
+        {"type": "tts_stream_request", "data": {"text": "a", "config": value}},
+    ]
+    for message in messages_:
         try:
             read(json.dumps(message))
         except BadMessage as error:

@@ -21,12 +21,11 @@ MEASURED = {"duration", "chunk_size", "spans"}
 
 def normalized(value: Any) -> Any:
     """A message with the audio elided and the measured values replaced by what kind they are."""
-    if isinstance(value, dict):
-        return {
-            key: "…" if key == "audio" and item else type(item).__name__ if key in MEASURED else normalized(item)
-            for key, item in value.items()
-        }
-    return value
+    if not isinstance(value, dict):
+        return value
+    elided = {key: "…" for key in ("audio",) if value.get(key)}
+    kinds = {key: type(item).__name__ for key, item in value.items() if key in MEASURED}
+    return {key: normalized(item) for key, item in value.items()} | elided | kinds
 
 
 def merged(messages: list[str]) -> list[str]:

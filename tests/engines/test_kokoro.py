@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,15 +23,6 @@ LONG = (
     "El río baja tranquilo entre los álamos, y en la orilla unos niños juegan con piedras planas "
     "mientras sus abuelos hablan del tiempo, de la cosecha y de los años en que todo era distinto."
 )
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[KokoroEngine]:
-    """The engine, started once."""
-    made = KokoroEngine(models_dir=None, cache_dir=NOWHERE)
-    asyncio.run(made.start())
-    yield made
-    asyncio.run(made.stop())
 
 
 async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
