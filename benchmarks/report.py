@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import resource
 import shlex
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -79,6 +80,8 @@ def sitting(title: str, *libraries: str) -> Iterator[None]:
 
     Servers have to be stopped inside, so that their time counts as ours.
     """
+    # Told to end, a program has to leave its blocks, or its servers would go on without it.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     print(f"## {title}\n")
     memory = mib(psutil.virtual_memory().total)
     facts = [

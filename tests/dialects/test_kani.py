@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
@@ -346,7 +347,12 @@ async def wait_for_idle(server: ServerProcess) -> None:
 
 
 async def test_clients_that_vanish_leave_nothing_behind(server: ServerProcess) -> None:
-    """Connections that drop while they are spoken to free their place for those who stay."""
+    """Connections that drop while they are spoken to free their place, and every file handle."""
+    process = psutil.Process(server.process.pid)
+    async with connect(server.url, max_size=None) as socket:
+        await ask(socket, request("Antes."))
+    await wait_for_idle(server)
+    handles = process.num_fds()
     vanishing = [await connect(server.url, max_size=None) for _ in range(10)]
     for socket in vanishing:
         await socket.send(request(LONG, "tts_stream_request"))
@@ -356,6 +362,10 @@ async def test_clients_that_vanish_leave_nothing_behind(server: ServerProcess) -
         data = await ask(stays, request("Yo me quedo."))
         assert data["status"] == "success"
     await wait_for_idle(server)
+    async with asyncio.timeout(10):
+        # The sockets of the requests to /health close a moment after their answers.
+        while process.num_fds() > handles:
+            await asyncio.sleep(0.02)
 
 
 async def test_a_client_that_does_not_read_slows_only_itself(espeak_server: ServerProcess) -> None:
