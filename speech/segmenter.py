@@ -29,8 +29,8 @@ class Policy:
 
     shortest_first, shortest: a sentence shorter than this is spoken together with the next one; the
     first also if it is a single word, which engines pronounce badly without any other.
-    longest: no segment is heavier. first_words: the first segment may be a phrase that ends
-    within so many words (0: whole sentences only). growth: a later segment is cut at the breath at
+    longest: no segment is heavier. early_phrase: the first segment may be a phrase inside the
+    first sentence. growth: a later segment is cut at the breath at
     which it weighs at most so many times what was cut before it, so that it is ready before that
     was heard (0: no such bound). Without any breath up to ``longest`` it is cut at a space.
     """
@@ -38,7 +38,7 @@ class Policy:
     shortest_first: int = 8
     shortest: int = 40
     longest: int = 200
-    first_words: int = 0
+    early_phrase: bool = False
     growth: float = 0.0
 
     def slowed(self, speed: float) -> Policy:
@@ -47,18 +47,18 @@ class Policy:
             return self
         longest = max(int(self.longest * speed), self.shortest_first)
         return Policy(
-            self.shortest_first, min(self.shortest, longest), longest, self.first_words, self.growth
+            self.shortest_first, min(self.shortest, longest), longest, self.early_phrase, self.growth
         )
 
 
 WHOLE_SENTENCES = Policy()
 """For an engine whose first sound comes early whatever the segment's length."""
 
-EARLY_PHRASE = Policy(first_words=6, growth=4.0)
-"""For an engine that gives a segment's audio only when all of it is done: at a quarter of real time
-or faster a segment four times as long as what was heard before it is ready in time."""
+EARLY_PHRASE = Policy(early_phrase=True, growth=2.0)
+"""For an engine that gives a segment's audio only when all of it is done: even at a third of real time
+a segment twice as long as what was heard before it is ready in time."""
 
-SHORTEST_GROWN = 50
+SHORTEST_GROWN = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +126,10 @@ class Segmenter:
             at = found.at
             if heavy > policy.longest or (heavy > wanted and breaths):
                 break
-            if found.kind is Kind.PARAGRAPH or (found.kind is Kind.SENTENCE and heavy >= shortest):
+            long_enough = heavy >= shortest and not (self._first and words == 1)
+            if found.kind is Kind.PARAGRAPH or (found.kind is Kind.SENTENCE and long_enough):
                 return found.at, found.kind
-            if (
-                self._first
-                and found.kind is Kind.CLAUSE
-                and shortest <= heavy
-                and 2 <= words <= policy.first_words
-            ):
+            if self._first and policy.early_phrase and found.kind is Kind.CLAUSE and long_enough:
                 return found.at, found.kind
             if heavy > wanted and found.kind >= Kind.CONJUNCTION:
                 return found.at, found.kind

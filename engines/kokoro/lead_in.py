@@ -1,8 +1,8 @@
-"""Short utterances are said behind a word that nobody hears.
+"""Short utterances that begin with a vowel are said behind a word that nobody hears.
 
-Alone, the model begins a word or two with a burst: "Hola" is heard as "Gola", "Uno" as "Gunos". Behind
-another word and a comma it says them as inside a sentence, so a short utterance is given one, and what
-comes of it is cut off in the pause between.
+Alone, the model begins them with a burst: "Hola" is heard as "Gola", "Uno" as "Gunos". Behind another
+word and a comma it says them as inside a sentence, so they are given one, and what comes of it is cut
+off in the pause between.
 
 Utterances of one to three words that whisper-base heard right, alone and led in, two voices a language
 (French one): Spanish 16 and 24 of 32 (what was left are other spellings of the same sounds), English
@@ -24,6 +24,8 @@ LONGEST_SHORT = 20
 """Utterances of up to so many symbols are led in: the burst is gone in longer ones, and they would
 pay a tenth of a second for nothing."""
 
+_VOWELS = frozenset("aeiouyɑɐɒæəɛɜɪɔʊʌøœAIOQWY")
+_STRESS = "ˈˌ“( "
 _LEAD_INS = {"es": "bjˈen, ", "en": "wˈɛl, ", "it": "bˈɛne, "}
 _LAG_FRAMES = 2.4
 """How much later than it sounds the durations say that a word begins (60 ms, ``timing``)."""
@@ -34,7 +36,10 @@ _SEARCHED = (-6, 3)
 
 def lead_in(utterance: Utterance, language: str) -> str:
     """What to put before an utterance in ``language`` (BCP 47); empty for one that needs nothing."""
-    return _LEAD_INS.get(primary(language), "") if len(utterance.symbols) <= LONGEST_SHORT else ""
+    begins = utterance.symbols.lstrip(_STRESS)[:1]
+    if len(utterance.symbols) > LONGEST_SHORT or begins not in _VOWELS:
+        return ""
+    return _LEAD_INS.get(primary(language), "")
 
 
 def without(rendering: Rendering, lead: str) -> Rendering:

@@ -15,12 +15,13 @@ from tests.judge import hear, word_error_rate
 
 
 def test_only_short_utterances_are_led_in() -> None:
-    """Where it helps, and only up to a length; by symbols that the model knows."""
+    """Where it helps: before a vowel, and only up to a length; by symbols that the model knows."""
     short, long = Utterance("ˈola.", ()), Utterance("a" * (LONGEST_SHORT + 1), ())
     for language in ("es", "es-MX", "en-GB", "it"):
         assert lead_in(short, language).endswith(", ")
         assert set(lead_in(short, language)) <= set(VOCABULARY)
         assert lead_in(long, language) == ""
+    assert lead_in(Utterance("ɡɾˈasjas.", ()), "es") == ""
     assert lead_in(short, "fr") == lead_in(short, "pt") == ""
 
 

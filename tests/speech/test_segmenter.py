@@ -147,7 +147,7 @@ def test_no_cut_inside_what_belongs_together(whole: str) -> None:
 
 
 def test_the_first_phrase_comes_alone() -> None:
-    """Where the engine gives audio only for whole segments, the first is a phrase of at most six words."""
+    """Where the engine gives audio only for whole segments, the first segment is the first phrase."""
     text = "Buenos días a todos, hoy hablaremos de la historia de esta vieja ciudad y de su gente."
     assert spoken(text, EARLY_PHRASE)[0] == "Buenos días a todos,"
     assert len(spoken(text, WHOLE_SENTENCES)) == 1
@@ -162,6 +162,7 @@ def test_segments_grow_no_faster_than_they_can_be_spoken() -> None:
     cuts = segments(text, EARLY_PHRASE)
     weights = [weight(cut.text) for cut in cuts]
     assert weights[1] <= 50
+    assert all(later <= 2 * sum(weights[:i]) for i, later in enumerate(weights) if i > 1)
     assert {cut.boundary for cut in cuts[:-1]} <= {Boundary.CLAUSE, Boundary.WORD}
     assert all(
         cut.text.rstrip()[-1] == "," or cuts[i + 1].text.split()[0] in ("y", "que")
@@ -184,6 +185,14 @@ def test_short_sentences_are_joined() -> None:
     assert spoken("De acuerdo. Sí. No. Vale. Mañana hablaremos de todo esto con más calma.") == [
         "De acuerdo.",
         "Sí. No. Vale. Mañana hablaremos de todo esto con más calma.",
+    ]
+
+
+def test_one_word_never_comes_first_alone() -> None:
+    """A single word at the beginning is spoken together with what follows it."""
+    assert spoken("¡Felicidades! Lo has conseguido por fin.", EARLY_PHRASE)[0].startswith("¡Felicidades! Lo")
+    assert spoken("Naturalmente, eso no lo sabe nadie.", EARLY_PHRASE) == [
+        "Naturalmente, eso no lo sabe nadie."
     ]
 
 
