@@ -40,6 +40,11 @@ RIVAL_LANGUAGES = {"es": "es", "en": "en-us"}
 OURS_ALONE, OURS_WHOLE, OURS_STREAMED = "our engine", "our server, whole", "our server, streamed"
 RIVAL_WHOLE, RIVAL_STREAMED = "kokoro-onnx create", "kokoro-onnx create_stream"
 
+GROUPS = {
+    "a phrase ends within six words": WITH_EARLY_PHRASE,
+    "no phrase ends that early": WITHOUT_EARLY_PHRASE,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Timed:
@@ -129,7 +134,7 @@ async def measure(url: str, folder: Path) -> dict[str, list[Timed]]:
             **rival_speakers(rival(folder)),
         }
         timed: dict[str, list[Timed]] = {name: [] for name in speakers}
-        sentences = mixed(WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE)
+        sentences = mixed(*GROUPS.values())
         for language, text in sentences[:2]:
             for speaker in speakers.values():
                 await speaker(language, text)
@@ -145,6 +150,61 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> str:
     return f"{median(each):.2f} (p90 {percentile(each, 90):.2f})"
 
 
+def by_speaker(timed: dict[str, list[Timed]]) -> str:
+    """Everyone over all sentences."""
+    head = (
+        *("who (40 sentences, es and en)", "whole sentence, median", f"÷ {RIVAL_WHOLE}, median"),
+        *("first sound heard, median", f"÷ {RIVAL_STREAMED}, median", "audio, median"),
+    )
+    rows = []
+    for name, results in timed.items():
+        whole, heard = whole_s(results), heard_s(results)
+        rows.append(
+            [
+                *(name, ms(median(whole)), ratios(whole, whole_s(timed[RIVAL_WHOLE]))),
+                *(ms(median(heard)), ratios(heard, heard_s(timed[RIVAL_STREAMED]))),
+                f"{median([one.duration_s for one in results]):.2f} s",
+            ]
+        )
+    return table(head, rows)
+
+
+def by_group(timed: dict[str, list[Timed]]) -> str:
+    """Ours against theirs, where a phrase ends early and where none does."""
+    head = (
+        *("sentences", f"{OURS_ALONE}, whole ÷ {RIVAL_WHOLE}", f"{OURS_WHOLE} ÷ {RIVAL_WHOLE}"),
+        *("first sound heard, ours", "theirs", "ratio"),
+    )
+    texts = [text for _, text in mixed(*GROUPS.values())]
+    rows = []
+    for group, sentences in GROUPS.items():
+        chosen = {text for _, text in mixed(sentences)}
+        part = {
+            name: [one for one, text in zip(results, texts, strict=True) if text in chosen]
+            for name, results in timed.items()
+        }
+        rival_whole = whole_s(part[RIVAL_WHOLE])
+        ours, theirs = heard_s(part[OURS_STREAMED]), heard_s(part[RIVAL_STREAMED])
+        rows.append(
+            [
+                *(group, ratios(whole_s(part[OURS_ALONE]), rival_whole)),
+                *(ratios(whole_s(part[OURS_WHOLE]), rival_whole), ms(median(ours)), ms(median(theirs))),
+                ratios(ours, theirs),
+            ]
+        )
+    return table(head, rows)
+
+
+def whole_s(results: Sequence[Timed]) -> list[float]:
+    """Seconds to the end, of each sentence."""
+    return [one.whole_s for one in results]
+
+
+def heard_s(results: Sequence[Timed]) -> list[float]:
+    """Seconds to the first sound heard, of each sentence."""
+    return [one.heard_s for one in results]
+
+
 def main() -> None:
     """The command line."""
     argparse.ArgumentParser(prog="python -m benchmarks.rivals", description=__doc__).parse_args()
@@ -157,36 +217,8 @@ def main() -> None:
             Server("--engine", "kokoro", KANI_THREADS=str(alone.THREADS)) as server,
         ):
             timed = asyncio.run(measure(server.url, Path(folder)))
-        whole = {name: [one.whole_s for one in results] for name, results in timed.items()}
-        heard = {name: [one.heard_s for one in results] for name, results in timed.items()}
-        rows = [
-            [
-                name,
-                ms(median(whole[name])),
-                ratios(whole[name], whole[RIVAL_WHOLE]),
-                ms(median(heard[name])),
-                ratios(heard[name], heard[RIVAL_STREAMED]),
-                f"{median([one.duration_s for one in results]):.2f} s",
-            ]
-            for name, results in timed.items()
-        ]
-        head = (
-            *("who (40 sentences, es and en)", "whole sentence, median", f"÷ {RIVAL_WHOLE}, median"),
-            *("first sound heard, median", f"÷ {RIVAL_STREAMED}, median", "audio, median"),
-        )
-        print(table(head, rows))
-        print(f"\nBoth compute with {alone.THREADS} threads.\n")
-        groups = {"a phrase ends within six words": WITH_EARLY_PHRASE, "none does": WITHOUT_EARLY_PHRASE}
-        texts = [text for _, text in mixed(WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE)]
-        rows = []
-        for name, group in groups.items():
-            chosen = {text for _, text in mixed(group)}
-            mine, theirs = (
-                [value for value, text in zip(heard[who], texts, strict=True) if text in chosen]
-                for who in (OURS_STREAMED, RIVAL_STREAMED)
-            )
-            rows.append([name, ms(median(mine)), ms(median(theirs)), ratios(mine, theirs)])
-        print(table(("first sound heard", OURS_STREAMED, RIVAL_STREAMED, "ratio, median"), rows))
+        print(by_speaker(timed) + "\n\n" + by_group(timed))
+        print(f"\nBoth compute with {alone.THREADS} threads.")
 
 
 if __name__ == "__main__":

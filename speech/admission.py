@@ -31,6 +31,11 @@ class Places:
         """Requests that wait for a place."""
         return len(self._queue)
 
+    @property
+    def free(self) -> bool:
+        """Whether a request would get a place at once."""
+        return self._free > 0
+
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """Hold a place; it is given to the next in the queue on leaving, however one leaves."""
@@ -144,12 +149,12 @@ class Admission:
             self._none_open.set()
         self._observer.session_closed(protocol)
 
-    def begin(self, protocol: str) -> None:
-        """A session is about to speak its first segment. Raises Busy when the queue is full.
+    def begin(self, protocol: str, engine: str) -> None:
+        """A session is about to speak its first segment. Raises Busy when it would wait in a full queue.
 
         Later segments are never refused: speech that has begun is not broken off.
         """
-        if self.waiting >= self._limits.max_waiting:
+        if self.waiting >= self._limits.max_waiting and not self._places[engine].free:
             self._refuse(
                 protocol, "queue", f"too many requests are waiting (at most {self._limits.max_waiting})"
             )

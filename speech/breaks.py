@@ -18,17 +18,19 @@ UNSPACED_MARKS = "。！？｡．।॥۔؟።፧։។៕။།"
 CLAUSE_MARKS = ",;:،؛"
 UNSPACED_CLAUSE_MARKS = "、，；：､"
 CLOSERS = "\"'»”’)]}」』）】》〉"
+# Those that open nothing, so that what stands behind a space before one still belongs to it.
+RIGHT_CLOSERS = "»”)]}」』）】》〉"
 DASHES = "—–-"
 
 ABBREVIATIONS = frozenset(
     """
-    sr sra srta sres dr dra dres d dña prof profa lic ing arq gral cap tte exc ud uds vd vds av avda c pza
-    pág págs núm nº art vol ed fig ej p.ej aprox tel etc a.c d.c ee.uu
-    mr mrs ms st jr sen rep gov gen col lt sgt capt hon rev messrs dept est inc ltd co corp no vs e.g i.e
-    cf al approx ca jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri a.m p.m u.s u.k
-    m mm mme mlle mlles me pr p pp env bd
-    hr fr frl z.b d.h u.a bzw usw ggf nr str inkl zzt vgl
-    sig sigg dott avv ecc pag
+    sr sra srta sres dr dra dres d dña prof profa lic ing arq gral tte exc ud uds vd vds av avda c pza
+    pág págs párr núm nº vol ed ej p.ej aprox tel etc a.c d.c bs
+    mr mrs ms st jr sen rep gov gen col lt sgt capt hon rev messrs dept est inc ltd co corp vs e.g i.e
+    cf al approx ca jan feb apr jun jul aug sep sept oct nov dec tue wed thu fri a.m p.m u.s u.k
+    mm mme mlle mlles p pp env bd j.-c
+    hr hrn fr frl z.b d.h u.a bzw usw ggf nr str inkl zzt vgl geb kap mrd mio
+    sig sigg dott avv ecc
     exmo exma sto nac
     """.split()
 )
@@ -48,6 +50,8 @@ CONJUNCTIONS = frozenset(
 
 LONGEST_CONJUNCTION = max(map(len, CONJUNCTIONS))
 
+_CLOSERS_AND_SPACE = CLOSERS + " \t\u00a0\u202f"
+_OPENERS = "\"'«“‘([{¿¡"
 _TOKEN_TAIL = re.compile(r"\S*\Z")
 _WORD = re.compile(r"[^\W\d_]+")
 _SPACE = re.compile(r"\s*")
@@ -97,27 +101,32 @@ def breaks(text: str, start: int, complete: bool) -> Iterator[Break]:
                 return
             if at > start:
                 yield Break(end, kind)
-        elif not text[end].isspace() and (unspaced := _kind_unspaced(text, at, end)) is not None:
+        elif not text[end].isspace() and (unspaced := _kind_unspaced(text, start, at, end)) is not None:
             yield Break(end, unspaced)
         at = end
 
 
-def _kind_unspaced(text: str, at: int, end: int) -> Kind | None:
-    """The kind of the break behind a mark ``[at, end)`` that no white space follows."""
+def _kind_unspaced(text: str, start: int, at: int, end: int) -> Kind | None:
+    """The kind of the break behind a mark ``[at, end)`` that no white space follows.
+
+    Nothing before ``start`` is looked at: whether that is still there depends on how the text came.
+    """
     mark = text[at]
-    if mark in UNSPACED_MARKS:
-        return Kind.SENTENCE
-    if mark in UNSPACED_CLAUSE_MARKS:
-        inside_number = text[at - 1 : at].isdigit() and text[end].isdigit()
-        return None if inside_number else Kind.CLAUSE
-    token = _token_before(text, 0, at)
-    if "://" in token or "@" in token or not token[-1:].isalpha():
+    before = text[at - 1] if at > start else ""
+    if mark in UNSPACED_MARKS or mark in UNSPACED_CLAUSE_MARKS:
+        if before.isdigit() and text[end].isdigit():
+            return None
+        return Kind.SENTENCE if mark in UNSPACED_MARKS else Kind.CLAUSE
+    token = _token_before(text, start, at)
+    if "://" in token or "@" in token or not before.isalpha():
         return None
     return Kind.CLAUSE if text[end].isalpha() else None
 
 
 def _token_before(text: str, start: int, at: int) -> str:
-    match = _TOKEN_TAIL.search(text, max(start, at - 64), at)
+    """The last characters before ``at`` that no space divides, at most 64, without what closes them."""
+    before = text[max(start, at - 64) : at].rstrip(_CLOSERS_AND_SPACE)
+    match = _TOKEN_TAIL.search(before)
     return match.group() if match else ""
 
 
@@ -127,16 +136,18 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
     following = text[end]
     if newlines > 1:
         return Kind.PARAGRAPH
-    if newlines and not following.islower():
-        return Kind.SENTENCE
-    stem = _token_before(text, start, at).rstrip(CLOSERS)
+    if following in RIGHT_CLOSERS or following in SENTENCE_MARKS or following in CLAUSE_MARKS:
+        return Kind.TORN
+    stem = _token_before(text, start, at)
     last = stem[-1:]
+    if newlines and not following.islower() and not (last == "." and _is_abbreviated(stem, following)):
+        return Kind.SENTENCE
     if last and last in UNSPACED_MARKS:
         return Kind.SENTENCE
     if last and last in SENTENCE_MARKS:
         return _kind_after_sentence_mark(stem, following)
     if last and last in CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS:
-        return Kind.CLAUSE
+        return Kind.TORN if stem[-2:-1].isdigit() and following.isdigit() else Kind.CLAUSE
     if following in DASHES:
         if end + 1 >= len(text):
             return Kind.SPACE if complete else None
@@ -153,27 +164,31 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
 
 def _kind_after_sentence_mark(stem: str, following: str) -> Kind:
     body = stem.rstrip(SENTENCE_MARKS)
-    marks = stem[len(body) :]
-    if marks != ".":
+    if stem[len(body) :] != ".":
         return Kind.CLAUSE if following.islower() else Kind.SENTENCE
-    word = body.lstrip("\"'«“‘([{¿¡").casefold()
-    if is_abbreviation(word):
+    if _is_abbreviated(stem, following):
         return Kind.TORN
     if following.islower():
-        return Kind.CLAUSE if len(word) > 2 and word.isalpha() else Kind.TORN
+        return Kind.CLAUSE if len(body) > 2 and body.isalpha() else Kind.TORN
     return Kind.SENTENCE
 
 
-def is_abbreviation(word: str) -> bool:
-    """Whether ``word`` (casefolded, its last full stop taken off) ends in a stop of its own.
+def _is_abbreviated(stem: str, following: str) -> bool:
+    """Whether the full stop that ends ``stem`` is its own, not a sentence's.
 
-    Known abbreviations, single initials ("J."), initials with stops ("e.e.u.u") and numbers of one or
-    two digits, which may be ordinals or list items ("3. Mai", "1. Abrir").
+    It is for known abbreviations, initials ("J.", "e.e.u.u."), doubled letters ("EE. UU."), numbers
+    of one or two digits, which may be ordinals or list items ("3. Mai", "1. Abrir"), and short words
+    before a digit ("No. 5", "mar. 3").
     """
+    word = stem.rstrip(".").lstrip(_OPENERS).casefold()
     if word in ABBREVIATIONS or (len(word) == 1 and word.isalpha()):
         return True
     if word.isdigit():
         return len(word) <= 2
+    if word.isalpha() and (
+        (len(word) == 2 and word[0] == word[1]) or (len(word) <= 4 and following.isdigit())
+    ):
+        return True
     parts = word.split(".")
     return len(parts) > 1 and all(len(part) <= 2 and part.isalpha() for part in parts)
 

@@ -6,6 +6,7 @@ prefix of the text that no further text can change (``speech.breaks`` sees to th
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -59,6 +60,10 @@ EARLY_PHRASE = Policy(early_phrase=True, growth=2.0)
 a segment twice as long as what was heard before it is ready in time."""
 
 SHORTEST_GROWN = 30
+"""What may follow however little came before it."""
+
+SHORTEST_CUT = 12
+"""A breath before so little text is no place to cut for want of a better one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,8 @@ class Cut:
     text: str
     boundary: Boundary
 
+
+_WORD = re.compile(r"\S+")
 
 _Candidate = tuple[int, Kind, int]
 """Where one could cut, how deep a breath that is, and the weight before it."""
@@ -133,8 +140,11 @@ class Segmenter:
                 return found.at, found.kind
             if heavy > wanted and found.kind >= Kind.CONJUNCTION:
                 return found.at, found.kind
-            (breaths if found.kind >= Kind.CONJUNCTION else spaces).append((found.at, found.kind, heavy))
-        total = heavy + weight(text[at:])
+            if found.kind < Kind.CONJUNCTION:
+                spaces.append((found.at, found.kind, heavy))
+            elif heavy >= SHORTEST_CUT:
+                breaths.append((found.at, found.kind, heavy))
+        total = heavy + _weight_up_to(text, at, policy.longest + MARGIN + 1 - heavy)
         margin = 0 if complete else MARGIN
         if breaths and total > wanted + margin:
             return _deepest(breaths, wanted)
@@ -168,6 +178,17 @@ class Segmenter:
 def weight(text: str) -> int:
     """About how long a text takes to say, in letters; white space takes no time."""
     return sum(map(_weight, text))
+
+
+def _weight_up_to(text: str, start: int, enough: int) -> int:
+    """The weight of ``text`` from ``start`` on, or at least ``enough`` of it: no more is looked at."""
+    heavy = 0
+    for word in _WORD.finditer(text, start):
+        for character in word.group():
+            heavy += _weight(character)
+            if heavy >= enough:
+                return heavy
+    return heavy
 
 
 def _weight(character: str) -> int:

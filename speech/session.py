@@ -93,6 +93,7 @@ class SpeechSession:
         self._first_text_at: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._ended = False
+        self._cancelled = False
         self._closed = False
         self.truncated = False
         """Whether max_tokens cut a segment short."""
@@ -146,7 +147,8 @@ class SpeechSession:
         self._advance(complete=True)
 
     def cancel(self) -> None:
-        """End the speech at once; iteration raises SpeechCancelled."""
+        """End the speech at once; iteration raises SpeechCancelled, text that still comes is not spoken."""
+        self._cancelled = True
         self._buffer.discard(SpeechCancelled())
         if self._task is not None:
             self._task.cancel()
@@ -189,7 +191,7 @@ class SpeechSession:
 
     def _advance(self, complete: bool) -> None:
         """Cut what is there and see that somebody speaks it."""
-        if self._closed:
+        if self._closed or self._cancelled:
             return
         try:
             self._cut(complete)
@@ -254,7 +256,7 @@ class SpeechSession:
             await self._buffer.room()
             admission, name = self._around.admission, self.speaker.engine.info.name
             if not self._spoken_samples:
-                admission.begin(self._protocol)
+                admission.begin(self._protocol, name)
             async with admission.places(name).place():
                 await self._speak(spoken, cut.boundary)
         self._pause = cut.boundary

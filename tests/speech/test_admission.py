@@ -106,10 +106,20 @@ async def test_the_queue_is_bounded() -> None:
     tasks = [asyncio.create_task(turn_of(door.places("tone"), name, order, release)) for name in "ab"]
     await settled()
     with pytest.raises(Busy, match="waiting"):
-        door.begin("kani")
+        door.begin("kani", "tone")
     release.set()
     await asyncio.gather(*tasks)
-    door.begin("kani")
+    door.begin("kani", "tone")
+
+
+async def test_no_queue_at_all_still_lets_in_who_need_not_wait() -> None:
+    """With a queue of nobody, a free place is given and a taken one refused."""
+    door = admission(max_waiting=0)
+    door.begin("kani", "tone")
+    async with door.places("tone").place():
+        with pytest.raises(Busy):
+            door.begin("kani", "tone")
+    door.begin("kani", "tone")
 
 
 def test_the_rate_is_a_minutes_worth_at_once_and_then_steady() -> None:

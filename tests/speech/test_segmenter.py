@@ -55,6 +55,11 @@ FRAGMENTS = st.sampled_from(
         "\u200f",
         "\ud83d",
         "\x00",
+        "http://ab",
+        "a@b",
+        "a—b",
+        "３．５",
+        " »",
         "¿",
         "»",
         "”",
@@ -124,6 +129,32 @@ def test_no_segment_is_too_long(text: str, policy: Policy) -> None:
 def test_sentences_end_where_a_reader_would_end_them(text: str, sentences: int) -> None:
     """Sentence marks cut; those of numbers, abbreviations, addresses and links don't."""
     assert len(spoken(text)) == sentences
+
+
+@pytest.mark.parametrize(
+    ("text", "cuts"),
+    [
+        ("Viajó por los EE. UU. durante todo el mes de julio con sus tres hermanas.", 1),
+        ("Los RR. HH. de la empresa respondieron a la carta de la Avda.\nReforma 12.", 1),
+        ("La reunión es el lun. 5 de mayo en la sala grande del segundo piso, ext. 12.", 1),
+        ("Herr Dr. Weber und Hrn. Müller kamen am 3. Mai um halb acht nach Hause.", 1),
+        ("« Je ne viendrai pas demain matin à la gare. » Puis elle est partie sans rien dire.", 2),
+        ("Comment allez-vous ce matin, chère madame ? Moi, je vais très bien, merci !", 2),
+        ("The meeting was on Jan. 5, 1990 in the large hall of the old city library.", 1),
+        ("Please call me. I will be at home in the evening and wait for your answer.", 2),
+        ("我花了３．５万元买了这辆车，觉得非常满意也非常高兴。", 1),
+    ],
+)
+def test_what_assistants_really_write(text: str, cuts: int) -> None:
+    """Doubled letters, dates, guillemets with spaces, full-width decimals, short words that are words."""
+    policy = Policy(shortest_first=1, shortest=12)
+    assert len(spoken(text, policy)) == cuts, spoken(text, policy)
+
+
+def test_no_scrap_is_cut_off() -> None:
+    """An enumeration is not cut behind its first word for want of a better place."""
+    text = "Well then, we offer apples, pears, etc. that were brought from the old orchards behind the hills."
+    assert all(weight(part) >= 7 for part in spoken(text, EARLY_PHRASE))
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,19 @@ async def test_cancel_frees_the_place_within_one_step(tmp_path: Path) -> None:
         assert len(await speak(service, "otra vez")) > 0
 
 
+async def test_text_after_a_cancel_is_not_spoken(tmp_path: Path) -> None:
+    """A session that was cancelled before its first word stays silent whatever comes."""
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            session.cancel()
+            session.feed("Nadie oye esto. Ni esto otro.")
+            session.finish()
+            with pytest.raises(SpeechCancelled):
+                await collect(session)
+    assert not engine.segments
+
+
 async def test_leaving_frees_the_place_of_one_and_the_turn_of_another(tmp_path: Path) -> None:
     """Abandoning a session that speaks and one that waits leaves nothing behind."""
     engine = ToneEngine()
@@ -322,6 +335,7 @@ async def test_too_much_text_is_refused_with_the_limit(tmp_path: Path) -> None:
         (SpeechRequest(sampling=Sampling(top_k=1001)), "top_k"),
         (SpeechRequest(sampling=Sampling(repetition_penalty=0.5)), "repetition_penalty"),
         (SpeechRequest(sampling=Sampling(seed=-1)), "seed"),
+        (SpeechRequest(sampling=Sampling(seed=10**400)), "seed"),
         (SpeechRequest(emotion="bored"), "emotion"),
         (SpeechRequest(voice="nobody"), "voice"),
         (SpeechRequest(language="xx"), "language"),
