@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from speech.audio import pcm16, wav
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from dialects.kani.messages import SAMPLE_RATE, BadMessage, Speak, describe, read_body
-from dialects.kani.speaking import NamedVoices, spoken
+from dialects.kani.speaking import NamedVoices, Whole, spoken
+from speech.audio import pcm16
 from speech.errors import Busy, InvalidRequest, SpeechError
 from speech.service import SpeechService
 from speech.types import SpeechChunk
@@ -53,14 +53,14 @@ def _refusal(status: int, reason: str) -> Response:
 
 
 async def _whole(request: Request, service: SpeechService, speak: Speak) -> Response:
-    pcm = bytearray()
+    whole = Whole()
     async with (
         spoken(service, speak, _host(request), NamedVoices()) as (session, chunks),
         _attended(request, session.cancel),
     ):
         async for chunk in chunks:
-            pcm += pcm16(chunk.samples)
-    return Response(wav(bytes(pcm), SAMPLE_RATE), media_type="audio/wav")
+            whole.add(chunk)
+    return Response(await asyncio.to_thread(whole.wav), media_type="audio/wav")
 
 
 async def _streamed(request: Request, service: SpeechService, speak: Speak) -> Response:

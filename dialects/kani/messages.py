@@ -24,9 +24,20 @@ FRAME_S = 0.08
 
 DEFAULT_CHUNK_SIZE = 25
 MAX_REFERENCE_BYTES = 10 * 1024 * 1024
+MAX_VALUES = 100_000
+"""JSON with more values than this is refused unread: parsing it would hold up everybody."""
+
+LONGEST_NAME = 200
+"""Characters of a name: a language, an emotion, a voice."""
+
+MAX_WHOLE_S = 1200.0
+"""The longest answer that is sent whole; longer speech is for streams, which keep nothing."""
+
 LONGEST_MESSAGE = 500
 NAMED_UNUSED = 32
 """How much of a client's own words an answer repeats at most: characters, and names of keys."""
+
+_DECODED_AT_ONCE = 2**18
 
 _RANGES = {"chunk_size": Range(1, 1000), "lookback_frames": Range(0, 1000)}
 _FIELD_NAMES = {"voice": "voice_id", "reference": "reference_audio"}
@@ -133,12 +144,7 @@ def read(message: str | bytes) -> ClientMessage:
     Python's own parser is used because it takes half a surrogate pair, which JavaScript sends when
     a text was cut inside an emoji; msgspec does the typing.
     """
-    try:
-        parsed = json.loads(message, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise BadMessage("Invalid JSON format") from error
-    if not isinstance(parsed, dict):
-        raise BadMessage("Invalid JSON format")
+    parsed = _parsed(message)
     match parsed.get("type"):
         case "ping":
             return Ping()
@@ -152,14 +158,26 @@ def read(message: str | bytes) -> ClientMessage:
 
 def read_body(body: bytes) -> Speak:
     """The body of one of the REST calls: the config's fields beside ``text``. Raises BadMessage."""
+    parsed = _parsed(body)
+    data = {key: parsed.pop(key) for key in ("text", "reference_audio") if key in parsed}
+    return _speak({"data": {**data, "config": parsed}}, streaming=False)
+
+
+def _parsed(message: str | bytes) -> dict[str, Any]:
+    if isinstance(message, bytes):
+        try:
+            message = message.decode()
+        except UnicodeDecodeError as error:
+            raise BadMessage("Invalid JSON format") from error
+    if len(message) > MAX_VALUES and sum(map(message.count, "[{,")) > MAX_VALUES:
+        raise BadMessage(f"too many values (at most {MAX_VALUES})")
     try:
-        parsed = json.loads(body, parse_constant=_refuse_constant)
+        parsed = json.loads(message, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise BadMessage("Invalid JSON format") from error
     if not isinstance(parsed, dict):
         raise BadMessage("Invalid JSON format")
-    data = {key: parsed.pop(key) for key in ("text", "reference_audio") if key in parsed}
-    return _speak({"data": {**data, "config": parsed}}, streaming=False)
+    return parsed
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -174,6 +192,9 @@ def _speak(parsed: dict[str, Any], *, streaming: bool) -> Speak:
         raise BadMessage("No text provided")
     given = data.config or {}
     config = _convert(given, Config, "config")
+    for field in ("language", "emotion", "voice_id"):
+        if len(getattr(config, field) or "") > LONGEST_NAME:
+            raise BadMessage(f"{field}: too long (at most {LONGEST_NAME} characters)")
     for field, allowed in _RANGES.items():
         value = getattr(config, field)
         if value is not None:
@@ -206,15 +227,21 @@ def _convert(value: Any, kind: type[T], where: str) -> T:
 
 
 def reference_bytes(encoded: str) -> bytes:
-    """The recording in ``reference_audio``: base64, a ``data:`` URL's too. Raises InvalidRequest."""
-    if encoded.startswith("data:"):
-        encoded = encoded.partition(",")[2]
-    if len(encoded) > (MAX_REFERENCE_BYTES + 2) // 3 * 4:
+    """The recording in ``reference_audio``: base64, a ``data:`` URL's too.
+
+    Takes some 50 ms for the largest, piece by piece: call it in a thread. Raises InvalidRequest.
+    """
+    start = encoded.find(",") + 1 if encoded.startswith("data:") else 0
+    if len(encoded) - start > (MAX_REFERENCE_BYTES + 2) // 3 * 4:
         raise InvalidRequest("reference", f"too large (at most {MAX_REFERENCE_BYTES // 2**20} MiB)")
     try:
-        return base64.b64decode(encoded, validate=True)
+        pieces = [
+            base64.b64decode(encoded[at : at + _DECODED_AT_ONCE], validate=True)
+            for at in range(start, len(encoded), _DECODED_AT_ONCE)
+        ]
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest("reference", "is not base64") from error
+    return b"".join(pieces)
 
 
 def describe(error: SpeechError) -> str:
@@ -254,10 +281,10 @@ def failure(message: str) -> str:
 
 def success(wav: bytes, message: str, metadata: dict[str, Any]) -> str:
     """The whole audio, as a WAV file."""
+    rest = _message("", {"status": "success", "message": message, "metadata": metadata})
+    # Base64 needs no escaping: put in by hand, a long answer is copied once less.
     audio = base64.b64encode(wav).decode()
-    return _message(
-        "tts_response", {"audio": audio, "status": "success", "message": message, "metadata": metadata}
-    )
+    return '{"type":"tts_response","data":{"audio":"' + audio + '",' + rest.partition('"data":{')[2]
 
 
 def stream_chunk(pcm: bytes, metadata: dict[str, Any]) -> str:

@@ -8,9 +8,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from dialects.kani.messages import SAMPLE_RATE, Speak, clean_names, reference_bytes, span_rows, spoken_name
-from speech.audio import decode_recording, reframe
-from speech.errors import UnknownVoice
+from dialects.kani.messages import (
+    MAX_WHOLE_S,
+    SAMPLE_RATE,
+    Speak,
+    clean_names,
+    reference_bytes,
+    span_rows,
+    spoken_name,
+)
+from speech.audio import decode_recording, pcm16, reframe, wav
+from speech.errors import InvalidRequest, UnknownVoice
 from speech.service import SpeechService
 from speech.session import SpeechSession
 from speech.types import Recording, SpeechChunk
@@ -61,8 +69,7 @@ async def spoken(
 async def _open(service: SpeechService, speak: Speak, client: str, voices: NamedVoices) -> SpeechSession:
     reference = None
     if speak.reference is not None:
-        encoded = reference_bytes(speak.reference)
-        reference = await asyncio.to_thread(decode_recording, encoded)
+        reference = await asyncio.to_thread(_decoded, speak.reference)
     voice = speak.config.voice_id
     request = speak.request(reference)
     named = voices.get(request.voice) if reference is None else None
@@ -78,6 +85,35 @@ async def _open(service: SpeechService, speak: Speak, client: str, voices: Named
             named = reference
     request = speak.nameless().request(named)
     return service.open(request, protocol=PROTOCOL, client=client, fallback_language=FALLBACK_LANGUAGE)
+
+
+def _decoded(encoded: str) -> Recording:
+    return decode_recording(reference_bytes(encoded))
+
+
+class Whole:
+    """The audio of an answer that is sent whole. Raises InvalidRequest when it grows too long."""
+
+    def __init__(self) -> None:
+        self._pcm = bytearray()
+        self.spans: list[list[float]] = []
+
+    def add(self, chunk: SpeechChunk) -> None:
+        """Keep a chunk."""
+        self._pcm += pcm16(chunk.samples)
+        self.spans += span_rows(chunk.spans)
+        if len(self._pcm) > 2 * SAMPLE_RATE * MAX_WHOLE_S:
+            limit = f"{MAX_WHOLE_S:g} s, use tts_stream_request"
+            raise InvalidRequest("text", f"its speech is too long for one answer (at most {limit})")
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return len(self._pcm) // 2
+
+    def wav(self) -> bytes:
+        """The WAV file."""
+        return wav(bytes(self._pcm), SAMPLE_RATE)
 
 
 def chunk_metadata(chunk: SpeechChunk) -> dict[str, Any]:

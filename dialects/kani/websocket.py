@@ -12,8 +12,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialects.kani import messages
 from dialects.kani.messages import BadMessage, Cancel, Ping, Speak
-from dialects.kani.speaking import NamedVoices, chunk_metadata, metadata, remark, spoken
-from speech.audio import pcm16, wav
+from dialects.kani.speaking import NamedVoices, Whole, chunk_metadata, metadata, remark, spoken
+from speech.audio import pcm16
 from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
 from speech.session import SpeechSession
@@ -56,18 +56,18 @@ class Connection:
         self._idle = True
 
     async def run(self) -> None:
-        """Serve until the client goes. The worker ends with the reader, whatever it is doing."""
-        worker = asyncio.create_task(self._work(), name="kani connection")
+        """Serve until the client goes, or something breaks that no message explains."""
+        tasks = [asyncio.create_task(work, name="kani connection") for work in (self._read(), self._work())]
         try:
-            await self._read()
-        except WebSocketDisconnect:
-            pass
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            worker.cancel()
-            await asyncio.wait([worker])
-        error = None if worker.cancelled() else worker.exception()
-        if error is not None and not isinstance(error, WebSocketDisconnect):
-            raise error
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        errors = [task.exception() for task in tasks if not task.cancelled()]
+        for error in errors:
+            if error is not None and not isinstance(error, WebSocketDisconnect):
+                raise error
 
     async def _read(self) -> None:
         while True:
@@ -100,7 +100,8 @@ class Connection:
     async def _queue(self, request: Speak | BadMessage, size: int) -> None:
         """Let a request wait for its turn; a bad one too, so that answers keep the order of requests."""
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
-            await self._send(messages.failure(f"too many requests are waiting (at most {MAX_WAITING})"))
+            limit = f"{MAX_WAITING}, and {MAX_WAITING_BYTES // 2**20} MiB in all"
+            await self._send(messages.failure(f"too many requests are waiting (at most {limit})"))
             return
         self._waiting.append((request, size))
         self._waiting_bytes += size
@@ -147,28 +148,22 @@ class Connection:
 
     async def _speak(self, speak: Speak, session: SpeechSession, chunks: AsyncIterator[SpeechChunk]) -> str:
         """Send the chunks that were asked for; the message that ends the answer."""
-        pieces: list[bytes] = []
-        spans: list[list[float]] = []
+        whole = Whole() if speak.whole else None
         samples = 0
         async for chunk in chunks:
-            pcm = pcm16(chunk.samples)
             samples += len(chunk.samples)
             if speak.chunks:
-                await self._send(messages.stream_chunk(pcm, chunk_metadata(chunk)))
-            if speak.whole:
-                pieces.append(pcm)
-                spans += messages.span_rows(chunk.spans)
+                await self._send(messages.stream_chunk(pcm16(chunk.samples), chunk_metadata(chunk)))
+            if whole is not None:
+                whole.add(chunk)
         facts = metadata(session, speak, samples)
-        if not speak.whole:
+        if whole is None:
             return messages.stream_complete(remark(session, "Audio streaming completed"), facts)
+        facts["spans"] = whole.spans
         done = remark(session, "Audio generated successfully")
-
-        def whole() -> str:
-            return messages.success(
-                wav(b"".join(pieces), messages.SAMPLE_RATE), done, facts | {"spans": spans}
-            )
-
-        return await asyncio.to_thread(whole) if 2 * samples > BIG_ANSWER_BYTES else whole()
+        if 2 * samples > BIG_ANSWER_BYTES:
+            return await asyncio.to_thread(lambda: messages.success(whole.wav(), done, facts))
+        return messages.success(whole.wav(), done, facts)
 
     async def _send(self, message: str) -> None:
         await self._websocket.send_text(message)

@@ -164,7 +164,9 @@ async def test_too_many_requests_at_once(server: ServerProcess) -> None:
             await socket.send(request("Un momento."))
         answers = [await receive(socket) for _ in range(30)]
     refused = [data for _, data in answers if data["status"] == "error"]
-    assert {data["message"] for data in refused} == {"too many requests are waiting (at most 16)"}
+    assert {data["message"] for data in refused} == {
+        "too many requests are waiting (at most 16, and 32 MiB in all)"
+    }
     assert len(refused) >= 12
 
 
@@ -206,6 +208,10 @@ async def test_cancel_ends_the_speech_under_way_alone(server: ServerProcess) -> 
         (request(config={"max_tokens": 0}), "max_tokens: must be between 1 and"),
         (request(config={"seed": -1}), "seed: must be between 0 and"),
         (request(config={"seed": 10**30}), "seed: must be between 0 and"),
+        (request(config={"seed": 10**400}), "seed: must be between 0 and"),
+        (request(config={"chunk_size": 10**400}), "chunk_size: must be between 1 and 1000"),
+        (request(config={"language": "x" * 1_000_000}), "language: too long (at most 200 characters)"),
+        (request(config={str(n): n for n in range(200_000)}), "too many values (at most 100000)"),
         (request(reference_audio="%%%"), "reference_audio: is not base64"),
         (request(reference_audio=base64.b64encode(b"no sound in here").decode()), "reference_audio: "),
         (request(reference_audio="A" * 14_200_000), "reference_audio: too large (at most 10 MiB)"),
@@ -253,6 +259,17 @@ async def test_nothing_to_say_is_told(socket: ClientConnection, text: str) -> No
     data = await ask(socket, request(text))
     assert data["status"] == "success" and "nothing to say" in data["message"]
     assert not samples(data).any() and 0 < data["metadata"]["duration"] < 0.5
+
+
+async def test_speech_that_is_too_long_for_one_answer(socket: ClientConnection) -> None:
+    """Speech beyond twenty minutes is refused whole, with the way out, and streamed."""
+    text = "天气很好。" * 800
+    config = {"language": "zh", "speed": 0.5}
+    data = await ask(socket, request(text, config=config))
+    assert data["message"].startswith("text: its speech is too long for one answer (at most 1200 s, use")
+    chunks, kind, last = await stream(socket, request(text, "tts_stream_request", config=config))
+    assert kind == "tts_stream_complete" and last["metadata"]["duration"] > 1200
+    assert len(pcm(chunks)) == round(last["metadata"]["duration"] * 22050)
 
 
 async def test_max_tokens_is_told_when_it_cut(socket: ClientConnection) -> None:

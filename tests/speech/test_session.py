@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from speech.voices import VoiceStore
 
 from speech.errors import Busy, EngineFailed, InvalidRequest, SpeechCancelled, TextTooLong, UnknownVoice
 from speech.observer import Observer
@@ -20,6 +19,7 @@ from speech.request import Limits
 from speech.service import SpeechService
 from speech.session import SILENCE_S, SpeechSession
 from speech.types import Sampling, SpeechChunk, SpeechRequest
+from speech.voices import VoiceStore
 from tests.speech.test_spans import assert_tiles
 from tests.tone import LETTER_S, RATE, ToneEngine
 
