@@ -163,6 +163,8 @@ class SpeechSession:
                 self._task.cancel()
                 await asyncio.wait([self._task])
                 if not self._task.cancelled() and (error := self._task.exception()) is not None:
+                    if self._speaker is not None:
+                        self._around.observer.failed(self._protocol, self._speaker.engine.info.name)
                     log.error("a speech session broke", exc_info=error)
             if not self._ended:
                 self._around.observer.cancelled(self._protocol)
