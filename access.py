@@ -2,8 +2,9 @@
 
 On a loopback address whoever is on this machine may come in without a key. What must not come in is
 a web page from elsewhere that runs in this machine's browser: it is known by its Origin, and where
-it made its own name point here (DNS rebinding), by the Host it asks for. On any other address a key
-is asked for, unless the server was told to ask nobody.
+it made its own name point here (DNS rebinding), by the Host it asks for; and whoever comes through a
+proxy, who is on any machine: known by the header a proxy adds. On any other address a key is asked
+for, unless the server was told to ask nobody; then the Host is looked at there too.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 OPEN_PATHS = frozenset({"/health"})
 KEY_HEADERS = ("xi-api-key", "kyutai-api-key")
 KEY_PARAMETERS = ("auth_id", "token")
-FORWARDING_HEADERS = ("forwarded", "x-forwarded-for")
+PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
+PROXY_PREFIX = "x-forwarded-"
 
 
 def is_loopback(host: str) -> bool:
@@ -47,6 +49,20 @@ def host_name(host: str) -> str:
         return ""
 
 
+def is_address(name: str) -> bool:
+    """Whether ``name`` is an IP address, which nobody can make point elsewhere."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def through_proxy(headers: Headers) -> bool:
+    """Whether a request was passed on by a proxy that says so."""
+    return any(name in PROXY_HEADERS or name.startswith(PROXY_PREFIX) for name in headers)
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why someone may not come in: an HTTP status and a sentence for whoever asked."""
@@ -61,7 +77,8 @@ class AccessRules:
 
     loopback: the server listens on a loopback address only; keys: those that open it, as text;
     no_auth: ask for none; allowed_origins: further web pages, as ``https://host[:port]`` or
-    ``null``; allowed_hosts: further names for this server, without a port.
+    ``null``; allowed_hosts: further names for this server, without a port; own_names: what this
+    machine calls itself, lower case, which counts only where the server is no loopback server.
     """
 
     loopback: bool
@@ -69,15 +86,22 @@ class AccessRules:
     no_auth: bool = False
     allowed_origins: frozenset[str] = frozenset()
     allowed_hosts: frozenset[str] = frozenset()
+    own_names: frozenset[str] = frozenset()
 
     def judge(self, headers: Headers, query: bytes) -> Refusal | None:
         """None if the request may come in, else why not: 401 for the key, 403 for the rest."""
         hosts = headers.getlist("host")
-        if self.loopback and not all(self._names_us(host) for host in hosts):
+        if not self._every_stranger_needs_key and not (
+            hosts and all(self._names_us(host_name(host)) for host in hosts)
+        ):
             return Refusal(403, "this name is not served here (KANI_ALLOWED_HOSTS lists further names)")
         if not all(self.origin_allowed(origin, hosts) for origin in headers.getlist("origin")):
             return Refusal(403, "web pages of this origin may not come in (KANI_ALLOWED_ORIGINS lists more)")
         if self._asks_for_key(headers, hosts) and not self._has_key(headers, query):
+            if not self.keys:
+                return Refusal(
+                    403, "this came through a proxy: KANI_API_KEYS or --no-auth lets its clients in"
+                )
             return Refusal(401, "a key is needed: Authorization: Bearer KEY, xi-api-key: KEY or ?token=KEY")
         return None
 
@@ -91,39 +115,31 @@ class AccessRules:
         if is_loopback(name):
             return True
         own = any(netloc == host.lower() for host in hosts)
-        return own and self._cannot_be_rebound(name)
+        return own and (self._every_stranger_needs_key or self._names_us(name))
 
-    def _cannot_be_rebound(self, name: str) -> bool:
-        # Without a key to know a stranger by, a page's own name is only trusted where nobody can
-        # make it point here: an address, or a name that was listed.
-        if not self.loopback and not self.no_auth:
-            return True
-        if name in self.allowed_hosts:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
+    @property
+    def _every_stranger_needs_key(self) -> bool:
+        return not self.loopback and not self.no_auth
 
-    def _names_us(self, host: str) -> bool:
-        name = host_name(host)
-        return is_loopback(name) or name in self.allowed_hosts
+    def _names_us(self, name: str) -> bool:
+        # Without a key to know a stranger by, only a name is trusted that nobody else can make
+        # point here: an address, or a name that this machine or its administrator gave.
+        if is_loopback(name) or name in self.allowed_hosts:
+            return True
+        return not self.loopback and (is_address(name) or name in self.own_names)
 
     def _asks_for_key(self, headers: Headers, hosts: list[str]) -> bool:
         if self.no_auth:
             return False
-        if not self.loopback:
+        if not self.loopback or through_proxy(headers):
             return True
-        # Whoever comes through a proxy is not on this machine; where keys were given, they count.
-        forwarded = any(name in headers for name in FORWARDING_HEADERS)
-        named = any(not is_loopback(host_name(host)) for host in hosts)
-        return bool(self.keys) and (forwarded or named)
+        # A listed name is most likely a proxy's that keeps silent; where keys were given, they count.
+        return bool(self.keys) and any(not is_loopback(host_name(host)) for host in hosts)
 
     def _has_key(self, headers: Headers, query: bytes) -> bool:
-        scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        offered = [bearer.strip()] if scheme.lower() == "bearer" else []
-        offered += [headers[name] for name in KEY_HEADERS if name in headers]
+        bearers = (value.partition(" ") for value in headers.getlist("authorization"))
+        offered = [key.strip() for scheme, _, key in bearers if scheme.lower() == "bearer"]
+        offered += [key for name in KEY_HEADERS for key in headers.getlist(name)]
         parameters = parse_qs(query.decode("latin-1"))
         offered += [value for name in KEY_PARAMETERS for value in parameters.get(name, [])]
         # Digests are of one length, and every pair is compared: the time tells nothing of a key.

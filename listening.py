@@ -51,6 +51,13 @@ def listen(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
+def own_names(host: str) -> frozenset[str]:
+    """What a machine that listens on ``host`` is called: that, its own name, and that under .local."""
+    full = socket.gethostname().rstrip(".").lower()
+    short = full.partition(".")[0]
+    return frozenset({host.strip("[]").rstrip(".").lower(), full, short, f"{short}.local"} - {""})
+
+
 def allow_open_files(count: int) -> int:
     """Let this process have ``count`` files and sockets open, as far as the machine lets it; how many."""
     if sys.platform == "win32":

@@ -25,6 +25,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 import websocket_config as config
+from speech.errors import UnsupportedLanguage
+from speech.languages import resolve
 
 HERE = Path(__file__).resolve().parent
 ENV_FILE = HERE / ".env"
@@ -48,6 +50,13 @@ def _upper(value: Any) -> Any:
 
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
+
+
+def _language(value: Any) -> Any:
+    try:
+        return resolve(value) if isinstance(value, str) else value
+    except UnsupportedLanguage:
+        raise ValueError(f"has to be {takes('language')}") from None
 
 
 def _origins(value: Any) -> Any:
@@ -76,6 +85,7 @@ LOG = "Log"
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
+Language = Annotated[str, BeforeValidator(_language)]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 
 
@@ -106,13 +116,17 @@ class Settings(BaseModel):
         (),
         "KANI_API_KEYS",
         group=ACCESS,
-        about="Keys that clients may come in with, separated by commas. Never printed or logged.",
+        about="Keys that clients may come in with, separated by commas. Never printed or logged. On a "
+        "loopback address clients of this machine need none. Whoever comes through a proxy does (it has to "
+        "send X-Forwarded-For, X-Real-IP, Forwarded or Via), and is refused where no key is set.",
     )
     no_auth: bool = _setting(
         False,
         "KANI_NO_AUTH",
         group=ACCESS,
-        about="Ask nobody for a key, on any address: whoever reaches the port may speak and list voices.",
+        about="Ask nobody for a key, on any address and through any proxy: whoever reaches the port may "
+        "speak and list voices. The server answers to addresses, loopback names, this machine's own name "
+        "and KANI_ALLOWED_HOSTS.",
     )
     allowed_origins: Origins = _setting(
         (),
@@ -126,8 +140,9 @@ class Settings(BaseModel):
         (),
         "KANI_ALLOWED_HOSTS",
         group=ACCESS,
-        about="Host names that a server on a loopback address answers to besides the loopback names, "
-        "separated by commas: the names of a proxy in front of it.",
+        about="Further host names, separated by commas, that a server which asks no key answers to: on a "
+        "loopback address or with KANI_NO_AUTH. Where keys are set, whoever asks a loopback server for such "
+        "a name needs one.",
     )
 
     engine: Annotated[Literal["auto", "kani", "kokoro", "espeak", "elevenlabs"], BeforeValidator(_lower)] = (
@@ -146,13 +161,12 @@ class Settings(BaseModel):
         about="Voice id that replaces the default voice of its own language. Not set: each engine's own "
         "defaults.",
     )
-    language: str = _setting(
+    language: Language = _setting(
         config.DEFAULT_LANGUAGE,
         "KANI_LANGUAGE",
         group=SPEECH,
-        pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$",
-        about="Language (BCP 47) of a text whose language neither the request, nor its voice, nor the text "
-        "tells.",
+        about="Language of a text whose language neither the request, nor its voice, nor the text tells; for "
+        "protocols without a default of their own (Kani's own default is Spanish).",
     )
     threads: int | None = _setting(
         None,
@@ -348,7 +362,7 @@ def takes(name: str) -> str:
         return ("a whole number" if kinds == [int] else "a number") + _range(field)
     if Path in kinds:
         return "a folder" if name.endswith("_dir") else "a file"
-    return "a BCP 47 tag such as es or pt-BR" if name == "language" else "a text"
+    return "a known language, such as es, pt-BR or spanish" if name == "language" else "a text"
 
 
 def _range(field: FieldInfo) -> str:

@@ -48,7 +48,11 @@ def parser() -> argparse.ArgumentParser:
     speech = options.add_argument_group("who speaks")
     speech.add_argument("--engine", metavar="NAME", help=f"{settings.takes('engine')} (default auto)")
     speech.add_argument("--voice", metavar="ID", help="default voice of its language, such as ef_dora")
-    speech.add_argument("--language", metavar="TAG", help="language where nothing tells another (default es)")
+    speech.add_argument(
+        "--language",
+        metavar="TAG",
+        help="language where nothing tells another, for protocols without their own default (default es)",
+    )
     log = options.add_argument_group("what it writes down")
     log.add_argument("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR (default INFO)")
     log.add_argument(

@@ -12,12 +12,11 @@ import asyncio
 import base64
 import contextlib
 import inspect
-import itertools
 import json
 import logging
 import random
 import runpy
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -43,6 +42,7 @@ Metadata = dict[str, Any]
 ChunkCallback = Callable[[bytes, Metadata], Awaitable[None] | None]
 
 _LAST = {MESSAGE_TYPES[key] for key in ("TTS_RESPONSE", "TTS_STREAM_COMPLETE", "PONG")}
+_PING = json.dumps({"type": MESSAGE_TYPES["PING"], "data": {}})
 _CANCEL = json.dumps({"type": "tts_cancel", "data": {}})
 _CANCEL_TIMEOUT_S = 5.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 8.0
@@ -73,8 +73,12 @@ class UnexpectedAnswer(KaniTTSError):
     """The peer said something that is not the Kani protocol."""
 
 
+class StreamLeftOpen(KaniTTSError):
+    """Another stream of this client has the connection, and nobody reads on or closes it."""
+
+
 class RequestFailed(KaniTTSError):
-    """The server answered with an error; `message` is its sentence."""
+    """The server refused the request, or it is none that could be sent; `message` says why."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -106,8 +110,11 @@ class SpeechPart:
 class KaniTTSClient:
     """One connection to a server; it speaks one request at a time, and concurrent callers wait their turn.
 
+    It serves one event loop at a time: in a new one (`asyncio.run` for every request, say) it connects anew.
+
     url: replaces host and port (`wss://…`). open_timeout: seconds for one try to connect. chunk_timeout: the
-    longest silence within a stream, in seconds; a whole answer may take 0.1 s a character more.
+    longest silence within a stream, in seconds; a whole answer may take 0.1 s a character more. So long, too,
+    do others wait for a stream that nobody reads.
     reconnect_tries: how often a request tries to get a lost connection back, waiting longer each time. It is
     repeated on the new connection, once, and only if nothing had come back on the old one.
     last_answer: what the server said at the end of the latest request: status, message, metadata.
@@ -131,9 +138,11 @@ class KaniTTSClient:
         self.reconnect_tries = reconnect_tries
         self._url, self._api_key = url, api_key
         self._wanted = False
-        self._opening = asyncio.Lock()
-        self._turn = asyncio.Lock()
-        self._turn_of: asyncio.Task[Any] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening, self._turn = asyncio.Lock(), asyncio.Lock()
+        self._waiting: set[asyncio.Timeout] = set()
+        self._unread = False
+        self._closing: AsyncGenerator[None, None] | None = None
 
     @property
     def url(self) -> str:
@@ -165,6 +174,7 @@ class KaniTTSClient:
 
     async def disconnect(self) -> None:
         """Close the connection; a request under way ends with NotConnected."""
+        self._enter_loop()
         async with self._opening:
             self._wanted = False
             if self.websocket is not None:
@@ -173,7 +183,7 @@ class KaniTTSClient:
     async def ping(self) -> bool:
         """Whether the server answers; waits for the request under way."""
         try:
-            async with contextlib.aclosing(self._exchange("PING", {}, self.chunk_timeout)) as answers:
+            async with contextlib.aclosing(self._exchange(_PING, self.chunk_timeout)) as answers:
                 kind, _ = await anext(answers)
         except KaniTTSError as failure:
             logger.error("ping: %s", failure)
@@ -186,12 +196,12 @@ class KaniTTSClient:
         """Speak `text` and wait for the whole of it; returns a WAV file (16 bit, mono).
 
         config: the protocol's fields, in place of DEFAULT_CONFIG; reference_audio: an audio file. Raises
-        NotConnected (never connected, or lost and not to be had back), RequestFailed, AnswerTimeout,
-        UnexpectedAnswer.
+        NotConnected (never connected, or lost and not to be had back), RequestFailed, StreamLeftOpen,
+        AnswerTimeout, UnexpectedAnswer.
         """
         patience = self.chunk_timeout + _SECONDS_PER_CHARACTER * len(text)
-        request = _request(text, config, reference_audio)
-        async with contextlib.aclosing(self._exchange("TTS_REQUEST", request, patience)) as answers:
+        request = _request("TTS_REQUEST", text, config, reference_audio)
+        async with contextlib.aclosing(self._exchange(request, patience)) as answers:
             kind, data = await anext(answers)
             if kind != MESSAGE_TYPES["TTS_RESPONSE"]:
                 raise UnexpectedAnswer(f"{self.url} answered a tts_request with {kind}")
@@ -237,10 +247,11 @@ class KaniTTSClient:
         Leaving the loop cancels what is left to speak, and the connection stays usable. From inside the loop
         nothing else can be asked but `cancel()`, after which the loop raises RequestCancelled.
         """
-        return self._parts(_request(text, config, reference_audio))
+        return self._parts(_request("TTS_STREAM_REQUEST", text, config, reference_audio))
 
     async def cancel(self) -> bool:
         """End the request under way, wherever it was made; False if there is none."""
+        self._enter_loop()
         websocket = self.websocket
         if websocket is None or not self._turn.locked():
             return False
@@ -249,9 +260,8 @@ class KaniTTSClient:
             return True
         return False
 
-    async def _parts(self, request: Mapping[str, Any]) -> AsyncGenerator[SpeechPart, None]:
-        exchange = self._exchange("TTS_STREAM_REQUEST", request, self.chunk_timeout)
-        async with contextlib.aclosing(exchange) as answers:
+    async def _parts(self, request: str) -> AsyncGenerator[SpeechPart, None]:
+        async with contextlib.aclosing(self._exchange(request, self.chunk_timeout)) as answers:
             async for kind, data in answers:
                 if kind == MESSAGE_TYPES["TTS_STREAM_CHUNK"]:
                     yield SpeechPart(*_content(data))
@@ -260,10 +270,9 @@ class KaniTTSClient:
                     raise UnexpectedAnswer(f"{self.url} answered a tts_stream_request with {kind}")
 
     async def _exchange(
-        self, kind: str, data: Mapping[str, Any], patience: float
+        self, message: str, patience: float
     ) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
         """Send one message and yield its answers up to the last; closing the generator early cancels it."""
-        message = json.dumps({"type": MESSAGE_TYPES[kind], "data": data})
         async with self._taking_turn():
             answered = repeated = False
             while True:
@@ -276,7 +285,8 @@ class KaniTTSClient:
                         answered, finished = True, answer[0] in _LAST
                         if finished:
                             self.last_answer = {k: v for k, v in answer[1].items() if k != "audio"}
-                        yield answer
+                        with self._lying_unread():
+                            yield answer
                     return
                 except ConnectionClosed as closed:
                     failure = self._lost(closed)
@@ -293,31 +303,61 @@ class KaniTTSClient:
 
     @contextlib.asynccontextmanager
     async def _taking_turn(self) -> AsyncGenerator[None, None]:
-        # A stream whose loop was left needs a moment to be cancelled; one that this task still reads would
-        # make the task wait for itself for ever.
-        own = self._turn_of is not None and self._turn_of is asyncio.current_task()
+        # Waiting for the server has limits of its own; a reader who doesn't read on has none. So this wait is
+        # limited while an answer lies unread; a stream whose loop was just left is soon closed.
+        self._enter_loop()
+        turn = self._turn
         try:
-            async with asyncio.timeout(2 * _CANCEL_TIMEOUT_S if own else None):
-                await self._turn.acquire()
+            async with asyncio.timeout(self.chunk_timeout if self._unread else None) as limit:
+                self._waiting.add(limit)
+                try:
+                    await turn.acquire()
+                finally:
+                    self._waiting.discard(limit)
         except TimeoutError:
-            raise KaniTTSError("this task is still reading a stream: finish or close it first") from None
-        self._turn_of = asyncio.current_task()
+            raise StreamLeftOpen(
+                f"a stream of this client is still open, and nobody read it for {self.chunk_timeout:g} s:"
+                " finish or close it first"
+            ) from None
         try:
             yield
         finally:
-            self._turn_of = None
-            self._turn.release()
+            turn.release()
+
+    @contextlib.contextmanager
+    def _lying_unread(self) -> Iterator[None]:
+        """Meanwhile the patience of those who wait for their turn runs out."""
+        self._limit_waiting(asyncio.get_running_loop().time() + self.chunk_timeout)
+        try:
+            yield
+        finally:
+            self._limit_waiting(None)
+
+    def _limit_waiting(self, when: float | None) -> None:
+        self._unread = when is not None
+        for limit in self._waiting:
+            if not limit.expired():
+                limit.reschedule(when)
+
+    def _enter_loop(self) -> None:
+        """Belong to the running event loop: connection and locks of another one don't work in it."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self.websocket, self._closing = loop, None, None
+            self._opening, self._turn = asyncio.Lock(), asyncio.Lock()
+            self._waiting, self._unread = set(), False
 
     async def _open(self) -> ClientConnection:
+        self._enter_loop()
         async with self._opening:
             if self.websocket is not None and self.connected:
                 return self.websocket
-            # A proxy of the environment is for other hosts; before websockets 15 there is none to turn off.
             options: dict[str, Any] = {}
-            if urlsplit(self.url).hostname in _LOCAL and "proxy" in inspect.signature(connect).parameters:
-                options["proxy"] = None
             headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else None
             try:
+                # A proxy of the environment is for others; before websockets 15 there is none to turn off.
+                if urlsplit(self.url).hostname in _LOCAL and "proxy" in inspect.signature(connect).parameters:
+                    options["proxy"] = None
                 self.websocket = await connect(
                     self.url,
                     additional_headers=headers,
@@ -334,28 +374,31 @@ class KaniTTSClient:
                 said = (refusal.response.body or b"").decode("utf-8", "replace").strip()[:200]
                 error = AuthenticationFailed if status in (401, 403) else NotConnected
                 raise error(f"{self.url} refused the connection ({status}) {said}".strip()) from refusal
-            except (OSError, WebSocketException) as failure:  # a TimeoutError is an OSError
+            # A TimeoutError is an OSError; a host or port that cannot be is a ValueError.
+            except (OSError, WebSocketException, ValueError) as failure:
                 refused = "Connect call failed" in str(failure)
                 reason = "no server listens there" if refused else str(failure) or type(failure).__name__
                 raise NotConnected(f"cannot connect to {self.url}: {reason}") from failure
+            self._closing = _closed_with_the_loop(self.websocket)
+            await anext(self._closing)
             self._wanted = True
             logger.info("connected to %s", self.url)
             return self.websocket
 
     async def _reconnected(self) -> ClientConnection:
         """The open connection; a lost one is opened anew. Raises NotConnected."""
-        for attempt in itertools.count(1):
-            if not self._wanted:
-                break
+        tries = 0
+        while self._wanted:
             try:
                 return await self._open()
             except AuthenticationFailed:
                 raise
             except NotConnected as failure:
-                logger.warning("%s (try %d of %d)", failure, attempt, self.reconnect_tries)
-                if attempt >= self.reconnect_tries:
+                tries += 1
+                logger.warning("%s (try %d of %d)", failure, tries, self.reconnect_tries)
+                if tries >= self.reconnect_tries:
                     raise
-            longest = min(_FIRST_DELAY_S * 2 ** (attempt - 1), _LONGEST_DELAY_S)
+            longest = min(_FIRST_DELAY_S * 2 ** (tries - 1), _LONGEST_DELAY_S)
             await asyncio.sleep(longest * random.uniform(0.5, 1))  # noqa: S311
         raise NotConnected("not connected: call connect() first")
 
@@ -392,11 +435,25 @@ class KaniTTSClient:
         return NotConnected(f"the connection to {self.url} was lost: {closed}")
 
 
-def _request(text: str, config: Mapping[str, Any] | None, reference_audio: bytes | None) -> dict[str, Any]:
-    request = {"text": text, "config": dict(DEFAULT_CONFIG if config is None else config)}
-    if reference_audio:
-        request["reference_audio"] = base64.b64encode(reference_audio).decode("ascii")
-    return request
+async def _closed_with_the_loop(websocket: ClientConnection) -> AsyncGenerator[None, None]:
+    # An event loop that ends closes the generators begun in it, but would leave its connections open. For a
+    # closing handshake, which begins generators of its own, it is too late then.
+    try:
+        yield
+    finally:
+        websocket.transport.abort()
+        await websocket.wait_closed()
+
+
+def _request(kind: str, text: str, config: Mapping[str, Any] | None, reference_audio: bytes | None) -> str:
+    """The message that asks for speech. Raises RequestFailed if its parts cannot be sent."""
+    try:
+        data: dict[str, Any] = {"text": text, "config": dict(DEFAULT_CONFIG if config is None else config)}
+        if reference_audio is not None:
+            data["reference_audio"] = base64.b64encode(reference_audio).decode("ascii")
+        return json.dumps({"type": MESSAGE_TYPES[kind], "data": data}, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RequestFailed(f"the request cannot be sent as JSON: {error}") from error
 
 
 def _content(data: Mapping[str, Any]) -> tuple[bytes, Metadata]:
@@ -483,15 +540,13 @@ class SpanishAITTSIntegration:
 
 
 def _spanish(voice_config: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {
-        **DEFAULT_CONFIG,
-        "language": "spanish",
-        "emotion": "friendly",
-        "speed": 1.0,
-        **(voice_config or {}),
-    }
+    friendly = {"language": "spanish", "emotion": "friendly", "speed": 1.0}
+    return {**DEFAULT_CONFIG, **friendly, **(voice_config or {})}
 
 
 if __name__ == "__main__":
     # The program imports the library, never the other way round: it stays at home when this file is copied.
-    runpy.run_path(str(Path(__file__).with_name("websocket_speak.py")), run_name="__main__")
+    program = Path(__file__).with_name("websocket_speak.py")
+    if not program.exists():
+        raise SystemExit(f"error: as a program this needs {program.name} beside it: copy that file, too")
+    runpy.run_path(str(program), run_name="__main__")

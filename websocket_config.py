@@ -25,7 +25,8 @@ MESSAGE_TYPES: Final[dict[str, str]] = {
     "PONG": "pong",
 }
 
-# What a request means where its `config` leaves a field out.
+# What the client sends when it is given no `config`. A request without all this means the same to the server,
+# but for its language: that is the language of the voice it names, else of its text, else Spanish.
 DEFAULT_CONFIG: Final[dict[str, Any]] = {
     "temperature": 0.6,
     "max_tokens": 1200,

@@ -17,17 +17,19 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from access import OPEN_PATHS, AccessMiddleware, AccessRules, is_loopback
 from connections import Connections, ConnectionsMiddleware, Phase
 from dialects import kani, operations, voices
 from engines.registry import engines_for
-from listening import allow_open_files, listen
+from listening import allow_open_files, listen, own_names
 from metrics import Metrics
 from settings import Settings
 from speech.request import Limits
@@ -40,6 +42,7 @@ log = logging.getLogger("server")
 DIALECTS: tuple[Callable[[SpeechService], list[BaseRoute]], ...] = (kani.routes, voices.routes)
 GOODBYE_SECONDS = 2.0
 SPARE_FILES = 256
+BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ def access_rules(settings: Settings) -> AccessRules:
         no_auth=settings.no_auth,
         allowed_origins=frozenset(settings.allowed_origins),
         allowed_hosts=frozenset(host.lower() for host in settings.allowed_hosts),
+        own_names=own_names(settings.host),
     )
 
 
@@ -100,7 +104,7 @@ def create_app(
                 max_body=settings.max_message_bytes,
             ),
         ],
-        exception_handlers={HTTPException: _http_error},
+        exception_handlers={HTTPException: _http_error, ClientDisconnect: _gone, Exception: _failed},
     )
 
 
@@ -108,11 +112,17 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
     """Serve until SIGTERM or Ctrl+C, then let speech under way finish, and return.
 
     ``announce`` is called once, when the server is ready. Ctrl+C once more ends the process at
-    once, with exit code 130. Raises CannotListen and EngineUnavailable.
+    once, with exit code 130. Raises CannotListen, EngineUnavailable, and InvalidRequest for a
+    default voice or language that no engine speaks.
     """
     sockets = listen(settings.host, settings.port)
     if allow_open_files(settings.max_connections + SPARE_FILES) < settings.max_connections + SPARE_FILES:
         log.warning("this machine allows fewer open sockets than KANI_MAX_CONNECTIONS (see ulimit -n)")
+    if settings.api_keys and is_loopback(settings.host) and not settings.no_auth:
+        log.warning(
+            "keys are set, but on a loopback address clients of this machine need none; a proxy in front "
+            "must send X-Forwarded-For, so that its clients do"
+        )
     metrics = Metrics(VERSION)
     connections = Connections(settings.max_connections, metrics.connections)
     service = build_service(settings, metrics)
@@ -124,6 +134,7 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
                     # A thread may still be fetching a model: there is nothing here to wait for.
                     logging.shutdown()
                     os._exit(0)
+                service.catalogue.resolve(None, settings.language)
                 connections.phase = Phase.READY
                 port = sockets[0].getsockname()[1]
                 log.info("ready on %s port %d: %s", settings.host, port, _names(service))
@@ -161,6 +172,25 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _WebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, which here ends a handshake also where it is refused or cannot be read."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # Such as more headers, or longer ones, than websockets reads (128 of 8 KiB), or a POST:
+        # uvicorn would leave the client waiting.
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(BAD_HANDSHAKE)
+            self.transport.close()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        # uvicorn takes a handshake that was refused for one without an answer, and logs an error
+        # (its pull request 3138).
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
+
+
 @asynccontextmanager
 async def _accepting(
     app: ASGIApp, settings: Settings, sockets: list[socket.socket], stop: asyncio.Event
@@ -169,7 +199,9 @@ async def _accepting(
     server = _Server(
         uvicorn.Config(
             app,
-            ws="websockets-sansio",
+            # The parser that bounds a request's head (64 KiB); httptools' reads on for ever.
+            http="h11",
+            ws=_WebSocket,
             ws_max_size=settings.max_message_bytes,
             ws_ping_interval=settings.ping_interval,
             ws_ping_timeout=settings.ping_timeout,
@@ -231,6 +263,16 @@ async def _unless(stop: asyncio.Event, work: Awaitable[None]) -> bool:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": {"message": error.detail}}, error.status_code, error.headers)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Nobody is there to read it."""
+    return Response(status_code=400)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """What nobody foresaw; its traceback is uvicorn's to log."""
+    return JSONResponse({"error": {"message": "internal error"}}, 500)
 
 
 async def _no_protocol_here(websocket: WebSocket) -> None:

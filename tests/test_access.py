@@ -72,9 +72,10 @@ def test_one_wrong_host_of_two_is_refused() -> None:
     assert HOME.judge(headers, b"") is not None
 
 
-def test_a_client_without_host_comes_in() -> None:
-    """HTTP/1.0 knows no Host header, and no browser leaves it out."""
-    assert judge(HOME) is None
+def test_a_client_without_host_is_refused() -> None:
+    """Who does not say which name they ask for is not known to ask for ours."""
+    assert judge(HOME) == 403
+    assert judge(AccessRules(loopback=False, no_auth=True)) == 403
 
 
 @pytest.mark.parametrize(
@@ -126,6 +127,15 @@ def test_each_way_of_giving_a_key(query: str, headers: dict[str, str]) -> None:
     assert judge(NETWORK, query, host="192.168.1.2:8001", **headers) is None
 
 
+@pytest.mark.parametrize("name", [b"authorization", b"xi-api-key"])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_any_right_key_of_several_counts(name: bytes, order: tuple[int, int]) -> None:
+    """A header that is sent twice, as a proxy with a key of its own makes it, opens with either."""
+    values = [b"Bearer other", b"Bearer first-key"] if name == b"authorization" else [b"other", b"first-key"]
+    assert NETWORK.judge(Headers(raw=[(name, values[n]) for n in order]), b"") is None
+    assert NETWORK.judge(Headers(raw=[(name, values[0])] * 2), b"") is not None
+
+
 @pytest.mark.parametrize(
     ("query", "headers"),
     [
@@ -163,13 +173,62 @@ def test_no_auth_asks_nobody_but_keeps_pages_out() -> None:
     assert judge(rules, host="192.168.1.2:8001", origin="https://evil.example") == 403
 
 
-def test_a_proxy_does_not_turn_strangers_into_locals() -> None:
-    """Where keys are set, what a proxy passes on needs one, though the server is on a loopback address."""
+@pytest.mark.parametrize(
+    "host", ["192.168.1.2:8001", "[2001:db8::1]:8001", "localhost", "tts.example:8001", "BOX.local", "box"]
+)
+def test_no_auth_answers_to_addresses_and_known_names(host: str) -> None:
+    """With --no-auth on the network, a name that nobody else can point here comes in."""
+    names = frozenset({"box", "box.local"})
+    rules = AccessRules(False, no_auth=True, allowed_hosts=frozenset({"tts.example"}), own_names=names)
+    assert judge(rules, host=host) is None
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8001", "", "box.evil.example", "[::1"])
+def test_no_auth_refuses_a_rebound_name(host: str) -> None:
+    """With --no-auth a page's GET, which has no Origin, is known by the name that it made point here."""
+    rules = AccessRules(False, no_auth=True, own_names=frozenset({"box"}))
+    assert judge(rules, host=host) == 403
+
+
+def test_at_home_this_machines_network_name_is_another() -> None:
+    """A loopback server does not answer to the name by which other machines know this one."""
+    assert judge(dataclasses.replace(HOME, own_names=frozenset({"box"})), host="box") == 403
+
+
+def test_with_a_key_any_name_may_be_asked_for() -> None:
+    """On the network a page elsewhere has no key, whatever name it made point here."""
+    assert judge(NETWORK, "token=first-key", host="tts.example") is None
+
+
+def test_a_listed_name_needs_a_key_where_there_are_keys() -> None:
+    """Where keys are set, a proxy's name that was listed asks for one, though the proxy keeps silent."""
     rules = dataclasses.replace(HOME, keys=("k",), allowed_hosts=frozenset({"tts.example"}))
     assert judge(rules, host="localhost:8001") is None
     assert judge(rules, host="tts.example") == 401
-    assert judge(rules, host="localhost:8001", x_forwarded_for="203.0.113.9") == 401
-    assert judge(rules, host="localhost:8001", forwarded="for=203.0.113.9", xi_api_key="k") is None
+    assert judge(rules, host="tts.example", xi_api_key="k") is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "forwarded",
+        "via",
+        "x_real_ip",
+        "cf_connecting_ip",
+        "true_client_ip",
+        "x_forwarded_for",
+        "x_forwarded_host",
+        "x_forwarded_proto",
+    ],
+)
+def test_a_proxy_does_not_turn_strangers_into_locals(header: str) -> None:
+    """What a proxy passes on to a loopback server needs a key, and is refused where there is none."""
+    passed_on = {"host": "localhost:8001", header: "203.0.113.9"}
+    keyed = dataclasses.replace(HOME, keys=("k",))
+    assert judge(keyed, **passed_on) == 401
+    assert judge(keyed, xi_api_key="k", **passed_on) is None
+    assert judge(HOME, **passed_on) == 403
+    assert judge(dataclasses.replace(HOME, no_auth=True), **passed_on) is None
 
 
 def test_keys_are_not_in_the_rules_text() -> None:

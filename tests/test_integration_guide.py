@@ -7,6 +7,7 @@ They run in processes of their own, in a folder that holds nothing but the two f
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 ROOT = Path(__file__).parent.parent
 GUIDE = ROOT / "INTEGRATION_GUIDE.md"
@@ -219,6 +222,57 @@ def test_snippets_of_the_guide_run(server: Any, assistant: Path, number: int) ->
 def test_the_guide_has_its_snippets() -> None:
     """The expression that finds the guide's examples finds them all."""
     assert len(SNIPPETS) == GUIDE.read_text(encoding="utf-8").count("```python") >= 8
+
+
+def test_the_copied_client_as_a_program(assistant: Path) -> None:
+    """Without websocket_speak.py the copied client, run as a program, says in one line what it lacks."""
+    done = subprocess.run(
+        [sys.executable, "websocket_client.py", "Hola", "-o", "hola.wav"],
+        cwd=assistant,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and "websocket_speak.py" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "language"),
+    [
+        ({"text": "The train to the coast leaves at noon."}, "english"),
+        ({"text": "El tren a la costa sale al mediodía."}, "spanish"),
+        ({"text": "123"}, "spanish"),
+        ({"text": "El tren a la costa sale al mediodía.", "config": {"voice_id": "af_heart"}}, "english"),
+        ({"text": "The train to the coast leaves.", "config": {"language": "spanish"}}, "spanish"),
+    ],
+)
+def test_what_a_request_without_language_means(server: Any, data: dict[str, Any], language: str) -> None:
+    """As the guide says: the language that is given, else the voice's, else the text's, else Spanish."""
+    with connect(server.url, max_size=None) as socket:
+        socket.send(json.dumps({"type": "tts_request", "data": data}))
+        answer = json.loads(socket.recv(timeout=60))
+    assert answer["data"]["metadata"]["language"] == language
+
+
+def test_another_path_is_answered_404(server: Any) -> None:
+    """As the guide's table says, the protocol is spoken on / alone."""
+    with connect(server.url + "/"):
+        pass
+    with pytest.raises(InvalidStatus) as refused, connect(server.url + "/f5tts"):
+        pass
+    assert refused.value.response.status_code == 404
+
+
+def test_too_many_waiting_requests_are_refused_at_once(server: Any) -> None:
+    """As the guide's table says: beyond 16 that wait the refusal comes before the answers to earlier ones."""
+    with connect(server.url, max_size=None) as socket:
+        for text in ["Mientras esta frase se habla, las otras esperan. " * 20, *["Hola."] * 17]:
+            socket.send(json.dumps({"type": "tts_request", "data": {"text": text}}))
+        first = json.loads(socket.recv(timeout=60))
+    assert first["data"]["message"].startswith("too many requests are waiting (at most 16")
+    assert "too many requests are waiting" in GUIDE.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

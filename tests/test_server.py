@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,6 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import websocket_config
+from connections import Connections, Phase
+from metrics import Metrics
+from settings import load
+from websocket_server import build_service, create_app
 
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess, StartServer
@@ -40,6 +46,32 @@ async def get(server: ServerProcess, path: str, **headers: str) -> httpx.Respons
     """GET a path of the server."""
     async with httpx.AsyncClient() as client:
         return await client.get(f"http://127.0.0.1:{server.port}{path}", headers=headers)
+
+
+async def raw(server: ServerProcess, *pieces: bytes) -> bytes:
+    """All that the server answers to these bytes until it closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        return await asyncio.wait_for(reader.read(), 20)
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def leave(server: ServerProcess, request: bytes) -> None:
+    """Send the beginning of a request, and go away once the server has begun to handle it."""
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(request)
+    await writer.drain()
+    # Another's answer tells that the bytes before it were read.
+    assert (await get(server, "/health")).status_code == 200
+    writer.close()
+    await writer.wait_closed()
+    assert (await get(server, "/health")).status_code == 200
 
 
 async def closing_code(socket: ClientConnection) -> int | None:
@@ -210,6 +242,116 @@ async def test_a_silent_client_is_let_go(start_server: StartServer) -> None:
     writer.close()
     assert b"101 Switching Protocols" in received and received[-25:].endswith(
         b"\x03\xf3keepalive ping timeout"
+    )
+
+
+HANDSHAKE = (
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+
+
+@pytest.mark.parametrize("upgrade", [b"", HANDSHAKE], ids=["request", "handshake"])
+@pytest.mark.parametrize(
+    "header", [b"X-Long: " + b"x" * 2**20, b"X-Many: x\r\n" * 2**17], ids=["long", "many"]
+)
+async def test_a_megabyte_of_headers_is_refused(
+    espeak_server: ServerProcess, upgrade: bytes, header: bytes
+) -> None:
+    """Headers without end are not kept: the connection gets an error and is closed, others are served."""
+    async with connect(espeak_server.url) as other:
+        head = b"GET /v1/audio/voices HTTP/1.1\r\nHost: localhost\r\n" + upgrade
+        answer = await raw(espeak_server, head, header)
+        assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 431", b"")
+        assert (await pong(other))["type"] == "pong"
+
+
+@pytest.mark.parametrize(
+    "header", [b"X-Long: " + b"x" * 10_000 + b"\r\n", b"X-Many: x\r\n" * 200, b"Content-Length: 1\r\n"]
+)
+async def test_a_handshake_that_cannot_be_read_is_answered(
+    espeak_server: ServerProcess, header: bytes
+) -> None:
+    """A handshake with too many headers, too long ones or a body gets 400; its client does not wait."""
+    answer = await raw(espeak_server, b"GET / HTTP/1.1\r\nHost: localhost\r\n" + HANDSHAKE + header + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("host", [b"", b"Host:\r\n", b"Host: localhost\r\nHost: evil.example\r\n"])
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_a_request_without_one_name_is_refused(
+    espeak_server: ServerProcess, host: bytes, version: bytes
+) -> None:
+    """Without a Host header, with an empty one, or with two, nobody comes in."""
+    request = b"GET /metrics HTTP/" + version + b"\r\n" + host + b"Connection: close\r\n\r\n"
+    answer = await raw(espeak_server, request)
+    assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 403")
+
+
+async def test_no_auth_answers_only_to_its_own_names(start_server: StartServer) -> None:
+    """Open to the network, the server is not read by a page that made its own name point here."""
+    server = start_server("--engine", "espeak", "--host", "0.0.0.0", "--no-auth")
+    for path in ("/metrics", "/v1/audio/voices"):
+        assert (await get(server, path, Host="evil.example")).status_code == 403
+        assert (await get(server, path, Host=f"{socket.gethostname()}:{server.port}")).status_code == 200
+    assert (await get(server, "/metrics")).status_code == 200
+
+
+async def test_keys_on_a_loopback_address_are_explained(start_server: StartServer) -> None:
+    """Keys do not bind clients of this machine, which the log says once; those of a proxy they do."""
+    server = start_server("--engine", "espeak", KANI_API_KEYS="one")
+    assert (await get(server, "/metrics")).status_code == 200
+    assert (await get(server, "/metrics", **{"X-Real-IP": "6.6.6.6"})).status_code == 401
+    assert server.log.count("a proxy in front must send X-Forwarded-For") == 1
+
+
+async def test_refused_handshakes_are_no_errors_of_the_server(start_server: StartServer) -> None:
+    """A handshake that is refused, for whatever reason, leaves no error in the log."""
+    server = start_server("--engine", "espeak", KANI_API_KEYS="one", KANI_MAX_CONNECTIONS="1")
+    assert await refusal(server.url, Origin="https://evil.example") == 403
+    assert await refusal(server.url, X_Forwarded_For="203.0.113.9") == 401
+    assert await refusal(f"{server.url}/nowhere") == 404
+    async with connect(server.url):
+        assert await refusal(server.url) == 503
+    server.stop()
+    assert "ERROR" not in server.log and "handshake" not in server.log
+
+
+@pytest.mark.parametrize("path", ["/tts", "/stream-tts", "/v1/audio/voices"])
+async def test_a_client_that_leaves_in_a_body_is_no_error(start_server: StartServer, path: str) -> None:
+    """Who goes away before the body has ended leaves nothing in the log."""
+    server = start_server("--engine", "espeak")
+    await leave(
+        server,
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        "Content-Length: 1000\r\n\r\n--b\r\ncontent-disposition: form-data; "
+        'name="audio"; filename="a.wav"\r\n\r\nx'.encode(),
+    )
+    server.stop()
+    assert "ERROR" not in server.log
+
+
+async def test_what_nobody_foresaw_is_an_internal_error(tmp_path: Path) -> None:
+    """A failure that no route knows of is 500 in JSON, and tells nothing of its cause."""
+    chosen = load({"engine": "espeak", "data_dir": tmp_path}, {}, tmp_path / "none")
+    metrics = Metrics("0")
+    connections = Connections(1, metrics.connections)
+    # Said to be ready, though the service was never started.
+    connections.phase = Phase.READY
+    app = create_app(chosen, build_service(chosen, metrics), metrics, connections)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.get("/v1/audio/voices")
+    assert (answer.status_code, answer.json()) == (500, {"error": {"message": "internal error"}})
+
+
+def test_a_language_that_no_engine_speaks_is_one_line(start_server: StartServer) -> None:
+    """A default language that is known, but that no engine at hand speaks, ends the start."""
+    server = start_server("--engine", "kokoro", "--language", "russian", ready=False)
+    assert server.wait() == 1
+    complaint = server.terminal.splitlines()[-1]
+    assert complaint.startswith(
+        "start_websocket_server.py: KANI_LANGUAGE: unsupported language 'ru' (known: en, es, "
     )
 
 

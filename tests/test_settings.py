@@ -91,7 +91,11 @@ def test_lists_are_split_at_commas() -> None:
         ({"KANI_NO_AUTH": "maybe"}, "KANI_NO_AUTH='maybe': has to be true or false"),
         (
             {"KANI_LANGUAGE": "spanish!"},
-            "KANI_LANGUAGE='spanish!': has to be a BCP 47 tag such as es or pt-BR",
+            "KANI_LANGUAGE='spanish!': has to be a known language, such as es, pt-BR or spanish",
+        ),
+        (
+            {"KANI_LANGUAGE": "xx"},
+            "KANI_LANGUAGE='xx': has to be a known language, such as es, pt-BR or spanish",
         ),
         (
             {"KANI_ALLOWED_ORIGINS": "app.example"},
@@ -107,6 +111,12 @@ def test_a_wrong_setting_is_one_line_with_name_value_and_range(
     with pytest.raises(SettingsError) as caught:
         load({}, environment, NO_FILE)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(("given", "tag"), [("Spanish", "es"), ("PT_br", "pt-BR"), ("deu", "de")])
+def test_a_language_may_have_any_of_its_names(given: str, tag: str) -> None:
+    """A language is taken by its name, its other codes, and a tag in any case; what counts is the tag."""
+    assert load({"language": given}, {}, NO_FILE).language == tag
 
 
 def test_a_wrong_option_is_named_as_it_was_typed() -> None:

@@ -26,11 +26,11 @@ from websocket_client import (
     AuthenticationFailed,
     ChunkCallback,
     KaniTTSClient,
-    KaniTTSError,
     NotConnected,
     RequestCancelled,
     RequestFailed,
     SpanishAITTSIntegration,
+    StreamLeftOpen,
     UnexpectedAnswer,
 )
 from websocket_config import DEFAULT_CONFIG
@@ -373,6 +373,51 @@ async def test_integration_returns_none_on_failure(
         assert "speed" in caplog.text
 
 
+def test_one_client_in_several_event_loops(espeak_server: Any) -> None:
+    """`asyncio.run` for every request works: a connection ends with its loop, the next has its own."""
+    client = KaniTTSClient(espeak_server.host, espeak_server.port)
+    assert asyncio.run(client.connect()) is True
+    assert not client.connected
+    assert asyncio.run(client.ping()) is True
+    assert pcm_of(asyncio.run(client.send_tts_request(HELLO)))
+    assert asyncio.run(client.stream_tts_request(HELLO)) is True
+    assert asyncio.run(client.cancel()) is False
+    asyncio.run(client.disconnect())
+    assert asyncio.run(client.ping()) is False
+
+
+def test_the_facade_in_several_event_loops(espeak_server: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A synchronous assistant speaks each sentence with its own `asyncio.run`, and failures are None."""
+    integration = SpanishAITTSIntegration(espeak_server.host, espeak_server.port)
+    for _ in range(3):
+        wav = asyncio.run(integration.generate_speech(HELLO))
+        assert wav is not None and pcm_of(wav)
+    assert asyncio.run(integration.generate_speech(HELLO, {"speed": 99})) is None
+    assert asyncio.run(integration.stream_speech(HELLO)) is True
+    asyncio.run(integration.disconnect())
+
+
+@pytest.mark.filterwarnings("ignore:asynchronous generator:ResourceWarning")
+def test_a_loop_that_is_left_with_a_stream_open(espeak_server: Any) -> None:
+    """What a loop never finished, a held stream and a request behind it, does not hinder the next loop."""
+    client = KaniTTSClient(espeak_server.host, espeak_server.port)
+    kept: list[Any] = []
+
+    async def leave() -> None:
+        await client.connect()
+        kept.append(client.stream(LONG))
+        await anext(kept[0])
+        kept.append(asyncio.create_task(client.ping()))
+        await asyncio.sleep(0)
+
+    async def speak() -> bytes:
+        return (await asyncio.gather(*[client.send_tts_request(HELLO) for _ in range(3)]))[2]
+
+    asyncio.run(leave())
+    assert pcm_of(asyncio.run(speak()))
+    asyncio.run(client.disconnect())
+
+
 # Against a scripted peer
 
 
@@ -388,6 +433,45 @@ async def test_nobody_listens(unused_tcp_port: int, caplog: pytest.LogCaptureFix
     assert await integration.initialize() is False
     assert await integration.generate_speech(HELLO) is None
     assert await integration.stream_speech(HELLO) is False
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        KaniTTSClient("localhost", 99999),
+        KaniTTSClient(url="ws://[::1"),
+        KaniTTSClient(url="http://localhost"),
+    ],
+    ids=lambda client: client.url,
+)
+async def test_address_that_cannot_be(client: KaniTTSClient, caplog: pytest.LogCaptureFixture) -> None:
+    """connect() to an impossible port or address is False, and the log names it."""
+    assert await client.connect() is False
+    assert f"cannot connect to {client.url}: " in caplog.text
+
+
+NOT_JSON: list[Any] = [{"speed": object()}, {"speed": float("nan")}, {1, 2}, 5, {"seed": {b"a"}}]
+
+
+@pytest.mark.parametrize("config", NOT_JSON, ids=str)
+async def test_config_that_is_not_json(config: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be sent raises RequestFailed, is False when streamed, and costs no connection."""
+    async with peer(willing) as (url, handshakes), KaniTTSClient(url=url) as client:
+        with pytest.raises(RequestFailed, match="JSON"):
+            await client.send_tts_request(HELLO, config)
+        assert await client.stream_tts_request(HELLO, config) is False
+        assert "JSON" in caplog.text
+        assert await client.ping() is True
+        assert len(handshakes) == 1
+
+
+async def test_facade_with_a_config_that_is_not_json(caplog: pytest.LogCaptureFixture) -> None:
+    """The facade answers None and False, and logs why."""
+    async with peer(willing) as (url, _), SpanishAITTSIntegration(url=url) as integration:
+        assert await integration.generate_speech(HELLO, {"speed": object()}) is None
+        assert await integration.stream_speech(HELLO, {"speed": object()}) is False
+        assert [record.message.partition(":")[0] for record in caplog.records] == ["speech", "streaming"]
+        assert all("sent as JSON" in record.message for record in caplog.records)
 
 
 async def test_request_before_connect() -> None:
@@ -413,6 +497,7 @@ async def test_what_is_sent() -> None:
         async with KaniTTSClient(url=url) as client:
             await client.send_tts_request(HELLO)
             await client.send_tts_request(HELLO, {"speed": 1.5}, b"RIFF")
+            await client.send_tts_request(HELLO, {}, b"")
         async with SpanishAITTSIntegration(url=url) as integration:
             await integration.generate_speech(HELLO, {"emotion": "calm", "seed": 7})
             await integration.generate_speech(HELLO)
@@ -424,6 +509,7 @@ async def test_what_is_sent() -> None:
             "type": "tts_request",
             "data": {"text": HELLO, "config": {"speed": 1.5}, "reference_audio": "UklGRg=="},
         },
+        {"type": "tts_request", "data": {"text": HELLO, "config": {}, "reference_audio": ""}},
         {
             "type": "tts_request",
             "data": {"text": HELLO, "config": {**friendly, "emotion": "calm", "seed": 7}},
@@ -689,14 +775,70 @@ async def test_leaving_the_loop_sends_cancel() -> None:
         assert len(handshakes) == 1
 
 
-async def test_asking_inside_the_loop_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_asking_inside_the_loop_is_refused() -> None:
     """A request from inside a stream's own loop raises a sentence instead of waiting for itself."""
-    monkeypatch.setattr(websocket_client, "_CANCEL_TIMEOUT_S", 0.05)
-    async with peer(willing) as (url, _), KaniTTSClient(url=url) as client:
+    async with peer(willing) as (url, _), KaniTTSClient(url=url, chunk_timeout=0.3) as client:
         async for _ in client.stream(HELLO):
-            with pytest.raises(KaniTTSError, match="still reading a stream"):
+            with pytest.raises(StreamLeftOpen, match=r"nobody read it for 0\.3 s"):
                 await client.send_tts_request(HELLO)
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
+
+
+async def test_a_stream_that_nobody_reads_blocks_others_for_a_while_only() -> None:
+    """Requests behind a stream kept unread fail, whenever they came; once it is closed they are served."""
+    released = asyncio.Event()
+
+    async def one_by_one(connection: ServerConnection, number: int) -> None:
+        await connection.recv()
+        await released.wait()
+        await connection.send(chunk())
+        await connection.send(COMPLETE)
+        await willing(connection, number)
+
+    async with peer(one_by_one) as (url, _), KaniTTSClient(url=url, chunk_timeout=0.3) as client:
+        stream = client.stream(HELLO)
+        reading = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)
+        early = asyncio.create_task(client.send_tts_request(HELLO))
+        await asyncio.sleep(0)
+        released.set()
+        await reading
+        late = asyncio.create_task(client.send_tts_request(HELLO))
+        for failure in await asyncio.gather(early, late, return_exceptions=True):
+            assert isinstance(failure, StreamLeftOpen)
+        assert await client.stream_tts_request(HELLO) is False
+        waiting = asyncio.create_task(client.send_tts_request(HELLO))
+        await stream.aclose()
+        assert pcm_of(await waiting) == PCM
+
+
+async def test_waiting_for_a_stream_that_is_read_has_no_limit() -> None:
+    """Whoever waits behind a stream that goes on is served, though it lasts longer than chunk_timeout."""
+    pause = 0.1
+
+    async def slowly(connection: ServerConnection, number: int) -> None:
+        async for message in connection:
+            if json.loads(message)["type"] == "tts_stream_request":
+                for _ in range(8):
+                    await connection.send(chunk())
+                    await asyncio.sleep(pause)
+                await connection.send(COMPLETE)
+            else:
+                await connection.send(answer(wav_of(PCM)))
+
+    async with peer(slowly) as (url, _), KaniTTSClient(url=url, chunk_timeout=4 * pause) as client:
+        reading = asyncio.Event()
+
+        async def read(pcm: bytes, metadata: dict[str, Any]) -> None:
+            reading.set()
+            await asyncio.sleep(pause)
+
+        streaming = asyncio.create_task(client.stream_tts_request(HELLO, on_chunk=read))
+        await reading.wait()
+        began = asyncio.get_running_loop().time()
+        assert pcm_of(await client.send_tts_request(HELLO)) == PCM
+        assert asyncio.get_running_loop().time() - began > client.chunk_timeout
+        assert await streaming is True
 
 
 async def test_disconnecting_ends_the_request_for_good() -> None:

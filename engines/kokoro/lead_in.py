@@ -20,7 +20,7 @@ from engines.kokoro.model import FRAME, Rendering
 from engines.kokoro.phonemes import Utterance
 from speech.languages import primary
 
-LONGEST_SHORT = 20
+LONGEST_SHORT = 14
 """Utterances of up to so many symbols are led in: the burst is gone in longer ones, and they would
 pay a tenth of a second for nothing."""
 
