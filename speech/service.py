@@ -136,12 +136,14 @@ class SpeechService:
         protocol: str,
         client: str = "",
         fallback_language: str | None = None,
+        heard_at_once: bool = True,
     ) -> SpeechSession:
         """A session for ``request``; use it by ``async with``, which frees it however one leaves.
 
         protocol: the dialect's name, for the counters; client: whose rate it counts towards;
-        fallback_language: spoken where neither request, voice nor text tells another. Raises
-        InvalidRequest or Busy.
+        fallback_language: spoken where neither request, voice nor text tells another;
+        heard_at_once: whether somebody listens while it is made, so that the first sound has to be
+        early, or only once all of it is there. Raises InvalidRequest or Busy.
         """
         admission = self._admission
         if admission is None:
@@ -160,7 +162,7 @@ class SpeechService:
         surroundings = Surroundings(
             self._limits, admission, self._observer, find_speaker, self._sessions.discard
         )
-        session = SpeechSession(request, protocol, surroundings, speaker, TEXT_FOR_LANGUAGE)
+        session = SpeechSession(request, protocol, surroundings, speaker, TEXT_FOR_LANGUAGE, heard_at_once)
         self._sessions.add(session)
         return session
 

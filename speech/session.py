@@ -74,12 +74,14 @@ class SpeechSession:
         surroundings: Surroundings,
         speaker: Speaker | None,
         text_for_language: int,
+        heard_at_once: bool,
     ) -> None:
         self._request = request
         self._protocol = protocol
         self._around = surroundings
         self._speaker = speaker
         self._text_for_language = text_for_language
+        self._heard_at_once = heard_at_once
         self._text_length = 0
         self._held_back: list[str] = []
         self._segmenter: Segmenter | None = None
@@ -214,8 +216,8 @@ class SpeechSession:
                 if len(seen) < self._text_for_language and not complete:
                     return
                 self._speaker = self._around.find_speaker(seen[: self._text_for_language])
-            streams = self._speaker.engine.info.streams_inside_segment
-            policy = WHOLE_SENTENCES if streams else EARLY_PHRASE
+            early = self._heard_at_once and not self._speaker.engine.info.streams_inside_segment
+            policy = EARLY_PHRASE if early else WHOLE_SENTENCES
             self._segmenter = Segmenter(policy.slowed(self._request.speed or 1.0))
         for text in self._held_back:
             self._cuts.extend(self._segmenter.feed(text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -65,6 +66,7 @@ async def _whole(request: Request, service: SpeechService, speak: Speak) -> Resp
 
 async def _streamed(request: Request, service: SpeechService, speak: Speak) -> Response:
     """The response starts with the first audio, so that what goes wrong before it has a status."""
+    speak = replace(speak, chunks=True, whole=False)
     async with AsyncExitStack() as stack:
         session, chunks = await stack.enter_async_context(
             spoken(service, speak, _host(request), NamedVoices())

@@ -21,7 +21,7 @@ from speech.audio import decode_recording, pcm16, reframe, wav
 from speech.errors import InvalidRequest, UnknownVoice
 from speech.service import SpeechService
 from speech.session import SpeechSession
-from speech.types import Recording, SpeechChunk
+from speech.types import Recording, SpeechChunk, SpeechRequest
 
 log = logging.getLogger(__name__)
 
@@ -73,18 +73,25 @@ async def _open(service: SpeechService, speak: Speak, client: str, voices: Named
     voice = speak.config.voice_id
     request = speak.request(reference)
     named = voices.get(request.voice) if reference is None else None
+
+    def opened(request: SpeechRequest) -> SpeechSession:
+        return service.open(
+            request,
+            protocol=PROTOCOL,
+            client=client,
+            fallback_language=FALLBACK_LANGUAGE,
+            heard_at_once=speak.chunks,
+        )
+
     if named is None:
         try:
-            return service.open(
-                request, protocol=PROTOCOL, client=client, fallback_language=FALLBACK_LANGUAGE
-            )
+            return opened(request)
         except UnknownVoice:
             if reference is None or voice is None:
                 raise
             voices.name(voice, reference)
             named = reference
-    request = speak.nameless().request(named)
-    return service.open(request, protocol=PROTOCOL, client=client, fallback_language=FALLBACK_LANGUAGE)
+    return opened(speak.nameless().request(named))
 
 
 def _decoded(encoded: str) -> Recording:

@@ -150,6 +150,20 @@ async def test_the_language_is_told_from_the_same_characters_however_they_come(t
         assert {segment.voice for segment in engine.segments} == {"tone_en"}
 
 
+@pytest.mark.parametrize(("heard_at_once", "segments"), [(True, 2), (False, 1)])
+async def test_an_early_phrase_only_for_who_hears_it(
+    tmp_path: Path, heard_at_once: bool, segments: int
+) -> None:
+    """Where all is sent at the end, a sentence is spoken in one breath; else its first phrase is early."""
+    engine = ToneEngine(streams=False)
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test", heard_at_once=heard_at_once) as session:
+            session.feed("Buenos días a todos, hoy hablaremos de esta ciudad.")
+            session.finish()
+            await collect(session)
+    assert len(engine.segments) == segments
+
+
 async def test_cancel_frees_the_place_within_one_step(tmp_path: Path) -> None:
     """A cancelled session takes not one step more, and the next has its place."""
     engine = ToneEngine()
