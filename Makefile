@@ -28,6 +28,8 @@ docs:
 bench:
 	$(PYTHON) -m benchmarks.first_audio
 	$(PYTHON) -m benchmarks.rivals
+	$(PYTHON) -m benchmarks.own_share
+	$(PYTHON) -m benchmarks.words
 	$(PYTHON) -m benchmarks.load
 
 run:

@@ -97,7 +97,7 @@ class KokoroModel:
     def render(self, symbols: str, style: npt.NDArray[np.float32], speed: float, stop: Stop) -> Rendering:
         """Say ``symbols`` (1–510 of the vocabulary) in ``style`` [1, 256] at ``speed``.
 
-        Blocks for about a fifth of the audio's length on two cores. The same input gives the
+        Blocks for a sixth to a third of the audio's length on two cores. The same input gives the
         same samples. Raises Stopped or ModelFailed.
         """
         tokens = np.array([[PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD]], np.int64)
