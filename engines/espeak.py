@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,8 +13,6 @@ from speech.engine import EngineInfo
 from speech.errors import UnknownVoice
 from speech.languages import canonical, primary
 from speech.types import Segment, SpeechChunk, Voice
-
-log = logging.getLogger(__name__)
 
 ENGINE = "espeak"
 PREFIX = "espeak:"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from speech import languages
@@ -61,23 +62,17 @@ class SpeechService:
 
         What was started is stopped again when one of them fails.
         """
-        started: list[Engine] = []
         # Half a second of reading that nobody's first request should wait for.
         detector = asyncio.create_task(asyncio.to_thread(languages.load_detector))
-        try:
+        async with AsyncExitStack() as started:
             for engine in self._engines:
                 await engine.start()
-                started.append(engine)
-            self._catalogue = VoiceCatalogue(
-                [engine.info for engine in started], self.store, self._default_voice
-            )
-        except BaseException:
-            for engine in started:
-                await engine.stop()
-            raise
-        await detector
-        places = {engine.info.name: engine.info.places for engine in started}
-        self._admission = Admission(self._limits, places, self._observer)
+                started.push_async_callback(engine.stop)
+            infos = [engine.info for engine in self._engines]
+            self._catalogue = VoiceCatalogue(infos, self.store, self._default_voice)
+            await detector
+            started.pop_all()
+        self._admission = Admission(self._limits, {info.name: info.places for info in infos}, self._observer)
 
     async def stop(self) -> None:
         """End every session and stop the engines."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,8 +21,6 @@ from speech.errors import InvalidRequest, UnknownVoice
 from speech.service import SpeechService
 from speech.session import SpeechSession
 from speech.types import Recording, SpeechChunk, SpeechRequest
-
-log = logging.getLogger(__name__)
 
 PROTOCOL = "kani"
 FALLBACK_LANGUAGE = "es"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import AsyncIterator
 
@@ -18,8 +17,6 @@ from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
 from speech.session import SpeechSession
 from speech.types import SpeechChunk
-
-log = logging.getLogger(__name__)
 
 MAX_WAITING = 16
 """Requests of one connection that wait while another is spoken."""
