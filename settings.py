@@ -14,19 +14,27 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin
-from urllib.parse import urlsplit
+from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
 from dotenv import dotenv_values
 from platformdirs import user_cache_path, user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 import websocket_config as config
-from speech.errors import UnsupportedLanguage
-from speech.languages import resolve
+from setting_types import (
+    LANGUAGES,
+    CommaList,
+    Engine,
+    Keys,
+    Language,
+    Level,
+    LogFormat,
+    Origins,
+    Precision,
+)
 
 HERE = Path(__file__).resolve().parent
 ENV_FILE = HERE / ".env"
@@ -35,37 +43,6 @@ CLIENT_VARIABLES = ("KANI_API_KEY",)
 
 class SettingsError(ValueError):
     """A setting that cannot be taken; ``str()`` is one line: its name, its value and its range."""
-
-
-def _listed(value: Any) -> Any:
-    """Split a comma list, as the environment and the command line give it."""
-    if isinstance(value, str):
-        return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
-    return value
-
-
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _language(value: Any) -> Any:
-    try:
-        return resolve(value) if isinstance(value, str) else value
-    except UnsupportedLanguage:
-        raise ValueError(f"has to be {takes('language')}") from None
-
-
-def _origins(value: Any) -> Any:
-    origins = _listed(value)
-    for origin in origins:
-        parts = urlsplit(origin)
-        if origin != "null" and not (parts.scheme and parts.netloc and not parts.path.strip("/")):
-            raise ValueError(f"{origin!r} is no origin (https://host, https://host:port or null)")
-    return tuple(origin.rstrip("/").lower() for origin in origins)
 
 
 def _setting(default: Any, *variables: str, group: str, unit: str = "", about: str, **limits: Any) -> Any:
@@ -78,15 +55,10 @@ def _setting(default: Any, *variables: str, group: str, unit: str = "", about: s
 ADDRESS = "Address"
 ACCESS = "Who may come in"
 SPEECH = "Speech"
+KANI = "The Kani model"
 LIMITS = "Limits"
 FILES = "Files"
 LOG = "Log"
-
-CommaList = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)]
-Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
-Language = Annotated[str, BeforeValidator(_language)]
-Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 
 
 class Settings(BaseModel):
@@ -145,13 +117,11 @@ class Settings(BaseModel):
         "a name needs one.",
     )
 
-    engine: Annotated[Literal["auto", "kani", "kokoro", "espeak", "elevenlabs"], BeforeValidator(_lower)] = (
-        _setting(
-            config.DEFAULT_ENGINE,
-            "KANI_ENGINE",
-            group=SPEECH,
-            about="Who speaks. `auto` takes the best that this machine can run for each language.",
-        )
+    engine: Engine = _setting(
+        config.DEFAULT_ENGINE,
+        "KANI_ENGINE",
+        group=SPEECH,
+        about="Who speaks. `auto` takes the best that this machine can run for each language.",
     )
     voice: str | None = _setting(
         None,
@@ -174,7 +144,49 @@ class Settings(BaseModel):
         group=SPEECH,
         ge=1,
         le=256,
-        about="Threads that one segment is computed with. Not set: the engine's own measure (Kokoro: 2).",
+        about="Threads that one segment is computed with. Not set: the engine's own measure (Kokoro: 2; "
+        "Kani: one a core).",
+    )
+
+    model: str | None = _setting(
+        None,
+        "KANI_MODEL",
+        group=KANI,
+        min_length=1,
+        about="Checkpoint of the Kani model: a folder with config.json, the tokenizer and safetensors, or "
+        "the name of one on a model hub (`OWNER/NAME`, `OWNER/NAME@REVISION`); without a revision the one "
+        "that was fetched first is kept. Not set: `nineninesix/kani-tts-370m`.",
+    )
+    codec: str | None = _setting(
+        None,
+        "KANI_CODEC",
+        group=KANI,
+        min_length=1,
+        about="NanoCodec: a .nemo file, or a hub's name. Not set: "
+        "`nvidia/nemo-nano-codec-22khz-0.6kbps-12.5fps`.",
+    )
+    device: str = _setting(
+        config.DEFAULT_DEVICE,
+        "KANI_DEVICE",
+        group=KANI,
+        min_length=1,
+        about="What it runs on: `cpu`, `cuda`, `cuda:1`; `auto` is CUDA where there is one.",
+    )
+    precision: Precision = _setting(
+        config.DEFAULT_PRECISION,
+        "KANI_PRECISION",
+        group=KANI,
+        about="Precision of its arithmetic. `auto` is bfloat16 on CUDA and int8 on a CPU that can; float32 "
+        "is exact.",
+    )
+    slots: int | None = _setting(
+        None,
+        "KANI_SLOTS",
+        group=KANI,
+        unit="streams",
+        ge=1,
+        le=1024,
+        about="Streams that run at once. Not set: 8, on CUDA 256. Their memory is taken at the start.",
     )
 
     max_connections: int = _setting(
@@ -291,7 +303,7 @@ class Settings(BaseModel):
         group=LOG,
         about="Least severity that is logged.",
     )
-    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = _setting(
+    log_format: LogFormat = _setting(
         config.LOG_FORMAT,
         "KANI_LOG_FORMAT",
         "TTS_LOG_FORMAT",
@@ -362,7 +374,7 @@ def takes(name: str) -> str:
         return ("a whole number" if kinds == [int] else "a number") + _range(field)
     if Path in kinds:
         return "a folder" if name.endswith("_dir") else "a file"
-    return "a known language, such as es, pt-BR or spanish" if name == "language" else "a text"
+    return LANGUAGES if name == "language" else "a text"
 
 
 def _range(field: FieldInfo) -> str:

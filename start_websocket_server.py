@@ -53,6 +53,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="TAG",
         help="language where nothing tells another, for protocols without their own default (default es)",
     )
+    kani = options.add_argument_group("the Kani model (--engine kani, or auto where there is CUDA)")
+    kani.add_argument(
+        "--model", metavar="FOLDER", help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION]"
+    )
+    kani.add_argument("--codec", metavar="FILE", help="NanoCodec's .nemo file, or a hub's OWNER/NAME")
+    kani.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
+    kani.add_argument("--precision", metavar="NAME", help=f"{settings.takes('precision')} (default auto)")
+    kani.add_argument("--slots", metavar="N", help="streams at once (default 8, on CUDA 256)")
     log = options.add_argument_group("what it writes down")
     log.add_argument("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR (default INFO)")
     log.add_argument(
@@ -117,7 +125,8 @@ def _fetch(chosen: settings.Settings) -> int:
     from engines.registry import engines_for
 
     async def start_each() -> None:
-        for engine in engines_for(chosen.engine, chosen):
+        engines = engines_for(chosen.engine, chosen)
+        for engine in (*engines.preferred, *engines.needed):
             await engine.start()
             print(f"{engine.info.name} {engine.info.version} has all it needs", flush=True)
             await engine.stop()

@@ -75,13 +75,15 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         ahead_s=settings.ahead_seconds,
         rate_per_minute=settings.rate_per_minute,
     )
+    engines = engines_for(settings.engine, settings)
     return SpeechService(
-        engines_for(settings.engine, settings),
+        engines.needed,
         VoiceStore(settings.data_dir),
         limits,
         default_language=settings.language,
         default_voice=settings.voice,
         observer=metrics,
+        preferred=engines.preferred,
     )
 
 

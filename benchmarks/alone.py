@@ -37,7 +37,7 @@ class Spoken:
 @asynccontextmanager
 async def started(name: str) -> AsyncIterator[Engine]:
     """The engine of that name ("kokoro", "espeak"), with the settings that a server would read."""
-    (engine,) = engines_for(name, settings.load({"engine": name, "threads": THREADS}))
+    (engine,) = engines_for(name, settings.load({"engine": name, "threads": THREADS})).needed
     await engine.start()
     try:
         yield engine

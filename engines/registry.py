@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from speech.engine import Engine
 from speech.errors import EngineUnavailable
 
 NAMES = ("auto", "kani", "kokoro", "espeak", "elevenlabs")
 
-_NOT_YET = {
-    "kani": "the Kani engine is not part of this version yet; --engine auto speaks with Kokoro and espeak-ng",
-    "elevenlabs": "the ElevenLabs engine is not part of this version yet; --engine auto needs no network",
-}
+_NOT_YET = "the ElevenLabs engine is not part of this version yet; --engine auto needs no network"
+# CUDA's driver, by platform: whether there is a GPU is asked without torch, which takes seconds to import.
+_DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 
 
 class EngineSettings(Protocol):
     """What engines need to know of the settings.
 
     models_dir: a folder with model files, or None; cache_dir: where fetched ones are kept;
-    threads: cores to compute with, or None for the engine's own choice.
+    threads: cores to compute with, or None for the engine's own choice; model, codec, device,
+    precision, slots: the Kani model's.
     """
+
+    @property
+    def model(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def codec(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def device(self) -> str: ...  # noqa: D102
+
+    @property
+    def precision(self) -> str: ...  # noqa: D102
+
+    @property
+    def slots(self) -> int | None: ...  # noqa: D102
 
     @property
     def models_dir(self) -> Path | None: ...  # noqa: D102
@@ -33,23 +49,66 @@ class EngineSettings(Protocol):
     def threads(self) -> int | None: ...  # noqa: D102
 
 
-def engines_for(name: str, settings: EngineSettings) -> list[Engine]:
-    """The engines of ``name``, not started, the preferred one first.
+class Engines(NamedTuple):
+    """Engines that are not started, in order of preference.
 
-    ``auto``: Kokoro for the languages it speaks and espeak-ng for the others; else exactly the
-    one that is named. An engine's libraries are imported only when it is asked for. Raises
-    EngineUnavailable for one that is not here, and ValueError for a name not in ``NAMES``.
+    preferred: come first, and are done without where they cannot start; needed: have to start.
+    """
+
+    preferred: tuple[Engine, ...]
+    needed: tuple[Engine, ...]
+
+
+def engines_for(name: str, settings: EngineSettings) -> Engines:
+    """The engines of ``name``.
+
+    ``auto``: the Kani model where there is a CUDA device, if it can start; Kokoro for the languages
+    it speaks and espeak-ng for the others. Else exactly the one that is named. An engine's
+    libraries are imported only when it is asked for. Raises EngineUnavailable for one that is not
+    here, and ValueError for a name not in ``NAMES``.
     """
     match name:
         case "auto":
-            return [_kokoro(settings), _espeak()]
+            preferred = (_kani(settings),) if cuda_devices() else ()
+            return Engines(preferred, (_kokoro(settings), _espeak()))
+        case "kani":
+            return Engines((), (_kani(settings),))
         case "kokoro":
-            return [_kokoro(settings)]
+            return Engines((), (_kokoro(settings),))
         case "espeak":
-            return [_espeak()]
-        case "kani" | "elevenlabs":
-            raise EngineUnavailable(_NOT_YET[name])
+            return Engines((), (_espeak(),))
+        case "elevenlabs":
+            raise EngineUnavailable(_NOT_YET)
     raise ValueError(f"no engine is called {name!r}")
+
+
+def cuda_devices() -> int:
+    """How many CUDA devices this machine has, by its driver."""
+    for name in _DRIVERS:
+        try:
+            driver = ctypes.CDLL(name)
+        except OSError:
+            continue
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0:
+            return count.value
+    return 0
+
+
+def _kani(settings: EngineSettings) -> Engine:
+    from engines.kani import KaniEngine, KaniSettings
+
+    return KaniEngine(
+        KaniSettings(
+            model=settings.model,
+            codec=settings.codec,
+            device=settings.device,
+            precision=settings.precision,
+            slots=settings.slots,
+            threads=settings.threads,
+        ),
+        cache_dir=settings.cache_dir,
+    )
 
 
 def _kokoro(settings: EngineSettings) -> Engine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -10,11 +11,14 @@ from dataclasses import dataclass
 from speech import languages
 from speech.admission import Admission
 from speech.engine import Engine, EngineInfo
+from speech.errors import EngineUnavailable
 from speech.observer import Observer
 from speech.request import Limits, validate
 from speech.session import Speaker, SpeechSession, Surroundings
 from speech.types import SpeechRequest
 from speech.voices import VoiceCatalogue, VoiceStore
+
+log = logging.getLogger(__name__)
 
 TEXT_FOR_LANGUAGE = 80
 """Characters a language is told from where neither the request nor its voice says it."""
@@ -32,9 +36,9 @@ class ServiceState:
 class SpeechService:
     """The engines behind one door.
 
-    ``engines`` in order of preference: the first that speaks a language does. default_language: a
-    BCP 47 tag, spoken where nothing tells another. default_voice: replaces the default of its own
-    language.
+    ``engines`` in order of preference: the first that speaks a language does. preferred: engines
+    that come before them, and are done without where they cannot start. default_language: a BCP 47
+    tag, spoken where nothing tells another. default_voice: replaces the default of its own language.
     """
 
     def __init__(
@@ -46,9 +50,12 @@ class SpeechService:
         default_language: str,
         default_voice: str | None,
         observer: Observer,
+        preferred: Sequence[Engine] = (),
     ) -> None:
         self.store = store
-        self._engines = list(engines)
+        self._preferred = tuple(preferred)
+        self._needed = tuple(engines)
+        self._engines: list[Engine] = []
         self._limits = limits
         self._default_language = default_language
         self._default_voice = default_voice
@@ -60,14 +67,22 @@ class SpeechService:
     async def start(self) -> None:
         """Start every engine. Raises EngineUnavailable, or UnknownVoice for the default voice.
 
-        What was started is stopped again when one of them fails.
+        What was started is stopped again when one that is needed fails; that a preferred one fails
+        is logged.
         """
         # Half a second of reading that nobody's first request should wait for.
         detector = asyncio.create_task(asyncio.to_thread(languages.load_detector))
         async with AsyncExitStack() as started:
-            for engine in self._engines:
-                await engine.start()
+            for engine in (*self._preferred, *self._needed):
+                try:
+                    await engine.start()
+                except EngineUnavailable as error:
+                    if engine in self._needed:
+                        raise
+                    log.warning("%s; the other engines speak", error)
+                    continue
                 started.push_async_callback(engine.stop)
+                self._engines.append(engine)
             infos = [engine.info for engine in self._engines]
             self._catalogue = VoiceCatalogue(infos, self.store, self._default_voice)
             await detector

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.registry import NAMES, engines_for
+from engines.registry import NAMES, cuda_devices, engines_for
 from speech.errors import EngineUnavailable
 
 
@@ -20,6 +20,11 @@ class Folders:
     cache_dir: Path
     models_dir: Path | None = None
     threads: int | None = None
+    model: str | None = None
+    codec: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    slots: int | None = None
 
 
 @pytest.mark.parametrize(
@@ -28,18 +33,24 @@ class Folders:
         ("auto", ["KokoroEngine", "EspeakEngine"]),
         ("kokoro", ["KokoroEngine"]),
         ("espeak", ["EspeakEngine"]),
+        ("kani", ["KaniEngine"]),
     ],
 )
 def test_a_name_gives_its_engines_in_order(tmp_path: Path, name: str, kinds: list[str]) -> None:
     """``auto`` prefers Kokoro; a name alone gives exactly that engine."""
-    assert [type(engine).__name__ for engine in engines_for(name, Folders(tmp_path))] == kinds
+    assert [type(engine).__name__ for engine in engines_for(name, Folders(tmp_path)).needed] == kinds
 
 
-@pytest.mark.parametrize("name", ["kani", "elevenlabs"])
-def test_an_engine_that_is_not_here_says_what_to_use(tmp_path: Path, name: str) -> None:
+def test_an_engine_that_is_not_here_says_what_to_use(tmp_path: Path) -> None:
     """The refusal is a sentence with the cure."""
     with pytest.raises(EngineUnavailable, match="--engine auto"):
-        engines_for(name, Folders(tmp_path))
+        engines_for("elevenlabs", Folders(tmp_path))
+
+
+def test_auto_prefers_the_kani_model_where_there_is_cuda(tmp_path: Path) -> None:
+    """It comes first on a machine with a CUDA device, and nowhere else."""
+    preferred = [type(engine).__name__ for engine in engines_for("auto", Folders(tmp_path)).preferred]
+    assert preferred == (["KaniEngine"] if cuda_devices() else [])
 
 
 def test_an_unknown_name_is_a_mistake(tmp_path: Path) -> None:

@@ -1,0 +1,174 @@
+"""Puts a checkpoint and a codec to work on a device: files in, a scheduler that speaks out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from kani.checkpoint import Checkpoint, find, find_codec
+from kani.errors import DeviceError
+from kani.lfm2 import LanguageModel
+from kani.linear import Int8
+from kani.nanocodec import NanoCodec
+from kani.runner import Runner
+from kani.scheduler import Scheduler
+from kani.tokens import TokenLayout
+
+log = logging.getLogger(__name__)
+
+PRECISIONS = ("auto", "float32", "bfloat16", "int8")
+MODEL = "nineninesix/kani-tts-370m"
+CODEC = "nvidia/nemo-nano-codec-22khz-0.6kbps-12.5fps"
+
+LONGEST_PROMPT = 512
+"""Tokens of a prompt: some five times the longest segment of plain words."""
+LONGEST_S = 30.0
+"""Seconds of one segment; by its makers' word the model gets worse beyond 20 (1,000 tokens)."""
+AHEAD_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kani:
+    """A model at work. ``scheduler`` is not started yet.
+
+    precision: of the language model and of the codec, in words.
+    """
+
+    name: str
+    checkpoint: Checkpoint
+    layout: TokenLayout
+    model: LanguageModel
+    codec: NanoCodec
+    runner: Runner
+    scheduler: Scheduler
+    precision: str
+
+    @property
+    def sample_rate(self) -> int:
+        """Hertz."""
+        return self.codec.config.sample_rate
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds of one frame."""
+        return self.codec.config.samples_per_frame / self.sample_rate
+
+
+def assemble(
+    model: str = MODEL,
+    codec: str = CODEC,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    slots: int | None = None,
+    threads: int | None = None,
+    cache: Path,
+    told: Callable[[str], None] = log.info,
+) -> Kani:
+    """Load, check, place and warm up.
+
+    model: a folder or a hub's name; codec: a .nemo file or a hub's name; device: ``auto`` is CUDA
+    where there is one; precision: one of ``PRECISIONS``; slots: streams at once (8, on CUDA 256);
+    threads: of the CPU; cache: where fetched and built files are kept; told: gets a line now and
+    then. Raises CheckpointError, DeviceError and OutOfMemory, each with what to do.
+    """
+    place = _device(device)
+    products, convolutions = _precisions(precision, place)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    told(f"loading {Path(model).name}")
+    checkpoint = Checkpoint(find(model, cache))
+    checkpoint.check()
+    speech = NanoCodec.load(find_codec(codec, cache), device=place, precision=convolutions)
+    layout = checkpoint.layout(codebooks=speech.config.codebooks, codebook_size=speech.config.codebook_size)
+    longest_frames = round(LONGEST_S * speech.config.sample_rate / speech.config.samples_per_frame)
+    with ExitStack() as stack:
+        language = LanguageModel(
+            checkpoint.config,
+            checkpoint.weights(stack),
+            layout,
+            precision=products,
+            device=place,
+            capacity=Runner.capacity(LONGEST_PROMPT, longest_frames, layout.codebooks),
+        )
+    on_gpu = place.type == "cuda"
+    runner = Runner(
+        language,
+        speech,
+        slots=slots or (256 if on_gpu else 8),
+        longest_prompt=LONGEST_PROMPT,
+        longest_frames=longest_frames,
+    )
+    told(
+        f"{runner.slots} slots of {runner.slot_bytes / 2**20:.0f} MiB on {place}, "
+        f"language model {_name(products)}, codec {_name(convolutions)}"
+    )
+    runner.warm_up(told)
+    scheduler = Scheduler(
+        runner,
+        sample_rate=speech.config.sample_rate,
+        frame_s=speech.config.samples_per_frame / speech.config.sample_rate,
+        ahead_s=AHEAD_S,
+        # On a CPU one prompt after the other is as fast, and the first is spoken sooner.
+        prompts_at_once=64 if on_gpu else 1,
+        tokens_a_turn=LONGEST_PROMPT if on_gpu else 64,
+    )
+    return Kani(
+        checkpoint.folder.name if Path(model).is_dir() else model.partition("@")[0].rpartition("/")[2],
+        checkpoint,
+        layout,
+        language,
+        speech,
+        runner,
+        scheduler,
+        f"{_name(products)}, codec {_name(convolutions)}",
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"{name!r} is no device: cpu, cuda or cuda:1, say") from error
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"the Kani model runs on cpu and cuda, not on {name}")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            f"torch {torch.__version__} finds no CUDA device: take --device cpu, "
+            "or install a build of torch with CUDA"
+        )
+    return device
+
+
+def _precisions(name: str, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
+    """Of the language model's products and of the codec's convolutions."""
+    if device.type == "cuda":
+        if name == "int8":
+            raise DeviceError("int8 is for the CPU: on CUDA take bfloat16 or float32")
+        kind = torch.float32 if name == "float32" else torch.bfloat16
+        return kind, kind
+    # Elsewhere a CPU computes bfloat16 by way of float32, which only costs.
+    convolutions = torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    match name:
+        case "float32":
+            return torch.float32, torch.float32
+        case "bfloat16":
+            return torch.bfloat16, torch.bfloat16
+        case "int8" if not Int8.supported():
+            raise DeviceError("this build of torch has no int8 kernels (fbgemm): take float32 or bfloat16")
+        case "int8":
+            return torch.int8, convolutions
+        case "auto":
+            return torch.int8 if Int8.supported() else torch.float32, convolutions
+    raise DeviceError(f"precision {name!r} is none of {', '.join(PRECISIONS)}")
+
+
+def _name(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")

@@ -1,0 +1,221 @@
+"""A Kani checkpoint: its config, tokenizer and weights, from a folder or from a model hub.
+
+Only JSON and safetensors files are read: no pickle, and no code that a checkpoint brings along.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import reprlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import httpx
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from kani.errors import CheckpointError
+from kani.model_config import ModelConfig
+from kani.tokens import TokenLayout
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", re.ASCII)
+_FILES = ("*.json", "*.safetensors", "*.jinja")
+
+
+class Weights(Protocol):
+    """Where the tensors of a checkpoint come from, one at a time."""
+
+    def __call__(self, key: str) -> Tensor:
+        """The tensor of that key, float32, on the CPU. Raises CheckpointError if it is not there."""
+
+
+class Checkpoint:
+    """A checkpoint's folder, opened: sizes, prompt and names at once, the weights when asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read configs and the tokenizer, not yet the weights. Raises CheckpointError."""
+        self.folder = folder
+        settings = _json(folder / "config.json")
+        if settings.get("model_type") != "lfm2":
+            raise CheckpointError(f"{folder.name}: model_type is {settings.get('model_type')!r}, not 'lfm2'")
+        if settings.get("use_learnable_rope") or "speaker_emb_dim" in settings:
+            raise CheckpointError(f"{folder.name} is a KaniTTS-2 checkpoint, which is not spoken yet")
+        self.config = ModelConfig.of(settings)
+        self._audio_start = settings.get("audio_tokens_start")
+        self.speakers = _speakers(settings.get("speaker_settings") or {})
+        """Names of a multi-speaker checkpoint; a text is said by one if it begins "NAME: "."""
+        generation = folder / "generation_config.json"
+        top_k = _json(generation).get("top_k") if generation.exists() else None
+        if top_k is not None and (type(top_k) is not int or top_k < 0):
+            raise CheckpointError(f"{generation.name}: top_k is {reprlib.repr(top_k)}, not a whole number")
+        self.top_k: int = 50 if top_k is None else top_k
+        """What transformers' ``generate`` would take: the checkpoint's, else its own 50; 0 is no limit."""
+
+    def layout(self, *, codebooks: int, codebook_size: int) -> TokenLayout:
+        """Which token means what, with a codec of so many codebooks. Raises CheckpointError."""
+        given = self._audio_start
+        size = self.config.vocabulary
+        if given is not None:
+            if type(given) is not int:
+                raise CheckpointError(f"audio_tokens_start is {reprlib.repr(given)}, not a whole number")
+            size = given + codebooks * codebook_size
+            if size > self.config.vocabulary:
+                raise CheckpointError(
+                    f"audio_tokens_start is {given}: {codebooks} × {codebook_size} codes from there do not "
+                    f"fit into vocab_size {self.config.vocabulary}"
+                )
+        return TokenLayout.of_vocabulary(size, codebooks=codebooks, codebook_size=codebook_size)
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The checkpoint's own tokenizer. Raises CheckpointError."""
+        if not (self.folder / "tokenizer.json").is_file():
+            raise CheckpointError(f"{self.folder.name} has no tokenizer.json")
+        try:
+            # Of this class whatever tokenizer_config.json asks for: some others run code of their own.
+            return cast(
+                "PreTrainedTokenizerFast",
+                PreTrainedTokenizerFast.from_pretrained(self.folder, local_files_only=True),
+            )
+        except Exception as error:  # the tokenizers library raises bare Exceptions
+            raise CheckpointError(f"the tokenizer of {self.folder.name} cannot be read: {error}") from error
+
+    def text_tokens(self, text: str) -> list[int]:
+        """A text's tokens as the makers' code makes them, start_of_text first."""
+        return [int(token) for token in self.tokenizer(text)["input_ids"]]
+
+    def check(self) -> None:
+        """Compare every key and shape with the config. Raises CheckpointError for the first that differs."""
+        expected = self.config.shapes()
+        found = dict(self._shapes())
+        for key, shape in expected.items():
+            if key not in found:
+                raise CheckpointError(f"{key} is missing; its shape has to be {list(shape)}")
+            if found[key] != shape:
+                raise CheckpointError(f"{key} has the shape {list(found[key])}; it has to be {list(shape)}")
+        if more := sorted(found.keys() - expected.keys() - {"lm_head.weight"}):
+            raise CheckpointError(f"{more[0]} {list(found[more[0]])} is no part of this model")
+
+    def weights(self, stack: ExitStack) -> Weights:
+        """A reader of tensors, open as long as ``stack`` is."""
+        files: dict[str, Any] = {}
+        for path in self._files():
+            opened = stack.enter_context(_opened(path))
+            files |= dict.fromkeys(opened.keys(), opened)
+
+        def read(key: str) -> Tensor:
+            if key not in files:
+                raise CheckpointError(f"{key} is missing")
+            return cast("Tensor", files[key].get_tensor(key)).to(torch.float32)
+
+        return read
+
+    def _shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        for path in self._files():
+            with _opened(path) as opened:
+                for key in opened.keys():  # noqa: SIM118 (safetensors' file is no mapping)
+                    yield key, tuple(opened.get_slice(key).get_shape())
+
+    def _files(self) -> list[Path]:
+        index = self.folder / "model.safetensors.index.json"
+        names = {"model.safetensors"}
+        if index.exists():
+            shards = _json(index).get("weight_map")
+            if not isinstance(shards, dict) or not shards:
+                raise CheckpointError(f"{index.name}: weight_map is no object, or an empty one")
+            names = {str(name) for name in shards.values()}
+        paths = []
+        for name in sorted(names):
+            # A shard's name comes from a file that anybody may have written.
+            if Path(name).name != name or not (path := self.folder / name).is_file():
+                raise CheckpointError(f"{self.folder.name} has no file {name!r}")
+            paths.append(path)
+        return paths
+
+
+def find(name: str, cache: Path) -> Path:
+    """The folder of a model: ``name`` itself, or a hub's ``OWNER/NAME[@REVISION]``, fetched once.
+
+    Without a revision the commit that the hub's main branch has at the first fetch is kept and used
+    from then on: what was heard yesterday is heard tomorrow. Raises CheckpointError.
+    """
+    folder = Path(name).expanduser()
+    return folder if folder.is_dir() else _fetched(name, cache, _FILES)
+
+
+def find_codec(name: str, cache: Path) -> Path:
+    """The .nemo file of a codec: ``name`` itself, or from a hub, as ``find`` does it."""
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    folder = path if path.is_dir() else _fetched(name, cache, ("*.nemo",))
+    found = sorted(folder.glob("*.nemo"))
+    if len(found) != 1:
+        raise CheckpointError(f"{name} holds {len(found)} .nemo files, where there has to be one")
+    return found[0]
+
+
+def _fetched(name: str, cache: Path, files: tuple[str, ...]) -> Path:
+    if not _HUB_NAME.fullmatch(name):
+        raise CheckpointError(f"{name!r} is neither here nor the name of a model on a hub (OWNER/NAME)")
+    repository, _, revision = name.partition("@")
+    pin = cache / "revisions" / f"{repository.replace('/', '--')}.txt"
+    if not revision and pin.exists():
+        revision = pin.read_text("ascii").strip()
+    try:
+        found = Path(
+            snapshot_download(
+                repository,
+                revision=revision or None,
+                allow_patterns=list(files),
+                cache_dir=cache / "hub",
+                etag_timeout=10,
+            )
+        )
+    except HFValidationError as error:
+        raise CheckpointError(f"{name!r} is no name that a model on a hub may have: {error}") from error
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(f"the model hub has no {repository}") from error
+    except (httpx.HTTPError, OSError) as error:
+        raise CheckpointError(
+            f"{name} cannot be fetched from the model hub ({type(error).__name__}); "
+            "give a folder that holds it, or fetch it where there is a network"
+        ) from error
+    if not revision:
+        pin.parent.mkdir(parents=True, exist_ok=True)
+        pin.write_text(found.name, "ascii")
+    return found
+
+
+def _speakers(settings: Any) -> tuple[str, ...]:
+    names = settings.get("speaker_list") or [] if isinstance(settings, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError("speaker_settings: speaker_list is no list of names")
+    return tuple(names)
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="pt", device="cpu")
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path.name} is not a safetensors file: {error}") from error
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path.parent.name} has no {path.name}") from error
+    except (ValueError, RecursionError, OSError) as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path.name} is not a JSON object")
+    return content

@@ -1,0 +1,275 @@
+"""The LFM2 language model of Kani, with its memory outside.
+
+The same network as transformers' ``Lfm2ForCausalLM`` (the judge in the tests), written for many
+streams of different ages that step together: ``prefill`` reads prompts, ``decode`` one token of
+each stream, ``head`` rates the codes that may come next and no other token.
+
+What is rearranged against the published weights, all of it exact: norms are folded into the matrix
+behind them, matrices that read the same row are joined, and the two halves of each head that RoPE
+turns lie side by side, so that the turn is one complex product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kani.checkpoint import Weights
+from kani.linear import Dense, Int8, Linear
+from kani.model_config import ModelConfig
+from kani.state import LanguageState
+from kani.tokens import TokenLayout
+
+
+@dataclass(frozen=True, slots=True)
+class _Attention:
+    queries_keys_values: Linear
+    head_norms: Tensor  # [heads + key/value heads, head size], the queries' with 1/sqrt(head size)
+    out: Linear
+
+
+@dataclass(frozen=True, slots=True)
+class _Convolution:
+    gates_and_input: Linear
+    taps: Tensor  # [kernel, hidden], the newest token's last
+    out: Linear
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    mixer: _Attention | _Convolution
+    index: int  # among the layers of its kind
+    gate_and_up: Linear
+    down: Linear
+
+
+class LanguageModel:
+    """Weights and arithmetic; every stream's memory is in the LanguageState that is handed in."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights: Weights,
+        layout: TokenLayout,
+        *,
+        precision: torch.dtype,
+        device: torch.device,
+        capacity: int,
+    ) -> None:
+        """precision: of products and memories: float32, bfloat16, or int8 (products only, the
+        rest in float32). The sum that runs through the layers is float32 always.
+
+        capacity: tokens that a stream may have. Raises CheckpointError for a key that is missing.
+        """
+        self.config = config
+        self.layout = layout
+        self.device = device
+        self.activations = torch.float32 if precision == torch.int8 else precision
+        self.cache_precision = self.activations
+        self.capacity = capacity
+
+        def linear(weight: Tensor) -> Linear:
+            return Int8(weight) if precision == torch.int8 else Dense(weight, precision, device)
+
+        embedding = weights("model.embed_tokens.weight")
+        # A row is looked up, not multiplied: at half the precision a table of int8's model is small.
+        stored = torch.bfloat16 if precision == torch.int8 else precision
+        self._embedding = embedding.to(device=device, dtype=stored)
+        self._layers = list(_layers(config, weights, linear, self.activations, device))
+        head = embedding if config.tied else weights("lm_head.weight")
+        head = head * weights("model.embedding_norm.weight")
+        self._heads = []
+        for codebook in range(layout.codebooks):
+            start, end = layout.block(codebook)
+            rows = [head[start:end]]
+            if codebook == 0:
+                rows.append(head[layout.end_of_speech, None])
+            self._heads.append(linear(torch.cat(rows)))
+        self._turns = _turns(config, capacity).to(device)
+        self._places = torch.arange(capacity, device=device)
+
+    def new_state(self, slots: int, capacity: int | None = None) -> LanguageState:
+        """Memory for so many streams of up to ``capacity`` tokens (at most, and else, the model's)."""
+        return LanguageState(
+            self.config,
+            slots=slots,
+            capacity=capacity or self.capacity,
+            cache=self.cache_precision,
+            context=self.activations,
+            device=self.device,
+        )
+
+    def decode(self, tokens: Tensor, state: LanguageState, span: int) -> Tensor:
+        """Read one token of each stream in slots 0 to n − 1.
+
+        tokens: int64 [n]; span: at least the most tokens that any of these streams will then have
+        read. The slots' memories take the token in; positions are left to the caller to advance.
+        Returns the hidden rows [n, hidden] for ``head``.
+        """
+        count = len(tokens)
+        hidden = self._embedding[tokens].float()
+        position = state.position[:count]
+        turn = self._turns[position, None]
+        masked = (self._places[:span] > position[:, None])[:, None, None]
+        rows = self._places[:count]
+        for layer in self._layers:
+            mixer = layer.mixer
+            if isinstance(mixer, _Attention):
+                queries, keys, values = self._heads_of(mixer, hidden, turn)
+                cache = state.cache[layer.index, :, :count]
+                cache[0][rows, :, position] = keys.to(cache.dtype)
+                cache[1][rows, :, position] = values.to(cache.dtype)
+                groups = (count, self.config.key_value_heads, -1, self.config.head_size)
+                grouped = queries.to(cache.dtype).reshape(groups)
+                scores = torch.matmul(grouped, cache[0][:, :, :span].transpose(-1, -2))
+                weights = scores.float().masked_fill_(masked, -torch.inf).softmax(-1).to(cache.dtype)
+                mixed = torch.matmul(weights, cache[1][:, :, :span]).flatten(1)
+                hidden = hidden + mixer.out(mixed)
+            else:
+                context = state.context[layer.index, :count]
+                before, after, value = mixer.gates_and_input.normed(hidden, self._epsilon).chunk(3, -1)
+                gated = before * value
+                mixed = gated * mixer.taps[-1]
+                for tap, past in zip(mixer.taps, context.unbind(1), strict=False):
+                    mixed = torch.addcmul(mixed, past, tap)
+                if context.shape[1] > 1:
+                    context[:, :-1] = context[:, 1:].clone()
+                context[:, -1] = gated
+                hidden = hidden + mixer.out(mixed * after)
+            hidden = hidden + self._feed_forward(layer, hidden)
+        return hidden
+
+    def prefill(self, tokens: Tensor, lengths: Sequence[int], state: LanguageState, start: int) -> Tensor:
+        """Read the next tokens of the prompts in slots 0 to n − 1 of a state of their own.
+
+        tokens: int64 [n, t], a prompt a row, from its token ``start`` on, padded behind its end;
+        lengths: of the whole prompts. All that was read before is the first ``start`` tokens.
+        Returns the hidden rows [n, hidden] of the prompts' last tokens, meaningless for those whose
+        end is not in this piece.
+        """
+        count, length = tokens.shape
+        end = start + length
+        valid = [min(max(whole - start, 0), length) for whole in lengths]
+        last = torch.tensor([max(n - 1, 0) for n in valid], device=self.device)
+        rows = self._places[:count]
+        hidden = self._embedding[tokens].float()
+        turn = self._turns[start:end, None]
+        # Rows past a prompt's end see only what lies before them, and nobody looks at them.
+        visible = self._places[:end] <= self._places[start:end, None]
+        kept = torch.tensor(valid, device=self.device)[:, None] + self._places[: self.config.kernel - 1]
+        for layer in self._layers:
+            mixer = layer.mixer
+            if isinstance(mixer, _Attention):
+                queries, keys, values = self._heads_of(mixer, hidden, turn)
+                cache = state.cache[layer.index, :, :count]
+                cache[0][:, :, start:end] = keys.transpose(1, 2)
+                cache[1][:, :, start:end] = values.transpose(1, 2)
+                mixed = functional.scaled_dot_product_attention(
+                    queries.to(cache.dtype).transpose(1, 2),
+                    cache[0][:, :, :end],
+                    cache[1][:, :, :end],
+                    attn_mask=visible,
+                    scale=1.0,
+                    enable_gqa=True,
+                )
+                hidden = hidden + mixer.out(mixed.transpose(1, 2).flatten(2))
+            else:
+                context = state.context[layer.index, :count]
+                before, after, value = mixer.gates_and_input.normed(hidden, self._epsilon).chunk(3, -1)
+                gated = torch.cat((context, before * value), 1)
+                mixed = gated[:, :length] * mixer.taps[0]
+                for offset, tap in enumerate(mixer.taps[1:], 1):
+                    mixed = torch.addcmul(mixed, gated[:, offset : offset + length], tap)
+                context.copy_(gated[rows[:, None], kept])
+                hidden = hidden + mixer.out(mixed * after)
+            hidden = hidden + self._feed_forward(layer, hidden)
+        state.position[:count] = torch.tensor([min(end, whole) for whole in lengths], device=self.device)
+        return hidden[rows, last]
+
+    def head(self, hidden: Tensor, codebook: int) -> Tensor:
+        """Logits [n, codes], float32, of the codes of ``codebook``; end_of_speech behind codebook 0's."""
+        return self._heads[codebook].normed(hidden, self._epsilon).float()
+
+    @property
+    def _epsilon(self) -> float:
+        return self.config.norm_epsilon
+
+    def _heads_of(self, mixer: _Attention, hidden: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [..., heads, head size] of rows, normed and turned."""
+        joined = mixer.queries_keys_values.normed(hidden, self._epsilon)
+        joined = joined.reshape(*joined.shape[:-1], -1, self.config.head_size)
+        turned, values = joined.tensor_split((len(mixer.head_norms),), -2)
+        wide = turned.float()
+        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self._epsilon)
+        wide = wide * scale * mixer.head_norms
+        pairs = torch.view_as_complex(wide.reshape(*wide.shape[:-1], -1, 2))
+        turned = torch.view_as_real(pairs * turn).flatten(-2).to(joined.dtype)
+        queries, keys = turned.tensor_split((self.config.heads,), -2)
+        return queries, keys, values
+
+    def _feed_forward(self, layer: _Layer, hidden: Tensor) -> Tensor:
+        gate, up = layer.gate_and_up.normed(hidden, self._epsilon).chunk(2, -1)
+        return layer.down(functional.silu(gate) * up)
+
+
+def _layers(
+    config: ModelConfig,
+    weights: Weights,
+    linear: Callable[[Tensor], Linear],
+    activations: torch.dtype,
+    device: torch.device,
+) -> list[_Layer]:
+    # RoPE turns element i of a head with element i + half: side by side they are one complex number.
+    half = torch.arange(config.head_size // 2)
+    pairs = torch.stack((half, half + config.head_size // 2), 1).flatten()
+
+    def paired(weight: Tensor) -> Tensor:
+        return weight.reshape(-1, config.head_size, config.hidden)[:, pairs].flatten(0, 1)
+
+    counts = {True: 0, False: 0}
+    layers = []
+    for number, attention in enumerate(config.attention):
+
+        def read(key: str, number: int = number) -> Tensor:
+            return weights(f"model.layers.{number}.{key}.weight")
+
+        norm = read("operator_norm")
+        mixer: _Attention | _Convolution
+        if attention:
+            projections = (
+                paired(read("self_attn.q_proj")),
+                paired(read("self_attn.k_proj")),
+                read("self_attn.v_proj"),
+            )
+            norms = (
+                (read("self_attn.q_layernorm")[pairs] * config.head_size**-0.5).expand(config.heads, -1),
+                read("self_attn.k_layernorm")[pairs].expand(config.key_value_heads, -1),
+            )
+            mixer = _Attention(
+                linear(torch.cat(projections) * norm),
+                torch.cat(norms).to(device),
+                linear(read("self_attn.out_proj")),
+            )
+        else:
+            taps = read("conv.conv")[:, 0].T.contiguous()
+            mixer = _Convolution(
+                linear(read("conv.in_proj") * norm),
+                taps.to(device=device, dtype=activations),
+                linear(read("conv.out_proj")),
+            )
+        gate_and_up = torch.cat((read("feed_forward.w1"), read("feed_forward.w3"))) * read("ffn_norm")
+        layers.append(_Layer(mixer, counts[attention], linear(gate_and_up), linear(read("feed_forward.w2"))))
+        counts[attention] += 1
+    return layers
+
+
+def _turns(config: ModelConfig, capacity: int) -> Tensor:
+    """RoPE's turn of each pair at each position: complex64 [capacity, head size / 2]."""
+    steps = torch.arange(0, config.head_size, 2, dtype=torch.float32) / config.head_size
+    # Inverse first: so transformers rounds it, and far from the start it is heard in the last digits.
+    angles = torch.arange(capacity, dtype=torch.float32)[:, None] * (1.0 / config.rope_base**steps)
+    return torch.polar(torch.ones_like(angles), angles)

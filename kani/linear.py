@@ -1,0 +1,94 @@
+"""Matrix products of the language model in the three precisions it can run in.
+
+Each is built from a float32 weight [outputs, inputs] and multiplies rows [..., inputs]. ``normed``
+takes float32 rows that still have to be divided by their root mean square: the norm's own weight is folded
+into the matrix when it is built, so that one pass over the row does norm and product.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_TINY = 1e-12
+_LEVELS = 127
+
+
+class Linear(Protocol):
+    """A matrix product of the model."""
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """[..., inputs] → [..., outputs]."""
+
+    def normed(self, rows: Tensor, epsilon: float) -> Tensor:
+        """The product of rows / sqrt(mean(rows²) + epsilon)."""
+
+
+class Dense:
+    """A product in the weight's own precision, float32 or bfloat16, on any device."""
+
+    def __init__(self, weight: Tensor, precision: torch.dtype, device: torch.device) -> None:
+        self._weight = weight.to(device=device, dtype=precision)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """See ``Linear``."""
+        return functional.linear(rows.to(self._weight.dtype), self._weight)
+
+    def normed(self, rows: Tensor, epsilon: float) -> Tensor:
+        """See ``Linear``."""
+        return self(rows * torch.rsqrt(rows.square().mean(-1, keepdim=True) + epsilon))
+
+
+class Int8:
+    """A product of int8 weights, one scale for each output, with rows quantised one by one (CPU).
+
+    fbgemm's kernel quantises all rows of a call by one scale, so that a stream would sound
+    differently with other neighbours. Here each row is first divided by its own peak, and two more
+    inputs of 1 and −1, whose weights are zero, make the kernel's scale the same for every call.
+    Products are sums of integers: a row's result does not depend on the other rows at all.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        peaks = weight.abs().amax(1).clamp_min(_TINY)
+        levels = torch.round(weight * (_LEVELS / peaks)[:, None]).to(torch.int8)
+        # Two more zeros: the kernel reads inputs four at a time.
+        levels = functional.pad(levels, (0, 4))
+        zeros = torch.zeros(len(peaks), dtype=torch.long)
+        with warnings.catch_warnings():
+            # torch deprecates making such tensors, and has no other way to fbgemm's kernel.
+            warnings.simplefilter("ignore", UserWarning)
+            quantised = torch._make_per_channel_quantized_tensor(
+                levels, (peaks / _LEVELS).double(), zeros, axis=0
+            )
+        torch.backends.quantized.engine = "fbgemm"
+        self._packed = torch.ops.quantized.linear_prepack(quantised, None)
+        # Without VNNI the kernel adds pairs of products in 16 bits, which overflow at 8 bits a row.
+        self._seven_bits = not torch.cpu._is_vnni_supported()
+        self._ends = torch.tensor([[1.0, -1.0, 0.0, 0.0]])
+
+    @staticmethod
+    def supported() -> bool:
+        """Whether this processor and this build of torch have the kernel."""
+        return "fbgemm" in torch.backends.quantized.supported_engines
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """See ``Linear``."""
+        peaks = rows.abs().amax(-1, keepdim=True).clamp_min_(_TINY)
+        return self._product(rows / peaks).mul_(peaks)
+
+    def normed(self, rows: Tensor, epsilon: float) -> Tensor:
+        """See ``Linear``: the norm divides a whole row, so it is applied to the outcome."""
+        peaks = rows.abs().amax(-1, keepdim=True).clamp_min_(_TINY)
+        scale = torch.rsqrt(rows.square().mean(-1, keepdim=True) + epsilon)
+        return self._product(rows / peaks).mul_(scale.mul_(peaks))
+
+    def _product(self, rows: Tensor) -> Tensor:
+        ends = self._ends.expand(*rows.shape[:-1], 4)
+        product: Tensor = torch.ops.quantized.linear_dynamic(
+            torch.cat((rows, ends), -1), self._packed, self._seven_bits
+        )
+        return product

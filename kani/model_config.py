@@ -1,0 +1,192 @@
+"""The sizes of a Kani checkpoint's language model, read from its config.json.
+
+The file is a stranger's: every entry that counts is checked for its type and range here, so that
+what doesn't fit is refused by its name, before anything of its size is made.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from transformers import Lfm2Config
+
+from kani.errors import CheckpointError
+
+_LARGEST = 2**24
+_MOST_LAYERS = 1024
+_COUNTS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "block_ff_dim",
+    "block_multiple_of",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "conv_L_cache",
+    "max_position_embeddings",
+)
+_SWITCHES = ("block_auto_adjust_ff_dim", "conv_bias", "tie_embedding", "tie_word_embeddings")
+_ROPE_BASE = 1_000_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """What the language model's code has to know of a checkpoint.
+
+    hidden: width of the residual stream; feed_forward: width inside a layer's gated unit;
+    attention: for each layer whether it is attention (else a short convolution of ``kernel``
+    taps); positions: how many tokens a sequence may have.
+    """
+
+    vocabulary: int
+    hidden: int
+    feed_forward: int
+    heads: int
+    key_value_heads: int
+    head_size: int
+    attention: tuple[bool, ...]
+    kernel: int
+    norm_epsilon: float
+    rope_base: float
+    positions: int
+    tied: bool
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> ModelConfig:
+        """Read a config.json's entries as transformers' Lfm2Config does.
+
+        Raises CheckpointError, naming the entry, for what does not fit and for what this code does
+        not compute.
+        """
+        config = Lfm2Config(**_checked(settings))
+        if config.conv_bias:
+            raise CheckpointError("conv_bias is true: convolutions with a bias are not known here")
+        if config.conv_L_cache < 2:
+            raise CheckpointError("conv_L_cache is 1: a convolution has two taps at least")
+        if config.num_attention_heads % config.num_key_value_heads:
+            raise CheckpointError(
+                f"num_attention_heads is {config.num_attention_heads}, "
+                f"no multiple of num_key_value_heads, {config.num_key_value_heads}"
+            )
+        head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        if not head_size or head_size % 2:
+            raise CheckpointError(f"head_dim, or hidden_size / num_attention_heads, is {head_size}: not even")
+        feed_forward = config.intermediate_size
+        if config.block_auto_adjust_ff_dim:
+            # As transformers' Lfm2MLP has it: two thirds, scaled, rounded up.
+            feed_forward = int(config.block_ffn_dim_multiplier * int(2 * feed_forward / 3))
+            step = config.block_multiple_of
+            feed_forward = step * ((feed_forward + step - 1) // step)
+        return cls(
+            vocabulary=config.vocab_size,
+            hidden=config.hidden_size,
+            feed_forward=feed_forward,
+            heads=config.num_attention_heads,
+            key_value_heads=config.num_key_value_heads,
+            head_size=head_size,
+            attention=tuple(layer != "conv" for layer in cast("list[str]", config.layer_types)),
+            kernel=config.conv_L_cache,
+            norm_epsilon=config.norm_eps,
+            rope_base=_rope_base(settings),
+            positions=config.max_position_embeddings,
+            tied=config.tie_word_embeddings,
+        )
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Every key that a checkpoint has to hold, and its shape."""
+        width, keys = self.hidden, self.key_value_heads * self.head_size
+        queries = self.heads * self.head_size
+        shapes: dict[str, tuple[int, ...]] = {
+            "model.embed_tokens.weight": (self.vocabulary, width),
+            "model.embedding_norm.weight": (width,),
+        }
+        if not self.tied:
+            shapes["lm_head.weight"] = (self.vocabulary, width)
+        for index, attention in enumerate(self.attention):
+            layer: dict[str, tuple[int, ...]] = {
+                "operator_norm.weight": (width,),
+                "ffn_norm.weight": (width,),
+                "feed_forward.w1.weight": (self.feed_forward, width),
+                "feed_forward.w3.weight": (self.feed_forward, width),
+                "feed_forward.w2.weight": (width, self.feed_forward),
+            }
+            if attention:
+                layer |= {
+                    "self_attn.q_proj.weight": (queries, width),
+                    "self_attn.k_proj.weight": (keys, width),
+                    "self_attn.v_proj.weight": (keys, width),
+                    "self_attn.out_proj.weight": (width, queries),
+                    "self_attn.q_layernorm.weight": (self.head_size,),
+                    "self_attn.k_layernorm.weight": (self.head_size,),
+                }
+            else:
+                layer |= {
+                    "conv.in_proj.weight": (3 * width, width),
+                    "conv.conv.weight": (width, 1, self.kernel),
+                    "conv.out_proj.weight": (width, width),
+                }
+            shapes |= {f"model.layers.{index}.{key}": shape for key, shape in layer.items()}
+        return shapes
+
+
+def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that transformers' config may see; one that is null is one that is not there."""
+    known: dict[str, Any] = {}
+    for key in _COUNTS:
+        most = _MOST_LAYERS if key == "num_hidden_layers" else _LARGEST
+        if (value := settings.get(key)) is not None:
+            if type(value) is not int or not 0 < value <= most:
+                raise _misfit(key, value, f"a whole number from 1 to {most}")
+            known[key] = value
+    for key in _SWITCHES:
+        if (value := settings.get(key)) is not None:
+            if type(value) is not bool:
+                raise _misfit(key, value, "true or false")
+            known[key] = value
+    for key in ("norm_eps", "block_ffn_dim_multiplier"):
+        if settings.get(key) is not None:
+            known[key] = _number(settings, key)
+    indices, kinds = settings.get("full_attn_idxs"), settings.get("layer_types")
+    if indices is not None:
+        if not isinstance(indices, list) or not all(type(index) is int for index in indices):
+            raise _misfit("full_attn_idxs", indices, "a list of whole numbers")
+        known["full_attn_idxs"] = indices
+    if kinds is not None:
+        # Other kinds of attention exist in transformers, and in no LFM2.
+        if not isinstance(kinds, list) or not all(kind in ("conv", "full_attention") for kind in kinds):
+            raise _misfit("layer_types", kinds, "a list of 'conv' and 'full_attention'")
+        if len(kinds) != known.get("num_hidden_layers", Lfm2Config().num_hidden_layers):
+            raise CheckpointError(f"layer_types has {len(kinds)} entries: not as many as num_hidden_layers")
+        known["layer_types"] = kinds
+    return known
+
+
+def _rope_base(settings: Mapping[str, Any]) -> float:
+    """The base of RoPE's turns, in the places where transformers looks for it, in that order."""
+    for key in ("rope_scaling", "rope_parameters"):
+        rope = settings.get(key) or {}
+        if not isinstance(rope, dict):
+            raise _misfit(key, rope, "an object")
+        kind = rope.get("rope_type", rope.get("type", "default"))
+        if kind != "default":
+            raise CheckpointError(f"rope_type is {reprlib.repr(kind)}: only 'default' is known here")
+        if rope.get("rope_theta") is not None:
+            return _number(rope, "rope_theta")
+    return _ROPE_BASE if settings.get("rope_theta") is None else _number(settings, "rope_theta")
+
+
+def _number(settings: Mapping[str, Any], key: str) -> float:
+    value = settings[key]
+    if type(value) not in (int, float) or not math.isfinite(value) or not 0 < value < 1e12:
+        raise _misfit(key, value, "a positive number")
+    return float(value)
+
+
+def _misfit(key: str, value: object, wanted: str) -> CheckpointError:
+    return CheckpointError(f"{key} is {reprlib.repr(value)}: it has to be {wanted}")

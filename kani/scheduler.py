@@ -1,0 +1,422 @@
+"""Which stream runs when: the loop between those who want speech and the runner that makes it.
+
+Continuous batching, a frame at a time: streams join and leave between frames, whatever the others
+are doing. A turn of the loop is: let go of who was cancelled; take out who is far ahead of its
+listener; fill free slots, paused streams first, then new ones, whose prompts are read a piece a
+turn; make one frame for each stream that runs; speak what is due.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+import numpy as np
+import torch
+
+from kani.runner import Prefill, Runner, Samples, SavedSlot
+from kani.sampler import Sampling
+from kani.watch import Trouble, Watch
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""How often a segment is tried, with another seed each time, before anything of it is heard."""
+
+CHUNK_FRAMES = 25
+"""The most frames that are spoken at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What is to be said.
+
+    prompt: tokens, as ``TokenLayout.prompt`` gives them; longest_frames: where it is cut;
+    expected_s: how long it will take, roughly, in seconds.
+    """
+
+    prompt: tuple[int, ...]
+    sampling: Sampling
+    longest_frames: int
+    expected_s: float
+
+
+class Ending(Enum):
+    """Why there is no more."""
+
+    SAID = "said"
+    LONGEST = "the longest that was asked for"
+    TROUBLE = "trouble"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class End:
+    """The last event of a stream; ``detail`` says what went wrong."""
+
+    ending: Ending
+    detail: str = ""
+
+
+Listener = Callable[[Samples | End], None]
+"""Told of each piece of audio (float32 [samples], in order) and of the end, in the loop's thread."""
+
+
+class _Place(Enum):
+    WAITING = "waits for a slot"
+    READING = "its prompt is being read"
+    RUNNING = "runs"
+    PAUSED = "waits for its listener"
+    ENDED = "has ended"
+
+
+@dataclass(eq=False, slots=True)
+class _Attempt:
+    """One try at saying an utterance.
+
+    pending: frames that were drawn and not yet spoken; spoken: how many were; held: audio that is
+    kept back because nothing but silence was spoken so far.
+    """
+
+    number: int
+    sampling: Sampling
+    watch: Watch
+    frames: int = 0
+    spoken: int = 0
+    pending: list[list[int]] = field(default_factory=list)
+    held: list[Samples] = field(default_factory=list)
+    ending: End | None = None
+
+    @property
+    def greedy(self) -> bool:
+        """Whether it is spoken exactly as the model has it, whatever that is."""
+        return self.sampling.temperature == 0
+
+    @property
+    def due(self) -> bool:
+        """Whether what is pending should be spoken now: one frame at first, then more and more.
+
+        A third of what was spoken before is ready in time even where the model is only just fast
+        enough (three quarters of real time).
+        """
+        if not self.pending:
+            return False
+        return len(self.pending) >= min(max(self.spoken // 3, 1), CHUNK_FRAMES) or self.ending is not None
+
+
+class Stream:
+    """One utterance on its way; made by ``Scheduler.submit``."""
+
+    def __init__(self, utterance: Utterance, listener: Listener, frame_s: float) -> None:
+        self.utterance = utterance
+        self.listener = listener
+        self._frame_s = frame_s
+        self.attempt = _Attempt(1, utterance.sampling, Watch(utterance.expected_s, frame_s))
+        self.place = _Place.WAITING
+        self.cancelled = False
+        self.sent = False
+        self.unheard = 0
+        self.saved: SavedSlot | None = None
+
+    def try_again(self) -> None:
+        """Forget what was drawn so far, and draw otherwise."""
+        # Any other seed will do; this one is the same each time the utterance is asked for.
+        seed = (self.attempt.sampling.seed + 0x9E3779B9) % 2**63
+        sampling = replace(self.attempt.sampling, seed=seed)
+        self.attempt = _Attempt(self.attempt.number + 1, sampling, Watch(self.utterance.expected_s, self._frame_s))
+        self.place = _Place.WAITING
+
+
+@dataclass(eq=False, slots=True)
+class _Reading:
+    """Prompts that are being read together."""
+
+    prefill: Prefill
+    streams: list[Stream]
+
+
+class Scheduler:
+    """The loop, in a thread of its own, around one runner."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        sample_rate: int,
+        frame_s: float,
+        ahead_s: float,
+        prompts_at_once: int,
+        tokens_a_turn: int,
+    ) -> None:
+        """sample_rate in hertz, frame_s in seconds: the codec's; ahead_s: seconds of audio that a stream may be ahead of what its listener has taken;
+        prompts_at_once, tokens_a_turn: how much is read between two frames of those that run."""
+        self._runner = runner
+        self._sample_rate = sample_rate
+        self._frame_s = frame_s
+        self._ahead = round(ahead_s * sample_rate)
+        self._prompts_at_once = prompts_at_once
+        self._tokens_a_turn = tokens_a_turn
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._waiting: deque[Stream] = deque()
+        self._reading: _Reading | None = None
+        self._running: list[Stream] = []
+        self._paused: deque[Stream] = deque()
+        self.frames = 0
+        """Frames made so far, by all streams together; a cancel is obeyed within one."""
+        self._thread = threading.Thread(target=self._loop, name="kani", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Cancel every stream and end the thread."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def submit(self, utterance: Utterance, listener: Listener) -> Stream:
+        """Say ``utterance``; raises ValueError for one that is longer than the runner's slots."""
+        if not 0 < len(utterance.prompt) <= self._runner.longest_prompt:
+            raise ValueError(f"a prompt has 1 to {self._runner.longest_prompt} tokens")
+        if not 0 < utterance.longest_frames <= self._runner.longest_frames:
+            raise ValueError(f"speech has 1 to {self._runner.longest_frames} frames")
+        stream = Stream(utterance, listener, self._frame_s)
+        with self._changed:
+            self._waiting.append(stream)
+            self._changed.notify()
+        return stream
+
+    def cancel(self, stream: Stream) -> None:
+        """Say no more of it; its listener is told CANCELLED when its slot is free."""
+        with self._changed:
+            stream.cancelled = True
+            self._changed.notify()
+
+    def taken(self, stream: Stream, samples: int) -> None:
+        """The listener has taken so many samples of what it was told of."""
+        with self._changed:
+            stream.unheard -= samples
+            self._changed.notify()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many streams wait, run and are paused."""
+        with self._changed:
+            return {
+                "waiting": len(self._waiting),
+                "running": len(self._running),
+                "paused": len(self._paused),
+            }
+
+    def _loop(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or self._has_work())
+                if self._stopping:
+                    break
+            try:
+                self._turn()
+            except torch.OutOfMemoryError:
+                self._fail_last("out of memory")
+            except RuntimeError:
+                # What the device's library breaks with: nobody's slot can be trusted any more.
+                log.exception("a turn of the Kani model failed")
+                self._end_all(End(Ending.FAILED, "the model failed"))
+        self._end_all(End(Ending.CANCELLED))
+
+    def _has_work(self) -> bool:
+        if self._running or self._waiting or self._reading:
+            return True
+        return any(stream.cancelled or self._wanted(stream) for stream in self._paused)
+
+    def _turn(self) -> None:
+        self._let_go()
+        self._pause()
+        self._resume()
+        self._read()
+        if not self._running:
+            return
+        codes = self._runner.complete(len(self._running))
+        self.frames += 1
+        for stream, frame in zip(self._running, codes.tolist(), strict=True):
+            self._take(stream.attempt, stream.utterance.longest_frames, frame)
+        if self._runner.overlaps:
+            self._runner.begin(len(self._running))
+        self._speak()
+        self._end()
+        if self._running and not self._runner.overlaps:
+            self._runner.begin(len(self._running))
+
+    def _let_go(self) -> None:
+        with self._changed:
+            cancelled = [s for s in (*self._waiting, *self._paused) if s.cancelled]
+            for stream in cancelled:
+                (self._waiting if stream.place is _Place.WAITING else self._paused).remove(stream)
+        for stream in [s for s in self._running if s.cancelled]:
+            self._leave(stream)
+            cancelled.append(stream)
+        if self._reading and all(stream.cancelled for stream in self._reading.streams):
+            cancelled += self._reading.streams
+            self._reading = None
+        for stream in cancelled:
+            self._tell_end(stream, End(Ending.CANCELLED))
+
+    def _wanted(self, stream: Stream) -> bool:
+        """Whether a paused stream's listener has come near enough."""
+        return stream.unheard <= self._ahead // 2
+
+    def _pause(self) -> None:
+        for stream in [s for s in self._running if s.unheard > self._ahead]:
+            stream.saved = self._runner.save(self._running.index(stream))
+            self._leave(stream)
+            stream.place = _Place.PAUSED
+            self._paused.append(stream)
+
+    def _resume(self) -> None:
+        for stream in [s for s in self._paused if self._wanted(s)]:
+            if not self._free:
+                return
+            assert stream.saved is not None
+            self._paused.remove(stream)
+            self._runner.restore(len(self._running), stream.saved)
+            stream.saved = None
+            stream.place = _Place.RUNNING
+            self._running.append(stream)
+
+    @property
+    def _free(self) -> int:
+        reading = len(self._reading.streams) if self._reading else 0
+        return self._runner.slots - len(self._running) - reading
+
+    def _read(self) -> None:
+        """Read a piece of the prompts at hand, or of the next ones; who is through runs."""
+        if self._reading is None:
+            with self._changed:
+                count = min(self._free, self._prompts_at_once, len(self._waiting))
+                streams = [self._waiting.popleft() for _ in range(count)]
+            if not streams:
+                return
+            for stream in streams:
+                stream.place = _Place.READING
+            prefill = self._runner.prefill([stream.utterance.prompt for stream in streams])
+            self._reading = _Reading(prefill, streams)
+        reading = self._reading
+        try:
+            self._runner.read(reading.prefill, self._tokens_a_turn)
+            if not reading.prefill.done:
+                return
+            for row, stream in enumerate(reading.streams):
+                self._runner.join(len(self._running), reading.prefill, row, stream.attempt.sampling)
+                stream.place = _Place.RUNNING
+                self._running.append(stream)
+        except torch.OutOfMemoryError:
+            for stream in reading.streams:
+                if stream.place is _Place.READING:
+                    self._tell_end(stream, End(Ending.FAILED, "out of memory"))
+        self._reading = None
+
+    def _take(self, attempt: _Attempt, longest: int, frame: list[int]) -> None:
+        """Another frame of a stream, or its end."""
+        if frame[0] >= self._runner.layout.codebook_size:
+            attempt.ending = End(Ending.SAID)
+            return
+        attempt.pending.append(frame)
+        attempt.frames += 1
+        trouble = None if attempt.greedy else attempt.watch.frame(frame)
+        if trouble:
+            attempt.ending = End(Ending.TROUBLE, trouble.value)
+        elif attempt.frames == longest:
+            attempt.ending = End(Ending.LONGEST)
+
+    def _speak(self) -> None:
+        """Decode what is due, streams with as many frames in one call."""
+        due: dict[int, list[int]] = {}
+        for slot, stream in enumerate(self._running):
+            if stream.attempt.due and not stream.cancelled:
+                due.setdefault(len(stream.attempt.pending), []).append(slot)
+        for slots in due.values():
+            streams = [self._running[slot] for slot in slots]
+            codes = np.array([stream.attempt.pending for stream in streams], np.int64)
+            for stream, piece in zip(streams, self._runner.speak(slots, codes), strict=True):
+                stream.attempt.spoken += len(stream.attempt.pending)
+                stream.attempt.pending.clear()
+                self._send(stream, piece)
+
+    def _send(self, stream: Stream, piece: Samples) -> None:
+        """Pass audio on, but keep back what is silent before the first sound."""
+        attempt = stream.attempt
+        if attempt.greedy:
+            self._tell(stream, piece)
+            return
+        trouble = attempt.watch.audio(piece, self._sample_rate)
+        if trouble and attempt.ending is None:
+            attempt.ending = End(Ending.TROUBLE, trouble.value)
+        attempt.held.append(piece)
+        if attempt.watch.heard:
+            for held in attempt.held:
+                self._tell(stream, held)
+            attempt.held.clear()
+
+    def _end(self) -> None:
+        """Let go of who has ended, or try it again if nothing of it was heard yet."""
+        for stream in [s for s in self._running if s.attempt.ending is not None]:
+            attempt = stream.attempt
+            ending = attempt.ending
+            assert ending is not None
+            if ending.ending is Ending.SAID and not stream.sent and not attempt.greedy:
+                ending = End(Ending.TROUBLE, Trouble.SILENCE.value)
+            self._leave(stream)
+            if ending.ending is Ending.TROUBLE:
+                log.warning("attempt %d at a segment: %s", attempt.number, ending.detail)
+                if not stream.sent and attempt.number < ATTEMPTS:
+                    stream.try_again()
+                    with self._changed:
+                        self._waiting.appendleft(stream)
+                    continue
+            self._tell_end(stream, ending)
+
+    def _leave(self, stream: Stream) -> None:
+        """Take a stream out of its slot; the last one that runs moves there."""
+        slot = self._running.index(stream)
+        self._runner.leave(slot, len(self._running))
+        self._running[slot] = self._running[-1]
+        self._running.pop()
+
+    def _tell(self, stream: Stream, piece: Samples) -> None:
+        stream.sent = True
+        with self._changed:
+            stream.unheard += len(piece)
+        stream.listener(piece)
+
+    def _tell_end(self, stream: Stream, end: End) -> None:
+        stream.place = _Place.ENDED
+        stream.saved = None
+        stream.listener(end)
+
+    def _fail_last(self, why: str) -> None:
+        """There is too little memory for all of these: the newest gives way."""
+        log.error("the Kani model is %s with %d streams", why, len(self._running))
+        if self._running:
+            stream = self._running[-1]
+            self._leave(stream)
+            self._tell_end(stream, End(Ending.FAILED, why))
+
+    def _end_all(self, end: End) -> None:
+        with self._changed:
+            streams = [*self._waiting, *self._paused, *self._running]
+            streams += self._reading.streams if self._reading else []
+            self._waiting.clear()
+            self._paused.clear()
+            self._running.clear()
+            self._reading = None
+        self._runner.clear()
+        for stream in streams:
+            self._tell_end(stream, end)

@@ -1,0 +1,82 @@
+"""What the language model remembers of each stream, apart from the model itself.
+
+A slot is one row of every tensor. The streams that run are in slots 0 to n − 1 without a gap, so
+that a step works on slices and copies nothing; a stream that leaves is replaced by the last one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kani.model_config import ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class SavedStream:
+    """One stream's memory outside a state: keys and values [layers, 2, heads, tokens, head size],
+    convolution context [layers, kernel − 1, hidden], and how many tokens it has read."""
+
+    cache: Tensor
+    context: Tensor
+    tokens: int
+
+
+class LanguageState:
+    """Slots of keys, values and convolution contexts.
+
+    cache: [attention layers, 2, slots, key/value heads, capacity, head size]; context: [convolution
+    layers, slots, kernel − 1, hidden], zero where nothing was said yet; position [slots]: how many
+    tokens a slot's stream has read, which is where its next one goes.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        slots: int,
+        capacity: int,
+        cache: torch.dtype,
+        context: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        """capacity: tokens that a stream may have, prompt and speech; cache, context: their precision."""
+        attention = sum(config.attention)
+        self.capacity = capacity
+        self.cache = torch.zeros(
+            (attention, 2, slots, config.key_value_heads, capacity, config.head_size),
+            dtype=cache,
+            device=device,
+        )
+        self.context = torch.zeros(
+            (len(config.attention) - attention, slots, config.kernel - 1, config.hidden),
+            dtype=context,
+            device=device,
+        )
+        self.position = torch.zeros(slots, dtype=torch.long, device=device)
+
+    @staticmethod
+    def nbytes(config: ModelConfig, *, capacity: int, cache: torch.dtype, context: torch.dtype) -> int:
+        """Bytes of one slot."""
+        attention = sum(config.attention)
+        keys = attention * 2 * config.key_value_heads * capacity * config.head_size
+        contexts = (len(config.attention) - attention) * (config.kernel - 1) * config.hidden
+        return keys * cache.itemsize + contexts * context.itemsize
+
+    def save(self, slot: int, tokens: int) -> SavedStream:
+        """A copy of what the stream in ``slot``, which has read ``tokens`` tokens, remembers."""
+        return SavedStream(self.cache[:, :, slot, :, :tokens].clone(), self.context[:, slot].clone(), tokens)
+
+    def restore(self, slot: int, saved: SavedStream) -> None:
+        """Put a stream into ``slot``, whatever was there."""
+        self.cache[:, :, slot, :, : saved.tokens] = saved.cache
+        self.context[:, slot] = saved.context
+        self.position[slot] = saved.tokens
+
+    def move(self, source: int, target: int, tokens: int) -> None:
+        """Put the stream of ``source``, which has read ``tokens`` tokens, into ``target``."""
+        self.cache[:, :, target, :, :tokens] = self.cache[:, :, source, :, :tokens]
+        self.context[:, target] = self.context[:, source]
+        self.position[target] = tokens

@@ -1,0 +1,266 @@
+"""The Kani engine: a random checkpoint through the real server, and what the core may ask of an engine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import Lfm2ForCausalLM
+
+from engines.kani import KaniEngine, KaniSettings
+from engines.silence import SilenceTrim
+from kani.checkpoint import Checkpoint
+from kani.nanocodec import NanoCodec
+from kani.tokens import TokenLayout
+from speech.errors import EngineFailed, EngineUnavailable
+from speech.types import Samples, Sampling, Segment, Span, SpeechChunk
+from tests.conftest import StartServer
+from tests.kani import tiny_codec
+from tests.kani.random_checkpoint import random_checkpoint
+from websocket_client import KaniTTSClient
+
+JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
+JUDGE = Path(__file__).parents[1] / "kani" / "nemo_judge.py"
+SAMPLES_A_FRAME = 1764
+RATE = 22050
+TEXTS = ("Hola, ya hablo.", "Un texto algo más largo que el primero, con una coma.", "¿Y tú?")
+GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint and a small codec with frames of 80 ms."""
+    folder = tmp_path_factory.mktemp("kani")
+    random_checkpoint(folder / "tiny")
+    tiny_codec.write(folder / "codec.nemo", tiny_codec.SMALL)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small(folder: Path) -> KaniSettings:
+    """Settings for them: exact arithmetic, two slots."""
+    return KaniSettings(
+        str(folder / "tiny"),
+        str(folder / "codec.nemo"),
+        device="cpu",
+        precision="float32",
+        slots=2,
+        threads=1,
+    )
+
+
+@pytest.fixture
+async def engine(small: KaniSettings, tmp_path: Path) -> AsyncIterator[KaniEngine]:
+    """A started engine."""
+    engine = KaniEngine(small, cache_dir=tmp_path)
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+def greedy_codes(folder: Path, text: str, frames: int) -> Samples:
+    """What transformers' own forward pass says, the likeliest legal token at a time."""
+    checkpoint = Checkpoint(folder / "tiny")
+    layout: TokenLayout = checkpoint.layout(codebooks=4, codebook_size=4032)
+    model = Lfm2ForCausalLM.from_pretrained(folder / "tiny", dtype=torch.float32)
+    tokens = layout.prompt(checkpoint.text_tokens(text))
+    codes: list[int] = []
+    with torch.inference_mode():
+        for place in range(frames * 4):
+            logits = model(torch.tensor([tokens])).logits[0, -1]
+            start, end = layout.block(place % 4)
+            if place % 4 == 0 and logits[layout.end_of_speech] > logits[start:end].max():
+                break
+            codes.append(int(logits[start:end].argmax()))
+            tokens.append(start + codes[-1])
+    return np.array(codes, np.int64).reshape(-1, 4)
+
+
+def judged(folder: Path, codes: Samples, tmp_path: Path) -> Samples:
+    """The samples of codes by NeMo where it is installed, else by our codec, which NeMo judges elsewhere."""
+    archive = folder / "codec.nemo"
+    if not JUDGE_PYTHON:
+        codec = NanoCodec.load(archive, device=torch.device("cpu"), precision=torch.float32)
+        return codec.decode(torch.from_numpy(codes)[None], torch.tensor([0]), codec.new_state(1))[0].numpy()
+    np.save(tmp_path / "codes.npy", codes[None])
+    subprocess.run(
+        [JUDGE_PYTHON, JUDGE, archive, tmp_path / "codes.npy", tmp_path / "samples.npy"], check=True
+    )
+    return np.load(tmp_path / "samples.npy")[0]
+
+
+def without_silence(samples: Samples) -> Samples:
+    """The samples without the silence at both ends."""
+    trim = SilenceTrim(RATE)
+    return np.concatenate([trim.feed(samples), trim.finish()])
+
+
+@pytest.mark.slow
+async def test_the_socket_gives_what_the_makers_code_gives(
+    folder: Path, start_server: StartServer, tmp_path: Path
+) -> None:
+    """Three requests at once, in pieces of 1, 3 and 25 frames: transformers' tokens, NeMo's samples."""
+    server = start_server(
+        "--engine", "kani", "--model", str(folder / "tiny"), "--codec", str(folder / "codec.nemo"),
+        "--device", "cpu", "--precision", "float32", KANI_THREADS="1",
+    )  # fmt: skip
+    assert "kani tiny, float32" in server.banner
+    frames = 30
+
+    async def heard(text: str, chunk_size: int) -> bytes:
+        config = {
+            "temperature": 0.0,
+            "repetition_penalty": 1.0,
+            "chunk_size": chunk_size,
+            "lookback_frames": 15,
+            "max_tokens": frames * 4,
+        }
+        async with KaniTTSClient(server.host, server.port) as client:
+            parts = [part async for part in client.stream(text, config)]
+        assert max(len(part.pcm) for part in parts) <= 2 * chunk_size * SAMPLES_A_FRAME
+        return b"".join(part.pcm for part in parts)
+
+    answers = await asyncio.gather(*map(heard, TEXTS, (1, 3, 25)))
+    for text, answer in zip(TEXTS, answers, strict=True):
+        codes = greedy_codes(folder, text, frames)
+        expected = without_silence(judged(folder, codes, tmp_path))
+        got = np.frombuffer(answer, "<i2")
+        assert len(got) == len(expected)
+        # Rounded once: nearly half a step at most, and what the two codecs' last bits differ by.
+        assert np.abs(got - expected * 32767).max() < 0.51
+
+
+async def test_a_segment_streams_and_ends_with_its_span(engine: KaniEngine) -> None:
+    """The first chunk is one frame; times follow one another; one span covers the text."""
+    segment = Segment(TEXTS[1], engine.info.voices[0].id, "es", max_seconds=4.0, sampling=GREEDY)
+    chunks = [chunk async for chunk in engine.synthesize(segment)]
+    assert len(chunks[0].samples) <= SAMPLES_A_FRAME
+    for before, after in pairwise(chunks):
+        assert after.start_s == pytest.approx(before.end_s)
+    assert [chunk.spans for chunk in chunks[:-1]] == [()] * (len(chunks) - 1)
+    assert chunks[-1].spans == (Span(0, len(segment.text), 0.0, pytest.approx(chunks[-1].end_s)),)
+
+
+async def test_a_seed_says_the_same_whoever_else_speaks(engine: KaniEngine) -> None:
+    """The same seed gives the same samples alone and among others; another one others."""
+    sampling = Sampling(seed=7)
+
+    async def said(text: str, sampling: Sampling) -> Samples:
+        segment = Segment(text, engine.info.voices[0].id, "es", max_seconds=2.0, sampling=sampling)
+        return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
+
+    alone = await said(TEXTS[0], sampling)
+    among = (await asyncio.gather(*(said(text, sampling) for text in TEXTS)))[0]
+    np.testing.assert_allclose(among, alone, atol=1e-5)
+    assert not np.array_equal(await said(TEXTS[0], Sampling(seed=8)), alone)
+
+
+async def test_leaving_early_frees_the_slots(engine: KaniEngine) -> None:
+    """A reader that goes, after a chunk or before the first, leaves nothing behind."""
+    segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", sampling=GREEDY)
+    for _ in range(5):
+        async with aclosing(engine.synthesize(segment)) as chunks:
+            await anext(chunks)
+    waiting = asyncio.create_task(anext(engine.synthesize(segment)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert engine._kani.scheduler.counts == {"waiting": 0, "running": 0, "paused": 0}
+
+
+async def test_readers_that_lag_lend_their_slots(engine: KaniEngine) -> None:
+    """With both slots taken by readers who stopped reading, a third is spoken to its end, then they too."""
+    segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", max_seconds=6.0, sampling=GREEDY)
+    lagging = [engine.synthesize(segment) for _ in range(2)]
+    first = [await anext(chunks) for chunks in lagging]
+    third = [chunk async for chunk in engine.synthesize(segment)]
+    for chunk, chunks in zip(first, lagging, strict=True):
+        rest: list[SpeechChunk] = [chunk async for chunk in chunks]
+        whole = np.concatenate([part.samples for part in (chunk, *rest)])
+        np.testing.assert_allclose(whole, np.concatenate([part.samples for part in third]), atol=1e-5)
+
+
+async def test_a_text_beyond_a_prompt_is_said_in_pieces(engine: KaniEngine) -> None:
+    """Nothing of it is left out: each piece is spoken after the other."""
+    segment = Segment("una palabra " * 120, engine.info.voices[0].id, "es", sampling=GREEDY)
+    pieces = engine._pieces(segment)
+    assert len(pieces) > 1
+    assert "".join(pieces) == segment.text
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"model": "/nowhere/at/all"}, "neither here nor"),
+        ({"codec": __file__}, "tar"),
+        ({"device": "abacus"}, "no device"),
+        ({"device": "cuda:99"}, "CUDA|device"),
+        ({"slots": 10**9}, "--slots"),
+    ],
+)
+async def test_what_cannot_start_says_why(
+    small: KaniSettings, tmp_path: Path, change: dict[str, object], complaint: str
+) -> None:
+    """Each refusal is one line with the reason and the cure."""
+    values = {name: getattr(small, name) for name in KaniSettings.__dataclass_fields__}
+    engine = KaniEngine(KaniSettings(**values | change), cache_dir=tmp_path)
+    with pytest.raises(EngineUnavailable, match=complaint):
+        await engine.start()
+
+
+async def test_a_model_that_finds_no_words_fails_the_segment(engine: KaniEngine) -> None:
+    """Three attempts with nothing to hear, and the segment fails; the engine goes on."""
+    codec = engine._kani.codec
+    decode = codec.decode
+    codec.decode = lambda *given: decode(*given) * 0  # a codec that is silent whatever it is told
+    segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", sampling=Sampling(seed=1))
+    with pytest.raises(EngineFailed, match="no voice"):
+        [chunk async for chunk in engine.synthesize(segment)]
+    codec.decode = decode
+    assert [chunk async for chunk in engine.synthesize(segment)]
+
+
+async def test_speakers_of_a_checkpoint_are_voices(folder: Path, small: KaniSettings, tmp_path: Path) -> None:
+    """Each has an id, and a language's default is one who speaks it."""
+    random_checkpoint(
+        tmp_path / "many",
+        speaker_settings={"status": "multispeaker", "speaker_list": ["katie", "nova", "karim"]},
+    )
+    values = {name: getattr(small, name) for name in KaniSettings.__dataclass_fields__}
+    engine = KaniEngine(KaniSettings(**values | {"model": str(tmp_path / "many")}), cache_dir=tmp_path)
+    await engine.start()
+    try:
+        assert [voice.id for voice in engine.info.voices] == ["kani:katie", "kani:nova", "kani:karim"]
+        assert engine.info.default_voices["es"] == "kani:nova"
+        assert engine.info.default_voices["ar"] == "kani:karim"
+        kani = engine._kani
+        expected = kani.layout.prompt(kani.checkpoint.text_tokens("nova: Hola"))
+        assert engine._prompt("Hola", "kani:nova") == expected
+    finally:
+        await engine.stop()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+async def test_the_model_speaks_on_a_gpu(small: KaniSettings, tmp_path: Path) -> None:
+    """Smoke test: CUDA graphs, bfloat16, many streams at once, each one ends."""
+    values = {name: getattr(small, name) for name in KaniSettings.__dataclass_fields__}
+    changed = {"device": "cuda", "precision": "bfloat16", "slots": 8}
+    engine = KaniEngine(KaniSettings(**values | changed), cache_dir=tmp_path)
+    await engine.start()
+    try:
+        segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", max_seconds=2.0, sampling=GREEDY)
+
+        async def said() -> int:
+            return sum([len(chunk.samples) async for chunk in engine.synthesize(segment)])
+
+        assert all(await asyncio.gather(*(said() for _ in range(12))))
+    finally:
+        await engine.stop()

@@ -1,0 +1,27 @@
+"""NeMo's own decode of codes, run by the python of an environment that has nemo_toolkit 3.0.0.
+
+``python nemo_judge.py ARCHIVE.nemo CODES.npy SAMPLES.npy``: codes int64 [streams, frames,
+codebooks] in, samples float32 [streams, samples] out.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import torch
+from nemo.collections.tts.models import AudioCodecModel
+
+
+def main(archive: str, codes_file: str, samples_file: str) -> None:
+    """Decode all frames at once with the makers' code."""
+    model = AudioCodecModel.restore_from(archive, map_location="cpu").eval()
+    codes = torch.from_numpy(np.load(codes_file))
+    lengths = torch.full((codes.shape[0],), codes.shape[1])
+    with torch.inference_mode():
+        samples, _ = model.decode(tokens=codes.transpose(1, 2), tokens_len=lengths)
+    np.save(samples_file, samples.numpy())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
