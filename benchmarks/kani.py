@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -58,7 +59,7 @@ def apart(work: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
 
 def told(line: str) -> None:
     """Progress, apart from the figures."""
-    print(line, file=sys.stderr, flush=True)
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ def main() -> None:
     with sitting("Kani at full size, random weights", "torch", "transformers"), ExitStack() as stack:
         files = Files.made(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         theirs = reference(files, device)
-        memory = kani_probes.Memory(device)
+        memory = kani_probes.Memory(device, files.cache)
         kani = apart(files.assembled, device, chosen.precision, max(COUNTS[device.type]))
         measured = ours(kani, memory)
         least = floor(kani, memory)

@@ -135,11 +135,11 @@ def show(
     print(_parts(ours, floor))
     print("\nStreams asked for together, 8 s each, language model and codec:\n")
     print(_streams(ours))
-    waits = [heard for _, heard in ours.cancels]
+    frees, waits = zip(*ours.cancels, strict=True)
     print(
-        f"\nOf {len(ours.cancels)} streams cancelled while all slots were taken, each slot was free "
-        f"after {min(free for free, _ in ours.cancels)}–{slot} steps of the scheduler (a frame of every stream), "
-        f"and the stream that had waited for it was heard, its prompt read, after {min(waits)}–{max(waits)}.\n"
+        f"\nOf {len(frees)} streams cancelled while all slots were taken, each slot was free after "
+        f"{min(frees)}–{max(frees)} steps of the scheduler (a frame of every stream), and the stream that had "
+        f"waited for it was heard, its prompt read, after {min(waits)}–{max(waits)}.\n"
     )
     print(f"Logits of the legal codes at {exact.positions} positions against transformers' in float32:\n")
     print(_exactness(exact))

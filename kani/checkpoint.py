@@ -81,10 +81,12 @@ class Checkpoint:
             raise CheckpointError(f"{self.folder.name} has no tokenizer.json")
         try:
             # Of this class whatever tokenizer_config.json asks for: some others run code of their own.
-            return cast(
+            tokenizer = cast(
                 "PreTrainedTokenizerFast",
                 PreTrainedTokenizerFast.from_pretrained(self.folder, local_files_only=True),
             )
+            tokenizer("")  # some of its settings are looked at only now
+            return tokenizer
         except Exception as error:  # the tokenizers library raises bare Exceptions
             raise CheckpointError(f"the tokenizer of {self.folder.name} cannot be read: {error}") from error
 

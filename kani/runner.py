@@ -8,9 +8,10 @@ the scheduler's affair.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,11 @@ Samples = npt.NDArray[np.float32]
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _SPANS = (256, 512, 1024)
 _RESERVE = 0.9
+_MEMORY = Path("/proc/meminfo")
+
+# torch gives these two no types.
+_new_stream = cast("Callable[[], torch.cuda.Stream]", torch.cuda.Stream)
+_new_event = cast("Callable[[], torch.cuda.Event]", torch.cuda.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ class Runner:
             self._language = model.new_state(slots)
             self._sampler = SamplerState(model.layout, slots=slots, frames=longest_frames + 1, device=device)
             self._audio = codec.new_state(slots)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+        except RuntimeError as error:
             raise OutOfMemory(f"{slots} slots do not fit into memory: fewer --slots") from error
         self._logits = torch.zeros((slots, model.layout.codebook_size + 1), device=device)
         self._codes = torch.zeros((slots, model.layout.codebooks), dtype=torch.long, device=device)
@@ -91,7 +97,7 @@ class Runner:
         self._graphs: dict[tuple[int, int, bool], torch.cuda.CUDAGraph] = {}
         self._on_gpu = device.type == "cuda"
         # The codec's: it speaks beside the language model.
-        self._second = torch.cuda.Stream() if self._on_gpu else None
+        self._second = _new_stream() if self._on_gpu else None
         self._pool = torch.cuda.graph_pool_handle() if self._on_gpu else None
 
     @staticmethod
@@ -118,8 +124,10 @@ class Runner:
         device = self._model.device
         if device.type == "cuda":
             free = torch.cuda.mem_get_info(device)[0]
-        elif hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-            free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        elif _MEMORY.exists():
+            # Not what is free, but what can be: files that were read lately fill the rest.
+            fields = dict(line.split(":") for line in _MEMORY.read_text("ascii").splitlines())
+            free = int(fields["MemAvailable"].split()[0]) * 1024
         else:
             return
         needed = slots * self.slot_bytes
@@ -127,7 +135,7 @@ class Runner:
             fitting = int(free * _RESERVE) // self.slot_bytes
             raise OutOfMemory(
                 f"{slots} slots need {needed / 2**30:.1f} GiB of {free / 2**30:.1f} GiB that are free: "
-                f"at most --slots {fitting}"
+                + (f"at most --slots {fitting}" if fitting else "not even one fits")
             )
 
     @torch.inference_mode()
@@ -176,11 +184,13 @@ class Runner:
     @torch.inference_mode()
     def save(self, slot: int) -> SavedSlot:
         """A copy of a stream whose frame has begun, on the host, for ``restore``."""
+        language, draws = self._language.save(slot, self._read[slot]), self._sampler.save(slot)
+        # There may be many of them, and a GPU's memory was shared out among the slots.
         return SavedSlot(
-            self._language.save(slot, self._read[slot]),
-            self._sampler.save(slot),
-            self._logits[slot].clone(),
-            self._audio.rows[slot].clone(),
+            replace(language, cache=language.cache.cpu(), context=language.context.cpu()),
+            SavedDraws(tuple(numbers.cpu() for numbers in draws.numbers)),
+            self._logits[slot].clone().cpu(),
+            self._audio.rows[slot].clone().cpu(),
         )
 
     @torch.inference_mode()
@@ -215,19 +225,20 @@ class Runner:
     @torch.inference_mode()
     def speak(self, slots: Sequence[int], codes: Codes) -> Samples:
         """The audio [streams, samples] of the next frames, int64 [streams, frames, codebooks]."""
+        if self._second is None:
+            return self._decoded(slots, codes)
+        # Beside the language model, which is reading the frames' last codes meanwhile.
+        self._second.wait_event(self._settled)
+        with torch.cuda.stream(self._second):
+            return self._decoded(slots, codes)
+
+    def _decoded(self, slots: Sequence[int], codes: Codes) -> Samples:
         device = self._model.device
         rows = torch.tensor(slots, device=device)
-        frames = torch.from_numpy(codes).to(device)
-        if self._second is None:
-            samples = self._codec.decode(frames, rows, self._audio)
-        else:
-            # Beside the language model, which is reading the frames' last codes meanwhile.
-            self._second.wait_event(self._settled)
-            with torch.cuda.stream(self._second):
-                samples = self._codec.decode(frames, rows, self._audio)
-                samples = samples.cpu()
-        heard: Samples = samples.cpu().numpy()
-        return heard
+        samples: Samples = (
+            self._codec.decode(torch.from_numpy(codes).to(device), rows, self._audio).cpu().numpy()
+        )
+        return samples
 
     @property
     def overlaps(self) -> bool:
@@ -237,14 +248,15 @@ class Runner:
     @torch.inference_mode()
     def warm_up(self, told: Callable[[str], None]) -> None:
         """Run everything once; on a GPU, capture its graphs. ``told`` gets a line of progress at a time."""
-        prefill = self.prefill([[0] * min(64, self.longest_prompt)])
-        self.read(prefill, self.longest_prompt)
-        self.join(0, prefill, 0, Sampling())
         if self._on_gpu:
+            # While no stream runs: one that did would be led on by every capture, past its slot's end.
             for rows in self._ladder():
                 told(f"capturing CUDA graphs for {rows} streams")
                 for span in self._spans():
                     self._capture(rows, span)
+        prefill = self.prefill([[0] * min(64, self.longest_prompt)])
+        self.read(prefill, self.longest_prompt)
+        self.join(0, prefill, 0, Sampling())
         codes = self.complete(1)
         self.begin(1)
         codes = np.minimum(codes, self.layout.codebook_size - 1)
@@ -266,13 +278,13 @@ class Runner:
         span = next(step for step in self._spans() if step >= min(span, self._model.capacity))
         self._graphs[rows, span, whole].replay()
         if whole:
-            self._settled = torch.cuda.Event()
+            self._settled = _new_event()
             self._settled.record()
 
     def _capture(self, rows: int, span: int) -> None:
         """Graphs of both halves for so many rows; what they write on the way belongs to nobody yet."""
         for half, whole in ((self._complete, True), (self._begin, False)):
-            stream = torch.cuda.Stream()
+            stream = _new_stream()
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 half(rows, span)

@@ -8,6 +8,7 @@ numbers, so that its codes depend on its seed and on nothing that happens to its
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ class Sampling:
 
     temperature: 0 takes the likeliest code; top_p: in (0, 1]; top_k: 0 is no limit of its own;
     repetition_penalty: divides a positive logit of a code that was said before, and multiplies a
-    negative one; seed: of the stream's uniform numbers, 0 to 2⁶³ − 1.
+    negative one; seed: of the stream's uniform numbers, 0 to 2⁶³ − 1. Raises ValueError for others.
     """
 
     temperature: float = 0.6
@@ -32,6 +33,13 @@ class Sampling:
     top_k: int = 50
     repetition_penalty: float = 1.1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        # One that cannot be drawn by would be noticed among all streams, and by all of them.
+        if not (0 <= self.temperature < inf and 0 < self.top_p <= 1 and self.top_k >= 0):
+            raise ValueError(f"nothing can be drawn by {self}")
+        if not (0 < self.repetition_penalty < inf and 0 <= self.seed < 2**63):
+            raise ValueError(f"nothing can be drawn by {self}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ import torch
 
 from kani.runner import Prefill, Runner, Samples, SavedSlot
 from kani.sampler import Sampling
-from kani.watch import Trouble, Watch
+from kani.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,9 @@ class End:
 
 
 Listener = Callable[[Samples | End], None]
-"""Told of each piece of audio (float32 [samples], in order) and of the end, in the loop's thread."""
+"""Told of each piece of audio (float32 [samples], in order) and of the end, in the loop's thread.
+
+One that raises is cancelled; nobody else's speech is touched."""
 
 
 class _Place(Enum):
@@ -128,16 +130,17 @@ class Stream:
         # Any other seed will do; this one is the same each time the utterance is asked for.
         seed = (self.attempt.sampling.seed + 0x9E3779B9) % 2**63
         sampling = replace(self.attempt.sampling, seed=seed)
-        self.attempt = _Attempt(self.attempt.number + 1, sampling, Watch(self.utterance.expected_s, self._frame_s))
+        watch = Watch(self.utterance.expected_s, self._frame_s)
+        self.attempt = _Attempt(self.attempt.number + 1, sampling, watch)
         self.place = _Place.WAITING
 
 
 @dataclass(eq=False, slots=True)
 class _Reading:
-    """Prompts that are being read together."""
+    """Prompts that are being read together; each has a slot in prospect."""
 
-    prefill: Prefill
     streams: list[Stream]
+    prefill: Prefill | None = None
 
 
 class Scheduler:
@@ -153,8 +156,9 @@ class Scheduler:
         prompts_at_once: int,
         tokens_a_turn: int,
     ) -> None:
-        """sample_rate in hertz, frame_s in seconds: the codec's; ahead_s: seconds of audio that a stream may be ahead of what its listener has taken;
-        prompts_at_once, tokens_a_turn: how much is read between two frames of those that run."""
+        """sample_rate in hertz, frame_s in seconds: the codec's; ahead_s: seconds of audio that a
+        stream may be ahead of what its listener has taken; prompts_at_once, tokens_a_turn: how much
+        is read between two frames of those that run."""
         self._runner = runner
         self._sample_rate = sample_rate
         self._frame_s = frame_s
@@ -183,13 +187,21 @@ class Scheduler:
         self._thread.join()
 
     def submit(self, utterance: Utterance, listener: Listener) -> Stream:
-        """Say ``utterance``; raises ValueError for one that is longer than the runner's slots."""
+        """Say ``utterance``.
+
+        Raises ValueError for one that is longer than the runner's slots or has tokens that no
+        prompt may have, RuntimeError where the loop has ended.
+        """
         if not 0 < len(utterance.prompt) <= self._runner.longest_prompt:
             raise ValueError(f"a prompt has 1 to {self._runner.longest_prompt} tokens")
+        if not all(0 <= token < self._runner.layout.audio_start for token in utterance.prompt):
+            raise ValueError(f"a prompt's tokens are 0 to {self._runner.layout.audio_start - 1}")
         if not 0 < utterance.longest_frames <= self._runner.longest_frames:
             raise ValueError(f"speech has 1 to {self._runner.longest_frames} frames")
         stream = Stream(utterance, listener, self._frame_s)
         with self._changed:
+            if self._stopping:
+                raise RuntimeError("the Kani model has been stopped")
             self._waiting.append(stream)
             self._changed.notify()
         return stream
@@ -208,29 +220,37 @@ class Scheduler:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many streams wait, run and are paused."""
+        """How many streams wait (those whose prompt is being read among them), run and are paused."""
         with self._changed:
+            reading = self._reading
             return {
-                "waiting": len(self._waiting),
+                "waiting": len(self._waiting) + (len(reading.streams) if reading else 0),
                 "running": len(self._running),
                 "paused": len(self._paused),
             }
 
     def _loop(self) -> None:
-        while True:
+        end = End(Ending.FAILED, "the model's loop failed")
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopping or self._has_work())
+                    if self._stopping:
+                        end = End(Ending.CANCELLED)
+                        return
+                try:
+                    self._turn()
+                except RuntimeError as error:
+                    # What the device's library breaks with: nobody's slot can be trusted any more.
+                    log.exception("a turn of the Kani model failed with %d streams", len(self._running))
+                    scarce = isinstance(error, torch.OutOfMemoryError)
+                    self._end_all(End(Ending.FAILED, "out of memory" if scarce else "the model failed"))
+                    self._runner.clear()
+        finally:
+            # Whatever it was that ended the loop, nobody waits for it.
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._has_work())
-                if self._stopping:
-                    break
-            try:
-                self._turn()
-            except torch.OutOfMemoryError:
-                self._fail_last("out of memory")
-            except RuntimeError:
-                # What the device's library breaks with: nobody's slot can be trusted any more.
-                log.exception("a turn of the Kani model failed")
-                self._end_all(End(Ending.FAILED, "the model failed"))
-        self._end_all(End(Ending.CANCELLED))
+                self._stopping = True
+            self._end_all(end)
 
     def _has_work(self) -> bool:
         if self._running or self._waiting or self._reading:
@@ -306,18 +326,23 @@ class Scheduler:
                 return
             for stream in streams:
                 stream.place = _Place.READING
-            prefill = self._runner.prefill([stream.utterance.prompt for stream in streams])
-            self._reading = _Reading(prefill, streams)
+            self._reading = _Reading(streams)
         reading = self._reading
         try:
+            if reading.prefill is None:
+                reading.prefill = self._runner.prefill([s.utterance.prompt for s in reading.streams])
             self._runner.read(reading.prefill, self._tokens_a_turn)
             if not reading.prefill.done:
                 return
             for row, stream in enumerate(reading.streams):
+                if stream.cancelled:
+                    self._tell_end(stream, End(Ending.CANCELLED))
+                    continue
                 self._runner.join(len(self._running), reading.prefill, row, stream.attempt.sampling)
                 stream.place = _Place.RUNNING
                 self._running.append(stream)
         except torch.OutOfMemoryError:
+            log.exception("a prompt of the Kani model could not be read")
             for stream in reading.streams:
                 if stream.place is _Place.READING:
                     self._tell_end(stream, End(Ending.FAILED, "out of memory"))
@@ -345,7 +370,14 @@ class Scheduler:
         for slots in due.values():
             streams = [self._running[slot] for slot in slots]
             codes = np.array([stream.attempt.pending for stream in streams], np.int64)
-            for stream, piece in zip(streams, self._runner.speak(slots, codes), strict=True):
+            try:
+                pieces = self._runner.speak(slots, codes)
+            except torch.OutOfMemoryError:
+                log.exception("%d streams could not be spoken", len(streams))
+                for stream in streams:
+                    stream.attempt.ending = End(Ending.FAILED, "out of memory")
+                continue
+            for stream, piece in zip(streams, pieces, strict=True):
                 stream.attempt.spoken += len(stream.attempt.pending)
                 stream.attempt.pending.clear()
                 self._send(stream, piece)
@@ -371,8 +403,11 @@ class Scheduler:
             attempt = stream.attempt
             ending = attempt.ending
             assert ending is not None
-            if ending.ending is Ending.SAID and not stream.sent and not attempt.greedy:
-                ending = End(Ending.TROUBLE, Trouble.SILENCE.value)
+            if stream.cancelled:
+                ending = End(Ending.CANCELLED)
+            elif not attempt.greedy and ending.ending in (Ending.SAID, Ending.LONGEST):
+                trouble = attempt.watch.ended()
+                ending = End(Ending.TROUBLE, trouble.value) if trouble else ending
             self._leave(stream)
             if ending.ending is Ending.TROUBLE:
                 log.warning("attempt %d at a segment: %s", attempt.number, ending.detail)
@@ -394,29 +429,30 @@ class Scheduler:
         stream.sent = True
         with self._changed:
             stream.unheard += len(piece)
-        stream.listener(piece)
+        self._call(stream, piece)
 
     def _tell_end(self, stream: Stream, end: End) -> None:
         stream.place = _Place.ENDED
         stream.saved = None
-        stream.listener(end)
+        self._call(stream, end)
 
-    def _fail_last(self, why: str) -> None:
-        """There is too little memory for all of these: the newest gives way."""
-        log.error("the Kani model is %s with %d streams", why, len(self._running))
-        if self._running:
-            stream = self._running[-1]
-            self._leave(stream)
-            self._tell_end(stream, End(Ending.FAILED, why))
+    def _call(self, stream: Stream, event: Samples | End) -> None:
+        try:
+            stream.listener(event)
+        except Exception:  # it is the caller's code, and the other streams are not its affair
+            log.exception("a listener failed")
+            stream.cancelled = True
 
     def _end_all(self, end: End) -> None:
         with self._changed:
             streams = [*self._waiting, *self._paused, *self._running]
-            streams += self._reading.streams if self._reading else []
+            # Of those that were read together some may run already.
+            streams += (
+                [s for s in self._reading.streams if s.place is _Place.READING] if self._reading else []
+            )
             self._waiting.clear()
             self._paused.clear()
             self._running.clear()
             self._reading = None
-        self._runner.clear()
         for stream in streams:
             self._tell_end(stream, end)

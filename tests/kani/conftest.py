@@ -1,0 +1,112 @@
+"""A tiny random checkpoint and codec, and what is built of them, for the tests of the Kani model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kani.checkpoint import Checkpoint
+from kani.lfm2 import LanguageModel
+from kani.nanocodec import NanoCodec
+from kani.runner import Runner
+from kani.tokens import TokenLayout
+from tests.kani import tiny_codec
+from tests.kani.lfm2_judge import Judge
+from tests.kani.random_checkpoint import random_checkpoint
+
+CPU = torch.device("cpu")
+LONGEST_PROMPT = 48
+LONGEST_FRAMES = 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on two threads, and far slower where another process spins."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint that ends its speech now and then, after some frames. Not to be written to."""
+    folder = random_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
+    layout = Checkpoint(folder).layout(codebooks=4, codebook_size=4032)
+    weights = load_file(folder / "model.safetensors")
+    # Four thousand codes against one end: by chance alone it would hardly ever win.
+    weights["model.embed_tokens.weight"][layout.end_of_speech] *= 2.5
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(checkpoint_folder: Path) -> Checkpoint:
+    """The same, opened."""
+    return Checkpoint(checkpoint_folder)
+
+
+@pytest.fixture(scope="session")
+def layout(checkpoint: Checkpoint) -> TokenLayout:
+    """Its tokens."""
+    return checkpoint.layout(codebooks=4, codebook_size=4032)
+
+
+@pytest.fixture(scope="session")
+def model(checkpoint: Checkpoint, layout: TokenLayout) -> LanguageModel:
+    """Its network in float32, with room for the longest prompt and speech and not one token more."""
+    return load(checkpoint, layout, torch.float32)
+
+
+def load(checkpoint: Checkpoint, layout: TokenLayout, precision: torch.dtype) -> LanguageModel:
+    """A checkpoint's network."""
+    with ExitStack() as stack:
+        return LanguageModel(
+            checkpoint.config,
+            checkpoint.weights(stack),
+            layout,
+            precision=precision,
+            device=CPU,
+            capacity=Runner.capacity(LONGEST_PROMPT, LONGEST_FRAMES, layout.codebooks),
+        )
+
+
+@pytest.fixture(scope="session")
+def judge(checkpoint_folder: Path, layout: TokenLayout) -> Judge:
+    """transformers' network of the tiny checkpoint."""
+    return Judge(checkpoint_folder, layout)
+
+
+@pytest.fixture(scope="session")
+def codec(tmp_path_factory: pytest.TempPathFactory) -> NanoCodec:
+    """A tiny codec in float32, 12 samples a frame."""
+    path = tmp_path_factory.mktemp("codec") / "tiny.nemo"
+    tiny_codec.write(path)
+    return NanoCodec.load(path, device=CPU, precision=torch.float32)
+
+
+@pytest.fixture(scope="session")
+def prompts(checkpoint: Checkpoint, layout: TokenLayout) -> list[tuple[int, ...]]:
+    """Prompts of many lengths, the shortest and the longest that the tests' slots hold among them."""
+    texts = ["", "a", "Hola", "¿Qué?", "tres tristes tigres", "uno dos", "Buenos días a todos", "x" * 42]
+    made = [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in texts]
+    assert max(map(len, made)) == LONGEST_PROMPT
+    return made
+
+
+NewRunner = Callable[..., Runner]
+
+
+@pytest.fixture(scope="session")
+def new_runner(model: LanguageModel, codec: NanoCodec) -> NewRunner:
+    """Makes runners: ``new_runner(slots, kind=Runner)`` of the tiny model and codec."""
+
+    def make(slots: int, kind: type[Runner] = Runner) -> Runner:
+        return kind(model, codec, slots=slots, longest_prompt=LONGEST_PROMPT, longest_frames=LONGEST_FRAMES)
+
+    return make
