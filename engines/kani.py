@@ -24,7 +24,7 @@ from speech.types import Samples, Segment, Span, SpeechChunk, Voice
 
 if TYPE_CHECKING:
     from kani.assemble import Kani
-    from kani.scheduler import End, Utterance
+    from kani.stream import End, Utterance
 
 ENGINE = "kani"
 LANGUAGES = ("es", "en", "de", "zh", "ko", "ar")
@@ -189,7 +189,7 @@ class KaniEngine:
 
     def _utterance(self, text: str, segment: Segment, room_s: float) -> Utterance:
         from kani.sampler import Sampling
-        from kani.scheduler import Utterance
+        from kani.stream import Utterance
 
         kani = self._kani
         assert kani is not None
@@ -211,7 +211,7 @@ class KaniEngine:
 
 async def _spoken(kani: Kani, utterance: Utterance) -> AsyncGenerator[Samples, None]:
     """The audio of an utterance as it is made; when left early, returns once its slot is free."""
-    from kani.scheduler import End, Ending
+    from kani.stream import End, Ending
 
     loop = asyncio.get_running_loop()
     events: asyncio.Queue[Samples | End] = asyncio.Queue()
@@ -242,7 +242,7 @@ async def _spoken(kani: Kani, utterance: Utterance) -> AsyncGenerator[Samples, N
 
 
 async def _end(events: asyncio.Queue[Samples | End]) -> None:
-    from kani.scheduler import End
+    from kani.stream import End
 
     while not isinstance(await events.get(), End):
         pass

@@ -15,6 +15,8 @@ from kani.errors import DeviceError
 from kani.lfm2 import LanguageModel
 from kani.linear import Int8
 from kani.nanocodec import NanoCodec
+from kani.native.library import load as load_kernels
+from kani.native.model import NativeLanguageModel
 from kani.runner import Runner
 from kani.scheduler import Scheduler
 from kani.tokens import TokenLayout
@@ -87,15 +89,9 @@ def assemble(
     speech = NanoCodec.load(find_codec(codec, cache), device=place, precision=convolutions)
     layout = checkpoint.layout(codebooks=speech.config.codebooks, codebook_size=speech.config.codebook_size)
     longest_frames = round(LONGEST_S * speech.config.sample_rate / speech.config.samples_per_frame)
-    with ExitStack() as stack:
-        language = LanguageModel(
-            checkpoint.config,
-            checkpoint.weights(stack),
-            layout,
-            precision=products,
-            device=place,
-            capacity=Runner.capacity(LONGEST_PROMPT, longest_frames, layout.codebooks),
-        )
+    capacity = Runner.capacity(LONGEST_PROMPT, longest_frames, layout.codebooks)
+    language = _language(checkpoint, layout, products, place, capacity, cache)
+    speech.compile()
     on_gpu = place.type == "cuda"
     runner = Runner(
         language,
@@ -128,6 +124,25 @@ def assemble(
         scheduler,
         f"{_name(products)}, codec {_name(convolutions)}",
     )
+
+
+def _language(
+    checkpoint: Checkpoint,
+    layout: TokenLayout,
+    precision: torch.dtype,
+    device: torch.device,
+    capacity: int,
+    cache: Path,
+) -> LanguageModel:
+    """The language model, on kernels of its own where they can be built and are for this precision."""
+    library = load_kernels(cache / "kernels") if precision == torch.int8 else None
+    with ExitStack() as stack:
+        weights = checkpoint.weights(stack)
+        if library is not None:
+            return NativeLanguageModel(checkpoint.config, weights, layout, library=library, capacity=capacity)
+        return LanguageModel(
+            checkpoint.config, weights, layout, precision=precision, device=device, capacity=capacity
+        )
 
 
 def _device(name: str) -> torch.device:

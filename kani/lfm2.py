@@ -11,7 +11,7 @@ turns lie side by side, so that the turn is one complex product.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,22 +26,28 @@ from kani.tokens import TokenLayout
 
 
 @dataclass(frozen=True, slots=True)
-class _Attention:
+class Attention:
+    """A layer that looks back: queries, keys and values, then what is made of them."""
+
     queries_keys_values: Linear
     head_norms: Tensor  # [heads + key/value heads, head size], the queries' with 1/sqrt(head size)
     out: Linear
 
 
 @dataclass(frozen=True, slots=True)
-class _Convolution:
+class Convolution:
+    """A layer that mixes the last few tokens, channel by channel, between two gates."""
+
     gates_and_input: Linear
     taps: Tensor  # [kernel, hidden], the newest token's last
     out: Linear
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
-    mixer: _Attention | _Convolution
+class Layer:
+    """A mixer of tokens and a gated unit behind it."""
+
+    mixer: Attention | Convolution
     index: int  # among the layers of its kind
     gate_and_up: Linear
     down: Linear
@@ -71,15 +77,12 @@ class LanguageModel:
         self.activations = torch.float32 if precision == torch.int8 else precision
         self.cache_precision = self.activations
         self.capacity = capacity
-
-        def linear(weight: Tensor) -> Linear:
-            return Int8(weight) if precision == torch.int8 else Dense(weight, precision, device)
-
+        self._precision = precision
         embedding = weights("model.embed_tokens.weight")
         # A row is looked up, not multiplied: at half the precision a table of int8's model is small.
         stored = torch.bfloat16 if precision == torch.int8 else precision
         self._embedding = embedding.to(device=device, dtype=stored)
-        self._layers = list(_layers(config, weights, linear, self.activations, device))
+        self._layers = self._read_layers(weights)
         head = embedding if config.tied else weights("lm_head.weight")
         head = head * weights("model.embedding_norm.weight")
         self._heads = []
@@ -88,9 +91,15 @@ class LanguageModel:
             rows = [head[start:end]]
             if codebook == 0:
                 rows.append(head[layout.end_of_speech, None])
-            self._heads.append(linear(torch.cat(rows)))
+            self._heads.append(self._linear(torch.cat(rows), 1))
         self._turns = _turns(config, capacity).to(device)
         self._places = torch.arange(capacity, device=device)
+
+    def _linear(self, weight: Tensor, groups: int) -> Linear:
+        """The product with a weight [outputs, inputs]; groups: how many equal parts its outputs are."""
+        if self._precision == torch.int8:
+            return Int8(weight)
+        return Dense(weight, self._precision, self.device)
 
     def new_state(self, slots: int, capacity: int | None = None) -> LanguageState:
         """Memory for so many streams of up to ``capacity`` tokens (at most, and else, the model's)."""
@@ -118,7 +127,7 @@ class LanguageModel:
         rows = self._places[:count]
         for layer in self._layers:
             mixer = layer.mixer
-            if isinstance(mixer, _Attention):
+            if isinstance(mixer, Attention):
                 queries, keys, values = self._heads_of(mixer, hidden, turn)
                 cache = state.cache[layer.index, :, :count]
                 cache[0][rows, :, position] = keys.to(cache.dtype)
@@ -163,7 +172,7 @@ class LanguageModel:
         kept = torch.tensor(valid, device=self.device)[:, None] + self._places[: self.config.kernel - 1]
         for layer in self._layers:
             mixer = layer.mixer
-            if isinstance(mixer, _Attention):
+            if isinstance(mixer, Attention):
                 queries, keys, values = self._heads_of(mixer, hidden, turn)
                 cache = state.cache[layer.index, :, :count]
                 cache[0][:, :, start:end] = keys.transpose(1, 2)
@@ -198,7 +207,7 @@ class LanguageModel:
     def _epsilon(self) -> float:
         return self.config.norm_epsilon
 
-    def _heads_of(self, mixer: _Attention, hidden: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _heads_of(self, mixer: Attention, hidden: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values [..., heads, head size] of rows, normed and turned."""
         joined = mixer.queries_keys_values.normed(hidden, self._epsilon)
         joined = joined.reshape(*joined.shape[:-1], -1, self.config.head_size)
@@ -211,60 +220,61 @@ class LanguageModel:
         queries, keys = turned.tensor_split((self.config.heads,), -2)
         return queries, keys, values
 
-    def _feed_forward(self, layer: _Layer, hidden: Tensor) -> Tensor:
+    def _feed_forward(self, layer: Layer, hidden: Tensor) -> Tensor:
         gate, up = layer.gate_and_up.normed(hidden, self._epsilon).chunk(2, -1)
         return layer.down(functional.silu(gate) * up)
 
+    def _read_layers(self, weights: Weights) -> list[Layer]:
+        config = self.config
+        # RoPE turns element i of a head with element i + half: side by side they are one complex number.
+        half = torch.arange(config.head_size // 2)
+        pairs = torch.stack((half, half + config.head_size // 2), 1).flatten()
 
-def _layers(
-    config: ModelConfig,
-    weights: Weights,
-    linear: Callable[[Tensor], Linear],
-    activations: torch.dtype,
-    device: torch.device,
-) -> list[_Layer]:
-    # RoPE turns element i of a head with element i + half: side by side they are one complex number.
-    half = torch.arange(config.head_size // 2)
-    pairs = torch.stack((half, half + config.head_size // 2), 1).flatten()
+        def paired(weight: Tensor) -> Tensor:
+            return weight.view(-1, config.head_size, config.hidden)[:, pairs].flatten(0, 1)
 
-    def paired(weight: Tensor) -> Tensor:
-        return weight.reshape(-1, config.head_size, config.hidden)[:, pairs].flatten(0, 1)
+        counts = {True: 0, False: 0}
+        layers = []
+        for number, attention in enumerate(config.attention):
 
-    counts = {True: 0, False: 0}
-    layers = []
-    for number, attention in enumerate(config.attention):
+            def read(key: str, number: int = number) -> Tensor:
+                return weights(f"model.layers.{number}.{key}.weight")
 
-        def read(key: str, number: int = number) -> Tensor:
-            return weights(f"model.layers.{number}.{key}.weight")
-
-        norm = read("operator_norm")
-        mixer: _Attention | _Convolution
-        if attention:
-            projections = (
-                paired(read("self_attn.q_proj")),
-                paired(read("self_attn.k_proj")),
-                read("self_attn.v_proj"),
+            norm = read("operator_norm")
+            mixer: Attention | Convolution
+            if attention:
+                projections = (
+                    paired(read("self_attn.q_proj")),
+                    paired(read("self_attn.k_proj")),
+                    read("self_attn.v_proj"),
+                )
+                norms = (
+                    (read("self_attn.q_layernorm")[pairs] * config.head_size**-0.5).expand(config.heads, -1),
+                    read("self_attn.k_layernorm")[pairs].expand(config.key_value_heads, -1),
+                )
+                mixer = Attention(
+                    self._linear(torch.cat(projections) * norm, 1),
+                    torch.cat(norms).to(self.device),
+                    self._linear(read("self_attn.out_proj"), 1),
+                )
+            else:
+                taps = read("conv.conv")[:, 0].T.contiguous()
+                mixer = Convolution(
+                    self._linear(read("conv.in_proj") * norm, 3),
+                    taps.to(device=self.device, dtype=self.activations),
+                    self._linear(read("conv.out_proj"), 1),
+                )
+            gate_and_up = torch.cat((read("feed_forward.w1"), read("feed_forward.w3"))) * read("ffn_norm")
+            layers.append(
+                Layer(
+                    mixer,
+                    counts[attention],
+                    self._linear(gate_and_up, 2),
+                    self._linear(read("feed_forward.w2"), 1),
+                )
             )
-            norms = (
-                (read("self_attn.q_layernorm")[pairs] * config.head_size**-0.5).expand(config.heads, -1),
-                read("self_attn.k_layernorm")[pairs].expand(config.key_value_heads, -1),
-            )
-            mixer = _Attention(
-                linear(torch.cat(projections) * norm),
-                torch.cat(norms).to(device),
-                linear(read("self_attn.out_proj")),
-            )
-        else:
-            taps = read("conv.conv")[:, 0].T.contiguous()
-            mixer = _Convolution(
-                linear(read("conv.in_proj") * norm),
-                taps.to(device=device, dtype=activations),
-                linear(read("conv.out_proj")),
-            )
-        gate_and_up = torch.cat((read("feed_forward.w1"), read("feed_forward.w3"))) * read("ffn_norm")
-        layers.append(_Layer(mixer, counts[attention], linear(gate_and_up), linear(read("feed_forward.w2"))))
-        counts[attention] += 1
-    return layers
+            counts[attention] += 1
+        return layers
 
 
 def _turns(config: ModelConfig, capacity: int) -> Tensor:

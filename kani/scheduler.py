@@ -11,128 +11,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from kani.runner import Prefill, Runner, Samples, SavedSlot
-from kani.sampler import Sampling
-from kani.watch import Watch
+from kani.runner import Prefill, Runner, Samples
+from kani.stream import Attempt, End, Ending, Listener, Place, Stream, Utterance
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """How often a segment is tried, with another seed each time, before anything of it is heard."""
-
-CHUNK_FRAMES = 25
-"""The most frames that are spoken at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """What is to be said.
-
-    prompt: tokens, as ``TokenLayout.prompt`` gives them; longest_frames: where it is cut;
-    expected_s: how long it will take, roughly, in seconds.
-    """
-
-    prompt: tuple[int, ...]
-    sampling: Sampling
-    longest_frames: int
-    expected_s: float
-
-
-class Ending(Enum):
-    """Why there is no more."""
-
-    SAID = "said"
-    LONGEST = "the longest that was asked for"
-    TROUBLE = "trouble"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class End:
-    """The last event of a stream; ``detail`` says what went wrong."""
-
-    ending: Ending
-    detail: str = ""
-
-
-Listener = Callable[[Samples | End], None]
-"""Told of each piece of audio (float32 [samples], in order) and of the end, in the loop's thread.
-
-One that raises is cancelled; nobody else's speech is touched."""
-
-
-class _Place(Enum):
-    WAITING = "waits for a slot"
-    READING = "its prompt is being read"
-    RUNNING = "runs"
-    PAUSED = "waits for its listener"
-    ENDED = "has ended"
-
-
-@dataclass(eq=False, slots=True)
-class _Attempt:
-    """One try at saying an utterance.
-
-    pending: frames that were drawn and not yet spoken; spoken: how many were; held: audio that is
-    kept back because nothing but silence was spoken so far.
-    """
-
-    number: int
-    sampling: Sampling
-    watch: Watch
-    frames: int = 0
-    spoken: int = 0
-    pending: list[list[int]] = field(default_factory=list)
-    held: list[Samples] = field(default_factory=list)
-    ending: End | None = None
-
-    @property
-    def greedy(self) -> bool:
-        """Whether it is spoken exactly as the model has it, whatever that is."""
-        return self.sampling.temperature == 0
-
-    @property
-    def due(self) -> bool:
-        """Whether what is pending should be spoken now: one frame at first, then more and more.
-
-        A third of what was spoken before is ready in time even where the model is only just fast
-        enough (three quarters of real time).
-        """
-        if not self.pending:
-            return False
-        return len(self.pending) >= min(max(self.spoken // 3, 1), CHUNK_FRAMES) or self.ending is not None
-
-
-class Stream:
-    """One utterance on its way; made by ``Scheduler.submit``."""
-
-    def __init__(self, utterance: Utterance, listener: Listener, frame_s: float) -> None:
-        self.utterance = utterance
-        self.listener = listener
-        self._frame_s = frame_s
-        self.attempt = _Attempt(1, utterance.sampling, Watch(utterance.expected_s, frame_s))
-        self.place = _Place.WAITING
-        self.cancelled = False
-        self.sent = False
-        self.unheard = 0
-        self.saved: SavedSlot | None = None
-
-    def try_again(self) -> None:
-        """Forget what was drawn so far, and draw otherwise."""
-        # Any other seed will do; this one is the same each time the utterance is asked for.
-        seed = (self.attempt.sampling.seed + 0x9E3779B9) % 2**63
-        sampling = replace(self.attempt.sampling, seed=seed)
-        watch = Watch(self.utterance.expected_s, self._frame_s)
-        self.attempt = _Attempt(self.attempt.number + 1, sampling, watch)
-        self.place = _Place.WAITING
 
 
 @dataclass(eq=False, slots=True)
@@ -279,7 +169,7 @@ class Scheduler:
         with self._changed:
             cancelled = [s for s in (*self._waiting, *self._paused) if s.cancelled]
             for stream in cancelled:
-                (self._waiting if stream.place is _Place.WAITING else self._paused).remove(stream)
+                (self._waiting if stream.place is Place.WAITING else self._paused).remove(stream)
         for stream in [s for s in self._running if s.cancelled]:
             self._leave(stream)
             cancelled.append(stream)
@@ -297,7 +187,7 @@ class Scheduler:
         for stream in [s for s in self._running if s.unheard > self._ahead]:
             stream.saved = self._runner.save(self._running.index(stream))
             self._leave(stream)
-            stream.place = _Place.PAUSED
+            stream.place = Place.PAUSED
             self._paused.append(stream)
 
     def _resume(self) -> None:
@@ -308,7 +198,7 @@ class Scheduler:
             self._paused.remove(stream)
             self._runner.restore(len(self._running), stream.saved)
             stream.saved = None
-            stream.place = _Place.RUNNING
+            stream.place = Place.RUNNING
             self._running.append(stream)
 
     @property
@@ -325,7 +215,7 @@ class Scheduler:
             if not streams:
                 return
             for stream in streams:
-                stream.place = _Place.READING
+                stream.place = Place.READING
             self._reading = _Reading(streams)
         reading = self._reading
         try:
@@ -339,16 +229,16 @@ class Scheduler:
                     self._tell_end(stream, End(Ending.CANCELLED))
                     continue
                 self._runner.join(len(self._running), reading.prefill, row, stream.attempt.sampling)
-                stream.place = _Place.RUNNING
+                stream.place = Place.RUNNING
                 self._running.append(stream)
         except torch.OutOfMemoryError:
             log.exception("a prompt of the Kani model could not be read")
             for stream in reading.streams:
-                if stream.place is _Place.READING:
+                if stream.place is Place.READING:
                     self._tell_end(stream, End(Ending.FAILED, "out of memory"))
         self._reading = None
 
-    def _take(self, attempt: _Attempt, longest: int, frame: list[int]) -> None:
+    def _take(self, attempt: Attempt, longest: int, frame: list[int]) -> None:
         """Another frame of a stream, or its end."""
         if frame[0] >= self._runner.layout.codebook_size:
             attempt.ending = End(Ending.SAID)
@@ -432,7 +322,7 @@ class Scheduler:
         self._call(stream, piece)
 
     def _tell_end(self, stream: Stream, end: End) -> None:
-        stream.place = _Place.ENDED
+        stream.place = Place.ENDED
         stream.saved = None
         self._call(stream, end)
 
@@ -447,9 +337,7 @@ class Scheduler:
         with self._changed:
             streams = [*self._waiting, *self._paused, *self._running]
             # Of those that were read together some may run already.
-            streams += (
-                [s for s in self._reading.streams if s.place is _Place.READING] if self._reading else []
-            )
+            streams += [s for s in self._reading.streams if s.place is Place.READING] if self._reading else []
             self._waiting.clear()
             self._paused.clear()
             self._running.clear()
