@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import server_logging
 import settings
 from access import is_loopback
-from speech.errors import InvalidRequest, SpeechError
+from speech.errors import EngineUnavailable, InvalidRequest, SpeechError
 from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
 if TYPE_CHECKING:
@@ -127,7 +127,13 @@ def _fetch(chosen: settings.Settings) -> int:
     async def start_each() -> None:
         engines = engines_for(chosen.engine, chosen)
         for engine in (*engines.preferred, *engines.needed):
-            await engine.start()
+            try:
+                await engine.start()
+            except EngineUnavailable as error:
+                if engine in engines.needed:
+                    raise
+                print(f"{error}; the other engines speak", flush=True)
+                continue
             print(f"{engine.info.name} {engine.info.version} has all it needs", flush=True)
             await engine.stop()
 

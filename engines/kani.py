@@ -139,7 +139,9 @@ class KaniEngine:
                 told=logger.info,
             )
         except (CheckpointError, DeviceError, OutOfMemory) as error:
-            raise EngineUnavailable(f"the Kani engine cannot start: {error}") from error
+            raise EngineUnavailable(
+                f"the Kani engine cannot start: {error} (--engine auto speaks without it)"
+            ) from error
 
     def _described(self, kani: Kani) -> EngineInfo:
         spoken = {name: tag for tag, names in _SPEAKERS.items() for name in names.split()}

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from huggingface_hub.errors import StrictDataclassError
 from transformers import Lfm2Config
 
 from kani.errors import CheckpointError
@@ -64,7 +65,10 @@ class ModelConfig:
         Raises CheckpointError, naming the entry, for what does not fit and for what this code does
         not compute.
         """
-        config = Lfm2Config(**_checked(settings))
+        try:
+            config = Lfm2Config(**_checked(settings))
+        except StrictDataclassError as error:
+            raise CheckpointError(f"the config's entries do not fit together: {error}") from error
         if config.conv_bias:
             raise CheckpointError("conv_bias is true: convolutions with a bias are not known here")
         if config.conv_L_cache < 2:

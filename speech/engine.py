@@ -19,8 +19,7 @@ class EngineInfo:
     names of ``SpeechRequest`` and ``Sampling`` fields and options that it takes into account
     (voice, language, speed and max_tokens are always taken care of). places: how many segments it
     speaks at once. streams_inside_segment: whether its first chunk of a segment comes early, so
-    that whole sentences can be given to it; it is paused in the middle where the reader lags, and
-    has to leave its place to others then. timing: whether each word has its span; else one span
+    that whole sentences can be given to it. timing: whether each word has its span; else one span
     covers the segment.
     cloning: "none", "nearest voice" or "embedding".
     """

@@ -298,9 +298,6 @@ class SpeechSession:
                 samples = np.concatenate([tail, chunk.samples])
                 samples, tail = samples[:-kept], samples[-kept:]
                 self._emit(samples, self._certain_spans(chunk.spans, spoken, start_s))
-                if info.streams_inside_segment:
-                    # Such an engine can wait in the middle without keeping others from speaking.
-                    await self._buffer.room()
         self._emit(tail, self._spans_so_far(self.duration_s + len(tail) / info.sample_rate))
         self.truncated |= rendering.truncated
         spent_s = time.perf_counter() - begun

@@ -111,8 +111,8 @@ def test_an_address_of_another_machine_is_refused(start_server: StartServer) -> 
 
 def test_an_engine_that_cannot_run_is_one_line(start_server: StartServer) -> None:
     """An engine that was asked for by name and cannot start is the end, with the reason."""
-    line = refusal(start_server("--engine", "kani", ready=False))
-    assert line.startswith("the Kani engine is not part of this version yet") and "--engine auto" in line
+    line = refusal(start_server("--engine", "kani", "--model", "nowhere", ready=False))
+    assert line.startswith("the Kani engine cannot start: 'nowhere' is neither") and "--engine auto" in line
 
 
 def test_an_unknown_default_voice_is_one_line(start_server: StartServer) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from speech.errors import Busy, EngineFailed, InvalidRequest, SpeechCancelled, TextTooLong, UnknownVoice
+from speech.errors import (
+    Busy,
+    EngineFailed,
+    EngineUnavailable,
+    InvalidRequest,
+    SpeechCancelled,
+    TextTooLong,
+    UnknownVoice,
+)
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
@@ -230,6 +239,43 @@ async def test_a_slow_reader_bounds_what_is_made(tmp_path: Path) -> None:
         assert made == 2
         assert len(engine.segments) == 20
         assert sum(chunk.duration_s for chunk in chunks) > 100
+
+
+async def test_a_preferred_engine_that_cannot_start_is_done_without(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others speak, and the log says why it does not; one that starts speaks first."""
+
+    class Absent(ToneEngine):
+        async def start(self) -> None:
+            raise EngineUnavailable("there is no weather for it")
+
+    def serve(preferred: ToneEngine) -> SpeechService:
+        return SpeechService(
+            [ToneEngine()],
+            VoiceStore(tmp_path),
+            Limits(),
+            default_language="es",
+            default_voice=None,
+            observer=Observer(),
+            preferred=[preferred],
+        )
+
+    service = serve(Absent())
+    await service.start()
+    assert [info.name for info in service.engines] == ["tone"]
+    assert "there is no weather for it" in caplog.text
+    await service.stop()
+
+    better = ToneEngine()
+    better.info = replace(better.info, name="better")
+    service = serve(better)
+    await service.start()
+    assert [info.name for info in service.engines] == ["better", "tone"]
+    assert audio(await speak(service, "hola")).any()
+    assert len(better.segments) == 1
+    await service.stop()
+
 
 
 async def test_concurrent_streams_equal_their_solo_runs(tmp_path: Path) -> None:
