@@ -31,6 +31,8 @@ bench:
 	$(PYTHON) -m benchmarks.own_share
 	$(PYTHON) -m benchmarks.words
 	$(PYTHON) -m benchmarks.load
+	$(PYTHON) -m benchmarks.kani
+	$(PYTHON) -m benchmarks.kani_quality
 
 run:
 	$(PYTHON) start_websocket_server.py

@@ -24,7 +24,7 @@ def main(archive: str, device: str, threads: str, out: str, *frames: str) -> Non
     with torch.inference_mode():
         for number in range(6):
             for count in frames:
-                codes = torch.randint(0, model.vector_quantizer.codebook_size_per_group, (1, 4, int(count)))
+                codes = torch.randint(0, model.codebook_size, (1, model.num_codebooks, int(count)))
                 codes, lengths = codes.to(device), torch.tensor([int(count)], device=device)
                 begun = time.perf_counter()
                 samples, _ = model.decode(tokens=codes, tokens_len=lengths)

@@ -18,6 +18,7 @@ PROMPT_TOKENS = 60
 
 _AROUND_TEXT = 5
 _PATIENCE_S = 600.0
+_MOMENT_S = 0.2
 
 
 class Listening:
@@ -156,6 +157,8 @@ def cancels(kani: Kani, times: int) -> list[tuple[int, int]]:
     for seed in range(times):
         waiting = Listening(kani, len(running) + seed, longest)
         gone = running.pop(chance.randrange(len(running)))
+        # At any moment of a step: without this, always at its end, when something was heard.
+        time.sleep(chance.uniform(0, _MOMENT_S))
         before = kani.scheduler.frames
         gone.cancel()
         waiting.wait_first()

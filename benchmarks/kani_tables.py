@@ -28,6 +28,7 @@ _GOALS_CUDA = (
     ("H200: audio seconds a second", "≥ 1,000"),
     ("H200: streams at once, none with a gap", "≥ 512"),
 )
+_COSINES = {"float32": "1", "bfloat16": "≥ 0.999", "int8": "≥ 0.99"}
 NO_CUDA = "not measured (no CUDA)"
 NO_NEMO = "not measured (no NeMo)"
 
@@ -119,10 +120,8 @@ class Exactness:
     noise_db: Mapping[str, float]
 
 
-def show(
-    device: torch.device, threads: int, theirs: Reference, ours: Ours, floor: Floor, exact: Exactness
-) -> None:
-    """Print it all."""
+def show(device: torch.device, threads: int, theirs: Reference, ours: Ours, floor: Floor) -> None:
+    """Print all that is about speed."""
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"the CPU, {threads} threads"
     print(f"On {where}; ours in {ours.precision}; memory read at {floor.bandwidth}.\n")
     rows = _goals_cuda(ours) if device.type == "cuda" else _goals_cpu(theirs, ours, floor.bytes_a_second)
@@ -133,16 +132,39 @@ def show(
     print(_reference(theirs, ours))
     print("\nParts of ours, alone, against the least that memory and arithmetic allow:\n")
     print(_parts(ours, floor))
-    print("\nStreams asked for together, 8 s each, language model and codec:\n")
+    longest_s = max(found.audio_s / count for count, found in ours.together.items())
+    print(f"\nStreams asked for together, {longest_s:.0f} s each, language model and codec:\n")
     print(_streams(ours))
     frees, waits = zip(*ours.cancels, strict=True)
     print(
         f"\nOf {len(frees)} streams cancelled while all slots were taken, each slot was free after "
-        f"{min(frees)}–{max(frees)} steps of the scheduler (a frame of every stream), and the stream that had "
-        f"waited for it was heard, its prompt read, after {min(waits)}–{max(waits)}.\n"
+        f"{min(frees)}–{max(frees)} steps of the scheduler (a frame of every stream); the stream that had "
+        f"waited for it was heard, its prompt read, after {min(waits)}–{max(waits)}.\n",
+        flush=True,
     )
+
+
+def show_exactness(exact: Exactness) -> None:
+    """Print how near to float32 the faster precisions are."""
     print(f"Logits of the legal codes at {exact.positions} positions against transformers' in float32:\n")
-    print(_exactness(exact))
+    rows = []
+    for name, found in exact.logits.items():
+        noise_db = exact.noise_db.get(name)
+        rows.append(
+            [
+                name,
+                _COSINES[name],
+                f"{found.cosine:.6f}",
+                f"{found.least:.6f}",
+                f"{found.equal:.1%}",
+                "" if noise_db is None else f"{noise_db:.0f} dB",
+            ]
+        )
+    head = (
+        *("precision", "goal", "cosine, mean", "least", "likeliest code equal"),
+        "codec, signal to noise against float32",
+    )
+    print(table(head, rows))
 
 
 def _judged(measure: str, goal: str, found: str, reached: bool | None) -> list[str]:
@@ -272,27 +294,4 @@ def _streams(ours: Ours) -> str:
         for count, found in ours.together.items()
     ]
     head = ("streams", "audio seconds a second", "first audio, median", "p95", "played without a gap")
-    return table(head, rows)
-
-
-def _exactness(exact: Exactness) -> str:
-    rows = []
-    for name, found in exact.logits.items():
-        noise_db = exact.noise_db.get(name)
-        rows.append(
-            [
-                name,
-                f"{found.cosine:.6f}",
-                f"{found.least:.6f}",
-                f"{found.equal:.1%}",
-                "" if noise_db is None else f"{noise_db:.0f} dB",
-            ]
-        )
-    head = (
-        "precision",
-        "cosine, mean",
-        "least",
-        "likeliest code equal",
-        "codec, signal to noise against float32",
-    )
     return table(head, rows)

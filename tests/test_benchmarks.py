@@ -14,7 +14,7 @@ from benchmarks.listener import first_heard_s, leading_silence, parse, playback,
 from benchmarks.report import median, ms, percentile, table
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = ("first_audio", "load", "own_share", "rivals", "words")
+PROGRAMS = ("first_audio", "kani", "kani_quality", "load", "own_share", "rivals", "words")
 
 
 def test_a_percentile_is_a_value_that_was_measured():
@@ -72,7 +72,7 @@ def test_held_out_sentences_stand_nowhere_else():
     """No sentence that words are counted on is in any other file of the project."""
     held_out = [text for _, text in sentences.mixed(sentences.HELD_OUT)]
     assert len(held_out) == len(set(held_out)) == 40
-    folders = ("benchmarks", "dialects", "docs", "engines", "examples", "speech", "tests")
+    folders = ("benchmarks", "dialects", "docs", "engines", "examples", "kani", "speech", "tests")
     files = [
         *ROOT.glob("*.py"),
         *ROOT.glob("*.md"),
