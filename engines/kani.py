@@ -199,7 +199,8 @@ class KaniEngine:
         default = Sampling(top_k=kani.checkpoint.top_k)
         sampling = Sampling(
             temperature=default.temperature if wanted.temperature is None else wanted.temperature,
-            top_p=default.top_p if wanted.top_p is None else wanted.top_p,
+            # 0 leaves one candidate, as the smallest share does.
+            top_p=default.top_p if wanted.top_p is None else max(wanted.top_p, 1e-6),
             top_k=default.top_k if wanted.top_k is None else wanted.top_k,
             repetition_penalty=(
                 default.repetition_penalty if wanted.repetition_penalty is None else wanted.repetition_penalty

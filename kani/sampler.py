@@ -24,7 +24,7 @@ class Sampling:
     """How a stream draws.
 
     temperature: 0 takes the likeliest code; top_p: in (0, 1]; top_k: 0 is no limit of its own;
-    repetition_penalty: divides a positive logit of a code that was said before, and multiplies a
+    repetition_penalty: 1 or more; divides a positive logit of a code that was said before, and multiplies a
     negative one; seed: of the stream's uniform numbers, 0 to 2⁶³ − 1. Raises ValueError for others.
     """
 
@@ -38,7 +38,7 @@ class Sampling:
         # One that cannot be drawn by would be noticed among all streams, and by all of them.
         if not (0 <= self.temperature < inf and 0 < self.top_p <= 1 and self.top_k >= 0):
             raise ValueError(f"nothing can be drawn by {self}")
-        if not (0 < self.repetition_penalty < inf and 0 <= self.seed < 2**63):
+        if not (1 <= self.repetition_penalty < inf and 0 <= self.seed < 2**63):
             raise ValueError(f"nothing can be drawn by {self}")
 
 
@@ -87,7 +87,8 @@ class SamplerState:
         self.frame[slot] = 0
         # Greedy is a draw of which every uniform number is 0: it takes the first candidate.
         greedy = sampling.temperature == 0
-        self.temperature[slot] = 1.0 if greedy else sampling.temperature
+        # Still lower ones draw no differently, but their quotients overflow.
+        self.temperature[slot] = 1.0 if greedy else max(sampling.temperature, 0.001)
         self.top_p[slot] = sampling.top_p
         self.top_k[slot] = min(sampling.top_k or CANDIDATES, CANDIDATES)
         self.penalty[slot] = sampling.repetition_penalty
@@ -124,7 +125,8 @@ class SamplerState:
         rows = self._rows[:count]
         said = self.said[:count, codebook, :codes]
         penalty = self.penalty[:count]
-        logits = torch.where(said, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
+        # The smaller of the two is the one away from being said, whatever the logit's sign.
+        logits = torch.where(said, torch.minimum(logits * penalty, logits / penalty), logits)
         best, which = (logits / self.temperature[:count]).topk(min(CANDIDATES, codes))
         best = best.masked_fill(self._ranks[: best.shape[1]] >= self.top_k[:count], -torch.inf)
         likelihood = best.softmax(-1)

@@ -170,13 +170,13 @@ class Scheduler:
             cancelled = [s for s in (*self._waiting, *self._paused) if s.cancelled]
             for stream in cancelled:
                 (self._waiting if stream.place is Place.WAITING else self._paused).remove(stream)
-        for stream in [s for s in self._running if s.cancelled]:
-            self._leave(stream)
-            cancelled.append(stream)
         if self._reading and all(stream.cancelled for stream in self._reading.streams):
             cancelled += self._reading.streams
             self._reading = None
         for stream in cancelled:
+            self._tell_end(stream, End(Ending.CANCELLED))
+        for stream in [s for s in self._running if s.cancelled]:
+            self._leave(stream)
             self._tell_end(stream, End(Ending.CANCELLED))
 
     def _wanted(self, stream: Stream) -> bool:
@@ -195,8 +195,8 @@ class Scheduler:
             if not self._free:
                 return
             assert stream.saved is not None
-            self._paused.remove(stream)
             self._runner.restore(len(self._running), stream.saved)
+            self._paused.remove(stream)
             stream.saved = None
             stream.place = Place.RUNNING
             self._running.append(stream)

@@ -14,6 +14,7 @@ from kani.checkpoint import Checkpoint
 from kani.lfm2 import LanguageModel
 from kani.nanocodec import NanoCodec
 from kani.runner import Runner
+from kani.sampler import Sampling
 from kani.tokens import TokenLayout
 from tests.kani import tiny_codec
 from tests.kani.lfm2_judge import Judge
@@ -22,6 +23,10 @@ from tests.kani.random_checkpoint import random_checkpoint
 CPU = torch.device("cpu")
 LONGEST_PROMPT = 48
 LONGEST_FRAMES = 60
+
+Prompt = tuple[int, ...]
+Frames = list[list[int]]
+NewRunner = Callable[..., Runner]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -91,15 +96,12 @@ def codec(tmp_path_factory: pytest.TempPathFactory) -> NanoCodec:
 
 
 @pytest.fixture(scope="session")
-def prompts(checkpoint: Checkpoint, layout: TokenLayout) -> list[tuple[int, ...]]:
+def prompts(checkpoint: Checkpoint, layout: TokenLayout) -> list[Prompt]:
     """Prompts of many lengths, the shortest and the longest that the tests' slots hold among them."""
     texts = ["", "a", "Hola", "¿Qué?", "tres tristes tigres", "uno dos", "Buenos días a todos", "x" * 42]
     made = [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in texts]
     assert max(map(len, made)) == LONGEST_PROMPT
     return made
-
-
-NewRunner = Callable[..., Runner]
 
 
 @pytest.fixture(scope="session")
@@ -110,3 +112,24 @@ def new_runner(model: LanguageModel, codec: NanoCodec) -> NewRunner:
         return kind(model, codec, slots=slots, longest_prompt=LONGEST_PROMPT, longest_frames=LONGEST_FRAMES)
 
     return make
+
+
+def join(runner: Runner, slot: int, prompt: Prompt, sampling: Sampling, piece: int = 1000) -> None:
+    """Read a prompt in pieces and let its stream run."""
+    prefill = runner.prefill([prompt])
+    while not prefill.done:
+        runner.read(prefill, piece)
+    runner.join(slot, prefill, 0, sampling)
+
+
+def say(runner: Runner, prompt: Prompt, sampling: Sampling, frames: int) -> Frames:
+    """What a stream says alone, in slot 0, with the end's frame behind it where it comes to an end."""
+    join(runner, 0, prompt, sampling)
+    said: Frames = []
+    for _ in range(frames):
+        said += runner.complete(1).tolist()
+        if said[-1][0] == runner.layout.codebook_size:
+            break
+        runner.begin(1)
+    runner.leave(0, 1)
+    return said

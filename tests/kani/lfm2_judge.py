@@ -13,40 +13,39 @@ from kani.tokens import TokenLayout
 
 
 class Judge:
-    """transformers' Lfm2ForCausalLM in float32, which reads the whole sequence anew for every token."""
+    """transformers' Lfm2ForCausalLM in float32."""
 
     def __init__(self, folder: Path, layout: TokenLayout) -> None:
         self._network = Lfm2ForCausalLM.from_pretrained(folder, dtype=torch.float32)
         self._layout = layout
-        self._said: dict[tuple[tuple[int, ...], int, float], list[list[int]]] = {}
 
     @torch.inference_mode()
     def logits(self, tokens: Sequence[int]) -> Tensor:
         """Logits [tokens, vocabulary]."""
-        logits: Tensor = self._network(torch.tensor([list(tokens)])).logits[0]
+        logits: Tensor = self._network(torch.tensor([list(tokens)]), use_cache=False).logits[0]
         return logits
 
-    def say(self, prompt: Sequence[int], frames: int, penalty: float = 1.0) -> list[list[int]]:
-        """The codes of up to so many frames, the likeliest legal one each time."""
-        known = (tuple(prompt), frames, penalty)
-        if known not in self._said:
-            self._said[known] = self._say(list(prompt), frames, penalty)
-        return self._said[known]
+    def agrees(self, prompt: Sequence[int], codes: Sequence[Sequence[int]], penalty: float = 1.0) -> bool:
+        """Whether each of these frames' codes [frames, codebooks] is the likeliest legal one.
 
-    def _say(self, tokens: list[int], frames: int, penalty: float) -> list[list[int]]:
+        A frame whose first code is the codebook's size stands for the end.
+        """
         layout, processor = self._layout, RepetitionPenaltyLogitsProcessor(penalty)
-        codes: list[int] = []
-        while len(codes) < frames * layout.codebooks:
-            codebook = len(codes) % layout.codebooks
-            scores = processor(torch.tensor([tokens]), self.logits(tokens)[-1:])[0]
-            legal = torch.full_like(scores, -torch.inf)
-            start, end = layout.block(codebook)
-            legal[start:end] = scores[start:end]
-            if codebook == 0:
-                legal[layout.end_of_speech] = scores[layout.end_of_speech]
-            token = int(legal.argmax())
-            if token == layout.end_of_speech:
-                break
-            tokens.append(token)
-            codes.append(token - start)
-        return [codes[n : n + layout.codebooks] for n in range(0, len(codes), layout.codebooks)]
+        tokens = list(prompt)
+        for frame in codes:
+            tokens += [layout.block(codebook)[0] + code for codebook, code in enumerate(frame)]
+        # Whatever follows the end is not looked at, but has to be a token.
+        logits = self.logits([min(token, layout.size - 1) for token in tokens])
+        for number, frame in enumerate(codes):
+            for codebook, code in enumerate(frame):
+                at = len(prompt) + number * layout.codebooks + codebook
+                scores = processor(torch.tensor([tokens[:at]]), logits[at - 1 : at].clone())[0]
+                start, end = layout.block(codebook)
+                legal = scores[start:end]
+                if codebook == 0:
+                    legal = torch.cat((legal, scores[layout.end_of_speech, None]))
+                if int(legal.argmax()) != code:
+                    return False
+                if code == layout.codebook_size:
+                    return True
+        return True

@@ -277,7 +277,6 @@ async def test_a_preferred_engine_that_cannot_start_is_done_without(
     await service.stop()
 
 
-
 async def test_concurrent_streams_equal_their_solo_runs(tmp_path: Path) -> None:
     """Streams that share the engine, with some cancelled and some abandoned, sound as if alone."""
     texts = [f"Frase número {n}. Otra frase, la segunda, de {n} palabras. Fin." for n in range(30)]

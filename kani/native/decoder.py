@@ -1,0 +1,195 @@
+"""All layers of the language model in one call of int8.cpp."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from ctypes import addressof, byref
+
+import torch
+from torch import Tensor
+
+from kani.lfm2 import Attention, Layer
+from kani.linear import Linear
+from kani.model_config import ModelConfig
+from kani.native.library import Buffers, Library, Matrix, Model, NativeLayer, State, Streams
+from kani.native.linear import NativeInt8, row_bytes
+from kani.state import LanguageState
+
+_MANY = 16
+"""So many rows each thread quantises for itself, which saves waiting; more are shared out."""
+
+
+class NativeDecoder:
+    """The layers between embedding and head, for rows of many streams at once.
+
+    A row's result depends on nothing but its own stream: not on the other rows, nor on how many
+    there are, nor on the number of threads, bit for bit; and a prompt read in pieces or a token at a
+    time leaves the same memory.
+    """
+
+    def __init__(self, library: Library, config: ModelConfig, layers: Sequence[Layer], turns: Tensor) -> None:
+        """layers: with products that are NativeInt8, gates_and_input in three groups and gate_and_up in two;
+        turns: RoPE's, complex64 [capacity, head size / 2]. Raises ValueError for other products."""
+        self._library = library
+        self._config = config
+        self._turns = torch.view_as_real(turns).flatten(1).contiguous()
+        self._kept = [(layer, _small(layer)) for layer in layers]
+        self._layers = (NativeLayer * len(layers))(*(_native(*kept) for kept in self._kept))
+        self._model = Model(
+            addressof(self._layers),
+            len(layers),
+            config.hidden,
+            config.feed_forward,
+            config.heads,
+            config.key_value_heads,
+            config.head_size,
+            config.kernel,
+            config.norm_epsilon,
+            self._turns.data_ptr(),
+        )
+        self._room: _Room | None = None
+        self._lock = threading.Lock()
+
+    def decode(self, hidden: Tensor, state: LanguageState) -> Tensor:
+        """One token of each stream in slots 0 to n − 1: its row [n, hidden] through all layers.
+
+        Each goes to its slot's ``position``, which the caller advances. Raises ValueError if a slot
+        or its memory does not exist or is full.
+        """
+        count = len(hidden)
+        return self._through(hidden, state, list(range(count)), state.position[:count].tolist(), [1] * count)
+
+    def prefill(self, hidden: Tensor, state: LanguageState, start: int, lengths: Sequence[int]) -> Tensor:
+        """The next tokens of the prompts in slots 0 to n − 1, all from position ``start`` on.
+
+        hidden: their rows without padding, one prompt's behind the other's [sum of lengths, hidden];
+        lengths: how many each has, possibly none. Positions are left to the caller. Returns the rows.
+        Raises ValueError as ``decode``.
+        """
+        slots = [slot for slot, length in enumerate(lengths) if length]
+        return self._through(hidden, state, slots, [start] * len(slots), [n for n in lengths if n])
+
+    def _through(
+        self, hidden: Tensor, state: LanguageState, slots: list[int], starts: list[int], lengths: list[int]
+    ) -> Tensor:
+        self._check(hidden, state, slots, starts, lengths)
+        out = hidden.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        if not slots:
+            return out
+        begin = [0]
+        for length in lengths:
+            begin.append(begin[-1] + length)
+        numbers = torch.tensor([*slots, *starts, *begin])
+        first = numbers.data_ptr()
+        streams = Streams(first, first + 8 * len(slots), first + 16 * len(slots), len(slots))
+        memory = State(
+            state.cache.data_ptr(),
+            state.context.data_ptr(),
+            state.cache.dtype == torch.float16,
+            len(state.position),
+            state.capacity,
+        )
+        threads = self._library.threads(torch.get_num_threads())
+        with self._lock:
+            room = self._room
+            if room is None or not room.holds(len(out), threads.wanted, state.capacity):
+                room = self._room = _Room(
+                    self._config, len(out), threads.wanted, state.capacity, self._library.lanes
+                )
+            room.buffers.shared = len(out) > _MANY
+            self._library.step(
+                byref(self._model),
+                byref(memory),
+                byref(streams),
+                byref(room.buffers),
+                out.data_ptr(),
+                byref(threads),
+            )
+        return out
+
+    def _check(
+        self, hidden: Tensor, state: LanguageState, slots: list[int], starts: list[int], lengths: list[int]
+    ) -> None:
+        """The kernel writes where it is told to."""
+        config = self._config
+        attention = sum(config.attention)
+        slot_count = len(state.position)
+        cache = (attention, 2, slot_count, config.key_value_heads, state.capacity, config.head_size)
+        context = (len(config.attention) - attention, slot_count, config.kernel - 1, config.hidden)
+        if state.cache.shape != cache or state.context.shape != context:
+            raise ValueError("this state is not of this model")
+        if state.cache.dtype not in (torch.float32, torch.float16) or state.context.dtype != torch.float32:
+            raise ValueError(f"no memory of {state.cache.dtype} and {state.context.dtype}")
+        if not (state.cache.is_contiguous() and state.context.is_contiguous()):
+            raise ValueError("the state's memory has gaps")
+        if hidden.shape != (sum(lengths), config.hidden):
+            raise ValueError(f"{list(hidden.shape)} are not {sum(lengths)} rows of {config.hidden}")
+        if slots and slots[-1] >= slot_count:
+            raise ValueError(f"slot {slots[-1]} of {slot_count}")
+        end = min(state.capacity, len(self._turns))
+        for slot, start, length in zip(slots, starts, lengths, strict=True):
+            if start < 0 or start + length > end:
+                raise ValueError(
+                    f"slot {slot} has no room for tokens {start} to {start + length - 1} of {end}"
+                )
+
+
+def _small(layer: Layer) -> Tensor:
+    mixer = layer.mixer
+    return (mixer.head_norms if isinstance(mixer, Attention) else mixer.taps).float().contiguous()
+
+
+def _native(layer: Layer, small: Tensor) -> NativeLayer:
+    mixer = layer.mixer
+    if isinstance(mixer, Attention):
+        first = _matrix(mixer.queries_keys_values, 1)
+    else:
+        first = _matrix(mixer.gates_and_input, 3)
+    return NativeLayer(
+        first,
+        _matrix(mixer.out, 1),
+        _matrix(layer.gate_and_up, 2),
+        _matrix(layer.down, 1),
+        small.data_ptr(),
+        isinstance(mixer, Attention),
+        layer.index,
+    )
+
+
+def _matrix(product: Linear, groups: int) -> Matrix:
+    if not isinstance(product, NativeInt8) or product.matrix.groups != groups:
+        raise ValueError(f"not a NativeInt8 in {groups} groups: {product}")
+    return product.matrix
+
+
+class _Room:
+    """Where a step keeps what lies between its products."""
+
+    def __init__(self, config: ModelConfig, rows: int, threads: int, capacity: int, lanes: int) -> None:
+        self._rows, self._threads, self._capacity = rows, threads, capacity
+        mixed = max(config.heads * config.head_size, config.hidden)
+        widest = max(mixed, config.feed_forward)
+        group = config.heads // config.key_value_heads
+        # A thread's own: gated inputs of a few channels, or a group's queries and weights of all keys.
+        own = max(rows * 2 * lanes, group * (config.head_size + capacity + 2 * lanes))
+        quantised = max(rows, min(rows, _MANY) * threads)
+        self._floats = [
+            torch.empty(size)
+            for size in (
+                rows * (config.heads + 2 * config.key_value_heads) * config.head_size,
+                rows * mixed,
+                rows * config.feed_forward,
+                threads * own,
+            )
+        ]
+        self._levels = torch.empty(quantised * row_bytes(widest), dtype=torch.int8)
+        self._offsets = torch.empty(quantised, dtype=torch.int32)
+        self._scales = torch.empty(quantised)
+        self.buffers = Buffers(
+            *(tensor.data_ptr() for tensor in (*self._floats, self._levels, self._offsets, self._scales)), own
+        )
+
+    def holds(self, rows: int, threads: int, capacity: int) -> bool:
+        """Whether it is large enough for that."""
+        return rows <= self._rows and threads <= self._threads and capacity <= self._capacity

@@ -1,0 +1,54 @@
+"""The int8 language model on this folder's kernels: same weights, same levels, a fraction of the calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from kani.checkpoint import Weights
+from kani.lfm2 import LanguageModel
+from kani.linear import Linear
+from kani.model_config import ModelConfig
+from kani.native.decoder import NativeDecoder
+from kani.native.library import Library
+from kani.native.linear import NativeInt8
+from kani.state import LanguageState
+from kani.tokens import TokenLayout
+
+
+class NativeLanguageModel(LanguageModel):
+    """A LanguageModel in int8 whose layers are one call; keys and values are kept in half precision.
+
+    A stream's outcome does not depend on who its neighbours are nor on how many, bit for bit.
+    """
+
+    def __init__(
+        self, config: ModelConfig, weights: Weights, layout: TokenLayout, *, library: Library, capacity: int
+    ) -> None:
+        """As LanguageModel. Raises ValueError for sizes that the kernels cannot take."""
+        self._library = library
+        super().__init__(
+            config, weights, layout, precision=torch.int8, device=torch.device("cpu"), capacity=capacity
+        )
+        self.cache_precision = torch.float16
+        self._native = NativeDecoder(library, config, self._layers, self._turns)
+
+    def _linear(self, weight: Tensor, groups: int) -> Linear:
+        return NativeInt8(weight, self._library, groups)
+
+    def decode(self, tokens: Tensor, state: LanguageState, span: int) -> Tensor:
+        """See LanguageModel; each stream is read as far as it goes, whatever ``span``."""
+        return self._native.decode(self._embedding[tokens].float(), state)
+
+    def prefill(self, tokens: Tensor, lengths: Sequence[int], state: LanguageState, start: int) -> Tensor:
+        """See LanguageModel; nothing is computed for padding."""
+        count, length = tokens.shape
+        end = start + length
+        valid = [min(max(whole - start, 0), length) for whole in lengths]
+        rows = torch.cat([row[:n] for row, n in zip(tokens, valid, strict=True)])
+        hidden = self._native.prefill(self._embedding[rows].float(), state, start, valid)
+        state.position[:count] = torch.tensor([min(end, whole) for whole in lengths])
+        last = torch.tensor(valid).cumsum(0) - 1
+        return hidden[last.clamp_min(0)]

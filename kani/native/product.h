@@ -1,0 +1,129 @@
+// Products of rows quantised to int8, one by one, with int8 weights.
+//
+// Weights lie in panels of VECTORS x LANES outputs, and in a panel four inputs of each output side by side,
+// as the instruction wants them: [panel][inputs / 4][vector][lane][4], 128 added. A sum of products is an exact
+// integer, so that neither the number of rows nor how they are cut into blocks changes a row's result.
+
+#pragma once
+
+#include <utility>
+
+#include "vectors.h"
+
+// groups: 1, or the number of equal parts of the outputs of which a panel holds a vector each, so that what is
+// computed together lies together: gate and up, or the three parts of a convolution's input.
+struct Matrix {
+    const uint8_t* levels;
+    const float* scales;  // [panel][vector][lane]
+    int64_t inputs, outputs, groups, vectors, panels;
+};
+
+INLINE int64_t steps(const Matrix& w) { return (w.inputs + 3) / 4; }
+INLINE int64_t part(const Matrix& w) { return w.outputs / w.groups; }
+
+INLINE const uint8_t* start(const Matrix& w, int64_t panel) {
+    return w.levels + panel * steps(w) * w.vectors * 4 * LANES;
+}
+
+// Which output is in the first lane of a panel's vector, and how many there are from there on, LANES at most.
+INLINE int64_t output(const Matrix& w, int64_t panel, int64_t vector) {
+    return w.groups == 1 ? (panel * w.vectors + vector) * LANES : vector * part(w) + panel * LANES;
+}
+INLINE int64_t lanes(const Matrix& w, int64_t panel, int64_t vector) {
+    const int64_t left = part(w) - (w.groups == 1 ? panel * w.vectors + vector : panel) * LANES;
+    return left < 0 ? 0 : left < LANES ? left : LANES;
+}
+INLINE int64_t row_bytes(int64_t inputs) { return (inputs + 63) / 64 * 64; }
+
+struct Rows {
+    int8_t* levels;  // [row][stride], zero behind the inputs
+    int64_t stride;
+    int32_t* offsets;  // what the weights' 128 adds to each of the row's sums
+    float* scales;
+};
+
+// One row: its levels are round(x * 127 / peak); normed divides the row by its root mean square.
+static void quantise(const Rows& to, int64_t row, const float* x, int64_t inputs, bool normed, float epsilon) {
+    const int64_t full = inputs / LANES * LANES;
+    Floats peaks[2] = {every(0.0f), every(0.0f)}, squares[2] = {every(0.0f), every(0.0f)};
+    int64_t i = 0;
+    for (; i + 2 * LANES <= inputs; i += 2 * LANES) {
+        for (int j = 0; j < 2; ++j) {
+            const Floats v = load(x + i + j * LANES);
+            peaks[j] = greater(peaks[j], size_of(v));
+            squares[j] = fused(v, v, squares[j]);
+        }
+    }
+    for (; i < inputs; i += LANES) {
+        const Floats v = i < full ? load(x + i) : load_some(x + i, inputs - i);
+        peaks[0] = greater(peaks[0], size_of(v));
+        squares[0] = fused(v, v, squares[0]);
+    }
+    float peak = greatest(greater(peaks[0], peaks[1]));
+    peak = peak > 1e-12f ? peak : 1e-12f;
+    const Floats levels_a_unit = every(127.0f / peak);
+    int8_t* levels = to.levels + row * to.stride;
+    Ints total = every(0);
+    for (i = 0; i < inputs; i += LANES) {
+        const Ints v = to_ints((i < full ? load(x + i) : load_some(x + i, inputs - i)) * levels_a_unit);
+        total = plus(total, v);
+        store_bytes(levels + i, v);
+    }
+    to.offsets[row] = -128 * sum(total);
+    const float mean = sum(squares[0] + squares[1]) / static_cast<float>(inputs);
+    to.scales[row] = peak / 127.0f * (normed ? 1.0f / __builtin_sqrtf(mean + epsilon) : 1.0f);
+}
+
+// M rows with one panel: their results [row][vector][lane]. While it runs, `ahead` is fetched into the cache,
+// `pace` bytes a step. The loops over sums are packs: loops that are unrolled late leave the sums in memory.
+template <int V, int M, int... S>
+static __attribute__((noinline)) void block(const Matrix& w, int64_t panel, const Rows& x, int64_t row, const uint8_t* ahead, int64_t pace,
+                  float* results, std::integer_sequence<int, S...>) {
+    const int8_t* from = x.levels + row * x.stride;
+    const int64_t stride = x.stride;
+    const uint8_t* levels = start(w, panel);
+    Ints sums[M * V] = {every(x.offsets[row + S / V])...};
+    for (int64_t step = steps(w); step > 0; --step) {
+        Ints weights[V];
+        for (int v = 0; v < V; ++v) weights[v] = load(static_cast<const void*>(levels + v * 4 * LANES));
+        for (int v = 0; v < V; ++v) _mm_prefetch(ahead + v * 4 * LANES, _MM_HINT_T1);
+        ((sums[S] = plus_products(sums[S], weights[S % V], four(from + S / V * stride))), ...);
+        levels += V * 4 * LANES;
+        ahead += pace;
+        from += 4;
+    }
+    (store(results + S * LANES,
+           to_floats(sums[S]) * load(w.scales + (panel * V + S % V) * LANES) * every(x.scales[row + S / V])),
+     ...);
+}
+
+template <int V>
+constexpr int most_rows = LANES == 16 ? (V == 2 ? 10 : 8) : 12 / V;  // sums that fit into the registers
+
+template <int V, int M = most_rows<V>>
+INLINE void some_rows(int64_t count, const Matrix& w, int64_t panel, const Rows& x, int64_t row,
+                      const uint8_t* ahead, int64_t pace, float* results) {
+    if constexpr (M > 1) {
+        if (count < M) return some_rows<V, M - 1>(count, w, panel, x, row, ahead, pace, results);
+    }
+    block<V, M>(w, panel, x, row, ahead, pace, results, std::make_integer_sequence<int, M * V>());
+}
+
+// Panels [from, to) of the product of `count` rows: each(row, panel, its V vectors of results), and
+// done(panel) behind a panel's last row. Behind its own panels a thread fetches what it reads `next`.
+template <int V, class Each, class Done>
+INLINE void multiply(const Matrix& w, int64_t from, int64_t to, const Rows& x, int64_t count, const uint8_t* next,
+                     Each&& each, Done&& done) {
+    float results[most_rows<V> * V * LANES];
+    const int64_t size = start(w, 1) - start(w, 0);
+    const int64_t blocks = (count + most_rows<V> - 1) / most_rows<V>;
+    for (int64_t panel = from; panel < to; ++panel) {
+        const uint8_t* ahead = panel + 1 < to ? start(w, panel + 1) : next;
+        for (int64_t b = 0; b < blocks; ++b) {
+            const int64_t row = count * b / blocks, end = count * (b + 1) / blocks;
+            some_rows<V>(end - row, w, panel, x, row, ahead + size * b / blocks, V * 4 * LANES / blocks, results);
+            for (int64_t m = 0; row + m < end; ++m) each(row + m, panel, results + m * V * LANES);
+        }
+        done(panel);
+    }
+}

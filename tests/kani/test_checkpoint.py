@@ -1,0 +1,544 @@
+"""A checkpoint is a stranger's folder: what fits is read, what doesn't is refused by its name."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, Lfm2Config, Lfm2ForCausalLM
+
+from kani.checkpoint import Checkpoint, find, find_codec
+from kani.errors import CheckpointError
+from kani.model_config import ModelConfig
+from tests.kani.random_checkpoint import FULL, TINY, random_checkpoint
+
+PUBLISHED = FULL | {"model_type": "lfm2"}
+
+
+@pytest.fixture
+def folder(checkpoint_folder: Path, tmp_path: Path) -> Path:
+    """The tiny checkpoint, to be broken."""
+    return Path(shutil.copytree(checkpoint_folder, tmp_path / "tiny"))
+
+
+def change(path: Path, **entries: Any) -> None:
+    """Write entries into a JSON file."""
+    content = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    path.write_text(json.dumps(content | entries), "utf-8")
+
+
+def rewrite(folder: Path, **tensors: torch.Tensor | None) -> None:
+    """Put tensors into the weights, or take out those that are None."""
+    path = folder / "model.safetensors"
+    weights: dict[str, Any] = load_file(path) | tensors
+    save_file({key: value for key, value in weights.items() if value is not None}, path)
+
+
+def test_the_published_sizes_are_read_as_transformers_reads_them() -> None:
+    """The sizes of kani-tts-370m give every key and shape of transformers' own network, and no other."""
+    with torch.device("meta"):
+        network = Lfm2ForCausalLM(Lfm2Config(**FULL))
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    del expected["lm_head.weight"]  # tied
+    config = ModelConfig.of(PUBLISHED)
+    assert config.shapes() == expected
+    assert config.feed_forward == 4608 and config.head_size == 64
+    assert [n for n, attention in enumerate(config.attention) if attention] == [2, 5, 8, 10, 12, 14]
+
+
+@pytest.mark.parametrize(
+    "settings_",
+    [
+        {},
+        {"tie_embedding": False},
+        {"tie_word_embeddings": False},
+        {"layer_types": ["conv"] * 8 + ["full_attention"] * 8},
+        {"block_ffn_dim_multiplier": 1.3, "block_multiple_of": 48},
+        {"block_auto_adjust_ff_dim": False},
+        {"intermediate_size": 100, "block_ff_dim": 300},
+        {"rope_theta": 5000.0},
+        {"rope_theta": 5000.0, "rope_parameters": {"rope_type": "default", "rope_theta": 77}},
+        {"rope_scaling": {"type": "default", "rope_theta": 66.0}},
+    ],
+    ids=str,
+)
+def test_every_entry_means_what_it_means_to_transformers(settings_: dict[str, Any]) -> None:
+    """Sizes, ties and turns, by their older names as well."""
+    given_settings = PUBLISHED | settings_
+    config = ModelConfig.of(given_settings)
+    theirs = Lfm2Config(**json.loads(json.dumps(given_settings)))
+    with torch.device("meta"):
+        shapes = {key: tuple(value.shape) for key, value in Lfm2ForCausalLM(theirs).state_dict().items()}
+    if theirs.tie_word_embeddings:
+        del shapes["lm_head.weight"]
+    assert config.shapes() == shapes
+    assert config.rope_base == theirs.rope_parameters["rope_theta"]
+
+
+def test_a_checkpoint_s_tensors_are_read_as_float32(folder: Path) -> None:
+    """Whatever they were saved as; and a tied head may be there all the same."""
+    exact = load_file(folder / "model.safetensors")
+    halves = {key: value.to(torch.bfloat16) for key, value in exact.items()}
+    save_file(
+        halves | {"lm_head.weight": halves["model.embed_tokens.weight"].clone()}, folder / "model.safetensors"
+    )
+    checkpoint = Checkpoint(folder)
+    checkpoint.check()
+    with ExitStack() as stack:
+        read = checkpoint.weights(stack)
+        for key in checkpoint.config.shapes():
+            assert read(key).dtype == torch.float32
+            assert torch.equal(read(key), halves[key].float())
+
+
+def test_a_checkpoint_in_shards_is_whole(folder: Path) -> None:
+    """Files that the index names are one checkpoint, and one that is missing is named."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    index = {}
+    for number, key in enumerate(sorted(weights)):
+        index[key] = f"model-{number % 3}.safetensors"
+    for name in set(index.values()):
+        save_file({key: weights[key] for key in weights if index[key] == name}, folder / name)
+    change(folder / "model.safetensors.index.json", weight_map=index)
+    checkpoint = Checkpoint(folder)
+    checkpoint.check()
+    with ExitStack() as stack:
+        read = checkpoint.weights(stack)
+        assert all(torch.equal(read(key), weights[key]) for key in weights)
+    (folder / "model-1.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"tiny has no file 'model-1\.safetensors'"):
+        checkpoint.check()
+
+
+@pytest.mark.parametrize("name", ["../stolen.safetensors", "sub/stolen.safetensors", "..", "", "/etc/passwd"])
+def test_a_shard_lies_in_the_folder(folder: Path, name: str) -> None:
+    """A file's name in the index leads nowhere else, even where there is such a file."""
+    for other in (folder.parent, folder / "sub"):
+        other.mkdir(exist_ok=True)
+        shutil.copy(folder / "model.safetensors", other / "stolen.safetensors")
+    change(folder / "model.safetensors.index.json", weight_map={"model.embed_tokens.weight": name})
+    with pytest.raises(CheckpointError, match=re.escape(f"tiny has no file {name!r}")):
+        Checkpoint(folder).check()
+
+
+@pytest.mark.parametrize("shards", [None, [], {}, "x", 3])
+def test_an_index_that_is_none_is_refused(folder: Path, shards: object) -> None:
+    """A weight_map is an object with at least one entry."""
+    change(folder / "model.safetensors.index.json", weight_map=shards)
+    with pytest.raises(CheckpointError, match="weight_map"):
+        Checkpoint(folder).check()
+
+
+class Boom:
+    """Does harm when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path("harm.txt"),))
+
+
+@pytest.mark.parametrize("where", ["beside", "instead", "as a shard"])
+def test_pickles_are_never_read(folder: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """A pytorch_model.bin is not looked at, and one under another name is no safetensors file."""
+    monkeypatch.chdir(folder)
+    harm = pickle.dumps(Boom())
+    (folder / "pytorch_model.bin").write_bytes(harm)
+    if where == "beside":
+        Checkpoint(folder).check()
+    else:
+        (folder / "model.safetensors").unlink()
+        message = r"tiny has no file 'model\.safetensors'"
+        if where == "as a shard":
+            change(folder / "model.safetensors.index.json", weight_map={"x": "pytorch_model.bin"})
+            message = r"pytorch_model\.bin is not a safetensors file"
+        with pytest.raises(CheckpointError, match=message):
+            Checkpoint(folder).check()
+    assert not (folder / "harm.txt").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 100, b"\xff" * 8 + b"{}", b"\x02\0\0\0\0\0\0\0{}more"])
+def test_what_is_no_safetensors_file_is_refused(folder: Path, content: bytes) -> None:
+    """Empty, torn, and with sizes that lie."""
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model\.(safetensors is not a safetensors file|embed_tokens)"):
+        Checkpoint(folder).check()
+
+
+def test_a_tensor_that_does_not_fit_is_named(folder: Path) -> None:
+    """Missing, of another shape, or one too many: the message says which, and what shape it has to have."""
+    key = "model.layers.1.self_attn.k_proj.weight"
+    original = load_file(folder / "model.safetensors")[key]
+    rewrite(folder, **{key: None})
+    with pytest.raises(CheckpointError, match=rf"{key} is missing; its shape has to be \[32, 64\]"):
+        Checkpoint(folder).check()
+    with ExitStack() as stack, pytest.raises(CheckpointError, match=f"{key} is missing"):
+        Checkpoint(folder).weights(stack)(key)
+    rewrite(folder, **{key: torch.zeros(64, 32)})
+    with pytest.raises(CheckpointError, match=rf"{key} has the shape \[64, 32\]; it has to be \[32, 64\]"):
+        Checkpoint(folder).check()
+    rewrite(folder, **{key: original, "model.layers.5.conv.conv.bias": torch.zeros(3)})
+    with pytest.raises(CheckpointError, match=r"model\.layers\.5\.conv\.conv\.bias \[3\] is no part"):
+        Checkpoint(folder).check()
+
+
+def test_an_untied_head_has_to_be_there(tmp_path: Path, folder: Path) -> None:
+    """Where the config says that head and embedding differ, lm_head.weight is looked for."""
+    random_checkpoint(tmp_path / "untied", TINY | {"tie_word_embeddings": False})
+    Checkpoint(tmp_path / "untied").check()
+    change(folder / "config.json", tie_word_embeddings=False)
+    with pytest.raises(CheckpointError, match=r"lm_head\.weight is missing"):
+        Checkpoint(folder).check()
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"model_type": "llama"}, "model_type is 'llama', not 'lfm2'"),
+        ({"model_type": None}, "model_type is None"),
+        ({"use_learnable_rope": True}, "tiny is a KaniTTS-2 checkpoint"),
+        ({"speaker_emb_dim": 128}, "tiny is a KaniTTS-2 checkpoint"),
+        ({"conv_bias": True}, "conv_bias is true"),
+        ({"conv_L_cache": 1}, "conv_L_cache is 1"),
+        ({"num_key_value_heads": 3}, "num_key_value_heads"),
+        ({"num_attention_heads": 128, "num_key_value_heads": 128}, "head_dim"),
+        ({"head_dim": 15}, "head_dim"),
+        ({"rope_parameters": {"rope_type": "linear", "factor": 2.0}}, "rope_type is 'linear'"),
+        ({"rope_scaling": {"type": "yarn"}}, "rope_type is 'yarn'"),
+        ({"layer_types": ["conv"]}, "layer_types has 1 entries"),
+        ({"layer_types": ["sliding_attention"] * 5}, "layer_types"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000"),
+        ({"vocab_size": 16140}, "vocab_size is 16140: too small"),
+        ({"audio_tokens_start": 311}, "audio_tokens_start is 311"),
+        ({"audio_tokens_start": "310"}, "audio_tokens_start is '310'"),
+        ({"audio_tokens_start": 12}, "too small"),
+        ({"audio_tokens_start": -5}, "too small"),
+        ({"speaker_settings": [1]}, "speaker_settings"),
+        ({"speaker_settings": {"speaker_list": "ana"}}, "speaker_list"),
+        ({"speaker_settings": {"speaker_list": [["ana"]]}}, "speaker_list"),
+    ],
+    ids=str,
+)
+def test_a_config_that_is_not_for_this_code_is_refused(
+    folder: Path, entries: dict[str, Any], message: str
+) -> None:
+    """Other models, what this code does not compute, and sizes that contradict one another."""
+    change(folder / "config.json", **entries)
+    with pytest.raises(CheckpointError, match=message):
+        Checkpoint(folder).layout(codebooks=4, codebook_size=4032)
+
+
+READ = (
+    "vocab_size", "hidden_size", "intermediate_size", "block_ff_dim", "block_multiple_of", "num_hidden_layers",
+    "num_attention_heads", "num_key_value_heads", "head_dim", "conv_L_cache", "max_position_embeddings",
+    "block_auto_adjust_ff_dim", "conv_bias", "tie_embedding", "tie_word_embeddings", "norm_eps",
+    "block_ffn_dim_multiplier", "rope_theta", "rope_parameters", "rope_scaling", "full_attn_idxs", "layer_types",
+    "audio_tokens_start", "speaker_settings",
+)  # fmt: skip
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+    | st.sampled_from([0, 1, 2**31, 10**30, -(10**400), 1e308, "64", "default", "conv"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["rope_type", "rope_theta", "type", "speaker_list", "x"]), inner, max_size=3),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(entries=st.dictionaries(st.sampled_from(READ), junk, max_size=3))
+def test_whatever_a_config_holds_it_is_read_or_refused_by_name(
+    tmp_path_factory: pytest.TempPathFactory, checkpoint_folder: Path, entries: dict[str, Any]
+) -> None:
+    """Any JSON at any entry is a fitting config or a CheckpointError, and the message names an entry."""
+    config = json.loads((checkpoint_folder / "config.json").read_text())
+    folder = tmp_path_factory.getbasetemp() / "junk"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config | entries))
+    try:
+        checkpoint = Checkpoint(folder)
+        checkpoint.config.shapes()
+        checkpoint.layout(codebooks=4, codebook_size=4032)
+    except CheckpointError as error:
+        assert any(name in str(error) for name in (*READ, "rope_type")), error
+        assert len(str(error)) < 300
+
+
+@pytest.mark.parametrize("key", ["__class__", "to_dict", "_settings", "auto_map", "quantization_config"])
+def test_entries_of_other_names_have_no_effect(folder: Path, key: str) -> None:
+    """What this code has no use for is not even looked at."""
+    change(folder / "config.json", **{key: {"AutoConfig": "evil.Evil"}})
+    Checkpoint(folder).check()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"3", b"{", b"\xff\xfe", b"[" * 100_000, b'{"hidden_size": ' + b"9" * 5000 + b"}"],
+    ids=["empty", "list", "number", "torn", "not UTF-8", "deep", "long number"],
+)
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "model.safetensors.index.json"])
+def test_a_file_that_is_no_json_object_is_named(folder: Path, name: str, content: bytes) -> None:
+    """Its name is in the message."""
+    (folder / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=re.escape(name)):
+        Checkpoint(folder).check()
+
+
+def test_a_folder_without_a_config_is_refused(tmp_path: Path) -> None:
+    """The message says what it lacks."""
+    with pytest.raises(CheckpointError, match=rf"{tmp_path.name} has no config\.json"):
+        Checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(("given_value", "expected"), [(None, 50), (0, 0), (30, 30)])
+def test_top_k_is_what_generate_would_take(folder: Path, given_value: int | None, expected: int) -> None:
+    """The checkpoint's own, of which 0 is none, and transformers' 50 where it says nothing."""
+    change(folder / "generation_config.json", top_k=given_value)
+    assert Checkpoint(folder).top_k == expected
+    (folder / "generation_config.json").unlink()
+    assert Checkpoint(folder).top_k == 50
+
+
+@pytest.mark.parametrize("value", ["50", -1, 1.5, True, [50]])
+def test_a_top_k_that_is_none_is_refused(folder: Path, value: object) -> None:
+    """With its file's name."""
+    change(folder / "generation_config.json", top_k=value)
+    with pytest.raises(CheckpointError, match=r"generation_config\.json: top_k is"):
+        Checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("entry", "names"),
+    [
+        (None, ()),
+        ({}, ()),
+        ({"status": "single", "speaker_list": None}, ()),
+        ({"status": "multi", "speaker_list": ["ana", "luis"]}, ("ana", "luis")),
+    ],
+)
+def test_speakers_are_those_of_the_config(folder: Path, entry: object, names: tuple[str, ...]) -> None:
+    """In their order; a checkpoint of one voice has none."""
+    change(folder / "config.json", speaker_settings=entry)
+    assert Checkpoint(folder).speakers == names
+
+
+def test_a_layout_begins_where_the_config_says(folder: Path) -> None:
+    """Without audio_tokens_start the audio tokens end with the vocabulary, with it they start there."""
+    assert Checkpoint(folder).layout(codebooks=4, codebook_size=4032).audio_start == 310
+    change(folder / "config.json", audio_tokens_start=300)
+    assert Checkpoint(folder).layout(codebooks=4, codebook_size=4032).block(0) == (300, 4332)
+
+
+@pytest.mark.parametrize("text", ["", "Hola, ¿qué tal?", "🙂 <|im_end|>", "ana: línea\nnueva"])
+def test_texts_are_tokenised_as_the_makers_do(checkpoint: Checkpoint, text: str) -> None:
+    """The tokens are those of transformers' AutoTokenizer, start_of_text first."""
+    expected = AutoTokenizer.from_pretrained(checkpoint.folder)(text)["input_ids"]
+    assert checkpoint.text_tokens(text) == expected
+    assert expected[0] == 1
+
+
+def test_a_tokenizer_brings_no_code(folder: Path) -> None:
+    """A class of the checkpoint's own is neither imported nor asked for."""
+    (folder / "evil.py").write_text("raise SystemExit('harm')")
+    change(
+        folder / "tokenizer_config.json",
+        tokenizer_class="Evil",
+        auto_map={"AutoTokenizer": ["evil.Evil", None]},
+    )
+    assert Checkpoint(folder).text_tokens("a")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer.json", "{}"),
+        ("tokenizer.json", "[]"),
+        ("tokenizer.json", "torn"),
+        ("tokenizer.json", '{"added_tokens": [], "model": {"type": "BPE", "vocab": 3, "merges": []}}'),
+        ("tokenizer_config.json", "[]"),
+        ("tokenizer_config.json", "torn"),
+        ("tokenizer_config.json", '{"model_max_length": "long"}'),
+    ],
+)
+def test_a_broken_tokenizer_is_refused(folder: Path, name: str, content: str) -> None:
+    """Whatever the libraries make of it, the message says that it is the tokenizer."""
+    (folder / name).write_text(content)
+    with pytest.raises(CheckpointError, match="the tokenizer of tiny cannot be read"):
+        Checkpoint(folder).text_tokens("Hola")
+
+
+def test_a_checkpoint_without_a_tokenizer_is_refused(folder: Path) -> None:
+    """None is made up or fetched."""
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match=r"tiny has no tokenizer\.json"):
+        Checkpoint(folder).text_tokens("Hola")
+
+
+# The hub.
+
+
+class Hub(ThreadingHTTPServer):
+    """A model hub on this machine: one repository, whose main branch moves when it is told to."""
+
+    repository = "owner/name"
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(("127.0.0.1", 0), _HubHandler)
+        self.files = files
+        self.commit = "a" * 40
+        self.asked: list[str] = []
+
+
+class _HubHandler(BaseHTTPRequestHandler):
+    server: Hub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        hub, path = self.server, self.path.partition("?")[0]
+        hub.asked.append(path)
+        models = f"/api/models/{hub.repository}"
+        api, tree, files = f"{models}/revision/", f"{models}/tree/", f"/{hub.repository}/resolve/"
+        if path.startswith(api):
+            revision = path.removeprefix(api)
+            if revision not in ("main", "a" * 40, "b" * 40):
+                return self.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+            commit = hub.commit if revision == "main" else revision
+            content = {"id": hub.repository, "sha": commit, "siblings": [{"rfilename": n} for n in hub.files]}
+            return self.answer(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
+        if path.startswith(tree):
+            entries = [{"type": "file", "path": n, "size": 1, "oid": "0"} for n in hub.files]
+            return self.answer(200, json.dumps(entries).encode(), {"Content-Type": "application/json"})
+        if path.startswith(files):
+            commit, _, name = path.removeprefix(files).partition("/")
+            headers = {"ETag": f'"{commit[0]}{name}"', "X-Repo-Commit": commit}
+            return self.answer(200, hub.files[name] + commit.encode(), headers)
+        return self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+
+    def answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in (headers | {"Content-Length": str(len(content))}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+
+NO_HUB = "http://127.0.0.1:9"
+
+
+def ask(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Have huggingface_hub ask this hub, as HF_ENDPOINT does at its start."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+    template = address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that huggingface_hub asks."""
+    server = Hub({"config.json": b"config ", "a.safetensors": b"weights ", "pytorch_model.bin": b"pickle "})
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    ask(monkeypatch, f"http://127.0.0.1:{server.server_port}")
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_folder_is_found_where_it_is(tmp_path: Path) -> None:
+    """A folder's path is not looked for on any hub."""
+    assert find(str(tmp_path), tmp_path / "cache") == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["name", "a/b/c", "/nowhere/at/all", "a/b@c@d", "a/b@../c", "a b/c", "é/b"])
+def test_what_is_neither_folder_nor_name_is_refused(tmp_path: Path, name: str) -> None:
+    """The message says what would do."""
+    with pytest.raises(CheckpointError, match=r"neither .* nor the name of a model on a hub \(OWNER/NAME\)"):
+        find(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a/..", "-a/b", "a--b/c", "a/b.git", "a" * 100 + "/b"])
+def test_a_name_that_no_hub_has_is_refused(tmp_path: Path, name: str) -> None:
+    """Before anything is asked or written."""
+    with pytest.raises(CheckpointError, match="is no name that a model on a hub may have"):
+        find(name, tmp_path)
+    assert not (tmp_path / "revisions").exists()
+
+
+@pytest.mark.parametrize("name", ["owner/name", "owner/name@v1.0"])
+def test_without_a_network_the_message_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """And nothing is kept that would be taken for the model later."""
+    ask(monkeypatch, NO_HUB)
+    with pytest.raises(CheckpointError, match=f"{name} cannot be fetched .*; give a folder that holds it"):
+        find(name, tmp_path)
+    assert not (tmp_path / "revisions").exists()
+
+
+def test_what_was_heard_yesterday_is_heard_tomorrow(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit of the first fetch is kept, though the hub's main branch moves, and without a network."""
+    first = find("owner/name", tmp_path)
+    assert first.name == "a" * 40
+    assert (first / "config.json").read_bytes() == b"config " + b"a" * 40
+    assert sorted(path.name for path in first.iterdir()) == ["a.safetensors", "config.json"]
+    hub.commit = "b" * 40
+    assert find("owner/name", tmp_path) == first
+    assert find("owner/name", tmp_path / "other").name == "b" * 40
+    ask(monkeypatch, NO_HUB)
+    assert find("owner/name", tmp_path) == first
+
+
+def test_a_named_revision_is_taken_and_not_kept(tmp_path: Path, hub: Hub) -> None:
+    """One request's @REVISION does not become everybody's."""
+    assert find("owner/name@" + "b" * 40, tmp_path).name == "b" * 40
+    assert find("owner/name", tmp_path).name == "a" * 40
+
+
+def test_pickles_are_not_even_fetched(tmp_path: Path, hub: Hub) -> None:
+    """Of a hub's repository only JSON and safetensors files are asked for."""
+    find("owner/name", tmp_path)
+    assert not [path for path in hub.asked if path.endswith(".bin")]
+
+
+def test_a_repository_or_revision_that_is_not_there_is_named(tmp_path: Path, hub: Hub) -> None:
+    """The message holds the name that was asked for."""
+    with pytest.raises(CheckpointError, match="owner/other"):
+        find("owner/other", tmp_path)
+    with pytest.raises(CheckpointError, match="owner/name@v9"):
+        find("owner/name@v9", tmp_path)
+
+
+def test_a_codec_is_one_nemo_file(tmp_path: Path, hub: Hub) -> None:
+    """Given itself, alone in a folder, or from a hub; none or two are refused."""
+    file = tmp_path / "codec.nemo"
+    file.touch()
+    assert find_codec(str(file), tmp_path) == find_codec(str(tmp_path), tmp_path) == file
+    (tmp_path / "other.nemo").touch()
+    with pytest.raises(CheckpointError, match=r"holds 2 \.nemo files"):
+        find_codec(str(tmp_path), tmp_path)
+    with pytest.raises(CheckpointError, match=r"owner/name holds 0 \.nemo files"):
+        find_codec("owner/name", tmp_path / "cache")
+    hub.files["c.nemo"] = b"codec "
+    assert find_codec("owner/name", tmp_path / "new").read_bytes() == b"codec " + b"a" * 40

@@ -1,0 +1,86 @@
+"""Matrix products in each precision: near the exact ones, and a row's own affair."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from kani.linear import Dense, Int8, Linear
+
+CPU = torch.device("cpu")
+EPSILON = 1e-5
+INPUTS, OUTPUTS = 200, 37
+NEAREST = {"float32": 1e-6, "bfloat16": 1e-2, "int8": 2e-2}
+
+int8_here = pytest.mark.skipif(not Int8.supported(), reason="this build of torch has no fbgemm")
+
+
+def random(*shape: int, key: int = 0) -> Tensor:
+    """Normal numbers."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(key))
+
+
+def product(precision: str, weight: Tensor) -> Linear:
+    """The product of that precision."""
+    if precision == "int8":
+        if not Int8.supported():
+            pytest.skip("this build of torch has no fbgemm")
+        return Int8(weight)
+    return Dense(weight, getattr(torch, precision), CPU)
+
+
+@pytest.mark.parametrize("precision", NEAREST)
+@pytest.mark.parametrize("rows", [(1,), (5,), (2, 3)], ids=str)
+def test_products_are_near_the_exact_ones(precision: str, rows: tuple[int, ...]) -> None:
+    """Of rows of any shape and any level, as they are and divided by their root mean square."""
+    weight = random(OUTPUTS, INPUTS, key=1) * torch.exp(random(OUTPUTS, 1, key=2))
+    linear = product(precision, weight)
+    x = random(*rows, INPUTS) * torch.exp(3 * random(*rows, 1, key=3))
+    normed = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + EPSILON)
+    for actual, given_rows in ((linear(x), x), (linear.normed(x, EPSILON), normed)):
+        exact = functional.linear(given_rows.double(), weight.double())
+        error = (actual.double() - exact).norm(dim=-1) / exact.norm(dim=-1)
+        assert actual.shape == (*rows, OUTPUTS)
+        assert error.max() < NEAREST[precision]
+
+
+@int8_here
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(0, 39), st.integers(0, 10**6), st.floats(-30, 30))
+def test_an_int8_row_does_not_hear_its_neighbours(rows: int, place: int, key: int, level: float) -> None:
+    """Alone or among others, of whatever level they are, a row's product is the same bit by bit."""
+    linear = Int8(random(OUTPUTS, INPUTS, key=1))
+    x = random(rows, INPUTS, key=key)
+    x[place % rows] = own = random(INPUTS, key=key + 1)
+    others = torch.full((rows, 1), 2.0**level)
+    others[place % rows] = 1.0
+    x = x * others
+    assert torch.equal(linear(x)[place % rows], linear(own[None])[0])
+    assert torch.equal(linear.normed(x, EPSILON)[place % rows], linear.normed(own[None], EPSILON)[0])
+
+
+@int8_here
+def test_int8_products_of_silence_are_silence() -> None:
+    """Rows and weights of nothing but zeros give zeros, beside rows that are something."""
+    weight = random(OUTPUTS, INPUTS)
+    weight[3] = 0.0
+    linear = Int8(weight)
+    x = torch.cat((torch.zeros(1, INPUTS), random(1, INPUTS)))
+    for outcome in (linear(x), linear.normed(x, EPSILON)):
+        assert torch.equal(outcome[0], torch.zeros(OUTPUTS))
+        assert outcome[1, 3] == 0.0 and outcome[1].abs().max() > 1.0
+
+
+@int8_here
+@pytest.mark.parametrize("inputs", [1, 2, 3, 5, 64, 257])
+def test_int8_takes_any_number_of_inputs(inputs: int) -> None:
+    """What the kernel pads does not count: sums of 127 levels are exact."""
+    levels = torch.arange(-127, 128, dtype=torch.float32)[:, None].expand(-1, inputs).contiguous()
+    x = torch.zeros(1, inputs)
+    x[0, -1] = 0.5
+    expected = 0.5 * torch.sign(levels[:, 0]) * levels[:, 0].abs()
+    assert (Int8(levels)(x)[0] - expected).abs().max() <= 0.5

@@ -1,0 +1,360 @@
+"""The compiled int8 language model: exact sums, rows of their own, and never a byte beside its memory."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from kani.checkpoint import Weights
+from kani.lfm2 import LanguageModel
+from kani.linear import Linear
+from kani.model_config import ModelConfig
+from kani.native.library import Library, load
+from kani.native.linear import NativeInt8
+from kani.native.model import NativeLanguageModel
+from kani.state import LanguageState
+from kani.tokens import TokenLayout
+from tests.kani.random_checkpoint import TINY
+
+EPSILON = 1e-5
+CAPACITY = 70
+LAYOUT = TokenLayout(20, 2, 30)
+SIZES = {
+    "tiny": TINY,
+    "odd": {
+        "hidden_size": 42,
+        "head_dim": 10,
+        "intermediate_size": 53,
+        "block_auto_adjust_ff_dim": False,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "full_attn_idxs": [0, 2],
+        "conv_L_cache": 4,
+    },
+    "wide heads": {
+        "hidden_size": 80,
+        "head_dim": 40,
+        "intermediate_size": 130,
+        "block_auto_adjust_ff_dim": False,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "full_attn_idxs": [1],
+        "conv_L_cache": 2,
+    },
+}
+
+
+def random(*shape: int, key: int = 0) -> Tensor:
+    """Normal numbers."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(key))
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """The compiled functions."""
+    found = load(tmp_path_factory.mktemp("kernels"))
+    if found is None:
+        pytest.skip("no C++ compiler, or no processor with VNNI")
+    return found
+
+
+def config_of(sizes: dict[str, object]) -> ModelConfig:
+    """A config with these sizes and the layout's vocabulary."""
+    return ModelConfig.of(
+        sizes | {"vocab_size": LAYOUT.text_vocabulary + 70, "rope_parameters": {"rope_theta": 1e4}}
+    )
+
+
+def weights_of(config: ModelConfig) -> Weights:
+    """Random weights with which every layer has a say."""
+    shapes = config.shapes()
+
+    def read(name: str) -> Tensor:
+        values = random(*shapes[name], key=list(shapes).index(name))
+        if "norm" in name:
+            return 1 + 0.2 * values
+        return values * (0.5 if "conv.conv" in name else shapes[name][-1] ** -0.5)
+
+    return read
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def model(request: pytest.FixtureRequest, library: Library) -> NativeLanguageModel:
+    """A language model of each of the sizes."""
+    config = config_of(SIZES[request.param])
+    return NativeLanguageModel(config, weights_of(config), LAYOUT, library=library, capacity=CAPACITY)
+
+
+class ExactInt8:
+    """The judge of a product: the same levels, summed in float64, which holds each sum exactly."""
+
+    def __init__(self, weight: Tensor) -> None:
+        peaks = weight.abs().amax(1).clamp_min(1e-12)
+        self._levels = torch.round(weight * (127 / peaks)[:, None]).double()
+        self._scales = peaks / 127
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """See ``Linear``."""
+        return self._product(rows, torch.ones(()))
+
+    def normed(self, rows: Tensor, epsilon: float) -> Tensor:
+        """See ``Linear``."""
+        return self._product(
+            rows, torch.rsqrt(rows.double().square().mean(-1, keepdim=True) + epsilon).float()
+        )
+
+    def _product(self, rows: Tensor, scale: Tensor) -> Tensor:
+        peaks = rows.abs().amax(-1, keepdim=True).clamp_min(1e-12)
+        levels = torch.round(rows * (127 / peaks)).double()
+        return (levels @ self._levels.T).float() * self._scales * (peaks / 127 * scale)
+
+
+class ExactLanguageModel(LanguageModel):
+    """The judge of a model: the eager code with the judge's products."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(
+            config,
+            weights_of(config),
+            LAYOUT,
+            precision=torch.float32,
+            device=torch.device("cpu"),
+            capacity=CAPACITY,
+        )
+        self._embedding = self._embedding.bfloat16()
+
+    def _linear(self, weight: Tensor, groups: int) -> Linear:
+        return ExactInt8(weight)
+
+
+def with_full_precision(model: LanguageModel, slots: int) -> LanguageState:
+    """A state whose keys and values are not rounded."""
+    state = model.new_state(slots)
+    state.cache = state.cache.float()
+    return state
+
+
+def read(model: LanguageModel, state: LanguageState, prompts: list[list[int]], piece: int = 1000) -> Tensor:
+    """Prefill prompts in pieces: the rows of each piece's last tokens, the last piece's."""
+    longest = max(map(len, prompts))
+    tokens = torch.tensor([prompt + [0] * (longest - len(prompt)) for prompt in prompts])
+    for start in range(0, longest, piece):
+        rows = model.prefill(tokens[:, start : start + piece], list(map(len, prompts)), state, start)
+    return rows
+
+
+def prompt(length: int, key: int) -> list[int]:
+    """Random text tokens."""
+    generator = torch.Generator().manual_seed(key)
+    return torch.randint(3, LAYOUT.text_vocabulary, (length,), generator=generator).tolist()
+
+
+def same(a: LanguageState, b: LanguageState, slots: int) -> bool:
+    """Whether two states' first slots hold the same bits."""
+    return torch.equal(a.cache[:, :, :slots], b.cache[:, :, :slots]) and torch.equal(
+        a.context[:, :slots], b.context[:, :slots]
+    )
+
+
+@pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (37, 203), (48, 64), (66, 130), (96, 4610)])
+@pytest.mark.parametrize("groups", [1, 2, 3])
+@pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 10, 11, 16, 33])
+def test_a_product_is_the_exact_sum_of_its_levels(
+    library: Library, outputs: int, inputs: int, groups: int, rows: int
+) -> None:
+    """Sums of integers, then scaled in the order that the documentation says: equal to the last bit."""
+    outputs *= groups
+    weight = random(outputs, inputs, key=1) * torch.exp(random(outputs, 1, key=2))
+    x = random(rows, inputs, key=3) * torch.exp(3 * random(rows, 1, key=4))
+    product, judge = NativeInt8(weight, library, groups), ExactInt8(weight)
+    assert torch.equal(product(x), judge(x))
+    torch.testing.assert_close(product.normed(x, EPSILON), judge.normed(x, EPSILON), rtol=1e-6, atol=0)
+
+
+def test_a_product_takes_rows_of_any_shape_and_level(library: Library) -> None:
+    """Zeros give zeros, one loud input does not overflow, leading dimensions are kept, no rows give none."""
+    product = NativeInt8(torch.full((5, 64), -2.0), library)
+    assert not product(torch.zeros(2, 3, 64)).any()
+    assert product(torch.zeros(2, 3, 64)).shape == (2, 3, 5)
+    assert product(torch.zeros(0, 64)).shape == (0, 5)
+    loud = torch.zeros(1, 64)
+    loud[0, 7] = 1e30
+    torch.testing.assert_close(product(loud), torch.full((1, 5), -2e30))
+    with pytest.raises(ValueError, match="63 inputs"):
+        product(torch.zeros(1, 63))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_a_row_does_not_hear_its_neighbours_nor_the_threads(library: Library, threads: int) -> None:
+    """Alone or among 1 to 40 others, on one thread or many, a row's product is the same bit by bit."""
+    product = NativeInt8(random(70, 90, key=1), library)
+    x = random(41, 90, key=2) * torch.exp(5 * random(41, 1, key=3))
+    alone = torch.cat([product.normed(row, EPSILON) for row in x.split(1)])
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for count in range(1, 42):
+            assert torch.equal(product.normed(x[:count], EPSILON), alone[:count])
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_step_is_the_eager_code_s_with_exact_products(library: Library, name: str) -> None:
+    """In any sizes, from the same memory: the same row to 1e-6, but where a level fell the other way."""
+    config = config_of(SIZES[name])
+    judge = ExactLanguageModel(config)
+    model = NativeLanguageModel(config, weights_of(config), LAYOUT, library=library, capacity=CAPACITY)
+    judged, state = (with_full_precision(each, 4) for each in (judge, model))
+    differences = []
+    for step in range(CAPACITY):
+        tokens = torch.randint(30, 80, (4,), generator=torch.Generator().manual_seed(step))
+        state.cache.copy_(judged.cache)
+        state.context.copy_(judged.context)
+        exact, actual = judge.decode(tokens, judged, CAPACITY), model.decode(tokens, state, CAPACITY)
+        differences.append((actual - exact).abs().amax(1) / exact.abs().amax(1))
+        judged.position += 1
+        state.position += 1
+    difference = torch.cat(differences)
+    assert (difference < 1e-6).float().mean() > 0.95
+    assert difference.max() < 0.15
+
+
+def test_half_precision_of_keys_changes_next_to_nothing(model: NativeLanguageModel) -> None:
+    """Logits with keys and values in float16 against float32: a cosine of 0.999."""
+    states = [model.new_state(1), with_full_precision(model, 1)]
+    assert states[0].cache.dtype == torch.float16
+    half, full = (model.head(read(model, state, [prompt(40, key=1)]), 0) for state in states)
+    assert cosine_similarity(half, full).item() > 0.999
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_a_stream_does_not_hear_its_neighbours(model: NativeLanguageModel, threads: int) -> None:
+    """Alone, or one of 2 to 16 of other ages, in any slot: the same rows and memory bit by bit."""
+    prompts = [prompt(3 + 5 * i % 37, key=i) for i in range(16)]
+    tokens = torch.arange(30, 46)
+    alone, rows = [], []
+    for text, token in zip(prompts, tokens, strict=True):
+        state = model.new_state(1)
+        read(model, state, [text])
+        rows.append(model.decode(token[None], state, len(text) + 1))
+        alone.append(state.save(0, len(text) + 1))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for count in range(1, 17):
+            state = model.new_state(count)
+            read(model, state, prompts[-count:])
+            assert torch.equal(model.decode(tokens[-count:], state, CAPACITY), torch.cat(rows[-count:]))
+            for slot, stream in enumerate(alone[-count:]):
+                saved = state.save(slot, stream.tokens)
+                assert torch.equal(saved.cache, stream.cache)
+                assert torch.equal(saved.context, stream.context)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7, 16, 17])
+def test_a_prompt_is_the_same_in_pieces(model: NativeLanguageModel, piece: int) -> None:
+    """Whole, in pieces, or token by token as speech is read: the same row and memory bit by bit."""
+    prompts = [prompt(length, key=length) for length in (34, 34, 34)]
+    whole, pieces = model.new_state(3), model.new_state(3)
+    assert torch.equal(read(model, whole, prompts), read(model, pieces, prompts, piece))
+    assert same(whole, pieces, 3)
+    spoken = model.new_state(3)
+    for tokens in torch.tensor(prompts).T:
+        rows = model.decode(tokens, spoken, CAPACITY)
+        spoken.position += 1
+    assert torch.equal(rows, read(model, model.new_state(3), prompts))
+    assert same(whole, spoken, 3)
+
+
+def test_a_full_memory_is_used_to_its_end_and_no_further(model: NativeLanguageModel) -> None:
+    """The last place is written; the next one, another slot or a slot that isn't there never is."""
+    state = model.new_state(3)
+    read(model, state, [prompt(CAPACITY - 1, key=1), prompt(CAPACITY - 1, key=2)])
+    before = (state.cache[:, :, 2].clone(), state.context[:, 2].clone())
+    kept = state.cache[:, :, :2, :, : CAPACITY - 1].clone()
+    model.decode(torch.tensor([30, 31]), state, CAPACITY)
+    assert state.cache[:, :, :2, :, CAPACITY - 1].abs().sum() > 0
+    assert torch.equal(state.cache[:, :, :2, :, : CAPACITY - 1], kept)
+    state.position += 1
+    full = (state.cache.clone(), state.context.clone())
+    with pytest.raises(ValueError, match="no room"):
+        model.decode(torch.tensor([30, 31]), state, CAPACITY)
+    state.position.zero_()
+    with pytest.raises(ValueError, match="slot 3 of 3"):
+        model.decode(torch.arange(30, 34), state, CAPACITY)
+    with pytest.raises(ValueError, match="no room"):
+        model.prefill(torch.full((1, CAPACITY + 1), 5), [CAPACITY + 1], state, 0)
+    state.position[0] = -1
+    with pytest.raises(ValueError, match="no room"):
+        model.decode(torch.tensor([30]), state, CAPACITY)
+    assert torch.equal(state.cache, full[0])
+    assert torch.equal(state.context, full[1])
+    assert torch.equal(state.cache[:, :, 2], before[0])
+    assert torch.equal(state.context[:, 2], before[1])
+
+
+def test_a_state_of_another_model_is_refused(model: NativeLanguageModel) -> None:
+    """Other sizes, types or gaps would have the kernel write beside the memory."""
+    token = torch.tensor([30])
+    state = model.new_state(2)
+    state.cache = state.cache[..., :-2]
+    with pytest.raises(ValueError, match="not of this model"):
+        model.decode(token, state, 1)
+    state = model.new_state(2)
+    state.cache = state.cache.bfloat16()
+    with pytest.raises(ValueError, match="bfloat16"):
+        model.decode(token, state, 1)
+    state = model.new_state(2)
+    state.cache = state.cache.transpose(0, -1).contiguous().transpose(0, -1)
+    with pytest.raises(ValueError, match="gaps"):
+        model.decode(token, state, 1)
+
+
+def test_the_compiled_library_is_kept(library: Library, tmp_path: Path) -> None:
+    """It is found again; what was cut short or lost in the meantime is made anew."""
+    assert load(tmp_path / "new" / "folder") is not None
+    (kept,) = (tmp_path / "new" / "folder").glob("*.so")
+    made = kept.stat().st_mtime_ns
+    assert load(kept.parent) is not None
+    assert kept.stat().st_mtime_ns == made
+    whole = kept.read_bytes()
+    broken = kept.with_name("broken")
+    broken.write_bytes(whole[: len(whole) // 2])
+    broken.replace(kept)
+    assert load(kept.parent) is not None
+    assert kept.stat().st_size == len(whole)
+    digest = kept.with_suffix(".sha256")
+    digest.unlink()
+    assert load(kept.parent) is not None
+    assert digest.exists()
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    library: Library, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file where the folder ought to be: the library is compiled all the same, and that is told."""
+    (tmp_path / "file").touch()
+    with caplog.at_level(logging.INFO):
+        assert load(tmp_path / "file" / "folder") is not None
+    assert "cannot keep" in caplog.text
+
+
+def test_without_a_compiler_there_is_no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """None, and no error: the eager code runs then. Nor is there one if the compiler fails."""
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert load(tmp_path / "cache") is None
+    failing = tmp_path / "c++"
+    failing.write_text("#!/bin/sh\nexit 1\n")
+    failing.chmod(0o755)
+    assert load(tmp_path / "cache") is None

@@ -1,0 +1,753 @@
+"""The loop: who runs when, who is told what, and that nobody's trouble is another's."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kani.nanocodec import NanoCodec
+from kani.runner import Codes, Prefill, Runner, Samples
+from kani.sampler import Sampling
+from kani.scheduler import ATTEMPTS, Scheduler
+from kani.stream import CHUNK_FRAMES, End, Ending, Stream, Utterance
+from tests.kani.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, NewRunner, Prompt, say
+from tests.kani.lfm2_judge import Judge
+
+GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
+SAMPLED = Sampling(seed=7)
+FRAME = 12
+FRAME_S = 0.08
+RATE = round(FRAME / FRAME_S)
+"""Hertz at which the tiny codec's frames take as long as those of a real one."""
+WITHIN_S = 60.0
+
+
+class Directed(Runner):
+    """A runner that does what a test wants done before its n-th frame, in the loop's own thread."""
+
+    script: dict[int, list[Callable[[], object]]]
+    load: list[int]
+
+    def complete(self, count: int) -> Codes:
+        self.load = [*getattr(self, "load", []), count]
+        for act in getattr(self, "script", {}).pop(len(self.load), []):
+            act()
+        return super().complete(count)
+
+
+class Hearer:
+    """A listener that keeps what it is told and takes all of it at once, unless it lags."""
+
+    def __init__(self, scheduler: Scheduler, *, lags: bool = False) -> None:
+        self.scheduler, self.lags = scheduler, lags
+        self.pieces: list[Samples] = []
+        self.ends: list[End] = []
+        self.ended = threading.Event()
+        self.stream: Stream | None = None
+        self.on_piece: Callable[[], object] = lambda: None
+
+    def say(self, prompt: Prompt, sampling: Sampling, frames: int, expected_s: float = 100.0) -> Hearer:
+        """Ask for an utterance."""
+        self.stream = self.scheduler.submit(Utterance(prompt, sampling, frames, expected_s), self)
+        return self
+
+    def __call__(self, event: Samples | End) -> None:
+        if isinstance(event, End):
+            self.ends.append(event)
+            self.ended.set()
+            return
+        assert not self.ends
+        self.pieces.append(event)
+        if not self.lags:
+            self.take()
+        self.on_piece()
+
+    def take(self) -> None:
+        """Take what there is."""
+        if self.stream is not None:
+            self.scheduler.taken(self.stream, self.stream.unheard)
+
+    def cancel(self) -> None:
+        """Want no more of it."""
+        if self.stream is not None:
+            self.scheduler.cancel(self.stream)
+
+    def until_paused(self) -> None:
+        """Wait until a stream is paused; the loop tells nobody when it does that."""
+        while not self.scheduler.counts["paused"]:
+            assert not self.ended.wait(0.002)
+
+    @property
+    def heard(self) -> Samples:
+        """All samples."""
+        return np.concatenate([np.zeros(0, np.float32), *self.pieces])
+
+    def end(self) -> End:
+        """The one end that it was told."""
+        assert self.ended.wait(WITHIN_S), "no end was told"
+        assert len(self.ends) == 1
+        return self.ends[0]
+
+
+@contextmanager
+def scheduling(
+    runner: Runner, *, ahead_s: float = 1e9, start: bool = True, **changes: int
+) -> Iterator[Scheduler]:
+    """A scheduler at work, or one that the test starts itself; stopped in the end."""
+    how = {"prompts_at_once": 1, "tokens_a_turn": 16} | changes
+    scheduler = Scheduler(runner, sample_rate=RATE, frame_s=FRAME_S, ahead_s=ahead_s, **how)
+    if start:
+        scheduler.start()
+    try:
+        yield scheduler
+    finally:
+        if scheduler._thread.ident is not None:
+            scheduler.stop()
+
+
+Expected = Callable[[Prompt, Sampling, int], Samples]
+
+
+@pytest.fixture(scope="module")
+def expected(new_runner: NewRunner, codec: NanoCodec, judge: Judge) -> Expected:
+    """The samples of an utterance: what it says alone (transformers' codes, if greedy), decoded at once."""
+    known: dict[tuple[Prompt, Sampling], Frames] = {}
+
+    def samples(prompt: Prompt, sampling: Sampling, frames: int) -> Samples:
+        if (prompt, sampling) not in known:
+            said = say(new_runner(1), prompt, sampling, 14)
+            assert sampling.temperature or judge.agrees(prompt, said, sampling.repetition_penalty)
+            known[prompt, sampling] = said if said[-1][0] < 4032 else said[:-1]
+        assert frames <= 14
+        codes = torch.tensor(known[prompt, sampling][:frames])[None]
+        return codec.decode(codes, torch.tensor([0]), codec.new_state(1))[0].numpy()
+
+    return samples
+
+
+def same(actual: Samples, wanted: Samples) -> bool:
+    """Whether they are the same speech; of another code everything would be different."""
+    return len(actual) == len(wanted) and bool(np.abs(actual - wanted).max(initial=0.0) <= 1e-5)
+
+
+def test_every_stream_of_a_full_house_says_transformers_tokens(
+    new_runner: NewRunner, expected: Expected, prompts: list[Prompt]
+) -> None:
+    """More greedy streams than slots, prompts of all lengths read two at a time in pieces: each is exact."""
+    with scheduling(new_runner(3), prompts_at_once=2, tokens_a_turn=7) as scheduler:
+        lengths = [(prompt, 5 + number) for number, prompt in enumerate(prompts)]
+        hearers = [Hearer(scheduler).say(prompt, GREEDY, frames) for prompt, frames in lengths]
+        for (prompt, frames), hearer in zip(lengths, hearers, strict=True):
+            wanted = expected(prompt, GREEDY, frames)
+            whole = len(wanted) == frames * FRAME
+            assert hearer.end().ending is (Ending.LONGEST if whole else Ending.SAID)
+            assert same(hearer.heard, wanted)
+
+
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_in_any_schedule_everybody_is_heard(
+    new_runner: NewRunner, expected: Expected, prompts: list[Prompt], data: st.DataObject
+) -> None:
+    """Whoever comes, goes, lags and catches up when: each is told one end, and its own speech without a gap."""
+    runner = new_runner(data.draw(st.integers(1, 3)), Directed)
+    runner.script = {}
+    asked: list[tuple[Hearer, Prompt, Sampling, int, bool]] = []
+    with scheduling(
+        runner,
+        ahead_s=data.draw(st.sampled_from([0.0, 0.2, 1e9])),
+        start=False,
+        prompts_at_once=data.draw(st.integers(1, 3)),
+        tokens_a_turn=data.draw(st.integers(1, 50)),
+    ) as scheduler:
+        for _ in range(data.draw(st.integers(1, 6))):
+            prompt, sampling = (
+                data.draw(st.sampled_from(prompts)),
+                data.draw(st.sampled_from([GREEDY, SAMPLED])),
+            )
+            frames = data.draw(st.integers(1, 14))
+            hearer = Hearer(scheduler, lags=data.draw(st.booleans()))
+            begin = partial(hearer.say, prompt, sampling, frames)
+            if first := data.draw(st.integers(0, 8)):
+                runner.script.setdefault(first, []).append(begin)
+            else:
+                begin()
+            cancelled = data.draw(st.integers(0, 3)) == 0
+            if cancelled:
+                runner.script.setdefault(data.draw(st.integers(first + 1, 12)), []).append(hearer.cancel)
+            asked.append((hearer, prompt, sampling, frames, cancelled))
+        scheduler.start()
+        hearers = [hearer for hearer, *_ in asked]
+        while pending := [hearer for hearer in hearers if not hearer.ended.is_set()]:
+            # Those that lag catch up whenever they get to it.
+            pending[0].ended.wait(0.005)
+            for hearer in pending:
+                hearer.take()
+            counts = scheduler.counts
+            if not counts["waiting"] + counts["running"]:
+                # No frame is made any more: those who were to come with a later one come now.
+                for _, acts in sorted(runner.script.items()):
+                    for act in acts:
+                        act()
+                runner.script = {}
+        for hearer, prompt, sampling, frames, cancelled in asked:
+            wanted = expected(prompt, sampling, frames)
+            end = hearer.end().ending
+            assert end in (Ending.SAID, Ending.LONGEST) or (cancelled and end is Ending.CANCELLED)
+            assert same(hearer.heard, wanted if end is not Ending.CANCELLED else wanted[: len(hearer.heard)])
+        assert scheduler.counts == {"waiting": 0, "running": 0, "paused": 0}
+
+
+def test_a_cancelled_stream_s_slot_is_another_s_at_the_next_frame(
+    new_runner: NewRunner, prompts: list[Prompt]
+) -> None:
+    """Cancelled during a frame, a stream has no other; the next frame is that of whoever waited."""
+    runner = new_runner(1, Directed)
+    with scheduling(runner, start=False, tokens_a_turn=100) as scheduler:
+        first, second = Hearer(scheduler), Hearer(scheduler)
+        at: dict[str, int] = {}
+
+        def cancel() -> None:
+            if len(first.pieces) == 3:
+                at["cancelled"] = scheduler.frames
+                first.cancel()
+
+        first.on_piece = cancel
+        second.on_piece = lambda: at.setdefault("heard", scheduler.frames)
+        first.say(prompts[7], GREEDY, 20)
+        second.say(prompts[4], GREEDY, 3)
+        scheduler.start()
+        assert first.end().ending is Ending.CANCELLED
+        assert second.end().ending is Ending.LONGEST
+        assert at["heard"] == at["cancelled"] + 1
+        assert len(first.pieces) == 3
+
+
+@pytest.mark.parametrize("place", ["waiting", "reading", "reading with others", "running", "paused", "ended"])
+def test_a_stream_is_cancelled_wherever_it_is(
+    new_runner: NewRunner, expected: Expected, prompts: list[Prompt], place: str
+) -> None:
+    """It is told so once, at once, and others are not touched; a cancel after the end does nothing."""
+    runner = new_runner(
+        3 if place.startswith("reading") else 2 if place in ("running", "paused") else 1, Directed
+    )
+    with scheduling(runner, ahead_s=0.0, start=False, prompts_at_once=2, tokens_a_turn=4) as scheduler:
+        other = Hearer(scheduler).say(prompts[4], GREEDY, 12)
+        hearer = Hearer(scheduler, lags=place == "paused")
+        late = Hearer(scheduler)
+        if place == "reading with others":
+            late.say(prompts[6], GREEDY, 5)
+        runner.script = {
+            1: [partial(hearer.say, prompts[7], GREEDY, 2 if place == "ended" else 12)],
+            # By then its prompt of 48 tokens is read in part, or all of it where it came first.
+            4: [] if place in ("running", "paused", "ended") else [hearer.cancel],
+        }
+        if place == "running":
+            hearer.on_piece = hearer.cancel
+        scheduler.start()
+        if place == "paused":
+            assert other.end().ending is Ending.LONGEST
+            hearer.until_paused()
+            hearer.cancel()
+        assert hearer.end().ending is (Ending.LONGEST if place == "ended" else Ending.CANCELLED)
+        assert len(hearer.pieces) == {"running": 1, "paused": 1, "ended": 2}.get(place, 0)
+        hearer.cancel()
+        assert other.end().ending is Ending.LONGEST
+        assert same(other.heard, expected(prompts[4], GREEDY, 12))
+        if place == "reading with others":
+            assert same((late.end(), late.heard)[1], expected(prompts[6], GREEDY, 5))
+    assert len(hearer.ends) == 1
+
+
+def test_who_lags_is_paused_and_lends_its_slot(
+    new_runner: NewRunner, expected: Expected, prompts: list[Prompt]
+) -> None:
+    """One slot: while the first stream's listener takes nothing, the second is said, whole; then the first goes on."""
+    with scheduling(new_runner(1), ahead_s=2 * FRAME_S) as scheduler:
+        slow = Hearer(scheduler, lags=True).say(prompts[4], SAMPLED, 14)
+        quick = Hearer(scheduler).say(prompts[6], SAMPLED, 10)
+        assert quick.end().ending in (Ending.LONGEST, Ending.SAID)
+        assert not slow.ends
+        assert scheduler.counts == {"waiting": 0, "running": 0, "paused": 1}
+        assert 2 * FRAME < len(slow.heard) <= 5 * FRAME
+        slow.lags = False
+        slow.take()
+        assert slow.end().ending in (Ending.LONGEST, Ending.SAID)
+        assert same(slow.heard, expected(prompts[4], SAMPLED, 14))
+        assert same(quick.heard, expected(prompts[6], SAMPLED, 10))
+
+
+def test_chunks_grow_from_one_frame_to_the_largest(new_runner: NewRunner, prompts: list[Prompt]) -> None:
+    """One frame six times, then a third of what was spoken so far."""
+    with scheduling(new_runner(1, Endless)) as scheduler:
+        hearer = Hearer(scheduler).say(prompts[0], GREEDY, LONGEST_FRAMES)
+        assert hearer.end().ending is Ending.LONGEST
+    sizes = [len(piece) // FRAME for piece in hearer.pieces]
+    assert sizes == [1, 1, 1, 1, 1, 1, 2, 2, 3, 4, 5, 7, 9, 12, 10]
+    assert sum(sizes) == LONGEST_FRAMES
+    assert max(sizes) <= CHUNK_FRAMES
+
+
+class Endless(Directed):
+    """Never says end_of_speech."""
+
+    def complete(self, count: int) -> Codes:
+        codes = super().complete(count)
+        np.minimum(codes, self.layout.codebook_size - 1, out=codes)
+        return codes
+
+
+class Faulty(Endless):
+    """Says no end; its first attempts are silent, and from a given frame on they say the same again and again."""
+
+    mute = 0
+    """Attempts of which nothing is audible."""
+    silent_after = 10**9
+    stuck_after = 10**9
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.seeds: list[int] = []
+        self.frame = 0
+
+    def join(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
+        super().join(slot, prefill, row, sampling)
+        self.seeds.append(sampling.seed)
+        self.frame = 0
+
+    def complete(self, count: int) -> Codes:
+        codes = super().complete(count)
+        self.frame += 1
+        if self.frame > self.stuck_after:
+            codes[:] = 7
+        return codes
+
+    def speak(self, slots: Sequence[int], codes: Codes) -> Samples:
+        samples = super().speak(slots, codes)
+        return samples * (len(self.seeds) > self.mute and self.frame <= self.silent_after)
+
+
+class RunsAway(Faulty):
+    mute = 99
+
+
+class Loops(Faulty):
+    mute = 99
+    stuck_after = 2
+
+
+class LoopsAloud(Faulty):
+    stuck_after = 2
+
+
+class FallsSilent(Faulty):
+    silent_after = 4
+
+
+class SilentOnce(Faulty):
+    mute = 1
+
+
+class SilentTwice(Faulty):
+    mute = 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "frames", "expected_s", "detail", "tried_for"),
+    [
+        (RunsAway, 60, 0.0, "speech did not end", 26),
+        (RunsAway, 60, 100.0, "there was no voice", 38),
+        (RunsAway, 5, 100.0, "there was no voice", 5),
+        (Loops, 60, 100.0, "speech repeated itself", 33),
+    ],
+)
+def test_what_goes_wrong_unheard_is_tried_three_times(
+    new_runner: NewRunner,
+    prompts: list[Prompt],
+    kind: type[Faulty],
+    frames: int,
+    expected_s: float,
+    detail: str,
+    tried_for: int,
+) -> None:
+    """With another seed each time, the same ones whenever it is asked for; then the trouble is told."""
+    runner = new_runner(2, kind)
+    assert isinstance(runner, Faulty)
+    with scheduling(runner) as scheduler:
+        for _ in range(2):
+            before = scheduler.frames
+            hearer = Hearer(scheduler).say(prompts[2], SAMPLED, frames, expected_s)
+            end = hearer.end()
+            assert (end.ending, end.detail) == (Ending.TROUBLE, detail)
+            assert hearer.pieces == []
+            assert scheduler.frames - before == ATTEMPTS * tried_for
+    assert len(set(runner.seeds)) == ATTEMPTS == 3
+    assert runner.seeds[:3] == runner.seeds[3:] and runner.seeds[0] == SAMPLED.seed
+
+
+@pytest.mark.parametrize(("kind", "silent"), [(SilentOnce, 1), (SilentTwice, 2)])
+def test_a_second_attempt_that_speaks_is_all_that_is_heard(
+    new_runner: NewRunner, prompts: list[Prompt], codec: NanoCodec, kind: type[Faulty], silent: int
+) -> None:
+    """Nothing of the silent attempts is sent, and the speech is that of the seed that spoke."""
+    runner = new_runner(1, kind)
+    assert isinstance(runner, Faulty)
+    with scheduling(runner) as scheduler:
+        hearer = Hearer(scheduler).say(prompts[2], SAMPLED, 8)
+        assert hearer.end().ending is Ending.LONGEST
+    assert len(runner.seeds) == silent + 1
+    seeded = new_runner(1, Endless)
+    codes = say(seeded, prompts[2], Sampling(seed=runner.seeds[-1]), 8)
+    wanted = codec.decode(torch.tensor(codes)[None], torch.tensor([0]), codec.new_state(1))[0]
+    assert same(hearer.heard, wanted.numpy())
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected_s", "detail", "frames"),
+    [
+        (Faulty, 0.0, "speech did not end", 26),
+        (LoopsAloud, 100.0, "speech repeated itself", 33),
+        (FallsSilent, 100.0, "there was no voice", None),
+    ],
+)
+def test_what_goes_wrong_after_it_was_heard_is_cut(
+    new_runner: NewRunner,
+    prompts: list[Prompt],
+    kind: type[Faulty],
+    expected_s: float,
+    detail: str,
+    frames: int | None,
+) -> None:
+    """It is not begun again, and all that was said until then is sent."""
+    runner = new_runner(1, kind)
+    assert isinstance(runner, Faulty)
+    with scheduling(runner) as scheduler:
+        hearer = Hearer(scheduler).say(prompts[2], SAMPLED, LONGEST_FRAMES, expected_s)
+        end = hearer.end()
+        assert (end.ending, end.detail) == (Ending.TROUBLE, detail)
+    assert runner.seeds == [SAMPLED.seed]
+    said = len(hearer.heard) // FRAME
+    # Silence is noticed when it is spoken, a chunk at a time.
+    assert said == frames if frames else 4 + 37 < said < LONGEST_FRAMES
+
+
+@pytest.mark.parametrize("kind", [RunsAway, Loops, LoopsAloud, FallsSilent])
+def test_greedy_speech_is_never_judged(
+    new_runner: NewRunner, prompts: list[Prompt], kind: type[Faulty]
+) -> None:
+    """At temperature 0 it is what the model says, however long, silent and repetitive."""
+    runner = new_runner(1, kind)
+    assert isinstance(runner, Faulty)
+    with scheduling(runner) as scheduler:
+        hearer = Hearer(scheduler).say(prompts[2], GREEDY, LONGEST_FRAMES, 0.0)
+        assert hearer.end().ending is Ending.LONGEST
+    assert len(hearer.heard) == LONGEST_FRAMES * FRAME
+    assert len(runner.seeds) == 1
+
+
+def test_stopping_ends_everybody(new_runner: NewRunner, prompts: list[Prompt]) -> None:
+    """Who waits, is read, runs or is paused is told CANCELLED, once, and later requests are refused."""
+    runner = new_runner(2, Endless)
+    with scheduling(runner, ahead_s=0.0, start=False, tokens_a_turn=1) as scheduler:
+        paused = Hearer(scheduler, lags=True).say(prompts[0], GREEDY, 60)
+        running = Hearer(scheduler).say(prompts[1], GREEDY, 60)
+        read, waits = Hearer(scheduler), Hearer(scheduler)
+        seen: list[dict[str, int]] = []
+        stopper = threading.Thread(target=scheduler.stop)
+
+        def stop() -> None:
+            seen.append(scheduler.counts)
+            stopper.start()
+            # It asks the loop to end, and waits for it.
+            while not scheduler._stopping:
+                stopper.join(0.001)
+
+        paused.on_piece = lambda: (read.say(prompts[7], GREEDY, 60), waits.say(prompts[7], GREEDY, 60))
+        runner.script = {20: [stop]}
+        scheduler.start()
+        for hearer in (paused, running, read, waits):
+            assert hearer.end().ending is Ending.CANCELLED
+        stopper.join()
+        assert seen == [{"waiting": 2, "running": 1, "paused": 1}]
+        with pytest.raises(RuntimeError, match="has been stopped"):
+            Hearer(scheduler).say(prompts[0], GREEDY, 5)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, torch.OutOfMemoryError])
+@pytest.mark.parametrize("when", ["audio", "end"])
+def test_a_listener_that_raises_concerns_nobody_else(
+    new_runner: NewRunner,
+    expected: Expected,
+    prompts: list[Prompt],
+    caplog: pytest.LogCaptureFixture,
+    error: type[Exception],
+    when: str,
+) -> None:
+    """It gets no more audio, its slot is free, the reason is logged, and its neighbour is heard."""
+    calls: list[Samples | End] = []
+
+    def listener(event: Samples | End) -> None:
+        calls.append(event)
+        if (when == "end") == isinstance(event, End):
+            raise error("the event loop is closed")
+
+    with scheduling(new_runner(2)) as scheduler:
+        scheduler.submit(Utterance(prompts[7], GREEDY, 6, 100.0), listener)
+        other = Hearer(scheduler).say(prompts[4], GREEDY, 12)
+        again = Hearer(scheduler).say(prompts[6], GREEDY, 12)
+        for hearer, prompt in ((other, prompts[4]), (again, prompts[6])):
+            assert hearer.end().ending in (Ending.LONGEST, Ending.SAID)
+            assert same(hearer.heard, expected(prompt, GREEDY, 12))
+    assert isinstance(calls[-1], End) and not any(isinstance(call, End) for call in calls[:-1])
+    assert len(calls) == (2 if when == "audio" else 7)
+    assert calls[-1].ending is (Ending.CANCELLED if when == "audio" else Ending.LONGEST)
+    assert "a listener failed" in caplog.text and "the event loop is closed" in caplog.text
+
+
+class Breaks(Directed):
+    """Breaks once, in one of its methods."""
+
+    where, after = "", 0
+    error: Exception
+
+    def _maybe(self, where: str) -> None:
+        if where == self.where:
+            self.after -= 1
+            if self.after == -1:
+                raise self.error
+
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> Prefill:
+        self._maybe("prefill")
+        return super().prefill(prompts)
+
+    def read(self, prefill: Prefill, tokens: int) -> None:
+        self._maybe("read")
+        super().read(prefill, tokens)
+
+    def join(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
+        self._maybe("join")
+        super().join(slot, prefill, row, sampling)
+
+    def complete(self, count: int) -> Codes:
+        codes = super().complete(count)
+        self._maybe("complete")
+        return codes
+
+    def begin(self, count: int) -> None:
+        self._maybe("begin")
+        super().begin(count)
+
+    def speak(self, slots: Sequence[int], codes: Codes) -> Samples:
+        self._maybe("speak")
+        return super().speak(slots, codes)
+
+    def leave(self, slot: int, count: int) -> None:
+        self._maybe("leave")
+        super().leave(slot, count)
+
+    def save(self, slot: int) -> Any:
+        self._maybe("save")
+        return super().save(slot)
+
+    def restore(self, slot: int, saved: Any) -> None:
+        self._maybe("restore")
+        super().restore(slot, saved)
+
+
+def broken(new_runner: NewRunner, slots: int, where: str, after: int, error: Exception) -> Breaks:
+    """A runner that breaks there."""
+    runner = new_runner(slots, Breaks)
+    assert isinstance(runner, Breaks)
+    runner.where, runner.after, runner.error = where, after, error
+    return runner
+
+
+@pytest.mark.parametrize(("where", "after", "failing"), [
+    ("prefill", 1, {1, 2}), ("read", 3, {1, 2}), ("join", 1, {1, 2}), ("join", 2, {2}),
+    ("speak", 3, {0}), ("complete", 3, {0}), ("begin", 3, {0}), ("save", 0, {0}), ("restore", 0, {0}),
+])  # fmt: skip
+def test_want_of_memory_fails_who_wanted_it(
+    new_runner: NewRunner,
+    expected: Expected,
+    prompts: list[Prompt],
+    where: str,
+    after: int,
+    failing: set[int],
+) -> None:
+    """Those whose prompt or speech it was, and all that run where a step broke off; whoever comes next is heard."""
+    runner = broken(new_runner, 3, where, after, torch.OutOfMemoryError("CUDA out of memory"))
+    lags = where in ("save", "restore")
+    with scheduling(runner, ahead_s=0.0 if lags else 1e9, start=False, prompts_at_once=2) as scheduler:
+        first = Hearer(scheduler).say(prompts[4], GREEDY, 12)
+        second, third, later = Hearer(scheduler), Hearer(scheduler), Hearer(scheduler)
+        first.lags = lags
+        if failing != {0}:
+            runner.script = {
+                5: [partial(second.say, prompts[6], GREEDY, 6), partial(third.say, prompts[3], GREEDY, 6)]
+            }
+        scheduler.start()
+        if where == "restore":
+            first.until_paused()
+            first.take()
+        if not lags and failing == {0}:
+            assert first.end().ending is Ending.FAILED
+            second.say(prompts[6], GREEDY, 6)
+            third.say(prompts[3], GREEDY, 6)
+        hearers = [first] if lags else [first, second, third]
+        for number, hearer in enumerate(hearers):
+            end = hearer.end()
+            if number in failing:
+                assert (end.ending, end.detail) == (Ending.FAILED, "out of memory")
+            else:
+                frames = 12 if hearer is first else 6
+                assert same(hearer.heard, expected(hearer.stream.utterance.prompt, GREEDY, frames))
+        later.say(prompts[5], GREEDY, 9)
+        assert later.end().ending in (Ending.SAID, Ending.LONGEST)
+        assert same(later.heard, expected(prompts[5], GREEDY, 9))
+
+
+@pytest.mark.parametrize(
+    ("where", "after"),
+    [("prefill", 0), ("read", 1), ("join", 1), ("complete", 4), ("begin", 4), ("speak", 4), ("leave", 0),
+     ("save", 0), ("restore", 0)],
+)  # fmt: skip
+def test_a_turn_that_breaks_ends_all_and_the_loop_goes_on(
+    new_runner: NewRunner,
+    expected: Expected,
+    prompts: list[Prompt],
+    caplog: pytest.LogCaptureFixture,
+    where: str,
+    after: int,
+) -> None:
+    """Wherever the device breaks, each is told FAILED once, nobody is forgotten, and the next is heard exactly."""
+    runner = broken(new_runner, 2, where, after, RuntimeError("an illegal memory access"))
+    with scheduling(runner, ahead_s=0.0, start=False, prompts_at_once=2) as scheduler:
+        hearers = [Hearer(scheduler, lags=where in ("save", "restore")) for _ in range(4)]
+        for hearer, prompt in zip(hearers, prompts[4:], strict=True):
+            hearer.say(prompt, GREEDY, 14)
+        for hearer in hearers:
+            hearer.on_piece = hearers[3].cancel if where == "leave" else lambda: None
+        if where == "leave":
+            hearers[0].on_piece = hearers[0].cancel
+        scheduler.start()
+        if where == "restore":
+            hearers[0].until_paused()
+            hearers[0].take()
+        for hearer in hearers:
+            assert hearer.end().ending is (
+                Ending.CANCELLED if where == "leave" and hearer is hearers[3] else Ending.FAILED
+            )
+        later = Hearer(scheduler).say(prompts[5], SAMPLED, 9)
+        assert later.end().ending in (Ending.SAID, Ending.LONGEST)
+        assert same(later.heard, expected(prompts[5], SAMPLED, 9))
+    assert "an illegal memory access" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_loop_that_dies_leaves_nobody_waiting(new_runner: NewRunner, prompts: list[Prompt]) -> None:
+    """An error that nobody foresaw ends the thread: everybody is told, and later requests are refused."""
+    runner = broken(new_runner, 1, "complete", 2, IndexError("a mistake"))
+    with scheduling(runner, start=False) as scheduler:
+        hearers = [Hearer(scheduler).say(prompts[4], GREEDY, 10) for _ in range(3)]
+        scheduler.start()
+        assert [hearer.end().ending for hearer in hearers] == [Ending.FAILED] * 3
+        with pytest.raises(RuntimeError, match="has been stopped"):
+            Hearer(scheduler).say(prompts[0], GREEDY, 5)
+
+
+def test_requests_come_from_many_threads(
+    new_runner: NewRunner, expected: Expected, prompts: list[Prompt]
+) -> None:
+    """Submitted, cancelled and taken by six threads at once: each hears its own, and every cancel ends one."""
+    with scheduling(new_runner(3), ahead_s=0.1, prompts_at_once=2) as scheduler:
+        failures: list[object] = []
+
+        def client(number: int) -> None:
+            pick = random.Random(number)
+            for _ in range(6):
+                prompt, frames = pick.choice(prompts), pick.randint(1, 10)
+                hearer = Hearer(scheduler, lags=pick.random() < 0.5)
+                hearer.say(prompt, GREEDY, frames)
+                cancelled = pick.random() < 0.3
+                if cancelled:
+                    hearer.cancel()
+                while not hearer.ended.wait(0.002):
+                    hearer.take()
+                wanted = expected(prompt, GREEDY, frames)
+                whole = hearer.end().ending is not Ending.CANCELLED
+                if not same(hearer.heard, wanted if whole else wanted[: len(hearer.heard)]):
+                    failures.append((number, prompt, frames))
+                if not whole and not cancelled:
+                    failures.append((number, "cancelled"))
+
+        for prompt in prompts:
+            expected(prompt, GREEDY, 1)
+        threads = [threading.Thread(target=client, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "frames"),
+    [
+        ((), 5),
+        ((1,) * (LONGEST_PROMPT + 1), 5),
+        ((1,), 0),
+        ((1,), LONGEST_FRAMES + 1),
+        ((-1,), 5),
+        ((310,), 5),
+    ],
+)
+def test_what_no_slot_can_hold_is_refused(new_runner: NewRunner, prompt: Prompt, frames: int) -> None:
+    """Before it is anybody's affair: too long, empty, or with tokens that are no text's."""
+    with scheduling(new_runner(1)) as scheduler:
+        with pytest.raises(ValueError, match="a prompt|speech has"):
+            Hearer(scheduler).say(prompt, GREEDY, frames)
+        assert scheduler.counts == {"waiting": 0, "running": 0, "paused": 0}
+
+
+def test_nothing_is_kept_of_streams_that_are_gone(
+    new_runner: NewRunner, prompts: list[Prompt], caplog: pytest.LogCaptureFixture
+) -> None:
+    """After 200 random streams, said, cancelled, paused and in trouble, no tensor or thread is left of them."""
+    caplog.set_level(logging.CRITICAL)
+
+    def tensors() -> int:
+        gc.collect()
+        return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+    pick = random.Random(0)
+
+    def some(scheduler: Scheduler, count: int) -> None:
+        hearers = [Hearer(scheduler, lags=pick.random() < 0.3) for _ in range(count)]
+        for hearer in hearers:
+            hearer.say(pick.choice(prompts), pick.choice([GREEDY, SAMPLED]), pick.randint(1, 4))
+            if pick.random() < 0.2:
+                hearer.cancel()
+        for hearer in hearers:
+            while not hearer.ended.wait(0.002):
+                hearer.take()
+
+    threads = threading.active_count()
+    with scheduling(new_runner(4), ahead_s=0.05, prompts_at_once=3) as scheduler:
+        some(scheduler, 10)
+        before = tensors()
+        some(scheduler, 200)
+        assert tensors() <= before + 5
+        assert threading.active_count() == threads + 1
+    assert threading.active_count() == threads

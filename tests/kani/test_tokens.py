@@ -1,0 +1,54 @@
+"""The tokens of a checkpoint are where the makers' code has them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kani.errors import CheckpointError
+from kani.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
+
+
+def test_the_published_vocabulary_has_the_published_tokens() -> None:
+    """80,538 tokens are 64,400 of text, the special ones behind them, and four codebooks from 64,410 on."""
+    layout = TokenLayout.of_vocabulary(80538, codebooks=4, codebook_size=4032)
+    assert layout.text_vocabulary == 64400
+    assert (layout.start_of_speech, layout.end_of_speech) == (64401, 64402)
+    assert (layout.start_of_human, layout.end_of_human, layout.start_of_ai) == (64403, 64404, 64405)
+    assert [layout.block(codebook) for codebook in range(4)] == [
+        (64410, 68442), (68442, 72474), (72474, 76506), (76506, 80538),
+    ]  # fmt: skip
+    assert layout.size == 80538
+
+
+def test_a_prompt_ends_where_the_first_frame_begins() -> None:
+    """The text, as tokenised, stands between the turns, and the answer is already begun."""
+    layout = TokenLayout(100, 4, 10)
+    assert layout.prompt([START_OF_TEXT, 50, 60]) == [103, 1, 50, 60, END_OF_TEXT, 104, 105, 101]
+
+
+@given(st.integers(3, 10**6), st.integers(1, 16), st.integers(1, 5000))
+def test_no_token_means_two_things(text: int, codebooks: int, size: int) -> None:
+    """Whatever the sizes, blocks lie end to end behind the special tokens, up to the vocabulary's end."""
+    layout = TokenLayout.of_vocabulary(text + 10 + codebooks * size, codebooks=codebooks, codebook_size=size)
+    assert layout.text_vocabulary == text
+    special = [
+        layout.start_of_speech,
+        layout.end_of_speech,
+        layout.start_of_human,
+        layout.end_of_human,
+        layout.start_of_ai,
+    ]
+    assert len(set(special)) == 5
+    assert all(text < token < layout.audio_start for token in special)
+    ends = [layout.audio_start, *(layout.block(codebook)[1] for codebook in range(codebooks))]
+    assert [layout.block(codebook)[0] for codebook in range(codebooks)] == ends[:-1]
+    assert ends[-1] == layout.size
+
+
+@pytest.mark.parametrize("size", [-1, 0, 4 * 4032, 4 * 4032 + 12])
+def test_a_vocabulary_too_small_is_refused(size: int) -> None:
+    """Where no text token would be left, the message says for how many codes there is no room."""
+    with pytest.raises(CheckpointError, match=rf"vocab_size is {size}: too small for 4 codebooks of 4032"):
+        TokenLayout.of_vocabulary(size, codebooks=4, codebook_size=4032)
