@@ -6,7 +6,6 @@ what doesn't fit is refused by its name, before anything of its size is made.
 
 from __future__ import annotations
 
-import math
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -187,7 +186,7 @@ def _rope_base(settings: Mapping[str, Any]) -> float:
 
 def _number(settings: Mapping[str, Any], key: str) -> float:
     value = settings[key]
-    if type(value) not in (int, float) or not math.isfinite(value) or not 0 < value < 1e12:
+    if type(value) not in (int, float) or not 0 < value < 1e12:
         raise _misfit(key, value, "a positive number")
     return float(value)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, Lfm2Config, Lfm2ForCausalLM
@@ -241,22 +241,23 @@ def test_a_config_that_is_not_for_this_code_is_refused(
 
 
 READ = (
-    "vocab_size", "hidden_size", "intermediate_size", "block_ff_dim", "block_multiple_of", "num_hidden_layers",
-    "num_attention_heads", "num_key_value_heads", "head_dim", "conv_L_cache", "max_position_embeddings",
-    "block_auto_adjust_ff_dim", "conv_bias", "tie_embedding", "tie_word_embeddings", "norm_eps",
-    "block_ffn_dim_multiplier", "rope_theta", "rope_parameters", "rope_scaling", "full_attn_idxs", "layer_types",
-    "audio_tokens_start", "speaker_settings",
+    "vocab_size", "hidden_size", "intermediate_size", "block_ff_dim", "block_multiple_of", "head_dim",
+    "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "conv_L_cache", "conv_bias",
+    "max_position_embeddings", "block_auto_adjust_ff_dim", "tie_embedding", "tie_word_embeddings",
+    "norm_eps", "block_ffn_dim_multiplier", "rope_theta", "rope_parameters", "rope_scaling",
+    "full_attn_idxs", "layer_types", "audio_tokens_start", "speaker_settings",
 )  # fmt: skip
+ODD = [0, 1, 2**31, 10**30, -(10**400), 1e308, "64", "default", "conv"]
+NAMES = st.sampled_from(["rope_type", "rope_theta", "type", "speaker_list", "x"])
 junk = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
-    | st.sampled_from([0, 1, 2**31, 10**30, -(10**400), 1e308, "64", "default", "conv"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["rope_type", "rope_theta", "type", "speaker_list", "x"]), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.sampled_from(ODD),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=4,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=300, deadline=None)
+@example(entries={"norm_eps": 10**400, "rope_theta": 10**400})
 @given(entries=st.dictionaries(st.sampled_from(READ), junk, max_size=3))
 def test_whatever_a_config_holds_it_is_read_or_refused_by_name(
     tmp_path_factory: pytest.TempPathFactory, checkpoint_folder: Path, entries: dict[str, Any]

@@ -41,6 +41,7 @@ class Directed(Runner):
     load: list[int]
 
     def complete(self, count: int) -> Codes:
+        """Act, then draw."""
         self.load = [*getattr(self, "load", []), count]
         for act in getattr(self, "script", {}).pop(len(self.load), []):
             act()
@@ -64,6 +65,7 @@ class Hearer:
         return self
 
     def __call__(self, event: Samples | End) -> None:
+        """The listener."""
         if isinstance(event, End):
             self.ends.append(event)
             self.ended.set()
@@ -161,7 +163,7 @@ def test_every_stream_of_a_full_house_says_transformers_tokens(
 def test_in_any_schedule_everybody_is_heard(
     new_runner: NewRunner, expected: Expected, prompts: list[Prompt], data: st.DataObject
 ) -> None:
-    """Whoever comes, goes, lags and catches up when: each is told one end, and its own speech without a gap."""
+    """Whoever comes, goes, lags and catches up: each is told one end, and its own speech without a gap."""
     runner = new_runner(data.draw(st.integers(1, 3)), Directed)
     runner.script = {}
     asked: list[tuple[Hearer, Prompt, Sampling, int, bool]] = []
@@ -235,6 +237,17 @@ def test_a_cancelled_stream_s_slot_is_another_s_at_the_next_frame(
         assert len(first.pieces) == 3
 
 
+def test_nothing_is_heard_after_a_cancel(new_runner: NewRunner, prompts: list[Prompt]) -> None:
+    """Cancelled while a frame is made, a stream is not told of that frame."""
+    runner = new_runner(1, Directed)
+    with scheduling(runner, start=False) as scheduler:
+        hearer = Hearer(scheduler).say(prompts[7], GREEDY, 20)
+        runner.script = {4: [hearer.cancel]}
+        scheduler.start()
+        assert hearer.end().ending is Ending.CANCELLED
+        assert len(hearer.pieces) == 3
+
+
 @pytest.mark.parametrize("place", ["waiting", "reading", "reading with others", "running", "paused", "ended"])
 def test_a_stream_is_cancelled_wherever_it_is(
     new_runner: NewRunner, expected: Expected, prompts: list[Prompt], place: str
@@ -274,7 +287,7 @@ def test_a_stream_is_cancelled_wherever_it_is(
 def test_who_lags_is_paused_and_lends_its_slot(
     new_runner: NewRunner, expected: Expected, prompts: list[Prompt]
 ) -> None:
-    """One slot: while the first stream's listener takes nothing, the second is said, whole; then the first goes on."""
+    """One slot: while the first listener takes nothing, the second's is said; then the first goes on."""
     with scheduling(new_runner(1), ahead_s=2 * FRAME_S) as scheduler:
         slow = Hearer(scheduler, lags=True).say(prompts[4], SAMPLED, 14)
         quick = Hearer(scheduler).say(prompts[6], SAMPLED, 10)
@@ -304,13 +317,14 @@ class Endless(Directed):
     """Never says end_of_speech."""
 
     def complete(self, count: int) -> Codes:
+        """Draw another code instead."""
         codes = super().complete(count)
         np.minimum(codes, self.layout.codebook_size - 1, out=codes)
         return codes
 
 
 class Faulty(Endless):
-    """Says no end; its first attempts are silent, and from a given frame on they say the same again and again."""
+    """Says no end; some attempts are silent, or from a given frame on silent or always the same."""
 
     mute = 0
     """Attempts of which nothing is audible."""
@@ -323,11 +337,13 @@ class Faulty(Endless):
         self.frame = 0
 
     def join(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
+        """Go wrong where that is due."""
         super().join(slot, prefill, row, sampling)
         self.seeds.append(sampling.seed)
         self.frame = 0
 
     def complete(self, count: int) -> Codes:
+        """Go wrong where that is due."""
         codes = super().complete(count)
         self.frame += 1
         if self.frame > self.stuck_after:
@@ -335,6 +351,7 @@ class Faulty(Endless):
         return codes
 
     def speak(self, slots: Sequence[int], codes: Codes) -> Samples:
+        """Go wrong where that is due."""
         samples = super().speak(slots, codes)
         return samples * (len(self.seeds) > self.mute and self.frame <= self.silent_after)
 
@@ -529,39 +546,48 @@ class Breaks(Directed):
                 raise self.error
 
     def prefill(self, prompts: Sequence[Sequence[int]]) -> Prefill:
+        """Break where that is due."""
         self._maybe("prefill")
         return super().prefill(prompts)
 
     def read(self, prefill: Prefill, tokens: int) -> None:
+        """Break where that is due."""
         self._maybe("read")
         super().read(prefill, tokens)
 
     def join(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
+        """Break where that is due."""
         self._maybe("join")
         super().join(slot, prefill, row, sampling)
 
     def complete(self, count: int) -> Codes:
+        """Break where that is due."""
         codes = super().complete(count)
         self._maybe("complete")
         return codes
 
     def begin(self, count: int) -> None:
+        """Break where that is due."""
         self._maybe("begin")
         super().begin(count)
 
     def speak(self, slots: Sequence[int], codes: Codes) -> Samples:
+        """Break where that is due."""
         self._maybe("speak")
         return super().speak(slots, codes)
 
     def leave(self, slot: int, count: int) -> None:
+        """Break where that is due."""
         self._maybe("leave")
         super().leave(slot, count)
 
     def save(self, slot: int) -> Any:
+        """Break where that is due."""
         self._maybe("save")
         return super().save(slot)
 
     def restore(self, slot: int, saved: Any) -> None:
+        """Break where that is due."""
         self._maybe("restore")
         super().restore(slot, saved)
 
@@ -586,7 +612,7 @@ def test_want_of_memory_fails_who_wanted_it(
     after: int,
     failing: set[int],
 ) -> None:
-    """Those whose prompt or speech it was, and all that run where a step broke off; whoever comes next is heard."""
+    """Those whose prompt or speech it was, all that run where a step broke off; the next is heard."""
     runner = broken(new_runner, 3, where, after, torch.OutOfMemoryError("CUDA out of memory"))
     lags = where in ("save", "restore")
     with scheduling(runner, ahead_s=0.0 if lags else 1e9, start=False, prompts_at_once=2) as scheduler:
@@ -631,7 +657,7 @@ def test_a_turn_that_breaks_ends_all_and_the_loop_goes_on(
     where: str,
     after: int,
 ) -> None:
-    """Wherever the device breaks, each is told FAILED once, nobody is forgotten, and the next is heard exactly."""
+    """Wherever the device breaks, each is told FAILED once, nobody is forgotten, the next is exact."""
     runner = broken(new_runner, 2, where, after, RuntimeError("an illegal memory access"))
     with scheduling(runner, ahead_s=0.0, start=False, prompts_at_once=2) as scheduler:
         hearers = [Hearer(scheduler, lags=where in ("save", "restore")) for _ in range(4)]
@@ -670,7 +696,7 @@ def test_a_loop_that_dies_leaves_nobody_waiting(new_runner: NewRunner, prompts: 
 def test_requests_come_from_many_threads(
     new_runner: NewRunner, expected: Expected, prompts: list[Prompt]
 ) -> None:
-    """Submitted, cancelled and taken by six threads at once: each hears its own, and every cancel ends one."""
+    """Submitted, cancelled and taken by six threads at once: each hears its own speech, exactly."""
     with scheduling(new_runner(3), ahead_s=0.1, prompts_at_once=2) as scheduler:
         failures: list[object] = []
 
@@ -716,7 +742,7 @@ def test_requests_come_from_many_threads(
 def test_what_no_slot_can_hold_is_refused(new_runner: NewRunner, prompt: Prompt, frames: int) -> None:
     """Before it is anybody's affair: too long, empty, or with tokens that are no text's."""
     with scheduling(new_runner(1)) as scheduler:
-        with pytest.raises(ValueError, match="a prompt|speech has"):
+        with pytest.raises(ValueError, match=r"a prompt|speech has"):
             Hearer(scheduler).say(prompt, GREEDY, frames)
         assert scheduler.counts == {"waiting": 0, "running": 0, "paused": 0}
 
@@ -724,7 +750,7 @@ def test_what_no_slot_can_hold_is_refused(new_runner: NewRunner, prompt: Prompt,
 def test_nothing_is_kept_of_streams_that_are_gone(
     new_runner: NewRunner, prompts: list[Prompt], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After 200 random streams, said, cancelled, paused and in trouble, no tensor or thread is left of them."""
+    """After 200 random streams, said, cancelled, paused, in trouble: no tensor or thread is left."""
     caplog.set_level(logging.CRITICAL)
 
     def tensors() -> int:
