@@ -13,7 +13,7 @@ from kani.lfm2 import Attention, Layer
 from kani.linear import Linear
 from kani.model_config import ModelConfig
 from kani.native.library import Buffers, Library, Matrix, Model, NativeLayer, State, Streams
-from kani.native.linear import NativeInt8, row_bytes
+from kani.native.linear import NativeInt8, row_bytes, stretches
 from kani.state import LanguageState
 
 _MANY = 16
@@ -184,8 +184,8 @@ class _Room:
             )
         ]
         self._levels = torch.empty(quantised * row_bytes(widest), dtype=torch.int8)
-        self._offsets = torch.empty(quantised, dtype=torch.int32)
-        self._scales = torch.empty(quantised)
+        self._offsets = torch.empty(quantised * stretches(widest), dtype=torch.int32)
+        self._scales = torch.empty(quantised * stretches(widest))
         self.buffers = Buffers(
             *(tensor.data_ptr() for tensor in (*self._floats, self._levels, self._offsets, self._scales)), own
         )

@@ -154,7 +154,8 @@ class Worker {
     Rows quantised(const float* rows, int64_t inputs, bool normed) const {
         const int64_t bytes = row_bytes(inputs);
         const int64_t mine = buffers.shared ? 0 : thread * count;
-        Rows to{buffers.levels + mine * row_bytes(widest()), bytes, buffers.offsets + mine, buffers.scales + mine};
+        const int64_t most = mine * stretches(widest());
+        Rows to{buffers.levels + mine * row_bytes(widest()), bytes, buffers.offsets + most, buffers.scales + most};
         const Share rows_of_mine = buffers.shared ? share(count, thread, threads) : Share{0, count};
         for (int64_t row = rows_of_mine.from; row < rows_of_mine.to; ++row) {
             quantise(to, row, rows + row * inputs, inputs, normed, model.epsilon);
@@ -354,7 +355,7 @@ extern "C" {
 int64_t lanes_of_a_vector() { return LANES; }
 
 // out [count][outputs] = rows [count][inputs] times the matrix; levels: room for count * row_bytes(inputs),
-// offsets and scales for count each.
+// offsets and scales for count * stretches(inputs) each.
 void product(const Matrix* matrix, const float* rows, int64_t count, int64_t normed, float epsilon, float* out,
              int8_t* levels, int32_t* offsets, float* scales, const Threads* threads) {
     Barrier barrier;

@@ -14,6 +14,8 @@ from kani.native.library import Library, Matrix
 
 _TINY = 1e-12
 _LEVELS = 127
+STRETCH = 256
+"""Inputs of a row that share a scale, as in product.h."""
 _LARGE_PAGE = 2**21
 _MOST_INPUTS = 65_536  # 255 * 127 times that is the most a sum of 32 bits holds
 
@@ -21,7 +23,7 @@ _MOST_INPUTS = 65_536  # 255 * 127 times that is the most a sum of 32 bits holds
 class NativeInt8:
     """A product of int8 weights, one scale for each output, with rows quantised one by one.
 
-    A row's levels are round(x * 127 / peak). Sums are exact: a row's result does not depend on the
+    A row's levels are round(x * 127 / peak), the peak being that of 256 inputs at a time. Their sums are exact: a row's result does not depend on the
     other rows at all, nor on the number of threads.
     """
 
@@ -59,7 +61,8 @@ class NativeInt8:
         out = rows.new_empty((*rows.shape[:-1], self.matrix.outputs))
         count = out.numel() // self.matrix.outputs
         levels = torch.empty(count * row_bytes(self.matrix.inputs), dtype=torch.int8)
-        offsets, scales = torch.empty(count, dtype=torch.int32), torch.empty(count)
+        parts = count * stretches(self.matrix.inputs)
+        offsets, scales = torch.empty(parts, dtype=torch.int32), torch.empty(parts)
         threads = self._library.threads(torch.get_num_threads())
         self._library.product(
             byref(self.matrix),
@@ -74,6 +77,11 @@ class NativeInt8:
             byref(threads),
         )
         return out
+
+
+def stretches(inputs: int) -> int:
+    """How many scales a row has: one for each ``STRETCH`` of its inputs."""
+    return -(-inputs // STRETCH)
 
 
 def row_bytes(inputs: int) -> int:

@@ -1,4 +1,4 @@
-// Products of rows quantised to int8, one by one, with int8 weights.
+// Products of rows quantised to int8, one by one and a stretch at a time, with int8 weights.
 //
 // Weights lie in panels of VECTORS x LANES outputs, and in a panel four inputs of each output side by side,
 // as the instruction wants them: [panel][inputs / 4][vector][lane][4], 128 added. A sum of products is an exact
@@ -35,43 +35,57 @@ INLINE int64_t lanes(const Matrix& w, int64_t panel, int64_t vector) {
 }
 INLINE int64_t row_bytes(int64_t inputs) { return (inputs + 63) / 64 * 64; }
 
+// So many inputs of a row share a scale: one loud input costs its own stretch precision, not the whole row.
+constexpr int64_t STRETCH = 256;
+INLINE int64_t stretches(int64_t inputs) { return (inputs + STRETCH - 1) / STRETCH; }
+
 struct Rows {
     int8_t* levels;  // [row][stride], zero behind the inputs
     int64_t stride;
-    int32_t* offsets;  // what the weights' 128 adds to each of the row's sums
-    float* scales;
+    int32_t* offsets;  // [row][stretch]: what the weights' 128 adds to each of the sums
+    float* scales;     // [row][stretch]
 };
 
-// One row: its levels are round(x * 127 / peak); normed divides the row by its root mean square.
+// One row: its levels are round(x * 127 / peak of the stretch); normed divides the row by its root mean square.
 static void quantise(const Rows& to, int64_t row, const float* x, int64_t inputs, bool normed, float epsilon) {
-    const int64_t full = inputs / LANES * LANES;
-    Floats peaks[2] = {every(0.0f), every(0.0f)}, squares[2] = {every(0.0f), every(0.0f)};
-    int64_t i = 0;
-    for (; i + 2 * LANES <= inputs; i += 2 * LANES) {
-        for (int j = 0; j < 2; ++j) {
-            const Floats v = load(x + i + j * LANES);
-            peaks[j] = greater(peaks[j], size_of(v));
-            squares[j] = fused(v, v, squares[j]);
+    const int64_t full = inputs / LANES * LANES, count = stretches(inputs);
+    const auto at = [&](int64_t i) { return i < full ? load(x + i) : load_some(x + i, inputs - i); };
+    float* scales = to.scales + row * count;
+    Floats squares[2] = {every(0.0f), every(0.0f)};
+    for (int64_t stretch = 0; stretch < count; ++stretch) {
+        const int64_t first = stretch * STRETCH, rest = inputs - first, size = rest < STRETCH ? rest : STRETCH;
+        const int64_t end = first + size, even = first + size / (2 * LANES) * (2 * LANES);
+        Floats peaks[2] = {every(0.0f), every(0.0f)};
+        int64_t i = first;
+        for (; i < even; i += 2 * LANES) {
+            for (int j = 0; j < 2; ++j) {
+                const Floats v = load(x + i + j * LANES);
+                peaks[j] = greater(peaks[j], size_of(v));
+                squares[j] = fused(v, v, squares[j]);
+            }
         }
+        for (; i < end; i += LANES) {
+            const Floats v = at(i);
+            peaks[0] = greater(peaks[0], size_of(v));
+            squares[0] = fused(v, v, squares[0]);
+        }
+        float peak = greatest(greater(peaks[0], peaks[1]));
+        peak = peak > 1e-12f ? peak : 1e-12f;
+        const Floats levels_a_unit = every(127.0f / peak);
+        int8_t* levels = to.levels + row * to.stride;
+        Ints total = every(0);
+        for (i = first; i < end; i += LANES) {
+            const Ints v = to_ints(at(i) * levels_a_unit);
+            total = plus(total, v);
+            store_bytes(levels + i, v);
+        }
+        to.offsets[row * count + stretch] = -128 * sum(total);
+        scales[stretch] = peak / 127.0f;
     }
-    for (; i < inputs; i += LANES) {
-        const Floats v = i < full ? load(x + i) : load_some(x + i, inputs - i);
-        peaks[0] = greater(peaks[0], size_of(v));
-        squares[0] = fused(v, v, squares[0]);
-    }
-    float peak = greatest(greater(peaks[0], peaks[1]));
-    peak = peak > 1e-12f ? peak : 1e-12f;
-    const Floats levels_a_unit = every(127.0f / peak);
-    int8_t* levels = to.levels + row * to.stride;
-    Ints total = every(0);
-    for (i = 0; i < inputs; i += LANES) {
-        const Ints v = to_ints((i < full ? load(x + i) : load_some(x + i, inputs - i)) * levels_a_unit);
-        total = plus(total, v);
-        store_bytes(levels + i, v);
-    }
-    to.offsets[row] = -128 * sum(total);
+    if (!normed) return;
     const float mean = sum(squares[0] + squares[1]) / static_cast<float>(inputs);
-    to.scales[row] = peak / 127.0f * (normed ? 1.0f / __builtin_sqrtf(mean + epsilon) : 1.0f);
+    const float size = 1.0f / __builtin_sqrtf(mean + epsilon);
+    for (int64_t stretch = 0; stretch < count; ++stretch) scales[stretch] *= size;
 }
 
 // M rows with one panel: their results [row][vector][lane]. While it runs, `ahead` is fetched into the cache,
@@ -80,21 +94,27 @@ template <int V, int M, int... S>
 static __attribute__((noinline)) void block(const Matrix& w, int64_t panel, const Rows& x, int64_t row, const uint8_t* ahead, int64_t pace,
                   float* results, std::integer_sequence<int, S...>) {
     const int8_t* from = x.levels + row * x.stride;
-    const int64_t stride = x.stride;
+    const int64_t stride = x.stride, count = stretches(w.inputs);
     const uint8_t* levels = start(w, panel);
-    Ints sums[M * V] = {every(x.offsets[row + S / V])...};
-    for (int64_t step = steps(w); step > 0; --step) {
-        Ints weights[V];
-        for (int v = 0; v < V; ++v) weights[v] = load(static_cast<const void*>(levels + v * 4 * LANES));
-        for (int v = 0; v < V; ++v) _mm_prefetch(ahead + v * 4 * LANES, _MM_HINT_T1);
-        ((sums[S] = plus_products(sums[S], weights[S % V], four(from + S / V * stride))), ...);
-        levels += V * 4 * LANES;
-        ahead += pace;
-        from += 4;
+    const int32_t* offsets = x.offsets + row * count;
+    const float* scales = x.scales + row * count;
+    (store(results + S * LANES, every(0.0f)), ...);
+    for (int64_t left = steps(w); left > 0; left -= STRETCH / 4, ++offsets, ++scales) {
+        Ints sums[M * V] = {every(offsets[S / V * count])...};
+        for (int64_t step = left < STRETCH / 4 ? left : STRETCH / 4; step > 0; --step) {
+            Ints weights[V];
+            for (int v = 0; v < V; ++v) weights[v] = load(static_cast<const void*>(levels + v * 4 * LANES));
+            for (int v = 0; v < V; ++v) _mm_prefetch(ahead + v * 4 * LANES, _MM_HINT_T1);
+            ((sums[S] = plus_products(sums[S], weights[S % V], four(from + S / V * stride))), ...);
+            levels += V * 4 * LANES;
+            ahead += pace;
+            from += 4;
+        }
+        (store(results + S * LANES,
+               load(results + S * LANES) + to_floats(sums[S]) * every(scales[S / V * count])),
+         ...);
     }
-    (store(results + S * LANES,
-           to_floats(sums[S]) * load(w.scales + (panel * V + S % V) * LANES) * every(x.scales[row + S / V])),
-     ...);
+    (store(results + S * LANES, load(results + S * LANES) * load(w.scales + (panel * V + S % V) * LANES)), ...);
 }
 
 template <int V>

@@ -15,7 +15,7 @@ from kani.lfm2 import LanguageModel
 from kani.linear import Linear
 from kani.model_config import ModelConfig
 from kani.native.library import Library, load
-from kani.native.linear import NativeInt8
+from kani.native.linear import STRETCH, NativeInt8
 from kani.native.model import NativeLanguageModel
 from kani.state import LanguageState
 from kani.tokens import TokenLayout
@@ -111,9 +111,12 @@ class ExactInt8:
         )
 
     def _product(self, rows: Tensor, scale: Tensor) -> Tensor:
-        peaks = rows.abs().amax(-1, keepdim=True).clamp_min(1e-12)
-        levels = torch.round(rows * (127 / peaks)).double()
-        return (levels @ self._levels.T).float() * self._scales * (peaks / 127 * scale)
+        total = torch.zeros(())
+        for part, weights in zip(rows.split(STRETCH, -1), self._levels.split(STRETCH, -1), strict=True):
+            peaks = part.abs().amax(-1, keepdim=True).clamp_min(1e-12)
+            levels = torch.round(part * (127 / peaks)).double()
+            total = total + (levels @ weights.T).float() * (peaks / 127 * scale)
+        return total * self._scales
 
 
 class ExactLanguageModel(LanguageModel):
@@ -175,7 +178,11 @@ def test_a_product_is_the_exact_sum_of_its_levels(
     x = random(rows, inputs, key=3) * torch.exp(3 * random(rows, 1, key=4))
     product, judge = NativeInt8(weight, library, groups), ExactInt8(weight)
     assert torch.equal(product(x), judge(x))
-    torch.testing.assert_close(product.normed(x, EPSILON), judge.normed(x, EPSILON), rtol=1e-6, atol=0)
+    wanted = judge.normed(x, EPSILON)
+    # Stretches may cancel each other, so that the bound is on what they add up to at most.
+    torch.testing.assert_close(
+        product.normed(x, EPSILON), wanted, rtol=1e-6, atol=float(1e-6 * wanted.abs().max())
+    )
 
 
 def test_a_product_takes_rows_of_any_shape_and_level(library: Library) -> None:
