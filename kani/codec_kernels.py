@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import subprocess
 import tempfile
 from ctypes import CDLL, Structure, c_float, c_int, c_int64, c_void_p
@@ -12,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from kani.native.compiler import find_compiler
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +55,7 @@ def compile_kernels(precision: torch.dtype) -> Kernels | None:
     Looks for $CXX, c++, g++ and clang++. The threads are those of torch's own OpenMP library, so that
     there is one pool of them, and none where torch brings no such library.
     """
-    compiler = next(
-        filter(None, map(shutil.which, (os.environ.get("CXX", ""), "c++", "g++", "clang++"))), None
-    )
+    compiler = find_compiler()
     if compiler is None:
         logger.info("no C++ compiler: the codec runs on torch's own kernels")
         return None

@@ -7,6 +7,7 @@ CodecState, so that streams of different ages share a call.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -89,6 +90,11 @@ class NanoCodec:
             torch.zeros(slots, self._decoder.state_size, dtype=self._dtype, device=self._device)
         )
 
+    @property
+    def frames_a_call(self) -> int:
+        """How many frames are decoded at once: a call with more takes several passes. Unbounded on a GPU."""
+        return FRAMES_A_PASS if self._device.type == "cpu" else sys.maxsize
+
     def reset(self, state: CodecState, slots: Tensor) -> None:
         """New streams begin in these slots (int64 [n])."""
         state.rows.index_fill_(0, slots, 0)
@@ -104,7 +110,7 @@ class NanoCodec:
         """
         frames = self._code_vectors[codes].flatten(2)
         count = frames.shape[1]
-        step = FRAMES_A_PASS if self._device.type == "cpu" else count
+        step = min(self.frames_a_call, count)
         passes = [frames[:, at : at + step] for at in range(0, count, step)]
         return torch.cat([self._advance(part, slots, state.rows) for part in passes], dim=1)
 

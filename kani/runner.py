@@ -241,6 +241,11 @@ class Runner:
         return samples
 
     @property
+    def frames_a_call(self) -> int:
+        """How many frames of a stream ``speak`` is best given at a time, of many streams together."""
+        return self._codec.frames_a_call
+
+    @property
     def overlaps(self) -> bool:
         """Whether ``begin`` is best called before ``speak``, to run beside it."""
         return self._on_gpu

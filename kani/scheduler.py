@@ -252,25 +252,40 @@ class Scheduler:
             attempt.ending = End(Ending.LONGEST)
 
     def _speak(self) -> None:
-        """Decode what is due, streams with as many frames in one call."""
-        due: dict[int, list[int]] = {}
-        for slot, stream in enumerate(self._running):
-            if stream.attempt.due and not stream.cancelled:
-                due.setdefault(len(stream.attempt.pending), []).append(slot)
-        for slots in due.values():
-            streams = [self._running[slot] for slot in slots]
-            codes = np.array([stream.attempt.pending for stream in streams], np.int64)
+        """Decode what is due and, since they cost little more then, whole calls of the other streams."""
+        if not any(stream.attempt.due for stream in self._running):
+            return
+        most = self._runner.frames_a_call
+        left: dict[Stream, int] = {}
+        for stream in self._running:
+            pending = len(stream.attempt.pending)
+            count = pending if stream.attempt.due else pending - pending % most
+            if count and not stream.cancelled:
+                left[stream] = count
+        pieces: dict[Stream, list[Samples]] = {stream: [] for stream in left}
+        while left:
+            size = min(max(left.values()), most)
+            streams = [stream for stream, count in left.items() if min(count, most) == size]
+            codes = np.array([stream.attempt.pending[:size] for stream in streams], np.int64)
+            slots = [self._running.index(stream) for stream in streams]
             try:
-                pieces = self._runner.speak(slots, codes)
+                samples = self._runner.speak(slots, codes)
             except torch.OutOfMemoryError:
                 log.exception("%d streams could not be spoken", len(streams))
                 for stream in streams:
                     stream.attempt.ending = End(Ending.FAILED, "out of memory")
+                    del left[stream]
                 continue
-            for stream, piece in zip(streams, pieces, strict=True):
-                stream.attempt.spoken += len(stream.attempt.pending)
-                stream.attempt.pending.clear()
-                self._send(stream, piece)
+            for stream, piece in zip(streams, samples, strict=True):
+                pieces[stream].append(piece)
+                stream.attempt.spoken += size
+                del stream.attempt.pending[:size]
+                left[stream] -= size
+                if not left[stream]:
+                    del left[stream]
+        for stream, parts in pieces.items():
+            if parts:
+                self._send(stream, np.concatenate(parts))
 
     def _send(self, stream: Stream, piece: Samples) -> None:
         """Pass audio on, but keep back what is silent before the first sound."""

@@ -10,8 +10,10 @@ from kani.runner import Samples, SavedSlot
 from kani.sampler import Sampling
 from kani.watch import Watch
 
-CHUNK_FRAMES = 25
+CHUNK_FRAMES = 24
 """The most frames that are spoken at once."""
+_EVEN = 4
+"""Larger chunks are multiples of this: on a CPU the codec works on so many frames at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,9 @@ class Attempt:
         """
         if not self.pending:
             return False
-        return len(self.pending) >= min(max(self.spoken // 3, 1), CHUNK_FRAMES) or self.ending is not None
+        frames = min(self.spoken // 3, CHUNK_FRAMES)
+        frames -= frames % _EVEN if frames >= _EVEN else frames % 2
+        return len(self.pending) >= max(frames, 1) or self.ending is not None
 
 
 class Stream:

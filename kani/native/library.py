@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import platform
-import shutil
 import subprocess
 import tempfile
 from ctypes import CDLL, Structure, byref, c_float, c_int64, c_void_p, cast
@@ -15,6 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from kani.native.compiler import find_compiler
 
 logger = logging.getLogger(__name__)
 
@@ -160,9 +160,7 @@ def load(cache: Path | None) -> Library | None:
         or not _VNNI & set(_processor().split())
     ):
         return None
-    compiler = next(
-        filter(None, map(shutil.which, (os.environ.get("CXX", ""), "c++", "g++", "clang++"))), None
-    )
+    compiler = find_compiler()
     if compiler is None:
         logger.info("no C++ compiler: the language model runs on torch's own kernels")
         return None

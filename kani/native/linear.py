@@ -23,8 +23,8 @@ _MOST_INPUTS = 65_536  # 255 * 127 times that is the most a sum of 32 bits holds
 class NativeInt8:
     """A product of int8 weights, one scale for each output, with rows quantised one by one.
 
-    A row's levels are round(x * 127 / peak), the peak being that of 256 inputs at a time. Their sums are exact: a row's result does not depend on the
-    other rows at all, nor on the number of threads.
+    A row's levels are round(x * 127 / peak), the peak being that of 256 inputs at a time. Their sums
+    are exact: a row's result does not depend on the other rows at all, nor on the number of threads.
     """
 
     def __init__(self, weight: Tensor, library: Library, groups: int = 1) -> None:
