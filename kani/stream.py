@@ -90,12 +90,12 @@ class Attempt:
     def due(self) -> bool:
         """Whether what is pending should be spoken now: one frame at first, then more and more.
 
-        A third of what was spoken before is ready in time even where the model is only just fast
-        enough (three quarters of real time).
+        An eighth of what was spoken before is ready in time where a frame by itself is made in seven
+        eighths of real time, as on a slow CPU.
         """
         if not self.pending:
             return False
-        frames = min(self.spoken // 3, CHUNK_FRAMES)
+        frames = min(self.spoken // 8, CHUNK_FRAMES)
         frames -= frames % _EVEN if frames >= _EVEN else frames % 2
         return len(self.pending) >= max(frames, 1) or self.ending is not None
 
