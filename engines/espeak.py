@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
+from engines.cancelling import outlast
 from engines.espeak_library import NORMAL_RATE, EspeakLibrary, EspeakVoice, Pcm16, WordEvent
 from engines.espeak_words import WordChunker
 from speech.engine import EngineInfo
@@ -95,7 +96,9 @@ class EspeakEngine:
             job.result()
         finally:
             stop.set()
-            await _ended(job)
+            # Begun, it ends within a step; not begun, it never will.
+            if not job.cancel():
+                await outlast(asyncio.wrap_future(job))
 
     def _voice_for(self, segment: Segment) -> str:
         name = segment.voice.removeprefix(PREFIX)
@@ -128,20 +131,6 @@ class EspeakEngine:
         )
         if not stop.is_set() and (rest := chunker.finish()) is not None:
             emit(rest)
-
-
-async def _ended(job: Future[None]) -> None:
-    """Return when the thread is done with ``job``, or has not begun it and never will."""
-    done = asyncio.wrap_future(job)
-    cancelled = False
-    while not job.done() and not job.cancel():
-        # A second cancel changes nothing: the library is not free before the thread is.
-        try:
-            await asyncio.wait([done])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError
 
 
 def _tag(voice: EspeakVoice) -> str:

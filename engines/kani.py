@@ -11,16 +11,19 @@ import math
 import secrets
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engines.cancelling import outlast
 from engines.silence import SilenceTrim
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable
 from speech.languages import primary
 from speech.segmenter import weight
 from speech.types import Samples, Segment, Span, SpeechChunk, Voice
+from speech.types import Sampling as Wanted
 
 if TYPE_CHECKING:
     from kani.assemble import Kani
@@ -100,16 +103,20 @@ class KaniEngine:
         kani = self._kani
         if kani is None:
             raise EngineFailed("the Kani engine is not running")
-        trim = SilenceTrim(kani.sample_rate)
+        from kani.watch import AUDIBLE
+
+        trim = SilenceTrim(kani.sample_rate, AUDIBLE)
         made = 0
         room_s = segment.max_seconds
-        for text in self._pieces(segment):
-            async for samples in _spoken(kani, self._utterance(text, segment, room_s)):
-                heard = trim.feed(samples)
-                room_s -= len(samples) / kani.sample_rate
-                if len(heard):
-                    yield SpeechChunk(heard, kani.sample_rate, made / kani.sample_rate)
-                    made += len(heard)
+        for text, prompt in _pieces(kani, segment.text, self._speakers[segment.voice]):
+            utterance = _utterance(kani, text, prompt, segment.sampling, room_s)
+            async with aclosing(_spoken(kani, utterance)) as spoken:
+                async for samples in spoken:
+                    heard = trim.feed(samples)
+                    room_s -= len(samples) / kani.sample_rate
+                    if len(heard):
+                        yield SpeechChunk(heard, kani.sample_rate, made / kani.sample_rate)
+                        made += len(heard)
             if room_s < kani.frame_s:
                 break
         rest = trim.finish()
@@ -160,7 +167,7 @@ class KaniEngine:
             sample_rate=kani.sample_rate,
             voices=voices,
             default_voices={tag: own.get(tag, voices[0].id) for tag in languages},
-            # A stream whose listener lags lends its slot, so that more can be under way than run.
+            # A slot that is freed is filled within a turn, without waiting for a place to be handed on.
             places=_PLACES_A_SLOT * kani.runner.slots,
             speed_range=(1.0, 1.0),
             uses=frozenset({"temperature", "top_p", "top_k", "repetition_penalty", "seed"}),
@@ -168,48 +175,35 @@ class KaniEngine:
             timing=False,
         )
 
-    def _pieces(self, segment: Segment) -> list[str]:
-        """The text, cut at spaces where its tokens are more than a prompt holds."""
-        kani = self._kani
-        assert kani is not None
-        texts, pieces = [segment.text], []
-        while texts:
-            text = texts.pop()
-            if len(self._prompt(text, segment.voice)) <= kani.runner.longest_prompt or len(text) < 2:
-                pieces.append(text)
-                continue
-            middle = len(text) // 2
-            cut = text.rfind(" ", 1, middle) + 1 or middle
-            texts += [text[cut:], text[:cut]]
-        return pieces
 
-    def _prompt(self, text: str, voice: str) -> list[int]:
-        kani = self._kani
-        assert kani is not None
-        speaker = self._speakers.get(voice, "")
-        return kani.layout.prompt(kani.checkpoint.text_tokens(f"{speaker}: {text}" if speaker else text))
+def _pieces(kani: Kani, text: str, speaker: str) -> list[tuple[str, list[int]]]:
+    """The text and its prompt; more of both, cut at spaces, where a prompt does not hold all its tokens."""
+    whole = kani.layout.prompt(kani.checkpoint.text_tokens(f"{speaker}: {text}" if speaker else text))
+    if len(whole) <= kani.runner.longest_prompt or len(text) < 2:
+        return [(text, whole)]
+    middle = len(text) // 2
+    cut = text.rfind(" ", 1, middle) + 1 or middle
+    return _pieces(kani, text[:cut], speaker) + _pieces(kani, text[cut:], speaker)
 
-    def _utterance(self, text: str, segment: Segment, room_s: float) -> Utterance:
-        from kani.sampler import Sampling
-        from kani.stream import Utterance
 
-        kani = self._kani
-        assert kani is not None
-        wanted = segment.sampling
-        default = Sampling(top_k=kani.checkpoint.top_k)
-        sampling = Sampling(
-            temperature=default.temperature if wanted.temperature is None else wanted.temperature,
-            # 0 leaves one candidate, as the smallest share does.
-            top_p=default.top_p if wanted.top_p is None else max(wanted.top_p, 1e-6),
-            top_k=default.top_k if wanted.top_k is None else wanted.top_k,
-            repetition_penalty=(
-                default.repetition_penalty if wanted.repetition_penalty is None else wanted.repetition_penalty
-            ),
-            seed=secrets.randbits(63) if wanted.seed is None else wanted.seed,
-        )
-        frames = max(min(math.ceil(room_s / kani.frame_s - 1e-6), kani.runner.longest_frames), 1)
-        expected_s = max(weight(text) / _WEIGHT_A_SECOND, 0.5)
-        return Utterance(tuple(self._prompt(text, segment.voice)), sampling, frames, expected_s)
+def _utterance(kani: Kani, text: str, prompt: list[int], wanted: Wanted, room_s: float) -> Utterance:
+    from kani.sampler import Sampling
+    from kani.stream import Utterance
+
+    default = Sampling(top_k=kani.checkpoint.top_k)
+    sampling = Sampling(
+        temperature=default.temperature if wanted.temperature is None else wanted.temperature,
+        # 0 leaves one candidate, as the smallest share does.
+        top_p=default.top_p if wanted.top_p is None else max(wanted.top_p, 1e-6),
+        top_k=default.top_k if wanted.top_k is None else wanted.top_k,
+        repetition_penalty=(
+            default.repetition_penalty if wanted.repetition_penalty is None else wanted.repetition_penalty
+        ),
+        seed=secrets.randbits(63) if wanted.seed is None else wanted.seed,
+    )
+    frames = max(min(math.ceil(room_s / kani.frame_s - 1e-6), kani.runner.longest_frames), 1)
+    expected_s = max(weight(text) / _WEIGHT_A_SECOND, 0.5)
+    return Utterance(tuple(prompt), sampling, frames, expected_s)
 
 
 async def _spoken(kani: Kani, utterance: Utterance) -> AsyncGenerator[Samples, None]:
@@ -236,7 +230,7 @@ async def _spoken(kani: Kani, utterance: Utterance) -> AsyncGenerator[Samples, N
     finally:
         if not ended:
             kani.scheduler.cancel(stream)
-            await asyncio.shield(_end(events))
+            await outlast(asyncio.ensure_future(_end(events)))
     match event.ending:
         case Ending.FAILED | Ending.CANCELLED:
             raise EngineFailed(f"the Kani engine failed: {event.detail or event.ending.value}")

@@ -7,20 +7,21 @@ import numpy as np
 from speech.types import Samples
 
 KEPT_S = 0.05
-_AUDIBLE = 0.004  # a peak below −48 dB of full scale
 
 
 class SilenceTrim:
     """Passes audio on as it comes: what may be silence at the end waits until a sound follows it."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, audible: float) -> None:
+        """audible: a sample's size from which on it is a sound."""
+        self._audible = audible
         self._kept = round(KEPT_S * sample_rate)
         self._begun = False
         self._waiting = np.zeros(0, np.float32)
 
     def feed(self, samples: Samples) -> Samples:
         """What can be heard of ``samples`` now, with ``KEPT_S`` at most of silence before the first sound."""
-        audible = np.flatnonzero(np.abs(samples) >= _AUDIBLE)
+        audible = np.flatnonzero(np.abs(samples) >= self._audible)
         held = np.concatenate([self._waiting, samples])
         if not len(audible):
             # Before the first sound no more of it is ever wanted than is kept.

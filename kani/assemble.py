@@ -58,7 +58,7 @@ class Kani:
     @property
     def frame_s(self) -> float:
         """Seconds of one frame."""
-        return self.codec.config.samples_per_frame / self.sample_rate
+        return self.codec.config.frame_s
 
 
 def assemble(
@@ -84,12 +84,16 @@ def assemble(
     if threads is not None:
         torch.set_num_threads(threads)
     folder, archive = find(model, cache), find_codec(codec, cache)
+    # A fetched one lies in a folder that is called by its revision.
+    name = model.partition("@")[0].rpartition("/")[2] if cache in folder.parents else folder.resolve().name
     checkpoint = Checkpoint(folder)
     checkpoint.check()
-    told(f"loading {folder.name if Path(model).is_dir() else model}")
+    told(f"loading {name}")
+    # Reading the tokenizer takes a moment, which the first request should not have to wait for.
+    checkpoint.text_tokens("")
     speech = NanoCodec.load(archive, device=place, precision=convolutions)
     layout = checkpoint.layout(codebooks=speech.config.codebooks, codebook_size=speech.config.codebook_size)
-    longest_frames = round(LONGEST_S * speech.config.sample_rate / speech.config.samples_per_frame)
+    longest_frames = round(LONGEST_S / speech.config.frame_s)
     capacity = Runner.capacity(LONGEST_PROMPT, longest_frames, layout.codebooks)
     language = _language(checkpoint, layout, products, place, capacity, cache)
     speech.compile()
@@ -101,29 +105,29 @@ def assemble(
         longest_prompt=LONGEST_PROMPT,
         longest_frames=longest_frames,
     )
+    arithmetic = f"{_name(products)}, codec {_name(convolutions)}"
     told(
-        f"{runner.slots} slots of {runner.slot_bytes / 2**20:.0f} MiB on {place}, "
-        f"language model {_name(products)}, codec {_name(convolutions)}"
+        f"{runner.slots} slots of {runner.slot_bytes / 2**20:.0f} MiB on {place}, language model {arithmetic}"
     )
     runner.warm_up(told)
     scheduler = Scheduler(
         runner,
         sample_rate=speech.config.sample_rate,
-        frame_s=speech.config.samples_per_frame / speech.config.sample_rate,
+        frame_s=speech.config.frame_s,
         ahead_s=AHEAD_S,
         # On a CPU one prompt after the other is as fast, and the first is spoken sooner.
         prompts_at_once=64 if on_gpu else 1,
         tokens_a_turn=LONGEST_PROMPT if on_gpu else 64,
     )
     return Kani(
-        checkpoint.folder.name if Path(model).is_dir() else model.partition("@")[0].rpartition("/")[2],
+        name,
         checkpoint,
         layout,
         language,
         speech,
         runner,
         scheduler,
-        f"{_name(products)}, codec {_name(convolutions)}",
+        arithmetic,
     )
 
 

@@ -41,7 +41,7 @@ class Checkpoint:
     """A checkpoint's folder, opened: sizes, prompt and names at once, the weights when asked for."""
 
     def __init__(self, folder: Path) -> None:
-        """Read configs and the tokenizer, not yet the weights. Raises CheckpointError."""
+        """Read the configs, not yet the tokenizer and the weights. Raises CheckpointError."""
         self.folder = folder
         settings = _json(folder / "config.json")
         if settings.get("model_type") != "lfm2":

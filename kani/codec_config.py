@@ -38,9 +38,9 @@ class NanoCodecConfig:
         return math.prod(self.levels)
 
     @property
-    def frame_rate(self) -> float:
-        """Frames in a second."""
-        return self.sample_rate / self.samples_per_frame
+    def frame_s(self) -> float:
+        """Seconds of a frame."""
+        return self.samples_per_frame / self.sample_rate
 
     @classmethod
     def parse(cls, yaml: Mapping[str, Any]) -> NanoCodecConfig:

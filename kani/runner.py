@@ -157,7 +157,7 @@ class Runner:
     def join(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
         """The prompt in ``row`` has been read: its stream runs in ``slot`` from the next frame on."""
         length = prefill.lengths[row]
-        self._language.restore(slot, prefill.state.save(row, length))
+        self._language.take(slot, prefill.state, row, length)
         self._read[slot] = length
         self._logits[slot] = self._model.head(prefill.hidden[row, None], 0)[0]
         self._sampler.begin(slot, sampling)
@@ -169,7 +169,7 @@ class Runner:
         """Free ``slot`` of ``count`` that run; the last of them moves there."""
         last = count - 1
         if slot != last:
-            self._language.move(last, slot, self._read[last])
+            self._language.take(slot, self._language, last, self._read[last])
             self._sampler.move(last, slot)
             self._logits[slot] = self._logits[last]
             self._codes[slot] = self._codes[last]

@@ -244,11 +244,10 @@ class Scheduler:
             attempt.ending = End(Ending.SAID)
             return
         attempt.pending.append(frame)
-        attempt.frames += 1
         trouble = None if attempt.greedy else attempt.watch.frame(frame)
         if trouble:
             attempt.ending = End(Ending.TROUBLE, trouble.value)
-        elif attempt.frames == longest:
+        elif attempt.spoken + len(attempt.pending) == longest:
             attempt.ending = End(Ending.LONGEST)
 
     def _speak(self) -> None:
@@ -256,36 +255,36 @@ class Scheduler:
         if not any(stream.attempt.due for stream in self._running):
             return
         most = self._runner.frames_a_call
-        left: dict[Stream, int] = {}
-        for stream in self._running:
+        left: dict[int, int] = {}  # frames that each slot's stream still has to say now
+        for slot, stream in enumerate(self._running):
             pending = len(stream.attempt.pending)
             count = pending if stream.attempt.due else pending - pending % most
             if count and not stream.cancelled:
-                left[stream] = count
-        pieces: dict[Stream, list[Samples]] = {stream: [] for stream in left}
+                left[slot] = count
+        pieces: dict[int, list[Samples]] = {slot: [] for slot in left}
         while left:
             size = min(max(left.values()), most)
-            streams = [stream for stream, count in left.items() if min(count, most) == size]
-            codes = np.array([stream.attempt.pending[:size] for stream in streams], np.int64)
-            slots = [self._running.index(stream) for stream in streams]
+            slots = [slot for slot, count in left.items() if min(count, most) == size]
+            attempts = [self._running[slot].attempt for slot in slots]
+            codes = np.array([attempt.pending[:size] for attempt in attempts], np.int64)
             try:
                 samples = self._runner.speak(slots, codes)
             except torch.OutOfMemoryError:
-                log.exception("%d streams could not be spoken", len(streams))
-                for stream in streams:
-                    stream.attempt.ending = End(Ending.FAILED, "out of memory")
-                    del left[stream]
+                log.exception("%d streams could not be spoken", len(slots))
+                for slot, attempt in zip(slots, attempts, strict=True):
+                    attempt.ending = End(Ending.FAILED, "out of memory")
+                    del left[slot]
                 continue
-            for stream, piece in zip(streams, samples, strict=True):
-                pieces[stream].append(piece)
-                stream.attempt.spoken += size
-                del stream.attempt.pending[:size]
-                left[stream] -= size
-                if not left[stream]:
-                    del left[stream]
-        for stream, parts in pieces.items():
+            for slot, attempt, piece in zip(slots, attempts, samples, strict=True):
+                pieces[slot].append(piece)
+                attempt.spoken += size
+                del attempt.pending[:size]
+                left[slot] -= size
+                if not left[slot]:
+                    del left[slot]
+        for slot, parts in pieces.items():
             if parts:
-                self._send(stream, np.concatenate(parts))
+                self._send(self._running[slot], np.concatenate(parts))
 
     def _send(self, stream: Stream, piece: Samples) -> None:
         """Pass audio on, but keep back what is silent before the first sound."""

@@ -75,8 +75,8 @@ class LanguageState:
         self.context[:, slot] = saved.context
         self.position[slot] = saved.tokens
 
-    def move(self, source: int, target: int, tokens: int) -> None:
-        """Put the stream of ``source``, which has read ``tokens`` tokens, into ``target``."""
-        self.cache[:, :, target, :, :tokens] = self.cache[:, :, source, :, :tokens]
-        self.context[:, target] = self.context[:, source]
-        self.position[target] = tokens
+    def take(self, slot: int, state: LanguageState, source: int, tokens: int) -> None:
+        """Put into ``slot`` the stream in ``source`` of a state, which has read ``tokens`` tokens."""
+        self.cache[:, :, slot, :, :tokens] = state.cache[:, :, source, :, :tokens]
+        self.context[:, slot] = state.context[:, source]
+        self.position[slot] = tokens

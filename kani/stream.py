@@ -75,7 +75,6 @@ class Attempt:
     number: int
     sampling: Sampling
     watch: Watch
-    frames: int = 0
     spoken: int = 0
     pending: list[list[int]] = field(default_factory=list)
     held: list[Samples] = field(default_factory=list)

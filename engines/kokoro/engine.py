@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 import onnxruntime
 
 import weights
+from engines.cancelling import outlast
 from engines.espeak_library import EspeakLibrary
 from engines.kokoro.ipa import TIE, espeak_voice, to_symbols
 from engines.kokoro.lead_in import lead_in, without
@@ -105,7 +107,10 @@ class KokoroEngine:
         except asyncio.CancelledError:
             stop.set()
             if not job.cancel():
-                await _ended(done)
+                with suppress(asyncio.CancelledError):
+                    await outlast(done)
+                if not isinstance(done.exception(), Stopped | None):
+                    logger.warning("a synthesis failed while it was cancelled", exc_info=done.exception())
             raise
         except ModelFailed as error:
             raise EngineFailed("the Kokoro engine failed") from error
@@ -144,15 +149,3 @@ class KokoroEngine:
             return to_symbols(self._espeak.phonemes(clause, voice, TIE), voice)
 
         return utterances(segment.text, say, ending=_ENDINGS[segment.boundary])
-
-
-async def _ended(work: asyncio.Future[_Result]) -> None:
-    """Wait for ``work`` to end, however often the waiting task is cancelled meanwhile."""
-    while not work.done():
-        try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError:
-            # The place is not free before the thread is; the caller raises in any case.
-            continue
-    if not isinstance(work.exception(), Stopped | None):
-        logger.warning("a synthesis failed while it was cancelled", exc_info=work.exception())

@@ -15,11 +15,12 @@ import pytest
 import torch
 from transformers import Lfm2ForCausalLM
 
-from engines.kani import KaniEngine, KaniSettings
+from engines.kani import KaniEngine, KaniSettings, _pieces
 from engines.silence import SilenceTrim
 from kani.checkpoint import Checkpoint
 from kani.nanocodec import NanoCodec
 from kani.tokens import TokenLayout
+from kani.watch import AUDIBLE
 from speech.errors import EngineFailed, EngineUnavailable
 from speech.types import Samples, Sampling, Segment, Span, SpeechChunk
 from tests.conftest import StartServer
@@ -32,6 +33,7 @@ JUDGE = Path(__file__).parents[1] / "kani" / "nemo_judge.py"
 SAMPLES_A_FRAME = 1764
 RATE = 22050
 TEXTS = ("Hola, ya hablo.", "Un texto algo más largo que el primero, con una coma.", "¿Y tú?")
+NOBODY = {"waiting": 0, "running": 0, "paused": 0}
 GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
 
 
@@ -99,7 +101,7 @@ def judged(folder: Path, codes: Samples, tmp_path: Path) -> Samples:
 
 def without_silence(samples: Samples) -> Samples:
     """The samples without the silence at both ends."""
-    trim = SilenceTrim(RATE)
+    trim = SilenceTrim(RATE, AUDIBLE)
     return np.concatenate([trim.feed(samples), trim.finish()])
 
 
@@ -169,11 +171,14 @@ async def test_leaving_early_frees_the_slots(engine: KaniEngine) -> None:
     for _ in range(5):
         async with aclosing(engine.synthesize(segment)) as chunks:
             await anext(chunks)
+        assert engine._kani.scheduler.counts == NOBODY
     waiting = asyncio.create_task(anext(engine.synthesize(segment)))
     await asyncio.sleep(0)
-    waiting.cancel()
+    for _ in range(3):  # however often it is told
+        waiting.cancel()
+        await asyncio.sleep(0)
     await asyncio.gather(waiting, return_exceptions=True)
-    assert engine._kani.scheduler.counts == {"waiting": 0, "running": 0, "paused": 0}
+    assert engine._kani.scheduler.counts == NOBODY
 
 
 async def test_readers_that_lag_lend_their_slots(engine: KaniEngine) -> None:
@@ -191,9 +196,10 @@ async def test_readers_that_lag_lend_their_slots(engine: KaniEngine) -> None:
 async def test_a_text_beyond_a_prompt_is_said_in_pieces(engine: KaniEngine) -> None:
     """Nothing of it is left out: each piece is spoken after the other."""
     segment = Segment("una palabra " * 120, engine.info.voices[0].id, "es", sampling=GREEDY)
-    pieces = engine._pieces(segment)
+    pieces = _pieces(engine._kani, segment.text, "")
     assert len(pieces) > 1
-    assert "".join(pieces) == segment.text
+    assert all(len(prompt) <= engine._kani.runner.longest_prompt for _, prompt in pieces)
+    assert "".join(text for text, _ in pieces) == segment.text
 
 
 @pytest.mark.parametrize(
@@ -243,7 +249,7 @@ async def test_speakers_of_a_checkpoint_are_voices(folder: Path, small: KaniSett
         assert engine.info.default_voices["ar"] == "kani:karim"
         kani = engine._kani
         expected = kani.layout.prompt(kani.checkpoint.text_tokens("nova: Hola"))
-        assert engine._prompt("Hola", "kani:nova") == expected
+        assert _pieces(kani, "Hola", engine._speakers["kani:nova"]) == [("Hola", expected)]
     finally:
         await engine.stop()
 

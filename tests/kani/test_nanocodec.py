@@ -86,7 +86,7 @@ def test_sizes_are_those_of_the_config(codec: NanoCodec) -> None:
     assert codec.config.samples_per_frame == 12
     assert codec.config.codebooks == 4
     assert codec.config.codebook_size == 4032
-    assert codec.config.frame_rate == 22050 / 12
+    assert codec.config.frame_s == 12 / 22050
     samples = codec.decode(random_codes(2, 3), torch.tensor([1, 0]), codec.new_state(2))
     assert samples.shape == (2, 36)
     assert samples.dtype == torch.float32
