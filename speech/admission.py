@@ -7,6 +7,8 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
 
 from speech.errors import Busy
 from speech.observer import Observer
@@ -16,8 +18,9 @@ from speech.request import Limits
 class Places:
     """The places of one engine, given in turn.
 
-    A session asks for a place for each segment and has at most one request in the queue, so a
-    long text waits behind every other session's next segment: the queue is fair by turns.
+    A session asks for a place for each segment, and again after each rest inside one, and has at
+    most one request in the queue, so a long text waits behind every other session's next
+    segment: the queue is fair by turns.
     """
 
     def __init__(self, count: int, changed: Callable[[], None]) -> None:
@@ -36,16 +39,12 @@ class Places:
         """Whether a request would get a place at once."""
         return self._free > 0
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Hold a place; it is given to the next in the queue on leaving, however one leaves."""
-        await self._acquire()
-        try:
-            yield
-        finally:
-            self._release()
+    def place(self) -> Place:
+        """A place to be held by ``async with``."""
+        return Place(self)
 
-    async def _acquire(self) -> None:
+    async def acquire(self) -> None:
+        """Wait in the queue and take a place; cancelling loses none."""
         if self._free and not self._queue:
             self._free -= 1
         else:
@@ -65,7 +64,8 @@ class Places:
         self.taken += 1
         self._changed()
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Give a place that was taken to the next in the queue."""
         self.taken -= 1
         self._hand_on()
         self._changed()
@@ -77,6 +77,55 @@ class Places:
                 turn.set_result(None)
                 return
         self._free += 1
+
+
+class Place:
+    """One place, held inside ``async with``, except while it rests.
+
+    However one leaves, it goes to the next in the queue; where a cancel ends a rest or the wait
+    for its return, it is not held any more, and so not given back a second time.
+    """
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._since: float | None = None
+        self._held_s = 0.0
+
+    async def __aenter__(self) -> Self:
+        await self._take()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._since is not None:
+            self._give_back(self._since)
+
+    @property
+    def held_s(self) -> float:
+        """Seconds in which it has been held so far."""
+        return self._held_s + (time.perf_counter() - self._since if self._since is not None else 0.0)
+
+    @asynccontextmanager
+    async def rest(self) -> AsyncIterator[None]:
+        """Lend the place to others for as long as the body runs, then take one again in turn.
+
+        RuntimeError where none is held.
+        """
+        if self._since is None:
+            raise RuntimeError("a place can rest only while it is held")
+        self._give_back(self._since)
+        yield
+        await self._take()
+
+    async def _take(self) -> None:
+        await self._places.acquire()
+        self._since = time.perf_counter()
+
+    def _give_back(self, since: float) -> None:
+        self._held_s += time.perf_counter() - since
+        self._since = None
+        self._places.release()
 
 
 class RateLimit:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from speech.types import Segment, SpeechChunk, Voice
+from speech.writing import WrittenText
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +20,10 @@ class EngineInfo:
     names of ``SpeechRequest`` and ``Sampling`` fields and options that it takes into account
     (voice, language, speed and max_tokens are always taken care of). places: how many segments it
     speaks at once. streams_inside_segment: whether its first chunk of a segment comes early, so
-    that whole sentences can be given to it. timing: whether each word has its span; else one span
-    covers the segment.
-    cloning: "none", "nearest voice" or "embedding".
+    that whole sentences can be given to it. rests: whether a segment half spoken may be left lying
+    at little cost, so that its place can be given to another while its reader is slow.
+    takes_written_text: whether it is a ``WritingEngine``. timing: whether each word has its span;
+    else one span covers the segment. cloning: "none", "nearest voice" or "embedding".
     """
 
     name: str
@@ -33,6 +35,8 @@ class EngineInfo:
     speed_range: tuple[float, float] = (0.25, 4.0)
     uses: frozenset[str] = field(default_factory=frozenset)
     streams_inside_segment: bool = False
+    rests: bool = False
+    takes_written_text: bool = False
     timing: bool = True
     cloning: str = "none"
 
@@ -60,4 +64,17 @@ class Engine(Protocol):
 
         Cancelling the awaiting task or closing the generator stops the work within one step of
         the model, and returns only when the engine is free again. Raises EngineFailed.
+        """
+
+
+class WritingEngine(Engine, Protocol):
+    """An engine that can also speak a text while it is being written, a few words behind it."""
+
+    def stream(self, segment: Segment, written: WrittenText) -> AsyncGenerator[SpeechChunk, None]:
+        """Speak one segment whose text is ``written``, to the end that its boundary marks.
+
+        As ``synthesize``, but spans point into ``written.text``, ``segment.text`` is what of it is
+        there at the start, and ``segment.boundary`` says nothing. It waits for text in
+        ``written.more`` and nowhere else, from inside the generator: meanwhile its place belongs
+        to others.
         """

@@ -12,8 +12,9 @@ from speech.types import SpeechChunk
 class PacedBuffer:
     """A queue of chunks that is bounded in seconds of audio.
 
-    The writer waits for ``room`` before each piece of work, not before each chunk, so that it
-    never holds an engine while it waits: what is buffered is at most ``ahead_s`` and one segment.
+    The writer waits for ``room`` before each piece of work and never holds an engine while it
+    waits: what is buffered is at most ``ahead_s`` and one such piece, which is a chunk where the
+    engine can rest inside a segment, and else a whole segment.
     Once full there is room again when half of it was taken (high and low water: an engine wakes
     rarely and then works a while). One writer, one reader.
     """
@@ -32,6 +33,11 @@ class PacedBuffer:
     def buffered_s(self) -> float:
         """Seconds of audio that wait to be taken."""
         return self._buffered_s
+
+    @property
+    def full(self) -> bool:
+        """Whether ``room`` would wait."""
+        return not self._writable.is_set()
 
     async def room(self) -> None:
         """Return once the reader has taken enough for more to be made."""

@@ -6,24 +6,25 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from speech.engine import Engine
 from speech.prosody import Tempo
-from speech.types import Samples, Segment, Span, SpeechChunk
+from speech.types import Samples, Span, SpeechChunk
 
 
 class Rendering:
     """What becomes of a segment between its engine and its session.
 
-    factor: how much faster than the engine speaks it is to be heard; longest: samples at which it
-    is cut, whatever is left. ``truncated`` tells, once it is rendered, whether it was.
+    speech: what the engine yields, at ``rate`` hertz; factor: how much faster than the engine
+    speaks it is to be heard; longest: samples at which it is cut, whatever is left. ``truncated``
+    tells, once it is rendered, whether it was.
     """
 
-    def __init__(self, engine: Engine, segment: Segment, factor: float, longest: int) -> None:
-        self._engine = engine
-        self._segment = segment
+    def __init__(
+        self, speech: AsyncGenerator[SpeechChunk, None], rate: int, factor: float, longest: int
+    ) -> None:
+        self._speech = speech
+        self._rate = rate
         self._factor = factor
         self._room = longest
-        self._rate = engine.info.sample_rate
         self._samples = 0
         self.truncated = False
 
@@ -31,7 +32,7 @@ class Rendering:
         """The segment's audio; times and spans count from its first sample, as they are heard."""
         tempo = Tempo(self._rate, self._factor) if self._factor != 1.0 else None
         longest_s = self._room / self._rate
-        async with aclosing(self._engine.synthesize(self._segment)) as chunks:
+        async with aclosing(self._speech) as chunks:
             async for chunk in chunks:
                 samples = (
                     chunk.samples if tempo is None else await asyncio.to_thread(tempo.feed, chunk.samples)

@@ -1,7 +1,8 @@
 """Cuts text, as it comes, into segments that are spoken in one breath.
 
 However the text was cut on its way here, the same segments come out: each decision looks at a
-prefix of the text that no further text can change (``speech.breaks`` sees to that).
+prefix of the text that no further text can change (``speech.breaks`` sees to that). Only where a
+segment is opened before its end is known does it depend on what was there at that moment.
 """
 
 from __future__ import annotations
@@ -16,6 +17,17 @@ from speech.types import Boundary
 MARGIN = 16
 """How much text behind the longest possible segment settles every break inside it: more than the
 longest conjunction and a dash with its space."""
+
+MIN_WORDS_TO_OPEN = 2
+"""A segment is opened with no fewer: a word alone may turn out to be all of it ("Sí."), which
+engines pronounce badly, and each more is one word later for the first sound."""
+
+OPEN_BREATH = 0.6
+"""The share of the longest weight beyond which an open segment ends at the next breath: what was
+given cannot be taken back, so it has to end at a good place that comes while there is still room."""
+
+OPEN_SPACE = 0.8
+"""The share beyond which it ends at any space, for fear that no breath comes."""
 
 _BOUNDARIES = {
     Kind.PARAGRAPH: Boundary.PARAGRAPH,
@@ -76,7 +88,20 @@ class Cut:
     boundary: Boundary
 
 
+@dataclass(slots=True)
+class OpenCut:
+    """A segment that began at ``start`` and still grows, until ``boundary`` says what ended it.
+
+    ``text`` is what certainly belongs to it so far: it ends at the end of a word or at a break.
+    """
+
+    start: int
+    text: str
+    boundary: Boundary | None
+
+
 _WORD = re.compile(r"\S+")
+_COMPLETE_WORD = re.compile(r"\s*\S+(?=\s)")
 
 _Candidate = tuple[int, Kind, int]
 """Where one could cut, how deep a breath that is, and the weight before it."""
@@ -91,49 +116,114 @@ class Segmenter:
         self._offset = 0
         self._spoken_weight = 0
         self._first = True
+        self._open: OpenCut | None = None
 
     def feed(self, text: str) -> list[Cut]:
-        """Take more text; the segments that are now certain."""
+        """Take more text; the segments that are now certain, behind the open one if there is one."""
         self._text += text
         return self._cuts(complete=False)
 
     def flush(self) -> list[Cut]:
-        """Everything taken so far, as if it ended here."""
+        """Everything taken so far, as if it ended here; an open segment is closed."""
         return self._cuts(complete=True)
 
+    def open(self) -> OpenCut | None:
+        """Begin the next segment with the words that are certain so far, if they are enough.
+
+        None also while another is open. What is fed from now on is added to it, and it is closed,
+        before ``feed`` or ``flush`` returns.
+        """
+        if self._open is not None:
+            return None
+        end, kind = self._certain(complete=False)
+        words = sum(any(map(str.isalnum, word)) for word in self._text[:end].split())
+        if words < MIN_WORDS_TO_OPEN:
+            return None
+        opened = self._open = OpenCut(self._offset, "", None)
+        self._grow(opened, end, kind)
+        return opened
+
+    def _grow(self, opened: OpenCut, end: int, kind: Kind | None) -> None:
+        """Give the open segment its text up to ``end``; close it where ``kind`` ends it."""
+        opened.text = self._text[:end]
+        if kind is not None:
+            opened.boundary = _BOUNDARIES.get(kind, Boundary.WORD)
+            self._open = None
+            self._pass(end)
+
+    def _certain(self, complete: bool) -> tuple[int, Kind | None]:
+        """How much of the text belongs to a segment that is open, and the break that ends it there.
+
+        Nothing that is given is ever left out when more text has come.
+        """
+        policy, text = self._policy, self._text
+        heavy = at = 0
+        kind = Kind.TORN
+        for words, found in enumerate(breaks(text, 0, complete), 1):
+            heavier = heavy + weight(text[at : found.at])
+            if heavier > policy.longest:
+                return at, kind
+            heavy, at, kind = heavier, found.at, found.kind
+            if self._ends_open(kind, heavy, words):
+                return at, kind
+        word = _COMPLETE_WORD.match(text, at)
+        if word is not None and not complete and heavy + weight(word.group()) <= policy.longest:
+            # A word that ends in a letter needs no look at what follows; one that ends in a mark
+            # waits for it, because the mark may end the segment.
+            plain = unicodedata.category(word.group()[-1])[0] in "LNM"
+            return (word.end() if plain else at), None
+        if heavy + _weight_up_to(text, at, policy.longest + 1 - heavy) > policy.longest:
+            return at, kind
+        return (len(text), Kind.SENTENCE) if complete else (at, None)
+
+    def _ends_open(self, kind: Kind, heavy: int, words: int) -> bool:
+        """Whether an open segment ends at a break of ``kind`` with the weight ``heavy`` before it."""
+        longest = self._policy.longest
+        if kind is Kind.PARAGRAPH or (kind is Kind.SENTENCE and self._long_enough(heavy, words)):
+            return True
+        if heavy > OPEN_BREATH * longest and kind >= Kind.CONJUNCTION:
+            return True
+        return heavy > OPEN_SPACE * longest and kind is not Kind.TORN
+
+    def _long_enough(self, heavy: int, words: int) -> bool:
+        """Whether so much text may be a segment by itself."""
+        if self._first:
+            return heavy >= self._policy.shortest_first and words > 1
+        return heavy >= self._policy.shortest
+
+    def _pass(self, end: int) -> None:
+        """The text up to ``end`` is a segment; go on behind it."""
+        self._spoken_weight += weight(self._text[:end])
+        self._first = False
+        self._offset += end
+        self._text = self._text[end:]
+
     def _cuts(self, complete: bool) -> list[Cut]:
+        if self._open is not None:
+            self._grow(self._open, *self._certain(complete))
+            if self._open is not None:
+                return []
         cuts = []
-        start = 0
-        while start < len(self._text):
-            decision = self._decide(start, complete)
-            if decision is None:
-                break
+        while self._text and (decision := self._decide(complete)) is not None:
             end, kind = decision
-            text = self._text[start:end]
             boundary = _BOUNDARIES.get(kind, Boundary.WORD)
-            cuts.append(Cut(self._offset + start, self._offset + end, text, boundary))
-            self._spoken_weight += weight(text)
-            self._first = False
-            start = end
-        self._offset += start
-        self._text = self._text[start:]
+            cuts.append(Cut(self._offset, self._offset + end, self._text[:end], boundary))
+            self._pass(end)
         return cuts
 
-    def _decide(self, start: int, complete: bool) -> tuple[int, Kind] | None:
-        """Where the segment that begins at ``start`` ends, or None if that isn't certain yet."""
+    def _decide(self, complete: bool) -> tuple[int, Kind] | None:
+        """Where the next segment ends, or None if that isn't certain yet."""
         policy, text = self._policy, self._text
         wanted = self._wanted()
-        shortest = policy.shortest_first if self._first else policy.shortest
-        heavy = 0
-        at = start
+        heavy = at = 0
         breaths: list[_Candidate] = []
         spaces: list[_Candidate] = []
-        for words, found in enumerate(breaks(text, start, complete), 1):
+        for words, found in enumerate(breaks(text, 0, complete), 1):
             heavy += weight(text[at : found.at])
             at = found.at
             if heavy > policy.longest or (heavy > wanted and breaths):
                 break
-            long_enough = heavy >= shortest and not (self._first and words == 1)
+            long_enough = self._long_enough(heavy, words)
             if found.kind is Kind.PARAGRAPH or (found.kind is Kind.SENTENCE and long_enough):
                 return found.at, found.kind
             if self._first and policy.early_phrase and found.kind is Kind.CLAUSE and long_enough:
@@ -149,7 +239,7 @@ class Segmenter:
         if breaths and total > wanted + margin:
             return _deepest(breaths, wanted)
         if total > policy.longest + margin:
-            return _deepest(spaces, policy.longest) if spaces else (self._forced(start), Kind.TORN)
+            return _deepest(spaces, policy.longest) if spaces else (self._forced(), Kind.TORN)
         return (len(text), Kind.SENTENCE) if complete else None
 
     def _wanted(self) -> int:
@@ -159,20 +249,19 @@ class Segmenter:
             return policy.longest
         return min(policy.longest, max(SHORTEST_GROWN, int(policy.growth * self._spoken_weight)))
 
-    def _forced(self, start: int) -> int:
+    def _forced(self) -> int:
         """Where to cut a word that is longer than any segment: between two graphemes."""
         longest = self._policy.longest
-        heavy = 0
-        end = start
+        heavy = end = 0
         while end < len(self._text):
             heavy += weight(self._text[end])
-            if heavy > longest and end > start:
+            if heavy > longest and end > 0:
                 break
             end += 1
         at = end
-        while at > start + 1 and at < len(self._text) and not is_grapheme_start(self._text, at):
+        while at > 1 and at < len(self._text) and not is_grapheme_start(self._text, at):
             at -= 1
-        return at if at > start + 1 else end
+        return at if at > 1 else end
 
 
 def weight(text: str) -> int:

@@ -6,16 +6,16 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 
-from speech.admission import Admission
-from speech.engine import Engine
+from speech.admission import Admission, Place
+from speech.engine import Engine, WritingEngine
 from speech.errors import EngineFailed, SpeechCancelled, SpeechError, TextTooLong
 from speech.normalizer import SpokenText, normalize, speakable
 from speech.observer import Observer
@@ -23,9 +23,10 @@ from speech.pacing import PacedBuffer
 from speech.prosody import PAUSES_S, split_speed
 from speech.rendering import Rendering
 from speech.request import DEFAULT_MAX_TOKENS, TOKENS_PER_SECOND, Limits, unused_fields
-from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Cut, Segmenter
+from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Cut, OpenCut, Segmenter
 from speech.spans import SpanTiler
 from speech.types import Boundary, Samples, Segment, Span, SpeechChunk, SpeechRequest
+from speech.writing import WrittenText
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,8 @@ class SpeechSession:
         self._held_back: list[str] = []
         self._segmenter: Segmenter | None = None
         self._cuts: deque[Cut] = deque()
+        self._takes_written_text = False
+        self._written: WrittenText | None = None
         self._finished = False
         self._wake = asyncio.Event()
         self._buffer = PacedBuffer(surroundings.limits.ahead_s)
@@ -202,7 +205,7 @@ class SpeechSession:
         except SpeechError as error:
             self._buffer.close(error)
             return
-        if self._task is None and (self._cuts or self._finished):
+        if self._task is None and (self._cuts or self._finished or self._takes_written_text):
             self._task = asyncio.create_task(self._run(), name="speech session")
         self._wake.set()
 
@@ -216,7 +219,9 @@ class SpeechSession:
                 if len(seen) < self._text_for_language and not complete:
                     return
                 self._speaker = self._around.find_speaker(seen[: self._text_for_language])
-            early = self._heard_at_once and not self._speaker.engine.info.streams_inside_segment
+            info = self._speaker.engine.info
+            self._takes_written_text = self._heard_at_once and info.takes_written_text
+            early = self._heard_at_once and not info.streams_inside_segment
             policy = EARLY_PHRASE if early else WHOLE_SENTENCES
             self._segmenter = Segmenter(policy.slowed(self._request.speed or 1.0))
         for text in self._held_back:
@@ -224,6 +229,8 @@ class SpeechSession:
         self._held_back.clear()
         if complete:
             self._cuts.extend(self._segmenter.flush())
+        if self._written is not None:
+            self._written.update()
 
     async def _run(self) -> None:
         """Speak cut after cut; the one writer of the buffer."""
@@ -246,62 +253,81 @@ class SpeechSession:
         finally:
             self._buffer.close(error)
 
-    async def _next_cut(self) -> Cut | None:
+    async def _next_cut(self) -> Cut | OpenCut | None:
+        """The next segment, once the reader has room for it: one that is certain, else an open one."""
+        await self._buffer.room()
         while not self._cuts:
             if self._finished:
                 return None
-            self._wake.clear()
-            await self._wake.wait()
+            if self._takes_written_text and self._segmenter and (opened := self._segmenter.open()):
+                return opened
+            await self._more_text()
         return self._cuts.popleft()
 
-    async def _speak_cut(self, cut: Cut) -> None:
-        spoken = normalize(cut.text, cut.start)
-        if speakable(spoken.text):
-            await self._buffer.room()
-            admission, name = self._around.admission, self.speaker.engine.info.name
+    async def _more_text(self) -> None:
+        self._wake.clear()
+        await self._wake.wait()
+
+    async def _speak_cut(self, cut: Cut | OpenCut) -> None:
+        admission, name = self._around.admission, self.speaker.engine.info.name
+        place = admission.places(name).place()
+        written = self._written = WrittenText(cut, place.rest)
+        if speakable(written.text):
             if not self._spoken_samples:
                 admission.begin(self._protocol, name)
-            async with admission.places(name).place():
-                await self._speak(spoken, cut.boundary)
-        self._pause = cut.boundary
+            async with place:
+                await self._speak(written, place)
+        # What still comes for a segment that max_tokens cut short is not spoken.
+        while written.boundary is None:
+            await self._more_text()
+        self._pause = written.boundary
 
-    async def _speak(self, spoken: SpokenText, boundary: Boundary) -> None:
-        """Speak one segment, in the place that is held.
+    async def _speak(self, written: WrittenText, place: Place) -> None:
+        """Speak one segment, in the place that is held, and rest where its reader is slow.
 
         Its last few milliseconds wait until it is complete, so that the spans which are certain
         only then have samples to go with.
         """
-        request, info = self._request, self.speaker.engine.info
+        engine = self.speaker.engine
+        request, info = self._request, engine.info
         wanted = request.speed or 1.0
         speed, factor = split_speed(wanted, info.speed_range)
         longest_s = (request.max_tokens or DEFAULT_MAX_TOKENS) / TOKENS_PER_SECOND
         segment = Segment(
-            text=spoken.text,
+            text=written.text,
             voice=self.speaker.voice,
             language=self.speaker.language,
             speed=speed,
             emotion=request.emotion or "neutral",
             max_seconds=longest_s * factor,
-            boundary=boundary,
+            boundary=written.boundary or Boundary.SENTENCE,
             sampling=request.sampling,
             reference=request.reference,
             options=request.options,
         )
         if self._pause is not None and self._spoken_samples:
             self._emit(np.zeros(round(PAUSES_S[self._pause] / wanted * info.sample_rate), np.float32), [])
-        rendering = Rendering(self.speaker.engine, segment, factor, round(longest_s * info.sample_rate))
-        begun, start_s = time.perf_counter(), self.duration_s
+        speech: AsyncGenerator[SpeechChunk, None]
+        if written.boundary is None:
+            speech = cast(WritingEngine, engine).stream(segment, written)
+        else:
+            speech = engine.synthesize(segment)
+        rendering = Rendering(speech, info.sample_rate, factor, round(longest_s * info.sample_rate))
+        start_s = self.duration_s
         kept = round(TAIL_S * info.sample_rate)
         tail = np.zeros(0, np.float32)
         async with aclosing(rendering.chunks()) as chunks:
             async for chunk in chunks:
                 samples = np.concatenate([tail, chunk.samples])
                 samples, tail = samples[:-kept], samples[-kept:]
-                self._emit(samples, self._certain_spans(chunk.spans, spoken, start_s))
+                self._emit(samples, self._certain_spans(chunk.spans, written.spoken, start_s))
+                if info.rests and self._buffer.full:
+                    async with place.rest():
+                        await self._buffer.room()
         self._emit(tail, self._spans_so_far(self.duration_s + len(tail) / info.sample_rate))
         self.truncated |= rendering.truncated
-        spent_s = time.perf_counter() - begun
-        self._around.observer.segment_spoken(self._protocol, info.name, spent_s, self.duration_s - start_s)
+        audio_s = self.duration_s - start_s
+        self._around.observer.segment_spoken(self._protocol, info.name, place.held_s, audio_s)
 
     def _certain_spans(self, words: tuple[Span, ...], spoken: SpokenText, start_s: float) -> list[Span]:
         """The spans that an engine's words settle, in the client's characters and the stream's seconds."""

@@ -118,7 +118,9 @@ class Segment:
 
     text: what is to be said, at least one speakable character, no control characters; voice: an
     id among the engine's own; language: BCP 47; speed: within the engine's ``speed_range``;
-    max_seconds: the engine may stop there, the session cuts there in any case.
+    max_seconds: the engine may stop there, the session cuts there in any case. Of a text that is
+    still being written (``WritingEngine.stream``) ``text`` is what is there at the start, and
+    ``boundary`` says nothing.
     """
 
     text: str

@@ -15,18 +15,32 @@ import numpy as np
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed
 from speech.types import Segment, Span, SpeechChunk, Voice
+from speech.writing import WrittenText
 
 RATE = 1000
 LETTER_S = 0.1
+HELD = 2
+"""How many words of a text that is being written it keeps back until more come."""
+
+WORD = re.compile(r"[\w%]+")
 
 
 class ToneEngine:
     """Says a word in ``LETTER_S`` seconds a letter, one word a step; breaks at the word "kaputt".
 
-    ``allow`` is how many steps it may take before it waits for more; None is no bound.
+    ``allow`` is how many steps it may take before it waits for more; None is no bound. ``seen`` is
+    what it saw of each segment's text, as that grew; ``words`` is all that it said.
     """
 
-    def __init__(self, *, streams: bool = True, places: int = 1, native: tuple[float, float] = (0.25, 4.0)):
+    def __init__(
+        self,
+        *,
+        streams: bool = True,
+        rests: bool = False,
+        writes: bool = False,
+        places: int = 1,
+        native: tuple[float, float] = (0.25, 4.0),
+    ):
         self.info = EngineInfo(
             name="tone",
             version="1",
@@ -37,8 +51,13 @@ class ToneEngine:
             speed_range=native,
             uses=frozenset({"seed"}),
             streams_inside_segment=streams,
+            rests=rests,
+            takes_written_text=writes,
         )
         self.segments: list[Segment] = []
+        self.written: list[WrittenText] = []
+        self.seen: list[list[str]] = []
+        self.words: list[str] = []
         self.steps = 0
         self.under_way = 0
         self.allow: int | None = None
@@ -66,21 +85,53 @@ class ToneEngine:
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """A chunk for each word."""
         self.segments.append(segment)
+        self.seen.append([segment.text])
         self.under_way += 1
         at_s = 0.0
         try:
-            for word in re.finditer(r"[\w%]+", segment.text):
-                while self.allow is not None and self.steps >= self.allow:
-                    self.moved.clear()
-                    await self.moved.wait()
-                self.steps += 1
-                if word.group() == "kaputt":
-                    raise EngineFailed("the tone broke")
-                count = round(len(word.group()) * LETTER_S / segment.speed * RATE)
-                pitch = 50 + sum(map(ord, word.group())) % 100
-                samples = 0.5 * np.sin(2 * np.pi * pitch * np.arange(count) / RATE)
-                span = Span(word.start(), word.end(), at_s, at_s + count / RATE)
-                yield SpeechChunk(samples.astype(np.float32), RATE, at_s, (span,))
-                at_s += count / RATE
+            for word in WORD.finditer(segment.text):
+                chunk = await self._say(word, at_s, segment.speed)
+                yield chunk
+                at_s = chunk.end_s
         finally:
             self.under_way -= 1
+
+    async def stream(self, segment: Segment, written: WrittenText) -> AsyncGenerator[SpeechChunk, None]:
+        """A chunk for each word, ``HELD`` words behind the last until there are no more."""
+        self.segments.append(segment)
+        self.written.append(written)
+        self.seen.append(seen := [])
+        self.under_way += 1
+        at_s = 0.0
+        said = 0
+        complete = False
+        try:
+            while not complete:
+                text, complete = written.text, written.boundary is not None
+                seen.append(text)
+                words = list(WORD.finditer(text))
+                certain = words if complete else words[:-HELD]
+                for word in certain[said:]:
+                    chunk = await self._say(word, at_s, segment.speed)
+                    yield chunk
+                    at_s = chunk.end_s
+                said = len(certain)
+                if not complete:
+                    await written.more(len(text))
+        finally:
+            self.under_way -= 1
+
+    async def _say(self, word: re.Match[str], at_s: float, speed: float) -> SpeechChunk:
+        """One word, once it may be said."""
+        while self.allow is not None and self.steps >= self.allow:
+            self.moved.clear()
+            await self.moved.wait()
+        self.steps += 1
+        if word.group() == "kaputt":
+            raise EngineFailed("the tone broke")
+        self.words.append(word.group())
+        count = round(len(word.group()) * LETTER_S / speed * RATE)
+        pitch = 50 + sum(map(ord, word.group())) % 100
+        samples = 0.5 * np.sin(2 * np.pi * pitch * np.arange(count) / RATE)
+        span = Span(word.start(), word.end(), at_s, at_s + count / RATE)
+        return SpeechChunk(samples.astype(np.float32), RATE, at_s, (span,))

@@ -86,6 +86,76 @@ async def test_a_cancelled_wait_loses_no_place(handed_over: bool) -> None:
         assert places.taken == 1
 
 
+async def test_a_resting_place_belongs_to_others_and_comes_back_in_turn() -> None:
+    """Who rests holds nothing; who comes back waits for those that came first."""
+    places = Places(1, lambda: None)
+    order: list[str] = []
+    doors = {name: asyncio.Event() for name in "ab"}
+    back = asyncio.Event()
+
+    async def rest() -> None:
+        async with places.place() as place:
+            async with place.rest():
+                assert places.taken == 0
+                with pytest.raises(RuntimeError):
+                    async with place.rest():
+                        pass
+                await back.wait()
+            assert places.taken == 1
+            order.append("rested")
+
+    resting = asyncio.create_task(rest())
+    await settled()
+    others = [asyncio.create_task(turn_of(places, name, order, doors[name])) for name in "ab"]
+    await settled()
+    back.set()
+    await settled()
+    assert order == ["a"] and places.waiting == 2
+    for door in doors.values():
+        door.set()
+    await asyncio.gather(resting, *others)
+    assert order == ["a", "b", "rested"]
+    assert places.taken == 0 and places.free
+
+
+@pytest.mark.parametrize("moment", ["resting", "waiting", "handed over", "back"])
+async def test_a_cancel_around_a_rest_loses_no_place(moment: str) -> None:
+    """Whenever it lands, the place is given back once."""
+    places = Places(1, lambda: None)
+    back, done, other_done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def rest() -> None:
+        async with places.place() as place:
+            async with place.rest():
+                await back.wait()
+            await done.wait()
+
+    task = asyncio.create_task(rest())
+    await settled()
+    other = asyncio.create_task(turn_of(places, "other", [], other_done))
+    await settled()
+    if moment != "resting":
+        back.set()
+        await settled()
+        assert places.waiting == 1
+    if moment == "handed over":
+        other_done.set()
+        await asyncio.sleep(0)
+        assert places.waiting == 0 and places.taken == 0
+    if moment == "back":
+        other_done.set()
+        await settled()
+        assert places.taken == 1
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    other_done.set()
+    await other
+    assert places.taken == 0 and places.waiting == 0
+    async with places.place():
+        assert places.taken == 1 and not places.free
+
+
 async def test_sessions_are_bounded() -> None:
     """One session too many is refused, and let in once another has left."""
     door = admission(max_sessions=2)

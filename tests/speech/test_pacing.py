@@ -23,12 +23,14 @@ async def test_the_writer_waits_at_high_water_and_goes_on_at_low_water() -> None
     for _ in range(4):
         await asyncio.wait_for(buffer.room(), 1)
         buffer.put(second())
+    assert buffer.full
     waiting = asyncio.create_task(buffer.room())
     for _ in range(2):
         assert not waiting.done()
         await buffer.get()
         await asyncio.sleep(0)
     await asyncio.wait_for(waiting, 1)
+    assert not buffer.full
     assert buffer.buffered_s == 2.0
 
 

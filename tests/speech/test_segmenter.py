@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Cut, Policy, Segmenter, weight
+from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Cut, OpenCut, Policy, Segmenter, weight
 from speech.types import Boundary
 
 POLICIES = [WHOLE_SENTENCES, EARLY_PHRASE, WHOLE_SENTENCES.slowed(0.25), Policy(longest=30, growth=2.0)]
@@ -248,3 +248,130 @@ def test_time_is_linear_in_the_text() -> None:
         segmenter = Segmenter(EARLY_PHRASE)
         cuts = [cut for character in text for cut in segmenter.feed(character)] + segmenter.flush()
         assert sum(len(cut.text) for cut in cuts) == 10_000
+
+
+def opened(text: str, policy: Policy = WHOLE_SENTENCES, *, sizes: list[int] | None = None) -> list[OpenCut]:
+    """Every segment of a text that comes in pieces (else by characters), each opened as soon as it can be.
+
+    What could not be opened stands between them, as if it had been.
+    """
+    segmenter = Segmenter(policy)
+    cuts: list[OpenCut] = []
+    current: OpenCut | None = None
+    at = 0
+    for size in [*(sizes or [1] * len(text)), len(text)]:
+        before = current.text if current is not None else ""
+        fed = segmenter.feed(text[at : at + size])
+        at += size
+        if at >= len(text):
+            fed += segmenter.flush()
+        assert current is None or current.text.startswith(before)
+        if current is not None and current.boundary is None:
+            assert not fed and segmenter.open() is None
+            continue
+        cuts += [OpenCut(cut.start, cut.text, cut.boundary) for cut in fed]
+        current = segmenter.open()
+        if current is not None:
+            cuts.append(current)
+        if at >= len(text):
+            break
+    return cuts
+
+
+@given(TEXTS, st.lists(st.integers(1, 9)), st.sampled_from(POLICIES))
+def test_an_open_segment_only_grows(text: str, sizes: list[int], policy: Policy) -> None:
+    """Nothing that was given is taken back, all is given once, and no segment is too long."""
+    cuts = opened(text, policy, sizes=sizes)
+    assert "".join(cut.text for cut in cuts) == text
+    assert [cut.start for cut in cuts] == [sum(len(cut.text) for cut in cuts[:i]) for i in range(len(cuts))]
+    assert all(cut.boundary is not None for cut in cuts)
+    assert all(weight(cut.text) <= max(policy.longest, 4) for cut in cuts)
+
+
+def test_words_are_given_as_soon_as_they_are_certain() -> None:
+    """Two words open a segment; a word is certain at its space, a mark once it is known what it ends."""
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    segmenter.feed("Hola mun")
+    assert segmenter.open() is None
+    segmenter.feed("do ")
+    cut = segmenter.open()
+    assert cut is not None and cut.text == "Hola mundo"
+    for piece, given_ in [
+        ("qu", "Hola mundo"),
+        ("e", "Hola mundo"),
+        (" t", "Hola mundo que"),
+        ("al, ", "Hola mundo que"),
+        ("Dr", "Hola mundo que tal,"),
+        (". ", "Hola mundo que tal,"),
+        ("Ruiz. ", "Hola mundo que tal, Dr."),
+    ]:
+        assert segmenter.feed(piece) == []
+        assert (cut.text.rstrip(), cut.boundary) == (given_, None)
+    assert segmenter.feed("Y") == []
+    assert (cut.text, cut.boundary) == ("Hola mundo que tal, Dr. Ruiz. ", Boundary.SENTENCE)
+    assert [cut.text for cut in segmenter.flush()] == ["Y"]
+
+
+def test_marks_alone_open_nothing() -> None:
+    """What nobody says is no word."""
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    segmenter.feed("— … uno ")
+    assert segmenter.open() is None
+    segmenter.feed("dos ")
+    assert segmenter.open() is not None
+
+
+def test_open_segments_end_at_sentences() -> None:
+    """A sentence that may stand alone ends its segment; a short one, and a first word, go on."""
+    cuts = opened("¡Hola! Me alegro de verte. Sí. No sé si vendrán mañana todos los demás.\n\nAdiós a todos.")
+    assert [(cut.text, cut.boundary) for cut in cuts] == [
+        ("¡Hola! Me alegro de verte. ", Boundary.SENTENCE),
+        ("Sí. No sé si vendrán mañana todos los demás.\n\n", Boundary.PARAGRAPH),
+        ("Adiós a todos.", Boundary.SENTENCE),
+    ]
+
+
+def test_a_long_open_segment_ends_at_a_breath_then_at_a_space_then_anywhere() -> None:
+    """The longer it grows, the less a place has to be to end it; slow speech is as long in seconds."""
+    words = "palabra " * 40
+    comma = opened("palabra " * 18 + "bien, " + words)[0]
+    assert (comma.text[-6:], comma.boundary) == ("bien, ", Boundary.CLAUSE)
+    conjunction = opened("palabra " * 18 + "porque " + words)[0]
+    assert (weight(conjunction.text), conjunction.boundary) == (18 * 7, Boundary.WORD)
+    early = opened("palabra, " * 30)[0]
+    assert 120 < weight(early.text) <= 120 + weight("palabra,")
+    space = opened(words)[0]
+    assert 160 < weight(space.text) <= 167
+    torn = opened("palabra " * 22 + "12 " + words)[0]
+    assert torn.text.endswith(" 12 palabra ")
+    digits = opened("palabra casa " + "12 " * 60)[0]
+    assert 192 < weight(digits.text) <= 200
+    slow = opened(words, WHOLE_SENTENCES.slowed(0.5))[0]
+    assert 80 < weight(slow.text) <= 87
+
+
+@pytest.mark.parametrize("last", ["12 1", "1234 y"])
+def test_what_waited_is_not_too_long_when_it_is_opened(last: str) -> None:
+    """Text that is too long by less than settles it is opened up to the last space before the limit."""
+    first = "palabra casa " + "12 " * 23
+    assert weight(first) == 195
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    assert segmenter.feed(first + last) == []
+    cut = segmenter.open()
+    assert cut is not None and cut.boundary is not None
+    assert cut.text == first
+
+
+def test_a_word_too_long_for_an_open_segment_begins_the_next() -> None:
+    """It is not torn for the sake of what stood before it."""
+    cuts = opened("dos palabras " + "x" * 300 + " y más")
+    assert cuts[0].text == "dos palabras "
+    assert cuts[1].text == "x" * 200
+
+
+def test_unspaced_scripts_open_nothing() -> None:
+    """Without spaces no word is certain before its sentence is."""
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    for character in "今天天气很好，我们一起去公园散步好不好":
+        segmenter.feed(character)
+        assert segmenter.open() is None
