@@ -27,6 +27,7 @@ import websocket_config as config
 from setting_types import (
     LANGUAGES,
     CommaList,
+    Decoding,
     Engine,
     Keys,
     Language,
@@ -146,6 +147,13 @@ class Settings(BaseModel):
         le=256,
         about="Threads that one segment is computed with. Not set: the engine's own measure (Kokoro: 2; "
         "Kani: one a core).",
+    )
+    kokoro_decoding: Decoding = _setting(
+        "windows",
+        "KANI_KOKORO_DECODING",
+        group=SPEECH,
+        about="How Kokoro's sound is made: `windows` (a sentence is heard while its end is still being made) "
+        "or `whole` (the model's own samples, a sentence at a time).",
     )
 
     model: str | None = _setting(

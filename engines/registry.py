@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from speech.engine import Engine
 from speech.errors import EngineUnavailable
@@ -20,8 +20,8 @@ class EngineSettings(Protocol):
     """What engines need to know of the settings.
 
     models_dir: a folder with model files, or None; cache_dir: where fetched ones are kept;
-    threads: cores to compute with, or None for the engine's own choice; model, codec, device,
-    precision, slots: the Kani model's.
+    threads: cores to compute with, or None for the engine's own choice; kokoro_decoding: "windows" or
+    "whole"; model, codec, device, precision, slots: the Kani model's.
     """
 
     @property
@@ -47,6 +47,9 @@ class EngineSettings(Protocol):
 
     @property
     def threads(self) -> int | None: ...  # noqa: D102
+
+    @property
+    def kokoro_decoding(self) -> Literal["windows", "whole"]: ...  # noqa: D102
 
 
 class Engines(NamedTuple):
@@ -112,12 +115,15 @@ def _kani(settings: EngineSettings) -> Engine:
 
 
 def _kokoro(settings: EngineSettings) -> Engine:
-    from engines.kokoro.engine import THREADS, KokoroEngine
+    from engines.kokoro.engine import THREADS, KokoroEngine, KokoroSettings
 
     return KokoroEngine(
-        models_dir=settings.models_dir,
-        cache_dir=settings.cache_dir,
-        threads=settings.threads or THREADS,
+        KokoroSettings(
+            models_dir=settings.models_dir,
+            cache_dir=settings.cache_dir,
+            threads=settings.threads or THREADS,
+            decoding=settings.kokoro_decoding,
+        )
     )
 
 

@@ -4,51 +4,85 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import onnxruntime
 
 import weights
 from engines.cancelling import outlast
 from engines.espeak_library import EspeakLibrary
-from engines.kokoro.ipa import TIE, espeak_voice, to_symbols
-from engines.kokoro.lead_in import lead_in, without
-from engines.kokoro.model import SAMPLE_RATE, KokoroModel, ModelFailed, Stop, Stopped
+from engines.kokoro import parts_cache
+from engines.kokoro.ipa import sayer
+from engines.kokoro.model import SAMPLE_RATE, ModelFailed, Stop, Stopped, WholeModel
+from engines.kokoro.parts import PartedModel
 from engines.kokoro.phonemes import Utterance, utterances
-from engines.kokoro.timing import MARGIN_S, speech_of
+from engines.kokoro.speaker import Speaker, WholeSpeaker, WindowSpeaker
+from engines.kokoro.statistics import Statistics
+from engines.kokoro.timing import MARGIN_S, Heard
+from engines.kokoro.turns import Playback, Turns
 from engines.kokoro.voices import DEFAULT_VOICES, ENGINE, Voices
+from engines.kokoro.written import WrittenSentence
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from speech.types import Boundary, Segment, Span, SpeechChunk
+from speech.writing import WrittenText
 
-PLACES = 2
+PLACES = 8
+"""Segments under way at once on a small machine. They share the cores window by window."""
+
 THREADS = 2
+LEAST_AT_ONCE = 2
+"""Steps that are computed at once on the smallest machine: what one leaves idle the other uses."""
+
 # Measured by whisper-base on 20 sentences es and en: natively 2 % of words are wrong up to 1.2, 13 %
 # at 1.35 and 21 % at 1.67, where a filter that shortens plain speech leaves 1–2 %.
 SPEED_RANGE = (0.625, 1.2)
+
+Decoding = Literal["windows", "whole"]
 
 # What closes a text that has no mark of its own, so that its melody fits what follows.
 _ENDINGS = {Boundary.PARAGRAPH: ".", Boundary.SENTENCE: ".", Boundary.CLAUSE: ",", Boundary.WORD: ""}
 # How much silence stays between two parts of a text that is too long for one utterance.
 _KEPT_BETWEEN_S = 0.15
 
+# A sentence that is being written is begun with so many words (and those behind them that are held
+# back), and goes on with so many more at a time, or with fewer before its listener has none left.
+_FIRST_WORDS = 2
+_MORE_WORDS = 5
+_SPARE_S = 0.05
+
 _Result = TypeVar("_Result")
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KokoroSettings:
+    """models_dir, cache_dir: as ``weights.load`` takes them; threads: cores for one step; decoding:
+    "windows" (the first sound early) or "whole" (the model's own samples, an utterance at a time).
+    """
+
+    models_dir: Path | None
+    cache_dir: Path
+    threads: int = THREADS
+    decoding: Decoding = "windows"
 
 
 class KokoroEngine:
     """Kokoro-82M, int8, on the CPU: Spanish, English, French, Italian and Portuguese."""
 
-    def __init__(self, *, models_dir: Path | None, cache_dir: Path, threads: int = THREADS) -> None:
-        """models_dir, cache_dir: as ``weights.load`` takes them; threads: cores for one segment."""
-        self._models_dir = models_dir
-        self._cache_dir = cache_dir
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(PLACES, thread_name_prefix=ENGINE)
+    def __init__(self, settings: KokoroSettings) -> None:
+        self._settings = settings
+        self._at_once = max(LEAST_AT_ONCE, (os.cpu_count() or 1) // settings.threads)
+        self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix=ENGINE)
+        self._turns = Turns(self._at_once)
         self._info: EngineInfo | None = None
 
     @property
@@ -59,61 +93,113 @@ class KokoroEngine:
         return self._info
 
     async def start(self) -> None:
-        """Load voices, espeak-ng and the model (1 s, or a download). Raises EngineUnavailable."""
+        """Load voices, espeak-ng and the model (1 s, at the first start 3 s, or a download).
+
+        Raises EngineUnavailable.
+        """
         await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
 
     def _load(self) -> None:
         self._voices = Voices()
         self._espeak = EspeakLibrary.shared()
-        onnx = weights.load(weights.KOKORO, models_dir=self._models_dir, cache_dir=self._cache_dir)
         try:
-            self._model = KokoroModel(onnx, self._threads)
+            self._speaker = self._new_speaker()
         except ModelFailed as error:
             raise EngineUnavailable(
                 f"onnxruntime {onnxruntime.__version__} cannot load Kokoro's model: "
                 "install the version that requirements.txt names"
             ) from error
+        in_windows = self._settings.decoding == "windows"
         self._info = EngineInfo(
             name=ENGINE,
             version="1.0 int8",
             sample_rate=SAMPLE_RATE,
             voices=self._voices.all,
             default_voices=DEFAULT_VOICES,
-            places=PLACES,
+            places=max(PLACES, 2 * self._at_once) if in_windows else self._at_once,
             speed_range=SPEED_RANGE,
+            streams_inside_segment=in_windows,
+            rests=in_windows,
+            takes_written_text=in_windows,
         )
+
+    def _new_speaker(self) -> Speaker:
+        settings = self._settings
+        onnx = weights.load(weights.KOKORO, models_dir=settings.models_dir, cache_dir=settings.cache_dir)
+        if settings.decoding == "whole":
+            return WholeSpeaker(WholeModel(onnx, settings.threads), self._voices)
+        parts = parts_cache.load(onnx, settings.cache_dir)
+        statistics = Statistics([voice.id for voice in self._voices.all])
+        return WindowSpeaker(PartedModel(parts, settings.threads), self._voices, statistics)
 
     async def stop(self) -> None:
         """See ``Engine.stop``."""
         await asyncio.to_thread(self._pool.shutdown)
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``Engine.synthesize``; one chunk for each utterance of at most some 15 s.
+        """See ``Engine.synthesize``; a chunk for each window (whole: for each utterance of some 15 s).
 
         A text of which nothing can be said yields nothing. Raises UnsupportedLanguage and
         UnknownVoice for what is not among ``info``'s, EngineFailed when onnxruntime breaks.
         """
-        stop = Stop()
+        stop, playback = Stop(), Playback()
         chunks = self._chunks(segment, stop)
-        while (chunk := await self._run(lambda: next(chunks, None), stop)) is not None:
+        while (chunk := await self._step(partial(next, chunks, None), stop, playback.due)) is not None:
+            playback.add(chunk.duration_s)
             yield chunk
 
-    async def _run(self, step: Callable[[], _Result], stop: Stop) -> _Result:
-        """Do ``step`` in the pool; when cancelled, stop it and return only when it has ended."""
-        job = self._pool.submit(step)
-        done = asyncio.wrap_future(job)
-        try:
-            return await asyncio.shield(done)
-        except asyncio.CancelledError:
-            stop.set()
-            if not job.cancel():
-                with suppress(asyncio.CancelledError):
-                    await outlast(done)
-                if not isinstance(done.exception(), Stopped | None):
-                    logger.warning("a synthesis failed while it was cancelled", exc_info=done.exception())
-            raise
-        except ModelFailed as error:
-            raise EngineFailed("the Kokoro engine failed") from error
+    async def stream(self, segment: Segment, written: WrittenText) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``WritingEngine.stream``. Raises as ``synthesize``."""
+        assert isinstance(self._speaker, WindowSpeaker)
+        sentence = WrittenSentence(self._speaker, self._sayer(segment.language), segment)
+        stop, playback = Stop(), Playback()
+        at_s = step_s = 0.0
+        while not (written.boundary is not None and sentence.said >= len(written.text)):
+            text, boundary, said = written.text, written.boundary, sentence.said
+            if boundary is not None and not said:
+                whole = self.synthesize(replace(segment, text=text, boundary=boundary))
+                async with aclosing(whole) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+                return
+            ready = sentence.ready(text, complete=boundary is not None)
+            # Every piece costs some time and a joint: with more words to come it pays to wait for some,
+            # as long as there is something left to hear.
+            spare_s = playback.left_s - step_s - _SPARE_S
+            wanted = _FIRST_WORDS if not said else _MORE_WORDS if spare_s > 0 else 1
+            if boundary is None and ready < wanted:
+                await written.more(len(text), spare_s if said and ready > 0 else None)
+                continue
+            ending = None if boundary is None else _ENDINGS[boundary]
+            step = partial(next, sentence.speak(text, ending, stop), None)
+            begun, step_s = time.monotonic(), 0.0
+            while (heard := await self._step(step, stop, playback.due)) is not None:
+                step_s = step_s or time.monotonic() - begun
+                chunk = _chunk(heard, at_s)
+                at_s = chunk.end_s
+                playback.add(chunk.duration_s)
+                yield chunk
+            if boundary is None and sentence.said == said:
+                # None of those words is one that can be said.
+                await written.more(len(text))
+
+    async def _step(self, step: Callable[[], _Result], stop: Stop, due: float) -> _Result:
+        """Do ``step`` in the pool, in turn; when cancelled, stop it and return only when it has ended."""
+        async with self._turns.turn(due):
+            job = self._pool.submit(step)
+            done = asyncio.wrap_future(job)
+            try:
+                return await asyncio.shield(done)
+            except asyncio.CancelledError:
+                stop.set()
+                if not job.cancel():
+                    with suppress(asyncio.CancelledError):
+                        await outlast(done)
+                    if not isinstance(done.exception(), Stopped | None):
+                        logger.warning("a synthesis failed while it was cancelled", exc_info=done.exception())
+                raise
+            except ModelFailed as error:
+                raise EngineFailed("the Kokoro engine failed") from error
 
     def _chunks(self, segment: Segment, stop: Stop) -> Iterator[SpeechChunk]:
         """The segment's speech, in the pool's threads, a chunk a step. Raises Stopped."""
@@ -121,31 +207,31 @@ class KokoroEngine:
         at_s = 0.0
         said = 0
         for index, utterance in enumerate(parts):
-            lead = lead_in(utterance, segment.language)
-            symbols = lead + utterance.symbols
-            style = self._voices.style(segment.voice, len(symbols))
-            rendering = self._model.render(symbols, style, segment.speed, stop)
-            if lead:
-                rendering = without(rendering, lead)
-            last = index + 1 == len(parts)
-            speech = speech_of(rendering, utterance, keep_after_s=MARGIN_S if last else _KEPT_BETWEEN_S)
-            spans = tuple(
-                Span(word.start, word.end, at_s + start_s, at_s + end_s)
-                for word, (start_s, end_s) in zip(utterance.words, speech.times, strict=True)
+            begun_s = at_s
+            keep_after_s = MARGIN_S if index + 1 == len(parts) else _KEPT_BETWEEN_S
+            for heard in self._speaker.say(utterance, segment, stop, keep_after_s=keep_after_s):
                 # A word cut in two was named by its first half.
-                if word.start >= said
-            )
-            chunk = SpeechChunk(speech.samples, SAMPLE_RATE, at_s, spans)
-            at_s = chunk.end_s
+                chunk = _chunk(heard, at_s, begun_s, named_before=said)
+                at_s = chunk.end_s
+                yield chunk
             said = utterance.words[-1].end
-            yield chunk
 
     def _utterances(self, segment: Segment) -> list[Utterance]:
-        voice = espeak_voice(segment.language)
-        if voice is None:
-            raise UnsupportedLanguage(segment.language, ", ".join(DEFAULT_VOICES))
-
-        def say(clause: str) -> str:
-            return to_symbols(self._espeak.phonemes(clause, voice, TIE), voice)
-
+        say = self._sayer(segment.language)
         return utterances(segment.text, say, ending=_ENDINGS[segment.boundary])
+
+    def _sayer(self, language: str) -> Callable[[str], str]:
+        say = sayer(self._espeak, language)
+        if say is None:
+            raise UnsupportedLanguage(language, ", ".join(DEFAULT_VOICES))
+        return say
+
+
+def _chunk(heard: Heard, at_s: float, begun_s: float = 0.0, named_before: int = 0) -> SpeechChunk:
+    """What was heard, at ``at_s`` of the segment, of an utterance that began at ``begun_s``."""
+    spans = tuple(
+        Span(timed.word.start, timed.word.end, begun_s + timed.start_s, begun_s + timed.end_s)
+        for timed in heard.words
+        if timed.word.start >= named_before
+    )
+    return SpeechChunk(heard.samples, SAMPLE_RATE, at_s, spans)

@@ -7,7 +7,9 @@ diphthongs and affricates as one symbol each (source: hexgrad's misaki 0.9.4, Ap
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
+from engines.espeak_library import EspeakLibrary
 from engines.kokoro.vocabulary import VOCABULARY
 
 TIE = "^"
@@ -82,6 +84,14 @@ def espeak_voice(language: str) -> str | None:
         if name in _ESPEAK_VOICES:
             return _ESPEAK_VOICES[name]
     return None
+
+
+def sayer(espeak: EspeakLibrary, language: str) -> Callable[[str], str] | None:
+    """What tells the symbols of a clause without marks, or None if ``language`` is not spoken."""
+    voice = espeak_voice(language)
+    if voice is None:
+        return None
+    return lambda clause: to_symbols(espeak.phonemes(clause, voice, TIE), voice)
 
 
 def to_symbols(ipa: str, voice: str) -> str:

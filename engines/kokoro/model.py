@@ -1,8 +1,10 @@
-"""The Kokoro-82M network on onnxruntime: symbols and a style in, audio and durations out."""
+"""The Kokoro-82M network on onnxruntime, as it was published: symbols in, a whole utterance out."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,8 @@ from speech.types import Samples
 SAMPLE_RATE = 24_000
 FRAME = 600
 """Samples of one frame, the unit of the model's durations: 25 ms."""
+
+Array = npt.NDArray[np.float32]
 
 _AUDIO = "audio"
 _DURATIONS = "/encoder/Clip_output_0"
@@ -34,15 +38,17 @@ class Rendering:
 
 
 class Stop:
-    """Ends calls of the model from another thread, within one node of its graph."""
+    """Ends calls of a network from another thread, within one node of its graph."""
 
     def __init__(self) -> None:
         self.options = onnxruntime.RunOptions()
-        self.options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self.shrinking_options = onnxruntime.RunOptions()
+        self.shrinking_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def set(self) -> None:
         """Make every call that has it raise ``Stopped``, whether begun or not."""
         self.options.terminate = True
+        self.shrinking_options.terminate = True
 
     @property
     def is_set(self) -> bool:
@@ -71,44 +77,65 @@ _FAILURES = (
 )
 
 
-class KokoroModel:
-    """One loaded network; several threads may call it at once."""
+class Network:
+    """One graph that is loaded; several threads may run it at once."""
 
-    def __init__(self, onnx: bytes, threads: int) -> None:
-        """Load the int8 export from its bytes (0.8 s).
-
-        threads: cores that one call may use. Raises ModelFailed when the bytes are no model.
+    def __init__(self, onnx: bytes, threads: int, *, shrinks: bool = False) -> None:
+        """threads: cores that one run may use; shrinks: whether what a run's memory grew by is given
+        back after it (1–2 % of the time), for a graph whose inputs may be long: else the longest
+        run's memory stays for good. Raises ModelFailed when the bytes are no model.
         """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         # Measured on two cores: as fast, and a third of the processor time is not burnt by threads
         # that wait. The arena stays on: without it, texts of ever new lengths take a fifth more
-        # processor time. What it grew by is given back after each call (25 MB for each second of
-        # audio, 1–2 % of the time), or it would keep the longest call's memory for good.
+        # processor time.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._shrinks = shrinks
         try:
-            self._session = onnxruntime.InferenceSession(
-                onnx + _OUTPUT_FOR_DURATIONS, options, providers=["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
         except _FAILURES as error:
             raise ModelFailed(str(error)) from error
 
-    def render(self, symbols: str, style: npt.NDArray[np.float32], speed: float, stop: Stop) -> Rendering:
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str], stop: Stop) -> list[Any]:
+        """The graph's ``outputs``. Raises Stopped or ModelFailed."""
+        options = stop.shrinking_options if self._shrinks else stop.options
+        try:
+            return list(self._session.run(outputs, inputs, options))
+        except _FAILURES as error:
+            if stop.is_set:
+                raise Stopped from error
+            raise ModelFailed(str(error)) from error
+
+
+class WholeModel:
+    """The published graph: all of an utterance in one run."""
+
+    def __init__(self, onnx: bytes, threads: int) -> None:
+        """Load the int8 export from its bytes (0.8 s). As ``Network``; raises ModelFailed."""
+        # An utterance's memory is 25 MB for each second of it.
+        self._network = Network(onnx + _OUTPUT_FOR_DURATIONS, threads, shrinks=True)
+
+    def render(self, symbols: str, style: Array, speed: float, stop: Stop) -> Rendering:
         """Say ``symbols`` (1–510 of the vocabulary) in ``style`` [1, 256] at ``speed``.
 
         Blocks for a sixth to a third of the audio's length on two cores. The same input gives the
         same samples. Raises Stopped or ModelFailed.
         """
-        tokens = np.array([[PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD]], np.int64)
-        inputs = {"tokens": tokens, "style": style, "speed": np.array([speed], np.float32)}
-        try:
-            samples, frames = self._session.run([_AUDIO, _DURATIONS], inputs, stop.options)
-        except _FAILURES as error:
-            if stop.is_set:
-                raise Stopped from error
-            raise ModelFailed(str(error)) from error
-        return Rendering(np.asarray(samples, np.float32).ravel(), np.asarray(frames).ravel().astype(np.int64))
+        samples, frames = self._network.run(inputs_of(symbols, style, speed), (_AUDIO, _DURATIONS), stop)
+        return Rendering(np.asarray(samples, np.float32).ravel(), frames_of(frames))
+
+
+def inputs_of(symbols: str, style: Array, speed: float) -> dict[str, npt.NDArray[Any]]:
+    """What the published graph and its encoder take."""
+    tokens = np.array([[PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD]], np.int64)
+    return {"tokens": tokens, "style": style, "speed": np.array([speed], np.float32)}
+
+
+def frames_of(durations: Array) -> npt.NDArray[np.int64]:
+    """The graph's durations [n + 2], which are whole numbers, as such."""
+    return np.asarray(durations).ravel().astype(np.int64)
 
 
 def _message(number: int, content: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""When each word of an utterance is said, and where its speech begins and ends.
+"""An utterance's audio as it comes: without the silence around it, and with the times of its words.
 
 The model's durations tell both almost: they lag the sound by a constant, and pauses in the audio
 itself are exact. The constants were measured on es, en and fr speech of six voices.
@@ -6,14 +6,15 @@ itself are exact. The constants were measured on es, en and fr speech of six voi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from engines.kokoro.model import FRAME, SAMPLE_RATE, Rendering
-from engines.kokoro.phonemes import Utterance
+from engines.kokoro.model import FRAME, SAMPLE_RATE
+from engines.kokoro.phonemes import Utterance, Word
 from speech.types import Samples
 
 MARGIN_S = 0.03
@@ -25,108 +26,182 @@ _SHORTEST_SILENCE = round(0.050 * SAMPLE_RATE)
 _FADE = round(0.005 * SAMPLE_RATE)
 _MARGIN = round(MARGIN_S * SAMPLE_RATE)
 _HOP = 120
-# The model is silent to below -90 dB where nothing is said; what is quieter than this next to the
-# loud parts of speech is a breath or a decay.
-_SILENCE_DB = -45.0
 _LEAD = 5 * FRAME
+# The model is silent to below -90 dB where nothing is said; what is 45 dB quieter than the loud parts
+# of speech is a breath or a decay.
+_SILENCE = 10**-4.5
+_NOTHING = np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word, and when it is said: seconds from the first sample that was given out."""
+
+    word: Word
+    start_s: float
+    end_s: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Speech:
-    """An utterance without the silence around it.
-
-    samples: at ``SAMPLE_RATE``; times: when each word of the utterance is said, as (start, end)
-    in seconds from the first sample; starts never fall, and no word ends after the next starts.
-    """
+class Heard:
+    """Some of an utterance's audio at ``SAMPLE_RATE``, and the words whose times are certain by now."""
 
     samples: Samples
-    times: tuple[tuple[float, float], ...]
+    words: tuple[TimedWord, ...]
 
 
-def speech_of(rendering: Rendering, utterance: Utterance, *, keep_after_s: float = MARGIN_S) -> Speech:
-    """The speech in ``rendering`` of ``utterance``, and its words' times.
+class Timeline:
+    """Takes an utterance's audio in pieces and gives out what is heard of it.
 
-    keep_after_s: how much of the model's own silence may stay behind the last sound.
+    Of the model's own silence ``MARGIN_S`` stays before the first sound, and ``keep_after_s`` at most
+    behind the last. Words come in order, each once both its ends are certain, at the latest with the
+    last piece; starts never fall, and no word ends after the next one starts.
     """
-    samples = rendering.samples
-    edges = np.concatenate([[0], np.cumsum(rendering.frames)]) * FRAME
-    loud = _loud(samples)
-    first, last = _speech(loud, int(edges[1]), len(samples))
-    starts, ends = _word_times(utterance, edges, _silences(loud, first, last), first, last)
-    begin = max(first - _MARGIN, 0)
-    end = min(last + round(keep_after_s * SAMPLE_RATE), len(samples))
-    cut = samples[begin:end].copy()
-    fade = min(_FADE, len(cut) // 2)
-    ramp = np.linspace(0.0, 1.0, fade, endpoint=False, dtype=np.float32)
-    cut[:fade] *= ramp
-    cut[len(cut) - fade :] *= ramp[::-1]
-    np.clip(cut, -1.0, 1.0, out=cut)
-    times = tuple(
-        ((start - begin) / SAMPLE_RATE, (stop - begin) / SAMPLE_RATE)
-        for start, stop in zip(starts, ends, strict=True)
-    )
-    return Speech(cut, times)
+
+    def __init__(
+        self,
+        utterance: Utterance,
+        frames: npt.NDArray[np.int64],
+        *,
+        words: Sequence[Word] | None = None,
+        first: int = 0,
+        goes_on: bool = False,
+        level: float | None = None,
+        keep_after_s: float = MARGIN_S,
+    ) -> None:
+        """frames: how long each symbol lasts, the pads included; words: those that are said, if not all.
+
+        first: which sample of the whole utterance comes first; goes_on: whether it follows on something
+        said before, so that it is given out as it is. level: power of the voice's loud parts; None: as
+        in what is fed first.
+        """
+        self._words = tuple(utterance.words if words is None else words)
+        edges = edges_of(frames)
+        self._boundaries = [
+            boundary(utterance, word, following, edges) for word, following in pairwise(self._words)
+        ]
+        self._threshold = None if level is None else level * _SILENCE
+        self._kept_after = round(keep_after_s * SAMPLE_RATE)
+        self._goes_on = goes_on
+        self._origin = first
+        # What sounds long before the first symbol is not speech.
+        self._earliest = first if goes_on else max(int(edges[1]) - _LEAD, first)
+        self._loud = np.zeros(0, np.bool_)
+        self._unheard = np.zeros(0, np.float32)
+        self._pending = np.zeros(0, np.float32)
+        self._begin: int | None = first if goes_on else None
+        self._start: int | None = None
+        self._told = 0
+
+    def feed(self, samples: Samples, *, last: bool = False, cut: bool = False) -> Heard:
+        """Take what follows. last: nothing will; cut: neither, but something else goes on behind it."""
+        self._listen(samples)
+        self._pending = np.concatenate([self._pending, samples])
+        known = self._origin + len(self._loud) * _HOP
+        heard = self._heard()
+        if not len(heard) and not last and not cut and not self._goes_on:
+            return Heard(_NOTHING, ())
+        first = self._origin + int(heard[0]) * _HOP if len(heard) else self._origin
+        end = self._origin + int(heard[-1] + 1) * _HOP if len(heard) else known
+        begins = self._begin is None
+        if self._begin is None:
+            self._begin = max(first - _MARGIN, self._origin)
+            self._pending = self._pending[self._begin - self._origin :]
+        if self._start is None and (len(heard) or last or cut):
+            self._start = first
+        given, self._pending = self._pending, _NOTHING
+        if last:
+            surplus = known + len(self._unheard) - (end + self._kept_after)
+            given = given[: max(len(given) - max(surplus, 0), 0)]
+        given = np.clip(given, -1.0, 1.0)
+        fade = min(_FADE, len(given) // 2)
+        ramp = np.linspace(0.0, 1.0, fade, endpoint=False, dtype=np.float32)
+        if begins:
+            given[:fade] *= ramp
+        if last and fade:
+            given[-fade:] *= ramp[::-1]
+        return Heard(given, tuple(self._certain(known, end, ended=last or cut)))
+
+    def _listen(self, samples: Samples) -> None:
+        """Note for each 5 ms whether anything is heard, relative to the voice's loud parts."""
+        unheard = np.concatenate([self._unheard, samples])
+        hops = len(unheard) // _HOP
+        power = np.square(unheard[: hops * _HOP].reshape(hops, _HOP)).mean(axis=1)
+        self._unheard = unheard[hops * _HOP :]
+        if self._threshold is None:
+            self._threshold = float(np.percentile(power, 95)) * _SILENCE if hops else 0.0
+        self._loud = np.concatenate([self._loud, power > self._threshold])
+
+    def _certain(self, known: int, end: int, ended: bool) -> Iterator[TimedWord]:
+        """The words whose ends are certain, given the audio up to ``known``, its last sound at ``end``."""
+        if self._start is None or self._begin is None:
+            return
+        gaps = self._gaps()
+        while self._told < len(self._words):
+            at = self._told
+            start = self._start
+            if at < len(self._boundaries):
+                expected = self._boundaries[at]
+                # A pause that has begun may yet be the one before the next word.
+                settled = expected + (0 if end == known else _NEAR) <= known
+                if not (settled or ended):
+                    return
+                stop, following = gaps[at]
+                self._start = max(following, start)
+                if ended:
+                    self._start = max(min(self._start, end), start)
+                stop = max(start, min(stop, self._start))
+            elif ended:
+                stop = max(end, start)
+            else:
+                return
+            self._told += 1
+            word_start, word_stop = ((sample - self._begin) / SAMPLE_RATE for sample in (start, stop))
+            yield TimedWord(self._words[at], word_start, word_stop)
+
+    def _gaps(self) -> list[tuple[int, int]]:
+        """Between each two words, where the one ends and the next begins."""
+        gaps = [(at, at) for at in self._boundaries]
+        for pause in self._pauses() if gaps else ():
+            # A pause is before one word only: the one that is expected nearest to its end.
+            distance, index = min((abs(pause[1] - at), index) for index, at in enumerate(self._boundaries))
+            if distance <= _NEAR and distance < _distance(gaps[index], self._boundaries[index]):
+                gaps[index] = pause
+        return gaps
+
+    def _pauses(self) -> list[tuple[int, int]]:
+        """Silences of at least 50 ms between two sounds, as (start, end) in samples."""
+        heard = self._heard()
+        silent = np.flatnonzero(np.diff(heard) > 1)
+        pauses = ((int(heard[at]) + 1, int(heard[at + 1])) for at in silent)
+        return [
+            (self._origin + start * _HOP, self._origin + end * _HOP)
+            for start, end in pauses
+            if (end - start) * _HOP >= _SHORTEST_SILENCE
+        ]
+
+    def _heard(self) -> npt.NDArray[np.intp]:
+        """Which steps of 5 ms, counted from the first sample, are loud and may be speech."""
+        loud = np.flatnonzero(self._loud)
+        return loud[loud * _HOP > self._earliest - self._origin - _HOP]
 
 
-def _loud(samples: Samples) -> npt.NDArray[np.bool_]:
-    """For each 5 ms whether anything is heard, relative to the utterance's loud parts."""
-    hops = len(samples) // _HOP
-    power = np.square(samples[: hops * _HOP].reshape(hops, _HOP)).mean(axis=1)
-    threshold = np.percentile(power, 95) * 10 ** (_SILENCE_DB / 10)
-    return np.asarray(power > threshold)
+def edges_of(frames: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The sample at which each symbol begins, and at last the one at which all end."""
+    return np.concatenate([[0], np.cumsum(frames)]) * FRAME
 
 
-def _speech(loud: npt.NDArray[np.bool_], pad_end: int, length: int) -> tuple[int, int]:
-    """First and last heard sample; what sounds long before the first symbol is not speech."""
-    skip = max(pad_end - _LEAD, 0) // _HOP
-    heard = np.flatnonzero(loud[skip:])
-    if not len(heard):
-        return 0, length
-    return int(skip + heard[0]) * _HOP, int(skip + heard[-1] + 1) * _HOP
-
-
-def _silences(loud: npt.NDArray[np.bool_], first: int, last: int) -> list[tuple[int, int]]:
-    """Pauses of at least 50 ms between two samples, as (start, end) in samples."""
-    inside = loud[first // _HOP : last // _HOP].astype(np.int8)
-    steps = np.flatnonzero(np.diff(inside)) + 1 + first // _HOP
-    pauses = zip(steps[0::2] * _HOP, steps[1::2] * _HOP, strict=False)
-    return [(int(a), int(b)) for a, b in pauses if b - a >= _SHORTEST_SILENCE]
-
-
-def _word_times(
-    utterance: Utterance,
-    edges: npt.NDArray[np.int64],
-    silences: Sequence[tuple[int, int]],
-    first: int,
-    last: int,
-) -> tuple[list[int], list[int]]:
-    expected = [
-        _boundary(utterance.symbols, word.stop, following.first, edges) - _LAG
-        for word, following in zip(utterance.words, utterance.words[1:], strict=False)
-    ]
-    gaps = [(at, at) for at in expected]
-    for pause in silences if expected else ():
-        # A pause is before one word only: the one that is expected nearest to its end.
-        distance, index = min((abs(pause[1] - at), index) for index, at in enumerate(expected))
-        if distance <= _NEAR and distance < _distance(gaps[index], expected[index]):
-            gaps[index] = pause
-    starts, ends = [first], []
-    for stop, start in gaps:
-        start = min(max(start, starts[-1]), last)
-        ends.append(max(starts[-1], min(stop, start)))
-        starts.append(start)
-    return starts, [*ends, last]
+def boundary(utterance: Utterance, word: Word, following: Word, edges: npt.NDArray[np.int64]) -> int:
+    """The sample at which ``following`` takes over from ``word`` where no pause tells it: the middle of
+    the last space between them by the durations (``edges_of``), less their lag.
+    """
+    space = utterance.symbols.rfind(" ", word.stop, following.first)
+    if space < 0:
+        # Joined by espeak-ng: no space of their own.
+        return int(edges[following.first + 1]) - _LAG
+    return int(edges[space + 1] + edges[space + 2]) // 2 - _LAG
 
 
 def _distance(gap: tuple[int, int], expected: int) -> float:
     """How far a pause taken before ends from where the word is expected."""
     return abs(gap[1] - expected) if gap[0] < gap[1] else float("inf")
-
-
-def _boundary(symbols: str, stop: int, first: int, edges: npt.NDArray[np.int64]) -> int:
-    """The middle of the last space between two words, in samples, as the durations have it."""
-    space = symbols.rfind(" ", stop, first)
-    if space < 0:
-        # Joined by espeak-ng: no space of their own.
-        return int(edges[first + 1])
-    return int(edges[space + 1] + edges[space + 2]) // 2

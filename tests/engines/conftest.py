@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from engines.kokoro.engine import KokoroEngine
+from engines.kokoro.engine import KokoroEngine, KokoroSettings
 
 
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KokoroEngine]:
     """Kokoro, started once for all tests; its weights come from the installed packages."""
     nowhere: Path = tmp_path_factory.mktemp("cache")
-    made = KokoroEngine(models_dir=None, cache_dir=nowhere)
+    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=nowhere))
     asyncio.run(made.start())
     yield made
     asyncio.run(made.stop())

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -20,6 +21,7 @@ class Folders:
     cache_dir: Path
     models_dir: Path | None = None
     threads: int | None = None
+    kokoro_decoding: Literal["windows", "whole"] = "windows"
     model: str | None = None
     codec: str | None = None
     device: str = "auto"
@@ -65,7 +67,7 @@ def test_an_engine_is_imported_only_when_asked_for() -> None:
     code = (
         "import sys; from pathlib import Path; from types import SimpleNamespace as N\n"
         "from engines.registry import engines_for\n"
-        "engines_for('espeak', N(models_dir=None, cache_dir=Path(), threads=None))\n"
+        "engines_for('espeak', N(models_dir=None, cache_dir=Path(), threads=None, kokoro_decoding='windows'))\n"
         "assert not {'onnxruntime', 'torch', 'engines.kokoro.engine'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -1,0 +1,289 @@
+"""Cuts the Kokoro-82M graph into parts that can speak a sentence window by window.
+
+The published graph (kokoro-onnx' int8 export, ``weights.KOKORO``) is one function from symbols to
+audio. Here it becomes five:
+
+    encoder    tokens, style, speed             → asr, pitch, energy, durations
+    decoder    asr, pitch, energy, style        → features, phase, gain, bias
+    source     phase, pitch                     → spectra, for as many frames from the first as are given
+    generator  features, spectra, scale, shift  → audio, a window at a time
+    recorder   features, spectra, gain, bias    → audio, mean, variance, all at once
+
+A frame is 600 samples. Shapes for n tokens, F frames and the C channels of all norms together: asr
+[1, 512, F]; pitch (hertz, 0 where unvoiced) and energy [1, 2F]; durations [n] in frames; features
+[1, 512, 2F]; phase [1, 2F, 9], the turns of each harmonic of the source, 300 samples a unit; spectra
+[1, 22, 120F + 1], the source's short-time spectra; gain, bias, scale, shift, mean and variance
+[1, C, 1]; audio [600 F].
+
+The generator's 48 adaptive instance norms (AdaIN, Huang and Belongie 2017) take mean and variance
+over time, and so would hear where a window ends. In ``generator`` each is the affine map that it
+becomes once its statistics are given: scale · x + shift. Two things more are replaced because they
+cost time for nothing: the inverse STFT's normalisation, which reaches the first 10 samples of all only,
+by a constant; a pitch that is upsampled 300 times and downsampled again, by itself. The STFT is left as
+it is: where the source is silent its phases are the rounding of just that algorithm, and the generator
+hears them.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+PARTS = ("encoder", "decoder", "source", "generator", "recorder")
+
+_NORMS = 48
+
+_GENERATOR = "/decoder/decoder/generator/"
+_SINES = _GENERATOR + "m_source/l_sin_gen/"
+_ASR = "/encoder/MatMul_1_output_0"
+_PITCH = "/encoder/Reshape_output_0"
+_PITCH_ROW = "/decoder/decoder/Unsqueeze_output_0"
+_PITCH_UPSAMPLED = _GENERATOR + "f0_upsamp/Resize_output_0"
+_ENERGY = "/encoder/Reshape_1_output_0"
+_DURATIONS = "/encoder/Clip_output_0"
+_FEATURES = "/decoder/decoder/decode.3/Div_4_output_0"
+_PHASE = _SINES + "CumSum_output_0"
+_SPECTRA = _GENERATOR + "Concat_3_output_0"
+_OVERLAPPED = _GENERATOR + "istft/stft/ConvTranspose_output_0"
+
+_NAMES = {
+    _ASR: "asr",
+    _PITCH: "pitch",
+    _ENERGY: "energy",
+    _DURATIONS: "durations",
+    _FEATURES: "features",
+    _PHASE: "phase",
+    _SPECTRA: "spectra",
+}
+# How many samples the inverse STFT gives too much on either side.
+_MARGIN = 10
+# What the export multiplies its inverse STFT with. It divides by the windows' sum at 20 samples only.
+_OVERLAP_GAIN = 4.0
+
+_FLOAT, _INT = TensorProto.FLOAT, TensorProto.INT64
+_TYPES: Mapping[str, tuple[int, Sequence[int | str]]] = {
+    "tokens": (_INT, (1, "n")),
+    "style": (_FLOAT, (1, 256)),
+    "speed": (_FLOAT, (1,)),
+    "asr": (_FLOAT, (1, 512, "F")),
+    "pitch": (_FLOAT, (1, "halves")),
+    "energy": (_FLOAT, (1, "halves")),
+    "durations": (_FLOAT, ("n",)),
+    "features": (_FLOAT, (1, 512, "halves")),
+    "phase": (_FLOAT, (1, "halves", 9)),
+    "spectra": (_FLOAT, (1, 22, "hops")),
+    "audio": (_FLOAT, ("samples",)),
+    **dict.fromkeys(("gain", "bias", "scale", "shift", "mean", "variance"), (_FLOAT, (1, "C", 1))),
+}
+
+
+class UnknownGraph(Exception):
+    """The model is not the one that these cuts were made for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """One AdaIN by the names of its tensors: output = gain · (source − mean) / √(variance + ε) + bias."""
+
+    source: str
+    mean: str
+    variance: str
+    gain: str
+    bias: str
+    output: str
+    channels: int
+
+
+class Surgery:
+    """The published graph, opened."""
+
+    def __init__(self, model: bytes) -> None:
+        """model: the file's bytes. Raises UnknownGraph."""
+        try:
+            self._model = onnx.load_model_from_string(model)
+        except Exception as error:  # protobuf's own errors are no public part of onnx
+            raise UnknownGraph("no ONNX model") from error
+        self._nodes = list(self._model.graph.node)
+        self._constants = {tensor.name: tensor for tensor in self._model.graph.initializer}
+        self._maker = {output: node for node in self._nodes for output in node.output}
+        needed = (
+            *_NAMES,
+            _PITCH_ROW,
+            _PITCH_UPSAMPLED,
+            _OVERLAPPED,
+        )
+        missing = [name for name in needed if name not in self._maker]
+        if missing:
+            raise UnknownGraph(f"no tensor {missing[0]}")
+        self._norms = list(self._find_norms())
+        if len(self._norms) != _NORMS:
+            raise UnknownGraph(f"{len(self._norms)} norms in the generator instead of {_NORMS}")
+
+    def encoder(self) -> bytes:
+        """From symbols to what is said, when, at what pitch and how loud."""
+        gives = ("asr", "pitch", "energy", "durations")
+        return self._part("encoder", self._nodes, ("tokens", "style", "speed"), gives)
+
+    def decoder(self) -> bytes:
+        """From those to what the generator needs, for the whole of an utterance."""
+        nodes = _rewired(self._nodes, _SINES + "Mul", _PITCH_UPSAMPLED, _PITCH_ROW)
+        nodes = _rewired(nodes, _SINES + "Transpose_1", _SINES + "Resize_output_0", _SINES + "Sub")
+        nodes.append(helper.make_node("Concat", [norm.gain for norm in self._norms], ["gain"], axis=1))
+        nodes.append(helper.make_node("Concat", [norm.bias for norm in self._norms], ["bias"], axis=1))
+        takes = ("asr", "pitch", "energy", "style")
+        return self._part("decoder", nodes, takes, ("features", "phase", "gain", "bias"))
+
+    def generator(self) -> bytes:
+        """A window of audio, its norms' statistics given."""
+        nodes = [node for node in self._nodes if node.output[0] not in {norm.output for norm in self._norms}]
+        for norm in self._norms:
+            scale, shift, scaled = (f"{norm.output}.{name}" for name in ("scale", "shift", "scaled"))
+            nodes.append(helper.make_node("Mul", [norm.source, scale], [scaled]))
+            nodes.append(helper.make_node("Add", [scaled, shift], [norm.output]))
+        nodes += [
+            self._unpack(name, [f"{n.output}.{name}" for n in self._norms]) for name in ("scale", "shift")
+        ]
+        return self._from_features("generator", nodes, takes=("scale", "shift"), gives=())
+
+    def recorder(self) -> bytes:
+        """All audio at once, and the statistics that the norms found in it."""
+        unpacked = {"gain": [norm.gain for norm in self._norms], "bias": [norm.bias for norm in self._norms]}
+        made = {name for names in unpacked.values() for name in names}
+        nodes = [node for node in self._nodes if not made & set(node.output)]
+        nodes += [self._unpack(name, outputs) for name, outputs in unpacked.items()]
+        nodes.append(helper.make_node("Concat", [norm.mean for norm in self._norms], ["mean"], axis=1))
+        nodes.append(
+            helper.make_node("Concat", [norm.variance for norm in self._norms], ["variance"], axis=1)
+        )
+        return self._from_features("recorder", nodes, takes=("gain", "bias"), gives=("mean", "variance"))
+
+    def _find_norms(self) -> Iterator[Norm]:
+        for node in self._nodes:
+            if node.op_type != "Add" or "/adain" not in node.name or not node.name.startswith(_GENERATOR):
+                continue
+            product, bias = (self._maker.get(name) for name in node.input)
+            if product is None or bias is None or product.op_type != "Mul" or bias.op_type != "Split":
+                continue
+            gain, unit = product.input
+            centred, deviation = (self._maker[name] for name in self._maker[unit].input)
+            source, mean = centred.input
+            variance = self._maker[deviation.input[0]].input[0]
+            channels = numpy_helper.to_array(self._constants[bias.input[1]])[1]
+            yield Norm(source, mean, variance, gain, node.input[1], node.output[0], int(channels))
+
+    def _unpack(self, packed: str, names: Sequence[str]) -> NodeProto:
+        """Cut the norms' channels, packed into one tensor, apart."""
+        sizes = numpy_helper.from_array(
+            np.array([norm.channels for norm in self._norms], np.int64), "norm_sizes"
+        )
+        self._constants[sizes.name] = sizes
+        return helper.make_node("Split", [packed, sizes.name], list(names), axis=1)
+
+    def source(self) -> bytes:
+        """The harmonic source's spectra, which say at what phase the generator has to speak.
+
+        Always from the first frame on: its phases are so large in float32 that a window of it would
+        be rounded otherwise, and heard as another source (30 dB away).
+        """
+        return self._part("source", self._nodes, ("phase", "pitch"), ("spectra",))
+
+    def _from_features(
+        self, name: str, nodes: Iterable[NodeProto], takes: tuple[str, ...], gives: tuple[str, ...]
+    ) -> bytes:
+        """A graph that begins at the decoder's features and ends at the audio."""
+        for constant, value in (
+            ("overlap_gain", np.float32(_OVERLAP_GAIN)),
+            ("time_axis", np.array([2])),
+            ("margin", np.array([_MARGIN])),
+            ("minus_margin", np.array([-_MARGIN])),
+            ("flat", np.array([-1])),
+        ):
+            self._constants[constant] = numpy_helper.from_array(np.asarray(value), constant)
+        nodes = [
+            *nodes,
+            helper.make_node("Slice", [_OVERLAPPED, "margin", "minus_margin", "time_axis"], ["overlapped"]),
+            helper.make_node("Mul", ["overlapped", "overlap_gain"], ["loud"]),
+            helper.make_node("Reshape", ["loud", "flat"], ["audio"]),
+        ]
+        return self._part(name, nodes, ("features", "spectra", *takes), ("audio", *gives))
+
+    def _part(
+        self, name: str, nodes: Iterable[NodeProto], takes: Sequence[str], gives: Sequence[str]
+    ) -> bytes:
+        """The nodes on the way from ``takes`` to ``gives``, as a model of its own."""
+        maker = {_NAMES.get(output, output): node for node in nodes for output in node.output}
+        ordered: list[NodeProto] = []
+        constants: dict[str, TensorProto] = {}
+        done = set(takes)
+        waiting = list(gives)
+        while waiting:
+            tensor = waiting[-1]
+            if tensor in done or not tensor:
+                waiting.pop()
+                continue
+            if tensor in self._constants:
+                constants[tensor] = self._constants[tensor]
+                done.add(tensor)
+                continue
+            if tensor not in maker:
+                raise UnknownGraph(f"{name}: nothing makes {tensor}")
+            needed = [_NAMES.get(other, other) for other in maker[tensor].input]
+            missing = [other for other in needed if other and other not in done]
+            if missing:
+                waiting += missing
+                continue
+            node = NodeProto()
+            node.CopyFrom(maker[tensor])
+            del node.input[:], node.output[:]
+            node.input.extend(needed)
+            node.output.extend(_NAMES.get(output, output) for output in maker[tensor].output)
+            ordered.append(node)
+            done.update(node.output)
+        graph = helper.make_graph(
+            ordered,
+            name,
+            [helper.make_tensor_value_info(take, *_TYPES[take]) for take in takes],
+            [helper.make_tensor_value_info(give, *_TYPES[give]) for give in gives],
+            list(constants.values()),
+        )
+        model = helper.make_model(
+            graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version
+        )
+        return bytes(model.SerializeToString())
+
+
+def cut(model: bytes) -> bytes:
+    """All parts of the published graph as a zip archive, ``NAME.onnx`` each. Raises UnknownGraph."""
+    surgery = Surgery(model)
+    archive = io.BytesIO()
+    # Weights don't compress; the archive's checksums are what it is for.
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as parts:
+        for name in PARTS:
+            parts.writestr(f"{name}.onnx", getattr(surgery, name)())
+    return archive.getvalue()
+
+
+def _rewired(nodes: Iterable[NodeProto], consumers: str, old: str, new: str) -> list[NodeProto]:
+    """The nodes, those whose name begins with ``consumers`` taking ``new`` instead of ``old``."""
+    result = []
+    for node in nodes:
+        if node.name.startswith(consumers) and old in node.input:
+            changed = NodeProto()
+            changed.CopyFrom(node)
+            del changed.input[:]
+            changed.input.extend(new if name == old else name for name in node.input)
+            node = changed
+        result.append(node)
+    return result
+
+
+if __name__ == "__main__":
+    # A process of its own (``parts_cache``): onnx and its objects take 400 MB, which a server would keep.
+    sys.stdout.buffer.write(cut(sys.stdin.buffer.read()))

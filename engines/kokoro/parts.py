@@ -1,0 +1,151 @@
+"""The network in parts: all of an utterance's prosody first, then its sound a window at a time.
+
+``graph_surgery`` says what the parts are, and their shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.kokoro.model import FRAME, Array, Network, Stop, frames_of, inputs_of
+from speech.types import Samples
+
+CONTEXT = 4
+"""Frames on either side of a window that its sound depends on (measured: with one less it differs)."""
+
+_SPECTRA_A_FRAME = 120
+_SOURCE_AHEAD = 3
+_EPSILON = 1e-5
+
+LoadPart = Callable[[str], bytes]
+"""Gives a part of the graph by its name. Raises EngineUnavailable."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prosody:
+    """What is said when, for an utterance of n symbols in F frames.
+
+    asr: [1, 512, F]; pitch: hertz, 0 where unvoiced, and energy, both [1, 2F]; frames: int64
+    [n + 2], how long each symbol lasts, the pads included; their sum is F.
+    """
+
+    asr: Array
+    pitch: Array
+    energy: Array
+    frames: npt.NDArray[np.int64]
+
+
+@dataclass(slots=True, eq=False)
+class Features:
+    """What the generator turns into sound, for the whole of an utterance.
+
+    features: [1, 512, 2F]; phase: [1, 2F, 9]; pitch: [1, 2F]; gain, bias: of the norms [1, C, 1];
+    spectra: of the source [1, 22, 120 f + 1], for as many frames f as were needed so far.
+    """
+
+    features: Array
+    phase: Array
+    pitch: Array
+    gain: Array
+    bias: Array
+    spectra: Array
+
+    @property
+    def frames(self) -> int:
+        """F."""
+        return int(self.features.shape[2]) // 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NormStatistics:
+    """Mean and variance of what each channel of the generator's norms sees [1, C, 1]."""
+
+    mean: Array
+    variance: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Affine:
+    """What the norms become once their statistics are given: scale · x + shift [1, C, 1]."""
+
+    scale: Array
+    shift: Array
+
+    @classmethod
+    def of(cls, features: Features, statistics: NormStatistics) -> Affine:
+        """The norms of an utterance, by the statistics that its sound is taken to have."""
+        scale = features.gain / np.sqrt(statistics.variance + np.float32(_EPSILON))
+        return cls(scale, features.bias - scale * statistics.mean)
+
+
+class PartedModel:
+    """The parts, loaded; several threads may use them at once. All raise Stopped or ModelFailed."""
+
+    def __init__(self, load: LoadPart, threads: int) -> None:
+        """threads: cores that one call may use. Raises ModelFailed, and what ``load`` raises."""
+        self._load = load
+        self._threads = threads
+        self._encoder = Network(load("encoder"), threads)
+        self._decoder = Network(load("decoder"), threads)
+        self._source = Network(load("source"), threads)
+        self._generator = Network(load("generator"), threads)
+
+    @cached_property
+    def _recorder(self) -> Network:
+        # Only a voice without statistics needs it.
+        return Network(self._load("recorder"), self._threads, shrinks=True)
+
+    def prosody(self, symbols: str, style: Array, speed: float, stop: Stop) -> Prosody:
+        """What ``symbols`` (1–510 of the vocabulary) are in ``style`` [1, 256] at ``speed``."""
+        asr, pitch, energy, durations = self._encoder.run(
+            inputs_of(symbols, style, speed), ("asr", "pitch", "energy", "durations"), stop
+        )
+        return Prosody(asr, pitch, energy, frames_of(durations))
+
+    def features(self, prosody: Prosody, style: Array, stop: Stop) -> Features:
+        """What the generator needs of the whole utterance."""
+        inputs = {"asr": prosody.asr, "pitch": prosody.pitch, "energy": prosody.energy, "style": style}
+        features, phase, gain, bias = self._decoder.run(inputs, ("features", "phase", "gain", "bias"), stop)
+        return Features(features, phase, prosody.pitch, gain, bias, np.zeros((1, 22, 0), np.float32))
+
+    def window(self, features: Features, affine: Affine, first: int, end: int, stop: Stop) -> Samples:
+        """The samples of frames [first, end), the same wherever else the utterance is cut."""
+        begin, until = max(first - CONTEXT, 0), min(end + CONTEXT, features.frames)
+        inputs = {
+            "features": features.features[:, :, 2 * begin : 2 * until],
+            "spectra": self._spectra(features, begin, until, stop),
+            "scale": affine.scale,
+            "shift": affine.shift,
+        }
+        (audio,) = self._generator.run(inputs, ("audio",), stop)
+        return np.asarray(audio[(first - begin) * FRAME : (end - begin) * FRAME], np.float32)
+
+    def recorded(self, features: Features, stop: Stop) -> tuple[Samples, NormStatistics]:
+        """All samples at once, by the statistics that they have themselves, and those."""
+        inputs = {
+            "features": features.features,
+            "spectra": self._spectra(features, 0, features.frames, stop),
+            "gain": features.gain,
+            "bias": features.bias,
+        }
+        audio, mean, variance = self._recorder.run(inputs, ("audio", "mean", "variance"), stop)
+        return np.asarray(audio, np.float32), NormStatistics(mean, variance)
+
+    def _spectra(self, features: Features, begin: int, until: int, stop: Stop) -> Array:
+        """The source's spectra for frames [begin, until)."""
+        if features.spectra.shape[2] <= until * _SPECTRA_A_FRAME:
+            # It is made from the first frame on: no more than is needed for the first window, with one
+            # frame behind it, and later some more at a time, so that little is made again.
+            ahead = _SOURCE_AHEAD * until if features.spectra.shape[2] else until + 1
+            frames = min(ahead, features.frames)
+            inputs = {"phase": features.phase[:, : 2 * frames], "pitch": features.pitch[:, : 2 * frames]}
+            (spectra,) = self._source.run(inputs, ("spectra",), stop)
+            # The last frame, unless it is the last of all, hears the end of what was given.
+            kept = frames if frames == features.frames else frames - 1
+            features.spectra = spectra[:, :, : kept * _SPECTRA_A_FRAME + 1]
+        return features.spectra[:, :, begin * _SPECTRA_A_FRAME : until * _SPECTRA_A_FRAME + 1]

@@ -1,0 +1,128 @@
+"""Says utterances, whole or window by window; in the calling thread, a piece a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from engines.kokoro.lead_in import lead_in, without
+from engines.kokoro.model import FRAME, Rendering, Stop, WholeModel
+from engines.kokoro.parts import Affine, Features, NormStatistics, PartedModel, Prosody
+from engines.kokoro.phonemes import Utterance
+from engines.kokoro.statistics import Statistics
+from engines.kokoro.timing import MARGIN_S, Heard, Timeline
+from engines.kokoro.voices import Voices
+from engines.kokoro.windows import windows
+from speech.types import Samples, Segment
+
+_SILENT_ENERGY = -5.0
+
+
+class Speaker(Protocol):
+    """One way of decoding."""
+
+    def say(
+        self, utterance: Utterance, segment: Segment, stop: Stop, *, keep_after_s: float = MARGIN_S
+    ) -> Iterator[Heard]:
+        """The speech of ``utterance``, as ``segment`` wants it (its text is not looked at).
+
+        keep_after_s: how much of the model's silence may stay behind. Raises UnknownVoice, Stopped
+        and ModelFailed.
+        """
+
+
+class WholeSpeaker:
+    """All of an utterance at once, by the published graph: the model's own samples."""
+
+    def __init__(self, model: WholeModel, voices: Voices) -> None:
+        self._model = model
+        self._voices = voices
+
+    def say(
+        self, utterance: Utterance, segment: Segment, stop: Stop, *, keep_after_s: float = MARGIN_S
+    ) -> Iterator[Heard]:
+        """See ``Speaker.say``; one piece."""
+        lead = lead_in(utterance, segment.language)
+        symbols = lead + utterance.symbols
+        style = self._voices.style(segment.voice, len(symbols))
+        rendering = self._model.render(symbols, style, segment.speed, stop)
+        yield _whole(rendering, utterance, lead, keep_after_s)
+
+
+class WindowSpeaker:
+    """The first sound before the rest is decoded: prosody of the whole, then window by window."""
+
+    def __init__(self, model: PartedModel, voices: Voices, statistics: Statistics) -> None:
+        self._model = model
+        self._voices = voices
+        self._statistics = statistics
+        self.level = statistics.level
+
+    def say(
+        self, utterance: Utterance, segment: Segment, stop: Stop, *, keep_after_s: float = MARGIN_S
+    ) -> Iterator[Heard]:
+        """See ``Speaker.say``; what needs to be seen whole (led in, or a voice's first) is one piece."""
+        lead = lead_in(utterance, segment.language)
+        prosody, features = self.foresee(lead + utterance.symbols, segment, stop)
+        if not self._statistics.knows(segment.voice):
+            samples = self._recorded(segment.voice, prosody, features, stop)
+            yield _whole(Rendering(samples, prosody.frames), utterance, lead, keep_after_s)
+            return
+        norms = Affine.of(features, self._statistics.expected(segment.voice, prosody, features))
+        if lead:
+            samples = self.window(features, norms, 0, features.frames, stop)
+            yield _whole(Rendering(samples, prosody.frames), utterance, lead, keep_after_s)
+            return
+        begin, end = spoken_frames(prosody)
+        timeline = Timeline(
+            utterance, prosody.frames, first=begin * FRAME, level=self.level, keep_after_s=keep_after_s
+        )
+        for first, until in windows(begin, end):
+            samples = self.window(features, norms, first, until, stop)
+            yield timeline.feed(samples, last=until == end)
+
+    def foresee(
+        self, symbols: str, segment: Segment, stop: Stop, *, as_long_as: int = 0
+    ) -> tuple[Prosody, Features]:
+        """What is known of an utterance before its sound; in the style of one of so many symbols at least."""
+        style = self._voices.style(segment.voice, max(len(symbols), as_long_as))
+        prosody = self._model.prosody(symbols, style, segment.speed, stop)
+        return prosody, self._model.features(prosody, style, stop)
+
+    def expected(self, voice: str, prosody: Prosody, features: Features, stop: Stop) -> NormStatistics:
+        """What the norms will see in an utterance; of a voice not known yet it is recorded first (whole)."""
+        if not self._statistics.knows(voice):
+            self._recorded(voice, prosody, features, stop)
+        return self._statistics.expected(voice, prosody, features)
+
+    def window(self, features: Features, norms: Affine, first: int, end: int, stop: Stop) -> Samples:
+        """The samples of frames [first, end)."""
+        return self._model.window(features, norms, first, end, stop)
+
+    def _recorded(self, voice: str, prosody: Prosody, features: Features, stop: Stop) -> Samples:
+        samples, seen = self._model.recorded(features, stop)
+        self._statistics.record(voice, prosody, features, seen)
+        return samples
+
+
+def spoken_frames(prosody: Prosody) -> tuple[int, int]:
+    """The frames [begin, end) of an utterance in which there is sound, with one more on either side.
+
+    The energy that the model foresees is about -9.5 where it is silent. In 76 sentences of 19 voices no
+    sound was more than 0.1 frames outside of where it is above -5.
+    """
+    sounding = np.flatnonzero(prosody.energy.ravel() > _SILENT_ENERGY)
+    frames = int(prosody.frames.sum())
+    if not len(sounding):
+        return 0, frames
+    return max(int(sounding[0]) // 2 - 1, 0), min(int(sounding[-1]) // 2 + 2, frames)
+
+
+def _whole(rendering: Rendering, utterance: Utterance, lead: str, keep_after_s: float) -> Heard:
+    """What is heard of a rendering of ``lead`` and ``utterance``."""
+    if lead:
+        rendering = without(rendering, lead)
+    timeline = Timeline(utterance, rendering.frames, keep_after_s=keep_after_s)
+    return timeline.feed(rendering.samples, last=True)

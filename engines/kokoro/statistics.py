@@ -1,0 +1,117 @@
+"""What the generator's norms see when a voice speaks, so that a window need not have heard it all.
+
+Over a whole sentence each norm finds a mean and a variance for each of its channels. They are nearly
+the voice's own: recorded over some sentences of each voice that ships (``build_statistics.py``), they
+are known before a sentence is decoded. Two fifths of what a sentence changes about them is told by a
+ridge regression from what is known of it by then: pitch, energy, pauses and the decoder's features.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engines.kokoro.model import Array
+from engines.kokoro.parts import Features, NormStatistics, Prosody
+from speech.errors import EngineUnavailable
+
+DATA_FILE = "statistics.npz"
+ORIGIN_FILE = "statistics.json"
+
+_VOICED_HZ = 30.0
+_LEAST_VARIANCE = 1e-5
+_KEPT_VOICES = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VoiceStatistics:
+    """A voice's own: mean and log variance [C], of sentences that were like ``sentence`` [K]."""
+
+    mean: Array
+    log_variance: Array
+    sentence: Array
+
+
+class Statistics:
+    """The norms' statistics of voices: of those that ship, and of those that were recorded since."""
+
+    def __init__(self, voices: Sequence[str]) -> None:
+        """voices: whose rows the data file holds, in its order. Raises EngineUnavailable if it doesn't."""
+        try:
+            with np.load(Path(__file__).with_name(DATA_FILE)) as data:
+                self._projection, self._weights = data["projection"], data["weights"].astype(np.float32)
+                rows = [data[name] for name in ("mean", "log_variance", "sentence")]
+                self.level = float(data["level"])
+        except (OSError, ValueError, KeyError) as error:
+            raise EngineUnavailable(
+                f"Kokoro's statistics are missing or broken: take engines/kokoro/{DATA_FILE} anew from the "
+                "repository"
+            ) from error
+        if any(len(row) != len(voices) for row in rows):
+            raise EngineUnavailable(
+                f"Kokoro's {DATA_FILE} and voices.json do not belong together: "
+                "take both anew from the repository"
+            )
+        self._shipped = dict(
+            zip(voices, (VoiceStatistics(*row) for row in zip(*rows, strict=True)), strict=True)
+        )
+        self._recorded: OrderedDict[str, VoiceStatistics] = OrderedDict()
+
+    def knows(self, voice: str) -> bool:
+        """Whether ``expected`` can be asked for ``voice``."""
+        return voice in self._shipped or voice in self._recorded
+
+    def expected(self, voice: str, prosody: Prosody, features: Features) -> NormStatistics:
+        """What the norms will see in an utterance of ``voice``. Raises KeyError for one not known."""
+        own = self._shipped.get(voice) or self._recorded[voice]
+        change = (self._projected(prosody, features) - own.sentence) @ self._weights
+        mean, log_variance = np.split(change, 2)
+        mean += own.mean
+        log_variance += own.log_variance
+        return NormStatistics(
+            mean[np.newaxis, :, np.newaxis], np.exp(log_variance)[np.newaxis, :, np.newaxis]
+        )
+
+    def record(self, voice: str, prosody: Prosody, features: Features, seen: NormStatistics) -> None:
+        """Keep what the norms saw in an utterance of a voice that does not ship (of the last 64 voices)."""
+        self._recorded[voice] = VoiceStatistics(
+            seen.mean.ravel(),
+            np.log(seen.variance.ravel() + _LEAST_VARIANCE),
+            self._projected(prosody, features),
+        )
+        while len(self._recorded) > _KEPT_VOICES:
+            self._recorded.popitem(last=False)
+
+    def _projected(self, prosody: Prosody, features: Features) -> Array:
+        return np.asarray(describe(prosody, features) @ self._projection)
+
+
+def describe(prosody: Prosody, features: Features) -> Array:
+    """What is known of an utterance before its sound [1034]: what the regression is from.
+
+    Level and spread of pitch (log hertz) and energy, the share that is voiced, loud, or silent at the
+    ends, the length; and each decoder feature's mean and log variance over time.
+    """
+    pitch = prosody.pitch.ravel()
+    voiced = pitch > _VOICED_HZ
+    tone = np.log(pitch[voiced]) if voiced.any() else np.zeros(1, np.float32)
+    energy = prosody.energy.ravel()
+    frames = float(prosody.frames.sum())
+    channels = features.features[0]
+    told = [
+        tone.mean(),
+        tone.std(),
+        voiced.mean(),
+        energy.mean(),
+        energy.std(),
+        *np.percentile(energy, (10, 90)),
+        (energy > energy.mean()).mean(),
+        1 / frames,
+        (prosody.frames[0] + prosody.frames[-1]) / frames,
+    ]
+    spread = np.log(channels.var(axis=1) + _LEAST_VARIANCE)
+    return np.concatenate([np.array(told, np.float32), channels.mean(axis=1), spread])

@@ -1,0 +1,177 @@
+"""A sentence that is spoken while it is written, a few words behind the last.
+
+Each time there are enough new words, the prosody of all the sentence so far is foreseen, and only the
+new words are decoded, up to a few before the end of what is known: so every piece has the melody of a
+sentence that goes on. Pieces are joined in the middle of the space between two words, where their sounds
+are most alike (the idea of WSOLA, Verhelst and Roelands 1993).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from engines.kokoro.model import FRAME, SAMPLE_RATE, Stop
+from engines.kokoro.parts import Affine, NormStatistics
+from engines.kokoro.phonemes import Utterance, utterances
+from engines.kokoro.speaker import WindowSpeaker, spoken_frames
+from engines.kokoro.timing import Heard, Timeline, boundary, edges_of
+from engines.kokoro.windows import windows
+from speech.types import Samples, Segment
+
+HELD_BACK = 3
+"""Words behind which one speaks: with two, the melody steps at the joints twice as much."""
+
+_REMEMBERED = 10
+"""Words before the next one that its melody is foreseen from, where the sentence is too long for all."""
+
+_EXPECTED = 90
+"""Symbols that a sentence is taken to have from its first words on: a voice has a style for each length,
+and in that of the few words so far all would be said too fast (0.94 of the time on average, now 1.00)."""
+
+_FADE = round(0.005 * SAMPLE_RATE)
+_SEARCHED = round(0.006 * SAMPLE_RATE)
+_KEPT_BETWEEN_S = 0.15
+_WORD = re.compile(r"\S+")
+_NOTHING = np.zeros(0, np.float32)
+
+
+class WrittenSentence:
+    """What was said of a sentence that is being written; used in the calling thread."""
+
+    def __init__(self, speaker: WindowSpeaker, say: Callable[[str], str], segment: Segment) -> None:
+        """say: tells the symbols of a clause; segment: voice and speed (its text is not looked at)."""
+        self._speaker = speaker
+        self._say = say
+        self._segment = segment
+        self._statistics: NormStatistics | None = None
+        self._base = 0
+        self._tail = _NOTHING
+        self._given = 0
+        self.said = 0
+        """Characters of the text that were spoken."""
+
+    def ready(self, text: str, *, complete: bool) -> int:
+        """How many words of ``text`` can be said now: all that are new, or all but those held back."""
+        return len(text[self.said :].split()) - (0 if complete else HELD_BACK)
+
+    def speak(self, text: str, ending: str | None, stop: Stop) -> Iterator[Heard]:
+        """Say what can be said now of ``text``, all of the sentence so far; a window a step.
+
+        Times count from the sentence's first sample. ending: the mark that closes a complete text
+        without one; None: the sentence goes on. Raises UnknownVoice, Stopped and ModelFailed.
+        """
+        *long, utterance = self._utterances(text, ending or "")
+        for part in long:
+            # More words came at once than the model can say in one go.
+            yield from self._placed(
+                self._speaker.say(part, self._segment, stop, keep_after_s=_KEPT_BETWEEN_S)
+            )
+            self.said = part.words[-1].end
+            self._tail = _NOTHING
+        words = utterance.words
+        first = next((at for at, word in enumerate(words) if word.start >= self.said), len(words))
+        until = len(words) if ending is not None else _apart(utterance, len(words) - HELD_BACK)
+        if until > first:
+            self.said = words[until - 1].end
+            yield from self._placed(self._piece(utterance, first, until, ending is not None, stop))
+        if ending is not None:
+            self.said = len(text)
+
+    def _piece(
+        self, utterance: Utterance, first: int, until: int, complete: bool, stop: Stop
+    ) -> Iterator[Heard]:
+        """Say the words [first, until) of ``utterance``, which is the sentence so far."""
+        words = utterance.words
+        prosody, features = self._speaker.foresee(
+            utterance.symbols, self._segment, stop, as_long_as=_EXPECTED
+        )
+        if self._statistics is None:
+            self._statistics = self._speaker.expected(self._segment.voice, prosody, features, stop)
+        norms = Affine.of(features, self._statistics)
+        edges = edges_of(prosody.frames)
+        begin, end = (frame * FRAME for frame in spoken_frames(prosody))
+        goes_on = first > 0
+        if goes_on:
+            begin = boundary(utterance, words[first - 1], words[first], edges)
+        if not complete:
+            end = boundary(utterance, words[until - 1], words[until], edges)
+        timeline = Timeline(
+            utterance,
+            prosody.frames,
+            words=words[first:until],
+            first=begin,
+            goes_on=goes_on,
+            level=self._speaker.level,
+        )
+        first_frame = max(begin - (_SEARCHED + _FADE if goes_on else 0), 0) // FRAME
+        last_frame = min(-(-(end + _FADE) // FRAME), features.frames)
+        for frame, next_frame in windows(first_frame, last_frame):
+            samples = self._speaker.window(features, norms, frame, next_frame, stop)
+            last, tail = next_frame == last_frame, _NOTHING
+            if last and not complete:
+                cut = end - frame * FRAME
+                samples, tail = samples[:cut], samples[cut - _FADE : cut + _FADE]
+            if frame == first_frame:
+                samples = self._joined(samples, begin - frame * FRAME)
+            if last:
+                self._tail = tail
+            yield timeline.feed(samples, last=last and complete, cut=last and not complete)
+
+    def _placed(self, pieces: Iterator[Heard]) -> Iterator[Heard]:
+        """What is heard, with times that count from the sentence's first sample."""
+        begun_s = self._given / SAMPLE_RATE
+        for heard in pieces:
+            self._given += len(heard.samples)
+            words = (replace(w, start_s=w.start_s + begun_s, end_s=w.end_s + begun_s) for w in heard.words)
+            yield Heard(heard.samples, tuple(words))
+
+    def _utterances(self, text: str, ending: str) -> list[Utterance]:
+        """What is to be said of ``text``, with as much of what was said before it as one can be aware of.
+
+        More than one only where more has not been said than the model takes.
+        """
+        while True:
+            parts = utterances(text[self._base :], self._say, ending=ending)
+            if len(parts) <= 1 or self._base >= self.said:
+                break
+            before = list(_WORD.finditer(text, self._base, self.said))[-_REMEMBERED:]
+            # If that is too long as well, nothing of it.
+            back = before[0].start() if before else self.said
+            self._base = back if back > self._base else self.said
+        moved = [
+            replace(
+                part,
+                words=tuple(
+                    replace(word, start=word.start + self._base, end=word.end + self._base)
+                    for word in part.words
+                ),
+            )
+            for part in parts
+        ]
+        return moved or [Utterance("", ())]
+
+    def _joined(self, samples: Samples, at: int) -> Samples:
+        """The samples from ``at`` on, or from near it where they go on best from what was said before."""
+        tail = self._tail
+        if not len(tail):
+            return samples[at:]
+        around = samples[at - _SEARCHED - _FADE : at + _SEARCHED + _FADE]
+        alike = np.correlate(around, tail, "valid")
+        power = np.convolve(np.square(around), np.ones(len(tail), np.float32), "valid")
+        best = int((alike / np.sqrt(power + np.float32(1e-6))).argmax()) - _SEARCHED
+        samples = samples[at + best :].copy()
+        ramp = np.linspace(0.0, 1.0, _FADE, endpoint=False, dtype=np.float32)
+        samples[:_FADE] = samples[:_FADE] * ramp + tail[_FADE:] * (1 - ramp)
+        return samples
+
+
+def _apart(utterance: Utterance, stop: int) -> int:
+    """The last place up to ``stop`` at which words are not joined to one group of symbols."""
+    words = utterance.words
+    while stop > 0 and " " not in utterance.symbols[words[stop - 1].stop : words[stop].first]:
+        stop -= 1
+    return stop
