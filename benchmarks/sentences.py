@@ -1,5 +1,8 @@
 """What the benchmarks say: sentences of our own, by language (BCP 47)."""
 
+# A sentence a line, however long it is.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -111,7 +114,127 @@ HELD_OUT: Sentences = {
 }
 """Sentences that nobody listened to while the server was built: for ``benchmarks.words`` alone."""
 
-LANGUAGE_NAMES = {"es": "spanish", "en": "english"}
+ABOUT_4_S: Sentences = {
+    "es": (
+        "La vecina del tercero riega sus geranios cada tarde al volver a casa.",
+        "Ayer encontramos un mapa muy viejo dentro de un libro de cocina.",
+        "El cartero dejó un paquete enorme delante de la puerta del garaje.",
+        "Si mañana hace sol, comeremos todos juntos debajo del nogal.",
+        "¿Sabes cuándo empieza la película que me recomendaste ayer?",
+        "Mis primos viven en una casa de madera junto al faro.",
+        "El camión de la mudanza no cabía por la calle estrecha.",
+        "Por la noche, las ranas del estanque cantan sin descanso.",
+        "El dentista me ha cambiado la cita para el jueves que viene.",
+        "La nueva alcaldesa prometió arreglar las aceras del centro.",
+    ),
+    "en": (
+        "The woman upstairs waters her geraniums every evening after work.",
+        "Yesterday we found a very old map inside a cookery book.",
+        "The postman left a huge parcel right in front of the garage door.",
+        "If the sun is out tomorrow, we will all eat under the walnut tree.",
+        "Do you know when the film that you recommended begins?",
+        "My cousins live in a wooden house next to the lighthouse.",
+        "The removal lorry was too wide for our narrow street.",
+        "At night, the frogs in the pond sing without a break.",
+        "My dentist has moved the appointment to next Thursday.",
+        "The new mayor promised to repair every pavement in the centre.",
+    ),
+    "fr": (
+        "La voisine du troisième arrose ses géraniums chaque soir en rentrant.",
+        "Hier, nous avons trouvé une très vieille carte dans un livre de cuisine.",
+        "Le facteur a laissé un énorme colis devant la porte du garage.",
+        "S'il fait beau demain, nous mangerons tous ensemble sous le noyer.",
+        "Sais-tu à quelle heure commence le film que tu m'as conseillé ?",
+        "Mes cousins habitent une maison en bois tout près du phare.",
+        "Le camion de déménagement ne passait pas dans la rue étroite.",
+        "La nuit, les grenouilles de l'étang chantent sans arrêt.",
+        "Mon dentiste a déplacé le rendez-vous à jeudi prochain.",
+        "La nouvelle maire a promis de réparer les trottoirs du centre.",
+    ),
+}
+"""Sentences that take about four seconds."""
+
+ABOUT_7_S: Sentences = {
+    "es": (
+        "Cuando el barco entró por fin en la bahía, toda la gente del pueblo bajó corriendo al muelle para recibirlo con música y banderas.",
+        "El arquitecto explicó que las ventanas grandes dejarían pasar la luz del invierno y guardarían el calor durante toda la noche.",
+        "Mi abuela decía que el secreto de una buena sopa está en no tener prisa y en probarla muchas veces antes de servirla.",
+        "Antes de apagar el ordenador, guarda una copia de todos los documentos en el disco que está sobre la mesa, por si acaso.",
+        "Los excursionistas siguieron el camino de piedras blancas hasta que la niebla les impidió ver el valle y tuvieron que volver.",
+        "Aunque el concierto empezó con media hora de retraso, nadie quiso marcharse antes de la última canción de la noche.",
+        "El farmacéutico apuntó en la caja cuántas pastillas debía tomar mi padre después de cada comida durante dos semanas.",
+        "En el desván de la casa encontramos cartas, fotografías y un reloj que todavía marcaba la hora como el primer día.",
+        "La bibliotecaria buscó durante mucho rato una novela que nadie había pedido desde hacía cuarenta años, y al final la encontró.",
+        "Para llegar a la ermita hay que cruzar un bosque de hayas y subir después por una escalera de madera que cruje mucho.",
+    ),
+    "en": (
+        "When the ship finally entered the bay, everybody in the village ran down to the harbour to welcome it with music and flags.",
+        "The architect explained that the large windows would let in the winter light and still keep the warmth inside for the whole night.",
+        "My grandmother used to say that the secret of a good soup is to take your time and to taste it often before it is served.",
+        "Before you switch off the computer, save a copy of all the documents on the disk that is lying on the table, just in case.",
+        "The hikers followed the path of white stones until the fog became so thick that they lost sight of the valley and had to turn back.",
+        "Although the concert began half an hour late, nobody wanted to leave before the very last song was over and the lights came on.",
+        "The pharmacist wrote on the box how many tablets my father was supposed to take after each of his meals for the next two weeks.",
+        "In the attic of the old house we found letters, photographs and a clock that was still telling the time as it did on its very first day.",
+        "The librarian spent a long while looking for a novel that nobody had asked for in more than forty years, and in the end she found it.",
+        "To reach the chapel you have to cross a forest of beech trees and then climb a long wooden staircase that creaks at every step.",
+    ),
+    "fr": (
+        "Quand le bateau est enfin entré dans la baie, tout le village est descendu en courant sur le quai pour l'accueillir en musique.",
+        "L'architecte a expliqué que les grandes fenêtres laisseraient entrer la lumière d'hiver et garderaient la chaleur toute la nuit.",
+        "Ma grand-mère disait que le secret d'une bonne soupe est de prendre son temps et de la goûter très souvent avant de la servir.",
+        "Avant d'éteindre l'ordinateur, enregistre une copie de tous les documents sur le disque qui est posé sur la table, par prudence.",
+        "Les randonneurs ont suivi le chemin de pierres blanches jusqu'à ce que le brouillard leur cache la vallée et les oblige à rentrer.",
+        "Bien que le concert ait commencé avec une demi-heure de retard, personne n'a voulu partir avant la dernière chanson de la soirée.",
+        "Le pharmacien a noté sur la boîte combien de comprimés mon père devait prendre après chaque repas pendant deux semaines.",
+        "Dans le grenier de la vieille maison, nous avons trouvé des lettres, des photographies et une horloge qui marchait encore parfaitement.",
+        "La bibliothécaire a longtemps cherché un roman que personne n'avait demandé depuis plus de quarante ans, et elle a fini par le trouver.",
+        "Pour arriver à la chapelle, il faut traverser une forêt de hêtres et monter ensuite un long escalier de bois qui grince à chaque pas.",
+    ),
+}
+"""Sentences that take about seven seconds."""
+
+WITHOUT_INNER_MARK: Sentences = {
+    "es": (
+        "El viejo relojero de la esquina todavía repara con sus propias manos todos los relojes que le llevan los vecinos.",
+        "Nadie en la oficina recordaba dónde había guardado el antiguo director las llaves del archivo que estaba en el sótano.",
+        "Los niños del colegio plantaron veinte manzanos pequeños en el patio que hay detrás del comedor nuevo.",
+        "La periodista preguntó al ministro por qué el puente nuevo costaba casi el doble de lo que se había anunciado.",
+        "Mi hermano quiere comprar un barco de vela pequeño y dar la vuelta a la isla durante las vacaciones de verano.",
+        "El perro de los vecinos ladra cada vez que pasa por la calle el camión que recoge la basura.",
+        "Creo que sería mejor esperar en la estación hasta que deje de nevar y vuelvan a circular los trenes.",
+        "La panadería que está enfrente del ayuntamiento vende los mejores pasteles de almendra de toda la provincia.",
+        "Después de la cena los invitados salieron al jardín para ver las estrellas que brillaban encima de las montañas.",
+        "El profesor de música enseñó a sus alumnos una canción muy antigua que había aprendido de sus abuelos en la aldea.",
+    ),
+    "en": (
+        "The old watchmaker on the corner still repairs every clock that his neighbours bring him with his own two hands.",
+        "Nobody in the office could remember where the former director had put the keys of the archive in the basement.",
+        "The children of the village school planted twenty small apple trees in the yard behind the new dining hall.",
+        "The journalist asked the minister why the new bridge cost almost twice as much as they had announced last year.",
+        "My brother wants to buy a small sailing boat and travel around the whole island during the summer holidays.",
+        "The dog next door barks every time the lorry that collects the rubbish drives slowly down our street.",
+        "I think that it would be better to wait at the station until it stops snowing and the trains run again.",
+        "The bakery across from the town hall sells the best almond cakes that you can find in the whole county.",
+        "After dinner the guests went out into the garden to look at the stars that were shining above the mountains.",
+        "The music teacher taught her pupils a very old song that she had learned from her grandparents on the farm.",
+    ),
+    "fr": (
+        "Le vieil horloger du coin répare encore de ses propres mains toutes les montres que ses voisins lui apportent.",
+        "Personne dans le bureau ne savait où le directeur précédent avait rangé les clés des archives de la cave.",
+        "Les enfants de l'école ont planté vingt petits pommiers dans la cour qui se trouve derrière la nouvelle cantine.",
+        "La journaliste a demandé au ministre pourquoi le nouveau pont coûtait presque deux fois plus cher que prévu.",
+        "Mon frère veut acheter un petit bateau à voile et faire le tour de l'île pendant les vacances d'été.",
+        "Le chien des voisins aboie chaque fois que le camion qui ramasse les ordures passe dans notre rue.",
+        "Je crois qu'il vaudrait mieux attendre à la gare que la neige cesse et que les trains roulent de nouveau.",
+        "La boulangerie en face de la mairie vend les meilleurs gâteaux aux amandes que l'on trouve dans toute la région.",
+        "Après le dîner les invités sont sortis dans le jardin pour regarder les étoiles qui brillaient au-dessus des montagnes.",
+        "La maîtresse de musique a appris à ses élèves une chanson très ancienne que ses grands-parents chantaient à la ferme.",
+    ),
+}
+"""15 to 25 words and no mark among them, to be spoken while they are written."""
+
+LANGUAGE_NAMES = {"es": "spanish", "en": "english", "fr": "french"}
 """What the Kani protocol calls them."""
 
 
