@@ -26,7 +26,7 @@ from engines.kokoro.parts import PartedModel
 from engines.kokoro.phonemes import Utterance, utterances
 from engines.kokoro.speaker import Speaker, WholeSpeaker, WindowSpeaker
 from engines.kokoro.statistics import Statistics
-from engines.kokoro.timing import MARGIN_S, Heard
+from engines.kokoro.timing import KEPT_AFTER_S, Heard
 from engines.kokoro.turns import Playback, Turns
 from engines.kokoro.voices import DEFAULT_VOICES, ENGINE, Voices
 from engines.kokoro.written import WrittenSentence
@@ -208,7 +208,7 @@ class KokoroEngine:
         said = 0
         for index, utterance in enumerate(parts):
             begun_s = at_s
-            keep_after_s = MARGIN_S if index + 1 == len(parts) else _KEPT_BETWEEN_S
+            keep_after_s = KEPT_AFTER_S if index + 1 == len(parts) else _KEPT_BETWEEN_S
             for heard in self._speaker.say(utterance, segment, stop, keep_after_s=keep_after_s):
                 # A word cut in two was named by its first half.
                 chunk = _chunk(heard, at_s, begun_s, named_before=said)

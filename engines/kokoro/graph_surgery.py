@@ -17,11 +17,11 @@ A frame is 600 samples. Shapes for n tokens, F frames and the C channels of all 
 
 The generator's 48 adaptive instance norms (AdaIN, Huang and Belongie 2017) take mean and variance
 over time, and so would hear where a window ends. In ``generator`` each is the affine map that it
-becomes once its statistics are given: scale · x + shift. Two things more are replaced because they
-cost time for nothing: the inverse STFT's normalisation, which reaches the first 10 samples of all only,
-by a constant; a pitch that is upsampled 300 times and downsampled again, by itself. The STFT is left as
-it is: where the source is silent its phases are the rounding of just that algorithm, and the generator
-hears them.
+becomes once its statistics are given: scale · x + shift. The inverse STFT's normalisation, which reaches
+the first 10 samples of all only and searches its window for zeros, is replaced by a constant. Nothing else
+is changed: the recorder's samples are the published graph's. The STFT stays too, though a convolution
+would be faster: where the source is silent its phases are the rounding of just that algorithm, and the
+generator hears them.
 """
 
 from __future__ import annotations
@@ -41,15 +41,12 @@ PARTS = ("encoder", "decoder", "source", "generator", "recorder")
 _NORMS = 48
 
 _GENERATOR = "/decoder/decoder/generator/"
-_SINES = _GENERATOR + "m_source/l_sin_gen/"
 _ASR = "/encoder/MatMul_1_output_0"
 _PITCH = "/encoder/Reshape_output_0"
-_PITCH_ROW = "/decoder/decoder/Unsqueeze_output_0"
-_PITCH_UPSAMPLED = _GENERATOR + "f0_upsamp/Resize_output_0"
 _ENERGY = "/encoder/Reshape_1_output_0"
 _DURATIONS = "/encoder/Clip_output_0"
 _FEATURES = "/decoder/decoder/decode.3/Div_4_output_0"
-_PHASE = _SINES + "CumSum_output_0"
+_PHASE = _GENERATOR + "m_source/l_sin_gen/CumSum_output_0"
 _SPECTRA = _GENERATOR + "Concat_3_output_0"
 _OVERLAPPED = _GENERATOR + "istft/stft/ConvTranspose_output_0"
 
@@ -113,13 +110,7 @@ class Surgery:
         self._nodes = list(self._model.graph.node)
         self._constants = {tensor.name: tensor for tensor in self._model.graph.initializer}
         self._maker = {output: node for node in self._nodes for output in node.output}
-        needed = (
-            *_NAMES,
-            _PITCH_ROW,
-            _PITCH_UPSAMPLED,
-            _OVERLAPPED,
-        )
-        missing = [name for name in needed if name not in self._maker]
+        missing = [name for name in (*_NAMES, _OVERLAPPED) if name not in self._maker]
         if missing:
             raise UnknownGraph(f"no tensor {missing[0]}")
         self._norms = list(self._find_norms())
@@ -133,10 +124,11 @@ class Surgery:
 
     def decoder(self) -> bytes:
         """From those to what the generator needs, for the whole of an utterance."""
-        nodes = _rewired(self._nodes, _SINES + "Mul", _PITCH_UPSAMPLED, _PITCH_ROW)
-        nodes = _rewired(nodes, _SINES + "Transpose_1", _SINES + "Resize_output_0", _SINES + "Sub")
-        nodes.append(helper.make_node("Concat", [norm.gain for norm in self._norms], ["gain"], axis=1))
-        nodes.append(helper.make_node("Concat", [norm.bias for norm in self._norms], ["bias"], axis=1))
+        nodes = [
+            *self._nodes,
+            helper.make_node("Concat", [norm.gain for norm in self._norms], ["gain"], axis=1),
+            helper.make_node("Concat", [norm.bias for norm in self._norms], ["bias"], axis=1),
+        ]
         takes = ("asr", "pitch", "energy", "style")
         return self._part("decoder", nodes, takes, ("features", "phase", "gain", "bias"))
 
@@ -268,20 +260,6 @@ def cut(model: bytes) -> bytes:
         for name in PARTS:
             parts.writestr(f"{name}.onnx", getattr(surgery, name)())
     return archive.getvalue()
-
-
-def _rewired(nodes: Iterable[NodeProto], consumers: str, old: str, new: str) -> list[NodeProto]:
-    """The nodes, those whose name begins with ``consumers`` taking ``new`` instead of ``old``."""
-    result = []
-    for node in nodes:
-        if node.name.startswith(consumers) and old in node.input:
-            changed = NodeProto()
-            changed.CopyFrom(node)
-            del changed.input[:]
-            changed.input.extend(new if name == old else name for name in node.input)
-            node = changed
-        result.append(node)
-    return result
 
 
 if __name__ == "__main__":

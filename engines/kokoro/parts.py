@@ -19,7 +19,7 @@ CONTEXT = 4
 """Frames on either side of a window that its sound depends on (measured: with one less it differs)."""
 
 _SPECTRA_A_FRAME = 120
-_SOURCE_AHEAD = 3
+_SOURCE_AHEAD = 2
 _EPSILON = 1e-5
 
 LoadPart = Callable[[str], bytes]

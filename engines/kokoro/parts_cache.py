@@ -58,18 +58,24 @@ def _made(model: bytes, path: Path) -> zipfile.ZipFile:
 
 
 def _opened(path: Path) -> zipfile.ZipFile | None:
-    """The archive at ``path`` if it is there and whole."""
+    """The archive at ``path`` if it is there and whole; a broken one is taken away."""
     try:
         # Open for as long as it is used: whatever happens to the cache, the parts stay readable.
-        archive = zipfile.ZipFile(path.open("rb"))
-        broken = archive.testzip()
+        archive = zipfile.ZipFile(path)
     except FileNotFoundError:
         return None
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
-        broken = str(error)
-    if broken is None:
-        return archive
+    except (OSError, zipfile.BadZipFile):
+        archive = None
+    if archive is not None:
+        try:
+            if archive.testzip() is None:
+                return archive
+        except (OSError, zipfile.BadZipFile, EOFError):
+            pass
+        archive.close()
     logger.warning("%s in the cache is broken and is made anew", path.name)
+    with suppress(OSError):
+        path.unlink()
     return None
 
 

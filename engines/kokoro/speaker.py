@@ -12,7 +12,7 @@ from engines.kokoro.model import FRAME, Rendering, Stop, WholeModel
 from engines.kokoro.parts import Affine, Features, NormStatistics, PartedModel, Prosody
 from engines.kokoro.phonemes import Utterance
 from engines.kokoro.statistics import Statistics
-from engines.kokoro.timing import MARGIN_S, Heard, Timeline
+from engines.kokoro.timing import KEPT_AFTER_S, Heard, Timeline, level_of
 from engines.kokoro.voices import Voices
 from engines.kokoro.windows import windows
 from speech.types import Samples, Segment
@@ -24,7 +24,7 @@ class Speaker(Protocol):
     """One way of decoding."""
 
     def say(
-        self, utterance: Utterance, segment: Segment, stop: Stop, *, keep_after_s: float = MARGIN_S
+        self, utterance: Utterance, segment: Segment, stop: Stop, *, keep_after_s: float = KEPT_AFTER_S
     ) -> Iterator[Heard]:
         """The speech of ``utterance``, as ``segment`` wants it (its text is not looked at).
 
@@ -41,7 +41,7 @@ class WholeSpeaker:
         self._voices = voices
 
     def say(
-        self, utterance: Utterance, segment: Segment, stop: Stop, *, keep_after_s: float = MARGIN_S
+        self, utterance: Utterance, segment: Segment, stop: Stop, *, keep_after_s: float = KEPT_AFTER_S
     ) -> Iterator[Heard]:
         """See ``Speaker.say``; one piece."""
         lead = lead_in(utterance, segment.language)
@@ -58,10 +58,9 @@ class WindowSpeaker:
         self._model = model
         self._voices = voices
         self._statistics = statistics
-        self.level = statistics.level
 
     def say(
-        self, utterance: Utterance, segment: Segment, stop: Stop, *, keep_after_s: float = MARGIN_S
+        self, utterance: Utterance, segment: Segment, stop: Stop, *, keep_after_s: float = KEPT_AFTER_S
     ) -> Iterator[Heard]:
         """See ``Speaker.say``; what needs to be seen whole (led in, or a voice's first) is one piece."""
         lead = lead_in(utterance, segment.language)
@@ -77,7 +76,11 @@ class WindowSpeaker:
             return
         begin, end = spoken_frames(prosody)
         timeline = Timeline(
-            utterance, prosody.frames, first=begin * FRAME, level=self.level, keep_after_s=keep_after_s
+            utterance,
+            prosody.frames,
+            first=begin * FRAME,
+            level=self.level(segment.voice),
+            keep_after_s=keep_after_s,
         )
         for first, until in windows(begin, end):
             samples = self.window(features, norms, first, until, stop)
@@ -97,27 +100,31 @@ class WindowSpeaker:
             self._recorded(voice, prosody, features, stop)
         return self._statistics.expected(voice, prosody, features)
 
+    def level(self, voice: str) -> float:
+        """The power of the loud parts of a voice that is known."""
+        return self._statistics.level(voice)
+
     def window(self, features: Features, norms: Affine, first: int, end: int, stop: Stop) -> Samples:
         """The samples of frames [first, end)."""
         return self._model.window(features, norms, first, end, stop)
 
     def _recorded(self, voice: str, prosody: Prosody, features: Features, stop: Stop) -> Samples:
         samples, seen = self._model.recorded(features, stop)
-        self._statistics.record(voice, prosody, features, seen)
+        self._statistics.record(voice, prosody, features, seen, level_of(samples))
         return samples
 
 
 def spoken_frames(prosody: Prosody) -> tuple[int, int]:
-    """The frames [begin, end) of an utterance in which there is sound, with one more on either side.
+    """The frames [begin, end) in which there is sound, and at least half a frame on either side.
 
-    The energy that the model foresees is about -9.5 where it is silent. In 76 sentences of 19 voices no
-    sound was more than 0.1 frames outside of where it is above -5.
+    The energy that the model foresees, two values a frame, is about -9.5 where it is silent. In 148
+    sentences of all voices no sound was more than 0.2 frames outside of where it is above -5.
     """
     sounding = np.flatnonzero(prosody.energy.ravel() > _SILENT_ENERGY)
     frames = int(prosody.frames.sum())
     if not len(sounding):
         return 0, frames
-    return max(int(sounding[0]) // 2 - 1, 0), min(int(sounding[-1]) // 2 + 2, frames)
+    return max(int(sounding[0]) - 1, 0) // 2, min((int(sounding[-1]) + 3) // 2, frames)
 
 
 def _whole(rendering: Rendering, utterance: Utterance, lead: str, keep_after_s: float) -> Heard:

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -29,11 +30,15 @@ _KEPT_VOICES = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VoiceStatistics:
-    """A voice's own: mean and log variance [C], of sentences that were like ``sentence`` [K]."""
+    """A voice's own: mean and log variance [C], of sentences that were like ``sentence`` [K].
+
+    level: the power of its loud parts (``timing.level_of``).
+    """
 
     mean: Array
     log_variance: Array
     sentence: Array
+    level: float
 
 
 class Statistics:
@@ -42,11 +47,11 @@ class Statistics:
     def __init__(self, voices: Sequence[str]) -> None:
         """voices: whose rows the data file holds, in its order. Raises EngineUnavailable if it doesn't."""
         try:
-            with np.load(Path(__file__).with_name(DATA_FILE)) as data:
+            # Opened here, because numpy leaves a file open that is no archive.
+            with Path(__file__).with_name(DATA_FILE).open("rb") as file, np.load(file) as data:
                 self._projection, self._weights = data["projection"], data["weights"].astype(np.float32)
-                rows = [data[name] for name in ("mean", "log_variance", "sentence")]
-                self.level = float(data["level"])
-        except (OSError, ValueError, KeyError) as error:
+                rows = [data[name] for name in ("mean", "log_variance", "sentence", "level")]
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise EngineUnavailable(
                 f"Kokoro's statistics are missing or broken: take engines/kokoro/{DATA_FILE} anew from the "
                 "repository"
@@ -67,7 +72,7 @@ class Statistics:
 
     def expected(self, voice: str, prosody: Prosody, features: Features) -> NormStatistics:
         """What the norms will see in an utterance of ``voice``. Raises KeyError for one not known."""
-        own = self._shipped.get(voice) or self._recorded[voice]
+        own = self._own(voice)
         change = (self._projected(prosody, features) - own.sentence) @ self._weights
         mean, log_variance = np.split(change, 2)
         mean += own.mean
@@ -76,15 +81,25 @@ class Statistics:
             mean[np.newaxis, :, np.newaxis], np.exp(log_variance)[np.newaxis, :, np.newaxis]
         )
 
-    def record(self, voice: str, prosody: Prosody, features: Features, seen: NormStatistics) -> None:
-        """Keep what the norms saw in an utterance of a voice that does not ship (of the last 64 voices)."""
+    def level(self, voice: str) -> float:
+        """The power of the voice's loud parts. Raises KeyError for one not known."""
+        return float(self._own(voice).level)
+
+    def record(
+        self, voice: str, prosody: Prosody, features: Features, seen: NormStatistics, level: float
+    ) -> None:
+        """Keep what was found in an utterance of a voice that does not ship (of the last 64 voices)."""
         self._recorded[voice] = VoiceStatistics(
             seen.mean.ravel(),
             np.log(seen.variance.ravel() + _LEAST_VARIANCE),
             self._projected(prosody, features),
+            level,
         )
         while len(self._recorded) > _KEPT_VOICES:
             self._recorded.popitem(last=False)
+
+    def _own(self, voice: str) -> VoiceStatistics:
+        return self._shipped.get(voice) or self._recorded[voice]
 
     def _projected(self, prosody: Prosody, features: Features) -> Array:
         return np.asarray(describe(prosody, features) @ self._projection)

@@ -17,14 +17,17 @@ from engines.kokoro.model import FRAME, SAMPLE_RATE
 from engines.kokoro.phonemes import Utterance, Word
 from speech.types import Samples
 
-MARGIN_S = 0.03
-"""How much of the model's silence stays before and after the speech."""
+KEPT_BEFORE_S = 0.01
+"""How much of the model's silence stays before the first sound; a listener waits for it."""
+
+KEPT_AFTER_S = 0.03
+"""How much of it may stay behind the last."""
 
 _LAG = round(0.060 * SAMPLE_RATE)
 _NEAR = round(0.200 * SAMPLE_RATE)
 _SHORTEST_SILENCE = round(0.050 * SAMPLE_RATE)
 _FADE = round(0.005 * SAMPLE_RATE)
-_MARGIN = round(MARGIN_S * SAMPLE_RATE)
+_KEPT_BEFORE = round(KEPT_BEFORE_S * SAMPLE_RATE)
 _HOP = 120
 _LEAD = 5 * FRAME
 # The model is silent to below -90 dB where nothing is said; what is 45 dB quieter than the loud parts
@@ -53,7 +56,7 @@ class Heard:
 class Timeline:
     """Takes an utterance's audio in pieces and gives out what is heard of it.
 
-    Of the model's own silence ``MARGIN_S`` stays before the first sound, and ``keep_after_s`` at most
+    Of the model's own silence ``KEPT_BEFORE_S`` stays before the first sound, and ``keep_after_s`` at most
     behind the last. Words come in order, each once both its ends are certain, at the latest with the
     last piece; starts never fall, and no word ends after the next one starts.
     """
@@ -67,7 +70,7 @@ class Timeline:
         first: int = 0,
         goes_on: bool = False,
         level: float | None = None,
-        keep_after_s: float = MARGIN_S,
+        keep_after_s: float = KEPT_AFTER_S,
     ) -> None:
         """frames: how long each symbol lasts, the pads included; words: those that are said, if not all.
 
@@ -105,7 +108,7 @@ class Timeline:
         end = self._origin + int(heard[-1] + 1) * _HOP if len(heard) else known
         begins = self._begin is None
         if self._begin is None:
-            self._begin = max(first - _MARGIN, self._origin)
+            self._begin = max(first - _KEPT_BEFORE, self._origin)
             self._pending = self._pending[self._begin - self._origin :]
         if self._start is None and (len(heard) or last or cut):
             self._start = first
@@ -125,11 +128,10 @@ class Timeline:
     def _listen(self, samples: Samples) -> None:
         """Note for each 5 ms whether anything is heard, relative to the voice's loud parts."""
         unheard = np.concatenate([self._unheard, samples])
-        hops = len(unheard) // _HOP
-        power = np.square(unheard[: hops * _HOP].reshape(hops, _HOP)).mean(axis=1)
-        self._unheard = unheard[hops * _HOP :]
         if self._threshold is None:
-            self._threshold = float(np.percentile(power, 95)) * _SILENCE if hops else 0.0
+            self._threshold = level_of(unheard) * _SILENCE
+        power = _power(unheard)
+        self._unheard = unheard[len(power) * _HOP :]
         self._loud = np.concatenate([self._loud, power > self._threshold])
 
     def _certain(self, known: int, end: int, ended: bool) -> Iterator[TimedWord]:
@@ -142,8 +144,8 @@ class Timeline:
             start = self._start
             if at < len(self._boundaries):
                 expected = self._boundaries[at]
-                # A pause that has begun may yet be the one before the next word.
-                settled = expected + (0 if end == known else _NEAR) <= known
+                # A pause that has begun before it may yet be the one before the next word.
+                settled = expected + (_NEAR if end < min(expected, known) else 0) <= known
                 if not (settled or ended):
                     return
                 stop, following = gaps[at]
@@ -165,7 +167,9 @@ class Timeline:
         for pause in self._pauses() if gaps else ():
             # A pause is before one word only: the one that is expected nearest to its end.
             distance, index = min((abs(pause[1] - at), index) for index, at in enumerate(self._boundaries))
-            if distance <= _NEAR and distance < _distance(gaps[index], self._boundaries[index]):
+            expected = self._boundaries[index]
+            # One that only begins where the word is expected is inside of it.
+            if pause[0] < expected and distance <= _NEAR and distance < _distance(gaps[index], expected):
                 gaps[index] = pause
         return gaps
 
@@ -184,6 +188,18 @@ class Timeline:
         """Which steps of 5 ms, counted from the first sample, are loud and may be speech."""
         loud = np.flatnonzero(self._loud)
         return loud[loud * _HOP > self._earliest - self._origin - _HOP]
+
+
+def level_of(samples: Samples) -> float:
+    """The power of the loud parts of some speech; 0 for less than 5 ms."""
+    power = _power(samples)
+    return float(np.percentile(power, 95)) if len(power) else 0.0
+
+
+def _power(samples: Samples) -> Samples:
+    """The mean power of each whole 5 ms."""
+    hops = len(samples) // _HOP
+    return np.asarray(np.square(samples[: hops * _HOP].reshape(hops, _HOP)).mean(axis=1))
 
 
 def edges_of(frames: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-FIRST = 14
-"""Frames of the first window: 0.35 s."""
+FIRST = 10
+"""Frames of the first window: 0.25 s."""
 
 # Each is ready while the one before it is heard, on a machine that takes up to half a second for a
 # second of audio; and none keeps other streams waiting for longer than it must.
-_SIZES = (FIRST, 20, 40, 64)
+_SIZES = (FIRST, 14, 28, 56, 64)
 
 
 def windows(begin: int, end: int) -> Iterator[tuple[int, int]]:

@@ -105,7 +105,7 @@ class WrittenSentence:
             words=words[first:until],
             first=begin,
             goes_on=goes_on,
-            level=self._speaker.level,
+            level=self._speaker.level(self._segment.voice),
         )
         first_frame = max(begin - (_SEARCHED + _FADE if goes_on else 0), 0) // FRAME
         last_frame = min(-(-(end + _FADE) // FRAME), features.frames)

@@ -6,14 +6,15 @@ import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engines.kokoro.engine import SPEED_RANGE, KokoroEngine
-from engines.kokoro.model import KokoroModel, ModelFailed
+from engines.kokoro.engine import SPEED_RANGE, KokoroEngine, KokoroSettings
+from engines.kokoro.model import ModelFailed, WholeModel
 from speech.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
 from speech.types import Boundary, Samples, Segment, Span, SpeechChunk
 from tests.judge import hear, word_error_rate
@@ -23,6 +24,21 @@ LONG = (
     "El río baja tranquilo entre los álamos, y en la orilla unos niños juegan con piedras planas "
     "mientras sus abuelos hablan del tiempo, de la cosecha y de los años en que todo era distinto."
 )
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[KokoroEngine]:
+    """The engine that decodes by the published graph; it needs no cache."""
+    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=NOWHERE, decoding="whole"))
+    asyncio.run(made.start())
+    yield made
+    asyncio.run(made.stop())
+
+
+@pytest.fixture(params=["windows", "whole"])
+def either(request: pytest.FixtureRequest, engine: KokoroEngine, whole: KokoroEngine) -> KokoroEngine:
+    """Either way of decoding."""
+    return engine if request.param == "windows" else whole
 
 
 async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
@@ -44,10 +60,11 @@ def loud(samples: Samples) -> np.ndarray:
     return power > power.max() * 1e-4
 
 
-def test_the_engine_says_what_it_can(engine: KokoroEngine) -> None:
-    """Five languages with a default voice each, word times, two places, no cloning."""
+def test_the_engine_says_what_it_can(engine: KokoroEngine, whole: KokoroEngine) -> None:
+    """Five languages with a default voice each, word times, no cloning; in windows what those allow."""
     info = engine.info
-    assert (info.name, info.sample_rate, info.places) == ("kokoro", 24_000, 2)
+    assert (info.name, info.sample_rate) == ("kokoro", 24_000)
+    assert info.places >= 8
     assert info.default_voices == {
         "es": "ef_dora",
         "en": "af_heart",
@@ -56,9 +73,13 @@ def test_the_engine_says_what_it_can(engine: KokoroEngine) -> None:
         "pt": "pf_dora",
     }
     assert info.timing
-    assert not info.streams_inside_segment
+    assert info.streams_inside_segment and info.rests and info.takes_written_text
     assert info.cloning == "none"
     assert info.uses == frozenset()
+    by_sentence = whole.info
+    assert by_sentence.places >= 2
+    assert not (by_sentence.streams_inside_segment or by_sentence.rests or by_sentence.takes_written_text)
+    assert (by_sentence.voices, by_sentence.speed_range) == (info.voices, info.speed_range)
 
 
 @pytest.mark.slow
@@ -96,10 +117,10 @@ async def test_both_ends_of_the_speed_range_are_understood(engine: KokoroEngine,
     assert word_error_rate(text, heard, "es") <= 0.12, heard
 
 
-async def test_spans_name_each_word_in_order(engine: KokoroEngine) -> None:
+async def test_spans_name_each_word_in_order(either: KokoroEngine) -> None:
     """Each word has its characters and its time; times rise and stay inside the audio."""
     text = "¿Hola, qué tal? Nos vemos a las 3:30 en la plaza."
-    samples, spans = await say(engine, text)
+    samples, spans = await say(either, text)
     assert [text[span.start : span.end] for span in spans] == [
         *("Hola", "qué", "tal", "Nos", "vemos", "a", "las", "3:30", "en", "la", "plaza"),
     ]
@@ -109,10 +130,10 @@ async def test_spans_name_each_word_in_order(engine: KokoroEngine) -> None:
     assert spans[-1].end_s <= len(samples) / 24_000
 
 
-async def test_a_word_after_a_pause_starts_where_it_is_heard(engine: KokoroEngine) -> None:
+async def test_a_word_after_a_pause_starts_where_it_is_heard(either: KokoroEngine) -> None:
     """Within 40 ms of the energy's onset, found in another way than the engine's."""
     text = "We know him well. Are you alone? Nobody answered; all were away."
-    samples, spans = await say(engine, text, "af_heart", "en")
+    samples, spans = await say(either, text, "af_heart", "en")
     steps = np.diff(loud(samples).astype(int), prepend=0, append=0)
     onsets, offsets = np.flatnonzero(steps == 1) * 0.01, np.flatnonzero(steps == -1) * 0.01
     after_pause = [a for a, before in zip(onsets[1:], offsets[:-1], strict=True) if a - before >= 0.12]
@@ -130,31 +151,36 @@ async def test_a_word_after_a_pause_starts_where_it_is_heard(engine: KokoroEngin
     ],
 )
 async def test_the_models_own_silence_is_left_out(
-    engine: KokoroEngine, text: str, voice: str, language: str
+    either: KokoroEngine, text: str, voice: str, language: str
 ) -> None:
-    """At most 50 ms of near silence stay before the speech and after it."""
-    samples, spans = await say(engine, text, voice, language)
+    """At most 50 ms of near silence stay before the speech and after it.
+
+    In windows the voice's own level tells what is silent, before all of the sentence is known: where it is
+    louder than usual some more stays.
+    """
+    samples, spans = await say(either, text, voice, language)
+    most_s = 0.1 if either.info.streams_inside_segment else 0.05
     power = np.square(samples[: len(samples) // 120 * 120].reshape(-1, 120)).mean(axis=1)
     heard = np.flatnonzero(power > np.percentile(power, 90) * 10**-4.5)
-    assert heard[0] * 0.005 <= 0.05
-    assert len(samples) / 24_000 - (heard[-1] + 1) * 0.005 <= 0.05
+    assert heard[0] * 0.005 <= most_s
+    assert len(samples) / 24_000 - (heard[-1] + 1) * 0.005 <= most_s
     assert abs(samples[0]) < 1e-4
     assert abs(samples[-1]) < 1e-3
     assert spans[0].start_s <= 0.05
 
 
-async def test_the_same_segment_gives_the_same_samples(engine: KokoroEngine) -> None:
+async def test_the_same_segment_gives_the_same_samples(either: KokoroEngine) -> None:
     """Nothing is drawn by chance."""
-    first, _ = await say(engine, "Una vez más.")
-    second, _ = await say(engine, "Una vez más.")
+    first, _ = await say(either, "Una vez más.")
+    second, _ = await say(either, "Una vez más.")
     assert np.array_equal(first, second)
 
 
-async def test_segments_spoken_together_sound_as_alone(engine: KokoroEngine) -> None:
+async def test_segments_spoken_together_sound_as_alone(either: KokoroEngine) -> None:
     """Two voices and languages at once give the samples that each gives alone."""
     asked = [("Buenas tardes a todos.", "em_alex", "es"), ("A good day to you.", "bf_emma", "en-GB")] * 2
-    alone = [await say(engine, *one) for one in asked[:2]] * 2
-    together = await asyncio.gather(*(say(engine, *one) for one in asked))
+    alone = [await say(either, *one) for one in asked[:2]] * 2
+    together = await asyncio.gather(*(say(either, *one) for one in asked))
     for (samples, spans), (expected, expected_spans) in zip(together, alone, strict=True):
         assert np.array_equal(samples, expected)
         assert spans == expected_spans
@@ -167,9 +193,9 @@ async def test_a_voice_speaks_another_language(engine: KokoroEngine) -> None:
     assert len(spanish) != len(english) or not np.array_equal(spanish, english)
 
 
-async def test_a_text_of_marks_is_nothing(engine: KokoroEngine) -> None:
+async def test_a_text_of_marks_is_nothing(either: KokoroEngine) -> None:
     """Where there is nothing to say there is no chunk."""
-    assert await chunks_of(engine, Segment("…", "ef_dora", "es")) == []
+    assert await chunks_of(either, Segment("…", "ef_dora", "es")) == []
 
 
 @pytest.mark.parametrize("boundary", list(Boundary))
@@ -181,23 +207,23 @@ async def test_a_text_without_a_mark_is_spoken_at_any_boundary(
     assert [(span.start, span.end) for chunk in chunks for span in chunk.spans] == [(0, 6), (7, 11)]
 
 
-async def test_wrong_voices_and_languages_are_refused(engine: KokoroEngine) -> None:
+async def test_wrong_voices_and_languages_are_refused(either: KokoroEngine) -> None:
     """What is not among the engine's raises the core's errors."""
     with pytest.raises(UnknownVoice):
-        await chunks_of(engine, Segment("hola", "nobody", "es"))
+        await chunks_of(either, Segment("hola", "nobody", "es"))
     with pytest.raises(UnsupportedLanguage, match=r"'de'.*es, en, fr, it, pt"):
-        await chunks_of(engine, Segment("hallo", "ef_dora", "de"))
+        await chunks_of(either, Segment("hallo", "ef_dora", "de"))
 
 
 @pytest.mark.slow
-async def test_a_cancel_in_the_middle_frees_the_engine_soon(engine: KokoroEngine) -> None:
+async def test_a_cancel_in_the_middle_frees_the_engine_soon(either: KokoroEngine) -> None:
     """A cancelled segment ends within a fraction of its time, and the thread with it."""
     segment = Segment(LONG, "ef_dora", "es")
     begun = time.perf_counter()
-    await chunks_of(engine, segment)
+    await chunks_of(either, segment)
     whole_s = time.perf_counter() - begun
 
-    task = asyncio.create_task(chunks_of(engine, segment))
+    task = asyncio.create_task(chunks_of(either, segment))
     await asyncio.wait([task], timeout=whole_s * 0.3)
     begun = time.perf_counter()
     task.cancel()
@@ -205,13 +231,13 @@ async def test_a_cancel_in_the_middle_frees_the_engine_soon(engine: KokoroEngine
         await task
     freed_s = time.perf_counter() - begun
     assert freed_s < whole_s / 4
-    samples, _ = await say(engine, "Sigo aquí.")
+    samples, _ = await say(either, "Sigo aquí.")
     assert len(samples)
 
 
-async def test_a_second_cancel_does_not_leave_the_thread_behind(engine: KokoroEngine) -> None:
+async def test_a_second_cancel_does_not_leave_the_thread_behind(either: KokoroEngine) -> None:
     """The generator returns when the thread has, however often it is cancelled."""
-    task = asyncio.create_task(chunks_of(engine, Segment(LONG, "ef_dora", "es")))
+    task = asyncio.create_task(chunks_of(either, Segment(LONG, "ef_dora", "es")))
     await asyncio.wait([task], timeout=0.2)
     for _ in range(3):
         task.cancel()
@@ -220,10 +246,10 @@ async def test_a_second_cancel_does_not_leave_the_thread_behind(engine: KokoroEn
         await task
 
 
-async def test_a_cancelled_wait_never_begins(engine: KokoroEngine) -> None:
+async def test_a_cancelled_wait_never_begins(either: KokoroEngine) -> None:
     """Segments beyond the engine's places that are cancelled while they wait do no work."""
     segment = Segment(LONG, "ef_dora", "es")
-    tasks = [asyncio.create_task(chunks_of(engine, segment)) for _ in range(6)]
+    tasks = [asyncio.create_task(chunks_of(either, segment)) for _ in range(6)]
     await asyncio.wait(tasks, timeout=0.2)
     for task in tasks:
         task.cancel()
@@ -232,41 +258,39 @@ async def test_a_cancelled_wait_never_begins(engine: KokoroEngine) -> None:
 
 
 @pytest.mark.slow
-async def test_closing_after_the_first_chunk_makes_no_second(engine: KokoroEngine) -> None:
+async def test_closing_after_the_first_chunk_makes_no_second(either: KokoroEngine) -> None:
     """A generator that is closed between chunks ends at once."""
-    speech = engine.synthesize(Segment("Uno, dos, tres, cuatro. " * 12, "ef_dora", "es"))
+    speech = either.synthesize(Segment("Uno, dos, tres, cuatro. " * 12, "ef_dora", "es"))
     chunk = await anext(speech)
     await speech.aclose()
-    assert chunk.spans
+    assert len(chunk.samples)
     with pytest.raises(StopAsyncIteration):
         await anext(speech)
 
 
 @pytest.mark.slow
-async def test_a_text_too_long_for_the_model_is_spoken_in_parts(engine: KokoroEngine) -> None:
+async def test_a_text_too_long_for_the_model_is_spoken_in_parts(either: KokoroEngine) -> None:
     """Several chunks, one after the other, with every word once; whisper hears them."""
     text = (
         "El tren de las ocho llega siempre con diez minutos de retraso. Mi hermana estudia medicina "
         "en la universidad de Salamanca. Los niños juegan en el parque mientras sus padres conversan. "
         "La biblioteca cierra los domingos y los días festivos. El perro ladró toda la noche."
     )
-    chunks = await chunks_of(engine, Segment(text, "ef_dora", "es"))
+    chunks = await chunks_of(either, Segment(text, "ef_dora", "es"))
     assert len(chunks) > 1
     assert all(a.end_s == pytest.approx(b.start_s) for a, b in pairwise(chunks))
     spans = [span for chunk in chunks for span in chunk.spans]
     assert [text[span.start : span.end] for span in spans] == text.replace(".", "").split()
     assert all(a.end_s <= b.start_s for a, b in pairwise(spans))
-    last = chunks[-1]
-    heard = hear(last.samples, 24_000, "es")
-    said = text[last.spans[0].start : last.spans[-1].end]
-    assert word_error_rate(said, heard, "es") <= 0.1, heard
+    heard = hear(np.concatenate([chunk.samples for chunk in chunks]), 24_000, "es")
+    assert word_error_rate(text, heard, "es") <= 0.1, heard
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["palabra" * 36, "1234567890" * 3])
-async def test_monsters_are_spoken(engine: KokoroEngine, text: str) -> None:
+async def test_monsters_are_spoken(either: KokoroEngine, text: str) -> None:
     """A word of 250 letters and a number of 30 digits are audio, with finite samples."""
-    samples, spans = await say(engine, text)
+    samples, spans = await say(either, text)
     assert np.isfinite(samples).all()
     assert np.abs(samples).max() <= 1
     assert spans[-1].end == len(text)
@@ -275,7 +299,7 @@ async def test_monsters_are_spoken(engine: KokoroEngine, text: str) -> None:
 async def test_broken_models_are_one_sentence(tmp_path: Path) -> None:
     """A wrong file in the models folder stops the start with the file's name."""
     (tmp_path / "kokoro-v1.0.int8.onnx").write_bytes(b"not a model")
-    broken = KokoroEngine(models_dir=tmp_path, cache_dir=NOWHERE)
+    broken = KokoroEngine(KokoroSettings(models_dir=tmp_path, cache_dir=NOWHERE))
     with pytest.raises(EngineUnavailable, match=r"kokoro-v1\.0\.int8\.onnx in the models folder"):
         await broken.start()
     await broken.stop()
@@ -284,24 +308,34 @@ async def test_broken_models_are_one_sentence(tmp_path: Path) -> None:
 def test_bytes_that_are_no_model_are_refused() -> None:
     """onnxruntime's refusal is the module's own error."""
     with pytest.raises(ModelFailed):
-        KokoroModel(b"not a model", 1)
+        WholeModel(b"not a model", 1)
 
 
-def test_nothing_imports_torch() -> None:
-    """The engine starts without torch, phonemizer, misaki, onnx or the rival package."""
+@pytest.mark.parametrize("decoding", ["windows", "whole"])
+def test_nothing_imports_torch(tmp_path: Path, decoding: str) -> None:
+    """The engine starts without torch, phonemizer, misaki, onnx or the rival package.
+
+    onnx cuts the network, but in a process of its own: neither the start that has it cut keeps it, nor
+    the one that finds the parts in the cache.
+    """
     code = (
         "import asyncio, sys, pathlib\n"
-        "from engines.kokoro.engine import KokoroEngine\n"
-        "engine = KokoroEngine(models_dir=None, cache_dir=pathlib.Path('nowhere'))\n"
+        "from engines.kokoro.engine import KokoroEngine, KokoroSettings\n"
+        "settings = KokoroSettings(None, pathlib.Path(sys.argv[1]), decoding=sys.argv[2])\n"
+        "engine = KokoroEngine(settings)\n"
         "asyncio.run(engine.start())\n"
         "heavy = {'torch', 'phonemizer', 'misaki', 'kokoro_onnx', 'onnx', 'transformers', 'scipy'}\n"
         "print(sorted(heavy & sys.modules.keys()))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.stdout.strip() == "[]"
+    cached: list[int] = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "cache"), decoding],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parents[2],
+        )
+        assert done.stdout.strip() == "[]"
+        cached.append(len(list(tmp_path.glob("cache/*.zip"))))
+    assert cached == ([1, 1] if decoding == "windows" else [0, 0])

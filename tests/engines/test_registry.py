@@ -67,7 +67,8 @@ def test_an_engine_is_imported_only_when_asked_for() -> None:
     code = (
         "import sys; from pathlib import Path; from types import SimpleNamespace as N\n"
         "from engines.registry import engines_for\n"
-        "engines_for('espeak', N(models_dir=None, cache_dir=Path(), threads=None, kokoro_decoding='windows'))\n"
+        "chosen = N(models_dir=None, cache_dir=Path(), threads=None, kokoro_decoding='windows')\n"
+        "engines_for('espeak', chosen)\n"
         "assert not {'onnxruntime', 'torch', 'engines.kokoro.engine'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
