@@ -8,8 +8,9 @@ import logging
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from speech.errors import EngineUnavailable
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 _SURGERY = "graph_surgery"
 _PREFIX = "kokoro-parts-"
+# A flipped byte may be read as a damaged sum, as an encryption, or as a compression that nobody knows.
+_BROKEN = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def load(model: bytes, cache_dir: Path) -> Callable[[str], bytes]:
@@ -60,19 +63,16 @@ def _made(model: bytes, path: Path) -> zipfile.ZipFile:
 def _opened(path: Path) -> zipfile.ZipFile | None:
     """The archive at ``path`` if it is there and whole; a broken one is taken away."""
     try:
-        # Open for as long as it is used: whatever happens to the cache, the parts stay readable.
-        archive = zipfile.ZipFile(path)
+        with ExitStack() as opened:
+            # Open for as long as it is used: whatever happens to the cache, the parts stay readable.
+            archive = opened.enter_context(zipfile.ZipFile(path))
+            if archive.testzip() is None:
+                opened.pop_all()
+                return archive
     except FileNotFoundError:
         return None
-    except (OSError, zipfile.BadZipFile):
-        archive = None
-    if archive is not None:
-        try:
-            if archive.testzip() is None:
-                return archive
-        except (OSError, zipfile.BadZipFile, EOFError):
-            pass
-        archive.close()
+    except _BROKEN:
+        pass
     logger.warning("%s in the cache is broken and is made anew", path.name)
     with suppress(OSError):
         path.unlink()
