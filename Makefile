@@ -26,6 +26,7 @@ docs:
 	$(PYTHON) -m settings_page > docs/settings.md
 
 bench:
+	$(PYTHON) -m benchmarks.kokoro_streaming
 	$(PYTHON) -m benchmarks.first_audio
 	$(PYTHON) -m benchmarks.rivals
 	$(PYTHON) -m benchmarks.own_share

@@ -19,7 +19,7 @@ CONTEXT = 4
 """Frames on either side of a window that its sound depends on (measured: with one less it differs)."""
 
 _SPECTRA_A_FRAME = 120
-_SOURCE_AHEAD = 2
+_SOURCE_SPARED = 64
 _EPSILON = 1e-5
 
 LoadPart = Callable[[str], bytes]
@@ -139,10 +139,9 @@ class PartedModel:
     def _spectra(self, features: Features, begin: int, until: int, stop: Stop) -> Array:
         """The source's spectra for frames [begin, until)."""
         if features.spectra.shape[2] <= until * _SPECTRA_A_FRAME:
-            # It is made from the first frame on: no more than is needed for the first window, with one
+            # It is made from the first frame on: no more than is needed for the first windows, with one
             # frame behind it, and later some more at a time, so that little is made again.
-            ahead = _SOURCE_AHEAD * until if features.spectra.shape[2] else until + 1
-            frames = min(ahead, features.frames)
+            frames = min(max(until + 1, 2 * until - _SOURCE_SPARED), features.frames)
             inputs = {"phase": features.phase[:, : 2 * frames], "pitch": features.pitch[:, : 2 * frames]}
             (spectra,) = self._source.run(inputs, ("spectra",), stop)
             # The last frame, unless it is the last of all, hears the end of what was given.
