@@ -164,11 +164,12 @@ def _split(symbols: str, words: list[Word]) -> Iterator[Utterance]:
         pieces = -(-left // LONGEST)
         stop = len(symbols) if pieces == 1 else start + _cut(symbols[start:], left // pieces)
         piece = symbols[start:stop]
-        shift = start + len(piece) - len(piece.lstrip())
+        # A number has spaces of its own, and may be cut at one.
+        first, end = start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
         inside = tuple(
-            Word(w.start, w.end, max(w.first, start) - shift, min(w.stop, stop) - shift)
+            Word(w.start, w.end, max(w.first, first) - first, min(w.stop, end) - first)
             for w in words
-            if w.first < stop and w.stop > start
+            if w.first < end and w.stop > first
         )
         if inside:
             yield Utterance(piece.strip(), inside)
