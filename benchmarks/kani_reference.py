@@ -15,10 +15,10 @@ from transformers import GenerationConfig, Lfm2ForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.kani_probes import settle
+from benchmarks.report import JUDGE
 from kani.sampler import Sampling
 from kani.tokens import TokenLayout
 
-JUDGE = "KANI_JUDGE_PYTHON"
 TOKENS = 48
 CHUNK, LOOKBACK = 25, 15
 """Frames that the makers' streaming decodes at a time, and decodes again before them."""

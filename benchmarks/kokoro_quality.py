@@ -16,8 +16,7 @@ import soxr
 
 from benchmarks.kokoro_measures import cents_apart, log_spectral_distance, seam_jumps
 from benchmarks.kokoro_sayings import EXACT, FIXED, RECORDER, WHOLE, WINDOWS, Model, Saying, to_say
-from benchmarks.kokoro_sockets import JUDGE
-from benchmarks.report import median, percentile, table
+from benchmarks.report import JUDGE, median, percentile, table
 from benchmarks.sentences import ABOUT_4_S
 from engines.kokoro.model import SAMPLE_RATE
 from engines.kokoro.voices import DEFAULT_VOICES

@@ -13,15 +13,12 @@ from dataclasses import dataclass
 import settings
 from benchmarks import alone
 from benchmarks.listener import Heard, connected, listen
-from benchmarks.report import median, ms, percentile, table
+from benchmarks.report import JUDGE, median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, Sentences, mixed
 from benchmarks.serving import ROOT, Server
 from engines.kokoro.engine import Decoding, KokoroEngine, KokoroSettings
 from engines.kokoro.voices import DEFAULT_VOICES
 from speech.types import Segment, Span
-
-JUDGE = "KANI_JUDGE_PYTHON"
-"""The variable that names the python of an environment with requirements-judges.txt."""
 
 GROUPS: dict[str, tuple[Sentences, float]] = {
     "about 4 s": (ABOUT_4_S, 0.27),

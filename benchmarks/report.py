@@ -18,6 +18,9 @@ import psutil
 
 from websocket_config import VERSION
 
+JUDGE = "KANI_JUDGE_PYTHON"
+"""The variable that names the python of an environment with requirements-judges.txt."""
+
 LIBRARIES = ("onnxruntime", "numpy", "websockets", "uvicorn")
 
 

@@ -29,7 +29,7 @@ from engines.kokoro.ipa import sayer
 from engines.kokoro.model import Array, Stop
 from engines.kokoro.parts import PartedModel
 from engines.kokoro.phonemes import utterances
-from engines.kokoro.statistics import DATA_FILE, ORIGIN_FILE, describe
+from engines.kokoro.statistics import DATA_FILE, LEAST_VARIANCE, ORIGIN_FILE, describe
 from engines.kokoro.statistics_sentences import SENTENCES
 from engines.kokoro.timing import level_of
 from engines.kokoro.voices import Voices
@@ -72,7 +72,7 @@ class Recorder:
         samples, seen = self._model.recorded(features, stop)
         return Recorded(
             describe(prosody, features),
-            np.concatenate([seen.mean.ravel(), np.log(seen.variance.ravel() + 1e-5)]),
+            np.concatenate([seen.mean.ravel(), np.log(seen.variance.ravel() + LEAST_VARIANCE)]),
             level_of(samples),
         )
 

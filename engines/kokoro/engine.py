@@ -26,7 +26,7 @@ from engines.kokoro.parts import PartedModel
 from engines.kokoro.phonemes import Utterance, utterances
 from engines.kokoro.speaker import Speaker, WholeSpeaker, WindowSpeaker
 from engines.kokoro.statistics import Statistics
-from engines.kokoro.timing import KEPT_AFTER_S, Heard
+from engines.kokoro.timing import KEPT_AFTER_S, KEPT_BETWEEN_S, Heard
 from engines.kokoro.turns import Playback, Turns
 from engines.kokoro.voices import DEFAULT_VOICES, ENGINE, Voices
 from engines.kokoro.written import WrittenSentence
@@ -50,8 +50,6 @@ Decoding = Literal["windows", "whole"]
 
 # What closes a text that has no mark of its own, so that its melody fits what follows.
 _ENDINGS = {Boundary.PARAGRAPH: ".", Boundary.SENTENCE: ".", Boundary.CLAUSE: ",", Boundary.WORD: ""}
-# How much silence stays between two parts of a text that is too long for one utterance.
-_KEPT_BETWEEN_S = 0.15
 
 # A sentence that is being written is begun with so many words (and those behind them that are held
 # back), and goes on with so many more at a time, or with fewer before its listener has none left.
@@ -208,7 +206,7 @@ class KokoroEngine:
         said = 0
         for index, utterance in enumerate(parts):
             begun_s = at_s
-            keep_after_s = KEPT_AFTER_S if index + 1 == len(parts) else _KEPT_BETWEEN_S
+            keep_after_s = KEPT_AFTER_S if index + 1 == len(parts) else KEPT_BETWEEN_S
             for heard in self._speaker.say(utterance, segment, stop, keep_after_s=keep_after_s):
                 # A word cut in two was named by its first half.
                 chunk = _chunk(heard, at_s, begun_s, named_before=said)

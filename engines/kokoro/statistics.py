@@ -24,7 +24,9 @@ DATA_FILE = "statistics.npz"
 ORIGIN_FILE = "statistics.json"
 
 _VOICED_HZ = 30.0
-_LEAST_VARIANCE = 1e-5
+LEAST_VARIANCE = 1e-5
+"""Added before a variance's logarithm is taken."""
+
 _KEPT_VOICES = 64
 
 
@@ -91,7 +93,7 @@ class Statistics:
         """Keep what was found in an utterance of a voice that does not ship (of the last 64 voices)."""
         self._recorded[voice] = VoiceStatistics(
             seen.mean.ravel(),
-            np.log(seen.variance.ravel() + _LEAST_VARIANCE),
+            np.log(seen.variance.ravel() + LEAST_VARIANCE),
             self._projected(prosody, features),
             level,
         )
@@ -128,5 +130,5 @@ def describe(prosody: Prosody, features: Features) -> Array:
         1 / frames,
         (prosody.frames[0] + prosody.frames[-1]) / frames,
     ]
-    spread = np.log(channels.var(axis=1) + _LEAST_VARIANCE)
+    spread = np.log(channels.var(axis=1) + LEAST_VARIANCE)
     return np.concatenate([np.array(told, np.float32), channels.mean(axis=1), spread])

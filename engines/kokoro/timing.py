@@ -23,6 +23,9 @@ KEPT_BEFORE_S = 0.01
 KEPT_AFTER_S = 0.03
 """How much of it may stay behind the last."""
 
+KEPT_BETWEEN_S = 0.15
+"""How much of it may stay between two parts of a text that is too long for one utterance."""
+
 _LAG = round(0.060 * SAMPLE_RATE)
 _NEAR = round(0.200 * SAMPLE_RATE)
 _SHORTEST_SILENCE = round(0.050 * SAMPLE_RATE)
@@ -75,15 +78,16 @@ class Timeline:
         """frames: how long each symbol lasts, the pads included; words: those that are said, if not all.
 
         first: which sample of the whole utterance comes first; goes_on: whether it follows on something
-        said before, so that it is given out as it is. level: power of the voice's loud parts; None: as
-        in what is fed first.
+        said before, so that it is given out as it is. level: power of the voice's loud parts, unless
+        what is fed first is louder; None: that of what is fed first.
         """
         self._words = tuple(utterance.words if words is None else words)
         edges = edges_of(frames)
         self._boundaries = [
             boundary(utterance, word, following, edges) for word, following in pairwise(self._words)
         ]
-        self._threshold = None if level is None else level * _SILENCE
+        self._level = level or 0.0
+        self._threshold: float | None = None
         self._kept_after = round(keep_after_s * SAMPLE_RATE)
         self._goes_on = goes_on
         self._origin = first
@@ -129,7 +133,8 @@ class Timeline:
         """Note for each 5 ms whether anything is heard, relative to the voice's loud parts."""
         unheard = np.concatenate([self._unheard, samples])
         if self._threshold is None:
-            self._threshold = level_of(unheard) * _SILENCE
+            # A sentence may be louder than the voice is elsewhere.
+            self._threshold = max(self._level, level_of(unheard)) * _SILENCE
         power = _power(unheard)
         self._unheard = unheard[len(power) * _HOP :]
         self._loud = np.concatenate([self._loud, power > self._threshold])

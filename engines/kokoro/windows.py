@@ -7,8 +7,8 @@ from collections.abc import Iterator
 FIRST = 10
 """Frames of the first window: 0.25 s."""
 
-# Each is ready while the one before it is heard, on a machine that takes up to 0.4 seconds for a
-# second of audio; and none keeps other streams waiting for longer than it must.
+# Each is ready while the one before it is heard, on a machine that takes up to a quarter of a second
+# for a second of audio (measured); and none keeps other streams waiting for longer than it must.
 _SIZES = (FIRST, 14, 28, 56, 64)
 
 

@@ -18,7 +18,7 @@ from engines.kokoro.model import FRAME, SAMPLE_RATE, Stop
 from engines.kokoro.parts import Affine, NormStatistics
 from engines.kokoro.phonemes import Utterance, utterances
 from engines.kokoro.speaker import WindowSpeaker, spoken_frames
-from engines.kokoro.timing import Heard, Timeline, boundary, edges_of
+from engines.kokoro.timing import KEPT_BETWEEN_S, Heard, Timeline, boundary, edges_of
 from engines.kokoro.windows import windows
 from speech.types import Samples, Segment
 
@@ -34,7 +34,6 @@ and in that of the few words so far all would be said too fast (0.94 of the time
 
 _FADE = round(0.005 * SAMPLE_RATE)
 _SEARCHED = round(0.006 * SAMPLE_RATE)
-_KEPT_BETWEEN_S = 0.15
 _WORD = re.compile(r"\S+")
 _NOTHING = np.zeros(0, np.float32)
 
@@ -67,9 +66,7 @@ class WrittenSentence:
         *long, utterance = self._utterances(text, ending or "")
         for part in long:
             # More words came at once than the model can say in one go.
-            yield from self._placed(
-                self._speaker.say(part, self._segment, stop, keep_after_s=_KEPT_BETWEEN_S)
-            )
+            yield from self._placed(self._speaker.say(part, self._segment, stop, keep_after_s=KEPT_BETWEEN_S))
             self.said = part.words[-1].end
             self._tail = _NOTHING
         words = utterance.words

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from engines.kokoro.engine import KokoroEngine
+from engines.kokoro.turns import Playback
 from speech.segmenter import OpenCut
 from speech.types import Boundary, Samples, Segment, Span, SpeechChunk
 from speech.writing import WrittenText
@@ -183,9 +184,11 @@ async def test_marks_between_and_behind_the_words_change_nothing_about_them(engi
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [4, 60])
 async def test_a_sentence_too_long_for_the_model_is_spoken_to_its_end(
-    engine: KokoroEngine, words: int
+    engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch, words: int
 ) -> None:
     """Its melody is foreseen from fewer words then; many that come at once are said in parts."""
+    # A listener who never runs dry: where the pieces meet does not depend on how fast they are made.
+    monkeypatch.setattr(Playback, "left_s", 60.0)
     text = " ".join(
         [TWENTY.rstrip("."), "y", TWENTY[0].lower() + TWENTY[1:-1], "y", TWENTY[0].lower() + TWENTY[1:]]
     )
@@ -194,8 +197,7 @@ async def test_a_sentence_too_long_for_the_model_is_spoken_to_its_end(
     assert_all_words_rise(text + " Sí.", chunks)
     samples, _ = joined(chunks)
     heard = hear(samples, 24_000, "es")
-    # Where the pieces meet depends on how fast they are made.
-    assert word_error_rate(text + " Sí.", heard, "es") <= 0.15, heard
+    assert word_error_rate(text + " Sí.", heard, "es") <= 0.1, heard
 
 
 async def test_cancelling_while_it_waits_for_text_frees_everything(engine: KokoroEngine) -> None:
