@@ -95,11 +95,11 @@ def canonical(tag: str) -> str:
     return "-".join([first, *cased])
 
 
-def detect(text: str, candidates: Iterable[str]) -> str | None:
+def detect(text: str, candidates: Iterable[str], sure: float = SURE) -> str | None:
     """The language that ``text`` is written in, if it can be told; one of ``candidates``.
 
     candidates: primary subtags. A script that few languages write tells by itself; otherwise the
-    detector has to be ``SURE``. The first call that needs the detector loads it
+    detector has to be ``sure``, a probability. The first call that needs the detector loads it
     (``load_detector``); each takes some 50 µs.
     """
     allowed = frozenset(candidates)
@@ -108,13 +108,13 @@ def detect(text: str, candidates: Iterable[str]) -> str | None:
     if script is None:
         return None
     if script == "LATIN":
-        return _detected(text, allowed, allowed | _WIDESPREAD)
+        return _detected(text, allowed, allowed | _WIDESPREAD, sure)
     of_script = _OF_SCRIPT.get(script, ())
     for language in of_script:
         if any(letter in text.lower() for letter in _TELLING_LETTERS.get(language, "")):
             return language if language in allowed else None
     written = [language for language in of_script if language in allowed]
-    if len(written) > 1 and (told := _detected(text, allowed, frozenset(written))):
+    if len(written) > 1 and (told := _detected(text, allowed, frozenset(written), sure)):
         return told
     return written[0] if written else None
 
@@ -127,12 +127,12 @@ def load_detector() -> LanguageIdentifier:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def _detected(text: str, allowed: frozenset[str], among: frozenset[str]) -> str | None:
+def _detected(text: str, allowed: frozenset[str], among: frozenset[str], sure: float) -> str | None:
     """The language of ``among`` that the detector is sure of, if it is allowed."""
     # The detector's name for Norwegian is the macrolanguage.
     language, probability = _detector(among).classify(text)
     language = "nb" if language == "no" else language
-    return language if probability >= SURE and language in allowed else None
+    return language if probability >= sure and language in allowed else None
 
 
 @functools.lru_cache(maxsize=16)

@@ -1,4 +1,4 @@
-"""What a dialect is handed: sessions, voices, and how the server is doing."""
+"""What a dialect is handed: sessions that speak or listen, voices, and how the server is doing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from speech import languages
 from speech.admission import Admission
 from speech.engine import Engine, EngineInfo
-from speech.errors import EngineUnavailable
+from speech.errors import EngineUnavailable, UnsupportedLanguage
 from speech.observer import Observer
+from speech.recognition import RecognitionSession
+from speech.recognizer import Recognizer
 from speech.request import Limits, validate
-from speech.session import Speaker, SpeechSession, Surroundings
+from speech.session import SpeechSession
+from speech.surroundings import Speaker, Surroundings
 from speech.types import SpeechRequest
 from speech.voices import VoiceCatalogue, VoiceStore
 
@@ -22,6 +25,10 @@ log = logging.getLogger(__name__)
 
 TEXT_FOR_LANGUAGE = 80
 """Characters a language is told from where neither the request nor its voice says it."""
+
+EARLY_LOOKS = ((24, 0.8), (40, languages.SURE))
+"""After so many characters it is told already if one is so sure: a text that is being written waits less
+(of 165 sentences in ten languages 24 characters tell 133, 40 tell 163, and none of them wrong)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class SpeechService:
     ``engines`` in order of preference: the first that speaks a language does. preferred: engines
     that come before them, and are done without where they cannot start. default_language: a BCP 47
     tag, spoken where nothing tells another. default_voice: replaces the default of its own language.
+    recognizer: who listens, started when the first client wants to be heard; None is nobody.
     """
 
     def __init__(
@@ -51,8 +59,10 @@ class SpeechService:
         default_voice: str | None,
         observer: Observer,
         preferred: Sequence[Engine] = (),
+        recognizer: Recognizer | None = None,
     ) -> None:
         self.store = store
+        self.recognizer = recognizer
         self._preferred = tuple(preferred)
         self._needed = tuple(engines)
         self._engines: list[Engine] = []
@@ -63,6 +73,8 @@ class SpeechService:
         self._admission: Admission | None = None
         self._catalogue: VoiceCatalogue | None = None
         self._sessions: set[SpeechSession] = set()
+        self._recognitions: set[RecognitionSession] = set()
+        self._starting_to_listen: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start every engine. Raises EngineUnavailable, or UnknownVoice for the default voice.
@@ -93,17 +105,32 @@ class SpeechService:
         """End every session and stop the engines."""
         for session in list(self._sessions):
             session.cancel()
+        for recognition in list(self._recognitions):
+            recognition.finish()
         if self._admission is not None:
             self._admission.draining = True
             await self._admission.empty()
+            await self._stop_listening()
             for engine in self._engines:
                 await engine.stop()
 
+    async def _stop_listening(self) -> None:
+        starting = self._starting_to_listen
+        if self.recognizer is not None and starting is not None:
+            await asyncio.wait([starting])
+            if starting.exception() is None:
+                await self.recognizer.stop()
+
     async def drain(self, seconds: float) -> None:
-        """Refuse new sessions, let those under way finish for ``seconds``, then cancel the rest."""
+        """Refuse new sessions, let those under way finish for ``seconds``, then cancel the rest.
+
+        What is listened to has no end of its own: it ends with what was said so far.
+        """
         if self._admission is None:
             return
         self._admission.draining = True
+        for recognition in list(self._recognitions):
+            recognition.finish()
         try:
             await asyncio.wait_for(self._admission.empty(), seconds)
         except TimeoutError:
@@ -164,17 +191,59 @@ class SpeechService:
         if request.voice and speaker is None:
             self.catalogue.resolve(request.voice, self._default_language)
 
-        def find_speaker(text: str) -> Speaker:
-            detected = languages.detect(text, self.catalogue.languages)
-            return self._speaker(request, detected or fallback_language or self._default_language)
+        def find_speaker(text: str, complete: bool) -> Speaker | None:
+            known = self.catalogue.languages
+            for characters, sure in EARLY_LOOKS:
+                if len(text) >= characters and (told := languages.detect(text[:characters], known, sure)):
+                    return self._speaker(request, told)
+            if len(text) < TEXT_FOR_LANGUAGE and not complete:
+                return None
+            told = languages.detect(text[:TEXT_FOR_LANGUAGE], known)
+            return self._speaker(request, told or fallback_language or self._default_language)
 
         admission.enter(protocol, client)
         surroundings = Surroundings(
             self._limits, admission, self._observer, find_speaker, self._sessions.discard
         )
-        session = SpeechSession(request, protocol, surroundings, speaker, TEXT_FOR_LANGUAGE, heard_at_once)
+        session = SpeechSession(request, protocol, surroundings, speaker, heard_at_once)
         self._sessions.add(session)
         return session
+
+    def listen(
+        self, *, protocol: str, client: str = "", sample_rate: int, language: str | None = None
+    ) -> RecognitionSession:
+        """A session that hears a stream of ``sample_rate`` hertz; use it by ``async with``.
+
+        language: a BCP 47 tag; None tells it from the speech. Raises Busy, UnsupportedLanguage, and
+        EngineUnavailable where nobody listens.
+        """
+        admission, recognizer = self._admission, self.recognizer
+        if admission is None:
+            raise RuntimeError("the service has not started")
+        if recognizer is None:
+            raise EngineUnavailable("nobody listens here: start the server with KANI_RECOGNIZER=auto")
+        spoken = languages.primary(language) if language else None
+        if spoken is not None and spoken not in recognizer.info.languages:
+            raise UnsupportedLanguage(spoken, ", ".join(sorted(recognizer.info.languages)))
+        admission.enter(protocol, client)
+
+        def closed(session: RecognitionSession) -> None:
+            self._recognitions.discard(session)
+            admission.leave(protocol)
+
+        session = RecognitionSession(recognizer, self._start_to_listen, sample_rate, spoken, closed)
+        self._recognitions.add(session)
+        return session
+
+    async def _start_to_listen(self) -> None:
+        """See that the recogniser is ready; the first who wants to be heard starts it for all."""
+        assert self.recognizer is not None
+        starting = self._starting_to_listen
+        if starting is None or (starting.done() and starting.exception() is not None):
+            starting = asyncio.create_task(self.recognizer.start(), name="recogniser's start")
+            self._starting_to_listen = starting
+        # Whoever leaves meanwhile leaves it to the others.
+        await asyncio.shield(starting)
 
     def _speaker(self, request: SpeechRequest, language: str) -> Speaker:
         choice = self.catalogue.resolve(request.voice, language)

@@ -5,26 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, cast
 
 import numpy as np
 
-from speech.admission import Admission, Place
-from speech.engine import Engine, WritingEngine
+from speech.admission import Place
+from speech.engine import WritingEngine
 from speech.errors import EngineFailed, SpeechCancelled, SpeechError, TextTooLong
-from speech.normalizer import SpokenText, normalize, speakable
-from speech.observer import Observer
+from speech.normalizer import SpokenText, speakable
 from speech.pacing import PacedBuffer
 from speech.prosody import PAUSES_S, split_speed
 from speech.rendering import Rendering
-from speech.request import DEFAULT_MAX_TOKENS, TOKENS_PER_SECOND, Limits, unused_fields
-from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Cut, OpenCut, Segmenter
+from speech.request import DEFAULT_MAX_TOKENS, TOKENS_PER_SECOND, unused_fields
+from speech.script import Rest, Script
+from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Cut, OpenCut
 from speech.spans import SpanTiler
+from speech.surroundings import Speaker, Surroundings
 from speech.types import Boundary, Samples, Segment, Span, SpeechChunk, SpeechRequest
 from speech.writing import WrittenText
 
@@ -32,32 +31,11 @@ log = logging.getLogger(__name__)
 
 TAIL_S = 0.01
 
+DRY_S = 0.08
+"""How much of the pause behind a segment is sent at once where it is not known when the text goes on."""
+
 SILENCE_S = 0.2
 """What is sent for a text with nothing to say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Speaker:
-    """Who speaks a session: the engine, its voice, and the language it speaks."""
-
-    engine: Engine
-    voice: str
-    language: str
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a session needs of its service.
-
-    find_speaker: the speaker for this request, given the text that its language may have to be
-    told from; raises InvalidRequest. closed: told once nothing of the session is left.
-    """
-
-    limits: Limits
-    admission: Admission
-    observer: Observer
-    find_speaker: Callable[[str], Speaker]
-    closed: Callable[[SpeechSession], None]
 
 
 class SpeechSession:
@@ -74,27 +52,18 @@ class SpeechSession:
         protocol: str,
         surroundings: Surroundings,
         speaker: Speaker | None,
-        text_for_language: int,
         heard_at_once: bool,
     ) -> None:
         self._request = request
         self._protocol = protocol
         self._around = surroundings
         self._speaker = speaker
-        self._text_for_language = text_for_language
         self._heard_at_once = heard_at_once
-        self._text_length = 0
-        self._held_back: list[str] = []
-        self._segmenter: Segmenter | None = None
-        self._cuts: deque[Cut] = deque()
-        self._takes_written_text = False
-        self._written: WrittenText | None = None
-        self._finished = False
-        self._wake = asyncio.Event()
+        self._script = Script()
         self._buffer = PacedBuffer(surroundings.limits.ahead_s)
         self._tiler = SpanTiler()
         self._spoken_samples = 0
-        self._pause: Boundary | None = None
+        self._pause_s: float | None = None
         self._first_text_at: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._ended = False
@@ -129,27 +98,39 @@ class SpeechSession:
 
     def feed(self, text: str) -> None:
         """Say ``text`` too. Raises TextTooLong when the whole exceeds the limit."""
-        if self._finished or self._closed:
-            raise RuntimeError("the session takes no more text")
+        self._check_open()
         limit = self._around.limits.max_text
-        if self._text_length + len(text) > limit:
+        if self._script.length + len(text) > limit:
             raise TextTooLong(limit)
         if not text:
             return
         if self._first_text_at is None:
             self._first_text_at = time.perf_counter()
-        self._text_length += len(text)
-        self._held_back.append(text)
-        self._advance(complete=False)
+        self._script.feed(text)
+        self._advance()
+
+    def rest(self, seconds: float) -> None:
+        """Say what was fed as if it ended here, and then nothing for so long.
+
+        Its silence is told by a span without characters. Before any text it is kept until there is some.
+        """
+        self._check_open()
+        self._script.rest(seconds)
+        self._advance()
 
     def flush(self) -> None:
         """Say what was fed without waiting for the end of a sentence."""
-        self._advance(complete=True)
+        self._script.flush()
+        self._advance()
 
     def finish(self) -> None:
         """No more text will come."""
-        self._finished = True
-        self._advance(complete=True)
+        self._script.finish()
+        self._advance()
+
+    def _check_open(self) -> None:
+        if self._script.finished or self._closed:
+            raise RuntimeError("the session takes no more text")
 
     def cancel(self) -> None:
         """End the speech at once; iteration raises SpeechCancelled, text that still comes is not spoken."""
@@ -196,48 +177,43 @@ class SpeechSession:
             raise
         self._ended = True
 
-    def _advance(self, complete: bool) -> None:
-        """Cut what is there and see that somebody speaks it."""
+    def _advance(self) -> None:
+        """See that somebody speaks what is there."""
         if self._closed or self._cancelled:
             return
-        try:
-            self._cut(complete)
-        except SpeechError as error:
-            self._buffer.close(error)
-            return
-        if self._task is None and (self._cuts or self._finished or self._takes_written_text):
-            self._task = asyncio.create_task(self._run(), name="speech session")
-        self._wake.set()
-
-    def _cut(self, complete: bool) -> None:
-        if self._segmenter is None:
-            seen = "".join(self._held_back)
-            if not seen:
+        script = self._script
+        if not script.begun:
+            try:
+                self._begin()
+            except SpeechError as error:
+                self._buffer.close(error)
                 return
-            if self._speaker is None:
-                # However the text was cut on its way, the language is told from the same characters.
-                if len(seen) < self._text_for_language and not complete:
-                    return
-                self._speaker = self._around.find_speaker(seen[: self._text_for_language])
+        if self._task is None and (script.begun or script.finished):
+            self._task = asyncio.create_task(self._run(), name="speech session")
+
+    def _begin(self) -> None:
+        """Find who speaks, and so how the text is cut, if it can be told yet."""
+        script = self._script
+        if not script.length:
+            return
+        if self._speaker is None:
+            self._speaker = self._around.find_speaker(script.undecided, script.flushed)
+        if self._speaker is not None:
             info = self._speaker.engine.info
-            self._takes_written_text = self._heard_at_once and info.takes_written_text
             early = self._heard_at_once and not info.streams_inside_segment
             policy = EARLY_PHRASE if early else WHOLE_SENTENCES
-            self._segmenter = Segmenter(policy.slowed(self._request.speed or 1.0))
-        for text in self._held_back:
-            self._cuts.extend(self._segmenter.feed(text))
-        self._held_back.clear()
-        if complete:
-            self._cuts.extend(self._segmenter.flush())
-        if self._written is not None:
-            self._written.update()
+            opens = self._heard_at_once and info.takes_written_text
+            script.begin(policy.slowed(self._request.speed or 1.0), opens=opens)
 
     async def _run(self) -> None:
         """Speak cut after cut; the one writer of the buffer."""
         error: SpeechError = EngineFailed("speech synthesis failed")
         try:
-            while (cut := await self._next_cut()) is not None:
-                await self._speak_cut(cut)
+            while (part := await self._next_part()) is not None:
+                if isinstance(part, Rest):
+                    self._keep_silent(part)
+                else:
+                    await self._speak_cut(part)
             self._say_the_rest()
         except SpeechError as known:
             if isinstance(known, EngineFailed):
@@ -253,25 +229,25 @@ class SpeechSession:
         finally:
             self._buffer.close(error)
 
-    async def _next_cut(self) -> Cut | OpenCut | None:
-        """The next segment, once the reader has room for it: one that is certain, else an open one."""
+    async def _next_part(self) -> Cut | OpenCut | Rest | None:
+        """What is to be said next, once the reader has room for it."""
         await self._buffer.room()
-        while not self._cuts:
-            if self._finished:
-                return None
-            if self._takes_written_text and self._segmenter and (opened := self._segmenter.open()):
-                return opened
-            await self._more_text()
-        return self._cuts.popleft()
+        if self._heard_at_once and self._pause_s is not None and self._script.dry:
+            # Nobody knows when the text goes on: the last sound shall not wait for it in a frame that
+            # is not full.
+            self._emit_silence(DRY_S)
+            self._pause_s = max(self._pause_s - DRY_S, 0.0) or None
+        return await self._script.next()
 
-    async def _more_text(self) -> None:
-        self._wake.clear()
-        await self._wake.wait()
+    def _keep_silent(self, rest: Rest) -> None:
+        start_s = self.duration_s
+        self._emit_silence(rest.seconds, [Span(rest.at, rest.at, start_s, start_s + rest.seconds)])
+        self._pause_s = None
 
     async def _speak_cut(self, cut: Cut | OpenCut) -> None:
         admission, name = self._around.admission, self.speaker.engine.info.name
         place = admission.places(name).place()
-        written = self._written = WrittenText(cut, place.rest)
+        written = self._script.say(cut, place.rest)
         if speakable(written.text):
             if not self._spoken_samples:
                 admission.begin(self._protocol, name)
@@ -279,8 +255,9 @@ class SpeechSession:
                 await self._speak(written, place)
         # What still comes for a segment that max_tokens cut short is not spoken.
         while written.boundary is None:
-            await self._more_text()
-        self._pause = written.boundary
+            await self._script.more()
+        if self._spoken_samples:
+            self._pause_s = PAUSES_S[written.boundary] / (self._request.speed or 1.0)
 
     async def _speak(self, written: WrittenText, place: Place) -> None:
         """Speak one segment, in the place that is held, and rest where its reader is slow.
@@ -305,8 +282,8 @@ class SpeechSession:
             reference=request.reference,
             options=request.options,
         )
-        if self._pause is not None and self._spoken_samples:
-            self._emit(np.zeros(round(PAUSES_S[self._pause] / wanted * info.sample_rate), np.float32), [])
+        if self._pause_s:
+            self._emit_silence(self._pause_s)
         speech: AsyncGenerator[SpeechChunk, None]
         if written.boundary is None:
             speech = cast(WritingEngine, engine).stream(segment, written)
@@ -339,14 +316,13 @@ class SpeechSession:
 
     def _spans_so_far(self, end_s: float) -> list[Span]:
         """The last word of a segment; behind the last segment the rest of the text too."""
-        more = any(speakable(normalize(cut.text).text) for cut in self._cuts)
-        if self._finished and not more:
-            return self._tiler.finish(self._text_length, end_s)
+        if self._script.finished and not self._script.anything_to_say:
+            return self._tiler.finish(self._script.length, end_s)
         return self._tiler.flush()
 
     def _say_the_rest(self) -> None:
         """Close the tiling; where nothing was to be said, say it with a short silence."""
-        if not self._text_length:
+        if not self._script.length:
             return
         silence = np.zeros(0, np.float32)
         rate = self.speaker.engine.info.sample_rate
@@ -354,7 +330,11 @@ class SpeechSession:
             self.silent = True
             silence = np.zeros(round(SILENCE_S * rate), np.float32)
         end_s = (self._spoken_samples + len(silence)) / rate
-        self._emit(silence, self._tiler.finish(self._text_length, end_s))
+        self._emit(silence, self._tiler.finish(self._script.length, end_s))
+
+    def _emit_silence(self, seconds: float, spans: list[Span] | None = None) -> None:
+        rate = self.speaker.engine.info.sample_rate
+        self._emit(np.zeros(round(seconds * rate), np.float32), spans or [])
 
     def _emit(self, samples: Samples, spans: list[Span]) -> None:
         if not len(samples) and not spans:

@@ -1,0 +1,170 @@
+"""One stream that is listened to: samples go in as they are spoken, what was heard comes out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+
+from speech.recognizer import STEP_S, Heard, HeardWord, Mark, Recognizer, Step
+from speech.types import Samples
+
+log = logging.getLogger(__name__)
+
+BACKLOG_S = 60.0
+"""Seconds of audio that may wait to be heard; whoever feeds more waits until there is room."""
+
+SLICE_S = 1.0
+"""How much of it is resampled at a time, so that a long piece holds up nobody."""
+
+LEAD_S = 0.002
+"""Silence before the first sample, so that the resampler, which holds back 1 ms, never holds back a step."""
+
+
+class RecognitionSession:
+    """Feed samples, iterate over what is heard; leave by ``async with``, which frees everything.
+
+    Iteration ends after ``finish`` once all is heard. It raises EngineUnavailable where the
+    recogniser cannot start, and EngineFailed. One feeder, one reader.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        start: Callable[[], Awaitable[None]],
+        sample_rate: int,
+        language: str | None,
+        closed: Callable[[RecognitionSession], None],
+    ) -> None:
+        """start: sees that the recogniser is ready; sample_rate: of what is fed, in hertz."""
+        self._recognizer = recognizer
+        self._start = start
+        self._sample_rate = sample_rate
+        self._language = language
+        self._closed = closed
+        self._waiting: deque[Samples | Mark] = deque()
+        self._waiting_samples = 0
+        self._fed = 0
+        self._heard_s = 0.0
+        self._finished = False
+        self._arrived = asyncio.Event()
+        self._taken = asyncio.Event()
+
+    @property
+    def backlog(self) -> int:
+        """How many of the samples that were fed are not heard yet."""
+        return max(0, self._fed - round(self._heard_s * self._sample_rate))
+
+    @property
+    def finished(self) -> bool:
+        """Whether no more is listened to."""
+        return self._finished
+
+    async def feed(self, samples: Samples) -> None:
+        """Hear ``samples`` too; returns once there is room for more. Nothing is heard after ``finish``."""
+        if self._finished or not len(samples):
+            return
+        self._waiting.append(samples)
+        self._waiting_samples += len(samples)
+        self._fed += len(samples)
+        self._arrived.set()
+        while self._waiting_samples > BACKLOG_S * self._sample_rate and not self._finished:
+            self._taken.clear()
+            await self._taken.wait()
+
+    def mark(self, number: int) -> None:
+        """Ask to be told when all that was fed so far is decided."""
+        if not self._finished:
+            self._waiting.append(Mark(number))
+            self._arrived.set()
+
+    def finish(self) -> None:
+        """No more audio will come."""
+        self._finished = True
+        self._arrived.set()
+        self._taken.set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.finish()
+        self._waiting.clear()
+        self._closed(self)
+
+    async def events(self) -> AsyncGenerator[Heard, None]:
+        """What is heard, in order; close the generator to stop listening."""
+        await self._start()
+        async with aclosing(self._recognizer.recognize(self._audio(), self._language)) as events:
+            async for event in events:
+                if isinstance(event, Step):
+                    self._heard_s = (event.index + 1) * STEP_S
+                elif isinstance(event, HeardWord):
+                    event = self._in_own_time(event)
+                yield event
+
+    def _in_own_time(self, word: HeardWord) -> HeardWord:
+        lead_s = 0.0 if self._sample_rate == self._recognizer.info.sample_rate else LEAD_S
+        return replace(word, start_s=max(0.0, word.start_s - lead_s), end_s=max(0.0, word.end_s - lead_s))
+
+    async def _audio(self) -> AsyncGenerator[Samples | Mark, None]:
+        resampler = PromptResampler(self._sample_rate, self._recognizer.info.sample_rate)
+        longest = round(SLICE_S * self._sample_rate)
+        while True:
+            while not self._waiting:
+                if self._finished:
+                    return
+                self._arrived.clear()
+                await self._arrived.wait()
+            piece = self._waiting.popleft()
+            if isinstance(piece, Mark):
+                yield piece
+                continue
+            if len(piece) > longest:
+                self._waiting.appendleft(piece[longest:])
+                piece = piece[:longest]
+            self._waiting_samples -= len(piece)
+            self._taken.set()
+            if len(samples := resampler.feed(piece)):
+                yield samples
+
+
+class PromptResampler:
+    """A stream to another sample rate of which, after each piece, nothing is held back.
+
+    After ``n`` samples there are ``n * target // source``: of audio that begins with ``LEAD_S`` of
+    silence where the rates differ. By FFmpeg's swresample, as soxr holds back up to 40 ms.
+    """
+
+    def __init__(self, source_rate: int, target_rate: int) -> None:
+        """Rates in hertz."""
+        self._source_rate, self._target_rate = source_rate, target_rate
+        self._taken = self._given = 0
+        self._ready: Samples = np.zeros(round(LEAD_S * target_rate), np.float32)
+        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=target_rate)
+
+    def feed(self, samples: Samples) -> Samples:
+        """The audio for ``samples``."""
+        if self._source_rate == self._target_rate:
+            return samples
+        self._taken += len(samples)
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples[None], np.float32), format="flt", layout="mono"
+        )
+        frame.sample_rate = self._source_rate
+        pieces = [piece.to_ndarray()[0] for piece in self._resampler.resample(frame)]
+        ready = np.concatenate([self._ready, *pieces])
+        count = self._taken * self._target_rate // self._source_rate - self._given
+        self._given += count
+        self._ready = ready[count:]
+        return ready[:count]

@@ -1,0 +1,127 @@
+"""What a session has to say, part by part: its text as it comes, cut where one breathes, and its rests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from speech.normalizer import normalize, speakable
+from speech.segmenter import Cut, OpenCut, Policy, Segmenter
+from speech.writing import WrittenText
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Silence of so many seconds before the character ``at`` of the text."""
+
+    at: int
+    seconds: float
+
+
+class Script:
+    """Text goes in as it comes; parts come out once it has ``begun``, which needs to know who speaks.
+
+    ``length`` is how many characters were fed, ``finished`` whether no more will come, ``flushed``
+    whether what is there is to be said without waiting for more.
+    """
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.finished = False
+        self.flushed = False
+        self._held_back: list[str | Rest] = []
+        self._segmenter: Segmenter | None = None
+        self._opens = False
+        self._parts: deque[Cut | Rest] = deque()
+        self._written: WrittenText | None = None
+        self._wake = asyncio.Event()
+
+    @property
+    def begun(self) -> bool:
+        """Whether ``begin`` was called."""
+        return self._segmenter is not None
+
+    @property
+    def undecided(self) -> str:
+        """The text so far, before ``begin``."""
+        return "".join(part for part in self._held_back if isinstance(part, str))
+
+    @property
+    def dry(self) -> bool:
+        """Whether all that can be said so far was taken, and more may come."""
+        return not (self._parts or self.finished)
+
+    @property
+    def anything_to_say(self) -> bool:
+        """Whether any of the parts that wait has a word in it."""
+        return any(isinstance(part, Cut) and speakable(normalize(part.text).text) for part in self._parts)
+
+    def feed(self, text: str) -> None:
+        """Add ``text``."""
+        self.length += len(text)
+        self.flushed = False
+        self._held_back.append(text)
+        self._cut()
+
+    def rest(self, seconds: float) -> None:
+        """Add a silence behind what was fed."""
+        self._held_back.append(Rest(self.length, seconds))
+        self._cut()
+
+    def flush(self) -> None:
+        """What was fed is to be said as if it ended here."""
+        self.flushed = True
+        self._cut()
+
+    def finish(self) -> None:
+        """No more will come."""
+        self.finished = True
+        self.flush()
+
+    def begin(self, policy: Policy, *, opens: bool) -> None:
+        """Cut by ``policy``; opens: whether a segment may be said before its end is known."""
+        self._segmenter = Segmenter(policy)
+        self._opens = opens
+        self._cut()
+
+    async def next(self) -> Cut | OpenCut | Rest | None:
+        """The next part: one that is certain, else an open segment; None behind the last."""
+        while not self._parts:
+            if self.finished:
+                return None
+            if self._opens and self._segmenter is not None and (opened := self._segmenter.open()):
+                return opened
+            await self.more()
+        return self._parts.popleft()
+
+    def say(self, cut: Cut | OpenCut, rest: Callable[[], AbstractAsyncContextManager[None]]) -> WrittenText:
+        """The text of a part, which grows with what is fed until its end is known.
+
+        rest: lends the engine's place while it is entered.
+        """
+        self._written = WrittenText(cut, rest)
+        return self._written
+
+    async def more(self) -> None:
+        """Return once something was added."""
+        self._wake.clear()
+        await self._wake.wait()
+
+    def _cut(self) -> None:
+        segmenter = self._segmenter
+        if segmenter is not None:
+            for part in self._held_back:
+                if isinstance(part, Rest):
+                    self._parts.extend(segmenter.flush())
+                    self._parts.append(part)
+                else:
+                    self._parts.extend(segmenter.feed(part))
+            self._held_back.clear()
+            if self.flushed:
+                self._parts.extend(segmenter.flush())
+            if self._written is not None:
+                self._written.update()
+        self._wake.set()

@@ -1,0 +1,40 @@
+"""What a session is given by the service that opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from speech.admission import Admission
+from speech.engine import Engine
+from speech.observer import Observer
+from speech.request import Limits
+
+if TYPE_CHECKING:
+    from speech.session import SpeechSession
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who speaks a session: the engine, its voice, and the language it speaks."""
+
+    engine: Engine
+    voice: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a session needs of its service.
+
+    find_speaker: the speaker for this request, given the text so far, which its language may have
+    to be told from, and whether that is all there is; None while it cannot be told; raises
+    InvalidRequest. closed: told once nothing of the session is left.
+    """
+
+    limits: Limits
+    admission: Admission
+    observer: Observer
+    find_speaker: Callable[[str, bool], Speaker | None]
+    closed: Callable[[SpeechSession], None]
