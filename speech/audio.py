@@ -121,15 +121,19 @@ async def reframe(
 
 
 def decode_recording(
-    data: bytes, max_bytes: int = MAX_RECORDING_BYTES, max_seconds: float = MAX_RECORDING_S
+    data: bytes,
+    max_bytes: int = MAX_RECORDING_BYTES,
+    max_seconds: float = MAX_RECORDING_S,
+    *,
+    cut: bool = False,
 ) -> Recording:
     """A client's recording (WAV, MP3, Ogg with Opus or Vorbis, FLAC, M4A) as mono samples.
 
     The channels are averaged, the sample rate stays. A truncated file gives what is there. No
-    more than ``max_seconds`` is ever decoded, and nothing but ``data`` is read: the format is told
-    by its first bytes, so a playlist that names files or addresses is not taken for audio. Blocks
-    (10 ms a recording, 0.2 s for hostile ones): call it in a thread. Raises InvalidRequest for
-    ``reference``.
+    more than ``max_seconds`` is ever decoded: a longer recording is refused, or cut there if ``cut``.
+    Nothing but ``data`` is read: the format is told by its first bytes, so a playlist that names
+    files or addresses is not taken for audio. Blocks (10 ms a recording, 0.2 s for hostile ones):
+    call it in a thread. Raises InvalidRequest for ``reference``.
     """
     if not data:
         raise _refused("is empty")
@@ -139,7 +143,7 @@ def decode_recording(
     if container_format is None:
         raise _refused(f"is not audio that this server reads ({_KNOWN_FORMATS})")
     try:
-        pieces, rate = _decode(data, container_format, max_seconds)
+        pieces, rate = _decode(data, container_format, max_seconds, cut)
     except av.FFmpegError as error:
         raise _refused(f"is broken, or not what its first bytes say ({_KNOWN_FORMATS})") from error
     samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
@@ -168,7 +172,7 @@ def _format_of(head: bytes) -> str | None:
     return None
 
 
-def _decode(data: bytes, container_format: str, max_seconds: float) -> tuple[list[Samples], int]:
+def _decode(data: bytes, container_format: str, max_seconds: float, cut: bool) -> tuple[list[Samples], int]:
     """All of the first audio stream; its rate in hertz. Raises FFmpegError and InvalidRequest."""
     pieces: list[Samples] = []
     count = 0
@@ -192,9 +196,12 @@ def _decode(data: bytes, container_format: str, max_seconds: float) -> tuple[lis
                 if frame.sample_rate != rate:
                     raise _refused("changes its sample rate")
                 count += frame.samples
-                if count > max_seconds * rate:
-                    raise _refused(f"too long (at most {max_seconds:g} s)")
                 pieces.append(_mono(frame))
+                if count > max_seconds * rate:
+                    if not cut:
+                        raise _refused(f"too long (at most {max_seconds:g} s)")
+                    pieces[-1] = pieces[-1][: round(max_seconds * rate) - count]
+                    return pieces, rate
     return pieces, rate
 
 

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 BACKLOG_S = 60.0
 """Seconds of audio that may wait to be heard; whoever feeds more waits until there is room."""
 
+BACKLOG_PIECES = 10_000
+"""And in how many pieces, however short."""
+
 SLICE_S = 1.0
 """How much of it is resampled at a time, so that a long piece holds up nobody."""
 
@@ -70,21 +73,28 @@ class RecognitionSession:
 
     async def feed(self, samples: Samples) -> None:
         """Hear ``samples`` too; returns once there is room for more. Nothing is heard after ``finish``."""
-        if self._finished or not len(samples):
+        if len(samples):
+            await self._put(samples, len(samples))
+
+    async def mark(self, number: int) -> None:
+        """Ask to be told when all that was fed so far is decided; waits as ``feed`` does."""
+        await self._put(Mark(number), 0)
+
+    async def _put(self, piece: Samples | Mark, samples: int) -> None:
+        if self._finished:
             return
-        self._waiting.append(samples)
-        self._waiting_samples += len(samples)
-        self._fed += len(samples)
+        self._waiting.append(piece)
+        self._waiting_samples += samples
+        self._fed += samples
         self._arrived.set()
-        while self._waiting_samples > BACKLOG_S * self._sample_rate and not self._finished:
+        while self._full and not self._finished:
             self._taken.clear()
             await self._taken.wait()
 
-    def mark(self, number: int) -> None:
-        """Ask to be told when all that was fed so far is decided."""
-        if not self._finished:
-            self._waiting.append(Mark(number))
-            self._arrived.set()
+    @property
+    def _full(self) -> bool:
+        too_long = self._waiting_samples > BACKLOG_S * self._sample_rate
+        return too_long or len(self._waiting) > BACKLOG_PIECES
 
     def finish(self) -> None:
         """No more audio will come."""
@@ -127,6 +137,7 @@ class RecognitionSession:
                 self._arrived.clear()
                 await self._arrived.wait()
             piece = self._waiting.popleft()
+            self._taken.set()
             if isinstance(piece, Mark):
                 yield piece
                 continue
@@ -134,7 +145,6 @@ class RecognitionSession:
                 self._waiting.appendleft(piece[longest:])
                 piece = piece[:longest]
             self._waiting_samples -= len(piece)
-            self._taken.set()
             if len(samples := resampler.feed(piece)):
                 yield samples
 

@@ -1,0 +1,71 @@
+"""What the protocol's two WebSockets have in common: reading and answering at once, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from dialects.kyutai.messages import NO_FREE_CHANNELS, BadMessage
+from speech.errors import Busy, InvalidRequest, SpeechCancelled, TextTooLong
+
+LONGEST_REASON = 120
+"""Bytes of a close frame's reason: 123 at most (RFC 6455, 5.5)."""
+
+NORMAL = 1000
+GOING_AWAY = 1001
+BAD_DATA = 1007
+TOO_BIG = 1009
+BROKEN = 1011
+TRY_LATER = 1013
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a connection ends: a close code, and a sentence where something was wrong."""
+
+    code: int = NORMAL
+    reason: str = ""
+
+
+def ending_of(error: Exception) -> Ending:
+    """How a connection ends that met with ``error``."""
+    match error:
+        case Busy():
+            return Ending(TRY_LATER, NO_FREE_CHANNELS)
+        case TextTooLong():
+            return Ending(TOO_BIG, str(error))
+        case InvalidRequest() | BadMessage():
+            return Ending(BAD_DATA, str(error))
+        case SpeechCancelled():
+            return Ending(GOING_AWAY, "the server is stopping")
+    return Ending(BROKEN, str(error))
+
+
+def host(websocket: WebSocket) -> str:
+    """Whose rate a client counts towards."""
+    return websocket.client.host if websocket.client else ""
+
+
+async def until_first(*works: Coroutine[None, None, None]) -> None:
+    """Run all until one ends, then stop the others; raises what one of them raised."""
+    tasks = [asyncio.create_task(work, name="kyutai connection") for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+
+async def close(websocket: WebSocket, ending: Ending) -> None:
+    """Close a connection, if the client is still there."""
+    reason = ending.reason.encode()[:LONGEST_REASON].decode(errors="ignore")
+    with suppress(WebSocketDisconnect, RuntimeError):
+        await websocket.close(ending.code, reason)

@@ -1,0 +1,56 @@
+"""What the protocol's HTTP doors have in common: refusals, and clients that leave before the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from dialects.kyutai.connection import until_first
+from dialects.kyutai.messages import BadMessage
+from dialects.kyutai.query import BadQuery
+from speech.errors import Busy, InvalidRequest, SpeechError
+
+T = TypeVar("T")
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+def endpoint(answer: Answer) -> Answer:
+    """``answer``, whose errors are 400 with a sentence, 503 where there is no place, or else 500."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except (BadMessage, BadQuery) as error:
+            return _refusal(400, str(error))
+        except InvalidRequest as error:
+            field = "body" if error.field == "reference" else error.field
+            return _refusal(400, f"{field}: {error.reason}")
+        except Busy as error:
+            return _refusal(503, str(error))
+        except SpeechError as error:
+            return _refusal(500, str(error))
+
+    return handle
+
+
+async def attended(request: Request, work: Coroutine[None, None, T]) -> T | None:
+    """What ``work`` returns; None, and it is cancelled, if the client of a read request leaves first."""
+    result: T | None = None
+
+    async def done() -> None:
+        nonlocal result
+        result = await work
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    await until_first(done(), gone())
+    return result
+
+
+def _refusal(status: int, reason: str) -> Response:
+    return JSONResponse({"error": {"message": reason.encode("utf-8", "replace").decode()}}, status)

@@ -1,0 +1,318 @@
+"""Kyutai's messages: MessagePack maps whose first key is ``type``, checked without a socket.
+
+What moshi-server (rmp-serde) writes is written byte for byte: single floats for samples and
+probabilities, doubles for times, bytes of Ogg Opus as an array of small integers. What it reads is
+read: any number where a number is due, keys in any order, keys that nobody knows; and bytes as ``bin``
+too.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, TypeVar
+
+import msgspec
+import numpy as np
+
+from speech.types import Samples
+
+SAMPLE_RATE = 24_000
+FRAME = 1920
+FRAME_S = 0.08
+LOUDEST = 0.99
+"""Samples go out within plus and minus this."""
+
+NO_FREE_CHANNELS = "no free channels"
+END_OF_SPEECH = b"\0"
+"""One zero byte is an ``Eos`` of those clients that have no MessagePack."""
+
+EMBEDDING_CHANNELS = 512
+LONGEST_EMBEDDING = 1500
+"""Frames of a voice: two minutes."""
+
+_BYTES_UNPACKED = 2**20
+"""Lists that are not all floats of one kind become Python objects, each 30 times its size in bytes."""
+
+_AUDIO_FIRST = b"\x82\xa4type\xa5Audio\xa3pcm"
+_AUDIO_LAST = (b"\x82\xa3pcm", b"\xa4type\xa5Audio")
+_FLOATS: Final = {
+    0xCA: np.dtype([("kind", "u1"), ("value", ">f4")]),
+    0xCB: np.dtype([("kind", "u1"), ("value", ">f8")]),
+}
+
+
+class BadMessage(Exception):
+    """A message that cannot be understood; ``str()`` names the field and the limit."""
+
+
+class _Tagged(msgspec.Struct, frozen=True, tag_field="type", tag=True):
+    """A message; its tag is the class's name."""
+
+
+class Text(_Tagged, frozen=True, tag="Text"):
+    """From the client: a word, or several."""
+
+    text: str
+
+
+class Voice(_Tagged, frozen=True, tag="Voice"):
+    """From the client: what ``/api/voice`` answered, [1, 512, T] numbers row by row."""
+
+    embeddings: msgspec.Raw
+    shape: list[int]
+
+
+class Eos(_Tagged, frozen=True, tag="Eos"):
+    """From the client: no more text will come."""
+
+
+class Init(_Tagged, frozen=True, tag="Init"):
+    """From the client: begin anew."""
+
+
+class Marker(_Tagged, frozen=True, tag="Marker"):
+    """Both ways: a place in the audio, told back once all before it is decided."""
+
+    id: int
+
+
+class Audio(_Tagged, frozen=True, tag="Audio"):
+    """Both ways: samples, mono, 24 kHz."""
+
+    pcm: msgspec.Raw
+
+
+class OggOpus(_Tagged, frozen=True, tag="OggOpus"):
+    """Both ways: the next bytes of an Ogg Opus stream."""
+
+    data: bytes | list[int]
+
+
+class Ready(_Tagged, frozen=True, tag="Ready"):
+    """To the client: its first message."""
+
+
+class Error(_Tagged, frozen=True, tag="Error"):
+    """To the client: why there is no more."""
+
+    message: str
+
+
+class Word(_Tagged, frozen=True, tag="Word"):
+    """To the client: a word that was heard; seconds of the audio it sent."""
+
+    text: str
+    start_time: float
+
+
+class EndWord(_Tagged, frozen=True, tag="EndWord"):
+    """To the client: when the word before it ended."""
+
+    stop_time: float
+
+
+class SpokenText(_Tagged, frozen=True, tag="Text"):
+    """To the client: a word of its own, and when it is spoken, in seconds of the audio it is sent."""
+
+    text: str
+    start_s: float
+    stop_s: float
+
+
+class _Step(_Tagged, frozen=True, tag="Step"):
+    step_idx: int
+    prs: msgspec.Raw
+    buffered_pcm: int
+
+
+T = TypeVar("T")
+ToSpeak = Text | Voice | Eos
+ToHear = Init | Marker | Audio | OggOpus
+
+_encode = msgspec.msgpack.Encoder().encode
+_speak_decoder: msgspec.msgpack.Decoder[ToSpeak] = msgspec.msgpack.Decoder(ToSpeak)
+_hear_decoder: msgspec.msgpack.Decoder[ToHear] = msgspec.msgpack.Decoder(ToHear)
+_numbers_decoder = msgspec.msgpack.Decoder(list[float])
+
+
+def read_to_speak(message: bytes | str) -> ToSpeak:
+    """A message of a client that wants to hear speech. Raises BadMessage.
+
+    A text frame is text, whatever it holds.
+    """
+    if isinstance(message, str):
+        return Text(message)
+    if message == END_OF_SPEECH:
+        return Eos()
+    if len(message) > _BYTES_UNPACKED:
+        raise BadMessage(f"message: too large (at most {_BYTES_UNPACKED} bytes)")
+    decoded = _decoded(_speak_decoder, message)
+    if isinstance(decoded, Voice):
+        check_voice(decoded)
+    return decoded
+
+
+def read_to_hear(message: bytes) -> ToHear:
+    """A message of a client that wants to be heard. Raises BadMessage.
+
+    One of many megabytes has to be an ``Audio`` with nothing but ``type`` and ``pcm``: nothing else is
+    that long. ``samples`` and ``ogg_bytes`` read what is in it.
+    """
+    if len(message) <= _BYTES_UNPACKED:
+        return _decoded(_hear_decoder, message)
+    # msgspec would go through all of it, and nobody else could do anything meanwhile.
+    if message.startswith(_AUDIO_FIRST):
+        return Audio(msgspec.Raw(memoryview(message)[len(_AUDIO_FIRST) :]))
+    first, last = _AUDIO_LAST
+    if message.startswith(first) and message.endswith(last):
+        return Audio(msgspec.Raw(memoryview(message)[len(first) : -len(last)]))
+    raise BadMessage(f"message: too large (at most {_BYTES_UNPACKED} bytes for all but Audio)")
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[T], message: bytes) -> T:
+    try:
+        return decoder.decode(message)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        field = path.rstrip("`").removeprefix(".") or "message"
+        raise BadMessage(f"{field}: {reason[:1].lower()}{reason[1:]}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessage("message: is not MessagePack") from error
+
+
+def check_voice(voice: Voice) -> None:
+    """Raise BadMessage unless a voice is [1, 512, T] finite numbers."""
+    shape = voice.shape
+    if len(shape) != 3 or shape[:2] != [1, EMBEDDING_CHANNELS] or not 1 <= shape[2] <= LONGEST_EMBEDDING:
+        raise BadMessage(f"shape: must be [1, {EMBEDDING_CHANNELS}, 1 to {LONGEST_EMBEDDING}]")
+    values = numbers(voice.embeddings, "embeddings")
+    if len(values) != EMBEDDING_CHANNELS * shape[2]:
+        raise BadMessage(
+            f"embeddings: {len(values)} numbers, and the shape says {EMBEDDING_CHANNELS * shape[2]}"
+        )
+
+
+def samples(audio: Audio) -> Samples:
+    """The samples of an ``Audio``, clipped to [-1, 1]. Raises BadMessage.
+
+    Takes 0.1 s for the longest (64 MiB): call it in a thread where ``audio.pcm`` is large.
+    """
+    return np.clip(numbers(audio.pcm, "pcm"), -1.0, 1.0)
+
+
+def numbers(packed: msgspec.Raw, field: str) -> Samples:
+    """A packed array of finite numbers. Raises BadMessage, which names ``field``."""
+    view = memoryview(packed)
+    count, start = _array_head(view, field)
+    body = view[start:]
+    kind = _FLOATS.get(body[0]) if count and len(body) else None
+    if kind is not None and len(body) == count * kind.itemsize:
+        rows = np.frombuffer(body, kind)
+        if (rows["kind"] == body[0]).all():
+            values = rows["value"].astype(np.float32)
+            return _finite(values, field)
+    if len(view) > _BYTES_UNPACKED:
+        raise BadMessage(f"{field}: more than {_BYTES_UNPACKED} bytes have to be floats of one kind")
+    try:
+        values = np.array(_numbers_decoder.decode(view), np.float64)
+    except msgspec.ValidationError as error:
+        raise BadMessage(f"{field}: has to be an array of numbers") from error
+    except msgspec.DecodeError as error:
+        raise BadMessage("message: is not MessagePack") from error
+    with np.errstate(over="ignore"):
+        return _finite(values.astype(np.float32), field)
+
+
+def _array_head(view: memoryview, field: str) -> tuple[int, int]:
+    """How many elements a packed array has, and where they begin."""
+    first = view[0] if len(view) else 0
+    if first & 0xF0 == 0x90:
+        return first & 0x0F, 1
+    if first == 0xDC and len(view) >= 3:
+        return int.from_bytes(view[1:3]), 3
+    if first == 0xDD and len(view) >= 5:
+        return int.from_bytes(view[1:5]), 5
+    raise BadMessage(f"{field}: has to be an array of numbers")
+
+
+def _finite(values: Samples, field: str) -> Samples:
+    if not np.isfinite(values).all():
+        raise BadMessage(f"{field}: has to be finite numbers")
+    return values
+
+
+def ogg_bytes(message: OggOpus) -> bytes:
+    """The bytes of an ``OggOpus``. Raises BadMessage."""
+    if isinstance(message.data, bytes):
+        return message.data
+    try:
+        return bytes(message.data)
+    except ValueError as error:
+        raise BadMessage("data: has to be bytes, 0 to 255") from error
+
+
+def packed_floats(values: Samples) -> bytes:
+    """An array of single floats, packed."""
+    count = len(values)
+    if count < 16:
+        head = bytes([0x90 | count])
+    elif count < 2**16:
+        head = struct.pack(">BH", 0xDC, count)
+    else:
+        head = struct.pack(">BI", 0xDD, count)
+    rows = np.empty(count, _FLOATS[0xCA])
+    rows["kind"] = 0xCA
+    rows["value"] = values
+    return head + rows.tobytes()
+
+
+def ready() -> bytes:
+    """``Ready``."""
+    return _encode(Ready())
+
+
+def error(message: str) -> bytes:
+    """``Error``."""
+    return _encode(Error(message))
+
+
+def audio(frame: Samples) -> bytes:
+    """``Audio``: samples, within ``LOUDEST``."""
+    return _encode(Audio(msgspec.Raw(packed_floats(frame))))
+
+
+def ogg_opus(data: bytes) -> bytes:
+    """``OggOpus``: as moshi-server writes it, an array of small integers."""
+    return _encode(OggOpus(list(data)))
+
+
+def spoken_text(text: str, start_s: float, stop_s: float) -> bytes:
+    """``Text``: a word of the client's, and when it is spoken."""
+    return _encode(SpokenText(text, start_s, stop_s))
+
+
+def word(text: str, start_s: float) -> bytes:
+    """``Word``."""
+    return _encode(Word(text, start_s))
+
+
+def end_word(stop_s: float) -> bytes:
+    """``EndWord``."""
+    return _encode(EndWord(stop_s))
+
+
+def marker(number: int) -> bytes:
+    """``Marker``."""
+    return _encode(Marker(number))
+
+
+def step(index: int, pauses: tuple[float, ...], buffered: int) -> bytes:
+    """``Step``: probabilities of a pause of 0.5, 1, 2 and 3 s; samples that wait to be heard."""
+    packed = packed_floats(np.array(pauses, np.float32))
+    return _encode(_Step(index, msgspec.Raw(packed), buffered))
+
+
+def voice(embeddings: Samples) -> bytes:
+    """``Voice`` of embeddings [1, 512, T]."""
+    packed = packed_floats(embeddings.reshape(-1))
+    return _encode(Voice(msgspec.Raw(packed), list(embeddings.shape)))
