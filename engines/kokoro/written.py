@@ -25,6 +25,9 @@ from speech.types import Samples, Segment
 HELD_BACK = 3
 """Words behind which one speaks: with two, the melody steps at the joints twice as much."""
 
+_MARKS = frozenset(".,;:!?…")
+"""Behind these a voice pauses, whatever comes."""
+
 _REMEMBERED = 10
 """Words before the next one that its melody is foreseen from, where the sentence is too long for all."""
 
@@ -54,8 +57,15 @@ class WrittenSentence:
         """Characters of the text that were spoken."""
 
     def ready(self, text: str, *, complete: bool) -> int:
-        """How many words of ``text`` can be said now: all that are new, or all but those held back."""
-        return len(text[self.said :].split()) - (0 if complete else HELD_BACK)
+        """How many words of ``text`` can be said now: all that are new, or all but those held back.
+
+        What stands before a mark inside the sentence has its melody, and is not held back.
+        """
+        new = text[self.said :].split()
+        if complete:
+            return len(new)
+        marked = (count for count, word in enumerate(new[:-1], 1) if word[-1] in _MARKS)
+        return max(len(new) - HELD_BACK, *marked, 0)
 
     def speak(self, text: str, ending: str | None, stop: Stop) -> Iterator[Heard]:
         """Say what can be said now of ``text``, all of the sentence so far; a window a step.
@@ -71,7 +81,7 @@ class WrittenSentence:
             self._tail = _NOTHING
         words = utterance.words
         first = next((at for at, word in enumerate(words) if word.start >= self.said), len(words))
-        until = len(words) if ending is not None else _apart(utterance, len(words) - HELD_BACK)
+        until = len(words) if ending is not None else _apart(utterance, _certain(utterance))
         if until > first:
             self.said = words[until - 1].end
             yield from self._placed(self._piece(utterance, first, until, ending is not None, stop))
@@ -167,6 +177,17 @@ class WrittenSentence:
         ramp = np.linspace(0.0, 1.0, _FADE, endpoint=False, dtype=np.float32)
         samples[:_FADE] = samples[:_FADE] * ramp + tail[_FADE:] * (1 - ramp)
         return samples
+
+
+def _certain(utterance: Utterance) -> int:
+    """How many words of a sentence that goes on can be said: those before a mark, or those not held back."""
+    symbols, words = utterance.symbols, utterance.words
+    marked = (
+        at
+        for at in range(1, len(words))
+        if not _MARKS.isdisjoint(symbols[words[at - 1].stop : words[at].first])
+    )
+    return max(len(words) - HELD_BACK, *marked, 0)
 
 
 def _apart(utterance: Utterance, stop: int) -> int:
