@@ -5,6 +5,9 @@ a web page from elsewhere that runs in this machine's browser: it is known by it
 it made its own name point here (DNS rebinding), by the Host it asks for; and whoever comes through a
 proxy, who is on any machine: known by the header a proxy adds. On any other address a key is asked
 for, unless the server was told to ask nobody; then the Host is looked at there too.
+
+A protocol can have paths with rules of their own (``Paths``). Kyutai's clients always send a key, which
+is ``public_token`` where nobody chose another. As everybody knows it, it opens those paths alone.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,7 +23,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-OPEN_PATHS = frozenset({"/health"})
+from websocket_config import PUBLIC_TOKEN
+
 KEY_HEADERS = ("xi-api-key", "kyutai-api-key")
 KEY_PARAMETERS = ("auth_id", "token")
 PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
@@ -72,13 +76,29 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Paths:
+    """Paths that are not like the others.
+
+    open: nothing is asked there; keyed: a key is needed there on a loopback address too; keyless:
+    no key is needed there where ``public_token`` counts. It counts on the keyed and the keyless
+    paths only: for clients of this machine at a loopback address, for all others where the keys
+    of the server list it.
+    """
+
+    open: frozenset[str] = frozenset()
+    keyed: frozenset[str] = frozenset()
+    keyless: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class AccessRules:
     """What a server asks of those who connect.
 
     loopback: the server listens on a loopback address only; keys: those that open it, as text;
     no_auth: ask for none; allowed_origins: further web pages, as ``https://host[:port]`` or
     ``null``; allowed_hosts: further names for this server, without a port; own_names: what this
-    machine calls itself, lower case, which counts only where the server is no loopback server.
+    machine calls itself, lower case, which counts only where the server is no loopback server;
+    paths: those with rules of their own.
     """
 
     loopback: bool
@@ -87,39 +107,37 @@ class AccessRules:
     allowed_origins: frozenset[str] = frozenset()
     allowed_hosts: frozenset[str] = frozenset()
     own_names: frozenset[str] = frozenset()
+    paths: Paths = Paths()
 
-    def judge(self, headers: Headers, query: bytes) -> Refusal | None:
+    def judge(self, headers: Headers, query: bytes, path: str) -> Refusal | None:
         """None if the request may come in, else why not: 401 for the key, 403 for the rest."""
+        if path in self.paths.open:
+            return None
         hosts = headers.getlist("host")
-        if not self._every_stranger_needs_key and not (
-            hosts and all(self._names_us(host_name(host)) for host in hosts)
-        ):
+        stranger = self._is_stranger(headers, hosts)
+        public = path in self.paths.keyed | self.paths.keyless and (not stranger or PUBLIC_TOKEN in self.keys)
+        # A page elsewhere, whatever name it made point here, has no secret key.
+        any_name = not (self.loopback or self.no_auth or public)
+        if not any_name and not (hosts and all(self._names_us(host_name(host)) for host in hosts)):
             return Refusal(403, "this name is not served here (KANI_ALLOWED_HOSTS lists further names)")
-        if not all(self.origin_allowed(origin, hosts) for origin in headers.getlist("origin")):
+        own = [host.lower() for host in hosts]
+        if not all(self.origin_allowed(origin, own) for origin in headers.getlist("origin")):
             return Refusal(403, "web pages of this origin may not come in (KANI_ALLOWED_ORIGINS lists more)")
-        if self._asks_for_key(headers, hosts) and not self._has_key(headers, query):
-            if not self.keys:
-                return Refusal(
-                    403, "this came through a proxy: KANI_API_KEYS or --no-auth lets its clients in"
-                )
-            return Refusal(401, "a key is needed: Authorization: Bearer KEY, xi-api-key: KEY or ?token=KEY")
-        return None
+        if self.no_auth or (public and path in self.paths.keyless):
+            return None
+        keys = {*self.keys, PUBLIC_TOKEN} if public else {*self.keys} - {PUBLIC_TOKEN}
+        if not (stranger or path in self.paths.keyed) or _has_key(headers, query, keys):
+            return None
+        if not (self.keys or public):
+            return Refusal(403, "this came through a proxy: KANI_API_KEYS or --no-auth lets its clients in")
+        ways = "Authorization: Bearer KEY, xi-api-key: KEY, kyutai-api-key: KEY or ?token=KEY"
+        return Refusal(401, f"a key is needed: {ways}")
 
-    def origin_allowed(self, origin: str, hosts: Iterable[str] = ()) -> bool:
-        """Whether a page of ``origin`` may use this server, which it reaches as ``hosts``."""
+    def origin_allowed(self, origin: str, own_hosts: Container[str] = ()) -> bool:
+        """Whether a page of ``origin`` may use this server, whose pages come from ``own_hosts``."""
         origin = origin.lower()
-        if origin in self.allowed_origins:
-            return True
         netloc = origin.partition("://")[2]
-        name = host_name(netloc)
-        if is_loopback(name):
-            return True
-        own = any(netloc == host.lower() for host in hosts)
-        return own and (self._every_stranger_needs_key or self._names_us(name))
-
-    @property
-    def _every_stranger_needs_key(self) -> bool:
-        return not self.loopback and not self.no_auth
+        return origin in self.allowed_origins or is_loopback(host_name(netloc)) or netloc in own_hosts
 
     def _names_us(self, name: str) -> bool:
         # Without a key to know a stranger by, only a name is trusted that nobody else can make
@@ -128,24 +146,23 @@ class AccessRules:
             return True
         return not self.loopback and (is_address(name) or name in self.own_names)
 
-    def _asks_for_key(self, headers: Headers, hosts: list[str]) -> bool:
-        if self.no_auth:
-            return False
+    def _is_stranger(self, headers: Headers, hosts: list[str]) -> bool:
         if not self.loopback or through_proxy(headers):
             return True
         # A listed name is most likely a proxy's that keeps silent; where keys were given, they count.
         return bool(self.keys) and any(not is_loopback(host_name(host)) for host in hosts)
 
-    def _has_key(self, headers: Headers, query: bytes) -> bool:
-        bearers = (value.partition(" ") for value in headers.getlist("authorization"))
-        offered = [key.strip() for scheme, _, key in bearers if scheme.lower() == "bearer"]
-        offered += [key for name in KEY_HEADERS for key in headers.getlist(name)]
-        parameters = parse_qs(query.decode("latin-1"))
-        offered += [value for name in KEY_PARAMETERS for value in parameters.get(name, [])]
-        # Digests are of one length, and every pair is compared: the time tells nothing of a key.
-        known = [hashlib.sha256(key.encode()).digest() for key in self.keys]
-        given = [hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest() for key in offered]
-        return sum(hmac.compare_digest(one, other) for one in given for other in known) > 0
+
+def _has_key(headers: Headers, query: bytes, keys: Iterable[str]) -> bool:
+    bearers = (value.partition(" ") for value in headers.getlist("authorization"))
+    offered = [key.strip() for scheme, _, key in bearers if scheme.lower() == "bearer"]
+    offered += [key for name in KEY_HEADERS for key in headers.getlist(name)]
+    parameters = parse_qs(query.decode("latin-1"))
+    offered += [value for name in KEY_PARAMETERS for value in parameters.get(name, [])]
+    # Digests are of one length, and every pair is compared: the time tells nothing of a key.
+    known = [hashlib.sha256(key.encode()).digest() for key in keys]
+    given = [hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest() for key in offered]
+    return sum(hmac.compare_digest(one, other) for one in given for other in known) > 0
 
 
 class AccessMiddleware:
@@ -158,8 +175,10 @@ class AccessMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one HTTP request or WebSocket handshake."""
         refusal = None
-        if scope["type"] in ("http", "websocket") and scope["path"] not in OPEN_PATHS:
-            refusal = self._rules.judge(Headers(scope=scope), scope["query_string"])
+        if scope["type"] in ("http", "websocket"):
+            # Starlette's routes end in "$", which a line break may follow.
+            path = scope["path"].rstrip("\n")
+            refusal = self._rules.judge(Headers(scope=scope), scope["query_string"], path)
         if refusal is None:
             await self._app(scope, receive, send)
             return

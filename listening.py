@@ -19,11 +19,12 @@ class CannotListen(Exception):
     """An address that cannot be listened on; ``str()`` holds the reason and the cure."""
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
+def listen(host: str, port: int, setting: str = "--port") -> list[socket.socket]:
     """Listen on ``host``; connections wait in the backlog until someone accepts them.
 
     ``localhost`` is both loopback addresses, as clients may try either first; the second may be
-    missing. Port 0 is one free port, the same on every address. Raises CannotListen.
+    missing. Port 0 is one free port, the same on every address. setting: where the port can be
+    changed. Raises CannotListen.
     """
     if port == 0:
         for _ in range(PORT_TRIES):
@@ -31,11 +32,11 @@ def listen(host: str, port: int) -> list[socket.socket]:
                 probe.bind(("", 0))
                 free: int = probe.getsockname()[1]
             try:
-                return listen(host, free)
+                return listen(host, free, setting)
             except CannotListen as error:
                 if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EADDRINUSE:
                     raise
-        raise CannotListen(f"no free port was found on {host}; choose one with --port")
+        raise CannotListen(f"no free port was found on {host}; choose one with {setting}")
     with ExitStack() as undo:
         sockets: list[socket.socket] = []
         for family, address in _addresses(host, port):
@@ -45,7 +46,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
             except OSError as error:
                 if host == "localhost" and sockets and error.errno in MISSING_IPV6:
                     continue
-                raise CannotListen(_reason(error, host, port)) from error
+                raise CannotListen(_reason(error, host, port, setting)) from error
             sockets.append(sock)
         undo.pop_all()
     return sockets
@@ -96,14 +97,14 @@ def _listen(sock: socket.socket, address: tuple[Any, ...]) -> None:
     sock.setblocking(False)
 
 
-def _reason(error: OSError, host: str, port: int) -> str:
+def _reason(error: OSError, host: str, port: int, setting: str) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
             f"port {port} on {host} is taken, perhaps by another server of this kind: stop that one, "
-            "or choose another port with --port"
+            f"or choose another port with {setting}"
         )
     if error.errno == errno.EACCES:
-        return f"port {port} needs an administrator's rights; choose one above 1023 with --port"
+        return f"port {port} needs an administrator's rights; choose one above 1023 with {setting}"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{host!r} is no address of this machine; choose one with --host"
     return f"cannot listen on {host} port {port}: {error.strerror or error}"

@@ -35,6 +35,7 @@ from setting_types import (
     LogFormat,
     Origins,
     Precision,
+    Recognizer,
 )
 
 HERE = Path(__file__).resolve().parent
@@ -84,14 +85,40 @@ class Settings(BaseModel):
         le=65535,
         about="Port to listen on; 0 takes a free one.",
     )
+    compat: bool = _setting(
+        False,
+        "KANI_COMPAT",
+        group=ADDRESS,
+        about="Listen also on the ports that clients of other servers look for, which follow. Each serves "
+        "all that KANI_PORT serves.",
+    )
+    kyutai_port: int = _setting(
+        config.KYUTAI_PORT,
+        "KANI_KYUTAI_PORT",
+        group=ADDRESS,
+        ge=0,
+        le=65535,
+        about="Port for clients of Kyutai's server, opened with KANI_COMPAT; 0 takes a free one.",
+    )
+    kyutai_voice_port: int = _setting(
+        config.KYUTAI_VOICE_PORT,
+        "KANI_KYUTAI_VOICE_PORT",
+        group=ADDRESS,
+        ge=0,
+        le=65535,
+        about="Port for clients of Kyutai's voice cloning, opened with KANI_COMPAT; 0 takes a free one.",
+    )
 
     api_keys: Keys = _setting(
         (),
         "KANI_API_KEYS",
         group=ACCESS,
         about="Keys that clients may come in with, separated by commas. Never printed or logged. On a "
-        "loopback address clients of this machine need none. Whoever comes through a proxy does (it has to "
-        "send X-Forwarded-For, X-Real-IP, Forwarded or Via), and is refused where no key is set.",
+        "loopback address clients of this machine need none, but for Kyutai's speech paths, where "
+        f"`{config.PUBLIC_TOKEN}`, which Kyutai's clients send, is a key too. Whoever comes through a proxy "
+        "needs one of these (it has to send X-Forwarded-For, X-Real-IP, Forwarded or Via), and is refused "
+        f"where none is set. To let Kyutai's clients in from other machines, list `{config.PUBLIC_TOKEN}`, "
+        "which everybody knows: it opens Kyutai's paths and no others.",
     )
     no_auth: bool = _setting(
         False,
@@ -113,9 +140,10 @@ class Settings(BaseModel):
         (),
         "KANI_ALLOWED_HOSTS",
         group=ACCESS,
-        about="Further host names, separated by commas, that a server which asks no key answers to: on a "
-        "loopback address or with KANI_NO_AUTH. Where keys are set, whoever asks a loopback server for such "
-        "a name needs one.",
+        about="Further host names, separated by commas, that are answered to where no secret key is asked "
+        "for: on a loopback address, with KANI_NO_AUTH, and on Kyutai's paths where KANI_API_KEYS lists "
+        f"`{config.PUBLIC_TOKEN}`. Where keys are set, whoever asks a loopback server for such a name needs "
+        "one.",
     )
 
     engine: Engine = _setting(
@@ -154,6 +182,12 @@ class Settings(BaseModel):
         group=SPEECH,
         about="How Kokoro's sound is made: `windows` (a sentence is heard while its end is still being made) "
         "or `whole` (the model's own samples, a sentence at a time).",
+    )
+    recognizer: Recognizer = _setting(
+        config.DEFAULT_RECOGNIZER,
+        "KANI_RECOGNIZER",
+        group=SPEECH,
+        about="Who listens. `auto` takes the best that this machine can run; with `none` nobody does.",
     )
 
     model: str | None = _setting(
@@ -231,7 +265,8 @@ class Settings(BaseModel):
         unit="bytes",
         ge=1024,
         le=1 << 30,
-        about="Longest message, and longest HTTP body; a longer message closes its connection with 1009.",
+        about="Longest message, and longest HTTP body; a longer message closes its connection with 1009. "
+        "Messages on Kyutai's WebSocket paths may have 64 MiB, as on its own server.",
     )
     rate_per_minute: int = _setting(
         config.RATE_PER_MINUTE,
@@ -250,6 +285,15 @@ class Settings(BaseModel):
         ge=1,
         le=3600,
         about="How far an engine may run ahead of what a client has taken.",
+    )
+    idle_seconds: float = _setting(
+        config.IDLE_SECONDS,
+        "KANI_IDLE_SECONDS",
+        group=LIMITS,
+        unit="seconds",
+        ge=1,
+        le=86400,
+        about="How long a session that waits for its text may stay open.",
     )
     shutdown_seconds: float = _setting(
         config.SHUTDOWN_SECONDS,

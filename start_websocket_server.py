@@ -43,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
     address.add_argument("--host", metavar="ADDRESS", help=f"address to listen on (default {WEBSOCKET_HOST})")
     address.add_argument("--port", metavar="PORT", help=f"port, 0 for a free one (default {WEBSOCKET_PORT})")
     address.add_argument(
+        "--compat", action="store_true", help="listen also where clients of other servers look (8080, 8092)"
+    )
+    address.add_argument(
         "--no-auth", action="store_true", help="ask nobody for a key, even on an address others can reach"
     )
     speech = options.add_argument_group("who speaks")
@@ -52,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
         "--language",
         metavar="TAG",
         help="language where nothing tells another, for protocols without their own default (default es)",
+    )
+    speech.add_argument(
+        "--recognizer", metavar="NAME", help=f"who listens: {settings.takes('recognizer')} (default auto)"
     )
     kani = options.add_argument_group("the Kani model (--engine kani, or auto where there is CUDA)")
     kani.add_argument(
@@ -72,7 +78,9 @@ def parser() -> argparse.ArgumentParser:
     )
     other = options.add_argument_group("instead of serving")
     other.add_argument(
-        "--fetch", action="store_true", help="get and verify the model files that the engine needs, and end"
+        "--fetch",
+        action="store_true",
+        help="get and verify the model files that are needed, and end",
     )
     other.add_argument("--version", action="version", version=f"kani-tts {VERSION}", help="print it, and end")
     other.add_argument("-h", "--help", action="help", help="print this, and end")
@@ -121,21 +129,25 @@ def _serve(chosen: settings.Settings) -> int:
 
 
 def _fetch(chosen: settings.Settings) -> int:
-    # An engine that starts has every file it needs, and has checked each.
+    # Who starts has every file that is needed, and has checked each.
     from engines.registry import engines_for
+    from recognizers.registry import recognizer_for
 
     async def start_each() -> None:
         engines = engines_for(chosen.engine, chosen)
-        for engine in (*engines.preferred, *engines.needed):
+        recognizer = recognizer_for(chosen.recognizer, chosen)
+        for each in (*engines.preferred, *engines.needed, recognizer):
+            if each is None:
+                continue
             try:
-                await engine.start()
+                await each.start()
             except EngineUnavailable as error:
-                if engine in engines.needed:
+                if each not in engines.preferred:
                     raise
                 print(f"{error}; the other engines speak", flush=True)
                 continue
-            print(f"{engine.info.name} {engine.info.version} has all it needs", flush=True)
-            await engine.stop()
+            print(f"{each.info.name} {each.info.version} has all it needs", flush=True)
+            await each.stop()
 
     try:
         asyncio.run(start_each())
@@ -156,10 +168,16 @@ def banner(running: Running) -> str:
         by_engine.setdefault(name, []).append(language)
     reach = ", on every address of this machine" if everywhere else ""
     lines = [f"kani-tts {VERSION} is ready", f"  address  {address}{reach}"]
+    lines += [
+        f"  also     {door.scheme}://{host}:{port} ({door.protocol})" for door, port in running.compat.items()
+    ]
     for engine in service.engines:
         spoken = sorted(by_engine.get(engine.name, []))
         listed = " ".join(spoken) if len(spoken) <= 12 else f"{len(spoken)} languages"
         lines.append(f"  speaks   {listed} ({engine.name} {engine.version})")
+    if service.recognizer is not None:
+        info = service.recognizer.info
+        lines.append(f"  hears    {len(info.languages)} languages ({info.name} {info.version})")
     lines += [
         f"  voices   {len(service.catalogue.list())}",
         f'  try      python websocket_client.py "Hola" -o hola.wav{elsewhere}',

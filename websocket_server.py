@@ -7,10 +7,11 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
+from typing import ClassVar, NamedTuple
 
 import uvicorn
 from starlette.applications import Starlette
@@ -22,36 +23,88 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
-from uvicorn._types import ASGISendEvent
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from access import OPEN_PATHS, AccessMiddleware, AccessRules, is_loopback
+from access import AccessMiddleware, AccessRules, Paths, is_loopback
 from connections import Connections, ConnectionsMiddleware, Phase
-from dialects import kani, operations, voices
+from dialects import kani, kyutai, operations, voices
 from engines.registry import engines_for
+from kyutai_metrics import KyutaiMetrics
 from listening import allow_open_files, listen, own_names
 from metrics import Metrics
-from settings import Settings
+from recognizers.registry import recognizer_for
+from settings import Settings, variables
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.voices import VoiceStore
 from websocket_config import VERSION
+from websocket_protocol import WebSocketProtocol
 
 log = logging.getLogger("server")
 
-DIALECTS: tuple[Callable[[SpeechService], list[BaseRoute]], ...] = (kani.routes, voices.routes)
+HEALTH = "/health"
 GOODBYE_SECONDS = 2.0
 SPARE_FILES = 256
-BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+class CompatPort(NamedTuple):
+    """A port that a protocol's clients look for; setting: its setting's name; scheme: "ws" or "http"."""
+
+    setting: str
+    scheme: str
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A wire protocol, and what of the server is not as for the others.
+
+    routes: makes its routes; paths: who may come in there; ports: opened by KANI_COMPAT;
+    largest_messages: bytes, by the WebSocket's path, where KANI_MAX_MESSAGE_BYTES does not count.
+    """
+
+    routes: Callable[[Settings, SpeechService, Metrics], list[BaseRoute]]
+    paths: Paths = field(default_factory=Paths)
+    ports: tuple[CompatPort, ...] = ()
+    largest_messages: Mapping[str, int] = field(default_factory=dict)
+
+
+def _kyutai(settings: Settings, service: SpeechService, metrics: Metrics) -> list[BaseRoute]:
+    chosen = kyutai.KyutaiSettings(settings.idle_seconds, VERSION, settings.max_message_bytes)
+    return kyutai.routes(service, chosen, KyutaiMetrics(metrics.registry))
+
+
+DIALECTS = (
+    Dialect(lambda settings, service, metrics: kani.routes(service)),
+    Dialect(lambda settings, service, metrics: voices.routes(service)),
+    Dialect(
+        _kyutai,
+        Paths(
+            open=frozenset({"/api/build_info", "/api/modules_info"}),
+            keyed=frozenset({"/api/tts_streaming", "/api/tts", "/api/asr-streaming"}),
+            keyless=frozenset({"/api/voice"}),
+        ),
+        (
+            CompatPort("kyutai_port", "ws", "Kyutai"),
+            CompatPort("kyutai_voice_port", "http", "Kyutai voice cloning"),
+        ),
+        {"/api/tts_streaming": 64 << 20, "/api/asr-streaming": 64 << 20},
+    ),
+)
+PATHS = Paths(
+    open=frozenset({HEALTH}).union(*(dialect.paths.open for dialect in DIALECTS)),
+    keyed=frozenset().union(*(dialect.paths.keyed for dialect in DIALECTS)),
+    keyless=frozenset().union(*(dialect.paths.keyless for dialect in DIALECTS)),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that is ready: where it listens and who speaks."""
+    """A server that is ready: where it listens, which port is whose besides, and who speaks."""
 
     host: str
     port: int
     service: SpeechService
+    compat: Mapping[CompatPort, int] = field(default_factory=dict)
 
 
 def access_rules(settings: Settings) -> AccessRules:
@@ -63,6 +116,7 @@ def access_rules(settings: Settings) -> AccessRules:
         allowed_origins=frozenset(settings.allowed_origins),
         allowed_hosts=frozenset(host.lower() for host in settings.allowed_hosts),
         own_names=own_names(settings.host),
+        paths=PATHS,
     )
 
 
@@ -84,6 +138,7 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         default_voice=settings.voice,
         observer=metrics,
         preferred=engines.preferred,
+        recognizer=recognizer_for(settings.recognizer, settings),
     )
 
 
@@ -92,7 +147,7 @@ def create_app(
 ) -> Starlette:
     """The application: every dialect's routes behind the checks of who may come in."""
     rules = access_rules(settings)
-    routes = [route for dialect in DIALECTS for route in dialect(service)]
+    routes = [route for dialect in DIALECTS for route in dialect.routes(settings, service, metrics)]
     routes += operations.routes(service, VERSION, lambda: connections.phase.value, metrics)
     return Starlette(
         routes=[*routes, WebSocketRoute("/{path:path}", _no_protocol_here)],
@@ -102,7 +157,7 @@ def create_app(
             Middleware(
                 ConnectionsMiddleware,
                 connections=connections,
-                always=OPEN_PATHS | {"/metrics"},
+                always=frozenset({HEALTH, "/metrics"}),
                 max_body=settings.max_message_bytes,
             ),
         ],
@@ -118,6 +173,12 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
     default voice or language that no engine speaks.
     """
     sockets = listen(settings.host, settings.port)
+    port = _port(sockets)
+    compat: dict[CompatPort, int] = {}
+    for door in (door for dialect in DIALECTS for door in dialect.ports if settings.compat):
+        opened = listen(settings.host, getattr(settings, door.setting), variables(door.setting)[0])
+        compat[door] = _port(opened)
+        sockets += opened
     if allow_open_files(settings.max_connections + SPARE_FILES) < settings.max_connections + SPARE_FILES:
         log.warning("this machine allows fewer open sockets than KANI_MAX_CONNECTIONS (see ulimit -n)")
     if settings.api_keys and is_loopback(settings.host) and not settings.no_auth:
@@ -138,9 +199,8 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
                     os._exit(0)
                 service.catalogue.resolve(None, settings.language)
                 connections.phase = Phase.READY
-                port = sockets[0].getsockname()[1]
                 log.info("ready on %s port %d: %s", settings.host, port, _names(service))
-                announce(Running(settings.host, port, service))
+                announce(Running(settings.host, port, service, compat))
                 await stop.wait()
                 log.info("stopping: speech under way has %g s to finish", settings.shutdown_seconds)
                 connections.phase = Phase.DRAINING
@@ -149,6 +209,11 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
             finally:
                 await service.stop()
     log.info("stopped")
+
+
+def _port(sockets: list[socket.socket]) -> int:
+    port: int = sockets[0].getsockname()[1]
+    return port
 
 
 def _names(service: SpeechService) -> str:
@@ -174,23 +239,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _WebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, which here ends a handshake also where it is refused or cannot be read."""
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        # Such as more headers, or longer ones, than websockets reads (128 of 8 KiB), or a POST:
-        # uvicorn would leave the client waiting.
-        if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            self.transport.write(BAD_HANDSHAKE)
-            self.transport.close()
-
-    async def send(self, message: ASGISendEvent) -> None:
-        await super().send(message)
-        # uvicorn takes a handshake that was refused for one without an answer, and logs an error
-        # (its pull request 3138).
-        if self.initial_response is not None and self.close_sent:
-            self.handshake_complete = True
+class _WebSocket(WebSocketProtocol):
+    largest_messages: ClassVar[Mapping[str, int]] = {
+        path: size for dialect in DIALECTS for path, size in dialect.largest_messages.items()
+    }
 
 
 @asynccontextmanager

@@ -63,6 +63,7 @@ def report(
         "service": SERVICE,
         "version": version,
         "engines": [{"name": engine.name, "version": engine.version} for engine in engines],
+        "recognizer": _listener(service),
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
         "counters": {
             "sessions": state.sessions,
@@ -73,3 +74,9 @@ def report(
         "uptime": round(uptime_s, 3),
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
+
+
+def _listener(service: SpeechService) -> dict[str, str] | None:
+    if service.recognizer is None:
+        return None
+    return {"name": service.recognizer.info.name, "version": service.recognizer.info.version}

@@ -72,7 +72,7 @@ class Script:
         self._cut()
 
     def flush(self) -> None:
-        """What was fed is to be said as if it ended here."""
+        """What was fed is to be said without what may still come."""
         self.flushed = True
         self._cut()
 
@@ -115,13 +115,13 @@ class Script:
         if segmenter is not None:
             for part in self._held_back:
                 if isinstance(part, Rest):
-                    self._parts.extend(segmenter.flush())
+                    self._parts.extend(segmenter.flush(more_to_come=True))
                     self._parts.append(part)
                 else:
                     self._parts.extend(segmenter.feed(part))
             self._held_back.clear()
             if self.flushed:
-                self._parts.extend(segmenter.flush())
+                self._parts.extend(segmenter.flush(more_to_come=not self.finished))
             if self._written is not None:
                 self._written.update()
         self._wake.set()

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from speech.breaks import Kind, breaks, is_grapheme_start
+from speech.breaks import CLOSERS, SENTENCE_MARKS, UNSPACED_MARKS, Kind, breaks, is_grapheme_start
 from speech.types import Boundary
 
 MARGIN = 16
@@ -117,14 +117,21 @@ class Segmenter:
         self._spoken_weight = 0
         self._first = True
         self._open: OpenCut | None = None
+        self._end = Kind.SENTENCE
 
     def feed(self, text: str) -> list[Cut]:
         """Take more text; the segments that are now certain, behind the open one if there is one."""
         self._text += text
         return self._cuts(complete=False)
 
-    def flush(self) -> list[Cut]:
-        """Everything taken so far, as if it ended here; an open segment is closed."""
+    def flush(self, *, more_to_come: bool = False) -> list[Cut]:
+        """Everything taken so far, as if it ended here; an open segment is closed.
+
+        more_to_come: what ends in the middle of a sentence does so like a clause.
+        """
+        last = self._text.rstrip(CLOSERS + " \t\n\u00a0\u202f")[-1:]
+        ends = last in SENTENCE_MARKS + UNSPACED_MARKS
+        self._end = Kind.SENTENCE if ends or not more_to_come else Kind.CLAUSE
         return self._cuts(complete=True)
 
     def open(self) -> OpenCut | None:
@@ -174,7 +181,7 @@ class Segmenter:
             return (word.end() if plain else at), None
         if heavy + _weight_up_to(text, at, policy.longest + 1 - heavy) > policy.longest:
             return at, kind
-        return (len(text), Kind.SENTENCE) if complete else (at, None)
+        return (len(text), self._end) if complete else (at, None)
 
     def _ends_open(self, kind: Kind, heavy: int, words: int) -> bool:
         """Whether an open segment ends at a break of ``kind`` with the weight ``heavy`` before it."""
@@ -240,7 +247,7 @@ class Segmenter:
             return _deepest(breaths, wanted)
         if total > policy.longest + margin:
             return _deepest(spaces, policy.longest) if spaces else (self._forced(), Kind.TORN)
-        return (len(text), Kind.SENTENCE) if complete else None
+        return (len(text), self._end) if complete else None
 
     def _wanted(self) -> int:
         """The weight beyond which a segment is cut at any breath."""

@@ -19,13 +19,15 @@ ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
 ADDRESS = re.compile(r"address +ws://(?P<host>\S+):(?P<port>\d+)\b")
+COMPAT = re.compile(r"also +(?:ws|http)://\S+:(?P<port>\d+) \((?P<protocol>.+)\)")
 
 
 class ServerProcess:
     """A running ``start_websocket_server.py``.
 
     folder holds its kept voices (``data``), fetched weights (``cache``) and log; ``banner`` is what
-    it printed when it was ready. No setting of the machine's environment reaches it.
+    it printed when it was ready; ``compat`` the ports that --compat opened, each by the protocol
+    that the banner names. No setting of the machine's environment reaches it.
     """
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
@@ -39,6 +41,8 @@ class ServerProcess:
             "KANI_LOG_FILE": str(self.log_file),
             "KANI_HOST": "localhost",
             "KANI_PORT": "0",
+            "KANI_KYUTAI_PORT": "0",
+            "KANI_KYUTAI_VOICE_PORT": "0",
             "PYTHONUNBUFFERED": "1",
         }
         names = ("KANI_", "TTS_", "LOG_LEVEL")
@@ -53,6 +57,7 @@ class ServerProcess:
         )
         self.banner = ""
         self.host, self.port = "localhost", 0
+        self.compat: dict[str, int] = {}
 
     @property
     def url(self) -> str:
@@ -90,6 +95,7 @@ class ServerProcess:
         self.banner = seen.decode()
         address = next(match for line in self.banner.splitlines() if (match := ADDRESS.search(line)))
         self.host, self.port = address["host"], int(address["port"])
+        self.compat = {match["protocol"]: int(match["port"]) for match in COMPAT.finditer(self.banner)}
 
     def send_signal(self, number: int) -> None:
         """Send a signal."""

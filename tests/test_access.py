@@ -8,16 +8,18 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from access import AccessMiddleware, AccessRules, host_name, is_loopback
+from access import AccessMiddleware, AccessRules, Paths, host_name, is_loopback
 
-HOME = AccessRules(loopback=True)
-NETWORK = AccessRules(loopback=False, keys=("first-key", "schlüssel"))
+PATHS = Paths(open=frozenset({"/health"}), keyed=frozenset({"/speech"}), keyless=frozenset({"/voice"}))
+HOME = AccessRules(loopback=True, paths=PATHS)
+NETWORK = AccessRules(loopback=False, keys=("first-key", "schlüssel"), paths=PATHS)
+PUBLIC_NETWORK = dataclasses.replace(NETWORK, keys=("first-key", "public_token"))
 
 
-def judge(rules: AccessRules, query: str = "", **headers: str) -> int | None:
+def judge(rules: AccessRules, query: str = "", path: str = "/", **headers: str) -> int | None:
     """The status of the refusal of a request, or None; header names with _ for -."""
     listed = {name.replace("_", "-"): value for name, value in headers.items()}
-    refusal = rules.judge(Headers(listed), query.encode())
+    refusal = rules.judge(Headers(listed), query.encode(), path)
     return refusal.status if refusal else None
 
 
@@ -69,7 +71,7 @@ def test_at_home_another_name_is_refused(host: str) -> None:
 def test_one_wrong_host_of_two_is_refused() -> None:
     """A second Host header does not smuggle a name past the check."""
     headers = Headers(raw=[(b"host", b"localhost"), (b"host", b"evil.example")])
-    assert HOME.judge(headers, b"") is not None
+    assert HOME.judge(headers, b"", "/") is not None
 
 
 def test_a_client_without_host_is_refused() -> None:
@@ -132,8 +134,8 @@ def test_each_way_of_giving_a_key(query: str, headers: dict[str, str]) -> None:
 def test_any_right_key_of_several_counts(name: bytes, order: tuple[int, int]) -> None:
     """A header that is sent twice, as a proxy with a key of its own makes it, opens with either."""
     values = [b"Bearer other", b"Bearer first-key"] if name == b"authorization" else [b"other", b"first-key"]
-    assert NETWORK.judge(Headers(raw=[(name, values[n]) for n in order]), b"") is None
-    assert NETWORK.judge(Headers(raw=[(name, values[0])] * 2), b"") is not None
+    assert NETWORK.judge(Headers(raw=[(name, values[n]) for n in order]), b"", "/") is None
+    assert NETWORK.judge(Headers(raw=[(name, values[0])] * 2), b"", "/") is not None
 
 
 @pytest.mark.parametrize(
@@ -231,13 +233,75 @@ def test_a_proxy_does_not_turn_strangers_into_locals(header: str) -> None:
     assert judge(dataclasses.replace(HOME, no_auth=True), **passed_on) is None
 
 
+@pytest.mark.parametrize("key", ["public_token", "k"])
+@pytest.mark.parametrize("name", ["kyutai_api_key", "xi_api_key", "auth_id", "token"])
+def test_a_keyed_path_wants_a_key_at_home_too(name: str, key: str) -> None:
+    """Where clients always send a key, it has to be a listed one, or the one that everybody knows."""
+    rules = dataclasses.replace(HOME, keys=("k",))
+    at_home = {"host": "localhost:8001", "path": "/speech"}
+    given = {name: key} if name.endswith("key") else {"query": f"{name}={key}"}
+    wrong = {name: "other"} if name.endswith("key") else {"query": f"{name}=other"}
+    assert judge(rules, **at_home, **given) is None
+    assert judge(rules, **at_home, **wrong) == 401
+    assert judge(rules, **at_home) == 401
+    assert judge(HOME, **at_home) == 401
+    assert judge(HOME, **at_home, **given) == (None if key == "public_token" else 401)
+    assert judge(dataclasses.replace(HOME, no_auth=True), **at_home) is None
+
+
+def test_the_key_that_everybody_knows_counts_elsewhere_where_it_is_listed() -> None:
+    """On the network, and through a proxy, public_token is a key only if the server's keys name it."""
+    known = {"path": "/speech", "kyutai_api_key": "public_token"}
+    assert judge(NETWORK, host="192.168.1.2", **known) == 401
+    assert judge(PUBLIC_NETWORK, host="192.168.1.2", **known) is None
+    passed_on = {**known, "host": "localhost", "x_forwarded_for": "203.0.113.9"}
+    assert judge(HOME, **passed_on) == 403
+    assert judge(dataclasses.replace(HOME, keys=("k",)), **passed_on) == 401
+    assert judge(dataclasses.replace(HOME, keys=("k", "public_token")), **passed_on) is None
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/speech/", "/speec", "/Speech"])
+@pytest.mark.parametrize("rules", [PUBLIC_NETWORK, dataclasses.replace(PUBLIC_NETWORK, loopback=True)])
+def test_the_key_that_everybody_knows_opens_no_other_path(rules: AccessRules, path: str) -> None:
+    """Listed or not, public_token opens nothing but the paths whose clients send it."""
+    passed_on = {"host": "localhost", "via": "1.1 proxy"}
+    assert judge(rules, "token=public_token", path, **passed_on) == 401
+    assert judge(rules, "token=first-key", path, **passed_on) is None
+    alone = dataclasses.replace(rules, keys=("public_token",))
+    assert judge(alone, "token=public_token", path, **passed_on) == 401
+    assert judge(alone, "token=public_token", "/speech", **passed_on) is None
+
+
+@pytest.mark.parametrize("path", ["/speech", "/voice"])
+def test_the_key_that_everybody_knows_lets_no_foreign_page_in(path: str) -> None:
+    """A page elsewhere knows public_token too: its Origin is looked at, and the name that it asks for."""
+    for rules in (HOME, PUBLIC_NETWORK):
+        page = {"host": "localhost:8001", "origin": "https://evil.example"}
+        assert judge(rules, "token=public_token", path, **page) == 403
+        rebound = {"host": "evil.example", "origin": "http://evil.example"}
+        assert judge(rules, "token=public_token", path, **rebound) == 403
+        assert judge(rules, "token=public_token", path, host="evil.example") == 403
+    listed = dataclasses.replace(PUBLIC_NETWORK, allowed_hosts=frozenset({"tts"}))
+    assert judge(listed, "token=public_token", path, host="tts:8080", origin="http://tts:8080") is None
+
+
+def test_a_keyless_path_wants_none_where_the_public_one_is_listed() -> None:
+    """Where public_token would be a key nothing has to be sent; elsewhere the usual rules hold."""
+    assert judge(HOME, path="/voice", host="localhost") is None
+    assert judge(HOME, path="/voice", host="localhost", via="1.1 proxy") == 403
+    assert judge(NETWORK, path="/voice", host="192.168.1.2") == 401
+    assert judge(NETWORK, path="/voice", host="192.168.1.2", xi_api_key="first-key") is None
+    assert judge(PUBLIC_NETWORK, path="/voice", host="192.168.1.2") is None
+    assert judge(PUBLIC_NETWORK, path="/speech", host="192.168.1.2") == 401
+
+
 def test_keys_are_not_in_the_rules_text() -> None:
     """Printing the rules tells no key."""
     assert "first-key" not in repr(NETWORK)
 
 
-async def answer_of(rules: AccessRules, kind: str, path: str) -> list[Message]:
-    """What the middleware sends for a request without headers; the application says "inside"."""
+async def answer_of(rules: AccessRules, kind: str, path: str, **headers: str) -> list[Message]:
+    """What the middleware sends for a request; the application says "inside"."""
     sent: list[Message] = []
 
     async def inside(scope: Scope, receive: Receive, send: Send) -> None:
@@ -249,7 +313,8 @@ async def answer_of(rules: AccessRules, kind: str, path: str) -> list[Message]:
     async def receive() -> Message:
         raise AssertionError("nothing is to be read for a refusal")
 
-    scope = {"type": kind, "path": path, "query_string": b"", "headers": []}
+    listed = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": kind, "path": path, "query_string": b"", "headers": listed}
     await AccessMiddleware(inside, rules)(scope, receive, send)
     return sent
 
@@ -266,6 +331,13 @@ async def test_refusals_are_plain_http_before_any_upgrade(kind: str, prefix: str
 async def test_health_is_open_to_all() -> None:
     """/health asks for no key."""
     assert await answer_of(NETWORK, "http", "/health") == [{"type": "inside"}]
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_no_line_break_hides_a_path(kind: str) -> None:
+    """A path that a route takes for its own, though a line break follows it, keeps its rules."""
+    start, _ = await answer_of(HOME, kind, "/speech\n", host="localhost")
+    assert start["status"] == 401
 
 
 async def test_other_events_pass() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from kyutai_metrics import KyutaiMetrics
 from metrics import Metrics
 
 
@@ -75,3 +76,67 @@ def test_two_servers_in_one_process_count_apart() -> None:
     one, other = Metrics("0"), Metrics("0")
     one.session_opened("kani")
     assert other.totals()["requests"] == 0
+
+
+ALL = (("handler", "all"),)
+
+
+def test_speech_for_kyutais_clients_is_counted_by_its_own_names() -> None:
+    """A connection that hears speech: what Kyutai's dashboards ask for, without a suffix, for "all"."""
+    metrics = Metrics("0")
+    meter = KyutaiMetrics(metrics.registry)
+    meter.speaking_opened()
+    meter.speaking_opened()
+    meter.spoke(10, 0.13)
+    meter.spoke(2, 0.2)
+    meter.spoke(0, 0.1)
+    meter.waited_for_words()
+    meter.speaking_closed(12)
+    samples = read(metrics)
+    assert samples["py_connect", ALL] == 2 and samples["py_open_channels", ALL] == 1
+    for name in ("py_total_steps", "py_active_steps", "py_could_have_run_steps"):
+        assert samples[name, ALL] == 12
+    assert samples["py_missing_words_steps", ALL] == 1
+    assert samples["py_model_step_duration_bucket", (("le", "0.01"),)] == 0
+    assert samples["py_model_step_duration_bucket", (("le", "0.015"),)] == 10
+    assert samples["py_model_step_duration_bucket", (("le", "0.08"),)] == 10
+    assert samples["py_model_step_duration_count", ()] == 12
+    assert samples["py_model_step_duration_sum", ()] == pytest.approx(0.33)
+    assert samples["py_model_connection_num_steps_bucket", (("le", "2.0"),)] == 0
+    assert samples["py_model_connection_num_steps_bucket", (("le", "25.0"),)] == 1
+
+
+def test_listening_to_kyutais_clients_is_counted_by_its_own_names() -> None:
+    """A connection that is heard, and a recording that becomes a voice."""
+    metrics = Metrics("0")
+    meter = KyutaiMetrics(metrics.registry)
+    meter.listening_opened()
+    meter.listened(0.025)
+    meter.listening_closed(125)
+    meter.voice_made(0.07)
+    samples = read(metrics)
+    assert samples["asr_connect", ALL] == 1 and samples["asr_open_channels", ALL] == 0
+    assert samples["asr_model_step_duration_bucket", (("le", "0.02"),)] == 0
+    assert samples["asr_model_step_duration_bucket", (("le", "0.03"),)] == 1
+    assert samples["asr_connection_num_steps_bucket", (("le", "25.0"),)] == 0
+    assert samples["asr_connection_num_steps_bucket", (("le", "125.0"),)] == 1
+    assert samples["py_post_connect", ALL] == 1
+    assert samples["py_post_model_duration_bucket", (("le", "0.06"),)] == 0
+    assert samples["py_post_model_duration_bucket", (("le", "0.07"),)] == 1
+
+
+def test_kyutais_histograms_have_its_bounds() -> None:
+    """A dashboard's quantiles are only those of the original with the original's buckets."""
+    metrics = Metrics("0")
+    KyutaiMetrics(metrics.registry)
+
+    def bounds(name: str) -> list[float]:
+        return [float(dict(labels)["le"]) for sample, labels in read(metrics) if sample == f"{name}_bucket"]
+
+    inf = float("inf")
+    heard = [0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, inf]
+    assert bounds("py_model_step_duration") == [0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.08, inf]
+    assert bounds("py_model_connection_num_steps") == [2, 25, 62.5, 125, 250, 500, 750, inf]
+    assert bounds("asr_model_step_duration") == bounds("py_post_model_duration") == heard
+    steps = [2, 25, 125, 250, 500, 750, 1125, 1500, 2250, 3000, 4500, inf]
+    assert bounds("asr_connection_num_steps") == steps

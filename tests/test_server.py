@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,16 @@ import websocket_config
 from connections import Connections, Phase
 from metrics import Metrics
 from settings import load
+from websocket_protocol import MOST_FRAGMENTS
 from websocket_server import build_service, create_app
 
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess, StartServer
 
 PING = '{"type": "ping"}'
+KYUTAI = "/api/tts_streaming?format=PcmMessagePack"
+KYUTAI_READY = bytes.fromhex("81a474797065a55265616479")
+PUBLIC = {"kyutai-api-key": "public_token"}
 
 
 async def pong(socket: ClientConnection) -> dict[str, Any]:
@@ -46,6 +51,12 @@ async def get(server: ServerProcess, path: str, **headers: str) -> httpx.Respons
     """GET a path of the server."""
     async with httpx.AsyncClient() as client:
         return await client.get(f"http://127.0.0.1:{server.port}{path}", headers=headers)
+
+
+async def post(server: ServerProcess, path: str, **headers: str) -> httpx.Response:
+    """POST something to a path of the server."""
+    async with httpx.AsyncClient() as client:
+        return await client.post(f"http://127.0.0.1:{server.port}{path}", content=b"{}", headers=headers)
 
 
 async def raw(server: ServerProcess, *pieces: bytes) -> bytes:
@@ -80,6 +91,11 @@ async def closing_code(socket: ClientConnection) -> int | None:
         while True:
             await asyncio.wait_for(socket.recv(), 20)
     return socket.close_code
+
+
+def announce(socket: ClientConnection, size: int) -> None:
+    """Send the beginning of a message of so many bytes, and none of them."""
+    socket.transport.write(b"\x82\xff" + struct.pack("!Q", size) + b"mask")
 
 
 def test_health_has_the_fields_of_every_original(server: ServerProcess) -> None:
@@ -182,6 +198,82 @@ async def test_on_the_network_a_key_is_needed(start_server: StartServer) -> None
     assert (await get(server, "/health")).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/api/tts_streaming", "/api/asr-streaming", "/api/tts_streaming%0A"])
+async def test_kyutais_paths_want_a_key_on_this_machine_too(espeak_server: ServerProcess, path: str) -> None:
+    """Kyutai's clients send a key everywhere, and are refused with 401 without a right one."""
+    url = espeak_server.url + path
+    assert await refusal(url) == 401
+    assert await refusal(url, kyutai_api_key="wrong") == 401
+    assert await refusal(f"{url}?auth_id=wrong") == 401
+    assert await refusal(f"{url}?auth_id=public_token", Origin="https://evil.example") == 403
+
+
+async def test_kyutais_requests_want_a_key_on_this_machine_too(espeak_server: ServerProcess) -> None:
+    """What is asked by POST is guarded as the WebSockets are; what tells of the server is not."""
+    for path in ("/api/tts_streaming", "/api/tts", "/api/asr-streaming"):
+        assert (await post(espeak_server, path)).status_code == 401
+    for path in ("/api/build_info", "/api/modules_info"):
+        assert (await get(espeak_server, path, Host="evil.example")).status_code == 200
+
+
+async def test_kyutais_clients_come_in_with_the_key_that_all_have(espeak_server: ServerProcess) -> None:
+    """public_token is right on a loopback address, in the header and in the query."""
+    async with connect(espeak_server.url + KYUTAI, additional_headers=PUBLIC) as socket:
+        assert await socket.recv() == KYUTAI_READY
+    async with connect(f"{espeak_server.url}{KYUTAI}&auth_id=public_token") as socket:
+        assert await socket.recv() == KYUTAI_READY
+
+
+async def test_the_key_that_all_have_opens_kyutais_paths_alone(start_server: StartServer) -> None:
+    """On the network public_token counts where it is listed, and opens nothing but Kyutai's paths."""
+    closed = start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS="one")
+    listed = start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS="one,public_token")
+    for server in (closed, listed):
+        url = f"ws://127.0.0.1:{server.port}"
+        assert await refusal(f"{url}/?token=public_token") == 401
+        assert (await get(server, "/metrics", **PUBLIC)).status_code == 401
+        assert (await get(server, "/api/build_info")).status_code == 200
+    assert await refusal(f"ws://127.0.0.1:{closed.port}{KYUTAI}", **PUBLIC) == 401
+    async with connect(f"ws://127.0.0.1:{listed.port}{KYUTAI}", additional_headers=PUBLIC) as socket:
+        assert await socket.recv() == KYUTAI_READY
+    # A voice is made of a recording without a key there, but not for a page from elsewhere.
+    voice = "/api/voice"
+    assert (await post(closed, voice)).status_code == 401
+    assert (await post(listed, voice)).status_code not in (401, 403, 404)
+    assert (await post(listed, voice, Origin="https://evil.example")).status_code == 403
+
+
+async def test_no_auth_asks_kyutais_clients_for_nothing(start_server: StartServer) -> None:
+    """With --no-auth Kyutai's paths are open as all others are."""
+    server = start_server("--engine", "espeak", "--no-auth")
+    async with connect(server.url + KYUTAI) as socket:
+        assert await socket.recv() == KYUTAI_READY
+
+
+async def test_compat_ports_serve_everything(start_server: StartServer) -> None:
+    """On each port that --compat opens, and on both loopback addresses, the path decides the protocol."""
+    server = start_server("--engine", "espeak", "--compat")
+    assert len(server.compat) == 2
+    for port in server.compat.values():
+        for host in ("127.0.0.1", "[::1]"):
+            async with connect(f"ws://{host}:{port}") as socket:
+                assert (await pong(socket))["type"] == "pong"
+        async with connect(f"ws://localhost:{port}{KYUTAI}", additional_headers=PUBLIC) as socket:
+            assert await socket.recv() == KYUTAI_READY
+        assert await refusal(f"ws://localhost:{port}{KYUTAI}") == 401
+
+
+async def test_metrics_have_kyutais_names(start_server: StartServer) -> None:
+    """Dashboards for Kyutai's server find its names, with 0 before anybody came."""
+    server = start_server("--engine", "espeak")
+    before = (await get(server, "/metrics")).text.splitlines()
+    assert 'py_connect{handler="all"} 0.0' in before and 'asr_open_channels{handler="all"} 0.0' in before
+    async with connect(server.url + KYUTAI, additional_headers=PUBLIC) as socket:
+        assert await socket.recv() == KYUTAI_READY
+        during = (await get(server, "/metrics")).text.splitlines()
+    assert 'py_connect{handler="all"} 1.0' in during and 'py_open_channels{handler="all"} 1.0' in during
+
+
 async def test_one_connection_too_many_is_refused(start_server: StartServer) -> None:
     """Beyond the limit a handshake gets 503; when someone leaves there is room again."""
     server = start_server("--engine", "espeak", KANI_MAX_CONNECTIONS="2")
@@ -209,6 +301,42 @@ async def test_a_message_over_the_limit_closes_with_1009(start_server: StartServ
         await socket.send("x" * 2001)
         assert await closing_code(socket) == 1009
         assert (await pong(other))["type"] == "pong"
+
+
+async def test_kyutais_messages_have_a_limit_of_their_own(start_server: StartServer) -> None:
+    """Kyutai's clients may send 64 MiB, whatever others may; of a longer message nothing is read."""
+    server = start_server("--engine", "espeak", KANI_MAX_MESSAGE_BYTES="2000")
+    async with connect(server.url + KYUTAI, additional_headers=PUBLIC, max_size=None) as socket:
+        await socket.send("Hola." + " " * 2000)
+        await socket.send(b"\0")
+        assert await closing_code(socket) in (1000, 1005)
+    for path, size in ((KYUTAI, 64 * 1024**2), ("/", 2000)):
+        async with connect(server.url + path, additional_headers=PUBLIC, max_size=None) as socket:
+            announce(socket, size + 1)
+            assert await closing_code(socket) == 1009
+
+
+@pytest.mark.parametrize("content", [b"", b"x"], ids=["empty", "one byte"])
+async def test_a_message_in_too_many_pieces_closes_with_1009(
+    espeak_server: ServerProcess, content: bytes
+) -> None:
+    """Pieces without end, however short, end their own connection with 1009, and nobody else's."""
+
+    def piece(head: int) -> bytes:
+        return bytes([head, 0x80 | len(content)]) + b"mask" + content
+
+    async with connect(espeak_server.url) as other, connect(espeak_server.url) as socket:
+        socket.transport.write(piece(0x02) + piece(0x00) * MOST_FRAGMENTS)
+        assert await closing_code(socket) == 1009
+        assert (await pong(other))["type"] == "pong"
+
+
+async def test_a_message_in_pieces_is_one(espeak_server: ServerProcess) -> None:
+    """A message may come in many pieces, as many as there may be."""
+    async with connect(espeak_server.url) as socket:
+        pieces = [*PING[:-1], *" " * (MOST_FRAGMENTS - len(PING) - 1), PING[-1]]
+        await socket.send(pieces)
+        assert json.loads(await socket.recv())["type"] == "pong"
 
 
 async def test_invalid_utf8_closes_with_1007(start_server: StartServer) -> None:

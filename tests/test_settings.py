@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import engines.registry
+import recognizers.registry
 import settings
 import settings_page
 import websocket_config
@@ -22,6 +24,8 @@ def test_defaults_are_those_of_websocket_config() -> None:
     assert (chosen.max_connections, chosen.max_waiting, chosen.max_text) == (4096, 1000, 10_000)
     assert (chosen.max_message_bytes, chosen.shutdown_seconds, chosen.rate_per_minute) == (16 * 1024**2, 8, 0)
     assert chosen.api_keys == () and not chosen.no_auth
+    assert (chosen.compat, chosen.kyutai_port, chosen.kyutai_voice_port) == (False, 8080, 8092)
+    assert (chosen.recognizer, chosen.idle_seconds) == ("auto", 3600)
 
 
 def test_command_line_wins_over_environment_over_file(tmp_path: Path) -> None:
@@ -89,6 +93,13 @@ def test_lists_are_split_at_commas() -> None:
             "KANI_ENGINE='festival': has to be one of auto, kani, kokoro, espeak, elevenlabs",
         ),
         ({"KANI_NO_AUTH": "maybe"}, "KANI_NO_AUTH='maybe': has to be true or false"),
+        ({"KANI_COMPAT": "8080"}, "KANI_COMPAT='8080': has to be true or false"),
+        (
+            {"KANI_KYUTAI_PORT": "65536"},
+            "KANI_KYUTAI_PORT='65536': has to be a whole number from 0 to 65535",
+        ),
+        ({"KANI_RECOGNIZER": "ears"}, "KANI_RECOGNIZER='ears': has to be one of auto, whisper, none"),
+        ({"KANI_IDLE_SECONDS": "0.5"}, "KANI_IDLE_SECONDS='0.5': has to be a number from 1 to 86400"),
         (
             {"KANI_LANGUAGE": "spanish!"},
             "KANI_LANGUAGE='spanish!': has to be a known language, such as es, pt-BR or spanish",
@@ -145,6 +156,12 @@ def test_misspelt_variables_are_noticed() -> None:
     assert settings.unknown_variables(
         {"KANI_PROT": "1", "KANI_PORT": "2", "KANI_API_KEY": "the client's", "PATH": "x"}, NO_FILE
     ) == ["KANI_PROT is no setting of this server; did you mean KANI_PORT?"]
+
+
+def test_the_choices_are_those_of_the_registries() -> None:
+    """What a setting takes is what there is."""
+    assert settings.takes("engine") == "one of " + ", ".join(engines.registry.NAMES)
+    assert settings.takes("recognizer") == "one of " + ", ".join(recognizers.registry.NAMES)
 
 
 def test_every_variable_belongs_to_one_setting() -> None:

@@ -51,6 +51,8 @@ def test_help_is_grouped_and_complete() -> None:
         "--fetch",
         "--version",
         "--no-auth",
+        "--compat",
+        "--recognizer",
         "--log-json",
     ):
         assert option in done.stdout
@@ -96,6 +98,24 @@ def test_a_taken_port_is_one_line_with_the_cure(start_server: StartServer) -> No
     assert line.startswith(f"port {port} on localhost is taken") and "--port" in line
 
 
+@pytest.mark.parametrize("variable", ["KANI_KYUTAI_PORT", "KANI_KYUTAI_VOICE_PORT"])
+def test_a_taken_compat_port_is_one_line_with_the_cure(start_server: StartServer, variable: str) -> None:
+    """A port that another protocol's clients look for and that is taken is named, with its setting."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = start_server("--engine", "espeak", "--compat", ready=False, **{variable: str(port)})
+        line = refusal(server)
+    assert line.startswith(f"port {port} on localhost is taken") and line.endswith(f"port with {variable}")
+
+
+def test_compat_ports_are_not_opened_unasked(start_server: StartServer) -> None:
+    """Without --compat nobody else's port is touched, taken or not."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        server = start_server("--engine", "espeak", KANI_KYUTAI_PORT=port, KANI_KYUTAI_VOICE_PORT=port)
+        assert server.compat == {} and "also" not in server.banner
+
+
 def test_the_network_needs_keys(start_server: StartServer) -> None:
     """An address that others can reach is not opened without keys, and the ways out are named."""
     line = refusal(start_server("--host", "0.0.0.0", ready=False))
@@ -138,6 +158,24 @@ def test_the_banner_says_where_who_and_how(espeak_server: ServerProcess) -> None
     assert f'python websocket_client.py "Hola" -o hola.wav --server {espeak_server.url}' in banner
 
 
+def test_the_banner_names_each_compat_port(start_server: StartServer) -> None:
+    """Each port that --compat opened has a line with the protocol whose clients look for it."""
+    server = start_server("--engine", "espeak", "--compat")
+    ports = server.compat
+    assert ports.keys() == {"Kyutai", "Kyutai voice cloning"}
+    assert len({server.port, *ports.values()}) == 3
+    assert f"  also     ws://localhost:{ports['Kyutai']} (Kyutai)\n" in server.banner
+    voice = f"  also     http://localhost:{ports['Kyutai voice cloning']} (Kyutai voice cloning)\n"
+    assert voice in server.banner
+
+
+def test_the_banner_says_who_listens(start_server: StartServer, espeak_server: ServerProcess) -> None:
+    """Who recognises speech is named with the number of languages; where nobody does there is no line."""
+    (line,) = [line for line in espeak_server.banner.splitlines() if line.startswith("  hears ")]
+    assert line.endswith(")") and " languages (whisper " in line
+    assert "hears" not in start_server("--engine", "espeak", "--recognizer", "none").banner
+
+
 def test_the_banner_of_every_address_names_one_that_works(start_server: StartServer) -> None:
     """0.0.0.0 is no address to connect to: the banner names localhost, and says that it is not alone."""
     server = start_server("--engine", "espeak", "--host", "0.0.0.0", "--no-auth")
@@ -156,6 +194,21 @@ def test_a_signal_ends_an_idle_server_with_1001_and_code_0(start_server: StartSe
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
     assert server.wait() == 0
     assert "Traceback" not in server.terminal
+
+
+def test_a_signal_closes_the_compat_ports_too(start_server: StartServer) -> None:
+    """Whoever came by another protocol's port is told that the server goes away, and the port is free."""
+    server = start_server("--engine", "espeak", "--compat")
+    port = server.compat["Kyutai"]
+    with connect(f"ws://localhost:{port}") as socket_:
+        server.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as closed:
+            socket_.recv(timeout=20)
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
+    assert server.wait() == 0
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", port))
 
 
 @pytest.mark.parametrize(
@@ -273,7 +326,14 @@ def test_keys_stay_out_of_the_log(start_server: StartServer) -> None:
     assert "wrong-key" not in server.terminal + server.log
 
 
-def test_fetch_gets_what_the_engine_needs_and_ends(start_server: StartServer) -> None:
-    """--fetch verifies the files of the chosen engines without listening, and ends with code 0."""
-    server = start_server("--engine", "espeak", "--fetch", ready=False)
-    assert server.wait() == 0
+@pytest.mark.parametrize(("recognizer", "names"), [("auto", ["espeak", "whisper"]), ("none", ["espeak"])])
+def test_fetch_gets_what_is_needed_and_ends(
+    start_server: StartServer, recognizer: str, names: list[str]
+) -> None:
+    """--fetch verifies the files of who speaks and who listens, opens no port, and ends with code 0."""
+    server = start_server("--engine", "espeak", "--recognizer", recognizer, "--fetch", ready=False)
+    assert server.process.stdout is not None
+    lines = server.process.stdout.read().decode().splitlines()
+    assert server.wait() == 0, server.terminal
+    assert [line.partition(" ")[0] for line in lines] == names
+    assert all(line.endswith(" has all it needs") for line in lines)

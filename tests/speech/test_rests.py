@@ -96,7 +96,7 @@ async def test_part_of_the_pause_goes_out_while_the_text_waits(tmp_path: Path) -
 
 
 async def test_part_of_the_pause_goes_out_behind_what_was_flushed(tmp_path: Path) -> None:
-    """A text that is written stalls there."""
+    """A text that is written stalls there: like a clause, as its sentence goes on."""
     found: list[SpeechChunk] = []
     async with (
         serving(ToneEngine(writes=True), tmp_path) as service,
@@ -109,7 +109,7 @@ async def test_part_of_the_pause_goes_out_behind_what_was_flushed(tmp_path: Path
         session.feed("tres")
         session.finish()
         await reader
-    pause_s = PAUSES_S[Boundary.SENTENCE]
+    pause_s = PAUSES_S[Boundary.CLAUSE]
     assert len(audio(found)) == round((UNO + DOS + pause_s + 4 * LETTER_S) * RATE)
 
 

@@ -375,3 +375,26 @@ def test_unspaced_scripts_open_nothing() -> None:
     for character in "今天天气很好，我们一起去公园散步好不好":
         segmenter.feed(character)
         assert segmenter.open() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "boundary"),
+    [
+        ("I think that we should ", Boundary.CLAUSE),
+        ("I think, ", Boundary.CLAUSE),
+        ("I think so. ", Boundary.SENTENCE),
+        ("«I think so!» \n", Boundary.SENTENCE),
+        ("そうです。", Boundary.SENTENCE),
+    ],
+)
+@pytest.mark.parametrize("opened", [False, True])
+def test_what_is_flushed_before_its_end_ends_like_a_clause(
+    text: str, boundary: Boundary, opened: bool
+) -> None:
+    """Unless it ends in a mark of its own, or is all there is."""
+    for more_to_come, expected in ((True, boundary), (False, Boundary.SENTENCE)):
+        segmenter = Segmenter(WHOLE_SENTENCES)
+        segmenter.feed(text)
+        open_cut = segmenter.open() if opened else None
+        cuts = segmenter.flush(more_to_come=more_to_come)
+        assert [cut.boundary for cut in ([open_cut] if open_cut else cuts)] == [expected]
