@@ -25,7 +25,7 @@ PROTOCOL = "kyutai-asr"
 SILENT_S = 120.0
 """How long a client may send nothing at all; moshi-server waits as long."""
 
-IN_A_THREAD = 2**16
+IN_A_THREAD = 2**14
 """Bytes of a message beyond which what is in it is unpacked in a thread, so that nobody waits for it."""
 
 

@@ -121,8 +121,10 @@ class _Connection:
     def _feed(self, text: str) -> bool:
         if self._ending.reason:
             return False
-        if self._finished and text.strip():
-            raise BadMessage("text: came after Eos")
+        if self._finished:
+            if text.strip():
+                raise BadMessage("text: came after Eos")
+            return False
         self._since = time.perf_counter()
         return self._feeder.feed(text)
 

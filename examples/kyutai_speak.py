@@ -1,0 +1,123 @@
+"""Text to the loudspeaker, word by word, over Kyutai's protocol.
+
+    python start_websocket_server.py                            # in one terminal
+    python examples/kyutai_speak.py "Hola, ¿cómo estás?"        # in another
+
+It is heard while it is still being spoken. The loudspeaker needs ``pip install sounddevice``; a file,
+``-o hola.wav``, does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import wave
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+RATE = 24_000  # hertz
+
+
+class Output(Protocol):
+    """Where the speech goes."""
+
+    def play(self, samples: npt.NDArray[np.float32]) -> None:
+        """Take samples; may block until there is room for them."""
+
+    def close(self) -> None:
+        """Return once all has been heard, or written."""
+
+
+class Loudspeaker:
+    """The machine's own."""
+
+    def __init__(self) -> None:
+        try:
+            import sounddevice
+        except (ImportError, OSError) as error:
+            raise SystemExit(
+                f"no loudspeaker ({error}): pip install sounddevice, and on Linux the package libportaudio2; "
+                "or write a file: -o speech.wav"
+            ) from error
+        self._stream: Any = sounddevice.OutputStream(samplerate=RATE, channels=1, dtype="float32")
+        self._stream.start()
+
+    def play(self, samples: npt.NDArray[np.float32]) -> None:
+        """Block until the sound card has room."""
+        self._stream.write(samples.reshape(-1, 1))
+
+    def close(self) -> None:
+        """Let the rest be heard."""
+        self._stream.stop()
+        self._stream.close()
+
+
+class WavFile:
+    """A WAV file of 16 bits."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = wave.open(str(path), "wb")  # noqa: SIM115
+        self._file.setnchannels(1)
+        self._file.setsampwidth(2)
+        self._file.setframerate(RATE)
+
+    def play(self, samples: npt.NDArray[np.float32]) -> None:
+        """Write."""
+        self._file.writeframes((samples * 32767).astype("<i2").tobytes())
+
+    def close(self) -> None:
+        """Write the header anew, now that the length is known."""
+        self._file.close()
+
+
+async def write(websocket: ClientConnection, text: str) -> None:
+    """One message a word; a language model's words would go the same way, as they come."""
+    for word in text.split():
+        await websocket.send(msgspec.msgpack.encode({"type": "Text", "text": word}))
+    await websocket.send(msgspec.msgpack.encode({"type": "Eos"}))
+
+
+async def speak(server: str, key: str, voice: str | None, text: str, output: Output) -> None:
+    """Speak ``text``; returns when the server has closed and all went to ``output``."""
+    query = {"format": "PcmMessagePack"} | ({"voice": voice} if voice else {})
+    url = f"{server}/api/tts_streaming?{urlencode(query)}"
+    async with connect(url, additional_headers={"kyutai-api-key": key}) as websocket:
+        writing = asyncio.create_task(write(websocket, text))
+        async for message in websocket:
+            assert isinstance(message, bytes)
+            data = msgspec.msgpack.decode(message)
+            if data["type"] == "Audio":
+                # In a thread: meanwhile the connection has to answer the server's pings.
+                await asyncio.to_thread(output.play, np.array(data["pcm"], np.float32))
+            elif data["type"] == "Error":
+                raise SystemExit(f"the server says: {data['message']}")
+        await writing
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Speak text over Kyutai's protocol.")
+    parser.add_argument("text")
+    parser.add_argument("-o", "--output", type=Path, help="a WAV file instead of the loudspeaker")
+    parser.add_argument("--voice", help="for example ef_dora or unmute-prod-website/p329_022.wav")
+    parser.add_argument("--server", default="ws://localhost:8001", help="default: ws://localhost:8001")
+    parser.add_argument("--key", default="public_token", help="default: public_token")
+    chosen = parser.parse_args()
+    output = WavFile(chosen.output) if chosen.output else Loudspeaker()
+    try:
+        asyncio.run(speak(chosen.server, chosen.key, chosen.voice, chosen.text, output))
+    except (OSError, WebSocketException) as error:
+        raise SystemExit(f"{chosen.server}: {error} (python start_websocket_server.py starts one)") from error
+    finally:
+        output.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The examples as a user starts them, with files for devices."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT, ServerProcess
+from tests.judge import hear, word_error_rate
+
+EXAMPLES = ROOT / "examples"
+SPANISH = "Buenos días, hoy vamos a preparar una tortilla de patatas con mucha cebolla."
+
+
+def run(example: str, *arguments: str | Path, code: int = 0) -> str:
+    """What an example prints to the terminal."""
+    ended = subprocess.run(
+        [sys.executable, str(EXAMPLES / example), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended.stdout + ended.stderr
+
+
+def heard(path: Path) -> float:
+    """How much of SPANISH a listener does not understand in a WAV file."""
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24_000, 1, 2)
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
+    return word_error_rate(SPANISH, hear(samples, 24_000, "es"), "es")
+
+
+@pytest.fixture(scope="module")
+def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What kyutai_speak.py writes, for the others to hear."""
+    path = tmp_path_factory.mktemp("recording") / "speech.wav"
+    run("kyutai_speak.py", SPANISH, "-o", path, "--voice", "ef_dora", "--server", server.url)
+    return path
+
+
+def test_text_to_a_file(recording: Path) -> None:
+    """kyutai_speak.py writes what it would play."""
+    assert heard(recording) <= 0.15
+
+
+def test_a_file_to_words(server: ServerProcess, recording: Path, tmp_path: Path) -> None:
+    """kyutai_listen.py prints what is said, and "|" at a pause; another rate and stereo are as good."""
+    words = run("kyutai_listen.py", recording, "--server", server.url)
+    assert word_error_rate(SPANISH, words, "es") <= 0.2, words
+    with wave.open(str(recording)) as file:
+        once = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    twice = np.concatenate([once, np.zeros(4 * 24_000, "<i2"), once])
+    stereo = tmp_path / "stereo.wav"
+    with wave.open(str(stereo), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes(np.repeat(twice, 4).tobytes())
+    sentences = run("kyutai_listen.py", stereo, "--server", server.url).split("|")
+    for words in sentences[:2]:
+        assert word_error_rate(SPANISH, words, "es") <= 0.2, sentences
+    assert not "".join(sentences[2:]).strip()
+
+
+def test_the_documents_client_that_speaks(server: ServerProcess, tmp_path: Path) -> None:
+    """kyutai_tts_client.py writes a WAV file and tells when each word is spoken."""
+    path = tmp_path / "speech.wav"
+    said = run("kyutai_tts_client.py", SPANISH, "-o", path, "--voice", "ef_dora", "--server", server.url)
+    assert heard(path) <= 0.15
+    *words, last = said.splitlines()
+    assert [line.split()[2] for line in words] == SPANISH.split()
+    assert last.startswith(f"{path}: ")
+
+
+@pytest.mark.slow
+def test_the_documents_client_that_listens(server: ServerProcess, recording: Path, tmp_path: Path) -> None:
+    """kyutai_stt_client.py prints each word with its time, and writes what was said."""
+    transcript = tmp_path / "said.txt"
+    printed = run("kyutai_stt_client.py", recording, "-o", transcript, "--server", server.url)
+    written = transcript.read_text(encoding="utf-8")
+    assert word_error_rate(SPANISH, written, "es") <= 0.2, written
+    assert [line.rpartition(" ")[2] for line in printed.splitlines()] == written.split()
+
+
+@pytest.mark.parametrize(
+    ("example", "arguments"),
+    [
+        ("kyutai_speak.py", ["Hola.", "-o", "{folder}/speech.wav"]),
+        ("kyutai_tts_client.py", ["Hola.", "-o", "{folder}/speech.wav"]),
+        ("kyutai_listen.py", ["{folder}/silence.wav"]),
+        ("kyutai_stt_client.py", ["{folder}/silence.wav"]),
+    ],
+)
+def test_without_a_server_or_a_key_one_line_says_so(
+    example: str, arguments: list[str], espeak_server: ServerProcess, tmp_path: Path
+) -> None:
+    """Nobody at the address, or a key that the server does not know: no traceback."""
+    with wave.open(str(tmp_path / "silence.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(24_000)
+        file.writeframes(bytes(48_000))
+    paths = [argument.format(folder=tmp_path) for argument in arguments]
+    printed = run(example, *paths, "--server", "ws://localhost:9", code=1)
+    assert printed.startswith("ws://localhost:9: ") and "start_websocket_server.py" in printed
+    printed = run(example, *paths, "--server", espeak_server.url, "--key", "guessed", code=1)
+    assert printed.startswith(f"{espeak_server.url}: ") and "401" in printed
+
+
+@pytest.mark.parametrize("example", ["kyutai_speak.py", "kyutai_listen.py"])
+def test_without_a_sound_device_the_cure_is_named(example: str, tmp_path: Path) -> None:
+    """Where sounddevice cannot be imported, one line says what to install."""
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    text = ["Hola."] if example == "kyutai_speak.py" else []
+    code = f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = {text!r}; "
+    code += f"runpy.run_path({str(EXAMPLES / example)!r}, run_name='__main__')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "PortAudio library not found" in ended.stderr and "pip install sounddevice" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_every_example_is_listed() -> None:
+    """README.md names each example and a command that starts it."""
+    readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    for example in EXAMPLES.glob("*.py"):
+        assert f"python examples/{example.name}" in readme
