@@ -41,6 +41,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         super().handle_cont(event)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what came in: the parser and its connection are a cycle, which holds the last message."""
+        super().connection_lost(exc)
+        self.conn.parser.close()
+
     def data_received(self, data: bytes) -> None:
         """Take what came in."""
         super().data_received(data)

@@ -100,7 +100,8 @@ class SpeechSession:
         """Say ``text`` too. Raises TextTooLong when the whole exceeds the limit."""
         self._check_open()
         limit = self._around.limits.max_text
-        if self._script.length + len(text) > limit:
+        # The space that ends the last word of a text that comes word by word is not the client's.
+        if self._script.length + len(text.removesuffix(" ")) > limit:
             raise TextTooLong(limit)
         if not text:
             return

@@ -381,6 +381,10 @@ async def test_too_much_text_is_refused_with_the_limit(tmp_path: Path) -> None:
             session.feed("12345")
             with pytest.raises(TextTooLong, match="at most 10 characters"):
                 session.feed("678901")
+        async with service.open(SPANISH, protocol="test") as session:
+            session.feed("12345 7890 ")
+            with pytest.raises(TextTooLong):
+                session.feed(" ")
 
 
 @pytest.mark.parametrize(
