@@ -28,7 +28,7 @@ WORDS = 340
 """In each language."""
 
 NOISE_DB = 10.0
-ALONE_CLIPS = 6
+ALONE_CLIPS = 4
 
 NOTHING_S = 43
 """Of each sound in which nobody speaks: five minutes in all."""

@@ -1,0 +1,1 @@
+"""Who listens: recognisers behind ``speech.recognizer.Recognizer``."""

@@ -1,0 +1,180 @@
+"""Whisper base, int8, on CTranslate2: one pass over a short stretch of audio.
+
+The encoder takes less than the 30 s it was trained on, and that is where the time goes; but only
+with some silence behind the speech, or it repeats itself without end.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recognizers.agreement import Guess
+from recognizers.hearing import Heard, Passage, TimedGuess
+from recognizers.pauses import SAMPLE_RATE
+from speech.types import Samples
+
+if TYPE_CHECKING:
+    import ctranslate2  # type: ignore[import-untyped]
+    import tokenizers
+
+LANGUAGES = tuple(
+    "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg "
+    "lt la mi ml cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn yo so "
+    "af oc ka be tg sd gu am yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jv su".split()
+)
+"""What Whisper was trained on, in the order of its tokens, as primary subtags."""
+
+# Whisper's own names where they are others.
+_NAMES = {"jv": "jw"}
+# Written without spaces: a word is what the tokenizer makes one.
+_UNSPACED = frozenset("zh ja th lo my".split())
+
+_HOP = 160
+_FRAME_S = 0.02
+_MOST_S = 30.0
+# Silence behind the speech, and the least of both together.
+_BEHIND_S, _LEAST_S = 4.0, 6.0
+
+# The model's times are early by so much on average.
+_STARTS_LATE_S, _ENDS_LATE_S = 0.043, 0.026
+
+# What is less likely, repeats itself more or is said faster is no speech.
+_LEAST_LOG_PROBABILITY = -0.9
+_MOST_COMPRESSION = 2.0
+_TOKENS_A_SECOND, _TOKENS_MORE = 8, 12
+
+
+class Whisper:
+    """The model, loaded. Safe to be used by as many threads as it was made for."""
+
+    def __init__(self, files: Mapping[str, bytes], threads: int) -> None:
+        """files: the four of ``weights.WHISPER_BASE``, by their names without a folder.
+
+        Raises OSError if the temporary folder has no room for them, RuntimeError or ImportError if the
+        libraries are not those they should be.
+        """
+        import ctranslate2
+        import tokenizers
+        from faster_whisper.feature_extractor import FeatureExtractor
+
+        files = dict(files)
+        self._tokenizer = tokenizers.Tokenizer.from_buffer(files.pop("tokenizer.json"))
+        # From files, though not for long: given in memory CTranslate2 would keep 145 MB of them.
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                Path(folder, name).write_bytes(content)
+            self._model = ctranslate2.models.Whisper(
+                folder, device="cpu", compute_type="int8", inter_threads=threads, intra_threads=1
+            )
+        self._view = ctranslate2.StorageView.from_array
+        self._features = FeatureExtractor()
+        self._begin = self._token("<|startoftranscript|>")
+        self._task = (self._token("<|transcribe|>"), self._token("<|notimestamps|>"))
+        self._languages = {code: self._token(f"<|{_NAMES.get(code, code)}|>") for code in LANGUAGES}
+        self._codes = {f"<|{_NAMES.get(code, code)}|>": code for code in LANGUAGES}
+
+    def hear(self, passage: Passage) -> Heard:
+        """What is said in ``passage``."""
+        seconds = len(passage.samples) / SAMPLE_RATE
+        encoded = self._encode(passage.samples, max(_LEAST_S, min(seconds + _BEHIND_S, _MOST_S)))
+        language, certainty = passage.language, 1.0
+        if language is None:
+            language, certainty = self._language(encoded)
+        most = int(_TOKENS_A_SECOND * seconds) + _TOKENS_MORE
+        tokens = self._generate(encoded, language, passage.prefix, most)
+        words = guesses(tokens, self._tokenizer, spaced=language not in _UNSPACED)
+        if len(tokens) >= most or not self._varied([*passage.prefix, *tokens]):
+            return Heard((), language, certainty, sound=False)
+        if not words:
+            return Heard((), language, certainty, sound=True)
+        timed, probability = self._align(encoded, language, passage.prefix, words, seconds)
+        return Heard(timed, language, certainty, sound=probability >= _LEAST_LOG_PROBABILITY)
+
+    def _encode(self, samples: Samples, length_s: float) -> ctranslate2.StorageView:
+        audio = np.zeros(int(length_s * SAMPLE_RATE), np.float32)
+        audio[: len(samples)] = samples[: len(audio)]
+        features = self._features(audio, padding=0)
+        return self._model.encode(self._view(np.ascontiguousarray(features[None], np.float32)))
+
+    def _language(self, encoded: ctranslate2.StorageView) -> tuple[str, float]:
+        name, certainty = self._model.detect_language(encoded)[0][0]
+        return self._codes[name], certainty
+
+    def _generate(
+        self, encoded: ctranslate2.StorageView, language: str, prefix: Sequence[int], most: int
+    ) -> list[int]:
+        prompt = [self._begin, self._languages[language], *self._task, *prefix]
+        # CTranslate2 takes half of max_length for what may be generated, the prefix included.
+        length = min(2 * (len(prefix) + most), 448)
+        result = self._model.generate(encoded, [prompt], beam_size=1, max_length=length)
+        return list(result[0].sequences_ids[0][len(prefix) :])
+
+    def _varied(self, tokens: Sequence[int]) -> bool:
+        text = self._tokenizer.decode(list(tokens)).encode()
+        return len(text) <= _MOST_COMPRESSION * len(zlib.compress(text))
+
+    def _align(
+        self,
+        encoded: ctranslate2.StorageView,
+        language: str,
+        prefix: Sequence[int],
+        words: Sequence[Guess],
+        seconds: float,
+    ) -> tuple[tuple[TimedGuess, ...], float]:
+        """The words with their times, and the mean log probability of all tokens."""
+        tokens = [*prefix, *(token for word in words for token in word.tokens)]
+        begin = [self._begin, self._languages[language], self._task[0]]
+        frames = math.ceil(seconds * SAMPLE_RATE / _HOP)
+        aligned = self._model.align(encoded, begin, [tokens], frames)[0]
+        # The frame at which each token begins: the path's first step on it.
+        starts = dict[int, int]()
+        for token, frame in aligned.alignments:
+            starts.setdefault(token, frame)
+        probabilities = np.maximum(aligned.text_token_probs, 1e-10)
+        at, timed, least_s = len(prefix), list[TimedGuess](), 0.0
+        for word in words:
+            until = at + len(word.tokens)
+            start_s = min(max(starts[at] * _FRAME_S + _STARTS_LATE_S, least_s), seconds)
+            end_s = min(max(starts[until] * _FRAME_S + _ENDS_LATE_S, start_s), seconds)
+            timed.append(TimedGuess(word, start_s, end_s, float(np.min(probabilities[at:until]))))
+            at, least_s = until, end_s
+        return tuple(timed), float(np.mean(np.log(probabilities)))
+
+    def _token(self, text: str) -> int:
+        token = self._tokenizer.token_to_id(text)
+        assert token is not None, text
+        return int(token)
+
+
+def guesses(tokens: Sequence[int], tokenizer: tokenizers.Tokenizer, *, spaced: bool) -> list[Guess]:
+    """``tokens`` as words. spaced: whether a space divides words, or each run of whole characters is one.
+
+    Marks that stand alone (« ? » and the like) go with the word before them.
+    """
+    runs: list[tuple[str, list[int]]] = []
+    pending: list[int] = []
+    for token in tokens:
+        pending.append(token)
+        text = tokenizer.decode(pending)
+        # A character whose bytes are not all there yet.
+        if "\ufffd" in text:
+            continue
+        alone = not any(character.isalnum() for character in text)
+        joined = runs and ((alone and text.strip() not in _OPENING) or (spaced and not text.startswith(" ")))
+        if joined:
+            runs[-1][1].extend(pending)
+            runs[-1] = (runs[-1][0] + text.strip(), runs[-1][1])
+        else:
+            runs.append((text.strip(), list(pending)))
+        pending = []
+    return [Guess(text, tuple(own)) for text, own in runs]
+
+
+_OPENING = frozenset('¿ ¡ « “ " ( [ „ -'.split())

@@ -1,0 +1,144 @@
+"""Who speaks when: a voice activity detector, and how likely a pause is to last.
+
+The detector is Silero VAD (MIT), as faster-whisper ships it; its state is carried from chunk to
+chunk, so that a stream is heard as one recording.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from speech.errors import EngineUnavailable
+from speech.recognizer import PAUSES_S
+from speech.types import Samples
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+SAMPLE_RATE = 16_000
+CHUNK = 512
+"""Samples that the detector takes at a time."""
+
+CHUNK_S = CHUNK / SAMPLE_RATE
+
+_CONTEXT = 64
+_STATE = (1, 1, 128)
+
+# A voice is there from this probability on, and gone below that one: with 0.35 quiet ends of words
+# are cut off.
+_ON, _OFF = 0.5, 0.2
+# A click is one chunk.
+_ONSET_CHUNKS = 2
+
+# After so much silence a pause of each length of PAUSES_S has reached the probability of 0.6, where
+# the words end with a mark that ends a sentence, and where they do not.
+_LIKELY_AFTER_S = (0.30, 0.50, 0.70, 1.10)
+_LIKELY_AFTER_UNENDED_S = (0.30, 0.50, 1.00, 1.50)
+_LIKELY = 0.6
+
+
+class VoiceDetector:
+    """The detector's model. Safe to be used by several threads."""
+
+    def __init__(self) -> None:
+        """Load it. Raises EngineUnavailable."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.inter_op_num_threads = options.intra_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        self._session = onnxruntime.InferenceSession(
+            _model_file(), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+
+    def stream(self) -> VoiceStream:
+        """A new stream, of which nothing has been heard."""
+        return VoiceStream(self._session)
+
+
+class VoiceStream:
+    """How likely it is in each chunk of one stream that somebody speaks."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self._hidden = np.zeros(_STATE, np.float32)
+        self._cell = np.zeros(_STATE, np.float32)
+        # The end of the last chunk, and what came since.
+        self._left = np.zeros(_CONTEXT, np.float32)
+
+    def take(self, samples: Samples) -> list[float]:
+        """The probability of each chunk that is whole with ``samples`` (16 kHz) at its end."""
+        audio = np.concatenate([self._left, samples])
+        chunks = (len(audio) - _CONTEXT) // CHUNK
+        self._left = audio[chunks * CHUNK :].copy()
+        if not chunks:
+            return []
+        windows = np.lib.stride_tricks.sliding_window_view(audio, _CONTEXT + CHUNK)[::CHUNK][:chunks]
+        feed = {"input": np.ascontiguousarray(windows), "h": self._hidden, "c": self._cell}
+        voices, self._hidden, self._cell = self._session.run(None, feed)
+        return [float(voice) for voice in np.ravel(voices)]
+
+
+class Gate:
+    """Whether somebody speaks, and since when nobody has. Times are seconds since the stream began."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.speaking = False
+        self.onset_s = 0.0
+        """When it began that somebody speaks, or spoke last."""
+        self.spoken_s = 0.0
+        """The end of what was said last; 0 before anybody has spoken."""
+        self._chunks = 0
+        self._loud = 0
+
+    def take(self, voice: float) -> None:
+        """One more chunk, with the probability of a voice in it."""
+        begun_s = self._chunks * CHUNK_S
+        self._chunks += 1
+        self.now_s = self._chunks * CHUNK_S
+        self._loud = self._loud + 1 if voice >= _ON else 0
+        if self.speaking:
+            self.speaking = voice >= _OFF
+        elif self._loud >= _ONSET_CHUNKS:
+            self.speaking = True
+            self.onset_s = begun_s - (_ONSET_CHUNKS - 1) * CHUNK_S
+        if self.speaking:
+            self.spoken_s = self.now_s
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds since the end of what was said last; 0 while somebody speaks."""
+        return self.now_s - self.spoken_s
+
+
+def pause_probabilities(gate: Gate, *, ended: bool) -> tuple[float, float, float, float]:
+    """See ``Step.pauses``. ended: whether the last words end with a mark that ends a sentence."""
+    if not gate.spoken_s:
+        return 1.0, 1.0, 1.0, 1.0
+    likely_after = _LIKELY_AFTER_S if ended else _LIKELY_AFTER_UNENDED_S
+    half, one, two, three = (_probability(gate.silence_s, after_s) for after_s in likely_after)
+    return half, one, two, three
+
+
+def _probability(silence_s: float, likely_after_s: float) -> float:
+    scale = -math.log(1 - _LIKELY)
+    return 1 - math.exp(-scale * (silence_s / likely_after_s) ** 3)
+
+
+def _model_file() -> str:
+    """Where faster-whisper keeps the model, without importing all of it."""
+    package = importlib.util.find_spec("faster_whisper")
+    if package is not None and package.submodule_search_locations:
+        path = Path(package.submodule_search_locations[0], "assets", "silero_vad_v6.onnx")
+        if path.exists():
+            return str(path)
+    raise EngineUnavailable("Silero VAD is not here: install the faster-whisper that requirements.txt names")
+
+
+assert len(_LIKELY_AFTER_S) == len(_LIKELY_AFTER_UNENDED_S) == len(PAUSES_S)
