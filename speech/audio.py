@@ -20,8 +20,8 @@ MAX_RECORDING_S = 60.0
 
 _MIN_RATE, _MAX_RATE = 4_000, 192_000
 _MAX_CHANNELS = 8
-# 60 s of Opus in its shortest packets (2.5 ms) are 24,000: a file of more is made of nothing.
-_MAX_PACKETS = 50_000
+# Opus in its shortest packets (2.5 ms) has 400: a file of many more is made of nothing.
+_MAX_PACKETS_A_SECOND = 850
 _CODECS = frozenset(
     "aac alac flac mp3 mp3float opus libopus vorbis libvorbis "
     "pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le pcm_f64le pcm_alaw pcm_mulaw".split()
@@ -126,14 +126,15 @@ def decode_recording(
     max_seconds: float = MAX_RECORDING_S,
     *,
     cut: bool = False,
+    sample_rate: int | None = None,
 ) -> Recording:
     """A client's recording (WAV, MP3, Ogg with Opus or Vorbis, FLAC, M4A) as mono samples.
 
-    The channels are averaged, the sample rate stays. A truncated file gives what is there. No
-    more than ``max_seconds`` is ever decoded: a longer recording is refused, or cut there if ``cut``.
-    Nothing but ``data`` is read: the format is told by its first bytes, so a playlist that names
-    files or addresses is not taken for audio. Blocks (10 ms a recording, 0.2 s for hostile ones):
-    call it in a thread. Raises InvalidRequest for ``reference``.
+    The channels are averaged, the sample rate stays, or becomes ``sample_rate`` hertz. A truncated
+    file gives what is there. No more than ``max_seconds`` is ever decoded: a longer recording is
+    refused, or cut there if ``cut``. Nothing but ``data`` is read: the format is told by its first
+    bytes, so a playlist that names files or addresses is not taken for audio. Blocks (10 ms a
+    recording, 0.2 s for hostile ones): call it in a thread. Raises InvalidRequest for ``reference``.
     """
     if not data:
         raise _refused("is empty")
@@ -143,10 +144,10 @@ def decode_recording(
     if container_format is None:
         raise _refused(f"is not audio that this server reads ({_KNOWN_FORMATS})")
     try:
-        pieces, rate = _decode(data, container_format, max_seconds, cut)
+        pieces, rate = _decode(data, container_format, max_seconds, cut, sample_rate)
     except av.FFmpegError as error:
         raise _refused(f"is broken, or not what its first bytes say ({_KNOWN_FORMATS})") from error
-    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    samples = np.concatenate(pieces)
     if not len(samples):
         raise _refused("holds no audio")
     if not np.isfinite(samples).all():
@@ -172,7 +173,9 @@ def _format_of(head: bytes) -> str | None:
     return None
 
 
-def _decode(data: bytes, container_format: str, max_seconds: float, cut: bool) -> tuple[list[Samples], int]:
+def _decode(
+    data: bytes, container_format: str, max_seconds: float, cut: bool, sample_rate: int | None
+) -> tuple[list[Samples], int]:
     """All of the first audio stream; its rate in hertz. Raises FFmpegError and InvalidRequest."""
     pieces: list[Samples] = []
     count = 0
@@ -181,10 +184,12 @@ def _decode(data: bytes, container_format: str, max_seconds: float, cut: bool) -
             raise _refused("holds no audio")
         stream = container.streams.audio[0]
         rate = _check(stream)
+        # While it is decoded, so that a high rate takes no more room than any other.
+        resampler = Resampler(rate, sample_rate or rate)
         # Threads gain nothing on a minute of audio.
         stream.codec_context.thread_count = 1
         for index, packet in enumerate(container.demux(stream)):
-            if index > _MAX_PACKETS:
+            if index > _MAX_PACKETS_A_SECOND * max_seconds:
                 raise _refused("is made of too many pieces")
             try:
                 frames = packet.decode()
@@ -195,14 +200,17 @@ def _decode(data: bytes, container_format: str, max_seconds: float, cut: bool) -
                 assert isinstance(frame, av.AudioFrame)
                 if frame.sample_rate != rate:
                     raise _refused("changes its sample rate")
-                count += frame.samples
-                pieces.append(_mono(frame))
-                if count > max_seconds * rate:
+                samples = _mono(frame)
+                count += len(samples)
+                excess = count - round(max_seconds * rate)
+                if excess > 0:
                     if not cut:
                         raise _refused(f"too long (at most {max_seconds:g} s)")
-                    pieces[-1] = pieces[-1][: round(max_seconds * rate) - count]
-                    return pieces, rate
-    return pieces, rate
+                    samples = samples[:-excess]
+                pieces.append(resampler.feed(samples))
+                if excess > 0:
+                    return [*pieces, resampler.finish()], sample_rate or rate
+    return [*pieces, resampler.finish()], sample_rate or rate
 
 
 def _check(stream: AudioStream) -> int:

@@ -20,7 +20,7 @@ from speech.types import Samples
 
 ENCODED_RATE = 24_000
 PAGE_S = 0.08
-MAX_PIECE_S = 300.0
+MAX_PIECE_S = 60.0
 
 _BITRATE = 64_000
 _FRAME_SAMPLES = 480  # 20 ms: what libopus makes a packet of
@@ -139,8 +139,8 @@ class OggOpusDecoder:
         """Take bytes; the samples that are ready. Bytes behind a stream's end begin the next one.
 
         Raises InvalidRequest for ``data`` if it cannot be decoded, or is more than ``MAX_PIECE_S``
-        seconds of audio; the decoder is of no use then. Pieces of 16 KiB keep each call short,
-        whatever a hostile client packs into them (at most about 0.15 s).
+        seconds of audio; the decoder is of no use then. A second takes 2 ms, a minute packed
+        into a few kilobytes 0.1 s, whatever it is: call it in a thread.
         """
         self._buffer += data
         pieces: list[Samples] = []

@@ -102,14 +102,19 @@ class RecognitionSession:
         self._arrived.set()
         self._taken.set()
 
+    def cancel(self) -> None:
+        """Hear no more, not even what was fed already."""
+        self._waiting.clear()
+        self._waiting_samples = 0
+        self.finish()
+
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.finish()
-        self._waiting.clear()
+        self.cancel()
         self._closed(self)
 
     async def events(self) -> AsyncGenerator[Heard, None]:

@@ -32,6 +32,7 @@ class Script:
         self.length = 0
         self.finished = False
         self.flushed = False
+        self._draining = False
         self._held_back: list[str | Rest] = []
         self._segmenter: Segmenter | None = None
         self._opens = False
@@ -53,6 +54,12 @@ class Script:
     def dry(self) -> bool:
         """Whether all that can be said so far was taken, and more may come."""
         return not (self._parts or self.finished)
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing that was fed is left, and more may come."""
+        pending = self._segmenter is not None and self._segmenter.pending
+        return not (self._held_back or self._parts or pending)
 
     @property
     def anything_to_say(self) -> bool:
@@ -81,6 +88,11 @@ class Script:
         self.finished = True
         self.flush()
 
+    def drain(self) -> None:
+        """More is not waited for once all that is there was said."""
+        self._draining = True
+        self._wake.set()
+
     def begin(self, policy: Policy, *, opens: bool) -> None:
         """Cut by ``policy``; opens: whether a segment may be said before its end is known."""
         self._segmenter = Segmenter(policy)
@@ -90,7 +102,7 @@ class Script:
     async def next(self) -> Cut | OpenCut | Rest | None:
         """The next part: one that is certain, else an open segment; None behind the last."""
         while not self._parts:
-            if self.finished:
+            if self.finished or (self._draining and self.spent):
                 return None
             if self._opens and self._segmenter is not None and (opened := self._segmenter.open()):
                 return opened

@@ -119,6 +119,11 @@ class Segmenter:
         self._open: OpenCut | None = None
         self._end = Kind.SENTENCE
 
+    @property
+    def pending(self) -> bool:
+        """Whether there is text that belongs to no segment yet, or to one that is open."""
+        return bool(self._text.strip()) or self._open is not None
+
     def feed(self, text: str) -> list[Cut]:
         """Take more text; the segments that are now certain, behind the open one if there is one."""
         self._text += text

@@ -124,6 +124,7 @@ class SpeechService:
     async def drain(self, seconds: float) -> None:
         """Refuse new sessions, let those under way finish for ``seconds``, then cancel the rest.
 
+        One whose client still writes is finished once all that it wrote is spoken.
         What is listened to has no end of its own: it ends with what was said so far.
         """
         if self._admission is None:
@@ -131,6 +132,8 @@ class SpeechService:
         self._admission.draining = True
         for recognition in list(self._recognitions):
             recognition.finish()
+        for session in list(self._sessions):
+            session.drain()
         try:
             await asyncio.wait_for(self._admission.empty(), seconds)
         except TimeoutError:

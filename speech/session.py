@@ -133,6 +133,12 @@ class SpeechSession:
         if self._script.finished or self._closed:
             raise RuntimeError("the session takes no more text")
 
+    def drain(self) -> None:
+        """Wait for no more text: what was fed is spoken, and what is fed from now on perhaps not."""
+        self._script.drain()
+        if self._task is None and self._script.spent:
+            self._buffer.close(SpeechCancelled())
+
     def cancel(self) -> None:
         """End the speech at once; iteration raises SpeechCancelled, text that still comes is not spoken."""
         self._cancelled = True
@@ -242,7 +248,8 @@ class SpeechSession:
 
     def _keep_silent(self, rest: Rest) -> None:
         start_s = self.duration_s
-        self._emit_silence(rest.seconds, [Span(rest.at, rest.at, start_s, start_s + rest.seconds)])
+        end_s = start_s + rest.seconds
+        self._emit_silence(rest.seconds, self._tiler.rest(rest.at, start_s, end_s))
         self._pause_s = None
 
     async def _speak_cut(self, cut: Cut | OpenCut) -> None:

@@ -50,6 +50,13 @@ class SpanTiler:
         self._cursor, self._time_s = pending.end, end_s
         return done
 
+    def rest(self, at: int, start_s: float, end_s: float) -> list[Span]:
+        """Silence that was asked for before the character ``at``; a span without characters tells it."""
+        done = self.finish(at, start_s)
+        start_s = max(start_s, self._time_s)
+        self._time_s = max(start_s, end_s)
+        return [*done, Span(at, at, start_s, self._time_s)]
+
     def finish(self, length: int, end_s: float) -> list[Span]:
         """The rest, once the text is known to have ``length`` characters and ``end_s`` seconds."""
         done = self.flush()

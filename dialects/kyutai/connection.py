@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialects.kyutai.messages import NO_FREE_CHANNELS, BadMessage
@@ -45,9 +46,9 @@ def ending_of(error: Exception) -> Ending:
     return Ending(BROKEN, str(error))
 
 
-def host(websocket: WebSocket) -> str:
+def host(client: HTTPConnection) -> str:
     """Whose rate a client counts towards."""
-    return websocket.client.host if websocket.client else ""
+    return client.client.host if client.client else ""
 
 
 async def until_first(*works: Coroutine[None, None, None]) -> None:
@@ -59,8 +60,9 @@ async def until_first(*works: Coroutine[None, None, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-    for task in tasks:
-        if not task.cancelled() and (error := task.exception()) is not None:
+    errors = [task.exception() for task in tasks if not task.cancelled()]
+    for error in errors:
+        if error is not None:
             raise error
 
 

@@ -7,6 +7,8 @@ keeps and sends back unread.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from dialects.kyutai.messages import EMBEDDING_CHANNELS, FRAME, SAMPLE_RATE
@@ -32,6 +34,7 @@ def embed(recording: Recording) -> Samples:
     return bands.T[None].astype(np.float32)
 
 
+@functools.cache
 def _mel_filters() -> Samples:
     """Triangles [512, 2049] over the spectrum, evenly spaced on the mel scale (O'Shaughnessy 1987)."""
     top = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 from dialects.kyutai.messages import BadMessage
-from dialects.kyutai.words import WordTimes, parts
+from dialects.kyutai.words import LONGEST_TAG, WordTimes, parts
+from speech.errors import TextTooLong
 from speech.session import SpeechSession
 
 MOST_BREAKS = 1000
-"""Rests that one session may ask for: they cost no text, so the limit of that does not hold them."""
+LONGEST_BREAKS_S = 600.0
+"""Rests that one session may ask for, and how long they may be together: they cost no text, so that the
+limit of that does not hold them."""
 
 
 class Feeder:
     """Feeds one session; ``times`` tells when each word is spoken."""
 
-    def __init__(self, session: SpeechSession) -> None:
+    def __init__(self, session: SpeechSession, max_text: int) -> None:
+        """max_text: characters that the session takes, so that nothing longer is even looked at."""
         self._session = session
+        self._max_text = max_text
         self._breaks = 0
+        self._breaks_s = 0.0
         self.times = WordTimes()
 
     def feed(self, text: str) -> bool:
         """Feed what a ``Text`` says; whether it ends in a word. Raises BadMessage and TextTooLong."""
+        if len(text) > self._max_text + MOST_BREAKS * LONGEST_TAG:
+            raise TextTooLong(self._max_text)
         line = ""
         for part in parts(text):
             line += self.times.add(part)
             if isinstance(part, str):
                 continue
             self._breaks += 1
-            if self._breaks > MOST_BREAKS:
-                raise BadMessage(f"text: too many breaks (at most {MOST_BREAKS})")
+            self._breaks_s += part.seconds
+            if self._breaks > MOST_BREAKS or self._breaks_s > LONGEST_BREAKS_S:
+                limit = f"at most {MOST_BREAKS}, and {LONGEST_BREAKS_S:g} s in all"
+                raise BadMessage(f"text: too many breaks ({limit})")
             self._session.feed(line)
             self._session.rest(part.seconds)
             line = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from dialects.kyutai.connection import until_first
@@ -36,20 +36,24 @@ def endpoint(answer: Answer) -> Answer:
     return handle
 
 
-async def attended(request: Request, work: Coroutine[None, None, T]) -> T | None:
-    """What ``work`` returns; None, and it is cancelled, if the client of a read request leaves first."""
-    result: T | None = None
+async def attended(request: Request, work: Coroutine[None, None, T]) -> T:
+    """What ``work`` returns; it is cancelled if the client of a request, whose body was read, leaves first.
+
+    Raises ClientDisconnect then.
+    """
+    results: list[T] = []
 
     async def done() -> None:
-        nonlocal result
-        result = await work
+        results.append(await work)
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
     await until_first(done(), gone())
-    return result
+    if not results:
+        raise ClientDisconnect
+    return results[0]
 
 
 def _refusal(status: int, reason: str) -> Response:

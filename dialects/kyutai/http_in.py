@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from typing import Any
 
 from starlette.requests import Request
@@ -11,40 +12,51 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dialects.kyutai import messages
+from dialects.kyutai.connection import host
 from dialects.kyutai.embedding import SECONDS, embed
 from dialects.kyutai.http_answers import attended, endpoint
 from dialects.kyutai.meter import Meter
 from dialects.kyutai.query import read_language
 from dialects.kyutai.speech_in import PROTOCOL
 from speech.audio import decode_recording
+from speech.errors import Busy
 from speech.recognition import RecognitionSession
 from speech.recognizer import HeardWord
 from speech.service import SpeechService
-from speech.types import Recording
+from speech.types import Samples
 
-LONGEST_RECORDING_S = 900.0
+LISTENING_RATE = 16_000
+"""What recordings are decoded to, in hertz: no recogniser there is hears more."""
+
+LONGEST_RECORDING_S = 600.0
 """How long a recording may be that is heard whole."""
+
+DECODED_AT_ONCE = 2
+"""Recordings that are decoded at a time, over all clients: each takes a core and, for a moment, 80 MB."""
 
 
 def http_in_routes(service: SpeechService, max_body: int, meter: Meter) -> list[BaseRoute]:
     """``POST /api/asr-streaming`` and ``POST /api/voice``; max_body: bytes of a recording."""
 
+    decoding = asyncio.Semaphore(DECODED_AT_ONCE)
+
     async def heard(request: Request) -> Response:
-        language = read_language(request.query_params)
-        recording = await asyncio.to_thread(
-            decode_recording, await request.body(), max_body, LONGEST_RECORDING_S
-        )
-        client = request.client.host if request.client else ""
+        language, body = read_language(request.query_params), await request.body()
         listening = service.listen(
-            protocol=PROTOCOL, client=client, sample_rate=recording.sample_rate, language=language
+            protocol=PROTOCOL, client=host(request), sample_rate=LISTENING_RATE, language=language
         )
         async with listening as session:
-            return JSONResponse(await attended(request, _hear(session, recording)))
+            async with decoding:
+                recording = await asyncio.to_thread(
+                    decode_recording, body, max_body, LONGEST_RECORDING_S, sample_rate=LISTENING_RATE
+                )
+            return JSONResponse(await attended(request, _hear(session, recording.samples)))
 
     async def voice(request: Request) -> Response:
         began = time.perf_counter()
         body = await request.body()
-        made = await asyncio.to_thread(_voice, body, max_body)
+        async with decoding:
+            made = await asyncio.to_thread(_voice, body, max_body)
         meter.voice_made(time.perf_counter() - began)
         return Response(made, media_type="application/octet-stream")
 
@@ -54,21 +66,25 @@ def http_in_routes(service: SpeechService, max_body: int, meter: Meter) -> list[
     ]
 
 
-async def _hear(session: RecognitionSession, recording: Recording) -> list[dict[str, Any]]:
-    """Every word, as the messages ``Word`` and ``EndWord`` would tell it."""
-    rate, told = recording.sample_rate, []
+async def _hear(session: RecognitionSession, samples: Samples) -> list[dict[str, Any]]:
+    """Every word, as the messages ``Word`` and ``EndWord`` would tell it. Raises Busy if the server stops."""
+    told: list[dict[str, Any]] = []
 
     async def feed() -> None:
-        for at in range(0, len(recording.samples), rate):
-            await session.feed(recording.samples[at : at + rate])
+        for at in range(0, len(samples), LISTENING_RATE):
+            await session.feed(samples[at : at + LISTENING_RATE])
+        if session.finished:
+            raise Busy("the server is shutting down")
         session.finish()
 
     feeding = asyncio.create_task(feed(), name="kyutai recording")
     try:
-        async for event in session.events():
-            if isinstance(event, HeardWord):
-                told.append({"type": "Word", "text": event.text, "start_time": event.start_s})
-                told.append({"type": "EndWord", "stop_time": event.end_s})
+        async with aclosing(session.events()) as events:
+            async for event in events:
+                if isinstance(event, HeardWord):
+                    told.append({"type": "Word", "text": event.text, "start_time": event.start_s})
+                    told.append({"type": "EndWord", "stop_time": event.end_s})
+        await feeding
     finally:
         feeding.cancel()
         await asyncio.wait([feeding])

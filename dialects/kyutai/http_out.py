@@ -17,14 +17,15 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from dialects.kyutai.connection import host
 from dialects.kyutai.feeding import Feeder
 from dialects.kyutai.http_answers import attended, endpoint
-from dialects.kyutai.messages import FRAME, FRAME_S, SAMPLE_RATE, BadMessage
+from dialects.kyutai.messages import FRAME, FRAME_S, SAMPLE_RATE, BadMessage, explained
 from dialects.kyutai.output import Frames
 from dialects.kyutai.query import CFG_ALPHA, MAX_SEQ_LEN, speech_request
 from dialects.kyutai.speech_out import PROTOCOL
 from speech.audio import pcm16, wav
-from speech.errors import InvalidRequest
+from speech.errors import InvalidRequest, SpeechError
 from speech.service import SpeechService
 from speech.session import SpeechSession
 from speech.types import Sampling, SpeechRequest
@@ -81,7 +82,10 @@ def http_out_routes(service: SpeechService) -> list[BaseRoute]:
         if not body.return_timestamps:
             return await _streamed(request, service, wanted, text, body.max_seq_len)
         async with _open(service, wanted, request, at_once=False) as session:
-            return JSONResponse(await attended(request, _whole(session, text, body.max_seq_len)))
+            feeder = Feeder(session, service.limits.max_text)
+            feeder.feed(text)
+            session.finish()
+            return JSONResponse(await attended(request, _whole(session, feeder, body.max_seq_len)))
 
     return [
         Route("/api/tts_streaming", endpoint(streamed), methods=["POST"]),
@@ -93,16 +97,13 @@ def _read(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        field = path.rstrip("`").removeprefix(".") or "body"
-        raise BadMessage(f"{field}: {reason[:1].lower()}{reason[1:]}") from error
+        raise explained(error, "body") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage("body: is not JSON") from error
 
 
 def _open(service: SpeechService, wanted: SpeechRequest, request: Request, *, at_once: bool) -> SpeechSession:
-    client = request.client.host if request.client else ""
-    return service.open(wanted, protocol=PROTOCOL, client=client, heard_at_once=at_once)
+    return service.open(wanted, protocol=PROTOCOL, client=host(request), heard_at_once=at_once)
 
 
 async def _streamed(
@@ -111,11 +112,11 @@ async def _streamed(
     """The WAV of ``text``; it starts with the first audio, so that what goes wrong before has a status."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(_open(service, wanted, request, at_once=True))
-        Feeder(session).feed(text)
+        Feeder(session, service.limits.max_text).feed(text)
         session.finish()
         pieces = _wav(session, most_frames)
         first = await attended(request, anext(pieces))
-        return _Stream(_behind(first or b"", pieces), stack.pop_all())
+        return _Stream(_behind(first, pieces), stack.pop_all())
 
 
 async def _wav(session: SpeechSession, most_frames: int | None) -> AsyncGenerator[bytes, None]:
@@ -140,9 +141,13 @@ async def _wav(session: SpeechSession, most_frames: int | None) -> AsyncGenerato
 
 async def _behind(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     yield first
-    async with aclosing(rest) as pieces:
-        async for piece in pieces:
-            yield piece
+    try:
+        async with aclosing(rest) as pieces:
+            async for piece in pieces:
+                yield piece
+    except SpeechError:
+        # Its status is sent, and the session has logged what broke: the audio ends here.
+        return
 
 
 class _Stream(StreamingResponse):
@@ -157,11 +162,9 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _whole(session: SpeechSession, text: str, most_frames: int | None) -> dict[str, Any]:
+async def _whole(session: SpeechSession, feeder: Feeder, most_frames: int | None) -> dict[str, Any]:
     """``{"wav": base64, "transcript": [{"text", "start_s", "stop_s"}, …]}``."""
-    feeder, frames = Feeder(session), Frames()
-    feeder.feed(text)
-    session.finish()
+    frames = Frames()
     pcm, told = bytearray(), []
     longest = round(MAX_WHOLE_S / FRAME_S) if most_frames is None else most_frames
     async for chunk in session:

@@ -27,11 +27,12 @@ END_OF_SPEECH = b"\0"
 """One zero byte is an ``Eos`` of those clients that have no MessagePack."""
 
 EMBEDDING_CHANNELS = 512
-LONGEST_EMBEDDING = 1500
-"""Frames of a voice: two minutes."""
+LONGEST_EMBEDDING = 400
+"""Frames of a voice: 32 s, as many as fit into a message that is no audio."""
 
 _BYTES_UNPACKED = 2**20
-"""Lists that are not all floats of one kind become Python objects, each 30 times its size in bytes."""
+"""The longest message that is no audio, and the longest list of numbers that are not all floats of one
+kind: those become Python objects, of 30 times their size."""
 
 _AUDIO_FIRST = b"\x82\xa4type\xa5Audio\xa3pcm"
 _AUDIO_LAST = (b"\x82\xa3pcm", b"\xa4type\xa5Audio")
@@ -140,12 +141,12 @@ def read_to_speak(message: bytes | str) -> ToSpeak:
 
     A text frame is text, whatever it holds.
     """
+    if len(message) > _BYTES_UNPACKED:
+        raise BadMessage(f"message: too large (at most {_BYTES_UNPACKED} bytes)")
     if isinstance(message, str):
         return Text(message)
     if message == END_OF_SPEECH:
         return Eos()
-    if len(message) > _BYTES_UNPACKED:
-        raise BadMessage(f"message: too large (at most {_BYTES_UNPACKED} bytes)")
     decoded = _decoded(_speak_decoder, message)
     if isinstance(decoded, Voice):
         check_voice(decoded)
@@ -173,11 +174,16 @@ def _decoded(decoder: msgspec.msgpack.Decoder[T], message: bytes) -> T:
     try:
         return decoder.decode(message)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        field = path.rstrip("`").removeprefix(".") or "message"
-        raise BadMessage(f"{field}: {reason[:1].lower()}{reason[1:]}") from error
+        raise explained(error, "message") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage("message: is not MessagePack") from error
+
+
+def explained(error: msgspec.ValidationError, whole: str) -> BadMessage:
+    """What msgspec complains of, its field first; whole: the name of what has no field."""
+    reason, _, path = str(error).partition(" - at `$")
+    field = path.rstrip("`").removeprefix(".") or whole
+    return BadMessage(f"{field}: {reason[:1].lower()}{reason[1:]}")
 
 
 def check_voice(voice: Voice) -> None:

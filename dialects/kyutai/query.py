@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 from starlette.datastructures import QueryParams
 
@@ -16,6 +17,8 @@ from speech.types import OptionValue, Sampling, SpeechRequest
 
 CFG_ALPHA = Range(0.0, 10.0)
 MAX_SEQ_LEN = Range(1, 100_000)
+N = TypeVar("N", int, float)
+
 _UNSAID = ("", "null", "None")
 
 
@@ -61,19 +64,19 @@ def read_speak_query(query: QueryParams, service: SpeechService) -> SpeakQuery:
     except ValueError as error:
         known = ", ".join(each.value for each in Format)
         raise BadQuery(f"format: has to be one of {known}") from error
-    most_frames = _number(query, "max_seq_len", MAX_SEQ_LEN, whole=True)
-    cfg_alpha = _number(query, "cfg_alpha", CFG_ALPHA)
+    most_frames = _number(query, "max_seq_len", int, MAX_SEQ_LEN)
+    cfg_alpha = _number(query, "cfg_alpha", float, CFG_ALPHA)
     sampling = Sampling(
-        temperature=_number(query, "temperature"),
-        top_k=_whole(_number(query, "top_k", whole=True)),
-        seed=_whole(_number(query, "seed", whole=True)),
+        temperature=_number(query, "temperature", float),
+        top_k=_number(query, "top_k", int),
+        seed=_number(query, "seed", int),
     )
     request = speech_request(query.get("voice"), sampling, cfg_alpha, service, query.get("language"))
-    return SpeakQuery(audio, request, _whole(most_frames))
+    return SpeakQuery(audio, request, most_frames)
 
 
 def read_language(query: QueryParams) -> str | None:
-    """``language`` of ``/api/asr-streaming``, which is ours: a BCP 47 tag. Raises BadQuery."""
+    """The BCP 47 tag of ``language``, which is ours: a tag or a name. Raises BadQuery."""
     return _language(query.get("language"))
 
 
@@ -105,23 +108,17 @@ def _language(name: str | None) -> str | None:
         raise BadQuery(str(error)) from error
 
 
-def _number(
-    query: QueryParams, name: str, allowed: Range | None = None, *, whole: bool = False
-) -> float | None:
+def _number(query: QueryParams, name: str, kind: type[N], allowed: Range | None = None) -> N | None:
     said = query.get(name)
     if said is None or said in _UNSAID:
         return None
     try:
-        value: float = int(said) if whole else float(said)
+        value = kind(said)
     except ValueError as error:
-        raise BadQuery(f"{name}: has to be a {'whole ' if whole else ''}number") from error
+        raise BadQuery(f"{name}: has to be a {'whole ' if kind is int else ''}number") from error
     if allowed is not None:
         try:
             allowed.check(name, value)
         except InvalidRequest as error:
             raise BadQuery(str(error)) from error
     return value
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)

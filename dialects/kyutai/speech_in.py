@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialects.kyutai import messages
 from dialects.kyutai.connection import GOING_AWAY, Ending, close, ending_of, host, until_first
-from dialects.kyutai.messages import SAMPLE_RATE, Audio, BadMessage, Init, Marker, OggOpus, read_to_hear
+from dialects.kyutai.messages import (
+    FRAME,
+    SAMPLE_RATE,
+    Audio,
+    BadMessage,
+    Init,
+    Marker,
+    OggOpus,
+    read_to_hear,
+)
 from dialects.kyutai.meter import Meter
 from dialects.kyutai.query import BadQuery, read_language
 from speech.errors import SpeechError
 from speech.ogg_opus import OggOpusDecoder
 from speech.recognition import RecognitionSession
-from speech.recognizer import Heard, HeardWord, Mark
+from speech.recognizer import Heard, HeardWord, Mark, Step
 from speech.service import SpeechService
 from speech.types import Samples
 
@@ -25,8 +37,8 @@ PROTOCOL = "kyutai-asr"
 SILENT_S = 120.0
 """How long a client may send nothing at all; moshi-server waits as long."""
 
-IN_A_THREAD = 2**14
-"""Bytes of a message beyond which what is in it is unpacked in a thread, so that nobody waits for it."""
+IN_A_THREAD = 2**16
+"""Bytes of samples that are unpacked in a thread, as Ogg Opus always is: so nobody waits for it."""
 
 
 async def listen(
@@ -39,12 +51,18 @@ async def listen(
         await websocket.send_denial_response(PlainTextResponse(str(error), 400))
         return
     await websocket.accept()
-    connection = _Connection(websocket, service, language, meter, silent_s)
-    meter.listening_opened()
+
+    def opened() -> RecognitionSession:
+        return service.listen(
+            protocol=PROTOCOL, client=host(websocket), sample_rate=SAMPLE_RATE, language=language
+        )
+
+    connection = _Connection(websocket, opened, meter, silent_s)
     try:
         await connection.run()
     finally:
-        meter.listening_closed(connection.steps)
+        if connection.admitted:
+            meter.listening_closed(connection.steps)
 
 
 class _Connection:
@@ -53,21 +71,26 @@ class _Connection:
     def __init__(
         self,
         websocket: WebSocket,
-        service: SpeechService,
-        language: str | None,
+        opened: Callable[[], RecognitionSession],
         meter: Meter,
         silent_s: float,
     ) -> None:
+        """opened: opens a session, at first and after each ``Init`` of the client."""
         self._websocket = websocket
-        self._service = service
-        self._language = language
+        self._open = opened
+        self._session: RecognitionSession | None = None
         self._meter = meter
         self._silent_s = silent_s
-        self._session: RecognitionSession | None = None
-        self._opened = asyncio.Event()
+        # Whether an Init waits for another session, and when there is one that takes audio.
+        self._begins_anew = False
+        self._begun = asyncio.Event()
         self._opus: OggOpusDecoder | None = None
-        self._since = 0.0
+        # Samples that were fed up to a message, and when it came; of those that are not heard yet.
+        self._arrivals: deque[tuple[int, float]] = deque()
+        self._fed = 0
         self.steps = 0
+        self.admitted = False
+        """Whether there was a place for the client."""
 
     async def run(self) -> None:
         """Serve until the client goes, or something breaks that no message explains."""
@@ -81,9 +104,11 @@ class _Connection:
 
     async def _read(self) -> None:
         """Take what the client sends, until it goes. Raises BadMessage and InvalidRequest."""
+        now = asyncio.get_running_loop().time
+        due = now() + self._silent_s
         while True:
             try:
-                async with asyncio.timeout(self._silent_s):
+                async with asyncio.timeout_at(due):
                     received = await self._websocket.receive()
             except TimeoutError:
                 await close(self._websocket, Ending(reason=f"nothing came for {self._silent_s:g} s"))
@@ -92,55 +117,66 @@ class _Connection:
                 return
             if (packed := received.get("bytes")) is not None:
                 await self._take(packed)
+                due = now() + self._silent_s
 
     async def _take(self, packed: bytes) -> None:
-        await self._opened.wait()
+        await self._begun.wait()
         session = self._session
         assert session is not None
         message = read_to_hear(packed)
         match message:
             case Init():
-                self._opened.clear()
                 self._opus = None
-                session.finish()
+                self._begins_anew = True
+                self._begun.clear()
+                session.cancel()
             case Marker():
                 await session.mark(message.id)
-            case Audio() | OggOpus():
+            case Audio():
                 if len(packed) > IN_A_THREAD:
-                    samples = await asyncio.to_thread(self._samples, message)
+                    await self._feed(session, await asyncio.to_thread(messages.samples, message))
                 else:
-                    samples = self._samples(message)
-                self._since = time.perf_counter()
-                await session.feed(samples)
+                    await self._feed(session, messages.samples(message))
+            case OggOpus():
+                self._opus = self._opus or OggOpusDecoder(SAMPLE_RATE)
+                samples = await asyncio.to_thread(self._opus.feed, messages.ogg_bytes(message))
+                await self._feed(session, samples)
 
-    def _samples(self, message: Audio | OggOpus) -> Samples:
-        if isinstance(message, Audio):
-            return messages.samples(message)
-        if self._opus is None:
-            self._opus = OggOpusDecoder(SAMPLE_RATE)
-        return self._opus.feed(messages.ogg_bytes(message))
+    async def _feed(self, session: RecognitionSession, samples: Samples) -> None:
+        if len(samples):
+            self._fed += len(samples)
+            self._arrivals.append((self._fed, time.perf_counter()))
+            await session.feed(samples)
 
     async def _tell(self) -> None:
         """Send what is heard; after an ``Init`` of the client, anew. Raises SpeechError."""
-        client = host(self._websocket)
-        again = True
-        while again:
-            try:
-                opened = self._service.listen(
-                    protocol=PROTOCOL, client=client, sample_rate=SAMPLE_RATE, language=self._language
-                )
-            except SpeechError as error:
-                await self._websocket.send_bytes(messages.error(ending_of(error).reason))
-                raise
-            async with opened as session:
+        while self._session is None or self._begins_anew:
+            async with self._opened() as session, aclosing(session.events()) as events:
                 self._session = session
+                self._begins_anew = False
+                self._arrivals.clear()
+                self._fed = 0
                 await self._websocket.send_bytes(messages.ready())
-                self._opened.set()
-                async for event in session.events():
-                    if self._opened.is_set():
-                        await self._send(event, session)
-                again = not self._opened.is_set()
+                self._begun.set()
+                async for event in events:
+                    if self._begins_anew:
+                        break
+                    await self._send(event, session)
         await close(self._websocket, Ending(GOING_AWAY, "the server is stopping"))
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[RecognitionSession]:
+        try:
+            opened = self._open()
+        except SpeechError as error:
+            if not self.admitted:
+                await self._websocket.send_bytes(messages.error(ending_of(error).reason))
+            raise
+        if not self.admitted:
+            self.admitted = True
+            self._meter.listening_opened()
+        async with opened as session:
+            yield session
 
     async def _send(self, event: Heard, session: RecognitionSession) -> None:
         send = self._websocket.send_bytes
@@ -150,9 +186,13 @@ class _Connection:
                 await send(messages.end_word(event.end_s))
             case Mark():
                 await send(messages.marker(event.number))
-            case _:
-                now = time.perf_counter()
-                self._meter.listened(now - self._since)
-                self._since = now
+            case Step():
                 self.steps += 1
+                self._meter.listened(time.perf_counter() - self._arrived((event.index + 1) * FRAME))
                 await send(messages.step(event.index, event.pauses, session.backlog))
+
+    def _arrived(self, sample: int) -> float:
+        """When the audio up to a sample had come; what came before is forgotten."""
+        while len(self._arrivals) > 1 and self._arrivals[0][0] < sample:
+            self._arrivals.popleft()
+        return self._arrivals[0][1]

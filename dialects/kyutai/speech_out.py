@@ -13,7 +13,7 @@ from dialects.kyutai.feeding import Feeder
 from dialects.kyutai.messages import BadMessage, Eos, Text, ToSpeak, read_to_speak
 from dialects.kyutai.meter import Meter
 from dialects.kyutai.output import Frames, Output
-from dialects.kyutai.query import BadQuery, SpeakQuery, read_speak_query
+from dialects.kyutai.query import BadQuery, read_speak_query
 from speech.errors import InvalidRequest, SpeechError
 from speech.service import SpeechService
 from speech.session import SpeechSession
@@ -40,7 +40,8 @@ async def speak(websocket: WebSocket, service: SpeechService, meter: Meter, idle
         await _refuse(websocket, output, error)
         return
     meter.speaking_opened()
-    connection = _Connection(websocket, session, query, meter, idle_s)
+    feeder = Feeder(session, service.limits.max_text)
+    connection = _Connection(websocket, session, feeder, output, query.most_frames, meter, idle_s)
     try:
         async with session:
             await connection.run()
@@ -62,15 +63,22 @@ class _Connection:
     """One client. What was fed is spoken also where what came behind it is wrong."""
 
     def __init__(
-        self, websocket: WebSocket, session: SpeechSession, query: SpeakQuery, meter: Meter, idle_s: float
+        self,
+        websocket: WebSocket,
+        session: SpeechSession,
+        feeder: Feeder,
+        output: Output,
+        most_frames: int | None,
+        meter: Meter,
+        idle_s: float,
     ) -> None:
         self._websocket = websocket
         self._session = session
-        self._output = Output(query.format)
-        self._most_frames = query.most_frames
+        self._feeder = feeder
+        self._output = output
+        self._most_frames = most_frames
         self._meter = meter
         self._idle_s = idle_s
-        self._feeder = Feeder(session)
         self._finished = False
         self._ending = Ending()
         self._since = time.perf_counter()
@@ -87,30 +95,32 @@ class _Connection:
 
     async def _read(self) -> None:
         """Take what the client sends, until it goes."""
-        unsaid = False
+        now = asyncio.get_running_loop().time
+        unsaid, due = False, now() + self._idle_s
         while True:
-            patience_s = PATIENCE_S if unsaid else self._idle_s
             try:
-                async with asyncio.timeout(None if self._finished else patience_s):
+                async with asyncio.timeout_at(None if self._finished else due):
                     received = await self._websocket.receive()
             except TimeoutError:
                 if unsaid:
                     self._meter.waited_for_words()
                     self._session.flush()
+                    unsaid, due = False, now() + self._idle_s
                 else:
                     self._end(Ending(reason=f"no text came for {self._idle_s:g} s"))
-                unsaid = False
                 continue
             if received["type"] == "websocket.disconnect":
                 return
             raw = received.get("text")
             try:
-                unsaid = self._take(read_to_speak(raw if raw is not None else received["bytes"])) or unsaid
+                # Only words put off what is waited for.
+                if self._take(read_to_speak(raw if raw is not None else received["bytes"])):
+                    unsaid, due = True, now() + PATIENCE_S
             except (BadMessage, InvalidRequest) as error:
                 self._end(ending_of(error))
 
     def _take(self, message: ToSpeak) -> bool:
-        """Do what a message asks for; whether there are words now that nobody said are the last."""
+        """Do what a message asks for; whether there are new words, which may not be the last."""
         if isinstance(message, Eos):
             self._end(Ending())
         elif isinstance(message, Text):

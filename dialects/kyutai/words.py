@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from speech.types import Span
 
 LONGEST_BREAK_S = 10.0
+LONGEST_TAG = 40
+"""Characters that a rest is written in, at most."""
+
 FRAME_RATE = 12.5
 
 _BREAK = re.compile(r'<break\s+time="([0-9.]+)s"\s*/>')
@@ -104,10 +107,6 @@ class WordTimes:
                         break
                     told.append(self._tell(word.echo, span.start_s, span.end_s))
                     break
-                if span.start == span.end:
-                    # Behind the last letter that is spoken before a rest: marks alone.
-                    told.append(self._tell(word.text, span.start_s, span.start_s))
-                    continue
                 if word.start >= span.end:
                     break
                 if self._start_s is None:

@@ -76,10 +76,11 @@ def test_rests_are_told_in_their_place() -> None:
     times = WordTimes()
     for word in ("uno", "…", Break(0.48, "<break>"), Break(0.08, "<break 2>"), "dos"):
         times.add(word)
-    spans = [Span(0, 3, 0.0, 0.3), Span(6, 6, 0.4, 0.88), Span(6, 6, 0.88, 0.96), Span(3, 6, 0.3, 1.0)]
-    assert times.spoken([*spans, Span(6, 10, 1.0, 1.4)]) == [
-        *(Timed("uno", 0.0, 0.3), Timed("…", 0.4, 0.4), Timed("<break>", 0.4, 0.88)),
-        *(Timed("<break 2>", 0.88, 0.96), Timed("dos", 1.0, pytest.approx(1.3))),
+    spans = [Span(0, 3, 0.0, 0.3), Span(3, 6, 0.3, 0.4), Span(6, 6, 0.4, 0.88), Span(6, 6, 0.88, 0.96)]
+    assert times.spoken([*spans, Span(6, 10, 0.96, 1.36)]) == [
+        *(Timed("uno", 0.0, 0.3), Timed("…", pytest.approx(1 / 3), pytest.approx(11 / 30))),
+        *(Timed("<break>", 0.4, 0.88), Timed("<break 2>", 0.88, 0.96)),
+        Timed("dos", 0.96, pytest.approx(1.26)),
     ]
 
 

@@ -45,7 +45,7 @@ async def test_a_rest_is_silence_in_its_place(tmp_path: Path, writes: bool) -> N
     assert silent(chunks, rests[0].start_s, rests[1].end_s)
     assert not silent(chunks, rests[1].end_s, rests[1].end_s + DOS)
     assert len(audio(chunks)) == round((UNO + 2.5 + DOS) * RATE)
-    assert_tiles([span for span in spans if span.start != span.end], len("uno dos"))
+    assert_tiles(spans, len("uno dos"), rests=2)
 
 
 async def test_a_rest_before_any_text_waits_for_it(tmp_path: Path) -> None:
@@ -58,6 +58,9 @@ async def test_a_rest_before_any_text_waits_for_it(tmp_path: Path) -> None:
             session.finish()
             chunks = await collect(session)
         assert silent(chunks, 0.0, 1.0) and not silent(chunks, 1.0, 1.5)
+        spans = [span for chunk in chunks for span in chunk.spans]
+        assert (spans[0].start_s, spans[0].end_s) == (0.0, 1.0)
+        assert_tiles(spans, len("Buenos días, ¿cómo está usted?"), rests=1)
         async with service.open(SpeechRequest(), protocol="test") as session:
             session.rest(1.0)
             session.finish()

@@ -16,11 +16,15 @@ WORDS = st.lists(
 )
 
 
-def assert_tiles(spans: list[Span], length: int) -> None:
-    """Assert that spans cover ``length`` characters once, in order, and their times too."""
+def assert_tiles(spans: list[Span], length: int, rests: int = 0) -> None:
+    """Assert that spans cover ``length`` characters once, in order, and their times too.
+
+    rests: how many of them stand for a silence, and for no character.
+    """
+    assert sum(span.start == span.end for span in spans) == rests
     at, time_s = 0, 0.0
     for span in spans:
-        assert span.start == at and span.end > span.start
+        assert span.start == at and span.end >= span.start
         assert span.start_s == time_s and span.end_s >= span.start_s
         at, time_s = span.end, span.end_s
     assert at == length
