@@ -192,6 +192,8 @@ TO_SPEAK = [
     (pack({"type": "Text", "text": ["Hello"]}), "text: expected `str`, got `array`"),
     (pack({"type": "Text", "text": b"Hello"}), "text: expected `str`, got `bytes`"),
     (text("x" * 2 * MIB), "message: too large (at most 1048576 bytes)"),
+    ("a " * 4 * MIB, "message: too large (at most 1048576 bytes)"),
+    ("a " * 400_000, "text: too long (at most 10000 characters)"),
     (text("x" * 100_000), "text: too long (at most 10000 characters)"),
     (text("Hi. " + '<break time="0.08s"/>' * 2000), "text: too many breaks (at most 1000, and 600 s in all)"),
     (pack({"type": "Voice", "shape": [1, 512, 1]}), "message: object missing required field `embeddings`"),

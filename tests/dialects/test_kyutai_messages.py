@@ -131,6 +131,13 @@ def test_many_megabytes_of_audio_are_read(type_last: bool, single: bool) -> None
     assert np.array_equal(messages.samples(audio), wave)
 
 
+def test_the_longest_voice_fits_into_a_message() -> None:
+    """So that its limit is what its shape says, not what a message may weigh."""
+    assert isinstance(read_to_speak(messages.voice(np.ones((1, 512, 400), np.float32))), Voice)
+    with pytest.raises(BadMessage, match="1 to 400"):
+        read_to_speak(messages.voice(np.ones((1, 512, 401), np.float32)))
+
+
 def test_samples_beyond_full_scale_are_clipped() -> None:
     """What a client sends too loud is as loud as can be."""
     audio = read_to_hear(msgspec.msgpack.encode({"type": "Audio", "pcm": [2.5, -1e30, 0.5]}))

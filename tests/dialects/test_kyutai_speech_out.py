@@ -102,22 +102,25 @@ async def test_words_come_back_one_for_one_where_they_are_spoken(server: ServerP
 @pytest.mark.slow
 async def test_words_that_come_one_by_one_are_one_sentence(server: ServerProcess) -> None:
     """Every word is heard, and they are spoken before the last of them is there."""
-    heard = Heard()
+    heard, sentence = (
+        Heard(),
+        "Después de comer, mi abuela siempre contaba historias del pueblo y de sus vecinos.",
+    )
     async with opened(server, voice="ef_dora") as websocket:
         reader = asyncio.create_task(hear_all(websocket, heard))
-        for word in SENTENCE.split():
+        for word in sentence.split():
             await websocket.send(text(word))
             await asyncio.sleep(0.1)
         early = len(heard.frames)
         await websocket.send(EOS)
         await reader
     assert early > 2
-    assert heard.said == SENTENCE.split()
-    whole = await say(server, SENTENCE, voice="ef_dora")
+    assert heard.said == sentence.split()
+    whole = await say(server, sentence, voice="ef_dora")
     assert len(heard.samples) == pytest.approx(len(whole.samples), rel=0.15)
     for one in (heard, whole):
-        # Two words of sixteen: whisper-base is not sure of the eñe.
-        assert word_error_rate(SENTENCE, hear(one.samples, RATE, "es"), "es") <= 0.13
+        # One word of fourteen: what is joined where depends on the clock.
+        assert word_error_rate(sentence, hear(one.samples, RATE, "es"), "es") <= 0.08
 
 
 @pytest.mark.parametrize("engine", ["server", "espeak_server"])
@@ -188,8 +191,9 @@ async def test_every_format_says_the_same(espeak_server: ServerProcess) -> None:
             samples = OggOpusDecoder(RATE).feed(b"".join(messages))
         # The text was written meanwhile, so that another pause may be a little longer.
         assert len(samples) == pytest.approx(len(expected), rel=0.1)
-        if len(samples) == len(expected):
-            assert np.corrcoef(samples, expected)[0, 1] > 0.95
+        # Until there, the first two seconds are the same to the sample, as pauses come later.
+        start = slice(2 * FRAME, 10 * FRAME)
+        assert np.corrcoef(samples[start], expected[start])[0, 1] > 0.95
 
 
 @pytest.mark.parametrize(
@@ -254,16 +258,25 @@ async def test_a_client_that_closes_is_spoken_to_no_more(start_server: StartServ
     assert counters["cancellations"] == 3
 
 
-async def test_a_slow_reader_is_not_left_behind(espeak_server: ServerProcess) -> None:
-    """More speech than the server runs ahead: nothing is lost."""
-    words = " ".join([SENTENCE] * 15)
+async def test_a_slow_reader_is_not_left_behind(start_server: StartServer) -> None:
+    """The engine rests until it reads, and nothing is lost."""
+    server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
+    words = " ".join([SENTENCE] * 150)
     heard = Heard()
-    async with opened(espeak_server) as websocket:
-        await websocket.send(text(words))
+    async with opened(server) as websocket, httpx.AsyncClient(base_url=server.http_url) as client:
+        await websocket.send(text(words[:9999].rpartition(" ")[0]))
         await websocket.send(EOS)
-        async for message in websocket:
-            take(unpack(message), heard)
-            if len(heard.frames) % 100 == 1:
-                await asyncio.sleep(0.02)
-    assert heard.said == words.split()
-    assert len(heard.samples) / RATE > 60
+
+        async def spoken_s() -> float:
+            scraped = (await client.get("/metrics")).text
+            found = re.search(r"^kani_speech_seconds_total\{[^}]*\} (\S+)", scraped, re.M)
+            return float(found[1]) if found else 0.0
+
+        # What the sockets hold is a few seconds; then nobody works for who does not read.
+        made_s, before_s = await spoken_s(), -1.0
+        while not made_s or made_s != before_s:
+            await asyncio.sleep(0.3)
+            before_s, made_s = made_s, await spoken_s()
+        await hear_all(websocket, heard)
+    assert heard.said == words[:9999].rpartition(" ")[0].split()
+    assert made_s < len(heard.samples) / RATE / 2
