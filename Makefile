@@ -29,6 +29,8 @@ bench:
 	$(PYTHON) -m benchmarks.kokoro_streaming
 	$(PYTHON) -m benchmarks.first_audio
 	$(PYTHON) -m benchmarks.rivals
+	$(PYTHON) -m benchmarks.kyutai_speech
+	$(PYTHON) -m benchmarks.listening
 	$(PYTHON) -m benchmarks.own_share
 	$(PYTHON) -m benchmarks.words
 	$(PYTHON) -m benchmarks.load

@@ -14,7 +14,10 @@ from benchmarks.listener import first_heard_s, leading_silence, parse, playback,
 from benchmarks.report import median, ms, percentile, table
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = ("first_audio", "kani", "kani_quality", "kokoro_streaming", "load", "own_share", "rivals", "words")
+PROGRAMS = (
+    *("first_audio", "kani", "kani_quality", "kokoro_streaming", "kyutai_speech", "listening", "load"),
+    *("own_share", "rivals", "words"),
+)
 
 
 def test_a_percentile_is_a_value_that_was_measured():
