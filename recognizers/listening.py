@@ -24,7 +24,7 @@ STEP = round(STEP_S * SAMPLE_RATE)
 # Audio is kept from so long before the voice begins.
 _BEFORE_S = 0.3
 # A pass needs so much of it, and so much that the one before had not.
-_FIRST_S, _MORE_S = 1.0, 0.2
+_FIRST_S, _MORE_S = 1.0, 0.15
 # After so much silence all that was said is decided; after so much its audio is forgotten.
 _DECIDE_S, _FORGET_S = 0.25, 0.6
 # A word that ends so close to the audio's end may be half a word. Any other is told once two passes agree on
@@ -35,6 +35,8 @@ _SURE, _SELDOM_S = 0.7, 0.4
 # agreed on is decided too, up to the last seconds.
 _LONG_S, _LONGEST_S, _LAST_S = 6.0, 12.0, 2.0
 _KEPT_WORDS = 4
+# No word is told to lie further outside of what the detector takes for speech.
+_OUTSIDE_S = 0.05
 # So much behind a mark the words before it are decided.
 _MARK_S = 0.5
 # Of so much speech its language can be told; of less, where that is so certain.
@@ -74,12 +76,16 @@ class Listening:
         # Words before this time are decided; the last of them ends at that.
         self._decided_s = 0.0
         self._last_end_s = 0.0
+        # When somebody began to speak after all before was decided.
+        self._onset_s = 0.0
         self._sentence_ended = True
         # Whether the pass under way comes long after the one before it.
         self._seldom = False
         # The pass under way: where its audio ends, whether it decides all, up to where it does anyway.
         self._passed = 0
         self._under_way: tuple[int, bool, float] | None = None
+        # The end of what had been said when it began.
+        self._said_s = 0.0
 
     @property
     def under_way(self) -> bool:
@@ -134,7 +140,10 @@ class Listening:
         self._audio = np.concatenate([self._audio, samples])
         self._taken += len(samples)
         for voice in self._voices.take(samples):
+            first = not self._undecided
             self._gate.take(voice)
+            if first and self._gate.speaking:
+                self._onset_s = self._gate.onset_s
         self._forget()
         while (self._steps + 1) * STEP <= self._taken:
             pauses = pause_probabilities(self._gate, ended=self._sentence_ended)
@@ -161,6 +170,7 @@ class Listening:
         again = self._passed > self._start
         self._seldom = again and self._taken - self._passed >= _SELDOM_S * SAMPLE_RATE
         self._passed = self._taken
+        self._said_s = self._gate.spoken_s
         self._under_way = (self._taken, decides_all, until_s)
         prefix = tuple(token for guess in self._prefix for token in guess.tokens)
         return Passage(self._audio, self._language, prefix)
@@ -209,8 +219,9 @@ class Listening:
         self._before = guesses[told:]
 
     def _tell(self, guess: Guess, start_s: float, end_s: float) -> None:
-        start_s = max(start_s, self._last_end_s)
-        end_s = max(end_s, start_s)
+        latest_s = self._said_s + _OUTSIDE_S
+        start_s = max(min(max(start_s, self._onset_s - _OUTSIDE_S), latest_s), self._last_end_s)
+        end_s = max(min(end_s, latest_s), start_s)
         self._last_end_s = end_s
         self._prefix.append(guess)
         self._prefix_ends.append(end_s)

@@ -6,12 +6,14 @@ with some silence behind the speech, or it repeats itself without end.
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +23,7 @@ from recognizers.pauses import SAMPLE_RATE
 from speech.types import Samples
 
 if TYPE_CHECKING:
-    import ctranslate2  # type: ignore[import-untyped]
+    import ctranslate2
     import tokenizers
 
 LANGUAGES = tuple(
@@ -36,14 +38,20 @@ _NAMES = {"jv": "jw"}
 # Written without spaces: a word is what the tokenizer makes one.
 _UNSPACED = frozenset("zh ja th lo my".split())
 
-_HOP = 160
+_FIRST = 0
+_HOP, _WINDOW = 160, 400
 _FRAME_S = 0.02
+# The features of silence, and of what is that far below the loudest sound.
+_LEAST_FEATURE, _FEATURE_RANGE = -1.5, 2.0
 _MOST_S = 30.0
 # Silence behind the speech, and the least of both together.
 _BEHIND_S, _LEAST_S = 4.0, 6.0
 
 # The model's times are early by so much on average.
 _STARTS_LATE_S, _ENDS_LATE_S = 0.043, 0.026
+
+# The language of what is longer is told from so much of its beginning too.
+_OPENING_S = 1.8
 
 # What is less likely, repeats itself more or is said faster is no speech.
 _LEAST_LOG_PROBABILITY = -0.9
@@ -65,6 +73,7 @@ class Whisper:
         from faster_whisper.feature_extractor import FeatureExtractor
 
         files = dict(files)
+        files["vocabulary.json"] = _renamed(files["vocabulary.json"])
         self._tokenizer = tokenizers.Tokenizer.from_buffer(files.pop("tokenizer.json"))
         # From files, though not for long: given in memory CTranslate2 would keep 145 MB of them.
         with tempfile.TemporaryDirectory() as folder:
@@ -76,9 +85,11 @@ class Whisper:
         self._view = ctranslate2.StorageView.from_array
         self._features = FeatureExtractor()
         self._begin = self._token("<|startoftranscript|>")
+        self._end = self._token("<|endoftext|>")
+        # See _renamed.
+        self._before = (self._token("<|startofprev|>"), _FIRST)
         self._task = (self._token("<|transcribe|>"), self._token("<|notimestamps|>"))
         self._languages = {code: self._token(f"<|{_NAMES.get(code, code)}|>") for code in LANGUAGES}
-        self._codes = {f"<|{_NAMES.get(code, code)}|>": code for code in LANGUAGES}
 
     def hear(self, passage: Passage) -> Heard:
         """What is said in ``passage``."""
@@ -87,6 +98,11 @@ class Whisper:
         language, certainty = passage.language, 1.0
         if language is None:
             language, certainty = self._language(encoded)
+            if seconds > _OPENING_S:
+                # The opening alone is at times told more surely, and more rightly then.
+                opening = self._encode(passage.samples[: int(_OPENING_S * SAMPLE_RATE)], _LEAST_S)
+                told = self._language(opening)
+                language, certainty = max((language, certainty), told, key=itemgetter(1))
         most = int(_TOKENS_A_SECOND * seconds) + _TOKENS_MORE
         tokens = self._generate(encoded, language, passage.prefix, most)
         words = guesses(tokens, self._tokenizer, spaced=language not in _UNSPACED)
@@ -98,23 +114,42 @@ class Whisper:
         return Heard(timed, language, certainty, sound=probability >= _LEAST_LOG_PROBABILITY)
 
     def _encode(self, samples: Samples, length_s: float) -> ctranslate2.StorageView:
-        audio = np.zeros(int(length_s * SAMPLE_RATE), np.float32)
-        audio[: len(samples)] = samples[: len(audio)]
-        features = self._features(audio, padding=0)
+        heard = self._features(samples, padding=_WINDOW)
+        # Silence is the least there is: computed from samples it would take most of the time.
+        least = max(_LEAST_FEATURE, heard.max() - _FEATURE_RANGE)
+        features = np.full((len(heard), int(length_s * SAMPLE_RATE) // _HOP), least, np.float32)
+        features[:, : heard.shape[1]] = heard[:, : features.shape[1]]
         return self._model.encode(self._view(np.ascontiguousarray(features[None], np.float32)))
 
     def _language(self, encoded: ctranslate2.StorageView) -> tuple[str, float]:
-        name, certainty = self._model.detect_language(encoded)[0][0]
-        return self._codes[name], certainty
+        result = self._ask(encoded, (), 1, return_logits_vocab=True)
+        scores = np.ravel(np.array(result.logits[0]))[list(self._languages.values())]
+        likely = int(np.argmax(scores))
+        return LANGUAGES[likely], float(1 / np.sum(np.exp(scores - scores[likely])))
 
     def _generate(
         self, encoded: ctranslate2.StorageView, language: str, prefix: Sequence[int], most: int
     ) -> list[int]:
-        prompt = [self._begin, self._languages[language], *self._task, *prefix]
-        # CTranslate2 takes half of max_length for what may be generated, the prefix included.
-        length = min(2 * (len(prefix) + most), 448)
-        result = self._model.generate(encoded, [prompt], beam_size=1, max_length=length)
-        return list(result[0].sequences_ids[0][len(prefix) :])
+        # Behind words that are given nothing may come: without them Whisper has to say something.
+        asked = (self._languages[language], *self._task, *prefix)
+        result = self._ask(encoded, asked, most, suppress_blank=not prefix)
+        # Text alone: other tokens cannot be given again.
+        return [token for token in result.sequences_ids[0] if token < self._end]
+
+    def _ask(self, encoded: ctranslate2.StorageView, begun: Sequence[int], most: int, **options: bool) -> Any:
+        """What comes behind the tokens of an answer that is ``begun``, at most so many; taken at once."""
+        prompt = [*self._before, self._begin, *begun]
+        prompts = [prompt]
+        if prompt[-1] != self._task[-1]:
+            # CTranslate2 wants times told unless the first prompt ends with the token that forbids them. So
+            # one goes first that does, over no sound: its answer is empty.
+            first = [*self._before, *[self._end] * (len(prompt) - 3), self._task[-1]]
+            sounds = np.array(encoded)
+            encoded = self._view(np.concatenate([np.zeros_like(sounds), sounds]))
+            prompts = [first, prompt]
+        # CTranslate2 takes half of max_length for what may be generated, and all of it with the prompt.
+        length = min(max(2 * most, most + len(prompt)), 448)
+        return self._model.generate(encoded, prompts, beam_size=1, max_length=length, **options)[-1]
 
     def _varied(self, tokens: Sequence[int]) -> bool:
         text = self._tokenizer.decode(list(tokens)).encode()
@@ -151,6 +186,18 @@ class Whisper:
         token = self._tokenizer.token_to_id(text)
         assert token is not None, text
         return int(token)
+
+
+def _renamed(vocabulary: bytes) -> bytes:
+    """The vocabulary, as JSON, with the name of the token that begins an answer given to the first of all.
+
+    CTranslate2 takes a beginning that is given token by token, 5 ms each; but at once what follows the token
+    of that name, up to one whose number is less. So all is taken at once behind the first of all tokens.
+    """
+    names = json.loads(vocabulary)
+    begin = names.index("<|startoftranscript|>")
+    names[_FIRST], names[begin] = names[begin], names[_FIRST]
+    return json.dumps(names).encode()
 
 
 def guesses(tokens: Sequence[int], tokenizer: tokenizers.Tokenizer, *, spaced: bool) -> list[Guess]:

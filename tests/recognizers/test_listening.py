@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -176,6 +178,25 @@ def test_words_come_before_the_step_that_says_that_their_speaker_pauses() -> Non
     last = max(at for at, told in enumerate(stream.told) if isinstance(told, HeardWord))
     assert last < first
     assert stream.words == names(1, 4)
+
+
+def test_no_word_lies_outside_of_what_was_said() -> None:
+    """Whatever the model takes for its beginning and its end."""
+    stream = Stream()
+    stream.feed(silence(1.0))
+    stream.feed(words(1, 3), hear=False)
+    stream.feed(silence(0.4), hear=False)
+    heard = model(stream.listening.begin())
+    wide = tuple(
+        replace(word, start_s=word.start_s - 0.2 * (at == 0), end_s=word.end_s + 0.3 * (at == 2))
+        for at, word in enumerate(heard.words)
+    )
+    stream.listening.finish(replace(heard, words=wide))
+    stream.collect()
+    told = [one for one in stream.told if isinstance(one, HeardWord)]
+    assert told[0].start_s == pytest.approx(0.95, abs=CHUNK / SAMPLE_RATE)
+    assert told[-1].end_s == pytest.approx(1.0 + 3 * WORD_S + 0.05, abs=CHUNK / SAMPLE_RATE)
+    assert told[1].start_s == pytest.approx(1.0 + WORD_S, abs=0.001)
 
 
 def test_a_short_gap_divides_nothing() -> None:
