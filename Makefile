@@ -30,6 +30,7 @@ bench:
 	$(PYTHON) -m benchmarks.first_audio
 	$(PYTHON) -m benchmarks.rivals
 	$(PYTHON) -m benchmarks.kyutai_speech
+	$(PYTHON) -m benchmarks.kyutai_hearing
 	$(PYTHON) -m benchmarks.listening
 	$(PYTHON) -m benchmarks.own_share
 	$(PYTHON) -m benchmarks.words

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def sentences(language: str) -> list[str]:
 
 
 async def clips(words: int) -> list[Clip]:
-    """Clips of at least so many words in each language; kept in the temporary folder between runs."""
+    """Clips of at least so many words in each language; kept in the cache folder between runs."""
     kept = _kept(words)
     return pickle.loads(kept.read_bytes()) if kept.exists() else await _made(words, kept)
 
@@ -79,7 +78,8 @@ def _kept(words: int) -> Path:
     what = repr((words, VOICES, SENTENCES_A_CLIP, PAUSES_S, BEFORE_S, BEHIND_S))
     texts = repr([sentences(language) for language in LANGUAGES])
     name = hashlib.sha256((what + texts).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir(), f"listening-{name}.pickle")
+    # The user's own folder: what is unpickled has to be ours.
+    return settings.Settings().cache_dir / f"benchmark-listening-{name}.pickle"
 
 
 async def _made(words: int, kept: Path) -> list[Clip]:

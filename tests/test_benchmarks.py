@@ -15,8 +15,8 @@ from benchmarks.report import median, ms, percentile, table
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = (
-    *("first_audio", "kani", "kani_quality", "kokoro_streaming", "kyutai_speech", "listening", "load"),
-    *("own_share", "rivals", "words"),
+    *("first_audio", "kani", "kani_quality", "kokoro_streaming", "kyutai_hearing", "kyutai_speech"),
+    *("listening", "load", "own_share", "rivals", "words"),
 )
 
 
