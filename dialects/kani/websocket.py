@@ -16,6 +16,7 @@ from speech.audio import pcm16
 from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
 from speech.session import SpeechSession
+from speech.tasks import until_first
 from speech.types import SpeechChunk
 
 MAX_WAITING = 16
@@ -54,17 +55,7 @@ class Connection:
 
     async def run(self) -> None:
         """Serve until the client goes, or something breaks that no message explains."""
-        tasks = [asyncio.create_task(work, name="kani connection") for work in (self._read(), self._work())]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        errors = [task.exception() for task in tasks if not task.cancelled()]
-        for error in errors:
-            if error is not None and not isinstance(error, WebSocketDisconnect):
-                raise error
+        await until_first(self._read(), self._work(), name="kani connection", quietly=WebSocketDisconnect)
 
     async def _read(self) -> None:
         while True:

@@ -1,9 +1,7 @@
-"""What the protocol's two WebSockets have in common: reading and answering at once, and how they end."""
+"""What the protocol's two WebSockets have in common: whose they are, and how they end."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -49,21 +47,6 @@ def ending_of(error: Exception) -> Ending:
 def host(client: HTTPConnection) -> str:
     """Whose rate a client counts towards."""
     return client.client.host if client.client else ""
-
-
-async def until_first(*works: Coroutine[None, None, None]) -> None:
-    """Run all until one ends, then stop the others; raises what one of them raised."""
-    tasks = [asyncio.create_task(work, name="kyutai connection") for work in works]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    errors = [task.exception() for task in tasks if not task.cancelled()]
-    for error in errors:
-        if error is not None:
-            raise error
 
 
 async def close(websocket: WebSocket, ending: Ending) -> None:

@@ -8,10 +8,10 @@ from typing import TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from dialects.kyutai.connection import until_first
 from dialects.kyutai.messages import BadMessage
 from dialects.kyutai.query import BadQuery
 from speech.errors import Busy, InvalidRequest, SpeechError
+from speech.tasks import until_first
 
 T = TypeVar("T")
 Answer = Callable[[Request], Awaitable[Response]]
@@ -50,7 +50,7 @@ async def attended(request: Request, work: Coroutine[None, None, T]) -> T:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    await until_first(done(), gone())
+    await until_first(done(), gone(), name="kyutai request")
     if not results:
         raise ClientDisconnect
     return results[0]

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialects.kyutai import messages
-from dialects.kyutai.connection import GOING_AWAY, Ending, close, ending_of, host, until_first
+from dialects.kyutai.connection import GOING_AWAY, Ending, close, ending_of, host
 from dialects.kyutai.messages import (
     FRAME,
     SAMPLE_RATE,
@@ -30,6 +30,7 @@ from speech.ogg_opus import OggOpusDecoder
 from speech.recognition import RecognitionSession
 from speech.recognizer import Heard, HeardWord, Mark, Step
 from speech.service import SpeechService
+from speech.tasks import until_first
 from speech.types import Samples
 
 PROTOCOL = "kyutai-asr"
@@ -95,9 +96,9 @@ class _Connection:
     async def run(self) -> None:
         """Serve until the client goes, or something breaks that no message explains."""
         try:
-            await until_first(self._read(), self._tell())
-        except WebSocketDisconnect:
-            return
+            await until_first(
+                self._read(), self._tell(), name="kyutai listening", quietly=WebSocketDisconnect
+            )
         except (BadMessage, SpeechError) as error:
             # An Error behind Ready would break the clients there are: only the close tells why.
             await close(self._websocket, ending_of(error))

@@ -8,7 +8,7 @@ import time
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dialects.kyutai.connection import Ending, close, ending_of, host, until_first
+from dialects.kyutai.connection import Ending, close, ending_of, host
 from dialects.kyutai.feeding import Feeder
 from dialects.kyutai.messages import BadMessage, Eos, Text, ToSpeak, read_to_speak
 from dialects.kyutai.meter import Meter
@@ -17,6 +17,7 @@ from dialects.kyutai.query import BadQuery, read_speak_query
 from speech.errors import InvalidRequest, SpeechError
 from speech.service import SpeechService
 from speech.session import SpeechSession
+from speech.tasks import until_first
 from speech.types import Samples, SpeechChunk
 
 PROTOCOL = "kyutai"
@@ -89,7 +90,9 @@ class _Connection:
         try:
             for message in self._output.greeting():
                 await self._send(message)
-            await until_first(self._read(), self._speak())
+            await until_first(
+                self._read(), self._speak(), name="kyutai speaking", quietly=WebSocketDisconnect
+            )
         except WebSocketDisconnect:
             return
 
