@@ -31,6 +31,8 @@ bench:
 	$(PYTHON) -m benchmarks.rivals
 	$(PYTHON) -m benchmarks.kyutai_speech
 	$(PYTHON) -m benchmarks.kyutai_hearing
+	$(PYTHON) -m benchmarks.voxcpm
+	$(PYTHON) -m benchmarks.page
 	$(PYTHON) -m benchmarks.listening
 	$(PYTHON) -m benchmarks.own_share
 	$(PYTHON) -m benchmarks.words

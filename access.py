@@ -26,6 +26,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from websocket_config import PUBLIC_TOKEN
 
 KEY_HEADERS = ("xi-api-key", "kyutai-api-key")
+KEY_PROTOCOL = "Bearer."
+"""A browser can send no header with a WebSocket but the names of protocols: the key as one of them."""
+
 KEY_PARAMETERS = ("auth_id", "token")
 PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
 PROXY_PREFIX = "x-forwarded-"
@@ -82,12 +85,14 @@ class Paths:
     open: nothing is asked there; keyed: a key is needed there on a loopback address too; keyless:
     no key is needed there where ``public_token`` counts. It counts on the keyed and the keyless
     paths only: for clients of this machine at a loopback address, for all others where the keys
-    of the server list it.
+    of the server list it. pages: those that a browser may read before it has a key to send; nothing
+    is asked of a GET there.
     """
 
     open: frozenset[str] = frozenset()
     keyed: frozenset[str] = frozenset()
     keyless: frozenset[str] = frozenset()
+    pages: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +162,8 @@ def _has_key(headers: Headers, query: bytes, keys: Iterable[str]) -> bool:
     bearers = (value.partition(" ") for value in headers.getlist("authorization"))
     offered = [key.strip() for scheme, _, key in bearers if scheme.lower() == "bearer"]
     offered += [key for name in KEY_HEADERS for key in headers.getlist(name)]
+    protocols = [name.strip() for name in ",".join(headers.getlist("sec-websocket-protocol")).split(",")]
+    offered += [name.removeprefix(KEY_PROTOCOL) for name in protocols if name.startswith(KEY_PROTOCOL)]
     parameters = parse_qs(query.decode("latin-1"))
     offered += [value for name in KEY_PARAMETERS for value in parameters.get(name, [])]
     # Digests are of one length, and every pair is compared: the time tells nothing of a key.
@@ -178,10 +185,14 @@ class AccessMiddleware:
         if scope["type"] in ("http", "websocket"):
             # Starlette's routes end in "$", which a line break may follow.
             path = scope["path"].rstrip("\n")
-            refusal = self._rules.judge(Headers(scope=scope), scope["query_string"], path)
+            if scope["type"] == "websocket" or not self._is_page(scope["method"], path):
+                refusal = self._rules.judge(Headers(scope=scope), scope["query_string"], path)
         if refusal is None:
             await self._app(scope, receive, send)
             return
         headers = {"www-authenticate": "Bearer"} if refusal.status == 401 else {}
         answer = JSONResponse({"error": {"message": refusal.reason}}, refusal.status, headers)
         await answer(scope, receive, send)
+
+    def _is_page(self, method: str, path: str) -> bool:
+        return method in ("GET", "HEAD") and path in self._rules.paths.pages

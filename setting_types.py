@@ -1,11 +1,11 @@
-"""The kinds of value that a setting can have, and how each is written in a variable."""
+"""What a setting is made of, the kinds of value it can have, and how each is written in a variable."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
 from speech.errors import UnsupportedLanguage
 from speech.languages import resolve
@@ -42,6 +42,13 @@ def _origins(value: Any) -> Any:
         if origin != "null" and not (parts.scheme and parts.netloc and not parts.path.strip("/")):
             raise ValueError(f"{origin!r} is no origin (https://host, https://host:port or null)")
     return tuple(origin.rstrip("/").lower() for origin in origins)
+
+
+def setting(default: Any, *variables: str, group: str, unit: str = "", about: str, **limits: Any) -> Any:
+    """A field that is read from the first of the environment ``variables`` that is set."""
+    source = {"default_factory": default} if callable(default) else {"default": default}
+    extra: dict[str, Any] = {"variables": list(variables), "group": group, "unit": unit}
+    return Field(description=about, json_schema_extra=extra, **source, **limits)
 
 
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_listed)]

@@ -22,21 +22,17 @@ NOT_HERE_YET = """## Names that are known and not read yet
 
 | variables | belong to | meanwhile |
 | --- | --- | --- |
-| `TTS_PORT`, `TTS_METRICS_ENABLED`, `TTS_METRICS_PORT` | VoxCPM's port 9300, a port for metrics alone | \
-one port, `KANI_PORT`; metrics are at `/metrics` there |
-| `TTS_MODEL_NAME`, `TTS_DEVICE`, `TTS_NUM_MODEL_WORKERS`, `TTS_MODEL_CACHE_DIR`, \
-`TTS_TRUST_REMOTE_CODE` | VoxCPM's model | `KANI_ENGINE`, `KANI_THREADS`, `KANI_MODELS_DIR`, \
-`KANI_CACHE_DIR` |
-| `TTS_MAX_CONCURRENT`, `TTS_REQUEST_TIMEOUT`, `TTS_MAX_TEXT_LENGTH`, `TTS_RATE_LIMIT_ENABLED`, \
-`TTS_RATE_LIMIT_PER_MINUTE`, `TTS_CHUNK_SIZE`, `TTS_SAMPLE_RATE`, `TTS_DEFAULT_*`, `TTS_VOICE_DIR`, \
-`TTS_DEBUG_AUDIO` | VoxCPM's requests | `KANI_MAX_TEXT`, `KANI_RATE_PER_MINUTE`, `KANI_DATA_DIR` |
+| `TTS_MODEL_NAME`, `TTS_NUM_MODEL_WORKERS`, `TTS_MODEL_CACHE_DIR`, `TTS_TRUST_REMOTE_CODE` | VoxCPM's \
+model | `KANI_ENGINE`, `KANI_THREADS`, `KANI_MODELS_DIR`, `KANI_CACHE_DIR` |
+| `TTS_CHUNK_SIZE`, `TTS_SAMPLE_RATE`, `TTS_DEFAULT_*`, `TTS_DEBUG_AUDIO` | VoxCPM's requests | frames of at \
+most 4,096 bytes, at the engine's own rate; what the engine has no use for is named in the answer |
 | `PORT`, `TTS_WS_PORT`, `TTS_WS_URL`, `LIVEKIT_*`, `LOG_ALIGNMENT`, `LOG_OUTPUTS` | the relay's ports \
 8080 and 8081 | none |
 | `ELEVEN_API_KEY`, `ELEVEN_VOICE_ID`, `ELEVEN_MODEL`, `ELEVEN_OPTIMIZE_LATENCY` | the ElevenLabs engine \
 | none; a key alone never sends anything anywhere |
 
-`TTS_HOST` opens only the port above; on an address like 0.0.0.0 it asks for `KANI_API_KEYS` as \
-`KANI_HOST` does."""
+`TTS_HOST` opens the ports above; on an address like 0.0.0.0 it asks for `KANI_API_KEYS` as `KANI_HOST` \
+does. `TTS_PORT` moves VoxCPM's port alone. `TTS_DEVICE` counts where the Kani model speaks."""
 
 
 def documentation() -> str:

@@ -43,8 +43,12 @@ def parser() -> argparse.ArgumentParser:
     address.add_argument("--host", metavar="ADDRESS", help=f"address to listen on (default {WEBSOCKET_HOST})")
     address.add_argument("--port", metavar="PORT", help=f"port, 0 for a free one (default {WEBSOCKET_PORT})")
     address.add_argument(
-        "--compat", action="store_true", help="listen also where clients of other servers look (8080, 8092)"
+        "--compat",
+        action="store_true",
+        help="listen also where clients of other servers look (8080, 8092, 9300, 9301)",
     )
+    address.add_argument("--tls-cert", metavar="FILE", help="certificate (PEM): serve https and wss")
+    address.add_argument("--tls-key", metavar="FILE", help="its private key (PEM)")
     address.add_argument(
         "--no-auth", action="store_true", help="ask nobody for a key, even on an address others can reach"
     )
@@ -101,8 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "listen on localhost, or let anyone in with --no-auth",
             CANNOT_START,
         )
-    server_logging.configure(chosen.log_level, chosen.log_format, chosen.log_file)
-    for sentence in settings.unknown_variables():
+    server_logging.configure(chosen.log_level, chosen.log_format, chosen.log_file, texts=chosen.log_text)
+    for sentence in (*settings.unknown_variables(), *settings.foreign_models()):
         logging.getLogger("server").warning(sentence)
     try:
         return _fetch(chosen) if fetch else _serve(chosen)
@@ -161,15 +165,21 @@ def banner(running: Running) -> str:
     service = running.service
     everywhere = running.host in EVERY_ADDRESS
     host = "localhost" if everywhere else f"[{running.host}]" if ":" in running.host else running.host
-    address = f"ws://{host}:{running.port}"
+    secure = "s" if running.tls else ""
+    address = f"ws{secure}://{host}:{running.doors.port}"
     elsewhere = "" if address == f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}" else f" --server {address}"
     by_engine: dict[str, list[str]] = {}
     for language, name in service.catalogue.languages.items():
         by_engine.setdefault(name, []).append(language)
     reach = ", on every address of this machine" if everywhere else ""
-    lines = [f"kani-tts {VERSION} is ready", f"  address  {address}{reach}"]
+    lines = [
+        f"kani-tts {VERSION} is ready",
+        f"  address  {address}{reach}",
+        f"  page     http{secure}://{host}:{running.doors.port}/",
+    ]
     lines += [
-        f"  also     {door.scheme}://{host}:{port} ({door.protocol})" for door, port in running.compat.items()
+        f"  also     {door.scheme}{secure}://{host}:{port} ({door.protocol})"
+        for door, port in running.doors.compat.items()
     ]
     for engine in service.engines:
         spoken = sorted(by_engine.get(engine.name, []))

@@ -20,14 +20,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     A message that is longer than its path allows, or comes in more than ``MOST_FRAGMENTS`` pieces,
     closes it with 1009 before more of it is kept. A handshake is ended also where it is refused or
-    cannot be read. largest_messages: bytes, by the path; ``ws_max_size`` counts on all others.
+    cannot be read. largest_messages: bytes, by the path; ``ws_max_size`` counts on all others. roots:
+    what the path `/` stands for, by the port that was connected to.
     """
 
     largest_messages: ClassVar[Mapping[str, int]] = {}
+    roots: ClassVar[Mapping[int, str]] = {}
 
     def handle_connect(self, event: Request) -> None:
         """Take a handshake; uvicorn hands it over alone, before any frame is looked at."""
-        path = unquote(event.path.partition("?")[0])
+        path, mark, query = event.path.partition("?")
+        root = self.roots.get(self.server[1] or 0) if self.server is not None else None
+        if path == "/" and root is not None:
+            path = root
+            event.path = path + mark + query
+        path = unquote(path)
         self.conn.max_message_size = self.largest_messages.get(path, self.config.ws_max_size)
         super().handle_connect(event)
 

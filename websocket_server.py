@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import signal
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -24,18 +18,25 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
+import event_loop
+import page
 from access import AccessMiddleware, AccessRules, Paths, is_loopback
-from connections import Connections, ConnectionsMiddleware, Phase
-from dialects import kani, kyutai, operations, voices
+from connections import Connections, ConnectionsMiddleware, Phase, RequestIdMiddleware
+from dialects import kani, kyutai, operations, voices, voxcpm
+from doors import METRICS, METRICS_PORT, CompatPort, Doors, MetricsAloneMiddleware, open_doors
 from engines.registry import engines_for
 from kyutai_metrics import KyutaiMetrics
-from listening import allow_open_files, listen, own_names
+from listening import allow_open_files, own_names
 from metrics import Metrics
 from recognizers.registry import recognizer_for
-from settings import Settings, variables
+from serving import accepting, signals, unless
+from settings import Settings
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.voices import VoiceStore
+from tls import server_context
+from traffic import TrafficMiddleware
+from voxcpm_metrics import VoxCPMMetrics
 from websocket_config import VERSION
 from websocket_protocol import WebSocketProtocol
 
@@ -44,14 +45,6 @@ log = logging.getLogger("server")
 HEALTH = "/health"
 GOODBYE_SECONDS = 2.0
 SPARE_FILES = 256
-
-
-class CompatPort(NamedTuple):
-    """A port that a protocol's clients look for; setting: its setting's name; scheme: "ws" or "http"."""
-
-    setting: str
-    scheme: str
-    protocol: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +66,18 @@ def _kyutai(settings: Settings, service: SpeechService, metrics: Metrics) -> lis
     return kyutai.routes(service, chosen, KyutaiMetrics(metrics.registry))
 
 
+def _voxcpm(settings: Settings, service: SpeechService, metrics: Metrics) -> list[BaseRoute]:
+    if settings.voice_dir is not None and not settings.voice_dir.is_dir():
+        log.warning("there is no voice folder %s (KANI_VOICE_DIR)", settings.voice_dir)
+    hosts = frozenset(host.lower() for host in settings.recording_hosts)
+    chosen = voxcpm.VoxCPMSettings(settings.voxcpm_max_text, settings.voice_dir, hosts)
+    return voxcpm.routes(service, chosen, VoxCPMMetrics(metrics.registry))
+
+
 DIALECTS = (
     Dialect(lambda settings, service, metrics: kani.routes(service)),
     Dialect(lambda settings, service, metrics: voices.routes(service)),
+    Dialect(lambda settings, service, metrics: page.routes(), Paths(pages=page.PATHS)),
     Dialect(
         _kyutai,
         Paths(
@@ -89,22 +91,31 @@ DIALECTS = (
         ),
         {"/api/tts_streaming": 64 << 20, "/api/asr-streaming": 64 << 20},
     ),
+    Dialect(
+        _voxcpm,
+        ports=(
+            CompatPort("voxcpm_port", "ws", "VoxCPM", voxcpm.PATH),
+            CompatPort("voxcpm_page_port", "http", "VoxCPM's page"),
+        ),
+        largest_messages={voxcpm.PATH: 1 << 20},
+    ),
 )
 PATHS = Paths(
     open=frozenset({HEALTH}).union(*(dialect.paths.open for dialect in DIALECTS)),
     keyed=frozenset().union(*(dialect.paths.keyed for dialect in DIALECTS)),
     keyless=frozenset().union(*(dialect.paths.keyless for dialect in DIALECTS)),
+    pages=frozenset().union(*(dialect.paths.pages for dialect in DIALECTS)),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that is ready: where it listens, which port is whose besides, and who speaks."""
+    """A server that is ready: where it listens, with or without TLS, and who speaks."""
 
     host: str
-    port: int
+    doors: Doors
+    tls: bool
     service: SpeechService
-    compat: Mapping[CompatPort, int] = field(default_factory=dict)
 
 
 def access_rules(settings: Settings) -> AccessRules:
@@ -127,7 +138,9 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         max_sessions=settings.max_connections,
         max_waiting=settings.max_waiting,
         ahead_s=settings.ahead_seconds,
-        rate_per_minute=settings.rate_per_minute,
+        rate_per_minute=settings.rate_per_minute if settings.rate_limit_enabled else 0,
+        request_timeout_s=settings.request_timeout,
+        max_concurrent=settings.max_concurrent,
     )
     engines = engines_for(settings.engine, settings)
     return SpeechService(
@@ -143,21 +156,32 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
 
 
 def create_app(
-    settings: Settings, service: SpeechService, metrics: Metrics, connections: Connections
+    settings: Settings,
+    service: SpeechService,
+    metrics: Metrics,
+    connections: Connections,
+    metrics_port: int | None = None,
 ) -> Starlette:
-    """The application: every dialect's routes behind the checks of who may come in."""
+    """The application: every dialect's routes behind the checks of who may come in.
+
+    metrics_port: where nothing but the metrics is served.
+    """
     rules = access_rules(settings)
     routes = [route for dialect in DIALECTS for route in dialect.routes(settings, service, metrics)]
     routes += operations.routes(service, VERSION, lambda: connections.phase.value, metrics)
     return Starlette(
         routes=[*routes, WebSocketRoute("/{path:path}", _no_protocol_here)],
         middleware=[
+            Middleware(TrafficMiddleware, registry=metrics.registry),
+            Middleware(RequestIdMiddleware),
             Middleware(_Cors, rules=rules),
+            # Before the look at who comes: on that port `/` is not the page, which is open to all.
+            *([] if metrics_port is None else [Middleware(MetricsAloneMiddleware, port=metrics_port)]),
             Middleware(AccessMiddleware, rules=rules),
             Middleware(
                 ConnectionsMiddleware,
                 connections=connections,
-                always=frozenset({HEALTH, "/metrics"}),
+                always=frozenset({HEALTH, METRICS}),
                 max_body=settings.max_message_bytes,
             ),
         ],
@@ -172,13 +196,8 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
     once, with exit code 130. Raises CannotListen, EngineUnavailable, and InvalidRequest for a
     default voice or language that no engine speaks.
     """
-    sockets = listen(settings.host, settings.port)
-    port = _port(sockets)
-    compat: dict[CompatPort, int] = {}
-    for door in (door for dialect in DIALECTS for door in dialect.ports if settings.compat):
-        opened = listen(settings.host, getattr(settings, door.setting), variables(door.setting)[0])
-        compat[door] = _port(opened)
-        sockets += opened
+    tls = server_context(settings.tls_cert, settings.tls_key)
+    doors = open_doors(settings, [door for dialect in DIALECTS for door in dialect.ports])
     if allow_open_files(settings.max_connections + SPARE_FILES) < settings.max_connections + SPARE_FILES:
         log.warning("this machine allows fewer open sockets than KANI_MAX_CONNECTIONS (see ulimit -n)")
     if settings.api_keys and is_loopback(settings.host) and not settings.no_auth:
@@ -189,18 +208,20 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
     metrics = Metrics(VERSION)
     connections = Connections(settings.max_connections, metrics.connections)
     service = build_service(settings, metrics)
-    app = create_app(settings, service, metrics, connections)
-    with _signals() as stop:
-        async with _accepting(app, settings, sockets, stop):
+    app = create_app(settings, service, metrics, connections, doors.compat.get(METRICS_PORT))
+    metrics.limits(connections=settings.max_connections, waiting=settings.max_waiting)
+    metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
+    with signals() as stop, event_loop.watched(metrics.loop_lag):
+        async with accepting(app, settings, doors.sockets, _websocket_protocol(doors), tls, stop):
             try:
-                if not await _unless(stop, service.start()):
+                if not await unless(stop, service.start()):
                     # A thread may still be fetching a model: there is nothing here to wait for.
                     logging.shutdown()
                     os._exit(0)
                 service.catalogue.resolve(None, settings.language)
                 connections.phase = Phase.READY
-                log.info("ready on %s port %d: %s", settings.host, port, _names(service))
-                announce(Running(settings.host, port, service, compat))
+                log.info("ready on %s port %d: %s", settings.host, doors.port, _names(service))
+                announce(Running(settings.host, doors, tls is not None, service))
                 await stop.wait()
                 log.info("stopping: speech under way has %g s to finish", settings.shutdown_seconds)
                 connections.phase = Phase.DRAINING
@@ -209,11 +230,6 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
             finally:
                 await service.stop()
     log.info("stopped")
-
-
-def _port(sockets: list[socket.socket]) -> int:
-    port: int = sockets[0].getsockname()[1]
-    return port
 
 
 def _names(service: SpeechService) -> str:
@@ -231,87 +247,16 @@ class _Cors(CORSMiddleware):
         return self._rules.origin_allowed(origin)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers, which would end the process by the signal itself."""
+def _websocket_protocol(doors: Doors) -> type[WebSocketProtocol]:
+    """What every WebSocket is, with what the table says of its path and its port."""
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    class Protocol(WebSocketProtocol):
+        largest_messages: ClassVar[Mapping[str, int]] = {
+            path: size for dialect in DIALECTS for path, size in dialect.largest_messages.items()
+        }
+        roots: ClassVar[Mapping[int, str]] = doors.roots
 
-
-class _WebSocket(WebSocketProtocol):
-    largest_messages: ClassVar[Mapping[str, int]] = {
-        path: size for dialect in DIALECTS for path, size in dialect.largest_messages.items()
-    }
-
-
-@asynccontextmanager
-async def _accepting(
-    app: ASGIApp, settings: Settings, sockets: list[socket.socket], stop: asyncio.Event
-) -> AsyncIterator[None]:
-    """Accept connections while the body runs."""
-    server = _Server(
-        uvicorn.Config(
-            app,
-            # The parser that bounds a request's head (64 KiB); httptools' reads on for ever.
-            http="h11",
-            ws=_WebSocket,
-            ws_max_size=settings.max_message_bytes,
-            ws_ping_interval=settings.ping_interval,
-            ws_ping_timeout=settings.ping_timeout,
-            ws_per_message_deflate=False,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
-    serving = asyncio.create_task(server.serve(sockets))
-    serving.add_done_callback(lambda _: stop.set())
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await serving
-
-
-@contextmanager
-def _signals() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and Ctrl+C set; Ctrl+C ends the process if either came before."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    seen: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if seen and number == signal.SIGINT:
-            os._exit(130)
-        seen.append(number)
-        loop.call_soon_threadsafe(stop.set)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-async def _unless(stop: asyncio.Event, work: Awaitable[None]) -> bool:
-    """Do ``work``; False, and ``work`` cancelled, if ``stop`` came first."""
-    working = asyncio.ensure_future(work)
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            await working
-        return working.done()
-    finally:
-        stopping.cancel()
-        if not working.done():
-            working.cancel()
-            await asyncio.wait({working})
+    return Protocol
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -7,7 +7,6 @@ client's close to the engine's free place).
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import time
 from contextlib import AsyncExitStack
@@ -19,7 +18,7 @@ from benchmarks.kokoro_measures import long_pauses
 from benchmarks.kokoro_sockets import server, started
 from benchmarks.kokoro_sockets import speak as speak_alone
 from benchmarks.kyutai_client import KEY, SAMPLE_RATE, Spoken, speak, to_speak
-from benchmarks.report import median, ms, percentile, sitting, table
+from benchmarks.report import measure, median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, WITH_EARLY_PHRASE, WITHOUT_INNER_MARK, minute, mixed
 from engines.kokoro.voices import DEFAULT_VOICES
 from tests.judge import hear, wrong_words
@@ -206,21 +205,5 @@ def leave() -> None:
 PARTS = {"ready": ready, "first": first, "written": written, "times": times, "leave": leave}
 
 
-def main() -> None:
-    """The command line."""
-    options = argparse.ArgumentParser(
-        prog="python -m benchmarks.kyutai_speech",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    options.add_argument("part", nargs="*", help=f"which of {', '.join(PARTS)}; all, if none is named")
-    chosen = options.parse_args()
-    if unknown := set(chosen.part) - set(PARTS):
-        options.error(f"there is no part {', '.join(sorted(unknown))}")
-    with sitting("Speech through Kyutai's protocol", "faster-whisper"):
-        for part in chosen.part or PARTS:
-            PARTS[part]()
-
-
 if __name__ == "__main__":
-    main()
+    measure("kyutai_speech", __doc__, "Speech through Kyutai's protocol", PARTS, "faster-whisper")

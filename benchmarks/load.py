@@ -14,7 +14,6 @@ cache; resident memory when ready, and after speaking 20 sentences.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import resource
@@ -28,7 +27,7 @@ from websockets.asyncio.client import connect
 
 from benchmarks import alone
 from benchmarks.listener import SAMPLE_RATE, connected, listen, parse
-from benchmarks.report import median, mib, ms, percentile, sitting, table
+from benchmarks.report import measure, median, mib, ms, percentile, table
 from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, minute, mixed
 from benchmarks.serving import HOST, Server
 
@@ -219,21 +218,5 @@ def start() -> None:
 PARTS: dict[str, Callable[[], None]] = {"streams": streams, "idle": idle, "start": start}
 
 
-def main() -> None:
-    """The command line."""
-    options = argparse.ArgumentParser(
-        prog="python -m benchmarks.load",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    options.add_argument("part", nargs="*", help=f"which of {', '.join(PARTS)}; all, if none is named")
-    named = options.parse_args().part
-    if unknown := set(named) - set(PARTS):
-        options.error(f"there is no part {', '.join(sorted(unknown))}")
-    with sitting("Load", "psutil"):
-        for part in named or PARTS:
-            PARTS[part]()
-
-
 if __name__ == "__main__":
-    main()
+    measure("load", __doc__, "Load", PARTS, "psutil")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import platform
 import resource
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -100,6 +101,24 @@ def sitting(title: str, *libraries: str) -> Iterator[None]:
     wall_s = (datetime.now(UTC) - started).total_seconds() * (psutil.cpu_count() or 1)
     others = max(0.0, (_busy_s() - busy) - (_own_s() - own)) / wall_s
     print(f"\nOther processes had {others:.0%} of the processor meanwhile.\n", flush=True)
+
+
+def measure(
+    name: str, about: str | None, title: str, parts: Mapping[str, Callable[[], None]], *libraries: str
+) -> None:
+    """The command line of the program ``name`` that measures ``parts``: those that are named, or all."""
+    options = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("part", nargs="*", help=f"which of {', '.join(parts)}; all, if none is named")
+    named = options.parse_args().part
+    if unknown := set(named) - set(parts):
+        options.error(f"there is no part {', '.join(sorted(unknown))}")
+    with sitting(title, *libraries):
+        for part in named or parts:
+            parts[part]()
 
 
 def _busy_s() -> float:

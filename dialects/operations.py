@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ def routes(
         return JSONResponse(facts, 200 if facts["ready"] else 503, {"cache-control": "no-store"})
 
     async def scrape(request: Request) -> Response:
-        return Response(figures.text(), media_type=figures.content_type)
+        return Response(await asyncio.to_thread(figures.text), media_type=figures.content_type)
 
     return [Route("/health", health), Route("/metrics", scrape)]
 

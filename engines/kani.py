@@ -23,7 +23,6 @@ from speech.errors import EngineFailed, EngineUnavailable
 from speech.languages import primary
 from speech.segmenter import weight
 from speech.types import Samples, Segment, Span, SpeechChunk, Voice
-from speech.types import Sampling as Wanted
 
 if TYPE_CHECKING:
     from kani.assemble import Kani
@@ -109,7 +108,7 @@ class KaniEngine:
         made = 0
         room_s = segment.max_seconds
         for text, prompt in _pieces(kani, segment.text, self._speakers[segment.voice]):
-            utterance = _utterance(kani, text, prompt, segment.sampling, room_s)
+            utterance = _utterance(kani, text, prompt, segment, room_s)
             async with aclosing(_spoken(kani, utterance)) as spoken:
                 async for samples in spoken:
                     heard = trim.feed(samples)
@@ -186,11 +185,11 @@ def _pieces(kani: Kani, text: str, speaker: str) -> list[tuple[str, list[int]]]:
     return _pieces(kani, text[:cut], speaker) + _pieces(kani, text[cut:], speaker)
 
 
-def _utterance(kani: Kani, text: str, prompt: list[int], wanted: Wanted, room_s: float) -> Utterance:
+def _utterance(kani: Kani, text: str, prompt: list[int], segment: Segment, room_s: float) -> Utterance:
     from kani.sampler import Sampling
     from kani.stream import Utterance
 
-    default = Sampling(top_k=kani.checkpoint.top_k)
+    wanted, default = segment.sampling, Sampling(top_k=kani.checkpoint.top_k)
     sampling = Sampling(
         temperature=default.temperature if wanted.temperature is None else wanted.temperature,
         # 0 leaves one candidate, as the smallest share does.
@@ -203,7 +202,7 @@ def _utterance(kani: Kani, text: str, prompt: list[int], wanted: Wanted, room_s:
     )
     frames = max(min(math.ceil(room_s / kani.frame_s - 1e-6), kani.runner.longest_frames), 1)
     expected_s = max(weight(text) / _WEIGHT_A_SECOND, 0.5)
-    return Utterance(tuple(prompt), sampling, frames, expected_s)
+    return Utterance(tuple(prompt), sampling, frames, expected_s, segment.request_id)
 
 
 async def _spoken(kani: Kani, utterance: Utterance) -> AsyncGenerator[Samples, None]:

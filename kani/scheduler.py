@@ -314,7 +314,8 @@ class Scheduler:
                 ending = End(Ending.TROUBLE, trouble.value) if trouble else ending
             self._leave(stream)
             if ending.ending is Ending.TROUBLE:
-                log.warning("attempt %d at a segment: %s", attempt.number, ending.detail)
+                whose = {"request": stream.utterance.request}
+                log.warning("attempt %d at a segment: %s", attempt.number, ending.detail, extra=whose)
                 if not stream.sent and attempt.number < ATTEMPTS:
                     stream.try_again()
                     with self._changed:

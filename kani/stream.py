@@ -21,13 +21,14 @@ class Utterance:
     """What is to be said.
 
     prompt: tokens, as ``TokenLayout.prompt`` gives them; longest_frames: where it is cut;
-    expected_s: how long it will take, roughly, in seconds.
+    expected_s: how long it will take, roughly, in seconds; request: what its log lines bear.
     """
 
     prompt: tuple[int, ...]
     sampling: Sampling
     longest_frames: int
     expected_s: float
+    request: str = ""
 
 
 class Ending(Enum):

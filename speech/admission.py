@@ -1,131 +1,16 @@
-"""Who may speak now: open sessions, engine places, and the fair queue before them."""
+"""Who may speak now: open sessions, how often a client comes, and the engines' places."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from types import TracebackType
-from typing import Self
+from collections import OrderedDict
+from collections.abc import Callable
 
-from speech.errors import Busy
+from speech.errors import Busy, RateLimited
 from speech.observer import Observer
+from speech.places import Places
 from speech.request import Limits
-
-
-class Places:
-    """The places of one engine, given in turn.
-
-    A session asks for a place for each segment, and again after each rest inside one, and has at
-    most one request in the queue, so a long text waits behind every other session's next
-    segment: the queue is fair by turns.
-    """
-
-    def __init__(self, count: int, changed: Callable[[], None]) -> None:
-        self._free = count
-        self._queue: deque[asyncio.Future[None]] = deque()
-        self._changed = changed
-        self.taken = 0
-
-    @property
-    def waiting(self) -> int:
-        """Requests that wait for a place."""
-        return len(self._queue)
-
-    @property
-    def free(self) -> bool:
-        """Whether a request would get a place at once."""
-        return self._free > 0
-
-    def place(self) -> Place:
-        """A place to be held by ``async with``."""
-        return Place(self)
-
-    async def acquire(self) -> None:
-        """Wait in the queue and take a place; cancelling loses none."""
-        if self._free and not self._queue:
-            self._free -= 1
-        else:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._queue.append(turn)
-            self._changed()
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    # The place was handed over in the same loop step in which we were cancelled.
-                    self._hand_on()
-                elif turn in self._queue:
-                    self._queue.remove(turn)
-                self._changed()
-                raise
-        self.taken += 1
-        self._changed()
-
-    def release(self) -> None:
-        """Give a place that was taken to the next in the queue."""
-        self.taken -= 1
-        self._hand_on()
-        self._changed()
-
-    def _hand_on(self) -> None:
-        while self._queue:
-            turn = self._queue.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._free += 1
-
-
-class Place:
-    """One place, held inside ``async with``, except while it rests.
-
-    However one leaves, it goes to the next in the queue; where a cancel ends a rest or the wait
-    for its return, it is not held any more, and so not given back a second time.
-    """
-
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        self._since: float | None = None
-        self._held_s = 0.0
-
-    async def __aenter__(self) -> Self:
-        await self._take()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._since is not None:
-            self._give_back(self._since)
-
-    @property
-    def held_s(self) -> float:
-        """Seconds in which it has been held so far."""
-        return self._held_s + (time.perf_counter() - self._since if self._since is not None else 0.0)
-
-    @asynccontextmanager
-    async def rest(self) -> AsyncIterator[None]:
-        """Lend the place to others for as long as the body runs, then take one again in turn.
-
-        RuntimeError where none is held.
-        """
-        if self._since is None:
-            raise RuntimeError("a place can rest only while it is held")
-        self._give_back(self._since)
-        yield
-        await self._take()
-
-    async def _take(self) -> None:
-        await self._places.acquire()
-        self._since = time.perf_counter()
-
-    def _give_back(self, since: float) -> None:
-        self._held_s += time.perf_counter() - since
-        self._since = None
-        self._places.release()
 
 
 class RateLimit:
@@ -185,8 +70,8 @@ class Admission:
         if self.sessions >= self._limits.max_sessions:
             self._refuse(protocol, "sessions", f"too many sessions (at most {self._limits.max_sessions})")
         if not self._rate.allow(client):
-            limit = self._limits.rate_per_minute
-            self._refuse(protocol, "rate", f"too many requests (at most {limit} a minute)")
+            self._observer.refused(protocol, "rate")
+            raise RateLimited(self._limits.rate_per_minute)
         self.sessions += 1
         self._none_open.clear()
         self._observer.session_opened(protocol)

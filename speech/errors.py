@@ -51,6 +51,22 @@ class Busy(SpeechError):
     """Too many sessions or waiting syntheses; the client may try again later."""
 
 
+class RateLimited(Busy):
+    """More sessions than one client may open (``limit`` in a minute)."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"too many requests (at most {limit} a minute)")
+        self.limit = limit
+
+
+class TimedOut(SpeechError):
+    """The client waited longer than the server's limit (``seconds``) for its speech."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the speech was not ready in time (at most {seconds:g} s)")
+        self.seconds = seconds
+
+
 class EngineFailed(SpeechError):
     """An engine broke while it spoke. The cause is logged, never sent."""
 

@@ -9,11 +9,25 @@ class Observer:
     ``protocol`` is the name a dialect opened its session with, ``engine`` an engine's name.
     """
 
+    def engine_ready(self, engine: str, places: int) -> None:
+        """An engine has started; it speaks at most ``places`` segments at once."""
+
     def session_opened(self, protocol: str) -> None:
         """A session was admitted."""
 
     def session_closed(self, protocol: str) -> None:
         """A session ended, however it ended."""
+
+    def ended(self, protocol: str, outcome: str, seconds: float, characters: int) -> None:
+        """How a session that spoke ended, ``seconds`` after it was opened, given so many characters.
+
+        outcome: "completed": all of it was spoken; "cancelled": its client ended it or left, or the
+        server stopped; "failed": an engine broke; "timeout": its client waited longer than the server
+        lets it; "refused": too many syntheses waited already; "invalid": it could not be spoken.
+        """
+
+    def waited(self, protocol: str, engine: str, seconds: float) -> None:
+        """A segment got its engine place after so long in the queue, most often at once."""
 
     def first_audio(self, protocol: str, engine: str, seconds: float) -> None:
         """A session's first audio was ready, ``seconds`` after its first text."""
@@ -35,3 +49,12 @@ class Observer:
 
     def speaking(self, count: int) -> None:
         """So many engine places are taken now."""
+
+    def listening_opened(self, protocol: str) -> None:
+        """A session that listens was admitted (``session_opened`` is told too)."""
+
+    def listening_closed(self, protocol: str) -> None:
+        """It ended, however it ended."""
+
+    def heard(self, protocol: str, audio_s: float, behind_s: float) -> None:
+        """``audio_s`` seconds more were heard, ``behind_s`` seconds after they could have been."""

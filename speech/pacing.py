@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from speech.errors import SpeechError
 from speech.types import SpeechChunk
@@ -33,6 +35,16 @@ class PacedBuffer:
     def buffered_s(self) -> float:
         """Seconds of audio that wait to be taken."""
         return self._buffered_s
+
+    @property
+    def readable(self) -> bool:
+        """Whether ``get`` would return at once."""
+        return bool(self._chunks) or self._closed
+
+    @property
+    def error(self) -> SpeechError | None:
+        """What ``get`` would raise now."""
+        return self._error if self._closed and not self._chunks else None
 
     @property
     def full(self) -> bool:
@@ -85,3 +97,57 @@ class PacedBuffer:
         if self._buffered_s <= self._ahead_s / 2:
             self._writable.set()
         return chunk
+
+
+def _nobody() -> None:
+    """Whom it was is forgotten."""
+
+
+class Patience:
+    """How long a reader may have to wait in all once its text is whole: ``seconds``, 0 is for ever.
+
+    Only what it spends inside ``waits`` counts, so that one who reads slowly has all the time it takes.
+    ``exhausted`` is called when it has waited so long; it has to end the wait.
+    """
+
+    def __init__(self, seconds: float, exhausted: Callable[[], None]) -> None:
+        self._left_s = seconds
+        self._bounded = seconds > 0
+        self._exhausted = exhausted
+        self._counts = False
+        self._since: float | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """The text is whole: waiting counts from now on, one that is under way too."""
+        self._counts = self._bounded
+        if self._since is not None:
+            self._set_alarm()
+
+    def end(self) -> None:
+        """Nobody waits any more. Who was to be told, and a recording it may hold, is freed at once."""
+        self._stop_alarm()
+        self._exhausted = _nobody
+
+    @asynccontextmanager
+    async def waits(self) -> AsyncIterator[None]:
+        """The reader waits while the body runs."""
+        self._set_alarm()
+        try:
+            yield
+        finally:
+            self._stop_alarm()
+
+    def _set_alarm(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._stop_alarm()
+        self._since = loop.time()
+        if self._counts:
+            self._alarm = loop.call_later(max(self._left_s, 0.0), self._exhausted)
+
+    def _stop_alarm(self) -> None:
+        since, self._since = self._since, None
+        if self._alarm is not None and since is not None:
+            self._alarm.cancel()
+            self._alarm = None
+            self._left_s -= asyncio.get_running_loop().time() - since

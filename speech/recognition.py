@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -32,6 +34,10 @@ LEAD_S = 0.002
 """Silence before the first sample, so that the resampler, which holds back 1 ms, never holds back a step."""
 
 
+PRIMING_S = 0.01
+"""Silence that a resampler is started with, which is in nothing that it gives."""
+
+
 class RecognitionSession:
     """Feed samples, iterate over what is heard; leave by ``async with``, which frees everything.
 
@@ -46,16 +52,22 @@ class RecognitionSession:
         sample_rate: int,
         language: str | None,
         closed: Callable[[RecognitionSession], None],
+        heard: Callable[[float, float], None],
     ) -> None:
-        """start: sees that the recogniser is ready; sample_rate: of what is fed, in hertz."""
+        """start: sees that the recogniser is ready; sample_rate: of what is fed, in hertz.
+
+        heard: told how many seconds more were heard, and by how many it is late.
+        """
         self._recognizer = recognizer
         self._start = start
         self._sample_rate = sample_rate
         self._language = language
         self._closed = closed
+        self._heard = heard
         self._waiting: deque[Samples | Mark] = deque()
         self._waiting_samples = 0
         self._fed = 0
+        self._first_fed_at = 0.0
         self._heard_s = 0.0
         self._finished = False
         self._arrived = asyncio.Event()
@@ -65,6 +77,12 @@ class RecognitionSession:
     def backlog(self) -> int:
         """How many of the samples that were fed are not heard yet."""
         return max(0, self._fed - round(self._heard_s * self._sample_rate))
+
+    @property
+    def _behind_s(self) -> float:
+        """Seconds by which hearing is late; to be fed faster than one speaks makes it no later."""
+        since_first_s = time.perf_counter() - self._first_fed_at
+        return max(0.0, min(self.backlog / self._sample_rate, since_first_s - self._heard_s))
 
     @property
     def finished(self) -> bool:
@@ -83,6 +101,8 @@ class RecognitionSession:
     async def _put(self, piece: Samples | Mark, samples: int) -> None:
         if self._finished:
             return
+        if not self._fed:
+            self._first_fed_at = time.perf_counter()
         self._waiting.append(piece)
         self._waiting_samples += samples
         self._fed += samples
@@ -124,6 +144,7 @@ class RecognitionSession:
             async for event in events:
                 if isinstance(event, Step):
                     self._heard_s = (event.index + 1) * STEP_S
+                    self._heard(STEP_S, self._behind_s)
                 elif isinstance(event, HeardWord):
                     event = self._in_own_time(event)
                 yield event
@@ -167,19 +188,32 @@ class PromptResampler:
         self._taken = self._given = 0
         self._ready: Samples = np.zeros(round(LEAD_S * target_rate), np.float32)
         self._resampler = av.AudioResampler(format="flt", layout="mono", rate=target_rate)
+        if source_rate != target_rate:
+            # Its first output waits for more than it does later on: let that be silence nobody asked for.
+            period = source_rate // math.gcd(source_rate, target_rate)
+            silence = math.ceil(PRIMING_S * source_rate / period) * period
+            unasked = self._resampled(np.zeros(silence, np.float32))
+            self._skipped = silence * target_rate // source_rate - len(unasked)
 
     def feed(self, samples: Samples) -> Samples:
         """The audio for ``samples``."""
         if self._source_rate == self._target_rate:
             return samples
         self._taken += len(samples)
+        resampled = self._resampled(samples)
+        skipped = min(self._skipped, len(resampled))
+        self._skipped -= skipped
+        ready = np.concatenate([self._ready, resampled[skipped:]])
+        count = self._taken * self._target_rate // self._source_rate - self._given
+        self._given += count
+        self._ready = ready[count:]
+        return ready[:count]
+
+    def _resampled(self, samples: Samples) -> Samples:
+        """What swresample gives for more samples."""
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(samples[None], np.float32), format="flt", layout="mono"
         )
         frame.sample_rate = self._source_rate
         pieces = [piece.to_ndarray()[0] for piece in self._resampler.resample(frame)]
-        ready = np.concatenate([self._ready, *pieces])
-        count = self._taken * self._target_rate // self._source_rate - self._given
-        self._given += count
-        self._ready = ready[count:]
-        return ready[:count]
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)

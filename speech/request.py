@@ -21,7 +21,10 @@ class Limits:
 
     max_text: characters of one session; max_sessions: sessions open at once; max_waiting:
     sessions whose first segment may wait for an engine place; ahead_s: seconds of audio an engine
-    may be ahead of its reader; rate_per_minute: sessions a minute and client, 0 is no limit.
+    may be ahead of its reader; rate_per_minute: sessions a minute and client, 0 is no limit;
+    request_timeout_s: seconds that a client may have to wait in all for the audio of a text that is
+    whole, 0 is no limit; max_concurrent: segments that one engine speaks at once, None is as many
+    as it has places.
     """
 
     max_text: int = 10_000
@@ -29,6 +32,8 @@ class Limits:
     max_waiting: int = 1000
     ahead_s: float = 30.0
     rate_per_minute: int = 0
+    request_timeout_s: float = 600.0
+    max_concurrent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

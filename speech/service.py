@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from speech import languages
 from speech.admission import Admission
@@ -17,7 +18,7 @@ from speech.recognition import RecognitionSession
 from speech.recognizer import Recognizer
 from speech.request import Limits, validate
 from speech.session import SpeechSession
-from speech.surroundings import Speaker, Surroundings
+from speech.surroundings import Prepare, Speaker, Surroundings
 from speech.types import SpeechRequest
 from speech.voices import VoiceCatalogue, VoiceStore
 
@@ -99,7 +100,11 @@ class SpeechService:
             self._catalogue = VoiceCatalogue(infos, self.store, self._default_voice)
             await detector
             started.pop_all()
-        self._admission = Admission(self._limits, {info.name: info.places for info in infos}, self._observer)
+        most = self._limits.max_concurrent
+        places = {info.name: min(info.places, most or info.places) for info in infos}
+        for name, count in places.items():
+            self._observer.engine_ready(name, count)
+        self._admission = Admission(self._limits, places, self._observer)
 
     async def stop(self) -> None:
         """End every session and stop the engines."""
@@ -177,13 +182,20 @@ class SpeechService:
         client: str = "",
         fallback_language: str | None = None,
         heard_at_once: bool = True,
+        max_text: int | None = None,
+        timeout_s: float | None = None,
+        prepare: Prepare | None = None,
     ) -> SpeechSession:
         """A session for ``request``; use it by ``async with``, which frees it however one leaves.
 
         protocol: the dialect's name, for the counters; client: whose rate it counts towards;
         fallback_language: spoken where neither request, voice nor text tells another;
         heard_at_once: whether somebody listens while it is made, so that the first sound has to be
-        early, or only once all of it is there. Raises InvalidRequest or Busy.
+        early, or only once all of it is there; max_text: characters, in place of the server's limit;
+        timeout_s: seconds, where the client waits less long than the server would let it; prepare: what
+        is waited for before it speaks (a recording that has to be fetched, say), which counts as its
+        client's waiting, ends with the session, and may raise a SpeechError. Raises InvalidRequest or
+        Busy.
         """
         admission = self._admission
         if admission is None:
@@ -205,10 +217,15 @@ class SpeechService:
             return self._speaker(request, told or fallback_language or self._default_language)
 
         admission.enter(protocol, client)
-        surroundings = Surroundings(
-            self._limits, admission, self._observer, find_speaker, self._sessions.discard
+        limits = self._limits
+        longest_s = limits.request_timeout_s or timeout_s or 0.0
+        limits = replace(
+            limits,
+            max_text=max_text or limits.max_text,
+            request_timeout_s=min(longest_s, timeout_s or longest_s),
         )
-        session = SpeechSession(request, protocol, surroundings, speaker, heard_at_once)
+        surroundings = Surroundings(limits, admission, self._observer, find_speaker, self._sessions.discard)
+        session = SpeechSession(request, protocol, surroundings, speaker, heard_at_once, prepare)
         self._sessions.add(session)
         return session
 
@@ -230,11 +247,21 @@ class SpeechService:
             raise UnsupportedLanguage(spoken, ", ".join(sorted(recognizer.info.languages)))
         admission.enter(protocol, client)
 
+        self._observer.listening_opened(protocol)
+
         def closed(session: RecognitionSession) -> None:
             self._recognitions.discard(session)
+            self._observer.listening_closed(protocol)
             admission.leave(protocol)
 
-        session = RecognitionSession(recognizer, self._start_to_listen, sample_rate, spoken, closed)
+        session = RecognitionSession(
+            recognizer,
+            self._start_to_listen,
+            sample_rate,
+            spoken,
+            closed,
+            partial(self._observer.heard, protocol),
+        )
         self._recognitions.add(session)
         return session
 

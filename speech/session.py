@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, cast
 
 import numpy as np
 
-from speech.admission import Place
+from speech.account import Account
 from speech.engine import WritingEngine
-from speech.errors import EngineFailed, SpeechCancelled, SpeechError, TextTooLong
-from speech.normalizer import SpokenText, speakable
-from speech.pacing import PacedBuffer
+from speech.errors import EngineFailed, SpeechCancelled, SpeechError, TextTooLong, TimedOut
+from speech.normalizer import speakable
+from speech.pacing import PacedBuffer, Patience
+from speech.places import Place, Turn
 from speech.prosody import PAUSES_S, split_speed
 from speech.rendering import Rendering
 from speech.request import DEFAULT_MAX_TOKENS, TOKENS_PER_SECOND, unused_fields
 from speech.script import Rest, Script
 from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Cut, OpenCut
-from speech.spans import SpanTiler
-from speech.surroundings import Speaker, Surroundings
-from speech.types import Boundary, Samples, Segment, Span, SpeechChunk, SpeechRequest
+from speech.surroundings import Prepare, Speaker, Surroundings
+from speech.track import NOTHING, Track
+from speech.types import Boundary, Segment, SpeechChunk, SpeechRequest
 from speech.writing import WrittenText
-
-log = logging.getLogger(__name__)
 
 TAIL_S = 0.01
 
 DRY_S = 0.08
 """How much of the pause behind a segment is sent at once where it is not known when the text goes on."""
-
-SILENCE_S = 0.2
-"""What is sent for a text with nothing to say."""
 
 
 class SpeechSession:
@@ -53,20 +48,22 @@ class SpeechSession:
         surroundings: Surroundings,
         speaker: Speaker | None,
         heard_at_once: bool,
+        prepare: Prepare | None = None,
     ) -> None:
         self._request = request
-        self._protocol = protocol
+        self._account = Account(protocol, surroundings.observer)
         self._around = surroundings
         self._speaker = speaker
         self._heard_at_once = heard_at_once
+        self._prepare = prepare
         self._script = Script()
         self._buffer = PacedBuffer(surroundings.limits.ahead_s)
-        self._tiler = SpanTiler()
-        self._spoken_samples = 0
+        self._patience = Patience(surroundings.limits.request_timeout_s, self._time_out)
+        self._turn = Turn()
+        self._track = Track(self._buffer, self._account)
+        self._track.engine = speaker.engine.info if speaker is not None else None
         self._pause_s: float | None = None
-        self._first_text_at: float | None = None
         self._task: asyncio.Task[None] | None = None
-        self._ended = False
         self._cancelled = False
         self._closed = False
         self.truncated = False
@@ -94,7 +91,7 @@ class SpeechSession:
     @property
     def duration_s(self) -> float:
         """Seconds of audio made so far."""
-        return self._spoken_samples / self.speaker.engine.info.sample_rate
+        return self._track.duration_s
 
     def feed(self, text: str) -> None:
         """Say ``text`` too. Raises TextTooLong when the whole exceeds the limit."""
@@ -105,8 +102,7 @@ class SpeechSession:
             raise TextTooLong(limit)
         if not text:
             return
-        if self._first_text_at is None:
-            self._first_text_at = time.perf_counter()
+        self._account.text(text)
         self._script.feed(text)
         self._advance()
 
@@ -127,6 +123,7 @@ class SpeechSession:
     def finish(self) -> None:
         """No more text will come."""
         self._script.finish()
+        self._patience.begin()
         self._advance()
 
     def _check_open(self) -> None:
@@ -137,12 +134,19 @@ class SpeechSession:
         """Wait for no more text: what was fed is spoken, and what is fed from now on perhaps not."""
         self._script.drain()
         if self._task is None and self._script.spent:
-            self._buffer.close(SpeechCancelled())
+            self._close_buffer(SpeechCancelled())
 
     def cancel(self) -> None:
         """End the speech at once; iteration raises SpeechCancelled, text that still comes is not spoken."""
+        self._break_off(SpeechCancelled())
+
+    def _time_out(self) -> None:
+        self._break_off(TimedOut(self._around.limits.request_timeout_s))
+
+    def _break_off(self, error: SpeechError) -> None:
         self._cancelled = True
-        self._buffer.discard(SpeechCancelled())
+        self._buffer.discard(error)
+        self._turn.end()
         if self._task is not None:
             self._task.cancel()
 
@@ -156,13 +160,12 @@ class SpeechSession:
                 self._task.cancel()
                 await asyncio.wait([self._task])
                 if not self._task.cancelled() and (error := self._task.exception()) is not None:
-                    if self._speaker is not None:
-                        self._around.observer.failed(self._protocol, self._speaker.engine.info.name)
-                    log.error("a speech session broke", exc_info=error)
-            if not self._ended:
-                self._around.observer.cancelled(self._protocol)
+                    self._account.broke(self._speaker.engine.info.name if self._speaker else "", error)
         finally:
-            self._around.admission.leave(self._protocol)
+            self._turn.end()
+            self._patience.end()
+            self._account.close(self._speaker)
+            self._around.admission.leave(self._account.protocol)
             self._around.closed(self)
 
     async def __aenter__(self) -> Self:
@@ -171,18 +174,45 @@ class SpeechSession:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, SpeechError):
+            self.fail(error)
         await self.aclose()
 
     async def __aiter__(self) -> AsyncIterator[SpeechChunk]:
         try:
-            while (chunk := await self._buffer.get()) is not None:
+            while (chunk := await self._get()) is not None:
                 yield chunk
-        except SpeechCancelled:
+        except SpeechError as error:
+            self._account.ended(error)
             raise
-        except SpeechError:
-            self._ended = True
-            raise
-        self._ended = True
+        self._account.ended()
+
+    async def _get(self) -> SpeechChunk | None:
+        if self._buffer.readable:
+            return await self._buffer.get()
+        async with self._patience.waits():
+            return await self._buffer.get()
+
+    async def queue(self) -> AsyncIterator[int]:
+        """Where the session stands in the queue before its engine, the next being 1, as it changes.
+
+        Ends once its first segment has its place, or there is nothing to wait for; raises what the
+        iteration over chunks would, where it comes to nothing. To be read before them, if at all.
+        """
+        async with aclosing(self._turn.positions()) as positions:
+            while True:
+                async with self._patience.waits():
+                    position = await anext(positions, None)
+                if position is None:
+                    break
+                yield position
+        if (error := self._buffer.error) is not None:
+            self._account.ended(error)
+            raise error
+
+    def fail(self, error: SpeechError) -> None:
+        """Its speech is of no use to its client: figures and log say that it ended by ``error``."""
+        self._account.ended(error)
 
     def _advance(self) -> None:
         """See that somebody speaks what is there."""
@@ -193,7 +223,7 @@ class SpeechSession:
             try:
                 self._begin()
             except SpeechError as error:
-                self._buffer.close(error)
+                self._close_buffer(error)
                 return
         if self._task is None and (script.begun or script.finished):
             self._task = asyncio.create_task(self._run(), name="speech session")
@@ -206,7 +236,7 @@ class SpeechSession:
         if self._speaker is None:
             self._speaker = self._around.find_speaker(script.undecided, script.flushed)
         if self._speaker is not None:
-            info = self._speaker.engine.info
+            info = self._track.engine = self._speaker.engine.info
             early = self._heard_at_once and not info.streams_inside_segment
             policy = EARLY_PHRASE if early else WHOLE_SENTENCES
             opens = self._heard_at_once and info.takes_written_text
@@ -216,25 +246,33 @@ class SpeechSession:
         """Speak cut after cut; the one writer of the buffer."""
         error: SpeechError = EngineFailed("speech synthesis failed")
         try:
+            if self._prepare is not None and (reference := await self._prepare()) is not None:
+                self._request = replace(self._request, reference=reference)
             while (part := await self._next_part()) is not None:
                 if isinstance(part, Rest):
-                    self._keep_silent(part)
+                    self._track.rest(part.at, part.seconds)
+                    self._pause_s = None
                 else:
                     await self._speak_cut(part)
-            self._say_the_rest()
+            if self._script.length:
+                self.silent = not self._track.finish(self._script.length)
         except SpeechError as known:
             if isinstance(known, EngineFailed):
-                self._around.observer.failed(self._protocol, self.speaker.engine.info.name)
-                log.error("engine %s failed", self.speaker.engine.info.name, exc_info=known)
+                self._account.broke(self.speaker.engine.info.name, known)
             error = known
         except asyncio.CancelledError:
             error = SpeechCancelled()
             raise
         else:
-            self._buffer.close()
+            self._close_buffer()
             return
         finally:
-            self._buffer.close(error)
+            self._close_buffer(error)
+
+    def _close_buffer(self, error: SpeechError | None = None) -> None:
+        """Nothing more will come."""
+        self._buffer.close(error)
+        self._turn.end()
 
     async def _next_part(self) -> Cut | OpenCut | Rest | None:
         """What is to be said next, once the reader has room for it."""
@@ -242,29 +280,24 @@ class SpeechSession:
         if self._heard_at_once and self._pause_s is not None and self._script.dry:
             # Nobody knows when the text goes on: the last sound shall not wait for it in a frame that
             # is not full.
-            self._emit_silence(DRY_S)
+            self._track.silence(DRY_S)
             self._pause_s = max(self._pause_s - DRY_S, 0.0) or None
         return await self._script.next()
 
-    def _keep_silent(self, rest: Rest) -> None:
-        start_s = self.duration_s
-        end_s = start_s + rest.seconds
-        self._emit_silence(rest.seconds, self._tiler.rest(rest.at, start_s, end_s))
-        self._pause_s = None
-
     async def _speak_cut(self, cut: Cut | OpenCut) -> None:
         admission, name = self._around.admission, self.speaker.engine.info.name
-        place = admission.places(name).place()
+        place = admission.places(name).place(None if self._turn.over else self._turn)
         written = self._script.say(cut, place.rest)
         if speakable(written.text):
-            if not self._spoken_samples:
-                admission.begin(self._protocol, name)
+            if not self._track.samples:
+                admission.begin(self._account.protocol, name)
             async with place:
+                self._account.has_place(name, place.waited_s)
                 await self._speak(written, place)
         # What still comes for a segment that max_tokens cut short is not spoken.
         while written.boundary is None:
             await self._script.more()
-        if self._spoken_samples:
+        if self._track.samples:
             self._pause_s = PAUSES_S[written.boundary] / (self._request.speed or 1.0)
 
     async def _speak(self, written: WrittenText, place: Place) -> None:
@@ -289,9 +322,10 @@ class SpeechSession:
             sampling=request.sampling,
             reference=request.reference,
             options=request.options,
+            request_id=self._account.request_id,
         )
         if self._pause_s:
-            self._emit_silence(self._pause_s)
+            self._track.silence(self._pause_s)
         speech: AsyncGenerator[SpeechChunk, None]
         if written.boundary is None:
             speech = cast(WritingEngine, engine).stream(segment, written)
@@ -300,57 +334,17 @@ class SpeechSession:
         rendering = Rendering(speech, info.sample_rate, factor, round(longest_s * info.sample_rate))
         start_s = self.duration_s
         kept = round(TAIL_S * info.sample_rate)
-        tail = np.zeros(0, np.float32)
+        tail = NOTHING
         async with aclosing(rendering.chunks()) as chunks:
             async for chunk in chunks:
                 samples = np.concatenate([tail, chunk.samples])
                 samples, tail = samples[:-kept], samples[-kept:]
-                self._emit(samples, self._certain_spans(chunk.spans, written.spoken, start_s))
+                self._track.add(samples, chunk.spans, written.spoken, start_s)
                 if info.rests and self._buffer.full:
                     async with place.rest():
                         await self._buffer.room()
-        self._emit(tail, self._spans_so_far(self.duration_s + len(tail) / info.sample_rate))
+        last = self._script.finished and not self._script.anything_to_say
+        self._track.end_segment(tail, self._script.length if last else None)
         self.truncated |= rendering.truncated
         audio_s = self.duration_s - start_s
-        self._around.observer.segment_spoken(self._protocol, info.name, place.held_s, audio_s)
-
-    def _certain_spans(self, words: tuple[Span, ...], spoken: SpokenText, start_s: float) -> list[Span]:
-        """The spans that an engine's words settle, in the client's characters and the stream's seconds."""
-        spans = []
-        for word in words:
-            first, last = spoken.origin(word.start, word.end)
-            spans += self._tiler.word(Span(first, last, start_s + word.start_s, start_s + word.end_s))
-        return spans
-
-    def _spans_so_far(self, end_s: float) -> list[Span]:
-        """The last word of a segment; behind the last segment the rest of the text too."""
-        if self._script.finished and not self._script.anything_to_say:
-            return self._tiler.finish(self._script.length, end_s)
-        return self._tiler.flush()
-
-    def _say_the_rest(self) -> None:
-        """Close the tiling; where nothing was to be said, say it with a short silence."""
-        if not self._script.length:
-            return
-        silence = np.zeros(0, np.float32)
-        rate = self.speaker.engine.info.sample_rate
-        if not self._spoken_samples:
-            self.silent = True
-            silence = np.zeros(round(SILENCE_S * rate), np.float32)
-        end_s = (self._spoken_samples + len(silence)) / rate
-        self._emit(silence, self._tiler.finish(self._script.length, end_s))
-
-    def _emit_silence(self, seconds: float, spans: list[Span] | None = None) -> None:
-        rate = self.speaker.engine.info.sample_rate
-        self._emit(np.zeros(round(seconds * rate), np.float32), spans or [])
-
-    def _emit(self, samples: Samples, spans: list[Span]) -> None:
-        if not len(samples) and not spans:
-            return
-        info = self.speaker.engine.info
-        if len(samples) and not self._spoken_samples and self._first_text_at is not None:
-            waited_s = time.perf_counter() - self._first_text_at
-            self._around.observer.first_audio(self._protocol, info.name, waited_s)
-        start_s = self._spoken_samples / info.sample_rate
-        self._spoken_samples += len(samples)
-        self._buffer.put(SpeechChunk(samples, info.sample_rate, start_s, tuple(spans)))
+        self._account.segment(info.name, place.held_s, audio_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from speech.types import Span
 
 
@@ -65,3 +67,8 @@ class SpanTiler:
             done.append(Span(self._cursor, length, self._time_s, end_s))
             self._cursor, self._time_s = length, end_s
         return done
+
+
+def span_rows(spans: Iterable[Span]) -> list[list[float]]:
+    """As protocols tell them: ``[[start, end, start_s, end_s], …]``, times to a tenth of a millisecond."""
+    return [[span.start, span.end, round(span.start_s, 4), round(span.end_s, 4)] for span in spans]

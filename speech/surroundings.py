@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,13 @@ from speech.admission import Admission
 from speech.engine import Engine
 from speech.observer import Observer
 from speech.request import Limits
+from speech.types import Recording
 
 if TYPE_CHECKING:
     from speech.session import SpeechSession
+
+Prepare = Callable[[], Awaitable[Recording | None]]
+"""What has to be done before a session speaks; gives the recording that it is to sound like, if any."""
 
 
 @dataclass(frozen=True, slots=True)

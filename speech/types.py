@@ -120,7 +120,7 @@ class Segment:
     id among the engine's own; language: BCP 47; speed: within the engine's ``speed_range``;
     max_seconds: the engine may stop there, the session cuts there in any case. Of a text that is
     still being written (``WritingEngine.stream``) ``text`` is what is there at the start, and
-    ``boundary`` says nothing.
+    ``boundary`` says nothing. request_id: for whom it is spoken, as logs name it.
     """
 
     text: str
@@ -133,6 +133,7 @@ class Segment:
     sampling: Sampling = Sampling()
     reference: Recording | None = None
     options: Mapping[str, OptionValue] = field(default_factory=dict)
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

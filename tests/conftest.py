@@ -18,8 +18,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
-ADDRESS = re.compile(r"address +ws://(?P<host>\S+):(?P<port>\d+)\b")
-COMPAT = re.compile(r"also +(?:ws|http)://\S+:(?P<port>\d+) \((?P<protocol>.+)\)")
+ADDRESS = re.compile(r"address +wss?://(?P<host>\S+):(?P<port>\d+)\b")
+COMPAT = re.compile(r"also +(?:ws|http)s?://\S+:(?P<port>\d+) \((?P<protocol>.+)\)")
 
 
 class ServerProcess:
@@ -43,6 +43,8 @@ class ServerProcess:
             "KANI_PORT": "0",
             "KANI_KYUTAI_PORT": "0",
             "KANI_KYUTAI_VOICE_PORT": "0",
+            "KANI_VOXCPM_PORT": "0",
+            "KANI_METRICS_PORT": "0",
             "PYTHONUNBUFFERED": "1",
         }
         names = ("KANI_", "TTS_", "LOG_LEVEL")

@@ -300,7 +300,9 @@ def test_keys_are_not_in_the_rules_text() -> None:
     assert "first-key" not in repr(NETWORK)
 
 
-async def answer_of(rules: AccessRules, kind: str, path: str, **headers: str) -> list[Message]:
+async def answer_of(
+    rules: AccessRules, kind: str, path: str, method: str = "GET", **headers: str
+) -> list[Message]:
     """What the middleware sends for a request; the application says "inside"."""
     sent: list[Message] = []
 
@@ -314,7 +316,9 @@ async def answer_of(rules: AccessRules, kind: str, path: str, **headers: str) ->
         raise AssertionError("nothing is to be read for a refusal")
 
     listed = [(name.encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": kind, "path": path, "query_string": b"", "headers": listed}
+    scope: Scope = {"type": kind, "path": path, "query_string": b"", "headers": listed}
+    if kind == "http":
+        scope["method"] = method
     await AccessMiddleware(inside, rules)(scope, receive, send)
     return sent
 
@@ -338,6 +342,33 @@ async def test_no_line_break_hides_a_path(kind: str) -> None:
     """A path that a route takes for its own, though a line break follows it, keeps its rules."""
     start, _ = await answer_of(HOME, kind, "/speech\n", host="localhost")
     assert start["status"] == 401
+
+
+async def test_pages_are_read_without_a_key_and_nothing_else_is() -> None:
+    """A browser gets the page, which asks for the key; a WebSocket or a POST on the same path needs one."""
+    rules = AccessRules(
+        loopback=False, keys=("first-key",), paths=Paths(pages=frozenset({"/", "/static/a.js"}))
+    )
+    for path in ("/", "/static/a.js"):
+        for method in ("GET", "HEAD"):
+            assert await answer_of(rules, "http", path, method) == [{"type": "inside"}]
+        assert (await answer_of(rules, "http", path, "POST"))[0]["status"] == 401
+        assert (await answer_of(rules, "websocket", path))[0]["status"] == 401
+    assert (await answer_of(rules, "http", "/static/b.js"))[0]["status"] == 401
+
+
+def test_a_browsers_websocket_sends_its_key_as_a_protocol() -> None:
+    """Bearer.KEY among the names of protocols is a key; a wrong one, or one without the mark, is none."""
+    key = {"host": "192.168.1.2", "sec_websocket_protocol": "voxcpm-tts, Bearer.first-key"}
+    assert judge(NETWORK, **key) is None
+    for offered in (
+        "voxcpm-tts, Bearer.wrong",
+        "first-key",
+        "Bearer.first-key-",
+        "bearer first-key",
+        "Bearer.",
+    ):
+        assert judge(NETWORK, host="192.168.1.2", sec_websocket_protocol=offered) == 401
 
 
 async def test_other_events_pass() -> None:

@@ -14,7 +14,7 @@ OURS = {path.stem for path in ROOT.glob("*.py")} | {
     path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py"))
 }
 
-WEB = {"starlette", "uvicorn", "websockets", "httpx", "aiohttp", "fastapi", "socket", "http", "urllib"}
+WEB = set("starlette uvicorn websockets httpx httpcore aiohttp fastapi socket http urllib".split())
 MODELS = {"torch", "transformers", "onnxruntime", "onnx"}
 
 ALLOWED_OF_OURS = {

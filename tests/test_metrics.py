@@ -71,6 +71,84 @@ def test_gauges_show_the_last_number() -> None:
     )
 
 
+def test_how_sessions_end_is_told_by_outcome() -> None:
+    """An ended session's time is in the histogram of its outcome, and its text in the characters."""
+    metrics = Metrics("0")
+    metrics.ended("kani", "completed", 0.3, 40)
+    metrics.ended("kani", "cancelled", 12.0, 2)
+    samples = read(metrics)
+    completed = (("outcome", "completed"), ("protocol", "kani"))
+    cancelled = (("outcome", "cancelled"), ("protocol", "kani"))
+    assert samples["kani_session_seconds_count", completed] == 1
+    assert samples["kani_session_seconds_bucket", (("le", "0.5"), *completed)] == 1
+    assert samples["kani_session_seconds_bucket", (("le", "0.25"), *completed)] == 0
+    assert samples["kani_session_seconds_sum", cancelled] == 12
+    assert samples["kani_text_characters_total", KANI] == 42
+
+
+def test_the_queue_is_told_beside_what_it_may_hold() -> None:
+    """The wait for a place, the places there are, and the limits of queue and connections."""
+    metrics = Metrics("0")
+    metrics.engine_ready("espeak", 8)
+    metrics.limits(connections=4096, waiting=1000)
+    metrics.waited("kani", "espeak", 0.0)
+    metrics.waited("kani", "espeak", 0.2)
+    samples = read(metrics)
+    assert samples["kani_engine_places", (("engine", "espeak"),)] == 8
+    assert (samples["kani_connections_limit", ()], samples["kani_waiting_limit", ()]) == (4096, 1000)
+    assert samples["kani_queue_seconds_bucket", (*KANI_BY_ESPEAK[:1], ("le", "0.001"), *KANI)] == 1
+    assert samples["kani_queue_seconds_count", KANI_BY_ESPEAK] == 2
+
+
+def test_listening_is_counted_in_sessions_and_seconds() -> None:
+    """A session that listens is open while it is, and tells how much it heard and how far it is behind."""
+    metrics = Metrics("0")
+    metrics.listening_opened("kyutai")
+    metrics.heard("kyutai", 0.08, 0.2)
+    metrics.heard("kyutai", 0.08, 0.0)
+    open_now = read(metrics)
+    metrics.listening_closed("kyutai")
+    kyutai = (("protocol", "kyutai"),)
+    assert open_now["kani_listening", kyutai] == 1 and read(metrics)["kani_listening", kyutai] == 0
+    assert open_now["kani_heard_seconds_total", kyutai] == pytest.approx(0.16)
+    assert open_now["kani_hearing_behind_seconds_bucket", (("le", "0.08"), *kyutai)] == 1
+    assert open_now["kani_hearing_behind_seconds_sum", kyutai] == pytest.approx(0.2)
+
+
+def test_what_may_go_wrong_begins_at_nought() -> None:
+    """The first failure and the first refusal are a rise, and not a series that was not there before."""
+    metrics = Metrics("0")
+    metrics.engine_ready("espeak", 8)
+    metrics.session_opened("kani")
+    samples = read(metrics)
+    assert samples["kani_engine_failures_total", KANI_BY_ESPEAK] == 0
+    for reason in ("sessions", "queue", "rate", "draining"):
+        assert samples["kani_refusals_total", (*KANI, ("reason", reason))] == 0
+
+
+def test_ready_is_asked_at_each_scrape() -> None:
+    """kani_ready is what the server is now, not what it was when something last happened."""
+    metrics, state = Metrics("0"), [False]
+    assert read(metrics)["kani_ready", ()] == 0
+    metrics.watch_ready(lambda: state[0])
+    before = read(metrics)["kani_ready", ()]
+    state[0] = True
+    assert (before, read(metrics)["kani_ready", ()]) == (0, 1)
+
+
+def test_names_follow_prometheus_conventions() -> None:
+    """Ours begin with kani_, name a base unit where they have one, and no family lacks its help."""
+    families = list(text_string_to_metric_families(Metrics("0").text().decode()))
+    for family in families:
+        assert family.documentation, family.name
+        assert family.name.startswith(("kani_", "process_", "python_")), family.name
+        assert not family.name.endswith(("_ms", "_milliseconds", "_kb", "_count", "_sum", "_created"))
+        if family.type == "histogram":
+            assert family.name.endswith("_seconds"), family.name
+    own = [family for family in families if family.name.startswith("kani_") and family.type == "counter"]
+    assert all(sample.name.endswith("_total") for family in own for sample in family.samples)
+
+
 def test_two_servers_in_one_process_count_apart() -> None:
     """Each server has a registry of its own."""
     one, other = Metrics("0"), Metrics("0")

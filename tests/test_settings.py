@@ -10,6 +10,7 @@ import engines.registry
 import recognizers.registry
 import settings
 import settings_page
+import settings_table
 import websocket_config
 from settings import SettingsError, load
 
@@ -177,13 +178,13 @@ def test_every_variable_belongs_to_one_setting() -> None:
 
 def test_the_page_is_up_to_date() -> None:
     """docs/settings.md is what `python -m settings_page` prints."""
-    page = (settings.HERE / "docs" / "settings.md").read_text(encoding="utf-8")
+    page = (settings_table.HERE / "docs" / "settings.md").read_text(encoding="utf-8")
     assert page == settings_page.documentation() + "\n"
 
 
 def test_the_example_file_holds_the_defaults(tmp_path: Path) -> None:
     """.env.example names only settings that exist, and using it as it is changes nothing."""
-    example = settings.HERE / ".env.example"
+    example = settings_table.HERE / ".env.example"
     assert load({}, {}, example) == load({}, {}, NO_FILE)
     awake = tmp_path / ".env"
     awake.write_text(example.read_text(encoding="utf-8").replace("# KANI_", "KANI_"), encoding="utf-8")

@@ -162,11 +162,21 @@ def test_the_banner_names_each_compat_port(start_server: StartServer) -> None:
     """Each port that --compat opened has a line with the protocol whose clients look for it."""
     server = start_server("--engine", "espeak", "--compat")
     ports = server.compat
-    assert ports.keys() == {"Kyutai", "Kyutai voice cloning"}
-    assert len({server.port, *ports.values()}) == 3
+    assert ports.keys() == {"Kyutai", "Kyutai voice cloning", "VoxCPM", "VoxCPM's page"}
+    assert len({server.port, *ports.values()}) == 5
     assert f"  also     ws://localhost:{ports['Kyutai']} (Kyutai)\n" in server.banner
     voice = f"  also     http://localhost:{ports['Kyutai voice cloning']} (Kyutai voice cloning)\n"
     assert voice in server.banner
+    assert f"  also     ws://localhost:{ports['VoxCPM']} (VoxCPM)\n" in server.banner
+    assert f"  page     http://localhost:{server.port}/\n" in server.banner
+
+
+def test_a_model_of_voxcpms_is_answered_with_who_speaks_here(start_server: StartServer) -> None:
+    """TTS_MODEL_NAME, which users of that server have set, gets a line that says what it means here."""
+    server = start_server("--engine", "espeak", TTS_MODEL_NAME="openbmb/VoxCPM-0.5B")
+    (line,) = [line for line in server.log.splitlines() if "TTS_MODEL_NAME" in line]
+    assert "openbmb/VoxCPM-0.5B" in line and "speaks VoxCPM's protocol, not its model" in line
+    assert "TTS_MODEL_NAME" not in start_server("--engine", "espeak").log
 
 
 def test_the_banner_says_who_listens(start_server: StartServer, espeak_server: ServerProcess) -> None:

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from dialects.kani.messages import SAMPLE_RATE, BadMessage, Speak, describe, read_body
 from dialects.kani.speaking import NamedVoices, Whole, spoken
 from speech.audio import pcm16
-from speech.errors import Busy, InvalidRequest, SpeechError
+from speech.errors import Busy, InvalidRequest, SpeechError, TimedOut
 from speech.service import SpeechService
 from speech.types import SpeechChunk
 
@@ -38,6 +38,8 @@ def http_routes(service: SpeechService) -> list[BaseRoute]:
                 return _refusal(400, describe(error))
             except Busy as error:
                 return _refusal(503, describe(error))
+            except TimedOut as error:
+                return _refusal(504, describe(error))
             except SpeechError as error:
                 return _refusal(500, describe(error))
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from speech import languages
+from speech.client_json import TooManyValues, read_object
 from speech.errors import InvalidRequest, SpeechError
 from speech.request import Range
-from speech.types import Recording, Sampling, Span, SpeechRequest
+from speech.types import Recording, Sampling, SpeechRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -24,9 +24,6 @@ FRAME_S = 0.08
 
 DEFAULT_CHUNK_SIZE = 25
 MAX_REFERENCE_BYTES = 10 * 1024 * 1024
-MAX_VALUES = 100_000
-"""JSON with more values than this is refused unread: parsing it would hold up everybody."""
-
 LONGEST_NAME = 200
 """Characters of a name: a language, an emotion, a voice."""
 
@@ -169,19 +166,12 @@ def _parsed(message: str | bytes) -> dict[str, Any]:
             message = message.decode()
         except UnicodeDecodeError as error:
             raise BadMessage("Invalid JSON format") from error
-    if len(message) > MAX_VALUES and sum(map(message.count, "[{,")) > MAX_VALUES:
-        raise BadMessage(f"too many values (at most {MAX_VALUES})")
     try:
-        parsed = json.loads(message, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        return read_object(message)
+    except TooManyValues as error:
+        raise BadMessage(str(error)) from error
+    except ValueError as error:
         raise BadMessage("Invalid JSON format") from error
-    if not isinstance(parsed, dict):
-        raise BadMessage("Invalid JSON format")
-    return parsed
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _speak(parsed: dict[str, Any], *, streaming: bool) -> Speak:
@@ -254,11 +244,6 @@ def describe(error: SpeechError) -> str:
 def spoken_name(tag: str) -> str:
     """The protocol's name of a language, or its tag where it has none."""
     return _SPOKEN_NAMES.get(tag.partition("-")[0], tag)
-
-
-def span_rows(spans: Iterable[Span]) -> list[list[float]]:
-    """``[[start, end, start_s, end_s], …]``, times to a tenth of a millisecond."""
-    return [[span.start, span.end, round(span.start_s, 4), round(span.end_s, 4)] for span in spans]
 
 
 def _message(kind: str, data: dict[str, Any]) -> str:

@@ -13,13 +13,13 @@ from dialects.kani.messages import (
     Speak,
     clean_names,
     reference_bytes,
-    span_rows,
     spoken_name,
 )
 from speech.audio import decode_recording, pcm16, reframe, wav
 from speech.errors import InvalidRequest, UnknownVoice
 from speech.service import SpeechService
 from speech.session import SpeechSession
+from speech.spans import span_rows
 from speech.types import Recording, SpeechChunk, SpeechRequest
 
 PROTOCOL = "kani"

@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from dialects.kani import messages
 from dialects.kani.messages import BadMessage, Cancel, Ping, Speak
 from dialects.kani.speaking import NamedVoices, Whole, chunk_metadata, metadata, remark, spoken
+from speech import request_ids
 from speech.audio import pcm16
 from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
@@ -52,6 +53,7 @@ class Connection:
         self._arrived = asyncio.Event()
         self._speaking: asyncio.Task[None] | None = None
         self._idle = True
+        self._requests = 0
 
     async def run(self) -> None:
         """Serve until the client goes, or something breaks that no message explains."""
@@ -107,7 +109,9 @@ class Connection:
             if isinstance(request, BadMessage):
                 await self._send(messages.failure(str(request)))
                 continue
-            task = self._speaking = asyncio.create_task(self._answer(request), name="kani request")
+            self._requests += 1
+            with request_ids.named(f"{request_ids.current()}-{self._requests}"):
+                task = self._speaking = asyncio.create_task(self._answer(request), name="kani request")
             try:
                 await asyncio.wait([task])
             except asyncio.CancelledError:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from dialects.kyutai.messages import BadMessage
 from dialects.kyutai.query import BadQuery
-from speech.errors import Busy, InvalidRequest, SpeechError
+from speech.errors import Busy, InvalidRequest, SpeechError, TimedOut
 from speech.tasks import until_first
 
 T = TypeVar("T")
@@ -18,7 +18,9 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 
 def endpoint(answer: Answer) -> Answer:
-    """``answer``, whose errors are 400 with a sentence, 503 where there is no place, or else 500."""
+    """``answer``, whose errors are 400 with a sentence, 503 where there is no place, 504 where it took too
+    long, or else 500.
+    """
 
     async def handle(request: Request) -> Response:
         try:
@@ -30,6 +32,8 @@ def endpoint(answer: Answer) -> Answer:
             return _refusal(400, f"{field}: {error.reason}")
         except Busy as error:
             return _refusal(503, str(error))
+        except TimedOut as error:
+            return _refusal(504, str(error))
         except SpeechError as error:
             return _refusal(500, str(error))
 

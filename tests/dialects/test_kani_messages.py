@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dialects.kani import messages
 from dialects.kani.messages import BadMessage, Cancel, Ping, Speak, read, read_body
 from speech.errors import InvalidRequest
-from speech.types import Sampling, Span
+from speech.types import Sampling
 
 
 def request(kind: str = "tts_request", **data: object) -> str:
@@ -40,11 +40,6 @@ def test_the_bytes_of_answers_with_audio() -> None:
         '{"type":"tts_stream_complete","data":{"status":"completed",'
         '"message":"Audio streaming completed","metadata":{}}}'
     )
-
-
-def test_span_rows() -> None:
-    """Spans are rows of two indexes and two times."""
-    assert messages.span_rows([Span(0, 4, 0.0, 0.31249)]) == [[0, 4, 0.0, 0.3125]]
 
 
 def test_the_guides_request() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -82,6 +83,13 @@ def assert_all_words_rise(text: str, chunks: list[SpeechChunk]) -> None:
     assert all(a.end_s == pytest.approx(b.start_s) for a, b in pairwise(chunks))
 
 
+def unaccented(text: str) -> str:
+    """Without accents: whether "pan" has one is not heard, and whisper is not always of one mind."""
+    return "".join(
+        letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter)
+    )
+
+
 def assert_free(engine: KokoroEngine) -> None:
     """No turn is held."""
     assert engine._turns._free == engine._at_once
@@ -96,7 +104,7 @@ async def test_every_word_is_heard_however_few_come_at_a_time(engine: KokoroEngi
     assert_all_words_rise(TWENTY, chunks)
     samples, _ = joined(chunks)
     heard = hear(samples, 24_000, "es")
-    assert word_error_rate(TWENTY, heard, "es") == 0, heard
+    assert word_error_rate(unaccented(TWENTY), unaccented(heard), "es") == 0, heard
     assert np.abs(samples).max() <= 1
     jumps = np.abs(np.diff(samples))
     near = np.zeros(len(jumps), np.bool_)

@@ -61,7 +61,7 @@ class Hearer:
 
     def say(self, prompt: Prompt, sampling: Sampling, frames: int, expected_s: float = 100.0) -> Hearer:
         """Ask for an utterance."""
-        self.stream = self.scheduler.submit(Utterance(prompt, sampling, frames, expected_s), self)
+        self.stream = self.scheduler.submit(Utterance(prompt, sampling, frames, expected_s, "7f3a-1"), self)
         return self
 
     def __call__(self, event: Samples | End) -> None:
@@ -398,8 +398,12 @@ def test_what_goes_wrong_unheard_is_tried_three_times(
     expected_s: float,
     detail: str,
     tried_for: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """With another seed each time, the same ones whenever it is asked for; then the trouble is told."""
+    """With another seed each time, the same ones whenever it is asked for; then the trouble is told.
+
+    Each attempt is a line in the log that bears the request's id.
+    """
     runner = new_runner(2, kind)
     assert isinstance(runner, Faulty)
     with scheduling(runner) as scheduler:
@@ -410,6 +414,7 @@ def test_what_goes_wrong_unheard_is_tried_three_times(
             assert (end.ending, end.detail) == (Ending.TROUBLE, detail)
             assert hearer.pieces == []
             assert scheduler.frames - before == ATTEMPTS * tried_for
+    assert [record.__dict__["request"] for record in caplog.records] == ["7f3a-1"] * 2 * ATTEMPTS
     assert len(set(runner.seeds)) == ATTEMPTS == 3
     assert runner.seeds[:3] == runner.seeds[3:] and runner.seeds[0] == SAMPLED.seed
 

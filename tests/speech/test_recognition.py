@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from speech.errors import Busy, EngineFailed, EngineUnavailable, UnsupportedLanguage
@@ -87,7 +87,10 @@ class LoudnessRecognizer:
 
 @asynccontextmanager
 async def hearing(
-    tmp_path: Path, recognizer: LoudnessRecognizer | None = None, **limits: int
+    tmp_path: Path,
+    recognizer: LoudnessRecognizer | None = None,
+    observer: Observer | None = None,
+    **limits: int,
 ) -> AsyncIterator[tuple[SpeechService, LoudnessRecognizer]]:
     """A service that listens; when it ends, nothing is left of any session."""
     recognizer = recognizer or LoudnessRecognizer()
@@ -97,7 +100,7 @@ async def hearing(
         Limits(**limits),
         default_language="es",
         default_voice=None,
-        observer=Observer(),
+        observer=observer or Observer(),
         recognizer=recognizer,
     )
     await service.start()
@@ -140,6 +143,9 @@ async def test_a_step_is_told_for_each_80_ms_at_once(tmp_path: Path, rate: int) 
         await events.aclose()
 
 
+@example([17], 8_000)
+@example([32, 1], 8_000)
+@example([46], 22_050)
 @given(st.lists(st.integers(1, 4000), max_size=12), st.sampled_from([8_000, 22_050, 24_000, 48_000]))
 def test_resampling_does_not_depend_on_the_pieces(sizes: list[int], rate: int) -> None:
     """And gives just as many samples as are due, no later than they are due."""
@@ -168,6 +174,52 @@ async def test_marks_come_back_in_their_place(tmp_path: Path) -> None:
     assert [event.index if isinstance(event, Step) else event for event in events] == [
         *(0, 1, Mark(7), 2, Mark(-1)),
     ]
+
+
+class Watch(Observer):
+    """Keeps what was heard, and how late."""
+
+    def __init__(self) -> None:
+        self.heard_s = 0.0
+        self.behind_s: list[float] = []
+        self.open = 0
+
+    def listening_opened(self, protocol: str) -> None:
+        """Count it."""
+        self.open += 1
+
+    def listening_closed(self, protocol: str) -> None:
+        """Count it."""
+        self.open -= 1
+
+    def heard(self, protocol: str, audio_s: float, behind_s: float) -> None:
+        """Keep both."""
+        self.heard_s += audio_s
+        self.behind_s.append(behind_s)
+
+
+async def test_only_hearing_that_is_slow_is_told_to_be_late(tmp_path: Path) -> None:
+    """Ten seconds that are fed at once are not late, as long as they are heard faster than they last."""
+    watch, recognizer = Watch(), LoudnessRecognizer()
+    recognizer.gate = asyncio.Semaphore(1)
+    async with hearing(tmp_path, recognizer, watch) as (service, _), listen(service, RATE) as session:
+        assert watch.open == 1
+        await session.feed(np.zeros(3 * STEP, np.float32))
+        events = session.events()
+        await anext(events)
+        prompt = watch.behind_s[-1]
+        await asyncio.sleep(3 * STEP_S)
+        recognizer.gate.release()
+        await anext(events)
+        slow = watch.behind_s[-1]
+        await session.feed(np.zeros(round(10 * RATE), np.float32))
+        session.finish()
+        for _ in range(200):
+            recognizer.gate.release()
+        async for _ in events:
+            pass
+    assert watch.open == 0 and watch.heard_s == pytest.approx(10 + 3 * STEP_S)
+    assert prompt == 0 and slow == pytest.approx(STEP_S) and watch.behind_s[-1] == 0
 
 
 async def test_who_feeds_too_much_waits_until_some_is_heard(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech.spans import SpanTiler
+from speech.spans import SpanTiler, span_rows
 from speech.types import Span
 
 WORDS = st.lists(
@@ -56,3 +56,8 @@ def test_several_spoken_words_for_one_written() -> None:
     tiler = SpanTiler()
     spans = tiler.word(Span(0, 3, 0.0, 0.3)) + tiler.word(Span(0, 3, 0.3, 0.9)) + tiler.finish(3, 1.0)
     assert spans == [Span(0, 3, 0.0, 0.9)]
+
+
+def test_span_rows() -> None:
+    """Spans are rows of two indexes and two times."""
+    assert span_rows([Span(0, 4, 0.0, 0.31249)]) == [[0, 4, 0.0, 0.3125]]

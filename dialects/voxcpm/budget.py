@@ -1,0 +1,43 @@
+"""How much memory the answers that are sent whole may take, all clients' together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from speech.errors import Busy
+
+
+class Budget:
+    """``limit`` bytes, of which each holder takes as it needs."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    @contextmanager
+    def held(self) -> Iterator[Share]:
+        """A share of it, given back however one leaves."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self._left += share.size
+
+    def take(self, size: int) -> None:
+        """Take so many bytes. Raises Busy where they are not left."""
+        if size > self._left:
+            raise Busy("too much speech waits to be sent whole: use mode 'streaming', or try again later")
+        self._left -= size
+
+
+class Share:
+    """What one holder has of a budget: ``size`` bytes."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.size = 0
+
+    def take(self, size: int) -> None:
+        """Take so many bytes more. Raises Busy where they are not left."""
+        self._budget.take(size)
+        self.size += size

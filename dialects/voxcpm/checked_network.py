@@ -1,0 +1,82 @@
+"""Connections for an HTTP client that may not go where it likes, to hosts that may mean ill."""
+
+# ruff: noqa: ASYNC109 - the signatures are httpcore's
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import httpcore
+
+MAX_HEAD = 64 * 1024
+"""Bytes of an answer before its body, at most."""
+
+_AT_ONCE = 4096
+_CONNECT_S = 3.0
+_MAX_TRIED = 3
+
+
+class CheckedAddresses(httpcore.AsyncNetworkBackend):
+    """Connects to addresses that were looked at, at least one, and to nothing else."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._addresses = addresses[:_MAX_TRIED]
+        self._tcp = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> BoundedStream:
+        """A connection to the first address that takes one. Raises ConnectError or ConnectTimeout."""
+        *others, last = self._addresses
+        for address in others:
+            try:
+                return BoundedStream(await self._tcp.connect_tcp(address, port, _CONNECT_S), MAX_HEAD)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return BoundedStream(await self._tcp.connect_tcp(last, port, _CONNECT_S), MAX_HEAD)
+
+
+class BoundedStream(httpcore.AsyncNetworkStream):
+    """A connection of which no more than ``left`` bytes are read, a few at a time.
+
+    A head without end, or a body in chunks of one byte, costs its reader time that others need.
+    """
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream, left: int) -> None:
+        self._stream = stream
+        self.left = left
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Some bytes, none at the end. Raises ReadError beyond ``left``."""
+        # Data that TLS has at hand comes without waiting: everybody else has a turn in between.
+        await asyncio.sleep(0)
+        data = await self._stream.read(min(max_bytes, _AT_ONCE), timeout)
+        self.left -= len(data)
+        if self.left < 0:
+            raise httpcore.ReadError("too many bytes")
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all of it."""
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> BoundedStream:
+        """The same connection, encrypted, once the host has shown that it is ``server_hostname``."""
+        return BoundedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout), self.left)
+
+    def get_extra_info(self, info: str) -> Any:
+        """What is known of the connection."""
+        return self._stream.get_extra_info(info)

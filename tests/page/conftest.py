@@ -1,0 +1,63 @@
+"""The system's Chromium, and people who open the page with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.page.visitor import BROWSERS, Visitor, find_browser
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.conftest import ServerProcess, StartServer
+
+ARGUMENTS = (
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    # Names that belong to nobody, to ask for this machine by.
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
+)
+
+Visit = Callable[..., Visitor]
+
+
+# Of one module: playwright's own event loop must not be there when a test of another has one.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, without a window."""
+    path = find_browser()
+    if path is None:
+        pytest.skip(f"no browser here: none of {', '.join(BROWSERS)} is installed")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, espeak_server: ServerProcess, start_server: StartServer) -> Iterator[Visit]:
+    """Open the page as somebody new: ``visit(server, locale="es-ES")``; playwright's options of a context.
+
+    The page is ready when this returns, unless ``ready=False``. Whatever a test does, no page may
+    have complained when it ends. A server that the test starts is stopped after the pages have gone.
+    """
+    visitors = []
+    with ExitStack() as contexts:
+
+        def come(server: ServerProcess = espeak_server, *, ready: bool = True, **options: Any) -> Visitor:
+            url = options.pop("url", f"{server.http_url}/")
+            context = browser.new_context(**{"locale": "en-US", **options})
+            contexts.callback(context.close)
+            visitor = Visitor(context.new_page(), url)
+            visitors.append(visitor)
+            if ready:
+                visitor.arrive()
+            return visitor
+
+        yield come
+    assert [complaint for visitor in visitors for complaint in visitor.complaints] == []

@@ -1,0 +1,221 @@
+"""The page and a server that is away, restarts, is busy, refuses or wants a key."""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.conftest import ServerProcess, StartServer
+    from tests.page.conftest import Visit
+    from tests.page.visitor import Visitor
+
+TEXT = "One small step, one giant leap."
+LONG = "The quick brown fox jumps over the lazy dog. " * 60
+
+
+def requests(visitor: Visitor) -> list[dict[str, object]]:
+    """The texts that were asked for."""
+    return [message for message in visitor.sent if message["type"] == "tts_request"]
+
+
+def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_server: StartServer) -> None:
+    """While the server is away the text stays, and what is asked for is spoken as soon as it is back."""
+    server = start_server("--engine", "espeak")
+    visitor = visit(server)
+    visitor.network_may_fail = True
+    visitor.page.fill("#text", TEXT)
+    server.stop()
+    visitor.wait_for("#line[data-state=offline]")
+    assert visitor.text("#line") == "Offline, trying again"
+    assert "The text is kept" in visitor.text("#problem")
+    visitor.page.click("#speak")
+    assert visitor.text("#status") == "Waiting for the server. Nothing is lost."
+    assert visitor.page.is_enabled("#stop")
+    assert visitor.value("#text") == TEXT
+    start_server("--engine", "espeak", KANI_PORT=str(server.port))
+    visitor.wait_for("#line[data-state=open]")
+    visitor.wait_for_end()
+    assert visitor.lit() == re.findall(r"\w+", TEXT)
+    assert visitor.text("#problem") == ""
+    assert len(requests(visitor)) == 1
+
+
+def test_a_request_that_is_stopped_while_the_server_is_away_is_not_made(
+    visit: Visit, start_server: StartServer
+) -> None:
+    """What nobody wants any more is not asked for when the server is back."""
+    server = start_server("--engine", "espeak")
+    visitor = visit(server)
+    visitor.network_may_fail = True
+    server.stop()
+    visitor.wait_for("#line[data-state=offline]")
+    visitor.speak(TEXT)
+    visitor.page.click("#stop")
+    start_server("--engine", "espeak", KANI_PORT=str(server.port))
+    visitor.wait_for("#line[data-state=open]")
+    assert requests(visitor) == []
+
+
+def test_what_came_before_the_line_broke_is_heard_and_kept(visit: Visit, start_server: StartServer) -> None:
+    """A server that dies in the middle costs what had not come: the rest is heard, kept and can be saved."""
+    server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
+    visitor = visit(server)
+    visitor.network_may_fail = True
+    with visitor.page.expect_event("websocket", timeout=20_000):
+        # A new line, on which a request has just begun.
+        visitor.page.reload()
+    visitor.wait_for("#line[data-state=open]")
+    visitor.page.fill("#text", LONG)
+    visitor.page.keyboard.press("Control+Enter")
+    visitor.page.wait_for_selector("#download:enabled")
+    server.process.send_signal(signal.SIGKILL)
+    server.process.wait()
+    server.close()
+    visitor.wait_for("#line[data-state=offline]")
+    visitor.page.wait_for_selector("#history li")
+    visitor.page.click("#stop")
+    assert len(visitor.download()) == 44 + len(visitor.pcm())
+    assert visitor.value("#text") == LONG
+
+
+def test_a_full_server_is_busy_in_plain_words(visit: Visit, start_server: StartServer) -> None:
+    """When no more connections are taken the page says so, and comes in once there is room."""
+    server = start_server("--engine", "espeak", KANI_MAX_CONNECTIONS="1")
+    first = visit(server)
+    second = visit(server, ready=False)
+    second.network_may_fail = True
+    second.page.goto(second.url)
+    second.wait_for("#line[data-state=busy]")
+    assert second.text("#line") == "Busy, trying again"
+    assert second.text("#problem") == "The server is busy. The page tries again by itself."
+    first.page.close()
+    second.wait_for("#line[data-state=open]")
+    assert second.text("#problem") == ""
+
+
+def test_too_much_for_one_minute_is_said_in_plain_words(visit: Visit, start_server: StartServer) -> None:
+    """A rate limit is told as what it is, in the language of the page."""
+    server = start_server("--engine", "espeak", KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="1")
+    visitor = visit(server, locale="es-MX")
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    visitor.speak(TEXT, "en")
+    visitor.wait_for("#problem:not(:empty)")
+    assert visitor.text("#problem") == "Fue demasiado para un minuto. Inténtalo un poco más tarde."
+    assert visitor.text("#status") == "No se dijo"
+
+
+def test_the_place_in_the_queue_is_shown(visit: Visit, start_server: StartServer) -> None:
+    """Whoever waits for an engine's place sees which one is theirs."""
+    server = start_server("--engine", "espeak", KANI_MAX_CONCURRENT="1", KANI_AHEAD_SECONDS="600")
+    first, second = visit(server), visit(server)
+    notes = second.page.evaluate_handle(
+        """() => {
+            const notes = [];
+            const status = document.querySelector("#status");
+            new MutationObserver(() => notes.push(status.textContent)).observe(status, { childList: true });
+            return notes;
+        }"""
+    )
+    first.page.fill("#text", "".join(f"The quick brown fox number {n} jumps. " for n in range(100)))
+    second.page.fill("#text", TEXT)
+    first.page.click("#speak")
+    second.page.click("#speak")
+    second.wait_for_end()
+    assert any(re.fullmatch(r"In the queue: place \d+", note) for note in notes.json_value())
+
+
+def ask_for_key(visitor: Visitor) -> None:
+    """Open the page of a server that wants a key, and wait for the question."""
+    visitor.network_may_fail = True
+    visitor.page.goto(visitor.url)
+    visitor.wait_for("#key-dialog[open]")
+
+
+def keyed(start_server: StartServer, key: str) -> ServerProcess:
+    """A server that asks everybody for a key."""
+    return start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS=key)
+
+
+def test_the_key_is_asked_for_and_kept_in_this_tab_alone(visit: Visit, start_server: StartServer) -> None:
+    """A wrong key is told, the right one opens everything, lasts for the tab, and is kept nowhere else."""
+    server = keyed(start_server, "open-sesame")
+    visitor = visit(server, ready=False, url=f"http://127.0.0.1:{server.port}/")
+    ask_for_key(visitor)
+    page = visitor.page
+    assert visitor.text("#line") == "A key is needed"
+    assert visitor.text("#key-problem") == ""
+    page.keyboard.type("guess")
+    page.keyboard.press("Enter")
+    visitor.wait_for("#key-problem:not(:empty)")
+    assert visitor.text("#key-problem") == "The server did not accept that key."
+    page.keyboard.type("open-sesame")
+    page.keyboard.press("Enter")
+    visitor.wait_for("#line[data-state=open]")
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    assert visitor.lit() == re.findall(r"\w+", TEXT)
+    assert "open-sesame" not in page.evaluate("JSON.stringify(localStorage) + document.cookie + location")
+    page.reload()
+    visitor.wait_for("#line[data-state=open]")
+    other = page.context.new_page()
+    other.goto(visitor.url)
+    other.wait_for_selector("#key-dialog[open]")
+
+
+def test_a_key_of_any_letters_opens_the_socket(visit: Visit, start_server: StartServer) -> None:
+    """A key that cannot be the name of a sub-protocol is told another way."""
+    server = keyed(start_server, "señal/de (paso)")
+    visitor = visit(server, ready=False, url=f"http://127.0.0.1:{server.port}/")
+    ask_for_key(visitor)
+    visitor.page.fill("#key", "señal/de (paso)")
+    visitor.page.click("#key-form button[type=submit]")
+    visitor.wait_for("#line[data-state=open]")
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    assert visitor.lit() == re.findall(r"\w+", TEXT)
+
+
+def test_not_now_leaves_the_page_until_something_is_asked_for(
+    visit: Visit, start_server: StartServer
+) -> None:
+    """Without a key the page waits, asks no more by itself, and asks again when the button is pressed."""
+    server = keyed(start_server, "open-sesame")
+    visitor = visit(server, ready=False, url=f"http://127.0.0.1:{server.port}/")
+    ask_for_key(visitor)
+    visitor.page.click("#key-later")
+    assert visitor.page.is_hidden("#key-dialog")
+    visitor.page.click("#speak")
+    visitor.wait_for("#key-dialog[open]")
+
+
+def test_a_name_that_is_not_the_servers_is_refused_in_plain_words(
+    visit: Visit, espeak_server: ServerProcess
+) -> None:
+    """Where the server does not let the page in, the page says why."""
+    visitor = visit(ready=False, url=f"http://stranger.test:{espeak_server.port}/")
+    visitor.network_may_fail = True
+    visitor.page.goto(visitor.url)
+    visitor.wait_for("#line[data-state=refused]")
+    assert visitor.text("#line") == "Refused"
+    assert visitor.text("#problem").startswith("The server does not let this page in: this name is not")
+
+
+def test_without_a_secure_context_the_page_says_so_and_still_saves(
+    visit: Visit, start_server: StartServer
+) -> None:
+    """Over plain http from elsewhere there is no audio worklet: what comes is shown and can be saved."""
+    everybody = ("--host", "0.0.0.0", "--no-auth")
+    server = start_server("--engine", "espeak", *everybody, KANI_ALLOWED_HOSTS="lan.test")
+    visitor = visit(server, url=f"http://lan.test:{server.port}/")
+    assert visitor.page.evaluate("isSecureContext") is False
+    visitor.speak(TEXT, "en")
+    visitor.wait_for("#download:enabled")
+    visitor.wait_for_end()
+    assert "https" in visitor.text("#problem")
+    assert len(visitor.download()) == 44 + len(visitor.pcm())
+    visitor.page.click("#add-voice")
+    assert visitor.page.is_disabled("#record")
+    assert "https" in visitor.text("#recording-state")

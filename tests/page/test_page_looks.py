@@ -1,0 +1,163 @@
+"""How the page looks and reads, for everybody: languages, directions, colours, sizes, screen readers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+if TYPE_CHECKING:
+    from tests.page.conftest import Visit
+    from tests.page.visitor import Visitor
+
+ARABIC = "صباح الخير! الشمس مشرقة اليوم."
+
+
+@pytest.mark.parametrize(
+    ("locale", "language", "button", "text"),
+    [
+        ("en-GB", "en", "Speak", "Good morning!"),
+        ("es-AR", "es", "Hablar", "¡Buenos días!"),
+        ("zh-CN", "zh-Hans", "开始合成", "早上好！"),
+        ("nl-NL", "en", "Speak", "Good morning!"),
+    ],
+)
+def test_the_page_is_in_the_browsers_language(
+    visit: Visit, locale: str, language: str, button: str, text: str
+) -> None:
+    """Words, example and the document's language follow the browser; English where it is not translated."""
+    visitor = visit(locale=locale)
+    assert visitor.text("#speak") == button
+    assert visitor.value("#text").startswith(text)
+    assert visitor.page.get_attribute("html", "lang") == language
+    visitor.page.click("#speak")
+    visitor.wait_for_sound()
+    assert visitor.lit()[0] in text
+    assert visitor.text("#problem") == ""
+
+
+def test_each_language_brings_its_example(visit: Visit) -> None:
+    """Choosing a language replaces an example, never somebody's own words; the button brings one again."""
+    visitor = visit()
+    visitor.page.select_option("#language", "fr")
+    assert visitor.value("#text").startswith("Bonjour")
+    visitor.page.fill("#text", "Mine.")
+    visitor.page.select_option("#language", "de")
+    assert visitor.value("#text") == "Mine."
+    visitor.page.click("#example")
+    assert visitor.value("#text").startswith("Guten Morgen")
+
+
+def test_arabic_runs_from_right_to_left(visit: Visit) -> None:
+    """The field, the words and the history turn with the language, and words light up from the right."""
+    visitor = visit()
+    page = visitor.page
+    visitor.speak(ARABIC, "ar")
+    visitor.wait_for_end()
+    for selector in ("#text", "#words", "#history .excerpt"):
+        assert page.eval_on_selector(selector, "element => getComputedStyle(element).direction") == "rtl"
+    lefts = page.eval_on_selector_all(
+        "#words .said",
+        "said => said.filter((e) => e.textContent.trim()).map((e) => e.getBoundingClientRect().left)",
+    )
+    assert lefts == sorted(lefts, reverse=True)
+    assert visitor.lit()[0] == "صباح"
+    assert page.eval_on_selector("html", "element => getComputedStyle(element).direction") == "ltr"
+
+
+def test_text_alone_turns_the_words_too(visit: Visit) -> None:
+    """Arabic that was typed without choosing a language runs from right to left as well."""
+    visitor = visit()
+    visitor.speak(ARABIC)
+    visitor.wait_for_sound()
+    for selector in ("#text", "#words"):
+        assert visitor.page.eval_on_selector(selector, "e => getComputedStyle(e).direction") == "rtl"
+
+
+def violations(visitor: Visitor) -> str:
+    """What axe-core finds, "" if nothing."""
+    results = Axe().run(visitor.page)
+    return results.generate_report() if results.violations_count else ""
+
+
+@pytest.mark.parametrize("width", [360, 1180])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_in_anybodys_way(visit: Visit, scheme: str, width: int) -> None:
+    """axe-core finds nothing at rest, while speaking, with a problem, and with every panel open."""
+    visitor = visit(color_scheme=scheme, viewport={"width": width, "height": 800})
+    page = visitor.page
+    assert violations(visitor) == ""
+    page.click("#parameters summary")
+    visitor.speak("One small step, one giant leap, and a good many more of them after that.", "en")
+    visitor.wait_for_sound()
+    assert violations(visitor) == ""
+    visitor.wait_for_end()
+    visitor.speak("")
+    assert violations(visitor) == ""
+    page.click("#add-voice")
+    page.click("#voice-keep")
+    assert violations(visitor) == ""
+    page.keyboard.press("Escape")
+    page.eval_on_selector("#key-dialog", "dialog => dialog.showModal()")
+    assert violations(visitor) == ""
+
+
+def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> None:
+    """At 360 pixels everything fits, in the language with the longest words and with an endless one."""
+    visitor = visit(locale="es-ES", viewport={"width": 360, "height": 640}, has_touch=True)
+    page = visitor.page
+    page.click("#parameters summary")
+    visitor.speak("a" * 300, "en")
+    visitor.wait_for_sound()
+    page.click("#stop")
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.click("#add-voice")
+    assert page.eval_on_selector("#voice-dialog", "dialog => dialog.scrollWidth <= dialog.clientWidth")
+
+
+def test_whoever_wants_no_motion_gets_none(visit: Visit) -> None:
+    """With reduced motion nothing is faded."""
+    visitor = visit(reduced_motion="reduce")
+    visitor.speak("Hi.", "en")
+    visitor.wait_for_sound()
+    durations = visitor.page.eval_on_selector_all(
+        "button, #words span", "all => all.map((element) => getComputedStyle(element).transitionDuration)"
+    )
+    assert set(durations) == {"0s"}
+
+
+def test_a_screen_reader_is_told_little_and_what_matters(visit: Visit) -> None:
+    """The live region speaks of beginning and end, not of every word; controls have names and states."""
+    visitor = visit()
+    page = visitor.page
+    notes = page.evaluate_handle(
+        """() => {
+            const notes = [];
+            for (const region of document.querySelectorAll("[role=status], [role=alert], [aria-live]")) {
+              const note = () => region.textContent.trim() && notes.push(region.textContent.trim());
+              const all = { subtree: true, childList: true, characterData: true };
+              new MutationObserver(note).observe(region, all);
+            }
+            return notes;
+        }"""
+    )
+    visitor.speak("One small step, one giant leap.", "en")
+    visitor.wait_for_end()
+    said = notes.json_value()
+    assert said[0] == "Asked…"
+    assert said[1] == "Speaking"
+    assert said[2].startswith("Done, ")
+    assert len(said) == 3
+    for role, name in (
+        ("textbox", "Text"),
+        ("combobox", "Language"),
+        ("combobox", "Voice"),
+        ("combobox", "Emotion"),
+        ("slider", "Speed"),
+        ("button", "Speak"),
+        ("button", "Stop"),
+        ("button", "Delete: One small step, one giant leap."),
+        ("group", "The text, each word lit while it is heard"),
+    ):
+        assert page.get_by_role(role, name=name, exact=True).count() == 1, name

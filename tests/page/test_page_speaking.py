@@ -1,0 +1,313 @@
+"""The page speaks: what is heard is lit, drawn, counted, stopped, saved and kept."""
+
+from __future__ import annotations
+
+import io
+import re
+import wave
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import ServerProcess, StartServer
+    from tests.page.conftest import Visit
+    from tests.page.visitor import Visitor
+
+TEXT = "One small step, one giant leap."
+LONG = "The quick brown fox jumps over the lazy dog. " * 8
+
+
+def samples(file: bytes) -> tuple[bytes, int]:
+    """A WAV file's samples and its rate, as the standard library reads them."""
+    with wave.open(io.BytesIO(file)) as sound:
+        assert (sound.getnchannels(), sound.getsampwidth()) == (1, 2)
+        return sound.readframes(sound.getnframes()), sound.getframerate()
+
+
+def words(text: str) -> list[str]:
+    """The words of a text."""
+    return re.findall(r"\w+", text)
+
+
+def test_a_text_is_spoken_and_each_word_lights_up_in_turn(visit: Visit) -> None:
+    """Every word is lit once, in order; at the end all are said, none is lit, and the figures are there."""
+    visitor = visit()
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_sound()
+    assert visitor.text("#status") == "Speaking"
+    assert visitor.page.is_enabled("#stop")
+    visitor.wait_for_end()
+    assert visitor.lit() == words(TEXT)
+    assert visitor.text("#words") == TEXT
+    assert visitor.page.locator("#words .now").count() == 0
+    assert "".join(visitor.page.locator("#words .said").all_inner_texts()) == TEXT
+    seconds = len(visitor.pcm()) / 2 / visitor.frames[0].metadata["sample_rate"]
+    assert visitor.text("#status") == f"Done, {seconds:.1f} s"
+    assert visitor.text("#figure-chunks") == str(len(visitor.frames))
+    assert visitor.text("#figure-audio") == f"{seconds:.1f} s"
+    assert 0 < float(visitor.text("#figure-factor")) < 5
+    assert re.fullmatch(r"[\d,]+ ms", visitor.text("#figure-first"))
+    assert visitor.text("#told").startswith("espeak spoke with espeak:en")
+
+
+@pytest.mark.slow
+def test_kokoro_is_heard_word_by_word(visit: Visit, server: ServerProcess) -> None:
+    """With the engine that a server has by itself the words light up too."""
+    visitor = visit(server)
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    assert visitor.lit() == words(TEXT)
+    assert "kokoro" in visitor.text("#told")
+
+
+def test_the_waveform_and_the_arrivals_are_drawn(visit: Visit) -> None:
+    """Both pictures have ink of several colours when something was heard, and say in words what they show."""
+    visitor = visit()
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    for name in ("waveform", "arrivals"):
+        colours = visitor.page.evaluate(
+            """(name) => {
+                const canvas = document.getElementById(name);
+                const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+                const seen = new Set();
+                for (let n = 0; n < data.length; n += 4) {
+                  if (data[n + 3] === 255) seen.add(data.slice(n, n + 3).join());
+                }
+                return seen.size;
+            }""",
+            name,
+        )
+        assert colours > 1
+        label = visitor.page.get_attribute(f"#{name}", "aria-label") or ""
+        assert re.search(r"\d\.\d s", label)
+
+
+def test_an_emoji_before_a_word_does_not_shift_the_light(visit: Visit) -> None:
+    """Characters beyond the first plane count as one in the spans, and the right words are lit."""
+    visitor = visit()
+    visitor.speak("😀 Hello 𝒳 🎉 big world", "en")
+    visitor.wait_for_end()
+    lit = visitor.lit()
+    assert [word for word in lit if word.isascii()] == ["Hello", "big", "world"]
+    assert visitor.text("#words") == "😀 Hello 𝒳 🎉 big world"
+
+
+def test_stop_is_silence_at_once(visit: Visit) -> None:
+    """After Stop nothing is lit any more, and what came is kept and can be saved."""
+    visitor = visit()
+    visitor.speak(LONG, "en")
+    visitor.wait_for_sound()
+    visitor.page.click("#stop")
+    lit = visitor.lit()
+    assert visitor.page.is_disabled("#stop")
+    assert visitor.page.locator("#words .now").count() == 0
+    assert visitor.text("#status").startswith("Stopped, ")
+    visitor.page.wait_for_selector("#history li")
+    got, _ = samples(visitor.download())
+    assert got
+    assert visitor.pcm().startswith(got)
+    assert visitor.lit() == lit
+
+
+@pytest.mark.slow
+def test_stop_ends_the_servers_work_too(visit: Visit, server: ServerProcess) -> None:
+    """What is still being made when somebody stops is cancelled, and its beginning can be saved."""
+    visitor = visit(server)
+    visitor.speak(LONG, "en")
+    visitor.wait_for_sound()
+    visitor.page.click("#stop")
+    asked, cancelled = (message for message in visitor.sent if message["type"] != "ping")
+    assert cancelled == {"type": "cancel", "request_id": asked["request_id"]}
+    got, _ = samples(visitor.download())
+    assert got
+    assert visitor.pcm().startswith(got)
+    assert visitor.text("#problem") == ""
+
+
+def test_a_stopped_request_leaves_the_place_to_the_next(visit: Visit) -> None:
+    """Whoever presses Speak again while something is heard hears the new text alone."""
+    visitor = visit()
+    visitor.speak(LONG, "en")
+    visitor.wait_for_sound()
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    assert visitor.lit()[-len(words(TEXT)) :] == words(TEXT)
+    assert visitor.text("#words") == TEXT
+
+
+def test_the_download_holds_the_samples_that_came_byte_for_byte(visit: Visit) -> None:
+    """The WAV file's samples are the payloads of all frames, at the rate they name."""
+    visitor = visit()
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    got, rate = samples(visitor.download())
+    assert got == visitor.pcm()
+    assert {frame.metadata["sample_rate"] for frame in visitor.frames} == {rate}
+
+
+def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visit: Visit) -> None:
+    """After a reload what was heard is there with its sound, words and choices, until it is deleted."""
+    visitor = visit()
+    page = visitor.page
+    page.select_option("#emotion", "happy")
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    pcm = visitor.pcm()
+    page.fill("#text", "Something else.")
+    page.select_option("#emotion", "sad")
+    visitor.arrive()
+    assert page.locator("#history li").count() == 1
+    sent = len(visitor.sent)
+    page.click("#history li button >> nth=0")
+    visitor.wait_for_sound()
+    assert visitor.text("#status") == "Playing again"
+    visitor.wait_for_end()
+    assert visitor.lit() == words(TEXT)
+    assert [message for message in visitor.sent[sent:] if message["type"] == "tts_request"] == []
+    assert samples(visitor.download("#history li button >> nth=2"))[0] == pcm
+    page.click("#history li button >> nth=1")
+    assert (visitor.value("#text"), visitor.value("#emotion")) == (TEXT, "happy")
+    page.click("#history li button >> nth=3")
+    page.wait_for_selector("#history li", state="detached")
+    visitor.arrive()
+    assert page.locator("#history li").count() == 0
+
+
+def test_the_history_keeps_the_newest_fifty(visit: Visit) -> None:
+    """The oldest goes when there are too many."""
+    visitor = visit()
+    kept = visitor.page.evaluate(
+        """async () => {
+            const { History } = await import("/static/history.js");
+            const history = new History();
+            for (let n = 0; n < 53; n++) {
+              const utterance = { choice: { text: String(n) }, pieces: [new Int16Array(9)], spans: [] };
+              await history.keep({ ...utterance, id: `id-${n}`, sampleRate: 8000, seconds: 1, result: null });
+              await new Promise((next) => requestAnimationFrame(next));
+            }
+            return (await history.list()).map(({ choice }) => choice.text);
+        }"""
+    )
+    assert kept == [str(n) for n in range(52, 2, -1)]
+
+
+def test_all_of_the_history_is_deleted_only_when_it_is_meant(visit: Visit) -> None:
+    """Delete all asks first."""
+    visitor = visit()
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    visitor.page.once("dialog", lambda dialog: dialog.dismiss())
+    visitor.page.click("#history-clear")
+    assert visitor.page.locator("#history li").count() == 1
+    visitor.page.once("dialog", lambda dialog: dialog.accept())
+    visitor.page.click("#history-clear")
+    visitor.page.wait_for_selector("#history li", state="detached")
+
+
+def asked(visitor: Visitor) -> dict[str, object]:
+    """The parameters of the last request."""
+    params: dict[str, object] = [m for m in visitor.sent if m["type"] == "tts_request"][-1]["params"]
+    return params
+
+
+def test_only_what_was_chosen_is_asked_for(visit: Visit) -> None:
+    """A text is sent alone; a voice, an emotion, a speed and VoxCPM's parameters where they were chosen."""
+    visitor = visit()
+    page = visitor.page
+    visitor.speak("Hi.")
+    visitor.wait_for_end()
+    assert asked(visitor) == {"text": "Hi.", "mode": "streaming"}
+    page.select_option("#language", "en")
+    page.select_option("#voice", "espeak:en-us")
+    page.select_option("#emotion", "excited")
+    page.fill("#speed", "1.5")
+    page.click("#parameters summary")
+    page.fill("#parameter-cfg_value", "2.5")
+    page.fill("#parameter-seed", "7")
+    page.select_option("#parameter-denoise", "true")
+    visitor.speak("Hi.")
+    visitor.wait_for_end()
+    assert asked(visitor) == {
+        "text": "Hi.",
+        "mode": "streaming",
+        "language": "en",
+        "voice": "espeak:en-us",
+        "emotion": "excited",
+        "speed": 1.5,
+        "cfg_value": 2.5,
+        "seed": 7,
+        "denoise": True,
+    }
+    told = visitor.text("#told")
+    assert told.startswith("espeak spoke with espeak:en-us")
+    assert "no use for:" in told
+    assert {"cfg_value", "denoise", "seed"} <= set(re.findall(r"\w+", told))
+
+
+def test_what_the_server_does_not_accept_is_said_in_plain_words(visit: Visit) -> None:
+    """A value out of range is told with the server's reason, and the next request works."""
+    visitor = visit()
+    visitor.page.click("#parameters summary")
+    visitor.page.fill("#parameter-cfg_value", "99")
+    visitor.speak(TEXT, "en")
+    visitor.wait_for("#problem:not(:empty)")
+    assert "The server did not accept this" in visitor.text("#problem")
+    assert "cfg_value" in visitor.text("#problem")
+    visitor.page.fill("#parameter-cfg_value", "")
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    assert visitor.text("#problem") == ""
+    assert visitor.lit() == words(TEXT)
+
+
+def test_a_text_that_is_too_long_is_named(visit: Visit, start_server: StartServer) -> None:
+    """The page counts in characters as the server does, warns, and says what the server said."""
+    visitor = visit(start_server("--engine", "espeak", KANI_VOXCPM_MAX_TEXT="20"))
+    visitor.page.fill("#text", "😀" * 20)
+    assert visitor.text("#count") == "20 / 20"
+    assert "over" not in (visitor.page.get_attribute("#count", "class") or "")
+    visitor.speak("x" * 21, "en")
+    visitor.wait_for("#problem:not(:empty)")
+    assert "over" in (visitor.page.get_attribute("#count", "class") or "")
+    assert "too long" in visitor.text("#problem")
+
+
+def test_nothing_is_asked_for_without_text(visit: Visit) -> None:
+    """An empty text is answered by the page itself, which puts the cursor where text belongs."""
+    visitor = visit()
+    visitor.speak("  \n ")
+    assert visitor.text("#problem") == "There is no text to speak yet."
+    assert visitor.page.evaluate("document.activeElement.id") == "text"
+    assert [message for message in visitor.sent if message["type"] == "tts_request"] == []
+
+
+def test_everything_is_done_with_the_keyboard_alone(visit: Visit) -> None:
+    """Tab reaches every control in order; Control and Enter speaks, Escape stops, buttons answer to keys."""
+    visitor = visit()
+    page = visitor.page
+    seen = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
+    assert seen[:9] == ["skip", "example", "text", "language", "voice", "emotion", "speed", "", "speak"]
+    page.focus("#text")
+    page.keyboard.press("Control+A")
+    page.keyboard.type(LONG)
+    page.keyboard.press("Control+Enter")
+    visitor.wait_for_sound()
+    page.keyboard.press("Escape")
+    visitor.wait_for_end()
+    assert visitor.text("#status").startswith("Stopped")
+    page.focus("#again")
+    page.keyboard.press("Enter")
+    visitor.wait_for_sound()
+    page.focus("#stop")
+    page.keyboard.press("Space")
+    visitor.wait_for_end()
+    assert page.evaluate("document.activeElement.id") == "speak"
+    page.focus("#history li button >> nth=3")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#history li", state="detached")
+    assert page.evaluate("document.activeElement.id") == "text"

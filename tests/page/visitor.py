@@ -1,0 +1,142 @@
+"""Somebody who has the page open: what they do, what they see, and what their browser received."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playwright.sync_api import ConsoleMessage, Page, WebSocket
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+"""What the system's Chromium may be called."""
+
+PATIENCE_MS = 20_000
+
+NETWORK = ("Failed to load resource", "WebSocket connection to")
+"""How Chromium's own complaints begin when a server is away or says no."""
+
+LIT = """
+  window.lit = [];
+  addEventListener("DOMContentLoaded", () => {
+    const words = document.querySelector("#words");
+    new MutationObserver(() => {
+      const now = words.querySelector(".now")?.textContent ?? null;
+      if (now !== null && lit.at(-1) !== now) lit.push(now);
+    }).observe(words, { subtree: true, childList: true, attributes: true });
+  });
+"""
+"""Notes every word that is lit, in order."""
+
+
+def find_browser() -> str | None:
+    """The path of the system's Chromium, None where there is none."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A binary frame, taken apart by other code than the page's."""
+
+    metadata: dict[str, Any]
+    payload: bytes
+
+
+def frame(data: bytes) -> Frame:
+    """Take a frame apart."""
+    magic, _, _, length = struct.unpack_from(">HBBI", data)
+    assert magic == 0xAA55
+    (size,) = struct.unpack_from(">I", data, 8 + length)
+    payload = data[12 + length :]
+    assert len(payload) == size
+    return Frame(json.loads(data[8 : 8 + length]), payload)
+
+
+class Visitor:
+    """A page in a browser.
+
+    frames: what its sockets brought; sent: the messages it sent; complaints: what its console shows
+    and should not, the network's own left out where ``network_may_fail``.
+    """
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.network_may_fail = False
+        self.frames: list[Frame] = []
+        self.sent: list[dict[str, Any]] = []
+        self._complaints: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
+        page.add_init_script(LIT)
+        page.on("websocket", self._watch)
+        page.on("console", self._listen)
+        page.on("pageerror", lambda error: self._complaints.append(f"{error.name}: {error.message}"))
+
+    @property
+    def complaints(self) -> list[str]:
+        """What went wrong in the browser."""
+        may = NETWORK if self.network_may_fail else ()
+        return [words for words in self._complaints if not words.startswith(may)]
+
+    def arrive(self) -> None:
+        """Open the page and wait until it can do everything."""
+        self.page.goto(self.url)
+        self.wait_for("#line[data-state=open]")
+        self.page.wait_for_selector("#language option:nth-of-type(2), #language optgroup", state="attached")
+
+    def wait_for(self, selector: str) -> None:
+        """Wait until something is to be seen."""
+        self.page.wait_for_selector(selector)
+
+    def text(self, selector: str) -> str:
+        """What stands in an element."""
+        return self.page.inner_text(selector)
+
+    def value(self, selector: str) -> str:
+        """What a field holds."""
+        return self.page.input_value(selector)
+
+    def speak(self, text: str, language: str = "") -> None:
+        """Type a text and press the button."""
+        if language:
+            self.page.select_option("#language", language)
+        self.page.fill("#text", text)
+        self.page.click("#speak")
+
+    def wait_for_sound(self) -> None:
+        """Wait until a word is lit."""
+        self.wait_for("#words .now")
+
+    def wait_for_end(self) -> None:
+        """Wait until nothing is heard and nothing will come."""
+        self.wait_for("#stop:disabled")
+
+    def lit(self) -> list[str]:
+        """The words that were lit so far."""
+        words: list[str] = self.page.evaluate("lit")
+        return words
+
+    def download(self, selector: str = "#download") -> bytes:
+        """Press a button that saves a file; the file."""
+        with self.page.expect_download() as saving:
+            self.page.click(selector)
+        return saving.value.path().read_bytes()
+
+    def pcm(self) -> bytes:
+        """The samples of all frames that came."""
+        return b"".join(frame.payload for frame in self.frames)
+
+    def _watch(self, socket: WebSocket) -> None:
+        socket.on("framereceived", self._received)
+        socket.on("framesent", lambda data: self.sent.append(json.loads(data)))
+
+    def _received(self, data: str | bytes) -> None:
+        if isinstance(data, bytes):
+            self.frames.append(frame(data))
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self._complaints.append(message.text)

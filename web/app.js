@@ -1,0 +1,233 @@
+/** The page: what is chosen is asked for, what comes is played, shown and kept. */
+
+import { Compose } from "./compose.js";
+import { Connection } from "./connection.js";
+import { HistoryList } from "./history-list.js";
+import { History } from "./history.js";
+import { has, seconds, t, translate } from "./i18n.js";
+import { KeyDialog } from "./key-dialog.js";
+import { Player } from "./player.js";
+import { Server, ServerError } from "./server.js";
+import { Stage } from "./stage.js";
+import { Utterance } from "./utterance.js";
+import { VoiceDialog } from "./voice-dialog.js";
+import { saveFile, wavFile } from "./wav.js";
+
+const find = (id) => document.querySelector(`#${id}`);
+
+translate();
+
+const server = new Server();
+const player = new Player(happened);
+const stage = new Stage(player);
+const compose = new Compose(speak);
+const history = new History();
+const list = new HistoryList(history, replay, (choice) => compose.reuse(choice));
+const keyDialog = new KeyDialog(server, () => {
+  connection.reopen();
+  learn();
+});
+const voiceDialog = new VoiceDialog(server, async (kept) => {
+  await learn();
+  voiceDialog.show(voices);
+  if (kept) compose.choose(kept);
+});
+const connection = new Connection(server, lineIs);
+
+/** What is shown; asked: whether the server still owes something of it. */
+let shown = null;
+let asked = false;
+let live = false;
+let voices = [];
+
+/** A name for a request that nobody else has; randomUUID is there only over https. */
+function newId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function problem(words) {
+  find("problem").textContent = words;
+}
+
+/** Begin to play: browsers let no page sound before somebody clicked. */
+function beginPlaying() {
+  if (Player.possible) player.begin();
+  else problem(t("problem.player"));
+}
+
+function speak() {
+  const clicked = performance.now();
+  const params = compose.params;
+  if (!params.text) {
+    problem(t("problem.empty"));
+    find("text").focus();
+    return;
+  }
+  stop();
+  problem("");
+  const utterance = new Utterance(newId(), compose.choice, clicked);
+  const waiting = !connection.ready;
+  shown = utterance;
+  asked = live = true;
+  // First what takes time elsewhere; the page is drawn meanwhile.
+  connection.speak(utterance.id, params, answers(utterance));
+  beginPlaying();
+  stage.begin(utterance, true);
+  stage.say(t(waiting ? "status.waiting" : "status.asked"));
+  buttons();
+}
+
+/** What is done with what the server answers. */
+function answers(utterance) {
+  return {
+    progress: ({ state, position }) => {
+      if (state === "queued" && position) stage.queued(position);
+    },
+    frame: (frame) => {
+      const spans = utterance.add(frame, performance.now());
+      if (Player.possible) player.push(frame.samples.slice(), utterance.sampleRate);
+      stage.came(frame.samples, spans);
+      if (utterance.arrivals.length === 1) buttons();
+    },
+    complete: (result) => {
+      utterance.result = result;
+      if (Player.possible) player.finish();
+      stage.told(result);
+      arrived();
+      if (!Player.possible) heardOut();
+    },
+    error: (error) => {
+      problem(explain(error));
+      arrived();
+      player.stop();
+      over(false, t("status.failed"));
+    },
+    lost: () => {
+      utterance.lost = true;
+      arrived();
+      if (Player.possible) player.finish();
+      else heardOut();
+    },
+  };
+}
+
+/** Nothing more comes: what came is kept. */
+function arrived() {
+  asked = false;
+  if (shown.samples > 0) history.keep(shown).then(() => list.show());
+  buttons();
+}
+
+/** Nothing more is heard; all: it was heard to its end. */
+function over(all, words) {
+  stage.end(all);
+  stage.say(words);
+  buttons();
+}
+
+/** What there is has been heard, or cannot be. */
+function heardOut() {
+  over(!shown.lost, t(shown.lost ? "status.lost" : "status.done", { length: seconds(shown.seconds) }));
+}
+
+/** Silence at once, and no more work for the server. */
+function stop() {
+  if (!asked && !player.busy) return;
+  const heard = player.busy;
+  if (asked) {
+    connection.cancel(shown.id);
+    arrived();
+  }
+  stage.end(false);
+  player.stop();
+  if (heard || shown.samples === 0) stage.say(t("status.stopped", { length: seconds(shown.seconds) }));
+  buttons();
+}
+
+/** What the player says of the stream that is heard. */
+function happened(kind) {
+  if (kind === "sound") {
+    if (live) stage.sounds(performance.now() - shown.askedAt + 1000 * player.latency);
+    stage.say(t(live ? "status.speaking" : "status.replay"));
+  }
+  if (kind === "ended" && !asked) heardOut();
+}
+
+/** Play something that is kept; pieces: its samples. */
+function replay({ id, choice, spans, sampleRate, result }, pieces) {
+  stop();
+  problem("");
+  live = false;
+  shown = new Utterance(id, choice, performance.now());
+  Object.assign(shown, { spans, sampleRate, result, pieces });
+  shown.samples = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  beginPlaying();
+  stage.begin(shown, false);
+  stage.told(result ?? {});
+  if (!Player.possible) return;
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.length; at += sampleRate) player.push(piece.slice(at, at + sampleRate), sampleRate);
+  }
+  player.finish();
+  buttons();
+}
+
+function buttons() {
+  const some = shown !== null && shown.samples > 0;
+  find("stop").disabled = !asked && !player.busy;
+  find("again").disabled = !some || asked;
+  find("download").disabled = !some;
+}
+
+/** An error of the protocol in plain words. */
+function explain({ code, message }) {
+  return has(`problem.${code}`) ? t(`problem.${code}`, { message }) : t("problem.failed", { message });
+}
+
+/** What the connection says of itself. */
+function lineIs(state, message) {
+  find("line").dataset.state = state;
+  find("line-text").textContent = t(`line.${state === "failed" ? "busy" : state}`);
+  if (state === "connecting") return;
+  if (state === "open") {
+    if (find("problem").dataset.line) problem("");
+    learn();
+  } else if (state === "key") {
+    keyDialog.ask();
+  } else {
+    problem(t(`problem.${state}`, { message }));
+  }
+  find("problem").dataset.line = state === "open" ? "" : state;
+  if (asked && shown.samples === 0) stage.say(t(state === "open" ? "status.asked" : "status.waiting"));
+}
+
+/** Learn what the server can do. */
+async function learn() {
+  try {
+    const [languages, found, longest] = await Promise.all([
+      server.languages(), server.voices(), server.longestText(),
+    ]);
+    voices = found;
+    compose.offer(languages, voices, longest);
+  } catch (error) {
+    // The connection tells of it, and asks again.
+    if (!(error instanceof ServerError)) throw error;
+  }
+}
+
+find("stop").addEventListener("click", () => {
+  stop();
+  find("speak").focus();
+});
+find("again").addEventListener("click", () => replay(shown, shown.pieces));
+find("download").addEventListener("click", () => {
+  saveFile(wavFile(shown.pieces, shown.sampleRate), `kani-${shown.id.slice(0, 8)}.wav`);
+});
+find("add-voice").addEventListener("click", () => voiceDialog.open(compose.languages, voices));
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !document.querySelector("dialog[open]")) stop();
+});
+
+if (Player.possible) player.open();
+list.show();
+connection.open();

@@ -1,0 +1,42 @@
+/** A canvas in the page's own colours, sharp on every screen, drawn anew when its size or the colours change. */
+
+export class Canvas {
+  #element;
+  #pen;
+  #colours = new Map();
+
+  /**
+   * @param {HTMLCanvasElement} element
+   * @param {() => void} redraw
+   */
+  constructor(element, redraw) {
+    this.#element = element;
+    this.#pen = element.getContext("2d");
+    new ResizeObserver(() => {
+      const scale = window.devicePixelRatio;
+      element.width = Math.round(element.clientWidth * scale);
+      element.height = Math.round(element.clientHeight * scale);
+      redraw();
+    }).observe(element);
+    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      this.#colours.clear();
+      redraw();
+    });
+  }
+
+  /** An empty canvas: its pen and its size in CSS pixels; colour tells that of a custom property. */
+  clear() {
+    const scale = window.devicePixelRatio;
+    this.#pen.setTransform(scale, 0, 0, scale, 0, 0);
+    const { clientWidth: width, clientHeight: height } = this.#element;
+    this.#pen.clearRect(0, 0, width, height);
+    return { pen: this.#pen, width, height, colour: (name) => this.#colour(name) };
+  }
+
+  #colour(name) {
+    if (!this.#colours.has(name)) {
+      this.#colours.set(name, getComputedStyle(this.#element).getPropertyValue(name).trim());
+    }
+    return this.#colours.get(name);
+  }
+}

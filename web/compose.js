@@ -1,0 +1,149 @@
+/** What is to be said, and how: the form, which is remembered in this browser. */
+
+import { example, isExample } from "./examples.js";
+import { locale, number, t } from "./i18n.js";
+import { Parameters } from "./parameters.js";
+import { Memory } from "./storage.js";
+import { fill, languageGroups, primary, voiceGroups } from "./voices.js";
+import { direction } from "./words.js";
+
+const EMOTIONS = ["neutral", "happy", "sad", "angry", "excited", "calm", "friendly", "professional"];
+const LONGEST_TEXT = 5000;
+
+export class Compose {
+  #form = document.querySelector("#compose");
+  #text = document.querySelector("#text");
+  #language = document.querySelector("#language");
+  #voice = document.querySelector("#voice");
+  #emotion = document.querySelector("#emotion");
+  #speed = document.querySelector("#speed");
+  #memory = new Memory("kani.compose", () => localStorage);
+  #parameters = new Parameters(document.querySelector("#parameter-fields"));
+  #languages = {};
+  #voices = [];
+  #longest = LONGEST_TEXT;
+  #wanted;
+
+  /** @param {() => void} speak called when the text is to be spoken */
+  constructor(speak) {
+    fill(this.#emotion, [["", EMOTIONS.map((emotion) => [emotion, t(`emotion.${emotion}`)])]], "neutral");
+    const kept = JSON.parse(this.#memory.text || "{}");
+    this.#wanted = { language: kept.language ?? "", voice: kept.voice ?? "" };
+    this.#text.value = kept.text ?? example(locale);
+    this.#emotion.value = EMOTIONS.includes(kept.emotion) ? kept.emotion : "neutral";
+    this.#speed.value = kept.speed ?? 1;
+    this.#offer();
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      speak();
+    });
+    this.#text.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      speak();
+    });
+    document.querySelector("#example").addEventListener("click", () => this.#example());
+    this.#language.addEventListener("change", () => this.#chooseLanguage());
+    this.#voice.addEventListener("change", () => (this.#wanted.voice = this.#voice.value));
+    this.#form.addEventListener("input", () => this.#changed());
+    this.#changed();
+  }
+
+  /** What the server can do: the engine of each language, its voices, and the longest text. */
+  offer(languages, voices, longest) {
+    this.#languages = languages;
+    this.#voices = voices;
+    this.#longest = longest ?? this.#longest;
+    this.#offer();
+    this.#changed();
+  }
+
+  /** The languages that are offered, for another <select>. */
+  get languages() {
+    return languageGroups(this.#languages, this.#voices);
+  }
+
+  /** Choose a voice by its id. */
+  choose(voice) {
+    this.#wanted.voice = voice;
+    this.#offer();
+    this.#changed();
+  }
+
+  /** Put back what was once chosen. */
+  reuse({ text, language, voice, emotion, speed }) {
+    this.#text.value = text;
+    this.#wanted = { language, voice };
+    this.#emotion.value = emotion;
+    this.#speed.value = speed;
+    this.#offer();
+    this.#changed();
+    this.#text.focus();
+  }
+
+  /** What is chosen: text (trimmed), language, voice ("" for those of the text), emotion, speed. */
+  get choice() {
+    return {
+      text: this.#text.value.trim(),
+      language: this.#language.value,
+      voice: this.#voice.value,
+      emotion: this.#emotion.value,
+      speed: Number(this.#speed.value),
+    };
+  }
+
+  /** The protocol's parameters: what is as it comes is left out. */
+  get params() {
+    const { text, language, voice, emotion, speed } = this.choice;
+    return {
+      text,
+      mode: "streaming",
+      ...(language && { language }),
+      ...(voice && { voice }),
+      ...(emotion !== "neutral" && { emotion }),
+      ...(speed !== 1 && { speed }),
+      ...this.#parameters.chosen,
+    };
+  }
+
+  #offer() {
+    const { language, voice } = this.#wanted;
+    const known = language in this.#languages ? language : "";
+    fill(this.#language, [["", [["", t("language.auto")]]], ...languageGroups(this.#languages, this.#voices)], known);
+    const groups = voiceGroups(this.#voices, known, t("voice.kept"));
+    const there = groups.some(([, choices]) => choices.some(([id]) => id === voice));
+    fill(this.#voice, [["", [["", t("voice.default")]]], ...groups], there ? voice : "");
+    this.#turn();
+  }
+
+  #chooseLanguage() {
+    this.#wanted = { language: this.#language.value, voice: this.#voice.value };
+    if (!this.#text.value.trim() || isExample(this.#text.value)) this.#example();
+    this.#offer();
+  }
+
+  #example() {
+    const spoken = this.#voices.find(({ id }) => id === this.#voice.value)?.language;
+    this.#text.value = example(this.#language.value || (spoken ? primary(spoken) : locale)) || this.#text.value;
+    this.#changed();
+  }
+
+  /** A language that is chosen says which way its text runs before there is any. */
+  #turn() {
+    this.#text.dir = direction(this.#language.value);
+    if (this.#language.value) this.#text.lang = this.#language.value;
+    else this.#text.removeAttribute("lang");
+  }
+
+  #changed() {
+    const { speed } = this.choice;
+    const length = [...this.#text.value.trim()].length;
+    const words = t("times", { n: number(speed, speed % 1 ? 2 : 0) });
+    document.querySelector("#speed-value").textContent = words;
+    this.#speed.setAttribute("aria-valuetext", words);
+    const count = document.querySelector("#count");
+    count.textContent = t("text.count", { n: number(length), most: number(this.#longest) });
+    count.classList.toggle("over", length > this.#longest);
+    this.#memory.text = JSON.stringify({ ...this.choice, text: this.#text.value, ...this.#wanted });
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * The socket: opened before it is needed, opened again when it breaks, and asked nothing twice.
+ *
+ * A request that was made while there was no socket, or whose socket broke before it brought any audio, is sent as
+ * soon as there is one again. One whose audio had begun is told as lost: what came of it stays heard.
+ */
+
+import { readFrame } from "./frames.js";
+
+const FIRST_WAIT_MS = 250;
+const LONGEST_WAIT_MS = 10_000;
+const TRIES_BEFORE_BUSY = 2;
+const PING_EVERY_MS = 20_000;
+const PONG_WITHIN_MS = 10_000;
+
+export class Connection {
+  #socket = null;
+  #server;
+  #told;
+  #requests = new Map();
+  #failures = 0;
+  #retry = 0;
+  #silence = 0;
+
+  /**
+   * @param {Server} server whose socket it is
+   * @param {(state: "connecting"|"open"|"offline"|"busy"|"key"|"refused", message: string) => void} told
+   */
+  constructor(server, told) {
+    this.#server = server;
+    this.#told = told;
+    window.addEventListener("online", () => this.open());
+    document.addEventListener("visibilitychange", () => document.hidden || this.open());
+    setInterval(() => this.#ping(), PING_EVERY_MS);
+  }
+
+  /** Open the socket now, unless it is open or opening. */
+  open() {
+    clearTimeout(this.#retry);
+    if (this.#socket) return;
+    this.#told("connecting", "");
+    const socket = this.#server.socket();
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => this.#opened();
+    socket.onmessage = ({ data }) => this.#received(data);
+    socket.onclose = ({ target }) => target === this.#socket && this.#closed();
+    this.#socket = socket;
+  }
+
+  /** Open a new socket, with the key that is known now. */
+  reopen() {
+    this.#failures = 0;
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+    this.open();
+  }
+
+  /**
+   * Ask for speech. Exactly one of complete, error and lost is called in the end, unless it is cancelled.
+   * @param {string} id the request's
+   * @param {object} params of the protocol
+   * @param {{progress, frame, complete, error, lost}} heard called with the message's fields, a frame, a result,
+   *   an error's {code, message, details}, or nothing
+   */
+  speak(id, params, heard) {
+    const message = JSON.stringify({ type: "tts_request", request_id: id, params });
+    const request = { message, heard, begun: false };
+    this.#requests.set(id, request);
+    if (this.#isOpen) this.#socket.send(message);
+    else this.open();
+  }
+
+  /** End a request; nothing of it is told any more. */
+  cancel(id) {
+    if (this.#requests.delete(id) && this.#isOpen) {
+      this.#socket.send(JSON.stringify({ type: "cancel", request_id: id }));
+    }
+  }
+
+  /** Whether a request would be sent at once. */
+  get ready() {
+    return this.#isOpen;
+  }
+
+  get #isOpen() {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  #opened() {
+    this.#failures = 0;
+    this.#told("open", "");
+    for (const { message } of this.#requests.values()) this.#socket.send(message);
+  }
+
+  #received(data) {
+    clearTimeout(this.#silence);
+    this.#silence = 0;
+    if (typeof data !== "string") {
+      const frame = readFrame(data);
+      const request = this.#requests.get(frame.metadata.request_id);
+      if (!request) return;
+      request.begun = true;
+      request.heard.frame(frame);
+      return;
+    }
+    const message = JSON.parse(data);
+    const request = this.#requests.get(message.request_id);
+    if (!request) return;
+    if (message.type === "progress") request.heard.progress(message);
+    if (message.type !== "complete" && message.type !== "error") return;
+    this.#requests.delete(message.request_id);
+    if (message.type === "complete") request.heard.complete(message.result);
+    else request.heard.error(message.error);
+  }
+
+  async #closed() {
+    this.#socket = null;
+    clearTimeout(this.#silence);
+    this.#silence = 0;
+    for (const [id, request] of this.#requests) {
+      if (!request.begun) continue;
+      this.#requests.delete(id);
+      request.heard.lost();
+    }
+    const { kind, message } = await this.#server.whyNot();
+    if (this.#socket) return;
+    // A server that answers and has no reason was restarted just now: the next try tells.
+    this.#told(kind === "busy" && !message && this.#failures < TRIES_BEFORE_BUSY ? "connecting" : kind, message);
+    // Without another key the answer will be the same.
+    if (kind === "key") return;
+    const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#failures++);
+    this.#retry = setTimeout(() => this.open(), wait * (0.75 + 0.5 * Math.random()));
+  }
+
+  /** A line that died without a word is known by its silence. */
+  #ping() {
+    if (!this.#isOpen || this.#silence) return;
+    this.#socket.send(JSON.stringify({ type: "ping", timestamp: Date.now() }));
+    this.#silence = setTimeout(() => {
+      const socket = this.#socket;
+      if (!socket) return;
+      socket.onclose = null;
+      socket.close();
+      this.#closed();
+    }, PONG_WITHIN_MS);
+  }
+}

@@ -1,0 +1,94 @@
+/** The history as a list: play again, use the text, download, delete. */
+
+import { moment, seconds, t } from "./i18n.js";
+import { saveFile, wavFile } from "./wav.js";
+import { direction } from "./words.js";
+
+const EXCERPT = 140;
+
+export class HistoryList {
+  #list = document.querySelector("#history");
+  #history;
+  #play;
+  #reuse;
+  #items = new Map();
+
+  /**
+   * @param {History} history
+   * @param {(entry, pieces: Int16Array[]) => void} play
+   * @param {(choice) => void} reuse
+   */
+  constructor(history, play, reuse) {
+    this.#history = history;
+    this.#play = play;
+    this.#reuse = reuse;
+    document.querySelector("#history-clear").addEventListener("click", async () => {
+      if (!window.confirm(t("history.sure"))) return;
+      await history.clear();
+      await this.show();
+      document.querySelector("#text").focus();
+    });
+  }
+
+  /** Show what is kept now; an entry that is shown already stays as it is, and with it the focus. */
+  async show() {
+    const entries = await this.#history.list();
+    const kept = new Set(entries.map(({ id }) => id));
+    for (const [id, item] of this.#items) {
+      if (kept.has(id)) continue;
+      item.remove();
+      this.#items.delete(id);
+    }
+    for (const entry of entries.slice().reverse()) {
+      if (this.#items.has(entry.id)) continue;
+      this.#items.set(entry.id, this.#item(entry));
+      this.#list.prepend(this.#items.get(entry.id));
+    }
+    const empty = document.querySelector("#history-empty");
+    empty.hidden = entries.length > 0 && this.#history.lasts;
+    empty.textContent = t(this.#history.lasts ? "history.empty" : "history.nowhere");
+    document.querySelector("#history-clear").hidden = entries.length === 0;
+  }
+
+  #item(entry) {
+    const { text, language, voice } = entry.choice;
+    const short = [...text].slice(0, EXCERPT).join("") + ([...text].length > EXCERPT ? "…" : "");
+    const words = Object.assign(document.createElement("p"), { className: "excerpt", textContent: short });
+    words.dir = direction(language);
+    if (language) words.lang = language;
+    const spoken = entry.result?.voice ?? voice;
+    const facts = [moment(entry.time), seconds(entry.seconds), spoken].filter(Boolean).join(" · ");
+    const note = Object.assign(document.createElement("p"), { className: "note", textContent: facts });
+    const actions = Object.assign(document.createElement("div"), { className: "actions" });
+    actions.append(
+      this.#button("play", short, async () => this.#play(entry, await samples(entry))),
+      this.#button("reuse", short, () => this.#reuse(entry.choice)),
+      this.#button("download", short, async () => {
+        saveFile(wavFile(await samples(entry), entry.sampleRate), `kani-${entry.id.slice(0, 8)}.wav`);
+      }),
+      this.#button("delete", short, () => this.#delete(entry)),
+    );
+    const item = document.createElement("li");
+    item.append(words, note, actions);
+    return item;
+  }
+
+  async #delete(entry) {
+    await this.#history.delete(entry.id);
+    await this.show();
+    // The button that had the focus is gone.
+    (this.#list.querySelector("button") ?? document.querySelector("#text")).focus();
+  }
+
+  #button(action, text, act) {
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "quiet" });
+    button.textContent = t(`history.${action}`);
+    button.setAttribute("aria-label", t("history.of", { action: button.textContent, text }));
+    button.addEventListener("click", act);
+    return button;
+  }
+}
+
+async function samples({ pcm }) {
+  return [new Int16Array(await pcm.arrayBuffer())];
+}

@@ -1,0 +1,189 @@
+/**
+ * The jitter buffer, on the audio thread.
+ *
+ * It plays what has come at once, brings it from the stream's sample rate to the device's, and where it
+ * runs dry fades out over 5 ms, waits, and fades in at the same place: nothing is lost, nothing clicks.
+ * Between pieces that follow each other in time nothing is done at all.
+ *
+ * In:  {kind: "start", stream, rate}, {kind: "samples", stream, samples: Int16Array}, {kind: "end", stream},
+ *      {kind: "stop"}.
+ * Out: {kind: "playing" | "dry" | "sound" | "ended", stream, time, position}: from ``time`` on (seconds of
+ *      the context's clock) the stream is heard from ``position`` on (seconds of its own audio), or rests there.
+ */
+
+const ZERO_CROSSINGS = 16;
+const PHASES = 512;
+const FADE_S = 0.005;
+const FIRST_MARGIN_S = 0.1;
+const LARGEST_MARGIN_S = 0.8;
+
+/** A windowed-sinc low-pass, sampled PHASES times between two source samples. */
+class Kernel {
+  constructor(sourceRate, targetRate) {
+    const cutoff = Math.min(1, targetRate / sourceRate);
+    this.half = Math.ceil(ZERO_CROSSINGS / cutoff);
+    this.taps = 2 * this.half;
+    this.table = new Float32Array((PHASES + 1) * this.taps);
+    for (let phase = 0; phase <= PHASES; phase++) {
+      for (let tap = 0; tap < this.taps; tap++) {
+        const x = tap - this.half + 1 - phase / PHASES;
+        const sinc = x === 0 ? 1 : Math.sin(Math.PI * cutoff * x) / (Math.PI * cutoff * x);
+        const hann = 0.5 + 0.5 * Math.cos((Math.PI * x) / this.half);
+        this.table[phase * this.taps + tap] = Math.abs(x) < this.half ? cutoff * sinc * hann : 0;
+      }
+    }
+  }
+
+  /** The signal between window[at] and the sample after it, by ``fraction``; at is the middle of the taps. */
+  value(window, at, fraction) {
+    const exact = fraction * PHASES;
+    const phase = Math.floor(exact);
+    const blend = exact - phase;
+    let low = phase * this.taps;
+    let high = low + this.taps;
+    let one = 0;
+    let other = 0;
+    for (let source = at - this.half + 1, last = at + this.half; source <= last; source++) {
+      one += window[source] * this.table[low++];
+      other += window[source] * this.table[high++];
+    }
+    return one + blend * (other - one);
+  }
+}
+
+/** The samples of a stream that are still needed, by their index since it began. */
+class Pieces {
+  constructor() {
+    this.list = [];
+    this.first = 0;
+    this.total = 0;
+  }
+
+  push(samples) {
+    this.list.push(samples);
+    this.total += samples.length;
+  }
+
+  /** Forget the pieces that end before ``index``. */
+  forget(index) {
+    while (this.list.length && this.first + this.list[0].length <= index) this.first += this.list.shift().length;
+  }
+
+  /** Copy the samples from ``start`` on into ``window`` as numbers in [-1, 1]; zero where there are none. */
+  read(start, window) {
+    window.fill(0);
+    let at = this.first;
+    for (const piece of this.list) {
+      if (at >= start + window.length) break;
+      const from = Math.max(start, at);
+      const to = Math.min(start + window.length, at + piece.length);
+      for (let index = from; index < to; index++) window[index - start] = piece[index - at] / 32768;
+      at += piece.length;
+    }
+  }
+}
+
+class Player extends AudioWorkletProcessor {
+  constructor() {
+    super();
+    this.fadeStep = 1 / (FADE_S * sampleRate);
+    this.kernels = new Map();
+    this.stream = null;
+    this.port.onmessage = ({ data }) => this[data.kind](data);
+  }
+
+  start({ stream, rate }) {
+    if (!this.kernels.has(rate)) this.kernels.set(rate, new Kernel(rate, sampleRate));
+    const kernel = this.kernels.get(rate);
+    const window = new Float32Array(Math.ceil((128 * rate) / sampleRate) + kernel.taps + 2);
+    this.stream = {
+      id: stream, rate, kernel, window, pieces: new Pieces(), step: rate / sampleRate, at: 0, gain: 1, fadedFrom: null,
+      playing: false, sounded: false, ended: false, stopping: false, margin: 0, nextMargin: FIRST_MARGIN_S,
+    };
+  }
+
+  samples({ stream, samples }) {
+    if (this.stream?.id === stream) this.stream.pieces.push(samples);
+  }
+
+  end({ stream }) {
+    if (this.stream?.id === stream) this.stream.ended = true;
+  }
+
+  stop() {
+    if (!this.stream?.playing) this.stream = null;
+    else this.stream.stopping = true;
+  }
+
+  tell(kind, stream, offset, position = stream.at) {
+    const time = currentTime + offset / sampleRate;
+    this.port.postMessage({ kind, stream: stream.id, time, position: Math.max(0, position) / stream.rate });
+  }
+
+  /** How many source samples can still be played. */
+  left(stream) {
+    return stream.pieces.total - (stream.ended ? 0 : stream.kernel.half) - stream.at;
+  }
+
+  process(inputs, outputs) {
+    const stream = this.stream;
+    if (stream) this.render(stream, outputs[0][0]);
+    return true;
+  }
+
+  render(stream, output) {
+    const reserve = FADE_S * stream.rate;
+    let base = Math.floor(stream.at) - stream.kernel.half;
+    let filled = false;
+    for (let n = 0; n < output.length; n++) {
+      const left = this.left(stream);
+      if (!stream.playing) {
+        if (left <= 0 && stream.ended) return this.finish(stream, n);
+        if (stream.ended ? left <= 0 : left <= Math.max(reserve, stream.margin)) return;
+        stream.playing = true;
+        this.tell("playing", stream, n);
+      }
+      if (left <= 0 && stream.ended) return this.finish(stream, n);
+      const flows = !stream.stopping && (stream.ended || left > reserve);
+      if (flows) {
+        stream.fadedFrom = null;
+        stream.gain = Math.min(1, stream.gain + this.fadeStep);
+      } else {
+        stream.fadedFrom ??= stream.at;
+        stream.gain -= this.fadeStep;
+        if (stream.gain <= 0) return this.rest(stream, n);
+      }
+      if (!filled) {
+        stream.pieces.read(base, stream.window);
+        filled = true;
+      }
+      const whole = Math.floor(stream.at);
+      const value = stream.kernel.value(stream.window, whole - base, stream.at - whole);
+      output[n] = value * stream.gain;
+      if (!stream.sounded && output[n] !== 0) {
+        stream.sounded = true;
+        this.tell("sound", stream, n);
+      }
+      stream.at += stream.step;
+    }
+    stream.pieces.forget(Math.floor(stream.fadedFrom ?? stream.at) - stream.kernel.half - 1);
+  }
+
+  rest(stream, offset) {
+    if (stream.stopping) return this.finish(stream, offset);
+    stream.at = stream.fadedFrom;
+    stream.fadedFrom = null;
+    stream.gain = 0;
+    stream.playing = false;
+    stream.margin = stream.nextMargin * stream.rate;
+    stream.nextMargin = Math.min(LARGEST_MARGIN_S, 2 * stream.nextMargin);
+    this.tell("dry", stream, offset);
+  }
+
+  finish(stream, offset) {
+    this.tell("ended", stream, offset);
+    this.stream = null;
+  }
+}
+
+registerProcessor("player", Player);

@@ -1,0 +1,52 @@
+/** A recording of the microphone, as a WAV file. */
+
+import { wavFile } from "./wav.js";
+
+/** A recording under way. */
+export class Recorder {
+  #stream;
+  #context;
+  #pieces = [];
+  #samples = 0;
+
+  /** Whether this browser lets this page record: only over https, or on this machine itself. */
+  static get possible() {
+    return Boolean(navigator.mediaDevices?.getUserMedia) && typeof AudioWorkletNode === "function";
+  }
+
+  /**
+   * Begin. Throws a DOMException where there is no microphone or nobody allowed it.
+   * @param {number} longest seconds after which nothing more is taken
+   * @param {(level: number, seconds: number) => void} heard how loud it is (0 to 1), how long it is
+   */
+  static async begin(longest, heard) {
+    const recorder = new Recorder();
+    const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false };
+    recorder.#stream = await navigator.mediaDevices.getUserMedia({ audio });
+    recorder.#context = new AudioContext();
+    await recorder.#context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
+    const shape = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
+    const node = new AudioWorkletNode(recorder.#context, "recorder", shape);
+    node.port.onmessage = ({ data }) => recorder.#take(data, longest, heard);
+    recorder.#context.createMediaStreamSource(recorder.#stream).connect(node);
+    await recorder.#context.resume();
+    return recorder;
+  }
+
+  /** End; the recording (a mono WAV file) and its length in seconds. */
+  async finish() {
+    for (const track of this.#stream.getTracks()) track.stop();
+    const { sampleRate } = this.#context;
+    await this.#context.close();
+    return { file: wavFile(this.#pieces, sampleRate), seconds: this.#samples / sampleRate };
+  }
+
+  #take(samples, longest, heard) {
+    const { sampleRate } = this.#context;
+    if (this.#samples >= longest * sampleRate) return;
+    this.#pieces.push(Int16Array.from(samples, (value) => Math.max(-1, Math.min(1, value)) * 32767));
+    this.#samples += samples.length;
+    const loudest = samples.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    heard(loudest, this.#samples / sampleRate);
+  }
+}

@@ -1,0 +1,99 @@
+/** The server this page came from, over HTTP; and the key that opens it. */
+
+import { Memory } from "./storage.js";
+
+/** What RFC 6455 allows as the name of a sub-protocol. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const PATIENCE_MS = 10_000;
+/** A recording on a slow line. */
+const UPLOAD_PATIENCE_MS = 120_000;
+
+/** Why a server did not answer as it should; kind: "offline", "key", "refused", "busy" or "failed". */
+export class ServerError extends Error {
+  constructor(kind, message) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+const KINDS = { 401: "key", 403: "refused", 429: "busy", 503: "busy" };
+
+export class Server {
+  #key = new Memory("kani.key", () => sessionStorage);
+
+  /** The key, "" if none is known; it is forgotten when the tab is closed. */
+  get key() {
+    return this.#key.text;
+  }
+
+  set key(key) {
+    this.#key.text = key;
+  }
+
+  /** Open a socket. A browser sends no header with it but the names of protocols: the key as one of them. */
+  socket() {
+    const url = this.#url("tts");
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    return new WebSocket(url, TOKEN.test(this.key) ? ["voxcpm-tts", `Bearer.${this.key}`] : ["voxcpm-tts"]);
+  }
+
+  /** Every voice, as /v1/audio/voices tells it. Throws ServerError. */
+  async voices() {
+    return (await this.#ask("v1/audio/voices")).voices;
+  }
+
+  /** The engine that speaks each language. Throws ServerError. */
+  async languages() {
+    return (await this.#ask("health")).languages;
+  }
+
+  /** How many characters one request may have. Throws ServerError. */
+  async longestText() {
+    return (await this.#ask("api/config")).constraints?.max_text_length;
+  }
+
+  /** Keep a voice; form: name, audio, consent, language. Throws ServerError with the server's words. */
+  keepVoice(form) {
+    return this.#ask("v1/audio/voices", { method: "POST", body: form });
+  }
+
+  /** Delete a kept voice. Throws ServerError. */
+  deleteVoice(id) {
+    return this.#ask(`v1/audio/voices/${encodeURIComponent(id)}`, { method: "DELETE" });
+  }
+
+  /** Why a socket was not opened, or broke: browsers do not tell, but the same question over HTTP does. */
+  async whyNot() {
+    try {
+      await this.voices();
+    } catch (error) {
+      if (error instanceof ServerError) return error;
+      throw error;
+    }
+    return { kind: "busy", message: "" };
+  }
+
+  /** An address on the server; a key that is no name of a protocol is part of it. */
+  #url(path) {
+    const url = new URL(path, document.baseURI);
+    if (this.key && !TOKEN.test(this.key)) url.searchParams.set("token", this.key);
+    return url;
+  }
+
+  async #ask(path, options = {}) {
+    const headers = TOKEN.test(this.key) ? { authorization: `Bearer ${this.key}` } : {};
+    const signal = AbortSignal.timeout(options.method ? UPLOAD_PATIENCE_MS : PATIENCE_MS);
+    let answer;
+    try {
+      answer = await fetch(this.#url(path), { cache: "no-store", ...options, headers, signal });
+    } catch (error) {
+      throw new ServerError("offline", String(error));
+    }
+    if (answer.status === 204) return null;
+    const body = await answer.json().catch(() => ({}));
+    if (!answer.ok) {
+      throw new ServerError(KINDS[answer.status] ?? "failed", body.error?.message ?? `HTTP ${answer.status}`);
+    }
+    return body;
+  }
+}

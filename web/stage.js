@@ -1,0 +1,132 @@
+/** What is being said, as it comes and as it is heard. */
+
+import { Arrivals } from "./arrivals.js";
+import { number, seconds, t } from "./i18n.js";
+import { Waveform } from "./waveform.js";
+import { Words } from "./words.js";
+
+const PLACES_EVERY_MS = 2000;
+
+const find = (id) => document.querySelector(`#${id}`);
+
+export class Stage {
+  #words = new Words(find("words"));
+  #waveform = new Waveform(find("waveform"));
+  #arrivals = new Arrivals(find("arrivals"));
+  #utterance = null;
+  #frame = 0;
+  #live = false;
+  #counted = true;
+  #place = 0;
+  #placing = 0;
+
+  /** @param {Player} player whose time the words follow */
+  constructor(player) {
+    this.player = player;
+    find("words").setAttribute("aria-label", t("words.label"));
+  }
+
+  /** Show an utterance; live: it is being made now, so that its coming can be watched. */
+  begin(utterance, live) {
+    this.#utterance = utterance;
+    this.#live = live;
+    this.#words.begin(utterance.choice.text, utterance.choice.language);
+    this.#waveform.begin();
+    if (live) {
+      this.#arrivals.begin();
+      for (const name of ["first", "factor", "audio", "chunks"]) find(`figure-${name}`).textContent = "–";
+      find("told").textContent = "";
+    }
+    find("stage").hidden = false;
+    const behavior = window.matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+    find("words").scrollIntoView({ block: "nearest", behavior });
+    for (const piece of utterance.pieces) this.#waveform.add(piece, utterance.sampleRate);
+    this.#words.add(utterance.spans);
+    this.#label();
+    cancelAnimationFrame(this.#frame);
+    this.#draw();
+  }
+
+  /** Say what happens, to the eye and to a screen reader. */
+  say(words) {
+    clearTimeout(this.#placing);
+    this.#placing = 0;
+    if (find("status").textContent !== words) find("status").textContent = words;
+  }
+
+  /** Say the place in the queue, but not every change of it: a screen reader reads each aloud. */
+  queued(place) {
+    this.#place = place;
+    if (this.#placing) return;
+    this.say(t("status.queue", { place }));
+    this.#placing = setTimeout(() => {
+      this.#placing = 0;
+      if (this.#place !== place) this.queued(this.#place);
+    }, PLACES_EVERY_MS);
+  }
+
+  /** A chunk has come, and the spans it brought. */
+  came(samples, spans) {
+    this.#waveform.add(samples, this.#utterance.sampleRate);
+    this.#words.add(spans);
+    this.#arrivals.came(...this.#utterance.arrivals.at(-1));
+    this.#counted = false;
+  }
+
+  /** The first sound is heard ``milliseconds`` after the click. */
+  sounds(milliseconds) {
+    if (this.#live) find("figure-first").textContent = t("ms", { n: number(milliseconds) });
+  }
+
+  /** Nothing more is heard; all: it was heard to its end. */
+  end(all) {
+    cancelAnimationFrame(this.#frame);
+    if (!this.#utterance) return;
+    this.#count();
+    this.#words.end(all);
+    this.#waveform.draw(all ? this.#utterance.seconds : this.player.heard());
+    this.#arrivals.draw();
+    this.#label();
+  }
+
+  /** What the server told at the end: who spoke, and what it could not use. */
+  told({ engine, voice, language, unused = [], cloning, truncated }) {
+    const lines = [];
+    if (engine) lines.push(t("told.by", { engine, voice, language }));
+    if (unused.length) lines.push(t("told.unused", { names: unused.join(", ") }));
+    const recorded = this.#utterance.choice.voice.startsWith("custom:") || unused.includes("prompt_wav_url");
+    if (cloning === "none" && recorded) lines.push(t("told.cloning"));
+    if (truncated) lines.push(t("told.truncated"));
+    find("told").textContent = lines.join(" ");
+    if (language) find("words").lang = language;
+  }
+
+  /** Write the figures, once a frame at most: many chunks come between two. */
+  #count() {
+    if (this.#counted) return;
+    const { arrivals, factor, seconds: length } = this.#utterance;
+    find("figure-factor").textContent = number(factor, 2);
+    find("figure-audio").textContent = seconds(length);
+    find("figure-chunks").textContent = number(arrivals.length);
+    this.#counted = true;
+  }
+
+  #label() {
+    const { arrivals, seconds: length } = this.#utterance;
+    find("waveform").setAttribute("aria-label", t("wave.label", { length: seconds(length) }));
+    const facts = { n: arrivals.length, time: seconds(arrivals.at(-1)?.[0] ?? 0), length: seconds(length) };
+    if (this.#live) find("arrivals").setAttribute("aria-label", t("arrivals.label", facts));
+  }
+
+  #draw() {
+    this.#count();
+    const position = this.player.heard();
+    this.#words.show(position > 0 ? position : -1);
+    this.#waveform.draw(position);
+    if (this.#live) {
+      if (position > 0) this.#arrivals.heard((performance.now() - this.#utterance.askedAt) / 1000, position);
+      this.#arrivals.draw();
+    }
+    this.#frame = requestAnimationFrame(() => this.#draw());
+  }
+}

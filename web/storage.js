@@ -1,0 +1,37 @@
+/** What this browser remembers: in its storage where it has one, else until the page is left. */
+
+/** One text that is remembered by a name. */
+export class Memory {
+  #name;
+  #storage;
+  #text;
+
+  /**
+   * @param {string} name
+   * @param {() => Storage} storage where; a browser that keeps nothing throws when it is asked for it
+   */
+  constructor(name, storage) {
+    this.#name = name;
+    this.#storage = storage;
+    this.#text = this.#try((store) => store.getItem(name)) ?? "";
+  }
+
+  /** The text, "" if there is none. */
+  get text() {
+    return this.#text;
+  }
+
+  set text(text) {
+    this.#text = text;
+    this.#try((store) => store.setItem(this.#name, text));
+  }
+
+  #try(use) {
+    try {
+      return use(this.#storage());
+    } catch (error) {
+      if (!(error instanceof DOMException)) throw error;
+      return null;
+    }
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * The text that is spoken, each word lit while it is heard.
+ *
+ * A word's times are told once it has been said to its end. As each word begins where the one before it ends, the
+ * next one is lit at that moment already, unless there is a mark between them, at which a voice rests.
+ */
+
+/** Scripts that are written from right to left. */
+const RIGHT_TO_LEFT = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"]);
+/** How much of the text is looked at to find the next word. */
+const AHEAD = 100;
+const SPEAKABLE = /[\p{L}\p{N}]/u;
+
+/** The direction of a language's writing: "rtl", "ltr", or "auto" where the text itself has to tell. */
+export function direction(language) {
+  if (!language) return "auto";
+  return RIGHT_TO_LEFT.has(language.split("-")[0]) ? "rtl" : "ltr";
+}
+
+export class Words {
+  #box;
+  #segmenter;
+  #gap = document.createTextNode("");
+  #next = document.createElement("span");
+  #rest = document.createTextNode("");
+  #left = "";
+  #passed = 0;
+  #known = 0;
+  #words = [];
+  #current = -1;
+
+  /** @param {HTMLElement} box where the text is shown */
+  constructor(box) {
+    this.#box = box;
+  }
+
+  /** Show ``text``, of which nothing has been heard; language: a BCP 47 tag or "". */
+  begin(text, language) {
+    this.#segmenter = new Intl.Segmenter(language || undefined, { granularity: "word" });
+    this.#box.replaceChildren(this.#gap, this.#next, this.#rest);
+    this.#box.dir = direction(language);
+    if (language) this.#box.lang = language;
+    else this.#box.removeAttribute("lang");
+    this.#box.scrollTop = 0;
+    this.#left = text;
+    this.#passed = 0;
+    this.#known = 0;
+    this.#words = [];
+    this.#current = -1;
+    this.#foresee();
+  }
+
+  /**
+   * Take more of the text's times.
+   * @param {number[][]} spans [start, end, start_s, end_s]: code points of the text, seconds of its audio, in order
+   */
+  add(spans) {
+    for (const [start, end, from, to] of spans) {
+      this.#append(this.#take(start), from, from);
+      const said = this.#take(end);
+      // What is between two words has been said with the first, and is never lit by itself.
+      this.#append(said, from, SPEAKABLE.test(said) ? to : from);
+      this.#known = to;
+    }
+    if (spans.length) this.#foresee();
+  }
+
+  /** Light the word that is heard at ``position`` (seconds), and what was heard before it. */
+  show(position) {
+    const before = this.#current;
+    while (this.#current + 1 < this.#words.length && this.#words[this.#current + 1].from <= position) this.#current++;
+    for (let n = Math.max(0, before); n <= this.#current; n++) {
+      const { word, to } = this.#words[n];
+      set(word, n < this.#current || position >= to ? "said" : "said now");
+    }
+    const begun = position >= this.#known && this.#next.textContent !== "";
+    set(this.#next, begun ? "said now" : "");
+    if (begun) this.#follow(this.#next);
+    else if (this.#current !== before) this.#follow(this.#words[this.#current].word);
+  }
+
+  /** Nothing is heard any more; all: whether the text was heard to its end. */
+  end(all) {
+    set(this.#next, "");
+    for (const { word } of this.#words) {
+      word.classList.remove("now");
+      if (all) word.classList.add("said");
+    }
+  }
+
+  #append(text, from, to) {
+    if (!text) return;
+    const word = document.createElement("span");
+    word.textContent = text;
+    this.#box.insertBefore(word, this.#gap);
+    this.#words.push({ word, from, to });
+  }
+
+  /** The text up to code point ``end``, taken off what is left: an emoji is one there and two in a string. */
+  #take(end) {
+    let length = 0;
+    while (this.#passed < end && length < this.#left.length) {
+      length += this.#left.codePointAt(length) > 0xffff ? 2 : 1;
+      this.#passed++;
+    }
+    const taken = this.#left.slice(0, length);
+    this.#left = this.#left.slice(length);
+    return taken;
+  }
+
+  /** Find the word that is said next, if it follows without a rest. */
+  #foresee() {
+    const segments = [...this.#segmenter.segment(this.#left.slice(0, AHEAD))];
+    const { index, segment } = segments.find(({ isWordLike }) => isWordLike) ?? { index: 0, segment: "" };
+    const gap = this.#left.slice(0, index);
+    const follows = this.#passed === 0 || gap.trim() === "";
+    const word = follows ? segment : "";
+    const from = follows ? index : 0;
+    set(this.#next, "");
+    this.#gap.data = this.#left.slice(0, from);
+    this.#next.textContent = word;
+    this.#rest.data = this.#left.slice(from + word.length);
+  }
+
+  #follow(word) {
+    const top = word.offsetTop;
+    const { scrollTop, clientHeight } = this.#box;
+    const height = word.offsetHeight;
+    if (top < scrollTop || top + 2 * height > scrollTop + clientHeight) this.#box.scrollTop = top - height;
+  }
+}
+
+/** Change an element's class only where it is another: every change is work for the browser. */
+function set(element, classes) {
+  if (element.className !== classes) element.className = classes;
+}
