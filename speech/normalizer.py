@@ -29,6 +29,14 @@ class SpokenText:
         """Which written characters ``[start, end)`` of the spoken text stand for (start < end)."""
         return self.starts[start], self.ends[end - 1]
 
+    def goes_on(self, end: int) -> bool:
+        """Whether what is said from ``end`` on still stands for written characters of what is before it.
+
+        So it is inside "21", which is said in two words.
+        """
+        following = end + (self.text[end : end + 1] == " ")
+        return following < len(self.text) and self.starts[following] < self.ends[end - 1]
+
 
 def speakable(text: str) -> bool:
     """Whether a voice would say anything at all."""

@@ -37,20 +37,17 @@ class Rendering:
                 samples = (
                     chunk.samples if tempo is None else await asyncio.to_thread(tempo.feed, chunk.samples)
                 )
-                words = tuple(
-                    Span(
-                        word.start,
-                        word.end,
-                        min(word.start_s / self._factor, longest_s),
-                        min(word.end_s / self._factor, longest_s),
-                    )
-                    for word in chunk.spans
-                )
-                yield self._cut(samples, words)
+                yield self._cut(samples, tuple(self._as_heard(word, longest_s) for word in chunk.spans))
                 if self.truncated:
                     return
         if tempo is not None:
             yield self._cut(await asyncio.to_thread(tempo.finish), ())
+
+    def _as_heard(self, word: Span, longest_s: float) -> Span:
+        start_s, end_s, *marks = (
+            min(time_s / self._factor, longest_s) for time_s in (word.start_s, word.end_s, *word.marks)
+        )
+        return Span(word.start, word.end, start_s, end_s, tuple(marks))
 
     def _cut(self, samples: Samples, words: tuple[Span, ...]) -> SpeechChunk:
         """A chunk of what still fits."""

@@ -7,6 +7,14 @@ from collections.abc import Iterable
 from speech.types import Span
 
 
+def with_marks(span: Span, marks: Iterable[float]) -> Span:
+    """``span`` with ``marks``, bent so that they start with it, never fall, and do not pass its end."""
+    bent: list[float] = []
+    for mark in marks:
+        bent.append(min(max(mark, bent[-1]), span.end_s) if bent else span.start_s)
+    return Span(span.start, span.end, span.start_s, span.end_s, tuple(bent))
+
+
 class SpanTiler:
     """Turns word spans into spans that cover every character once, in order.
 
@@ -33,7 +41,8 @@ class SpanTiler:
         done = self.flush()
         start = max(span.start, self._cursor)
         if span.end > start:
-            self._pending = Span(start, span.end, span.start_s, span.end_s)
+            marks = span.marks[start - span.start :]
+            self._pending = Span(start, span.end, span.start_s, span.end_s, marks)
         return done
 
     def flush(self) -> list[Span]:
@@ -48,7 +57,7 @@ class SpanTiler:
         else:
             start_s = self._time_s
         end_s = max(pending.end_s, start_s)
-        done.append(Span(pending.start, pending.end, start_s, end_s))
+        done.append(with_marks(Span(pending.start, pending.end, start_s, end_s), pending.marks))
         self._cursor, self._time_s = pending.end, end_s
         return done
 

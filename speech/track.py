@@ -51,8 +51,9 @@ class Track:
         """
         spans = []
         for word in words:
-            first, last = spoken.origin(word.start, word.end)
-            spans += self._tiler.word(Span(first, last, start_s + word.start_s, start_s + word.end_s))
+            spans += self._tiler.word(_as_written(word, spoken, start_s))
+            if not spoken.goes_on(word.end):
+                spans += self._tiler.flush()
         self._put(samples, spans)
 
     def end_segment(self, tail: Samples, length: int | None) -> None:
@@ -93,3 +94,16 @@ class Track:
             self._account.audio(self._engine, len(samples))
         self.samples += len(samples)
         self._buffer.put(SpeechChunk(samples, self.rate, start_s, tuple(spans)))
+
+
+def _as_written(word: Span, spoken: SpokenText, start_s: float) -> Span:
+    """A word of a segment that began at ``start_s``, in the client's characters and the stream's seconds."""
+    first, last = spoken.origin(word.start, word.end)
+    marks: tuple[float, ...] = ()
+    if word.marks:
+        written, index = np.unique(spoken.starts[word.start : word.end], return_index=True)
+        said = np.take(word.marks, index)
+        marks = tuple(
+            np.interp(range(first, last), [*written, last], [*(start_s + said), start_s + word.end_s]).tolist()
+        )
+    return Span(first, last, start_s + word.start_s, start_s + word.end_s, marks)

@@ -36,13 +36,16 @@ class Recording:
 class Span:
     """Characters ``[start, end)`` of a text, spoken from ``start_s`` to ``end_s``.
 
-    Characters are code points; times are seconds of output audio.
+    Characters are code points; times are seconds of output audio. marks: when each of the characters
+    begins, from ``start_s`` on and never falling; empty where nobody knows better than that they
+    share the time evenly.
     """
 
     start: int
     end: int
     start_s: float
     end_s: float
+    marks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
