@@ -29,7 +29,7 @@ KEY_HEADERS = ("xi-api-key", "kyutai-api-key")
 KEY_PROTOCOL = "Bearer."
 """A browser can send no header with a WebSocket but the names of protocols: the key as one of them."""
 
-KEY_PARAMETERS = ("auth_id", "token")
+KEY_PARAMETERS = ("auth_id", "token", "authorization", "single_use_token")
 PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
 PROXY_PREFIX = "x-forwarded-"
 
@@ -86,13 +86,16 @@ class Paths:
     no key is needed there where ``public_token`` counts. It counts on the keyed and the keyless
     paths only: for clients of this machine at a loopback address, for all others where the keys
     of the server list it. pages: those that a browser may read before it has a key to send; nothing
-    is asked of a GET there.
+    is asked of a GET there. later: beginnings of the paths of WebSockets whose clients may send their key
+    with their first message: who comes without a good one finds ``scope["key_check"]``, a function that
+    tells whether a key is, and has let nobody in yet.
     """
 
     open: frozenset[str] = frozenset()
     keyed: frozenset[str] = frozenset()
     keyless: frozenset[str] = frozenset()
     pages: frozenset[str] = frozenset()
+    later: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,10 @@ class AccessRules:
         ways = "Authorization: Bearer KEY, xi-api-key: KEY, kyutai-api-key: KEY or ?token=KEY"
         return Refusal(401, f"a key is needed: {ways}")
 
+    def is_key(self, key: str) -> bool:
+        """Whether ``key`` is one of the server's, ``public_token`` aside."""
+        return _known([key], {*self.keys} - {PUBLIC_TOKEN})
+
     def origin_allowed(self, origin: str, own_hosts: Container[str] = ()) -> bool:
         """Whether a page of ``origin`` may use this server, whose pages come from ``own_hosts``."""
         origin = origin.lower()
@@ -166,6 +173,10 @@ def _has_key(headers: Headers, query: bytes, keys: Iterable[str]) -> bool:
     offered += [name.removeprefix(KEY_PROTOCOL) for name in protocols if name.startswith(KEY_PROTOCOL)]
     parameters = parse_qs(query.decode("latin-1"))
     offered += [value for name in KEY_PARAMETERS for value in parameters.get(name, [])]
+    return _known(offered, keys)
+
+
+def _known(offered: Iterable[str], keys: Iterable[str]) -> bool:
     # Digests are of one length, and every pair is compared: the time tells nothing of a key.
     known = [hashlib.sha256(key.encode()).digest() for key in keys]
     given = [hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest() for key in offered]
@@ -187,6 +198,9 @@ class AccessMiddleware:
             path = scope["path"].rstrip("\n")
             if scope["type"] == "websocket" or not self._is_page(scope["method"], path):
                 refusal = self._rules.judge(Headers(scope=scope), scope["query_string"], path)
+            later = scope["type"] == "websocket" and path.startswith(self._rules.paths.later)
+            if refusal is not None and refusal.status == 401 and later:
+                scope, refusal = {**scope, "key_check": self._rules.is_key}, None
         if refusal is None:
             await self._app(scope, receive, send)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -44,6 +45,22 @@ def _origins(value: Any) -> Any:
     return tuple(origin.rstrip("/").lower() for origin in origins)
 
 
+def _paired(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in _listed(value)]
+    if not all(name.strip() and named.strip() for name, _, named in pairs):
+        raise ValueError("has to be a list of NAME=VALUE, separated by commas")
+    return {name.strip(): named.strip() for name, _, named in pairs}
+
+
+def _web_address(value: Any) -> Any:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("has to be an address like https://api.example or http://localhost:9000")
+    return value.rstrip("/")
+
+
 def setting(default: Any, *variables: str, group: str, unit: str = "", about: str, **limits: Any) -> Any:
     """A field that is read from the first of the environment ``variables`` that is set."""
     source = {"default_factory": default} if callable(default) else {"default": default}
@@ -53,6 +70,8 @@ def setting(default: Any, *variables: str, group: str, unit: str = "", about: st
 
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)]
+Pairs = Annotated[Mapping[str, str], BeforeValidator(_paired)]
+WebAddress = Annotated[str, BeforeValidator(_web_address)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Language = Annotated[str, BeforeValidator(_language)]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
@@ -60,4 +79,6 @@ Engine = Annotated[Literal["auto", "kani", "kokoro", "espeak", "elevenlabs"], Be
 Recognizer = Annotated[Literal["auto", "whisper", "none"], BeforeValidator(_lower)]
 Decoding = Annotated[Literal["windows", "whole"], BeforeValidator(_lower)]
 Precision = Annotated[Literal["auto", "float32", "bfloat16", "int8"], BeforeValidator(_lower)]
+Times = Annotated[Literal["auto", "absolute", "relative"], BeforeValidator(_lower)]
+Fallback = Annotated[Literal["none", "kokoro", "espeak"], BeforeValidator(_lower)]
 LogFormat = Annotated[Literal["text", "json"], BeforeValidator(_lower)]

@@ -98,6 +98,8 @@ def takes(name: str) -> str:
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not NoneType]
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(str(choice) for choice in kinds)
+    if get_origin(field.annotation) is Mapping:
+        return "a list of NAME=VALUE, separated by commas"
     if get_origin(field.annotation) is tuple:
         return "a list, separated by commas"
     if kinds == [bool]:
@@ -106,6 +108,8 @@ def takes(name: str) -> str:
         return ("a whole number" if kinds == [int] else "a number") + _range(field)
     if Path in kinds:
         return "a folder" if name.endswith("_dir") else "a file"
+    if name.endswith("_url"):
+        return "an address (https://host, wss://host)"
     return LANGUAGES if name == "language" else "a text"
 
 
@@ -122,7 +126,8 @@ def _range(field: FieldInfo) -> str:
 
 
 def _shown(name: str, value: object) -> str:
-    return "(not shown)" if name == "api_keys" else repr(value)
+    secret = "SecretStr" in str(Settings.model_fields[name].annotation)
+    return "(not shown)" if secret else repr(value)
 
 
 def _complaint(name: str, written: str, error: ErrorDetails) -> str:

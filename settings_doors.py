@@ -51,10 +51,12 @@ class DoorSettings(BaseModel):
     kyutai_port: int = setting(
         config.KYUTAI_PORT,
         "KANI_KYUTAI_PORT",
+        "PORT",
         group=ADDRESS,
         ge=0,
         le=65535,
-        about="Port for clients of Kyutai's server, opened with KANI_COMPAT; 0 takes a free one.",
+        about="Port for clients of Kyutai's server and for the relay's app, which asks for its token there, "
+        "opened with KANI_COMPAT; 0 takes a free one.",
     )
     kyutai_voice_port: int = setting(
         config.KYUTAI_VOICE_PORT,
@@ -63,6 +65,15 @@ class DoorSettings(BaseModel):
         ge=0,
         le=65535,
         about="Port for clients of Kyutai's voice cloning, opened with KANI_COMPAT; 0 takes a free one.",
+    )
+    relay_port: int = setting(
+        config.RELAY_PORT,
+        "KANI_RELAY_PORT",
+        "TTS_WS_PORT",
+        group=ADDRESS,
+        ge=0,
+        le=65535,
+        about="Port for clients of the relay, opened with KANI_COMPAT; 0 takes a free one.",
     )
     voxcpm_port: int = setting(
         config.VOXCPM_PORT,

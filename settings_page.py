@@ -26,13 +26,11 @@ NOT_HERE_YET = """## Names that are known and not read yet
 model | `KANI_ENGINE`, `KANI_THREADS`, `KANI_MODELS_DIR`, `KANI_CACHE_DIR` |
 | `TTS_CHUNK_SIZE`, `TTS_SAMPLE_RATE`, `TTS_DEFAULT_*`, `TTS_DEBUG_AUDIO` | VoxCPM's requests | frames of at \
 most 4,096 bytes, at the engine's own rate; what the engine has no use for is named in the answer |
-| `PORT`, `TTS_WS_PORT`, `TTS_WS_URL`, `LIVEKIT_*`, `LOG_ALIGNMENT`, `LOG_OUTPUTS` | the relay's ports \
-8080 and 8081 | none |
-| `ELEVEN_API_KEY`, `ELEVEN_VOICE_ID`, `ELEVEN_MODEL`, `ELEVEN_OPTIMIZE_LATENCY` | the ElevenLabs engine \
-| none; a key alone never sends anything anywhere |
+| `TTS_WS_URL` | the relay's agent, a client | `/agent` takes what it sends |
 
 `TTS_HOST` opens the ports above; on an address like 0.0.0.0 it asks for `KANI_API_KEYS` as `KANI_HOST` \
-does. `TTS_PORT` moves VoxCPM's port alone. `TTS_DEVICE` counts where the Kani model speaks."""
+does. `TTS_PORT` moves VoxCPM's port alone, `TTS_WS_PORT` the relay's, `PORT` the one that its app asks for \
+a token, which is Kyutai's too. `TTS_DEVICE` counts where the Kani model speaks."""
 
 
 def documentation() -> str:
@@ -59,7 +57,7 @@ def documentation() -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    if field.default_factory is not None or field.default in (None, ()) or isinstance(field.default, Path):
+    if field.default_factory is not None or field.default in (None, (), {}) or isinstance(field.default, Path):
         return "not set"
     value = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
     return f"`{value}`"

@@ -1,6 +1,6 @@
 """The table of the settings, each once: name, unit, range, environment variables, default.
 
-Those of the doors stand in ``settings_doors``.
+Those of the doors stand in ``settings_doors``, those of single protocols in ``settings_protocols``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,7 @@ from setting_types import (
     Recognizer,
     setting,
 )
-from settings_doors import DoorSettings
-
-HERE = Path(__file__).resolve().parent
-
+from settings_protocols import HERE, ProtocolSettings
 
 SPEECH = "Speech"
 KANI = "The Kani model"
@@ -35,7 +32,7 @@ FILES = "Files"
 LOG = "Log"
 
 
-class Settings(DoorSettings):
+class Settings(ProtocolSettings):
     """The settings of one server; frozen. ``settings.load`` builds it, and explains what is wrong."""
 
     engine: Engine = setting(
@@ -170,7 +167,7 @@ class Settings(DoorSettings):
         unit="characters",
         ge=1,
         le=10_000_000,
-        about="The same for VoxCPM's protocol.",
+        about="The same for VoxCPM's protocol; KANI_ELEVENLABS_MAX_TEXT is ElevenLabs'.",
     )
     max_message_bytes: int = setting(
         config.MAX_MESSAGE_BYTES,

@@ -39,15 +39,17 @@ class ServerProcess:
             "KANI_DATA_DIR": str(folder / "data"),
             "KANI_CACHE_DIR": str(folder / "cache"),
             "KANI_LOG_FILE": str(self.log_file),
+            "KANI_LOGS_DIR": str(folder / "logs"),
             "KANI_HOST": "localhost",
             "KANI_PORT": "0",
             "KANI_KYUTAI_PORT": "0",
             "KANI_KYUTAI_VOICE_PORT": "0",
+            "KANI_RELAY_PORT": "0",
             "KANI_VOXCPM_PORT": "0",
             "KANI_METRICS_PORT": "0",
             "PYTHONUNBUFFERED": "1",
         }
-        names = ("KANI_", "TTS_", "LOG_LEVEL")
+        names = ("KANI_", "TTS_", "ELEVEN_", "LIVEKIT_", "LOG_", "PORT")
         outside = {name: value for name, value in os.environ.items() if not name.startswith(names)}
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "start_websocket_server.py"), *arguments],
