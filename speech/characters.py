@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,15 @@ class TimedCharacters:
         """
         edges = [round((edge - origin_s) * 1000) for edge in self.edges_s]
         return edges[:-1], [end - start for start, end in zip(edges, edges[1:], strict=False)]
+
+
+def spread(count: int, edges: Sequence[float]) -> tuple[float, ...]:
+    """When each of a word's ``count`` characters begins, spread evenly over its phonemes.
+
+    edges: when each phoneme begins, and when the last one ends; in seconds, never falling.
+    """
+    phonemes = np.linspace(0.0, len(edges) - 1, count, endpoint=False)
+    return tuple(np.interp(phonemes, range(len(edges)), edges).tolist())
 
 
 class CharacterClock:

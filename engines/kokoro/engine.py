@@ -228,8 +228,8 @@ class KokoroEngine:
 def _chunk(heard: Heard, at_s: float, begun_s: float = 0.0, named_before: int = 0) -> SpeechChunk:
     """What was heard, at ``at_s`` of the segment, of an utterance that began at ``begun_s``."""
     spans = tuple(
-        Span(timed.word.start, timed.word.end, begun_s + timed.start_s, begun_s + timed.end_s)
-        for timed in heard.words
+        Span(timed.word.start, timed.word.end, timed.start_s, timed.end_s, timed.marks)
+        for timed in (word.later(begun_s) for word in heard.words)
         if timed.word.start >= named_before
     )
     return SpeechChunk(heard.samples, SAMPLE_RATE, at_s, spans)

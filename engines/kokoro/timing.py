@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from engines.kokoro.model import FRAME, SAMPLE_RATE
 from engines.kokoro.phonemes import Utterance, Word
+from speech.characters import spread
 from speech.types import Samples
 
 KEPT_BEFORE_S = 0.01
@@ -37,15 +38,27 @@ _LEAD = 5 * FRAME
 # of speech is a breath or a decay.
 _SILENCE = 10**-4.5
 _NOTHING = np.zeros(0, np.float32)
+# Symbols that are no phonemes: those that belong to the next one, and to the one before.
+_BEFORE = frozenset("ˈˌ")
+_BEHIND = frozenset(" ː\u0303ʰʲ")
 
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word, and when it is said: seconds from the first sample that was given out."""
+    """A word, and when it is said: seconds from the first sample that was given out.
+
+    marks: when each of its characters begins.
+    """
 
     word: Word
     start_s: float
     end_s: float
+    marks: tuple[float, ...]
+
+    def later(self, seconds: float) -> TimedWord:
+        """The same, ``seconds`` later."""
+        marks = tuple(mark + seconds for mark in self.marks)
+        return TimedWord(self.word, self.start_s + seconds, self.end_s + seconds, marks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +95,8 @@ class Timeline:
         what is fed first is louder; None: that of what is fed first.
         """
         self._words = tuple(utterance.words if words is None else words)
-        edges = edges_of(frames)
+        self._symbols = utterance.symbols
+        self._edges = edges = edges_of(frames)
         self._boundaries = [
             boundary(utterance, word, following, edges) for word, following in pairwise(self._words)
         ]
@@ -163,8 +177,21 @@ class Timeline:
             else:
                 return
             self._told += 1
-            word_start, word_stop = ((sample - self._begin) / SAMPLE_RATE for sample in (start, stop))
-            yield TimedWord(self._words[at], word_start, word_stop)
+            word = self._words[at]
+            phonemes = [start, *(max(start, min(edge, stop)) for edge in self._inner_edges(word)), stop]
+            edges = [(sample - self._begin) / SAMPLE_RATE for sample in phonemes]
+            yield TimedWord(word, edges[0], edges[-1], spread(word.end - word.start, edges))
+
+    def _inner_edges(self, word: Word) -> list[int]:
+        """The samples at which a word's second and later phonemes begin: a stress mark is its phoneme's,
+        a length mark that of the one before it.
+        """
+        begins = [
+            at
+            for at in range(word.first + 1, word.stop)
+            if self._symbols[at] not in _BEHIND and self._symbols[at - 1] not in _BEFORE
+        ]
+        return [int(self._edges[at + 1]) - _LAG for at in begins]
 
     def _gaps(self) -> list[tuple[int, int]]:
         """Between each two words, where the one ends and the next begins."""

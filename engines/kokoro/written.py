@@ -136,8 +136,7 @@ class WrittenSentence:
         begun_s = self._given / SAMPLE_RATE
         for heard in pieces:
             self._given += len(heard.samples)
-            words = (replace(w, start_s=w.start_s + begun_s, end_s=w.end_s + begun_s) for w in heard.words)
-            yield Heard(heard.samples, tuple(words))
+            yield Heard(heard.samples, tuple(word.later(begun_s) for word in heard.words))
 
     def _utterances(self, text: str, ending: str) -> list[Utterance]:
         """What is to be said of ``text``, with as much of what was said before it as one can be aware of.
