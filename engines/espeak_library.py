@@ -3,7 +3,7 @@
 The process is ``espeak_worker``. Over its standard input and output go pickles: a request
 ``("phonemes", text, voice, tie)`` or ``("synthesize", text, voice, manner)``, answered by
 ``("end", result)`` or ``("crashed", None)``; before the end of a synthesis come any number of
-``("audio", (pcm, words))``, each answered by the byte 1 (go on) or 0 (stop).
+``("audio", (pcm, words, phonemes))``, each answered by the byte 1 (go on) or 0 (stop).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engines.espeak_native import NORMAL_RATE, EspeakVoice, Manner, WordEvent
+from engines.espeak_native import NORMAL_RATE, EspeakVoice, Manner, PhonemeEvent, WordEvent
 from speech.errors import EngineFailed, EngineUnavailable
 
-__all__ = ["NORMAL_RATE", "EspeakLibrary", "EspeakVoice", "Pcm16", "WordEvent"]
+__all__ = ["NORMAL_RATE", "EspeakLibrary", "EspeakVoice", "Pcm16", "PhonemeEvent", "WordEvent"]
 
 Pcm16 = npt.NDArray[np.int16]
-OnAudio = Callable[[Pcm16, Sequence[WordEvent]], None]
+OnAudio = Callable[[Pcm16, Sequence[WordEvent], Sequence[PhonemeEvent]], None]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _START = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from engines.espeak_worker import main; main()"
@@ -91,8 +91,8 @@ class EspeakLibrary:
 
         Blocks until done, about a thousandth of the audio's length. ``on_audio`` is called in
         this thread (it must not call the library) with the first quarter of a second and then
-        with every second: int16 mono samples at ``sample_rate`` hertz, and the words that begin
-        in or after them. When ``should_stop`` says so, or ``on_audio`` raises, the work ends
+        with every second: int16 mono samples at ``sample_rate`` hertz, and the words and phonemes
+        that begin in or after them. When ``should_stop`` says so, or ``on_audio`` raises, the work ends
         within one such step.
 
         rate: words a minute, 80–450 (other values are clamped by the library); pitch and
@@ -107,12 +107,12 @@ class EspeakLibrary:
                 if kind == "end":
                     complete = bool(content)
                     break
-                pcm, words = content
+                pcm, words, phonemes = content
                 # The process has to be told in any case, and its end awaited: it is everybody's.
                 try:
                     stopped = should_stop is not None and should_stop()
                     if not stopped:
-                        on_audio(np.frombuffer(pcm, np.int16), words)
+                        on_audio(np.frombuffer(pcm, np.int16), words, phonemes)
                 except BaseException as error:
                     failure, stopped = error, True
                 self._tell(b"\0" if stopped else b"\1")

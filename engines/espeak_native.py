@@ -27,13 +27,13 @@ CALLBACK_MS = 60
 """Length of the audio that one callback brings, in milliseconds."""
 
 _OUTPUT_SYNCHRONOUS = 2
-_INITIALIZE_DONT_EXIT = 0x8000
+_INITIALIZE_PHONEME_EVENTS, _INITIALIZE_PHONEME_IPA, _INITIALIZE_DONT_EXIT = 0x01, 0x02, 0x8000
 _CHARS_UTF8 = 1
 _POSITION_CHARACTER = 1
 _PHONEMES_IPA = 0x02
 _PHONEMES_TIE = 0x80
 _RATE, _PITCH, _PITCH_RANGE = 1, 3, 4
-_EVENT_END_OF_LIST, _EVENT_WORD = 0, 1
+_EVENT_END_OF_LIST, _EVENT_WORD, _EVENT_PHONEME = 0, 1, 7
 # espeak-ng keeps the path of its data in a buffer of this many bytes and refuses a longer one.
 _LONGEST_DATA_PATH = 159
 _LANGUAGE_SWITCH = re.compile(r"\([a-z]{2,3}(?:-[a-z0-9-]+)?\)")
@@ -99,6 +99,17 @@ class WordEvent(NamedTuple):
     sample: int
 
 
+class PhonemeEvent(NamedTuple):
+    """The library says that a phoneme begins.
+
+    position: that of the word event whose word it belongs to; sample: where it starts in the audio,
+    of a plosive where its closure ends.
+    """
+
+    position: int
+    sample: int
+
+
 class Manner(NamedTuple):
     """How a text is spoken.
 
@@ -111,7 +122,7 @@ class Manner(NamedTuple):
     pitch_range: int = 50
 
 
-OnAudio = Callable[[bytes, Sequence[WordEvent]], bool]
+OnAudio = Callable[[bytes, Sequence[WordEvent], Sequence[PhonemeEvent]], bool]
 
 
 def clean_text(text: str) -> str:
@@ -137,8 +148,9 @@ class NativeEspeak:
             ) from error
         self._declare()
         short, self._link = _short_path(data)
+        options = _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_PHONEME_IPA | _INITIALIZE_DONT_EXIT
         self.sample_rate: int = self._library.espeak_Initialize(
-            _OUTPUT_SYNCHRONOUS, CALLBACK_MS, os.fsencode(short), _INITIALIZE_DONT_EXIT
+            _OUTPUT_SYNCHRONOUS, CALLBACK_MS, os.fsencode(short), options
         )
         if self.sample_rate <= 0:
             raise EngineUnavailable(
@@ -166,8 +178,8 @@ class NativeEspeak:
         """Speak ``text``; returns whether it was spoken to its end.
 
         ``on_audio`` is called for every 60 ms with signed 16-bit mono samples in the machine's
-        byte order and the words that begin in or after them; the work ends at once when it says
-        False, or raises, which this raises too.
+        byte order and the words and phonemes that begin in or after them; the work ends at once when it
+        says False, or raises, which this raises too.
         """
         failure: BaseException | None = None
         stopped = False
@@ -177,7 +189,7 @@ class NativeEspeak:
             # An exception cannot pass through C: it is kept, and raised when C has returned.
             try:
                 pcm = ctypes.string_at(wave, count * 2) if wave and count > 0 else b""
-                stopped = not on_audio(pcm, _words(events))
+                stopped = not on_audio(pcm, *_begun(events))
             except BaseException as error:
                 failure = error
                 stopped = True
@@ -248,15 +260,18 @@ class NativeEspeak:
         return tuple(voices)
 
 
-def _words(events: Any) -> list[WordEvent]:
-    words = []
+def _begun(events: Any) -> tuple[list[WordEvent], list[PhonemeEvent]]:
+    words, phonemes = [], []
     index = 0
     while events[index].type != _EVENT_END_OF_LIST:
         event = events[index]
         if event.type == _EVENT_WORD:
             words.append(WordEvent(event.text_position, event.length, event.sample))
+        elif event.type == _EVENT_PHONEME and event.id.string:
+            # One without a name is a pause, or the join of two words.
+            phonemes.append(PhonemeEvent(event.text_position, event.sample))
         index += 1
-    return words
+    return words, phonemes
 
 
 def _dictionary(voice_file: Path, name: str) -> str:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from engines.espeak_native import Manner, NativeEspeak, WordEvent
+from engines.espeak_native import Manner, NativeEspeak, PhonemeEvent, WordEvent
 from speech.errors import EngineUnavailable
 
 FIRST_BATCH_S, BATCH_S = 0.25, 1.0
@@ -64,20 +64,22 @@ def _speak_apart(library: NativeEspeak, text: str, voice: str, manner: Manner, a
 
 def _speak(library: NativeEspeak, text: str, voice: str, manner: Manner, answers: BinaryIO) -> bool:
     """Send the audio in batches; the reader says after each whether it wants more."""
-    batch, words = bytearray(), list[WordEvent]()
+    batch, words, phonemes = bytearray(), list[WordEvent](), list[PhonemeEvent]()
     due_s = FIRST_BATCH_S
 
     def send() -> bool:
         nonlocal due_s
         due_s = BATCH_S
-        _send(answers, "audio", (bytes(batch), tuple(words)))
+        _send(answers, "audio", (bytes(batch), tuple(words), tuple(phonemes)))
         batch.clear()
         words.clear()
+        phonemes.clear()
         return os.read(0, 1) == b"\1"
 
-    def on_audio(pcm: bytes, begun: Sequence[WordEvent]) -> bool:
+    def on_audio(pcm: bytes, new_words: Sequence[WordEvent], new_phonemes: Sequence[PhonemeEvent]) -> bool:
         batch.extend(pcm)
-        words.extend(begun)
+        words.extend(new_words)
+        phonemes.extend(new_phonemes)
         return len(batch) < 2 * due_s * library.sample_rate or send()
 
     complete = library.synthesize(text, voice, manner, on_audio)
