@@ -23,7 +23,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from setting_types import LANGUAGES
-from settings_table import HERE, Settings, extra, variables
+from settings_protocols import HERE
+from settings_table import Settings, extra, variables
 
 __all__ = [
     "Settings",

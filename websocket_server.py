@@ -22,7 +22,7 @@ import event_loop
 import page
 from access import AccessMiddleware, AccessRules, Paths, is_loopback
 from connections import Connections, ConnectionsMiddleware, Phase, RequestIdMiddleware
-from dialects import kani, kyutai, operations, voices, voxcpm
+from dialects import elevenlabs, kani, kyutai, livekit, operations, voices, voxcpm
 from doors import METRICS, METRICS_PORT, CompatPort, Doors, MetricsAloneMiddleware, open_doors
 from engines.registry import engines_for
 from kyutai_metrics import KyutaiMetrics
@@ -74,6 +74,24 @@ def _voxcpm(settings: Settings, service: SpeechService, metrics: Metrics) -> lis
     return voxcpm.routes(service, chosen, VoxCPMMetrics(metrics.registry))
 
 
+def _elevenlabs(settings: Settings, service: SpeechService, metrics: Metrics) -> list[BaseRoute]:
+    chosen = elevenlabs.ElevenLabsSettings(
+        max_text=settings.elevenlabs_max_text,
+        timing=settings.elevenlabs_times,
+        voices=settings.elevenlabs_voices,
+        voice=settings.elevenlabs_voice_id if settings.engine == "elevenlabs" else None,
+    )
+    return elevenlabs.routes(service, chosen)
+
+
+def _livekit(settings: Settings, service: SpeechService, metrics: Metrics) -> list[BaseRoute]:
+    secret = settings.livekit_api_secret
+    chosen = livekit.LiveKitSettings(
+        settings.livekit_url, settings.livekit_api_key, secret.get_secret_value() if secret else None
+    )
+    return livekit.routes(chosen)
+
+
 DIALECTS = (
     Dialect(lambda settings, service, metrics: kani.routes(service)),
     Dialect(lambda settings, service, metrics: voices.routes(service)),
@@ -99,12 +117,19 @@ DIALECTS = (
         ),
         largest_messages={voxcpm.PATH: 1 << 20},
     ),
+    Dialect(
+        _elevenlabs,
+        Paths(later=("/v1/text-to-speech/",)),
+        (CompatPort("relay_port", "ws", "relay"),),
+    ),
+    Dialect(_livekit),
 )
 PATHS = Paths(
     open=frozenset({HEALTH}).union(*(dialect.paths.open for dialect in DIALECTS)),
     keyed=frozenset().union(*(dialect.paths.keyed for dialect in DIALECTS)),
     keyless=frozenset().union(*(dialect.paths.keyless for dialect in DIALECTS)),
     pages=frozenset().union(*(dialect.paths.pages for dialect in DIALECTS)),
+    later=tuple(path for dialect in DIALECTS for path in dialect.paths.later),
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from engines.cancelling import outlast
-from engines.espeak_library import NORMAL_RATE, EspeakLibrary, EspeakVoice, Pcm16, WordEvent
+from engines.espeak_library import NORMAL_RATE, EspeakLibrary, EspeakVoice, Pcm16, PhonemeEvent, WordEvent
 from engines.espeak_words import WordChunker
 from speech.engine import EngineInfo
 from speech.errors import UnknownVoice
@@ -57,7 +57,7 @@ class EspeakEngine:
         """Load the library (2 ms). Raises EngineUnavailable."""
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=ENGINE)
         self._library = await asyncio.get_running_loop().run_in_executor(self._pool, EspeakLibrary.shared)
-        self._default_names = _defaults(self._library.voices)
+        self._default_names = default_voices(self._library.voices)
         self._info = EngineInfo(
             name=ENGINE,
             version=self._library.version,
@@ -118,8 +118,8 @@ class EspeakEngine:
         """Speak in the pool's thread, up to a little more than ``max_seconds``."""
         chunker = WordChunker(segment.text, self._library.sample_rate)
 
-        def on_audio(pcm: Pcm16, words: Sequence[WordEvent]) -> None:
-            if (chunk := chunker.feed(pcm, words)) is not None:
+        def on_audio(pcm: Pcm16, words: Sequence[WordEvent], phonemes: Sequence[PhonemeEvent]) -> None:
+            if (chunk := chunker.feed(pcm, words, phonemes)) is not None:
                 emit(chunk)
 
         self._library.synthesize(
@@ -137,7 +137,7 @@ def _tag(voice: EspeakVoice) -> str:
     return canonical(_TAGS.get(voice.language, voice.language))
 
 
-def _defaults(voices: Sequence[EspeakVoice]) -> dict[str, str]:
+def default_voices(voices: Sequence[EspeakVoice]) -> dict[str, str]:
     """The name of each language's voice: the one set, that named as the language, or the first."""
     names: dict[str, str] = {}
     for voice in voices:

@@ -1,20 +1,19 @@
 """espeak-ng's audio and word events, as they come, into chunks with spans.
 
-espeak-ng tells where it begins a word, not where the word ends; a number gives several events, weak
-words none ("of the" is one), and a pause belongs to the word before it. So a word ends where its
-sound does, and words that share an event share its time by their letters.
+A pause belongs to the word before it, for espeak-ng; here a word ends where its sound does.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from engines.espeak_library import Pcm16, WordEvent
+from engines.espeak_groups import Group, Grouping
+from engines.espeak_library import Pcm16, PhonemeEvent, WordEvent
+from speech.characters import spread
 from speech.types import Span, SpeechChunk
 
 QUIET = 66
@@ -26,15 +25,12 @@ KEPT_SILENCE_S = 0.03
 CHUNK_S = 1.0
 """Audio in a chunk after the first, which is a word."""
 
-_UNSPACED_SCRIPTS = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
-_SPOKEN_PUNCTUATION = "#@%&"
-
 
 class WordChunker:
     """Takes what one synthesis of ``text`` brings; gives chunks of finished words."""
 
     def __init__(self, text: str, sample_rate: int) -> None:
-        self._text = text
+        self._grouping = Grouping(text)
         self._rate = sample_rate
         self._kept = round(KEPT_SILENCE_S * sample_rate)
         self._pending = np.zeros(0, np.int16)
@@ -42,9 +38,6 @@ class WordChunker:
         self._base: int | None = None
         self._sent = 0
         self._loud_end = 0
-        # The words from this character on began at this sample, and have not ended.
-        self._open_at = 0
-        self._open_sample = 0
         self._spans: list[Span] = []
 
     @property
@@ -52,8 +45,10 @@ class WordChunker:
         """Seconds of speech so far, without the silence before it."""
         return (self._taken - (self._base or 0)) / self._rate
 
-    def feed(self, pcm: Pcm16, words: Sequence[WordEvent]) -> SpeechChunk | None:
-        """The next samples, and the words that begin in or after them; a chunk, if one is due."""
+    def feed(
+        self, pcm: Pcm16, words: Sequence[WordEvent], phonemes: Sequence[PhonemeEvent] = ()
+    ) -> SpeechChunk | None:
+        """The next samples, and what begins in or after them; a chunk, if one is due."""
         loud = _loud(pcm)
         if len(loud):
             if self._base is None:
@@ -62,11 +57,11 @@ class WordChunker:
             self._loud_end = self._taken + int(loud[-1]) + 1
         self._pending = np.concatenate([self._pending, pcm])
         self._taken += len(pcm)
-        for word in words:
-            self._begin(word)
+        for group in self._grouping.feed(words, phonemes):
+            self._close(group)
         if self._base is None:
             return None
-        ready = min(self._open_sample, self._loud_end + self._kept)
+        ready = min(self._grouping.open_sample, self._loud_end + self._kept)
         first = self._sent == self._base
         if ready > self._sent and (first or ready - self._sent >= CHUNK_S * self._rate):
             return self._chunk(ready, last=False)
@@ -77,40 +72,23 @@ class WordChunker:
         if self._base is None:
             return None
         end = min(self._taken, self._loud_end + self._kept)
-        self._close(len(self._text), end)
+        for group in self._grouping.finish(end):
+            self._close(group)
         return self._chunk(end, last=True) if end > self._sent or self._spans else None
 
-    def _begin(self, word: WordEvent) -> None:
-        at = self._word_start(min(max(word.position - 1, 0), len(self._text)))
-        if at > self._open_at and word.sample >= self._open_sample:
-            self._close(at, word.sample)
-            self._open_at, self._open_sample = at, word.sample
-
-    def _word_start(self, at: int) -> int:
-        """The start of the written word at ``at``; ``at`` itself in a script without spaces."""
-        if at < len(self._text) and unicodedata.name(self._text[at], "").startswith(_UNSPACED_SCRIPTS):
-            return at
-        while at > 0 and not self._text[at - 1].isspace():
-            at -= 1
-        return at
-
-    def _close(self, end: int, end_sample: int) -> None:
-        """The written words between what is open and ``end`` are spoken until ``end_sample``."""
-        found = _written_words(self._text, self._open_at, end)
+    def _close(self, group: Group) -> None:
+        """The words of a group have been spoken."""
         # Words before any sound take no time.
-        base = end_sample if self._base is None else self._base
+        base = group.end_sample if self._base is None else self._base
         offset = self._taken - len(self._pending)
-        start_sample = min(self._open_sample, end_sample)
-        sound = _loud(self._pending[start_sample - offset : end_sample - offset])
-        sound_end = start_sample + (int(sound[-1]) + 1 if len(sound) else 0)
-        start_s = max(0, start_sample - base) / self._rate
-        end_s = max(start_s, (sound_end - base) / self._rate)
-        weights = [_letters(self._text[first:last]) for first, last in found]
-        edges = np.cumsum([0, *weights]) / (sum(weights) or 1) * (end_s - start_s) + start_s
-        self._spans.extend(
-            Span(first, last, float(edges[index]), float(edges[index + 1]))
-            for index, (first, last) in enumerate(found)
-        )
+        sound = _loud(self._pending[group.start_sample - offset : group.end_sample - offset])
+        start = max(group.start_sample, base)
+        end = max(start, group.start_sample + (int(sound[-1]) + 1 if len(sound) else 0))
+        for index, edges in enumerate(_edges(group, start, end)):
+            first, last = group.words[index]
+            times = [(edge - base) / self._rate for edge in edges]
+            marks = spread(last - first, times) if len(times) > 2 else ()
+            self._spans.append(Span(first, last, times[0], times[-1], marks))
 
     def _chunk(self, end: int, last: bool) -> SpeechChunk:
         base = self._base or 0
@@ -129,23 +107,14 @@ def _loud(pcm: Pcm16) -> npt.NDArray[np.intp]:
     return np.flatnonzero(np.abs(pcm.astype(np.int32)) > QUIET)
 
 
-def _written_words(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """What stands between spaces in ``text[start:end]``, without the punctuation around it."""
-    words = []
-    for match in re.finditer(r"\S+", text[start:end]):
-        first, last = start + match.start(), start + match.end()
-        while first < last and _silent(text[first]):
-            first += 1
-        while last > first and _silent(text[last - 1]):
-            last -= 1
-        if first < last:
-            words.append((first, last))
-    return words
-
-
-def _silent(character: str) -> bool:
-    return unicodedata.category(character)[0] in "PC" and character not in _SPOKEN_PUNCTUATION
-
-
-def _letters(word: str) -> int:
-    return max(1, sum(1 for character in word if character.isalnum()))
+def _edges(group: Group, start: int, end: int) -> list[list[float]]:
+    """The samples at which each word of a group begins, has an inner phoneme, and ends."""
+    shares = group.shares()
+    if shares is None:
+        ends = np.cumsum([0, *group.weights]) / (sum(group.weights) or 1) * (end - start) + start
+        return [[first, last] for first, last in pairwise(ends.tolist())]
+    begins = [start, *(share[0] for share in shares[1:]), end]
+    return [
+        [float(min(max(edge, start), end)) for edge in (first, *share[1:], last)]
+        for (first, last), share in zip(pairwise(begins), shares, strict=True)
+    ]

@@ -6,12 +6,12 @@ import ctypes
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+from pydantic import SecretStr
+
 from speech.engine import Engine
-from speech.errors import EngineUnavailable
 
 NAMES = ("auto", "kani", "kokoro", "espeak", "elevenlabs")
 
-_NOT_YET = "the ElevenLabs engine is not part of this version yet; --engine auto needs no network"
 # CUDA's driver, by platform: whether there is a GPU is asked without torch, which takes seconds to import.
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 
@@ -21,7 +21,8 @@ class EngineSettings(Protocol):
 
     models_dir: a folder with model files, or None; cache_dir: where fetched ones are kept;
     threads: cores to compute with, or None for the engine's own choice; kokoro_decoding: "windows" or
-    "whole"; model, codec, device, precision, slots: the Kani model's.
+    "whole"; model, codec, device, precision, slots: the Kani model's; elevenlabs_*: of ElevenLabs' service,
+    elevenlabs_fallback: who speaks where it fails.
     """
 
     @property
@@ -51,6 +52,24 @@ class EngineSettings(Protocol):
     @property
     def kokoro_decoding(self) -> Literal["windows", "whole"]: ...  # noqa: D102
 
+    @property
+    def elevenlabs_api_key(self) -> SecretStr | None: ...  # noqa: D102
+
+    @property
+    def elevenlabs_voice_id(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def elevenlabs_model(self) -> str: ...  # noqa: D102
+
+    @property
+    def elevenlabs_optimize_latency(self) -> int: ...  # noqa: D102
+
+    @property
+    def elevenlabs_url(self) -> str: ...  # noqa: D102
+
+    @property
+    def elevenlabs_fallback(self) -> Literal["none", "kokoro", "espeak"]: ...  # noqa: D102
+
 
 class Engines(NamedTuple):
     """Engines that are not started, in order of preference.
@@ -67,8 +86,7 @@ def engines_for(name: str, settings: EngineSettings) -> Engines:
 
     ``auto``: the Kani model where there is a CUDA device, if it can start; Kokoro for the languages
     it speaks and espeak-ng for the others. Else exactly the one that is named. An engine's
-    libraries are imported only when it is asked for. Raises EngineUnavailable for one that is not
-    here, and ValueError for a name not in ``NAMES``.
+    libraries are imported only when it is asked for. Raises ValueError for a name not in ``NAMES``.
     """
     match name:
         case "auto":
@@ -81,7 +99,7 @@ def engines_for(name: str, settings: EngineSettings) -> Engines:
         case "espeak":
             return Engines((), (_espeak(),))
         case "elevenlabs":
-            raise EngineUnavailable(_NOT_YET)
+            return Engines((), (_elevenlabs(settings),))
     raise ValueError(f"no engine is called {name!r}")
 
 
@@ -131,3 +149,23 @@ def _espeak() -> Engine:
     from engines.espeak import EspeakEngine
 
     return EspeakEngine()
+
+
+def _elevenlabs(settings: EngineSettings) -> Engine:
+    from engines.elevenlabs.engine import ElevenLabsEngine, ElevenLabsUpstream
+
+    key = settings.elevenlabs_api_key
+    upstream = ElevenLabsUpstream(
+        api_key=key.get_secret_value() if key is not None else "",
+        voice_id=settings.elevenlabs_voice_id or "",
+        model=settings.elevenlabs_model,
+        optimize_latency=settings.elevenlabs_optimize_latency,
+        base_url=settings.elevenlabs_url,
+    )
+    match settings.elevenlabs_fallback:
+        case "kokoro":
+            return ElevenLabsEngine(upstream, _kokoro(settings))
+        case "espeak":
+            return ElevenLabsEngine(upstream, _espeak())
+        case "none":
+            return ElevenLabsEngine(upstream)

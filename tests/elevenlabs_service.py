@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,12 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from engines.espeak import EspeakEngine
+from speech.audio import Resampler, pcm16
+from speech.characters import CharacterClock
+from speech.spans import SpanTiler
+from speech.types import Segment
+
 KEY = "sk_0123456789abcdef"
 VOICE = "21m00Tcm4TlvDq8ikWAM"
 OTHER_VOICE = "EXAVITQu4vr4xnSDxMaL"
@@ -30,6 +37,9 @@ RATE = 24_000
 LETTER_S = 0.05
 PIECE_S = 0.25
 SCHEDULE = (120, 160, 250, 290)
+
+_quiet = logging.getLogger(f"{__name__}.websockets")
+_quiet.setLevel(logging.CRITICAL)
 
 Frame = dict[str, Any]
 Spoken = tuple[bytes, list[float]]
@@ -116,7 +126,7 @@ Change = Callable[[Frame, int], list[Frame | str | bytes]]
 
 
 class ElevenLabsService:
-    """The service. ``exchanges`` are the WebSockets so far; each of ``answers`` takes one of the next over."""
+    """The service. ``exchanges``: the WebSockets so far; each of ``answers`` takes one of the next over."""
 
     def __init__(self, voice: Callable[[str], Awaitable[Spoken]] | None = None) -> None:
         self.exchanges: list[Exchange] = []
@@ -237,8 +247,36 @@ async def running(
     """The service, on a free port."""
     service = ElevenLabsService(voice)
     async with serve(
-        service.conversation, "127.0.0.1", 0, process_request=service.process, ping_interval=None
+        service.conversation,
+        "127.0.0.1",
+        0,
+        process_request=service.process,
+        ping_interval=None,
+        # What a service logs of its clients' headers is not what is looked at.
+        logger=_quiet,
     ) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         service.url = f"http://127.0.0.1:{port}"
         yield service
+
+
+@asynccontextmanager
+async def speaking(voice: str, language: str) -> AsyncIterator[Callable[[str], Awaitable[Spoken]]]:
+    """A voice for the service that says the words: espeak-ng's ``voice``, with its own times."""
+    engine = EspeakEngine()
+    await engine.start()
+
+    async def speak(text: str) -> Spoken:
+        chunks = [chunk async for chunk in engine.synthesize(Segment(text.strip(), voice, language))]
+        samples = np.concatenate([chunk.samples for chunk in chunks])
+        length_s = len(samples) / engine.info.sample_rate
+        tiler, clock = SpanTiler(), CharacterClock()
+        clock.feed(text)
+        spans = [done for chunk in chunks for word in chunk.spans for done in tiler.word(word)]
+        timed = clock.take([*spans, *tiler.finish(len(text), length_s)])
+        resampler = Resampler(engine.info.sample_rate, RATE)
+        pcm = pcm16(np.concatenate([resampler.feed(samples), resampler.finish()]))
+        return pcm, list(timed.edges_s[:-1])
+
+    yield speak
+    await engine.stop()

@@ -35,7 +35,7 @@ async def exchange(
         while True:
             if due is None and (growing is None or growing.done()):
                 now, complete = text.text, text.complete
-                times.write(now, complete=complete)
+                times.write(now)
                 if len(now) > sent:
                     await connection.send(messages.more(now[sent:]))
                 elif not complete:

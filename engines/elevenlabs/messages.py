@@ -15,8 +15,6 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode
 
-from speech.client_json import read_object
-
 SAMPLE_RATE = 24_000
 OUTPUT_FORMAT = f"pcm_{SAMPLE_RATE}"
 
@@ -88,7 +86,12 @@ END = more("")
 
 def read(raw: str) -> Message:
     """What ``raw`` says. Raises ValueError where it is no JSON object."""
-    fields = read_object(raw)
+    try:
+        fields = json.loads(raw)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(fields, dict):
+        raise ValueError("not an object")
     error = fields.get("error")
     return Message(
         audio=_audio(fields.get("audio")),

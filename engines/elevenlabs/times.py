@@ -20,25 +20,25 @@ class CharacterTimes:
 
     Only characters that are no spaces count: ElevenLabs adds spaces at the ends of what it says in one
     go. Those that it does not tell about, or only in other words, share the time between their neighbours
-    evenly. A word here is what stands between spaces, marks included, or a single wide character. Times are
+    evenly; what is heard behind the last one belongs to its word, which is given when that is known. A word here is what stands between spaces, marks included, or a single wide character. Times are
     seconds of the audio as it came.
     """
 
     def __init__(self) -> None:
         self._text = ""
-        self._complete = False
+        self._ended = False
         self._letters = ""
         self._places: list[int] = []
         self._starts: list[float] = []
         self._ends: list[float] = []
         self._given = 0
 
-    def write(self, text: str, *, complete: bool) -> None:
-        """``text`` is what was sent so far, and continues what it was before; complete: no more will come."""
+    def write(self, text: str) -> None:
+        """``text`` is what was sent so far, and continues what it was before."""
         added = [at for at in range(len(self._text), len(text)) if not text[at].isspace()]
         self._places += added
         self._letters += "".join(text[at] for at in added)
-        self._text, self._complete = text, complete
+        self._text = text
 
     def told(self, timed: TimedText, begun_s: float) -> bool:
         """Take the alignment of a message whose own audio begins at ``begun_s``.
@@ -71,10 +71,10 @@ class CharacterTimes:
 
     def finish(self, end_s: float) -> list[Span]:
         """The words that are left, where the audio ends at ``end_s``: none of them is said behind it."""
-        self._complete = True
         self._spread(len(self._letters), end_s)
         self._starts = [min(start_s, end_s) for start_s in self._starts]
-        self._ends = [min(known_s, end_s) for known_s in self._ends]
+        self._ends = [*(min(known_s, end_s) for known_s in self._ends[:-1]), end_s][: len(self._starts)]
+        self._ended = True
         return self.words(math.inf)
 
     @property
@@ -99,7 +99,7 @@ class CharacterTimes:
         end = self._given + 1
         while end < len(self._letters) and not self._parted(end):
             end += 1
-        certain = end < len(self._letters) or self._complete
+        certain = end < len(self._letters) or self._ended
         return end if certain and end <= len(self._starts) else None
 
     def _parted(self, at: int) -> bool:

@@ -31,7 +31,7 @@ def spoken(library: EspeakLibrary, text: str, voice: str, rate: int = 175) -> tu
     pieces: list[Pcm16] = [np.zeros(0, np.int16)]
     events: list[WordEvent] = []
 
-    def on_audio(pcm: Pcm16, words: object) -> None:
+    def on_audio(pcm: Pcm16, words: object, phonemes: object) -> None:
         pieces.append(pcm)
         events.extend(words)  # type: ignore[arg-type]
 
@@ -111,7 +111,7 @@ def test_should_stop_ends_the_work(library: EspeakLibrary) -> None:
     """No audio comes once should_stop says so, and the next text is spoken whole."""
     pieces: list[Pcm16] = []
     complete = library.synthesize(
-        "palabra " * 500, "es", lambda pcm, _: pieces.append(pcm), should_stop=lambda: len(pieces) >= 2
+        "palabra " * 500, "es", lambda pcm, *_: pieces.append(pcm), should_stop=lambda: len(pieces) >= 2
     )
     assert not complete
     assert len(pieces) == 2
@@ -122,7 +122,7 @@ def test_should_stop_ends_the_work(library: EspeakLibrary) -> None:
 def test_what_the_listener_raises_comes_through(library: EspeakLibrary) -> None:
     """An exception in on_audio ends the synthesis and is raised to the caller."""
 
-    def refuse(pcm: Pcm16, words: object) -> None:
+    def refuse(pcm: Pcm16, *_: object) -> None:
         raise KeyError("listener")
 
     with pytest.raises(KeyError, match="listener"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from pydantic import SecretStr
 
 from engines.registry import NAMES, cuda_devices, engines_for
 from speech.errors import EngineUnavailable
@@ -27,6 +28,12 @@ class Folders:
     device: str = "auto"
     precision: str = "auto"
     slots: int | None = None
+    elevenlabs_api_key: SecretStr | None = None
+    elevenlabs_voice_id: str | None = None
+    elevenlabs_model: str = "eleven_flash_v2_5"
+    elevenlabs_optimize_latency: int = 1
+    elevenlabs_url: str = "https://api.elevenlabs.io"
+    elevenlabs_fallback: Literal["none", "kokoro", "espeak"] = "none"
 
 
 @pytest.mark.parametrize(
@@ -36,6 +43,7 @@ class Folders:
         ("kokoro", ["KokoroEngine"]),
         ("espeak", ["EspeakEngine"]),
         ("kani", ["KaniEngine"]),
+        ("elevenlabs", ["ElevenLabsEngine"]),
     ],
 )
 def test_a_name_gives_its_engines_in_order(tmp_path: Path, name: str, kinds: list[str]) -> None:
@@ -43,10 +51,11 @@ def test_a_name_gives_its_engines_in_order(tmp_path: Path, name: str, kinds: lis
     assert [type(engine).__name__ for engine in engines_for(name, Folders(tmp_path)).needed] == kinds
 
 
-def test_an_engine_that_is_not_here_says_what_to_use(tmp_path: Path) -> None:
+async def test_elevenlabs_without_a_key_says_what_to_set(tmp_path: Path) -> None:
     """The refusal is a sentence with the cure."""
-    with pytest.raises(EngineUnavailable, match="--engine auto"):
-        engines_for("elevenlabs", Folders(tmp_path))
+    (engine,) = engines_for("elevenlabs", Folders(tmp_path)).needed
+    with pytest.raises(EngineUnavailable, match=r"ELEVEN_API_KEY.*--engine auto"):
+        await engine.start()
 
 
 def test_auto_prefers_the_kani_model_where_there_is_cuda(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""What went wrong, in the words of ElevenLabs' HTTP answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from speech.errors import (
+    Busy,
+    EngineUnavailable,
+    InvalidRequest,
+    RateLimited,
+    SpeechCancelled,
+    SpeechError,
+    TextTooLong,
+    TimedOut,
+    UnknownVoice,
+    UnsupportedLanguage,
+)
+
+VALIDATION = "validation_error"
+
+_FIELDS = {"voice": "voice_id", "language": "language_code"}
+"""The protocol's names of the core's fields, where they differ."""
+
+_INVALID = {
+    "model_id": "unsupported_model",
+    "output_format": "invalid_output_format",
+    "voice_settings": "invalid_voice_settings",
+    "text": "invalid_text",
+}
+"""The code of an error in a field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as an answer tells it.
+
+    status: of HTTP; code: the protocol's word for it; kind: its class of errors; message: a sentence;
+    param: the field that is wrong, if one is.
+    """
+
+    status: int
+    code: str
+    kind: str
+    message: str
+    param: str | None = None
+
+    def detail(self, request_id: str) -> dict[str, Any]:
+        """What stands under ``detail``."""
+        told: dict[str, Any] = {"type": self.kind, "code": self.code, "message": self.message}
+        told |= {"status": self.code, "request_id": request_id}
+        return told if self.param is None else told | {"param": self.param}
+
+
+class Unprocessable(Exception):
+    """A body whose fields are missing or of the wrong type: ``errors`` tells each, as FastAPI does."""
+
+    def __init__(self, *errors: dict[str, Any]) -> None:
+        super().__init__("unprocessable")
+        self.errors = list(errors)
+
+
+def failure_of(error: SpeechError) -> Failure:
+    """How an answer tells ``error``."""
+    match error:
+        case UnknownVoice():
+            message = f"A voice with voice_id '{error.voice}' was not found."
+            return Failure(404, "voice_not_found", "not_found", message, "voice_id")
+        case TextTooLong():
+            message = f"text: too long (at most {error.limit} characters)."
+            return Failure(400, "max_character_limit_exceeded", VALIDATION, message, "text")
+        case UnsupportedLanguage():
+            return _invalid(error, "unsupported_language")
+        case InvalidRequest():
+            return _invalid(error, _INVALID.get(error.field.partition(".")[0], "invalid_request"))
+        case RateLimited():
+            return Failure(429, "too_many_concurrent_requests", "rate_limit_error", str(error))
+        case Busy():
+            return Failure(429, "system_busy", "rate_limit_error", str(error))
+        case EngineUnavailable() | SpeechCancelled():
+            return Failure(503, "service_unavailable", "server_error", str(error))
+        case TimedOut():
+            return Failure(504, "request_timeout", "server_error", str(error))
+    return Failure(500, "internal_server_error", "server_error", str(error))
+
+
+def _invalid(error: InvalidRequest, code: str) -> Failure:
+    field = _FIELDS.get(error.field, error.field)
+    return Failure(400, code, VALIDATION, f"{field}: {error.reason}", field)

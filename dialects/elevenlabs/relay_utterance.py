@@ -1,0 +1,148 @@
+"""One utterance of the relay: a text, perhaps still being written, spoken in chunks."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from dialects.elevenlabs import relay_messages as messages
+from dialects.elevenlabs.relay_logs import RelayLogs, Said
+from dialects.elevenlabs.relay_settings import RelaySettings, RelayState
+from speech.audio import pcm16, reframe
+from speech.characters import CharacterClock
+from speech.errors import SpeechError, TextTooLong, UnknownVoice
+from speech.service import SpeechService
+from speech.session import SpeechSession
+from speech.types import SpeechRequest
+
+PROTOCOL = "relay"
+
+LONGEST_CHUNK = 2 * messages.SAMPLE_RATE
+"""Samples. Long, as the app's player takes the end of any chunk for a pause; nothing waits for it to be full."""
+
+PATIENCE_S = 0.9
+"""How long more text is waited for before what is there is spoken to its end."""
+
+IDLE_S = 20.0
+"""How long it is waited for at all: then the utterance is finished as it is."""
+
+
+class Send(Protocol):
+    """Where messages go. last: whether it ends its utterance."""
+
+    async def __call__(self, message: str, *, last: bool = False) -> None:
+        """Send a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all of the relay shares."""
+
+    service: SpeechService
+    settings: RelaySettings
+    state: RelayState
+    logs: RelayLogs
+
+    @property
+    def voice(self) -> str | None:
+        """Who speaks, None for the default of the text's language."""
+        try:
+            self.service.catalogue.language_of(self.settings.voice)
+        except UnknownVoice:
+            return None
+        return self.settings.voice
+
+
+class Utterance:
+    """Text goes in by ``feed`` until ``finish``, before and while it is spoken by ``speak``.
+
+    ``over`` is set once it takes no more text: it was finished, broken off, or failed.
+    """
+
+    def __init__(self, house: House, client: str, send: Send) -> None:
+        self._house = house
+        self._client = client
+        self._send = send
+        self._clock = CharacterClock()
+        self._session: SpeechSession | None = None
+        self._alarms: list[asyncio.TimerHandle] = []
+        self.over = False
+
+    def feed(self, text: str) -> None:
+        """Say ``text`` too. Raises TextTooLong, and says nothing of it then."""
+        limit = self._house.service.limits.max_text
+        if len(self._clock.text) + len(text) > limit:
+            raise TextTooLong(limit)
+        self._clock.feed(text)
+        if self._session is not None:
+            self._session.feed(text)
+        self._stop_alarms()
+        loop = asyncio.get_running_loop()
+        self._alarms = [loop.call_later(PATIENCE_S, self._flush), loop.call_later(IDLE_S, self.finish)]
+
+    def finish(self) -> None:
+        """No more will come."""
+        self._stop_alarms()
+        self.over = True
+        if self._session is not None:
+            self._session.finish()
+
+    def drop(self) -> None:
+        """It is not spoken, or no further."""
+        self._stop_alarms()
+        self.over = True
+        self._session = None
+
+    def _flush(self) -> None:
+        if self._session is not None:
+            self._session.flush()
+
+    def _stop_alarms(self) -> None:
+        for alarm in self._alarms:
+            alarm.cancel()
+        self._alarms.clear()
+
+    async def speak(self) -> None:
+        """Speak it to its end, and say how it ended."""
+        try:
+            session = self._house.service.open(
+                SpeechRequest(voice=self._house.voice), protocol=PROTOCOL, client=self._client
+            )
+        except SpeechError as error:
+            self.drop()
+            await self._send(messages.failed(error), last=True)
+            return
+        async with session:
+            try:
+                self._begin(session)
+                await self._stream(session)
+            except SpeechError as error:
+                session.fail(error)
+                self.drop()
+                await self._send(messages.failed(error), last=True)
+            finally:
+                self.drop()
+
+    def _begin(self, session: SpeechSession) -> None:
+        session.feed(self._clock.text)
+        if self.over:
+            session.finish()
+        elif not self._alarms:
+            session.flush()
+        self._session = session
+
+    async def _stream(self, session: SpeechSession) -> None:
+        said, index, total_ms = Said(), 0, 0
+        async for chunk in reframe(aiter(session), messages.SAMPLE_RATE, LONGEST_CHUNK):
+            pcm = pcm16(chunk.samples)
+            characters = self._clock.take(chunk.spans)
+            starts, durations = characters.milliseconds()
+            if self._house.logs.wanted:
+                said.add(characters.text, starts, durations)
+            await self._send(messages.chunk(index, pcm, characters.text, starts, durations))
+            index += 1
+            total_ms += messages.duration_ms(pcm)
+        if self._house.logs.wanted:
+            await asyncio.to_thread(self._house.logs.keep, said)
+        await self._send(messages.complete(self._clock.text, total_ms), last=True)

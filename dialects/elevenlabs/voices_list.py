@@ -1,0 +1,128 @@
+"""The voices as ElevenLabs' clients are shown them."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from dialects.elevenlabs.models_list import DEFAULT, NAMES
+from dialects.elevenlabs.settings import ElevenLabsSettings
+from dialects.elevenlabs.voice_ids import PREMADE, resolve
+from dialects.elevenlabs.voice_settings import DEFAULTS
+from speech.errors import InvalidRequest
+from speech.language_names import LANGUAGES
+from speech.languages import primary
+from speech.request import Range
+from speech.service import SpeechService
+from speech.types import Voice
+from speech.voice_store import PREFIX
+
+PAGE_SIZE = 10
+PAGE_SIZES = Range(1, 100)
+LONGEST_SEARCH = 200
+
+
+def describe(voice: Voice, base_url: str) -> dict[str, Any]:
+    """A voice. base_url: how the client reaches this server, where it can hear the voice."""
+    kept = voice.id.startswith(PREFIX)
+    language = _english_name(voice.language)
+    labels = {"language": primary(voice.language), "gender": voice.gender, "engine": voice.engine}
+    preview = f"{base_url}/api/voices/{quote(voice.id, safe='')}/audio"
+    return {
+        "voice_id": voice.id,
+        "name": voice.name,
+        "category": "cloned" if kept else "premade",
+        "labels": {name: value for name, value in labels.items() if value},
+        "description": f"{language}, spoken by {voice.engine}" if language else "",
+        "preview_url": preview,
+        "settings": DEFAULTS,
+        "available_for_tiers": [],
+        "high_quality_base_model_ids": list(NAMES),
+        "verified_languages": [
+            {
+                "language": primary(voice.language),
+                "model_id": DEFAULT,
+                "accent": None,
+                "locale": voice.language,
+                "preview_url": preview,
+            }
+        ]
+        if voice.language
+        else [],
+        "samples": None,
+        "fine_tuning": None,
+        "sharing": None,
+        "safety_control": None,
+        "is_owner": kept,
+        "is_legacy": False,
+    }
+
+
+def described_id(
+    service: SpeechService, voice_id: str, settings: ElevenLabsSettings, base_url: str
+) -> dict[str, Any]:
+    """The voice of that id, however a request may name it; reads files. Raises UnknownVoice."""
+    ours = resolve(service, voice_id, settings)
+    if ours is None:
+        return _without_language(voice_id, settings)
+    voices = {voice.id: voice for voice in service.catalogue.list()}
+    return describe(voices[ours], base_url) | {"voice_id": voice_id}
+
+
+def _without_language(voice_id: str, settings: ElevenLabsSettings) -> dict[str, Any]:
+    """One of ElevenLabs' own, which stands for the default voice of each language."""
+    premade = PREMADE[settings.voices.get(voice_id, voice_id)]
+    described = describe(Voice(voice_id, premade.name, "", "", premade.gender), "")
+    what = "One of ElevenLabs' voices: here the default voice of the text's language."
+    return described | {"description": what, "preview_url": None}
+
+
+def search(voices: list[Voice], query: dict[str, str]) -> tuple[list[Voice], int, str | None]:
+    """``GET /v2/voices``: a page of those that match, how many match, and what names the next page.
+
+    query: search, sort, sort_direction, category, voice_type, page_size (1–100), next_page_token. Raises
+    InvalidRequest.
+    """
+    words = query.get("search", "").strip().casefold()
+    if len(words) > LONGEST_SEARCH:
+        raise InvalidRequest("search", f"too long (at most {LONGEST_SEARCH} characters)")
+    wanted = [voice for voice in voices if _matches(voice, words) and _of_kind(voice, query)]
+    if query.get("sort") == "name":
+        wanted.sort(key=lambda voice: voice.name.casefold())
+    if query.get("sort_direction") == "desc":
+        wanted.reverse()
+    size = _whole_number(query, "page_size", PAGE_SIZE)
+    PAGE_SIZES.check("page_size", size)
+    start = _whole_number(query, "next_page_token", 0)
+    end = start + size
+    return wanted[start:end], len(wanted), str(end) if end < len(wanted) else None
+
+
+def _matches(voice: Voice, words: str) -> bool:
+    shown = (voice.id, voice.name, voice.language, voice.gender, _english_name(voice.language))
+    return any(words in text.casefold() for text in shown)
+
+
+def _of_kind(voice: Voice, query: dict[str, str]) -> bool:
+    kept = voice.id.startswith(PREFIX)
+    if query.get("category") not in (None, "", "cloned" if kept else "premade"):
+        return False
+    ours = ("personal", "non-default", "workspace") if kept else ("default",)
+    return query.get("voice_type") in (None, "", "saved", *ours)
+
+
+def _whole_number(query: dict[str, str], name: str, default: int) -> int:
+    written = query.get(name) or str(default)
+    if not (written.isascii() and written.isdecimal() and len(written) < 10):
+        raise InvalidRequest(name, "must be a whole number")
+    return int(written)
+
+
+def _english_name(language: str) -> str:
+    return _NAMES.get(primary(language), "")
+
+
+_NAMES = {
+    subtag: names.partition("|")[0]
+    for subtag, _, names in (line.partition(" ") for line in LANGUAGES.strip().splitlines())
+}
