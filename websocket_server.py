@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -47,26 +47,30 @@ GOODBYE_SECONDS = 2.0
 SPARE_FILES = 256
 
 
+Facts = list[Callable[[], Mapping[str, Any]]]
+"""What dialects add to the facts of /health, asked for each time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """A wire protocol, and what of the server is not as for the others.
 
-    routes: makes its routes; paths: who may come in there; ports: opened by KANI_COMPAT;
+    routes: makes its routes, and adds to the facts that /health tells; paths: who may come in there; ports: opened by KANI_COMPAT;
     largest_messages: bytes, by the WebSocket's path, where KANI_MAX_MESSAGE_BYTES does not count.
     """
 
-    routes: Callable[[Settings, SpeechService, Metrics], list[BaseRoute]]
+    routes: Callable[[Settings, SpeechService, Metrics, Facts], list[BaseRoute]]
     paths: Paths = field(default_factory=Paths)
     ports: tuple[CompatPort, ...] = ()
     largest_messages: Mapping[str, int] = field(default_factory=dict)
 
 
-def _kyutai(settings: Settings, service: SpeechService, metrics: Metrics) -> list[BaseRoute]:
+def _kyutai(settings: Settings, service: SpeechService, metrics: Metrics, facts: Facts) -> list[BaseRoute]:
     chosen = kyutai.KyutaiSettings(settings.idle_seconds, VERSION, settings.max_message_bytes)
     return kyutai.routes(service, chosen, KyutaiMetrics(metrics.registry))
 
 
-def _voxcpm(settings: Settings, service: SpeechService, metrics: Metrics) -> list[BaseRoute]:
+def _voxcpm(settings: Settings, service: SpeechService, metrics: Metrics, facts: Facts) -> list[BaseRoute]:
     if settings.voice_dir is not None and not settings.voice_dir.is_dir():
         log.warning("there is no voice folder %s (KANI_VOICE_DIR)", settings.voice_dir)
     hosts = frozenset(host.lower() for host in settings.recording_hosts)
@@ -74,17 +78,23 @@ def _voxcpm(settings: Settings, service: SpeechService, metrics: Metrics) -> lis
     return voxcpm.routes(service, chosen, VoxCPMMetrics(metrics.registry))
 
 
-def _elevenlabs(settings: Settings, service: SpeechService, metrics: Metrics) -> list[BaseRoute]:
+def _elevenlabs(
+    settings: Settings, service: SpeechService, metrics: Metrics, facts: Facts
+) -> list[BaseRoute]:
     chosen = elevenlabs.ElevenLabsSettings(
         max_text=settings.elevenlabs_max_text,
         timing=settings.elevenlabs_times,
         voices=settings.elevenlabs_voices,
-        voice=settings.elevenlabs_voice_id if settings.engine == "elevenlabs" else None,
     )
-    return elevenlabs.routes(service, chosen)
+    relayed = elevenlabs.RelaySettings(
+        settings.elevenlabs_voice_id, settings.log_alignment, settings.log_outputs, settings.logs_dir
+    )
+    state = elevenlabs.RelayState()
+    facts.append(state.facts)
+    return elevenlabs.routes(service, chosen, relayed, state)
 
 
-def _livekit(settings: Settings, service: SpeechService, metrics: Metrics) -> list[BaseRoute]:
+def _livekit(settings: Settings, service: SpeechService, metrics: Metrics, facts: Facts) -> list[BaseRoute]:
     secret = settings.livekit_api_secret
     chosen = livekit.LiveKitSettings(
         settings.livekit_url, settings.livekit_api_key, secret.get_secret_value() if secret else None
@@ -93,9 +103,9 @@ def _livekit(settings: Settings, service: SpeechService, metrics: Metrics) -> li
 
 
 DIALECTS = (
-    Dialect(lambda settings, service, metrics: kani.routes(service)),
-    Dialect(lambda settings, service, metrics: voices.routes(service)),
-    Dialect(lambda settings, service, metrics: page.routes(), Paths(pages=page.PATHS)),
+    Dialect(lambda settings, service, metrics, facts: kani.routes(service)),
+    Dialect(lambda settings, service, metrics, facts: voices.routes(service)),
+    Dialect(lambda settings, service, metrics, facts: page.routes(), Paths(pages=page.PATHS)),
     Dialect(
         _kyutai,
         Paths(
@@ -192,8 +202,9 @@ def create_app(
     metrics_port: where nothing but the metrics is served.
     """
     rules = access_rules(settings)
-    routes = [route for dialect in DIALECTS for route in dialect.routes(settings, service, metrics)]
-    routes += operations.routes(service, VERSION, lambda: connections.phase.value, metrics)
+    facts: Facts = []
+    routes = [route for dialect in DIALECTS for route in dialect.routes(settings, service, metrics, facts)]
+    routes += operations.routes(service, VERSION, lambda: connections.phase.value, metrics, facts)
     return Starlette(
         routes=[*routes, WebSocketRoute("/{path:path}", _no_protocol_here)],
         middleware=[

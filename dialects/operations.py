@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -30,13 +30,23 @@ class Figures(Protocol):
 
 
 def routes(
-    service: SpeechService, version: str, phase: Callable[[], str], figures: Figures
+    service: SpeechService,
+    version: str,
+    phase: Callable[[], str],
+    figures: Figures,
+    more: Sequence[Callable[[], Mapping[str, Any]]] = (),
 ) -> list[BaseRoute]:
-    """The routes. version: of this server; phase: "starting", "ready" or "draining"."""
+    """The routes.
+
+    version: of this server; phase: "starting", "ready" or "draining"; more: what protocols add to the
+    facts that /health tells.
+    """
     started = time.monotonic()
 
     async def health(request: Request) -> Response:
         facts = report(service, version, phase(), figures.totals(), time.monotonic() - started)
+        for added in more:
+            facts |= added()
         return JSONResponse(facts, 200 if facts["ready"] else 503, {"cache-control": "no-store"})
 
     async def scrape(request: Request) -> Response:

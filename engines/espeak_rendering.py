@@ -1,4 +1,4 @@
-"""espeak-ng as the renderer of ``speech.alignment``: any text, with the sample of each word and phoneme."""
+"""espeak-ng as a ``speech.renderer.Renderer``: any text, with the sample of each word and phoneme."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from engines.espeak import SPEED_RANGE, default_voices
 from engines.espeak_groups import Group, Grouping
 from engines.espeak_library import NORMAL_RATE, EspeakLibrary, Pcm16, PhonemeEvent, WordEvent
-from speech.alignment import Rendered, RenderedWord
 from speech.errors import UnsupportedLanguage
 from speech.languages import primary
+from speech.renderer import Rendered, RenderedWord
 
 
 class EspeakRenderer:
-    """See ``speech.alignment.Renderer``. What it renders is to be compared with, not to be heard."""
+    """See ``speech.renderer.Renderer``. What it renders is to be compared with, not to be heard."""
 
     async def render(self, text: str, language: str, speed: float) -> Rendered:
         """See ``Renderer.render``; a thousandth of the audio's length, in a thread."""

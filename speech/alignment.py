@@ -2,170 +2,146 @@
 
 The voice (a ``Renderer``) says the same text, robotic but with the sample of each phoneme, and the cheapest
 way through both recordings (``alignment_path``) brings its times over. While speech is still being made,
-what is more than ``LOOK_BACK_S`` behind it is taken for certain.
+what begins more than ``LOOK_BACK_S`` before its last sample is taken for certain.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from itertools import pairwise
 
 import numpy as np
 
-from speech.alignment_features import HOP, RATE, Cepstra
-from speech.alignment_path import Path
-from speech.audio import Resampler
-from speech.characters import spread
-from speech.types import Samples, Span
+from speech.aligner import STEP_S, Aligner
+from speech.errors import SpeechError
+from speech.renderer import Renderer
+from speech.types import Samples, Segment, Span, SpeechChunk
+from speech.words import letters, written_words
 
 LOOK_BACK_S = 0.4
 """How far behind the last sample a word has to begin to be told."""
 
-_FRAME_S = HOP / RATE
-# By so much words are found late, on average; measured on the voice that is compared with, espeak-ng.
-_LATE_S = 0.0075
-_SHORTEST_PAUSE = 5
-# The mean and the spread of speech are uncertain at its beginning: the way is sought anew at these columns.
-_ANEW = (20, 40, 80, 160, 320)
-_STEP_COLUMNS = 16
-# What a step costs at most where text and speech belong together.
-_STRANGE = 9.9
-_AUDIBLE = 0.002
 
+async def timed(
+    speech: AsyncGenerator[SpeechChunk, None],
+    segment: Segment,
+    renderer: Renderer,
+    report: Callable[[str], None],
+) -> AsyncGenerator[SpeechChunk, None]:
+    """The same speech, unchanged and without delay, with a span for each word of ``segment``.
 
-@dataclass(frozen=True, slots=True)
-class RenderedWord:
-    """Characters [start, end) of a text, said from ``sample`` on; phonemes: where each of them begins."""
-
-    start: int
-    end: int
-    sample: int
-    phonemes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rendered:
-    """A text as a voice says it that tells where each word begins; mono samples at ``sample_rate`` hertz."""
-
-    samples: Samples
-    sample_rate: int
-    words: tuple[RenderedWord, ...]
-
-
-class Renderer(Protocol):
-    """A voice that tells where each word begins."""
-
-    async def render(self, text: str, language: str, speed: float) -> Rendered:
-        """Say ``text``; language: BCP 47; speed: 1.0 is normal, as near to it as it can.
-
-        Raises EngineFailed and UnsupportedLanguage.
-        """
-
-
-class Aligner:
-    """Takes speech as it comes, at ``alignment_features.RATE``; gives its words once they are certain.
-
-    In the thread that asks: some 5 ms for a second.
+    A span comes with the first chunk behind the moment at which it is certain; those that are not until
+    the speech has ended come with one more chunk, without samples. Where the words cannot be found they
+    share the time as in the rendering, or without one by their letters, and ``report`` is told why.
+    Closing it closes ``speech``. Raises what ``speech`` raises.
     """
+    search = _Search(segment, renderer, report)
+    end_s, sample_rate = 0.0, 0
+    try:
+        async with aclosing(speech) as chunks:
+            async for chunk in chunks:
+                end_s, sample_rate = chunk.end_s, chunk.sample_rate
+                spans = search.heard(chunk)
+                yield SpeechChunk(chunk.samples, sample_rate, chunk.start_s, spans)
+        if spans := await search.ended(end_s):
+            yield SpeechChunk(np.zeros(0, np.float32), sample_rate, end_s, spans)
+    finally:
+        await search.stop()
 
-    def __init__(self, rendered: Rendered, look_back_s: float = LOOK_BACK_S) -> None:
-        """Raises ValueError for a rendering without a word or a sound."""
-        self._look_back = look_back_s / _FRAME_S
-        self._words = rendered.words
-        self._cepstra = Cepstra()
-        self._template(rendered)
-        self._path = Path(self._rows, self._pauses)
-        self._anew = list(_ANEW)
-        # The column at which each word begins of which it is certain.
-        self._starts: list[float] = []
 
-    def _template(self, rendered: Rendered) -> None:
-        resampler = Resampler(rendered.sample_rate, RATE)
-        samples = np.concatenate([resampler.feed(rendered.samples), resampler.finish()])
-        loud = np.flatnonzero(np.abs(samples) > _AUDIBLE)
-        if not len(loud) or not rendered.words:
-            raise ValueError("nothing to compare with")
-        first, stop = int(loud[0]), int(loud[-1]) + 1
-        said = Cepstra()
-        said.feed(samples[first:stop], last=True)
-        features, _ = said.features(0, len(said))
+class _Search:
+    """Looks for the words of a segment in its speech, in a task of its own, one step at a time."""
 
-        def frame(sample: int) -> int:
-            at = round((sample * RATE / rendered.sample_rate - first) / HOP)
-            return min(max(at, 0), len(features) - 1)
+    def __init__(self, segment: Segment, renderer: Renderer, report: Callable[[str], None]) -> None:
+        self._segment = segment
+        self._renderer = renderer
+        self._report = report
+        self._unheard: list[Samples] = []
+        self._waiting_s = 0.0
+        self._sample_rate = 0
+        self._found: list[Span] = []
+        self._end_s: float | None = None
+        self._due = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
-        begins = [0, *(frame(word.sample) for word in rendered.words[1:])]
-        ends = [*begins[1:], len(features)]
-        order: list[int] = []
-        self._first: list[int] = []
-        self._phonemes: list[list[int]] = []
-        for word, begin, end in zip(rendered.words, begins, ends, strict=True):
-            # A pause before each word, and at least one frame of it.
-            end = max(end, begin + 1)
-            order.append(-1)
-            self._first.append(len(order))
-            inner = (min(max(frame(sample), begin), end - 1) for sample in word.phonemes[1:])
-            self._phonemes.append([len(order), *(len(order) + at - begin for at in inner)])
-            order += range(begin, end)
-        order.append(-1)
-        self._pauses = np.array(order) < 0
-        self._rows = features[np.maximum(order, 0)]
+    def heard(self, chunk: SpeechChunk) -> tuple[Span, ...]:
+        """Take a chunk; the words found by now that have not been given out."""
+        if not self._sample_rate:
+            self._sample_rate = chunk.sample_rate
+            self._task = asyncio.create_task(self._run(), name="alignment")
+        self._unheard.append(chunk.samples)
+        self._waiting_s += chunk.duration_s
+        if self._waiting_s >= STEP_S:
+            self._due.set()
+        return self._given()
 
-    def feed(self, samples: Samples) -> list[Span]:
-        """Take what follows; the words that are certain now."""
-        self._cepstra.feed(samples)
-        if self._cepstra.certain - len(self._path) < _STEP_COLUMNS:
-            return []
-        self._advance()
-        return self._tell(self._path.nearest(), len(self._path) - self._look_back)
+    async def ended(self, end_s: float) -> tuple[Span, ...]:
+        """There is no more speech, but this many seconds; the words that are left."""
+        self._end_s = end_s
+        if self._task is not None:
+            self._due.set()
+            await self._task
+        return self._given()
 
-    def finish(self) -> list[Span]:
-        """Nothing follows; the words that are left."""
-        self._cepstra.feed(np.zeros(0, np.float32), last=True)
-        self._advance()
-        return self._tell(len(self._rows) - 1, float("inf"))
+    async def stop(self) -> None:
+        """Return when nothing of it is left, wherever it is."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
-    def _advance(self) -> None:
-        end = self._cepstra.certain
-        passed = [at for at in self._anew if at <= end]
-        if passed and not self._starts:
-            self._path = Path(self._rows, self._pauses)
-        self._anew = self._anew[len(passed) :]
-        if end > len(self._path):
-            self._path.feed(*self._cepstra.features(len(self._path), end))
-
-    def _tell(self, row: int, latest: float) -> list[Span]:
-        """The words that end before column ``latest``, by the way to ``row`` in the last column."""
-        if not len(self._path):
-            return []
-        ended = latest == float("inf")
-        columns: dict[int, list[int]] = {}
-        for at, column in self._path.back(row, int(self._starts[-1]) if self._starts else 0):
-            columns.setdefault(at, []).append(column)
-        spans = []
-        while (index := len(self._starts)) <= len(self._words):
-            earliest = self._starts[-1] if self._starts else 0.0
-            last = index == len(self._words)
-            begins = float(len(self._path)) if last else earliest
-            if not last and (found := columns.get(self._first[index])):
-                begins = max(float(np.mean(found)), earliest)
-            elif not ended:
-                break
-            if begins > latest:
-                break
-            if index:
-                pause = len(columns.get(self._first[index] - 1 if not last else len(self._rows) - 1, ())) - 1
-                ends = max(begins - (pause if pause >= _SHORTEST_PAUSE else 0), earliest)
-                spans.append(self._span(index - 1, ends, columns))
-            self._starts.append(begins)
-        if self._starts:
-            self._path.forget(int(self._starts[-1]))
+    def _given(self) -> tuple[Span, ...]:
+        if self._task is not None and self._task.done():
+            # What broke it is no matter of the speech's, and not to be lost either.
+            self._task.result()
+        spans, self._found = tuple(self._found), []
         return spans
 
-    def _span(self, index: int, ends: float, columns: dict[int, list[int]]) -> Span:
-        word, edges = self._words[index], [self._starts[index]]
-        for row in self._phonemes[index][1:]:
-            at = float(np.mean(columns[row])) if row in columns else edges[-1]
-            edges.append(min(max(at, edges[-1]), ends))
-        times = [max(edge * _FRAME_S - _LATE_S, 0.0) for edge in (*edges, ends)]
-        return Span(word.start, word.end, times[0], times[-1], spread(word.end - word.start, times))
+    async def _run(self) -> None:
+        aligner = await self._aligner()
+        while self._end_s is None:
+            await self._due.wait()
+            self._due.clear()
+            if aligner is not None:
+                self._found += await asyncio.to_thread(aligner.feed, self._taken())
+            else:
+                self._taken()
+        if aligner is None:
+            self._found += _by_letters(self._segment.text, self._end_s)
+            return
+        spans, belongs = await asyncio.to_thread(_finish, aligner, self._taken())
+        if not belongs:
+            self._report("the speech does not sound like its text: its words' times are estimates")
+        self._found += spans
+
+    def _taken(self) -> Samples:
+        self._waiting_s = 0.0
+        samples, self._unheard = self._unheard, []
+        return np.concatenate([np.zeros(0, np.float32), *samples])
+
+    async def _aligner(self) -> Aligner | None:
+        """None where there is nothing to compare with."""
+        segment = self._segment
+        try:
+            rendered = await self._renderer.render(segment.text, segment.language, segment.speed)
+            return await asyncio.to_thread(Aligner, rendered, self._sample_rate, LOOK_BACK_S)
+        except (SpeechError, ValueError) as error:
+            self._report(f"words cannot be found in the speech, their times are estimates: {error}")
+            return None
+
+
+def _finish(aligner: Aligner, samples: Samples) -> tuple[list[Span], bool]:
+    spans = aligner.feed(samples)
+    rest, belongs = aligner.finish()
+    return spans + rest, belongs
+
+
+def _by_letters(text: str, end_s: float) -> list[Span]:
+    """The words of a text that is said in ``end_s`` seconds; every letter as long as any other."""
+    words = written_words(text, 0, len(text)) or [(0, len(text))]
+    edges = np.cumsum([0, *(letters(text[start:end]) for start, end in words)])
+    times = (edges / edges[-1] * end_s).tolist()
+    return [
+        Span(*word, start_s, end_s) for word, (start_s, end_s) in zip(words, pairwise(times), strict=True)
+    ]

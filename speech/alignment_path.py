@@ -34,6 +34,8 @@ class Path:
         self._squares = np.square(rows).sum(axis=1)
         self._spoken = np.cumsum(~pauses)
         self._stay = np.where(pauses, _PAUSE_STEP, _STEP)
+        self._share = np.where(pauses, 0.0, 1.0) / max(int(self._spoken[-1]), 1)
+        self._apart = 0.0
         self._costs = np.zeros(0)
         self._moves: list[npt.NDArray[np.uint8]] = []
         self._dropped = 0
@@ -47,6 +49,7 @@ class Path:
         products = columns @ self._rows.T
         squares = np.square(columns).sum(axis=1)[:, None] + self._squares - 2 * products
         distances = np.sqrt(np.maximum(squares, 0) / columns.shape[1]).astype(np.float64)
+        self._apart += float((distances @ self._share).sum())
         below = np.clip(quiet - _PAUSE_AT, -_FARTHEST, _FARTHEST).astype(np.float64)
         distances[:, self._pauses] = (_PAUSE / (1 + np.exp(below)) + _PAUSE_LEAST)[:, None]
         climbs = np.cumsum(np.where(self._pauses, 0.0, distances + _STEP), axis=1)
@@ -76,9 +79,13 @@ class Path:
         """The row at which the last column most likely is: to which the way is cheapest by its length."""
         return int(np.argmin(self._costs / (self._spoken + len(self))))
 
-    def cost(self, row: int) -> float:
-        """What a step costs on the way from the beginning to ``row`` in the last column."""
-        return float(self._costs[row] / (self._spoken[row] + len(self)))
+    def strangeness(self, row: int) -> float:
+        """What a step costs on the way to ``row`` in the last column, by what two frames differ by on average.
+
+        0: both recordings are the same; 1: they have no more in common than any two sounds of speech.
+        """
+        step = self._costs[row] / (self._spoken[row] + len(self))
+        return float(step / max(self._apart / len(self), 1e-9))
 
     def back(self, row: int, earliest: int) -> list[tuple[int, int]]:
         """The way to ``row`` in the last column, from column ``earliest`` on: (row, column), in order."""

@@ -1,21 +1,31 @@
 """ElevenLabs' protocol: speech by HTTP and by WebSocket, and the lists that its clients look into.
 
 ``http`` speaks whole texts, ``http_lists`` tells of voices and models; ``formats``, ``voice_ids``,
-``voice_settings`` and ``body`` read what clients ask for, ``errors`` tells them what is wrong.
+``voice_settings`` and ``body`` read what clients ask for, ``errors`` tells them what is wrong; ``ws`` speaks
+texts as they are written. ``relay`` is the protocol of a server that stood between an app and ElevenLabs.
 """
 
 from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
+from dialects.elevenlabs import relay, ws
 from dialects.elevenlabs.http import speech_routes
 from dialects.elevenlabs.http_lists import list_routes
+from dialects.elevenlabs.relay_settings import RelaySettings, RelayState
 from dialects.elevenlabs.settings import ElevenLabsSettings
 from speech.service import SpeechService
 
-__all__ = ["ElevenLabsSettings", "routes"]
+__all__ = ["ElevenLabsSettings", "RelaySettings", "RelayState", "routes"]
 
 
-def routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
-    """The protocol's routes, spoken by ``service``."""
-    return [*speech_routes(service, settings), *list_routes(service, settings)]
+def routes(
+    service: SpeechService, settings: ElevenLabsSettings, relayed: RelaySettings, state: RelayState
+) -> list[BaseRoute]:
+    """The routes of the protocol and of the relay, spoken by ``service``; ``state`` is told who is there."""
+    return [
+        *speech_routes(service, settings),
+        *list_routes(service, settings),
+        *ws.routes(service, settings),
+        *relay.routes(service, relayed, state),
+    ]

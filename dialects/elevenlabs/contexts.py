@@ -13,7 +13,7 @@ from dialects.elevenlabs.ws_messages import ClientMessage, Timing
 from speech.audio import reframe
 from speech.characters import CharacterClock, TimedCharacters
 from speech.encoding import AudioFormat, Encoder, encoder
-from speech.errors import SpeechCancelled
+from speech.errors import SpeechCancelled, SpeechError
 from speech.ogg_opus import ENCODED_RATE
 from speech.session import SpeechSession
 from speech.types import Samples, SpeechChunk
@@ -53,16 +53,19 @@ class Context:
         self._last = ""
         self._fed = self._generated = self._flushed = self._told = 0
         self._until: int | None = None
+        self._error: SpeechError | None = None
         self.finished = False
         """Whether no more text is taken."""
         self.due: float | None = None
         """When what waits is to be spoken although no more has come, by the event loop's clock."""
 
     def take(self, message: ClientMessage) -> None:
-        """Do what a message says: settings, text, flush. Raises SpeechError.
+        """Do what a message says: settings, text, flush; nothing once no more text is taken.
 
-        Settings of the voice count until the first text.
+        Settings of the voice count until the first text. What goes wrong is told behind the audio.
         """
+        if self.finished:
+            return
         if message.voice is not None:
             self._voice = message.voice
         if message.schedule is not None:
@@ -70,10 +73,15 @@ class Context:
         if message.trigger:
             self._schedule.trigger()
         text = message.text or ""
-        if self._adds(text):
-            self._feed(text)
+        try:
+            if self._adds(text):
+                self._feed(text)
+        except SpeechError as error:
+            self._error = error
+            self.finish()
+            return
         if message.flush or (self._auto_mode and text.strip()):
-            self.flush()
+            self._flush()
         else:
             self._wait()
 
@@ -110,7 +118,7 @@ class Context:
             self._generated = self._fed
             self._schedule.generated()
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Speak what is there; it ends with a word, whatever comes behind it."""
         if self._fed > self._flushed:
             self._end_word()
@@ -152,11 +160,16 @@ class Context:
         Raises SpeechError.
         """
         await self._ready.wait()
-        if self._session is None:
-            return
+        if self._session is not None:
+            async for message in self._encoded(self._session):
+                yield message
+        if self._error is not None:
+            raise self._error
+
+    async def _encoded(self, session: SpeechSession) -> AsyncIterator[tuple[bytes, Timing | None]]:
         codec, times = _Codec(self._output.audio), Times(absolute=self._output.absolute)
         waiting: TimedCharacters | None = None
-        async for piece in self._pieces(self._session, codec):
+        async for piece in self._pieces(session, codec):
             waiting = joined(waiting, piece.characters)
             if data := await codec.feed(piece.samples):
                 yield data, times.tell(waiting) if waiting is not None else None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.responses import Response
+
+from speech import request_ids
 from speech.errors import (
     Busy,
     EngineUnavailable,
@@ -19,6 +23,8 @@ from speech.errors import (
 )
 
 VALIDATION = "validation_error"
+
+_TRY_AGAIN = (429, 503)
 
 _FIELDS = {"voice": "voice_id", "language": "language_code"}
 """The protocol's names of the core's fields, where they differ."""
@@ -59,6 +65,15 @@ class Unprocessable(Exception):
     def __init__(self, *errors: dict[str, Any]) -> None:
         super().__init__("unprocessable")
         self.errors = list(errors)
+
+
+def refusal(error: SpeechError) -> Response:
+    """The HTTP answer that tells ``error``."""
+    failure = failure_of(error)
+    headers = {"retry-after": "1"} if failure.status in _TRY_AGAIN else None
+    # In ASCII, so that half a surrogate pair of a client's goes back as it came.
+    body = json.dumps({"detail": failure.detail(request_ids.current())})
+    return Response(body, failure.status, headers, "application/json")
 
 
 def failure_of(error: SpeechError) -> Failure:

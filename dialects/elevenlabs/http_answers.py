@@ -9,15 +9,12 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from dialects.elevenlabs.errors import Unprocessable, failure_of
-from speech import request_ids
+from dialects.elevenlabs.errors import Unprocessable, refusal
 from speech.errors import SpeechError
 from speech.tasks import until_first
 
 T = TypeVar("T")
 Answer = Callable[[Request], Awaitable[Response]]
-
-_TRY_AGAIN = (429, 503)
 
 
 def endpoint(answer: Answer) -> Answer:
@@ -29,17 +26,13 @@ def endpoint(answer: Answer) -> Answer:
         except Unprocessable as error:
             return json_response({"detail": error.errors}, 422)
         except SpeechError as error:
-            failure = failure_of(error)
-            response = json_response({"detail": failure.detail(request_ids.current())}, failure.status)
-            if failure.status in _TRY_AGAIN:
-                response.headers["retry-after"] = "1"
-            return response
+            return refusal(error)
 
     return handle
 
 
 def json_response(content: Any, status: int = 200) -> Response:
-    """JSON in ASCII, so that half a surrogate pair of a client's comes back as it came."""
+    """JSON, in ASCII: half a surrogate pair of a client's comes back as it came."""
     return Response(json.dumps(content), status, {"cache-control": "no-cache"}, "application/json")
 
 

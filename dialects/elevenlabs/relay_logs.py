@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import threading
 from dataclasses import dataclass, field
@@ -84,9 +83,9 @@ class _Folder:
         new = self._path / f"{self._kind}.new"
         new.write_bytes(content)
         new.replace(self._path / f"{self._kind}.txt")
-        names = sorted(name for name in os.listdir(self._path) if self._own.fullmatch(name))
-        for name in names[:-MOST_FILES]:
-            (self._path / name).unlink(missing_ok=True)
+        kept = sorted(path for path in self._path.iterdir() if self._own.fullmatch(path.name))
+        for path in kept[:-MOST_FILES]:
+            path.unlink(missing_ok=True)
 
 
 class RelayLogs:

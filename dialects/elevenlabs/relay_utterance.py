@@ -19,7 +19,8 @@ from speech.types import SpeechRequest
 PROTOCOL = "relay"
 
 LONGEST_CHUNK = 2 * messages.SAMPLE_RATE
-"""Samples. Long, as the app's player takes the end of any chunk for a pause; nothing waits for it to be full."""
+"""Samples. Nothing waits for a chunk to be full; the fewer there are, the better for the relay's app, whose
+player takes the end of each for the end of all."""
 
 PATIENCE_S = 0.9
 """How long more text is waited for before what is there is spoken to its end."""
@@ -67,6 +68,7 @@ class Utterance:
         self._clock = CharacterClock()
         self._session: SpeechSession | None = None
         self._alarms: list[asyncio.TimerHandle] = []
+        self._flushed = False
         self.over = False
 
     def feed(self, text: str) -> None:
@@ -78,6 +80,7 @@ class Utterance:
         if self._session is not None:
             self._session.feed(text)
         self._stop_alarms()
+        self._flushed = False
         loop = asyncio.get_running_loop()
         self._alarms = [loop.call_later(PATIENCE_S, self._flush), loop.call_later(IDLE_S, self.finish)]
 
@@ -95,6 +98,7 @@ class Utterance:
         self._session = None
 
     def _flush(self) -> None:
+        self._flushed = True
         if self._session is not None:
             self._session.flush()
 
@@ -128,7 +132,7 @@ class Utterance:
         session.feed(self._clock.text)
         if self.over:
             session.finish()
-        elif not self._alarms:
+        elif self._flushed:
             session.flush()
         self._session = session
 

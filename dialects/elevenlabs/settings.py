@@ -11,11 +11,9 @@ from typing import Literal
 class ElevenLabsSettings:
     """max_text: characters of one request, or of one context of a WebSocket; timing: what the times of
     characters count from on the WebSockets; voices: this server's voices by the ids that clients name
-    besides; voice: this server's voice where a client names one of ElevenLabs' own, None is the default
-    voice of the text's language.
+    besides.
     """
 
     max_text: int = 40_000
     timing: Literal["auto", "absolute", "relative"] = "auto"
     voices: Mapping[str, str] = field(default_factory=dict)
-    voice: str | None = None

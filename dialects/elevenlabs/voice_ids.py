@@ -118,8 +118,6 @@ def resolve(
     premade = PREMADE.get(named)
     if premade is None:
         raise UnknownVoice(voice_id)
-    if settings.voice is not None:
-        return settings.voice
     return _alike(service, premade, language) if language is not None else None
 
 

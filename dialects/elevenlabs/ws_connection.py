@@ -17,6 +17,7 @@ from dialects.elevenlabs.ws_messages import (
     BadMessage,
     ClientMessage,
     Failure,
+    Refused,
     Writer,
     bare_key,
     failure_of,
@@ -99,8 +100,8 @@ class Connection:
             silent_at = now() + patience_s
             try:
                 await self._hear(received.get("text"))
-            except BadMessage as error:
-                self._end(error.failure)
+            except Refused as refused:
+                self._end(refused.failure)
             except SpeechError as error:
                 self._end(failure_of(error, self._voice_id))
 
@@ -118,11 +119,11 @@ class Connection:
         return min([silent_at, *(each.due for each in self._contexts.values() if each.due is not None)])
 
     async def _hear(self, raw: str | None) -> None:
-        """Take one message. Raises BadMessage and SpeechError."""
+        """Take one message. Raises Refused and SpeechError."""
         if self._ended.is_set() and self._failure is not None:
             return
         if raw is None:
-            raise BadMessage("(binary messages are not supported)")
+            raise BadMessage("binary messages are not supported")
         message = ws_messages.read(raw)
         if self._is_key is not None:
             if message.key is None or not self._is_key(bare_key(message.key)):
@@ -136,7 +137,7 @@ class Connection:
         await self._take(message)
 
     async def _take(self, message: ClientMessage) -> None:
-        """Do what a message says. Raises BadMessage and SpeechError."""
+        """Do what a message says. Raises Refused and SpeechError."""
         raise NotImplementedError
 
     def _new_context(self) -> Context:
@@ -160,7 +161,9 @@ class Connection:
             max_text=self._settings.max_text,
         )
 
-    def _speak(self, context: Context, writer: Writer, before: asyncio.Task[None] | None = None) -> asyncio.Task[None]:
+    def _speak(
+        self, context: Context, writer: Writer, before: asyncio.Task[None] | None = None
+    ) -> asyncio.Task[None]:
         """Send what ``context`` says, behind what ``before`` sends."""
         task = self._group.create_task(self._send_context(context, writer, before), name="elevenlabs context")
         self._contexts[task] = context
@@ -171,7 +174,6 @@ class Connection:
     ) -> None:
         if before is not None:
             await asyncio.wait([before])
-        failure: Failure | None = None
         try:
             async for data, timing in context.audio():
                 await self._send(writer.audio(data, timing))
@@ -181,21 +183,16 @@ class Connection:
             if self._failure is None or writer.multi:
                 await self._send(writer.final())
         except SpeechError as error:
-            failure = failure_of(error, self._voice_id)
-            await self._failed(writer, failure, error)
+            await self._failed(writer, error)
         finally:
             await context.aclose()
             task = asyncio.current_task()
             assert task is not None
             del self._contexts[task]
-            self._over(context)
 
-    async def _failed(self, writer: Writer, failure: Failure, error: SpeechError) -> None:
-        """A context has ended by ``error``."""
-        self._end(failure)
-
-    def _over(self, context: Context) -> None:
-        """Nothing is left of a context."""
+    async def _failed(self, writer: Writer, error: SpeechError) -> None:
+        """A context ends by ``error``, and the connection with it."""
+        self._end(failure_of(error, self._voice_id))
 
     def _end(self, failure: Failure | None = None) -> None:
         """No more is taken: all that was is spoken, then the connection ends; by the first failure, if any."""

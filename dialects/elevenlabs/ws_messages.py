@@ -12,20 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dialects.elevenlabs import errors
 from dialects.elevenlabs.schedule import ENTRY
 from dialects.elevenlabs.voice_settings import VoiceSettings, read_voice_settings
 from speech.client_json import TooManyValues, read_object
-from speech.errors import (
-    Busy,
-    EngineFailed,
-    InvalidRequest,
-    RateLimited,
-    SpeechCancelled,
-    SpeechError,
-    TextTooLong,
-    TimedOut,
-    UnknownVoice,
-)
+from speech.errors import InvalidRequest, SpeechCancelled, SpeechError, UnknownVoice
 
 LONGEST_ID = 200
 """Characters of a ``context_id``."""
@@ -53,12 +44,20 @@ class Failure:
     message: str
 
 
-class BadMessage(Exception):
-    """A message that cannot be read."""
+class Refused(Exception):
+    """A message that ends its connection."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class BadMessage(Refused):
+    """A message of the wrong shape; reason: the field and what it has to be, where that is known."""
 
     def __init__(self, reason: str = "") -> None:
-        super().__init__(reason)
-        self.failure = Failure(REFUSED, "invalid_input_message", f"{_UNREADABLE} {reason}".rstrip())
+        sentence = f"{_UNREADABLE} ({reason})" if reason else _UNREADABLE
+        super().__init__(Failure(REFUSED, "invalid_input_message", sentence))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def read(message: str) -> ClientMessage:
     try:
         parsed = read_object(message)
     except TooManyValues as error:
-        raise BadMessage(f"({error})") from error
+        raise BadMessage(f"{error}") from error
     except ValueError as error:
         raise BadMessage from error
     found = ClientMessage(
@@ -108,21 +107,21 @@ def read(message: str) -> ClientMessage:
         key=_key(parsed),
     )
     if found.text is None and not (found.flush or found.close_context or found.close_socket):
-        raise BadMessage("(text: is required)")
+        raise BadMessage("text: is required")
     return found
 
 
 def _text(parsed: Mapping[str, Any], name: str) -> str | None:
     given = parsed.get(name)
     if given is not None and not isinstance(given, str):
-        raise BadMessage(f"({name}: must be a string)")
+        raise BadMessage(f"{name}: must be a string")
     return given
 
 
 def _flag(parsed: Mapping[str, Any], name: str) -> bool:
     given = parsed.get(name)
     if given is not None and not isinstance(given, bool):
-        raise BadMessage(f"({name}: must be true or false)")
+        raise BadMessage(f"{name}: must be true or false")
     return bool(given)
 
 
@@ -131,7 +130,7 @@ def _context_id(parsed: Mapping[str, Any]) -> str | None:
     if given is None:
         given = _text(parsed, "contextId")
     if given is not None and len(given) > LONGEST_ID:
-        raise BadMessage(f"(context_id: too long (at most {LONGEST_ID} characters))")
+        raise BadMessage(f"context_id: too long (at most {LONGEST_ID} characters)")
     return given
 
 
@@ -146,7 +145,7 @@ def _schedule(parsed: Mapping[str, Any]) -> tuple[float, ...] | None:
         return None
     config = parsed[name]
     if not isinstance(config, dict):
-        raise BadMessage(f"({name}: must be an object)")
+        raise BadMessage(f"{name}: must be an object")
     entries = config.get("chunk_length_schedule")
     if entries is None:
         return None
@@ -165,7 +164,7 @@ def _key(parsed: Mapping[str, Any]) -> str | None:
     if given is None:
         return None
     if not isinstance(given, str):
-        raise BadMessage("(xi_api_key: must be a string)")
+        raise BadMessage("xi_api_key: must be a string")
     return bare_key(given)
 
 
@@ -236,8 +235,6 @@ def _dumped(message: Mapping[str, Any]) -> str:
 
 INVALID_KEY = Failure(REFUSED, "invalid_api_key", "Invalid API key")
 
-_NAMES = {"voice_settings": "invalid_voice_settings", "language": "unsupported_language"}
-
 
 def too_many_contexts(limit: int) -> Failure:
     """A context beyond those that may be open at once."""
@@ -258,24 +255,10 @@ def timed_out(seconds: float) -> Failure:
 
 def failure_of(error: SpeechError, voice_id: str) -> Failure:
     """What is told of an error of the core; voice_id: the voice that the client named."""
-    match error:
-        case UnknownVoice():
-            sentence = f"A voice with voice_id {voice_id} does not exist."
-            return Failure(REFUSED, "voice_id_does_not_exist", sentence)
-        case TextTooLong():
-            sentence = f"The text is too long (at most {error.limit} characters)."
-            return Failure(REFUSED, "max_character_limit_exceeded", sentence)
-        case InvalidRequest():
-            name = _NAMES.get(error.field.partition(".")[0], "invalid_input_message")
-            return Failure(REFUSED, name, str(error))
-        case RateLimited():
-            return Failure(REFUSED, "rate_limit_exceeded", str(error))
-        case Busy():
-            return Failure(REFUSED, "system_busy", str(error))
-        case TimedOut():
-            return Failure(REFUSED, "generation_timeout_exceeded", str(error))
-        case SpeechCancelled():
-            return Failure(GOING_AWAY, "server_stopping", "the server is stopping")
-        case EngineFailed():
-            return Failure(BROKEN, "speech_synthesis_failed", str(error))
-    return Failure(BROKEN, "speech_unavailable", str(error))
+    if isinstance(error, UnknownVoice):
+        sentence = f"A voice with voice_id {voice_id} does not exist."
+        return Failure(REFUSED, "voice_id_does_not_exist", sentence)
+    told = errors.failure_of(error)
+    if isinstance(error, SpeechCancelled):
+        return Failure(GOING_AWAY, told.code, "the server is stopping")
+    return Failure(BROKEN if told.status >= 500 else REFUSED, told.code, told.message)

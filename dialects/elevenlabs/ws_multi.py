@@ -4,42 +4,75 @@ from __future__ import annotations
 
 import asyncio
 
+from starlette.websockets import WebSocket
+
 from dialects.elevenlabs.contexts import Context
+from dialects.elevenlabs.settings import ElevenLabsSettings
 from dialects.elevenlabs.ws_connection import Connection
-from dialects.elevenlabs.ws_messages import ClientMessage, Failure, Writer, too_many_contexts
+from dialects.elevenlabs.ws_messages import ClientMessage, Refused, Writer, failure_of, too_many_contexts
+from dialects.elevenlabs.ws_query import Query
 from speech.errors import InvalidRequest, SpeechError
+from speech.service import SpeechService
 
 MAX_CONTEXTS = 5
 """Contexts that may be open at once, as in the service."""
 
 MAX_CLOSING = 16
-"""Contexts that were closed and still speak what was flushed; beyond that nothing is read until one ends."""
+"""Contexts that were closed and still speak what was flushed; beyond them nothing is read until one ends."""
 
 
 class MultiConnection(Connection):
     """One client of ``multi-stream-input``.
 
-    A context that breaks by no fault of its client ends alone, with an error that names it and ``isFinal``.
+    A context that breaks by no fault of its client's ends alone, with an error that names it, and ``isFinal``.
     An id may be used again once its context was closed: the new one is heard when the old one has ended.
     """
 
-    async def run(self) -> None:
-        """Serve until the client goes, or has everything closed."""
-        self._open: dict[str | None, tuple[Context, asyncio.Task[None]]] = {}
-        self._last: dict[str | None, asyncio.Task[None]] = {}
-        await super().run()
+    def __init__(
+        self, websocket: WebSocket, service: SpeechService, settings: ElevenLabsSettings, query: Query
+    ) -> None:
+        super().__init__(websocket, service, settings, query)
+        self._open: dict[str | None, Context] = {}
+        self._speaking: dict[str | None, asyncio.Task[None]] = {}
 
     async def _take(self, message: ClientMessage) -> None:
+        name = message.context_id
         if self._ended.is_set():
             return
-        name = message.context_id
         if message.close_socket:
-            for context, _ in self._open.values():
+            for context in self._open.values():
                 context.close()
             self._end()
         elif message.close_context:
-            await self._close_context(name)
+            if name in self._open:
+                self._open.pop(name).close()
+            while len(self._contexts) - len(self._open) > MAX_CLOSING:
+                await asyncio.wait(self._contexts, return_when=asyncio.FIRST_COMPLETED)
         elif name in self._open:
-            self._open[name][0].take(message)
-        elif not (message.ends_input and message.voice is None) and (message.text or name is not None):
-            self._open_context(name).take(message)
+            self._open[name].take(message)
+        elif not message.ends_input:
+            self._begin(name).take(message)
+
+    def _begin(self, name: str | None) -> Context:
+        """Open a context. Raises Refused."""
+        if len(self._open) == MAX_CONTEXTS:
+            raise Refused(too_many_contexts(MAX_CONTEXTS))
+        context = self._open[name] = self._new_context()
+        before = self._speaking.get(name)
+        task = self._speaking[name] = self._speak(context, Writer(name, multi=True), before)
+
+        def over(task: asyncio.Task[None]) -> None:
+            if self._open.get(name) is context:
+                del self._open[name]
+            if self._speaking[name] is task:
+                del self._speaking[name]
+
+        task.add_done_callback(over)
+        return context
+
+    async def _failed(self, writer: Writer, error: SpeechError) -> None:
+        if isinstance(error, InvalidRequest):
+            await super()._failed(writer, error)
+        else:
+            await self._send(writer.error(failure_of(error, self._voice_id)))
+        await self._send(writer.final())

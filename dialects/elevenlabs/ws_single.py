@@ -15,7 +15,7 @@ class SingleConnection(Connection):
     async def _take(self, message: ClientMessage) -> None:
         if self._ended.is_set():
             if message.text:
-                raise BadMessage("(text: came after the end of the input, the empty string)")
+                raise BadMessage("text: came after the end of the input, the empty string")
             return
         if self._context is None:
             self._context = self._new_context()

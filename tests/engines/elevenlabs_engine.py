@@ -98,13 +98,14 @@ def words_of(text: str, chunks: list[SpeechChunk]) -> list[tuple[str, int, int]]
 
 
 def expected_words(text: str) -> list[tuple[str, int, int]]:
-    """The words of a text as ``tone`` says them."""
+    """The words of a text as ``tone`` says them; the space that the service adds is the last one's."""
     letter_ms = LETTER_S * 1000
     words, at = [], 0
     for word in text.split(" "):
         words.append((word, round(at * letter_ms), round((at + len(word)) * letter_ms)))
         at += len(word) + 1
-    return words
+    last, start, _ = words.pop()
+    return [*words, (last, start, round(at * letter_ms))]
 
 
 def in_order(chunks: list[SpeechChunk], text: str) -> None:

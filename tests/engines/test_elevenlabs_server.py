@@ -78,9 +78,9 @@ async def test_clients_of_the_server_hear_elevenlabs(start_server: StartServer) 
         async with connect(server.url) as socket:
             received = await asked(socket, HELLO, config={"speed": 1.2})
             kind, last = received[-1]
-            assert kind == "tts_stream_complete" and last["engine"] == "elevenlabs"
+            assert kind == "tts_stream_complete" and last["metadata"]["engine"] == "elevenlabs"
             assert len(samples_of(received)) == round(len(HELLO + " ") * LETTER_S * 22_050)
-            spans = [span for _, data in received for span in data.get("spans", [])]
+            spans = [span for _, data in received for span in data["metadata"].get("spans", [])]
             words = {HELLO[start:end]: begins_s for start, end, begins_s, _ in spans}
             assert words["friend."] == pytest.approx(HELLO.index("friend") * LETTER_S, abs=1e-4)
             assert service.exchanges[0].received[0]["voice_settings"] == {"speed": 1.2}
@@ -161,7 +161,7 @@ async def test_the_key_alone_sends_nothing(start_server: StartServer) -> None:
             KANI_RECOGNIZER="none",
         )
         async with connect(server.url) as socket:
-            assert (await asked(socket, HELLO))[-1][1]["engine"] == "espeak"
+            assert (await asked(socket, HELLO))[-1][1]["metadata"]["engine"] == "espeak"
         assert not service.voices_asked and not service.exchanges
         await asyncio.to_thread(server.stop)
 

@@ -1,0 +1,176 @@
+"""Text to a file over the relay's protocol, with the time of every letter.
+
+    python start_websocket_server.py                                       # in one terminal
+    python examples/relay_client.py "مرحبا بالعالم" -o hello.wav           # in another
+    python examples/relay_client.py "Hola, ¿cómo estás?" --as-written      # word by word, as a language model writes
+
+``StreamHandler`` does what the relay's app does with the messages (its ``tts_stream_handler.dart``): it
+collects what chunks say of their characters and tells it once, when an utterance is complete.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import re
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+RATE = 22_050
+
+
+class RelayError(Exception):
+    """What the server complains of."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Audio (16 bits, mono, little endian), and the characters that begin in it, in milliseconds since
+    the utterance began.
+    """
+
+    audio: bytes
+    characters: list[str]
+    starts_ms: list[int]
+    durations_ms: list[int]
+    index: int
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A whole utterance: ``text`` is what was asked for, the rest what was told of it."""
+
+    text: str
+    characters: list[str]
+    starts_ms: list[int]
+    durations_ms: list[int]
+
+    def character_at(self, time_ms: float) -> int:
+        """Which character is said at a time: the last that has begun, -1 before the first."""
+        return max((i for i, start in enumerate(self.starts_ms) if time_ms >= start), default=-1)
+
+    @property
+    def duration_ms(self) -> int:
+        """When the last character ends."""
+        return self.starts_ms[-1] + self.durations_ms[-1] if self.starts_ms else 0
+
+
+class StreamHandler:
+    """Reads one connection's messages."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._characters: list[str] = []
+        self._starts: list[int] = []
+        self._durations: list[int] = []
+
+    def start(self, text: str) -> str:
+        """The message that asks for a text; what was collected of another is forgotten."""
+        self._text = text
+        self._forget()
+        return json.dumps({"action": "start_tts", "text": text})
+
+    def append(self, text: str) -> str:
+        """The message that adds to a text."""
+        self._text += text
+        return json.dumps({"action": "append_tts", "text": text})
+
+    def finish(self) -> str:
+        """The message that ends such a text."""
+        return json.dumps({"action": "finish_tts"})
+
+    def handle(self, message: str) -> Chunk | Alignment | None:
+        """What a message brings, if anything. Raises RelayError."""
+        told = json.loads(message)
+        match told.get("type"):
+            case "error":
+                raise RelayError(told["message"])
+            case "pong" | "stopped":
+                return None
+            case "complete":
+                whole = Alignment(self._text, self._characters, self._starts, self._durations)
+                self._forget()
+                return whole
+        # Everything else is a chunk, whatever it calls itself.
+        chunk = Chunk(
+            base64.b64decode(told.get("audio") or ""),
+            list(told.get("chars") or []),
+            [int(time) for time in told.get("char_times") or []],
+            [int(time) for time in told.get("char_durations") or []],
+            told.get("chunk_index") or 0,
+        )
+        self._characters += chunk.characters
+        self._starts += chunk.starts_ms
+        self._durations += chunk.durations_ms
+        return chunk
+
+    def _forget(self) -> None:
+        self._characters, self._starts, self._durations = [], [], []
+
+
+async def ask(websocket: ClientConnection, handler: StreamHandler, text: str, as_written: bool) -> None:
+    """Ask for a text, whole or word by word."""
+    if not as_written:
+        await websocket.send(handler.start(text))
+        return
+    for word in re.findall(r"\s*\S+\s*", text):
+        await websocket.send(handler.append(word))
+        await asyncio.sleep(0.05)
+    await websocket.send(handler.finish())
+
+
+async def speak(url: str, text: str, as_written: bool) -> tuple[bytes, Alignment]:
+    """A text's samples, and when each of its letters is said. Raises RelayError."""
+    handler, pcm = StreamHandler(), bytearray()
+    async with connect(f"{url}/stream_tts", max_size=None) as websocket:
+        asking = asyncio.create_task(ask(websocket, handler, text, as_written))
+        try:
+            async for message in websocket:
+                came = handler.handle(str(message))
+                if isinstance(came, Alignment):
+                    return bytes(pcm), came
+                if isinstance(came, Chunk):
+                    pcm += came.audio
+        finally:
+            await asking
+    raise RelayError("the server closed the connection")
+
+
+def write(path: Path, pcm: bytes) -> None:
+    """A WAV file."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(pcm)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Speak text over the relay's protocol.")
+    parser.add_argument("text")
+    parser.add_argument("-o", "--output", type=Path, help="a WAV file")
+    parser.add_argument("--as-written", action="store_true", help="send it word by word")
+    parser.add_argument("--server", default="ws://localhost:8001", help="default: ws://localhost:8001")
+    chosen = parser.parse_args()
+    try:
+        pcm, alignment = asyncio.run(speak(chosen.server, chosen.text, chosen.as_written))
+    except RelayError as error:
+        raise SystemExit(f"{chosen.server}: {error}") from error
+    except (OSError, WebSocketException) as error:
+        raise SystemExit(f"{chosen.server}: {error} (python start_websocket_server.py starts one)") from error
+    for start, letter in zip(alignment.starts_ms, alignment.characters, strict=True):
+        print(f"{start:7} ms  {letter}")
+    if chosen.output:
+        write(chosen.output, pcm)
+        print(f"{chosen.output}: {len(pcm) / (2 * RATE):.2f} s")
+
+
+if __name__ == "__main__":
+    main()
