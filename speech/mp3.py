@@ -71,7 +71,10 @@ class Mp3Encoder:
         begun = self._taken or len(self._waiting)
         rest = self._encode(self._waiting) if len(self._waiting) else b""
         if self._taken:
-            rest += self._counted([bytes(packet) for packet in self._lame.encode(None)])
+            flushed = [bytes(packet) for packet in self._lame.encode(None)]
+            # LAME may fill up with a frame more than any sound reaches into.
+            needed = -(-(self._taken + _LAME_DELAY + _DECODER_DELAY) // self._frame)
+            rest += self._counted(flushed[: max(0, needed - self._frames)])
         return rest if begun else self._info(0, _UNKNOWN_BYTES, 0)
 
     def whole_info(self) -> bytes:

@@ -10,7 +10,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from access import AccessMiddleware, AccessRules, Paths, host_name, is_loopback
 
-PATHS = Paths(open=frozenset({"/health"}), keyed=frozenset({"/speech"}), keyless=frozenset({"/voice"}))
+PATHS = Paths(
+    open=frozenset({"/health"}),
+    keyed=frozenset({"/speech"}),
+    keyless=frozenset({"/voice"}),
+    later=("/later/",),
+)
 HOME = AccessRules(loopback=True, paths=PATHS)
 NETWORK = AccessRules(loopback=False, keys=("first-key", "schlüssel"), paths=PATHS)
 PUBLIC_NETWORK = dataclasses.replace(NETWORK, keys=("first-key", "public_token"))
@@ -330,6 +335,40 @@ async def test_refusals_are_plain_http_before_any_upgrade(kind: str, prefix: str
     assert (start["type"], start["status"]) == (f"{prefix}.response.start", 401)
     assert (b"www-authenticate", b"Bearer") in start["headers"]
     assert b'"message":"a key is needed' in body["body"]
+
+
+async def test_a_key_may_come_with_the_first_message_where_clients_send_it_there() -> None:
+    """A WebSocket there comes in without one, and is told how to look at what it will be sent."""
+    checks = []
+
+    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+        checks.append(scope.get("key_check"))
+
+    async def come(kind: str, path: str, query: str = "", rules: AccessRules = PUBLIC_NETWORK) -> int | None:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async def receive() -> Message:
+            raise AssertionError("nobody reads")
+
+        scope = {"type": kind, "path": path, "method": "GET", "query_string": query.encode()}
+        headers = [(b"host", b"localhost"), (b"via", b"1.1 proxy")]
+        await AccessMiddleware(inside, rules)(scope | {"headers": headers, "extensions": {}}, receive, send)
+        return sent[0]["status"] if sent else None
+
+    assert await come("websocket", "/later/one") is None
+    (check,) = checks
+    assert check("first-key") and not any(check(key) for key in ("", "other", "public_token", "first-key "))
+    # Who has shown a key is in; by HTTP, elsewhere, or as a foreign page there is no later.
+    for query in ("authorization=first-key", "single_use_token=first-key", "token=first-key"):
+        assert await come("websocket", "/later/one", query) is None
+        assert checks.pop() is None
+    assert await come("http", "/later/one") == 401
+    assert await come("websocket", "/later") == 401
+    assert await come("websocket", "/later/one", rules=HOME) == 403
+    assert len(checks) == 1
 
 
 async def test_health_is_open_to_all() -> None:

@@ -32,6 +32,8 @@ TEXTS = {
     "rest": "Bibliotecas abiertas todo el domingo.",
     "kyutai": "Murciélagos dormidos bajo el puente.",
     "voxcpm": "Golondrinas tardías sobre los tejados.",
+    "elevenlabs": "Ruiseñores madrugadores entre las higueras.",
+    "relay": "Salamandras brillantes junto al manantial.",
     "wrong": "Caracoles perdidos entre las lechugas.",
 }
 TELLING = [word for text in TEXTS.values() for word in re.findall(r"\w{8,}", text)]
@@ -67,11 +69,14 @@ def ask_in_every_way(server: ServerProcess, key: str) -> int:
         ({"kyutai-api-key": key}, {}, []),
         ({}, {"token": key}, []),
         ({}, {"auth_id": key}, []),
+        ({}, {"authorization": key}, []),
+        ({}, {"single_use_token": key}, []),
         ({}, {}, ["voxcpm-tts", f"Bearer.{key}"]),
     ]
     let_in = 0
     for headers, query, protocols in ways:
-        for path in ("/", "/tts", "/api/tts_streaming", "/api/asr-streaming", "/nothing/here"):
+        paths = ("/", "/tts", "/stream_tts", "/api/tts_streaming", "/api/asr-streaming", "/nothing/here")
+        for path in paths:
             with suppress(WebSocketException):
                 address = str(httpx.URL(f"{server.url}{path}", params=query))
                 given = headers | THROUGH_PROXY
@@ -79,9 +84,18 @@ def ask_in_every_way(server: ServerProcess, key: str) -> int:
                 with connect(address, additional_headers=given, subprotocols=subprotocols) as websocket:
                     websocket.send(b"\xff\xfe not what anybody expects")
                     let_in += 1
-        for path in ("/v1/audio/voices", "/api/voices", "/metrics", "/tts", "/health", "/nothing/here"):
+        for path in ("/v1/audio/voices", "/api/voices", "/metrics", "/token", "/health", "/nothing/here"):
             httpx.get(f"{server.http_url}{path}", headers=headers | THROUGH_PROXY, params=query)
         httpx.post(f"{server.http_url}/tts", headers=headers | THROUGH_PROXY, params=query, content=b"{")
+    # Here a key may be told behind the door too.
+    for name in ("xi_api_key", "xi-api-key", "authorization"):
+        with suppress(WebSocketException):
+            given = {"xi-api-key": key} | THROUGH_PROXY if name == "xi_api_key" else THROUGH_PROXY
+            address = f"{server.url}/v1/text-to-speech/espeak:es/stream-input"
+            with connect(address, additional_headers=given) as websocket:
+                websocket.send(json.dumps({"text": " ", name: key}))
+                websocket.send(json.dumps({"text": ""}))
+                let_in += "error" not in json.loads(websocket.recv())
     return let_in
 
 
@@ -123,6 +137,16 @@ def speak_in_every_way(server: ServerProcess) -> list[str]:
         websocket.send(json.dumps({"type": "tts_request", "request_id": "1", "params": params}))
         while isinstance(message := websocket.recv(), bytes) or json.loads(message)["type"] == "progress":
             pass
+    with connect(f"{server.url}/stream_tts") as websocket:
+        websocket.send(json.dumps({"action": "start_tts", "text": TEXTS["relay"]}))
+        while json.loads(websocket.recv())["type"] == "chunk":
+            pass
+    with connect(f"{server.url}/v1/text-to-speech/ef_dora/stream-input") as websocket:
+        websocket.send(json.dumps({"text": TEXTS["elevenlabs"] + " "}))
+        websocket.send(json.dumps({"text": ""}))
+        for _ in websocket:
+            pass
+    httpx.post(f"{server.http_url}/v1/text-to-speech/nobody", json={"text": TEXTS["wrong"]})
     heard = httpx.post(
         f"{server.http_url}/api/asr-streaming", headers=own, content=spoken.content, timeout=120
     ).json()
@@ -132,7 +156,7 @@ def speak_in_every_way(server: ServerProcess) -> list[str]:
 def test_no_key_is_ever_written(start_server: StartServer) -> None:
     """Right and wrong keys, by header, query and sub-protocol, over every door, at DEBUG: in no line."""
     server = start_server("--engine", "espeak", "--log-level", "DEBUG", KANI_API_KEYS=GOOD_KEY)
-    assert ask_in_every_way(server, GOOD_KEY) >= 18
+    assert ask_in_every_way(server, GOOD_KEY) >= 27
     assert ask_in_every_way(server, BAD_KEY) == 0
     for key in (GOOD_KEY, BAD_KEY):
         broken_handshakes(server, key)
@@ -146,7 +170,7 @@ def test_no_text_is_written_unasked(start_server: StartServer) -> None:
     heard = speak_in_every_way(server)
     everything = written(server).lower()
     protocols = {line["protocol"] for line in lines(server) if "outcome" in line}
-    assert {"kani", "kyutai", "voxcpm"} <= protocols and heard
+    assert {"kani", "kyutai", "voxcpm", "elevenlabs", "relay"} <= protocols and heard
     for word in [*TELLING, *(word for word in heard if len(word) > 7)]:
         assert word.lower() not in everything, word
 

@@ -1,4 +1,4 @@
-"""A context: text comes in pieces and is spoken as one stream. ``stream-input`` is one, for as long as it lasts."""
+"""A context: text that comes in pieces, spoken as one stream. All of ``stream-input`` is one."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ class Context:
             yield piece
 
     def _until_closed(self, frame: SpeechChunk, session: SpeechSession) -> SpeechChunk:
-        """What of a frame is to be heard: all of it, until text comes that was not flushed before the close."""
+        """What of a frame is to be heard: none from where it says what was not flushed before the close."""
         until = self._until
         if frame.spans:
             self._told = frame.spans[-1].end
@@ -204,6 +204,7 @@ class Context:
 
     async def aclose(self) -> None:
         """Stop what is under way, and return once nothing of it is left."""
+        self.finished = True
         if self._session is not None:
             await self._session.aclose()
 

@@ -1,4 +1,4 @@
-"""When text that has no end yet is spoken all the same: ``chunk_length_schedule``, ``try_trigger_generation``.
+"""When text without an end is spoken all the same: ``chunk_length_schedule``, ``try_trigger_generation``.
 
 The service gathers text until the schedule's next entry is reached, and then makes audio of it. Here speech
 begins as soon as words stand that nothing can change, so the schedule is only what it promises at the latest:

@@ -2,8 +2,8 @@
 
 Clients count in two ways. Those that ask for ``sync_alignment`` take every time as one since the start of
 the stream. The others add to each message's times either how much audio came before it, or how long all
-characters before it lasted. Both are right only where a message that tells characters begins with the audio of
-the first of them: so audio is cut there, and the pause behind a word waits until it is known what follows.
+characters before it lasted. Both are right only where a message that tells characters begins with the audio
+of the first of them: so audio is cut there, and the pause behind a word waits until it is known what follows.
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ class Connection:
         self._end(failure_of(error, self._voice_id))
 
     def _end(self, failure: Failure | None = None) -> None:
-        """No more is taken: all that was is spoken, then the connection ends; by the first failure, if any."""
+        """No more is taken. All that was is spoken; then the connection ends, by its first failure if any."""
         if self._failure is None:
             self._failure = failure
         if not self._ended.is_set():

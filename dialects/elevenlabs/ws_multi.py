@@ -24,7 +24,7 @@ MAX_CLOSING = 16
 class MultiConnection(Connection):
     """One client of ``multi-stream-input``.
 
-    A context that breaks by no fault of its client's ends alone, with an error that names it, and ``isFinal``.
+    A context that breaks by no fault of its client's ends alone: by an error that names it, and ``isFinal``.
     An id may be used again once its context was closed: the new one is heard when the old one has ended.
     """
 

@@ -212,11 +212,11 @@ async def test_every_character_of_a_session_has_its_time(tmp_path: Path, at_once
 @pytest.mark.slow
 async def test_what_is_relayed_is_understood(start_server: StartServer) -> None:
     """Speech through all of it is heard as it was written."""
-    text = "The old captain opened the letter, read it twice, and walked slowly back to the harbour."
+    text = "The old captain opened the box, read the message twice, and walked slowly back to his ship."
     async with fake.speaking("espeak:en-us", "en") as voice, running(voice) as service:
         async with speaking(start_server, service) as server:
             async with connect(server.url, max_size=None) as socket:
                 received = await asked(socket, text, config={"language": "english"})
             await asyncio.to_thread(server.stop)
     heard = await asyncio.to_thread(hear, samples_of(received), 22_050, "en")
-    assert word_error_rate(text, heard, "en") <= 0.1, heard
+    assert word_error_rate(text, heard, "en") <= 0.06, heard

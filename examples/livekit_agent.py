@@ -1,0 +1,173 @@
+"""An agent for LiveKit's rooms that hears and speaks with this server: no speech leaves your machines.
+
+    pip install livekit-agents livekit-plugins-elevenlabs msgspec
+    python start_websocket_server.py                      # in one terminal
+    python examples/livekit_agent.py console              # in another: the microphone, and no LiveKit server
+    LIVEKIT_URL=ws://localhost:7880 LIVEKIT_API_KEY=devkey LIVEKIT_API_SECRET=secret \\
+        python examples/livekit_agent.py dev              # in every room of that LiveKit server
+
+Its voice is LiveKit's own plugin for ElevenLabs, which is told where this server is, and its transcript
+follows the sound word by word; its ears are livekit_stt.py. What it says is up to a language model behind
+any OpenAI-compatible address; without one it repeats what it heard. The environment says which:
+
+    SPEECH_SERVER    ws://localhost:8001   this server
+    SPEECH_KEY       public_token          a key of its
+    SPEECH_VOICE     ef_dora
+    SPEECH_LANGUAGE  es                    empty: whichever is spoken
+    LLM_URL          (nothing)             such as http://localhost:11434/v1
+    LLM_MODEL        (nothing)             such as llama3.2
+    LLM_KEY          none
+    AGENT_GREETING   Hola, te escucho.
+    AGENT_TASK       Eres un asistente de voz. Responde con una o dos frases cortas.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import openai
+from livekit.agents import (
+    Agent,
+    AgentServer,
+    AgentSession,
+    APIConnectionError,
+    APIConnectOptions,
+    APIStatusError,
+    JobContext,
+    cli,
+    llm,
+)
+from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
+from livekit.agents.utils import shortuuid
+from livekit.plugins import elevenlabs
+from livekit_stt import KyutaiSTT
+
+Writes = Callable[[llm.ChatContext], AsyncIterator[str]]
+"""What answers a conversation, piece by piece."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the environment says; the names are the variables'."""
+
+    speech_server: str = "ws://localhost:8001"
+    speech_key: str = "public_token"
+    speech_voice: str = "ef_dora"
+    speech_language: str = "es"
+    llm_url: str = ""
+    llm_model: str = ""
+    llm_key: str = "none"
+    agent_greeting: str = "Hola, te escucho."
+    agent_task: str = "Eres un asistente de voz. Responde con una o dos frases cortas."
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Choices:
+        """What an environment says."""
+        names = cls.__dataclass_fields__
+        return cls(**{name: environment[name.upper()] for name in names if name.upper() in environment})
+
+
+class Writer(llm.LLM):
+    """A language model as LiveKit's agents ask for one, by a function that writes."""
+
+    def __init__(self, writes: Writes) -> None:
+        super().__init__()
+        self.writes = writes
+
+    def chat(
+        self,
+        *,
+        chat_ctx: llm.ChatContext,
+        tools: list[llm.Tool] | None = None,
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+        parallel_tool_calls: NotGivenOr[bool] = NOT_GIVEN,
+        tool_choice: NotGivenOr[llm.ToolChoice] = NOT_GIVEN,
+        extra_kwargs: NotGivenOr[dict[str, Any]] = NOT_GIVEN,
+    ) -> llm.LLMStream:
+        """What comes next in a conversation; tools are not offered to the model."""
+        return _Answer(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
+
+
+class _Answer(llm.LLMStream):
+    async def _run(self) -> None:
+        assert isinstance(self._llm, Writer)
+        answer = shortuuid("answer_")
+        async for text in self._llm.writes(self._chat_ctx):
+            delta = llm.ChoiceDelta(role="assistant", content=text)
+            self._event_ch.send_nowait(llm.ChatChunk(id=answer, delta=delta))
+
+
+async def echo(chat: llm.ChatContext) -> AsyncIterator[str]:
+    """What was said last."""
+    said = [message.text_content for message in chat.messages() if message.role == "user"]
+    yield said[-1] or ""
+
+
+def model(url: str, name: str, key: str) -> Writes:
+    """What writes with the model of a name, at an OpenAI-compatible address."""
+    client = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0)
+
+    async def writes(chat: llm.ChatContext) -> AsyncIterator[str]:
+        messages, _ = chat.to_provider_format("openai")
+        try:
+            stream = await client.chat.completions.create(
+                model=name, messages=cast(Any, messages), stream=True
+            )
+            async with stream:
+                async for chunk in stream:
+                    if chunk.choices and (text := chunk.choices[0].delta.content):
+                        yield text
+        except openai.APIStatusError as error:
+            raise APIStatusError(error.message, status_code=error.status_code) from error
+        except openai.APIError as error:
+            raise APIConnectionError(f"{url}: {error.message}") from error
+
+    return writes
+
+
+def session(choices: Choices) -> AgentSession[None]:
+    """A conversation, not begun: this server's ears and voice around what writes."""
+    writes = model(choices.llm_url, choices.llm_model, choices.llm_key) if choices.llm_url else echo
+    voice = elevenlabs.TTS(
+        base_url=choices.speech_server.replace("ws", "http", 1) + "/v1",
+        api_key=choices.speech_key,
+        voice_id=choices.speech_voice,
+        encoding="pcm_24000",
+        # The text as it was written, not as it is read out.
+        preferred_alignment="original",
+    )
+    return AgentSession(
+        stt=KyutaiSTT(
+            choices.speech_server, key=choices.speech_key, language=choices.speech_language or None
+        ),
+        llm=Writer(writes),
+        tts=voice,
+        # The server that listens tells speech from noise, and where a turn ends: nothing else has to wait.
+        vad=None,
+        turn_handling={
+            "turn_detection": "stt",
+            "endpointing": {"min_delay": 0.0},
+            "interruption": {"mode": "vad"},
+        },
+        use_tts_aligned_transcript=True,
+    )
+
+
+# The port of its own health checks is any: the usual one, 8081, is the relay's.
+server = AgentServer(port=0)
+
+
+@server.rtc_session()
+async def converse(job: JobContext) -> None:
+    """Speak with whoever is in a room."""
+    choices = Choices.of(os.environ)
+    conversation = session(choices)
+    await conversation.start(Agent(instructions=choices.agent_task), room=job.room)
+    await conversation.say(choices.agent_greeting)
+
+
+if __name__ == "__main__":
+    cli.run_app(server)

@@ -1,0 +1,190 @@
+"""ElevenLabs' WebSockets as a client reads them: strictly."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import numpy as np
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from speech.types import Samples
+
+Message = dict[str, Any]
+
+ALIGNMENT = ["charDurationsMs", "charStartTimesMs", "chars", "charsDurationsMs"]
+SINGLE = ["alignment", "audio", "isFinal", "normalizedAlignment"]
+MULTI = ["alignment", "audio", "contextId", "context_id", "isFinal", "is_final", "normalizedAlignment"]
+BOS = {"text": " "}
+EOS = {"text": ""}
+
+
+@dataclass(frozen=True)
+class Character:
+    """A character, and when it is said, in milliseconds."""
+
+    text: str
+    start: int
+    duration: int
+
+
+@dataclass
+class Heard:
+    """What came for one stream of audio; every message is as recorded, but for what it holds.
+
+    parts: audio, and the characters told with it.
+    """
+
+    parts: list[tuple[bytes, list[Character]]] = field(default_factory=list)
+    final: bool = False
+    error: Message | None = None
+
+    def take(self, message: Message) -> None:
+        """Read a message, every key of which is where it must be."""
+        if "error" in message:
+            self.error = message
+            return
+        multi = "contextId" in message
+        assert list(message) == (MULTI if multi else SINGLE), list(message)
+        assert not self.final and message["alignment"] == message["normalizedAlignment"]
+        assert not multi or message["isFinal"] == message["is_final"]
+        if message["isFinal"]:
+            assert message["isFinal"] is True and message["audio"] is message["alignment"] is None
+            self.final = True
+            return
+        assert message["isFinal"] is None
+        characters = read_alignment(message["alignment"]) if message["alignment"] is not None else []
+        assert message["audio"] or characters
+        self.parts.append((base64.b64decode(message["audio"] or "", validate=True), characters))
+
+    @property
+    def audio(self) -> bytes:
+        """All of it."""
+        return b"".join(data for data, _ in self.parts)
+
+    @property
+    def samples(self) -> Samples:
+        """The same, of PCM, between -1 and 1."""
+        return np.frombuffer(self.audio, "<i2").astype(np.float32) / 32768
+
+    @property
+    def text(self) -> str:
+        """The characters that were told, joined."""
+        return "".join(each.text for _, characters in self.parts for each in characters)
+
+    def absolute(self) -> list[Character]:
+        """The characters as they came, where their times count from the start."""
+        return [each for _, characters in self.parts for each in characters]
+
+    def summed(self) -> list[Character]:
+        """The characters, where each message's count from the end of those before, as pipecat reads them."""
+        found, since = [], 0
+        for _, characters in self.parts:
+            found += [Character(each.text, each.start + since, each.duration) for each in characters]
+            if characters:
+                since += characters[-1].start + characters[-1].duration
+        return found
+
+    def with_audio(self, rate: int) -> list[Character]:
+        """The characters, where each message's count from the start of its audio (16-bit PCM)."""
+        found, bytes_before = [], 0
+        for data, characters in self.parts:
+            since = round(bytes_before / 2 / rate * 1000)
+            found += [Character(each.text, each.start + since, each.duration) for each in characters]
+            bytes_before += len(data)
+        return found
+
+
+def read_alignment(told: Message) -> list[Character]:
+    """The characters of a message: single ones, in whole milliseconds, each where the one before it ends."""
+    assert list(told) == ALIGNMENT and told["charDurationsMs"] == told["charsDurationsMs"]
+    starts, durations = told["charStartTimesMs"], told["charDurationsMs"]
+    assert all(type(time) is int for time in starts + durations)
+    found = [Character(*each) for each in zip(told["chars"], starts, durations, strict=True)]
+    assert found and all(len(each.text) == 1 and each.duration >= 0 for each in found)
+    assert_tiles(found)
+    return found
+
+
+def assert_tiles(characters: Iterable[Character]) -> None:
+    """Assert that each character begins where the one before it ends."""
+    for one, following in pairwise(characters):
+        assert following.start == one.start + one.duration, (one, following)
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.contexts: dict[str | None, Heard] = {}
+
+    async def send(self, *messages: Message | str) -> None:
+        """Send messages."""
+        for message in messages:
+            await self.socket.send(message if isinstance(message, str) else json.dumps(message))
+
+    async def receive(self) -> Message:
+        """The next message."""
+        raw = await self.socket.recv()
+        assert isinstance(raw, str)
+        message: Message = json.loads(raw)
+        return message
+
+    async def take(self) -> Message:
+        """The next message, read into what was heard of its context."""
+        message = await self.receive()
+        self.heard(message.get("contextId")).take(message)
+        return message
+
+    def heard(self, context_id: str | None = None) -> Heard:
+        """What was heard of a context so far."""
+        return self.contexts.setdefault(context_id, Heard())
+
+    async def until_final(self, *context_ids: str) -> list[Heard]:
+        """Read until each of these contexts has ended; what was heard of them."""
+        while not all(self.heard(name).final for name in context_ids):
+            await self.take()
+        return [self.contexts.pop(name) for name in context_ids]
+
+    async def until_closed(self) -> tuple[int, str]:
+        """Read until the server closes; its code and reason."""
+        try:
+            while True:
+                await self.take()
+        except ConnectionClosed as closed:
+            assert closed.rcvd is not None
+            return closed.rcvd.code, closed.rcvd.reason
+
+    async def speak(self, *texts: str) -> Heard:
+        """All that is heard of a text in pieces on ``stream-input``, to its good end."""
+        await self.send(BOS, *({"text": text} for text in texts), EOS)
+        ended = await self.until_closed()
+        heard = self.heard()
+        assert (ended, heard.final, heard.error) == ((1000, ""), True, None), (ended, heard.error)
+        return heard
+
+
+@asynccontextmanager
+async def opened(
+    url: str, name: str = "stream-input", voice: str = "espeak:es", headers: Any = None, **query: object
+) -> AsyncIterator[Client]:
+    """A connection to one of the two WebSockets; PCM at 22,050 Hz unless the query says otherwise."""
+    asked = urlencode({"output_format": "pcm_22050", **query})
+    address = f"{url}/v1/text-to-speech/{quote(voice)}/{name}?{asked}"
+    async with connect(address, max_size=None, compression=None, additional_headers=headers) as socket:
+        yield Client(socket)
+
+
+@asynccontextmanager
+async def multi(url: str, voice: str = "espeak:es", **query: object) -> AsyncIterator[Client]:
+    """A connection to ``multi-stream-input``."""
+    async with opened(url, "multi-stream-input", voice, **query) as client:
+        yield client
