@@ -98,6 +98,12 @@ class Metrics(Observer):
             "kani_cancellations", "Sessions ended by their client early.", "protocol"
         )
         self._refusals = counter("kani_refusals", "Sessions that were not admitted.", "protocol", "reason")
+        self._estimated = counter(
+            "kani_estimated_times",
+            "Segments whose words could not be found in it.",
+            "protocol",
+            "engine",
+        )
         self._failures = counter("kani_engine_failures", "Engines that broke.", "protocol", "engine")
         self._waiting = gauge("kani_waiting", "Syntheses that wait for an engine now.")
         self._waiting_limit = gauge("kani_waiting_limit", "Syntheses that may wait for an engine.")
@@ -171,6 +177,10 @@ class Metrics(Observer):
         """An engine spoke a segment of ``audio_s`` seconds in ``wall_s`` seconds."""
         self._synthesis.labels(protocol, engine).observe(wall_s)
         self._speech.labels(protocol, engine).inc(audio_s)
+
+    def estimated(self, protocol: str, engine: str) -> None:
+        """The words of a segment were not found in its audio: their times are estimates."""
+        self._estimated.labels(protocol, engine).inc()
 
     def cancelled(self, protocol: str) -> None:
         """A session was ended by its client before its speech was complete."""

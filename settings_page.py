@@ -57,7 +57,11 @@ def documentation() -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    if field.default_factory is not None or field.default in (None, (), {}) or isinstance(field.default, Path):
+    if (
+        field.default_factory is not None
+        or field.default in (None, (), {})
+        or isinstance(field.default, Path)
+    ):
         return "not set"
     value = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
     return f"`{value}`"

@@ -24,6 +24,8 @@ from access import AccessMiddleware, AccessRules, Paths, is_loopback
 from connections import Connections, ConnectionsMiddleware, Phase, RequestIdMiddleware
 from dialects import elevenlabs, kani, kyutai, livekit, operations, voices, voxcpm
 from doors import METRICS, METRICS_PORT, CompatPort, Doors, MetricsAloneMiddleware, open_doors
+from elevenlabs_metrics import UpstreamMetrics
+from engines.espeak_rendering import EspeakRenderer
 from engines.registry import engines_for
 from kyutai_metrics import KyutaiMetrics
 from listening import allow_open_files, own_names
@@ -55,8 +57,9 @@ Facts = list[Callable[[], Mapping[str, Any]]]
 class Dialect:
     """A wire protocol, and what of the server is not as for the others.
 
-    routes: makes its routes, and adds to the facts that /health tells; paths: who may come in there; ports: opened by KANI_COMPAT;
-    largest_messages: bytes, by the WebSocket's path, where KANI_MAX_MESSAGE_BYTES does not count.
+    routes: makes its routes, and adds to the facts that /health tells; paths: who may come in there;
+    ports: opened by KANI_COMPAT; largest_messages: bytes, by the WebSocket's path, where
+    KANI_MAX_MESSAGE_BYTES does not count.
     """
 
     routes: Callable[[Settings, SpeechService, Metrics, Facts], list[BaseRoute]]
@@ -177,7 +180,7 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         request_timeout_s=settings.request_timeout,
         max_concurrent=settings.max_concurrent,
     )
-    engines = engines_for(settings.engine, settings)
+    engines = engines_for(settings.engine, settings, UpstreamMetrics(metrics.registry))
     return SpeechService(
         engines.needed,
         VoiceStore(settings.data_dir),
@@ -187,6 +190,7 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         observer=metrics,
         preferred=engines.preferred,
         recognizer=recognizer_for(settings.recognizer, settings),
+        renderer=EspeakRenderer(),
     )
 
 

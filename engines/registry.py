@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic import SecretStr
 
+from engines.elevenlabs.meter import UpstreamMeter
 from speech.engine import Engine
 
 NAMES = ("auto", "kani", "kokoro", "espeak", "elevenlabs")
@@ -81,8 +82,8 @@ class Engines(NamedTuple):
     needed: tuple[Engine, ...]
 
 
-def engines_for(name: str, settings: EngineSettings) -> Engines:
-    """The engines of ``name``.
+def engines_for(name: str, settings: EngineSettings, meter: UpstreamMeter | None = None) -> Engines:
+    """The engines of ``name``; meter: told of what ElevenLabs fails at, where it speaks.
 
     ``auto``: the Kani model where there is a CUDA device, if it can start; Kokoro for the languages
     it speaks and espeak-ng for the others. Else exactly the one that is named. An engine's
@@ -99,7 +100,7 @@ def engines_for(name: str, settings: EngineSettings) -> Engines:
         case "espeak":
             return Engines((), (_espeak(),))
         case "elevenlabs":
-            return Engines((), (_elevenlabs(settings),))
+            return Engines((), (_elevenlabs(settings, meter),))
     raise ValueError(f"no engine is called {name!r}")
 
 
@@ -151,7 +152,7 @@ def _espeak() -> Engine:
     return EspeakEngine()
 
 
-def _elevenlabs(settings: EngineSettings) -> Engine:
+def _elevenlabs(settings: EngineSettings, meter: UpstreamMeter | None) -> Engine:
     from engines.elevenlabs.engine import ElevenLabsEngine, ElevenLabsUpstream
 
     key = settings.elevenlabs_api_key
@@ -162,10 +163,10 @@ def _elevenlabs(settings: EngineSettings) -> Engine:
         optimize_latency=settings.elevenlabs_optimize_latency,
         base_url=settings.elevenlabs_url,
     )
+    fallback: Engine | None = None
     match settings.elevenlabs_fallback:
         case "kokoro":
-            return ElevenLabsEngine(upstream, _kokoro(settings))
+            fallback = _kokoro(settings)
         case "espeak":
-            return ElevenLabsEngine(upstream, _espeak())
-        case "none":
-            return ElevenLabsEngine(upstream)
+            fallback = _espeak()
+    return ElevenLabsEngine(upstream, fallback, meter)

@@ -43,7 +43,7 @@ from livekit.agents import (
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import shortuuid
 from livekit.plugins import elevenlabs
-from livekit_stt import KyutaiSTT
+from livekit_stt import KyutaiSTT  # type: ignore[import-not-found]  # it lies beside this file
 
 Writes = Callable[[llm.ChatContext], AsyncIterator[str]]
 """What answers a conversation, piece by piece."""
@@ -70,7 +70,7 @@ class Choices:
         return cls(**{name: environment[name.upper()] for name in names if name.upper() in environment})
 
 
-class Writer(llm.LLM):
+class Writer(llm.LLM[str]):
     """A language model as LiveKit's agents ask for one, by a function that writes."""
 
     def __init__(self, writes: Writes) -> None:

@@ -74,6 +74,11 @@ class Account:
         self._observer.segment_spoken(self.protocol, engine, wall_s, audio_s)
         log.debug("%s spoke %.2f s in %.3f s", engine, audio_s, wall_s)
 
+    def estimated(self, engine: str, why: str) -> None:
+        """The times of a segment's words are not found, but estimated."""
+        self._observer.estimated(self.protocol, engine)
+        log.warning("engine %s: %s", engine, why)
+
     def broke(self, engine: str, error: BaseException) -> None:
         """The engine failed, or what speaks with it."""
         self._outcome = "failed"

@@ -132,7 +132,7 @@ class Aligner:
         """Seek the way up to the last frame that is certain."""
         end = self._cepstra.certain
         passed = sum(at <= end for at in self._anew)
-        if passed and not self._starts:
+        if passed:
             self._path = Path(self._rows, self._pauses)
         self._anew = self._anew[passed:]
         if end > len(self._path):
@@ -151,7 +151,8 @@ class Aligner:
             if index:
                 spans.append(self._ended(index - 1, begins, columns))
             self._starts.append(begins)
-        self._path.forget(int(self._starts[-1]) if self._starts else 0)
+        if self._starts and not self._anew:
+            self._path.forget(int(self._starts[-1]))
         return spans
 
     def _begin(self, index: int, columns: Mapping[int, Sequence[int]], ended: bool) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class TimedCharacters:
         adds up over a long text.
         """
         edges = [round((edge - origin_s) * 1000) for edge in self.edges_s]
-        return edges[:-1], [end - start for start, end in zip(edges, edges[1:], strict=False)]
+        return edges[:-1], [end - start for start, end in pairwise(edges)]
 
 
 def spread(count: int, edges: Sequence[float]) -> tuple[float, ...]:
@@ -71,9 +72,10 @@ class CharacterClock:
                     edges[-1] = max(edges[-1], span.end_s)
                 continue
             self._taken = span.end
-            starts = span.marks or np.linspace(
-                span.start_s, span.end_s, span.end - span.start, endpoint=False
-            ).tolist()
+            starts = (
+                span.marks
+                or np.linspace(span.start_s, span.end_s, span.end - span.start, endpoint=False).tolist()
+            )
             # The first character begins where the one before it ended.
             edges += [max(start, edges[-1]) for start in starts[1:]]
             edges.append(max(span.end_s, edges[-1]))

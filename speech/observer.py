@@ -35,6 +35,9 @@ class Observer:
     def segment_spoken(self, protocol: str, engine: str, wall_s: float, audio_s: float) -> None:
         """An engine spoke a segment of ``audio_s`` seconds in ``wall_s`` seconds."""
 
+    def estimated(self, protocol: str, engine: str) -> None:
+        """The words of a segment were not found in its audio: their times are estimates."""
+
     def cancelled(self, protocol: str) -> None:
         """A session was ended by its client before its speech was complete."""
 

@@ -16,6 +16,7 @@ from speech.errors import EngineUnavailable, UnsupportedLanguage
 from speech.observer import Observer
 from speech.recognition import RecognitionSession
 from speech.recognizer import Recognizer
+from speech.renderer import Renderer
 from speech.request import Limits, validate
 from speech.session import SpeechSession
 from speech.surroundings import Prepare, Speaker, Surroundings
@@ -48,6 +49,7 @@ class SpeechService:
     that come before them, and are done without where they cannot start. default_language: a BCP 47
     tag, spoken where nothing tells another. default_voice: replaces the default of its own language.
     recognizer: who listens, started when the first client wants to be heard; None is nobody.
+    renderer: by whom the words of engines are found that do not time them.
     """
 
     def __init__(
@@ -61,9 +63,11 @@ class SpeechService:
         observer: Observer,
         preferred: Sequence[Engine] = (),
         recognizer: Recognizer | None = None,
+        renderer: Renderer | None = None,
     ) -> None:
         self.store = store
         self.recognizer = recognizer
+        self._renderer = renderer
         self._preferred = tuple(preferred)
         self._needed = tuple(engines)
         self._engines: list[Engine] = []
@@ -224,7 +228,9 @@ class SpeechService:
             max_text=max_text or limits.max_text,
             request_timeout_s=min(longest_s, timeout_s or longest_s),
         )
-        surroundings = Surroundings(limits, admission, self._observer, find_speaker, self._sessions.discard)
+        surroundings = Surroundings(
+            limits, admission, self._observer, find_speaker, self._sessions.discard, self._renderer
+        )
         session = SpeechSession(request, protocol, surroundings, speaker, heard_at_once, prepare)
         self._sessions.add(session)
         return session

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Self, cast
 
 import numpy as np
 
 from speech.account import Account
+from speech.alignment import timed
 from speech.engine import WritingEngine
 from speech.errors import EngineFailed, SpeechCancelled, SpeechError, TextTooLong, TimedOut
 from speech.normalizer import speakable
@@ -331,6 +333,10 @@ class SpeechSession:
             speech = cast(WritingEngine, engine).stream(segment, written)
         else:
             speech = engine.synthesize(segment)
+        if not info.timing and self._around.renderer is not None:
+            speech = timed(
+                speech, segment, self._around.renderer, partial(self._account.estimated, info.name)
+            )
         rendering = Rendering(speech, info.sample_rate, factor, round(longest_s * info.sample_rate))
         start_s = self.duration_s
         kept = round(TAIL_S * info.sample_rate)

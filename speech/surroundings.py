@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from speech.admission import Admission
 from speech.engine import Engine
 from speech.observer import Observer
+from speech.renderer import Renderer
 from speech.request import Limits
 from speech.types import Recording
 
@@ -34,7 +35,8 @@ class Surroundings:
 
     find_speaker: the speaker for this request, given the text so far, which its language may have
     to be told from, and whether that is all there is; None while it cannot be told; raises
-    InvalidRequest. closed: told once nothing of the session is left.
+    InvalidRequest. closed: told once nothing of the session is left. renderer: by whom the words of
+    engines are found that do not time them; without one a segment is timed as a whole.
     """
 
     limits: Limits
@@ -42,3 +44,4 @@ class Surroundings:
     observer: Observer
     find_speaker: Callable[[str, bool], Speaker | None]
     closed: Callable[[SpeechSession], None]
+    renderer: Renderer | None = None

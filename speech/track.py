@@ -102,8 +102,6 @@ def _as_written(word: Span, spoken: SpokenText, start_s: float) -> Span:
     marks: tuple[float, ...] = ()
     if word.marks:
         written, index = np.unique(spoken.starts[word.start : word.end], return_index=True)
-        said = np.take(word.marks, index)
-        marks = tuple(
-            np.interp(range(first, last), [*written, last], [*(start_s + said), start_s + word.end_s]).tolist()
-        )
+        said = start_s + np.array([*np.take(word.marks, index), word.end_s])
+        marks = tuple(np.interp(range(first, last), [*written, last], said).tolist())
     return Span(first, last, start_s + word.start_s, start_s + word.end_s, marks)

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import json
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -242,21 +243,22 @@ def _alignment(text: str, edges: list[int], chosen: list[int], base_ms: int) -> 
 
 @asynccontextmanager
 async def running(
-    voice: Callable[[str], Awaitable[Spoken]] | None = None,
+    voice: Callable[[str], Awaitable[Spoken]] | None = None, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[ElevenLabsService]:
-    """The service, on a free port."""
+    """The service, on a free port; tls: its certificate, for localhost."""
     service = ElevenLabsService(voice)
     async with serve(
         service.conversation,
-        "127.0.0.1",
+        "127.0.0.1" if tls is None else "localhost",
         0,
         process_request=service.process,
         ping_interval=None,
+        ssl=tls,
         # What a service logs of its clients' headers is not what is looked at.
         logger=_quiet,
     ) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        service.url = f"http://127.0.0.1:{port}"
+        service.url = f"http://127.0.0.1:{port}" if tls is None else f"https://localhost:{port}"
         yield service
 
 

@@ -27,10 +27,15 @@ _THREADED = ("mp3", "opus")
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """How audio goes out, and what its characters' times count from."""
+    """How audio goes out, and what its characters' times count from.
+
+    absolute: the start of the stream; strict: if they do not, whether audio waits until they are known, so
+    that they are exact for clients that add the length of the audio before.
+    """
 
     audio: AudioFormat
     absolute: bool
+    strict: bool
 
 
 class Context:
@@ -180,7 +185,9 @@ class Context:
 
     async def _pieces(self, session: SpeechSession, codec: _Codec) -> AsyncIterator[Piece]:
         """The speech, up to where it is to end."""
-        pieces = Pieces(self._clock, codec.rate, cuts=not (self._output.absolute or codec.delays))
+        output = self._output
+        cuts = not (output.absolute or codec.delays)
+        pieces = Pieces(self._clock, codec.rate, cuts=cuts, strict=output.strict)
         try:
             async for frame in reframe(aiter(session), codec.rate, round(FRAME_S * codec.rate)):
                 for piece in pieces.feed(self._until_closed(frame, session)):

@@ -145,7 +145,7 @@ class _Reader:
             case Stop():
                 self._performance.stop()
                 await self._answer(messages.STOPPED)
-                if self._speak is not self._answer:
+                if self._speak != self._answer:
                     await self._speak(messages.STOPPED, last=True)
             case Ping():
                 await self._answer(messages.PONG)

@@ -8,6 +8,7 @@ of the first of them: so audio is cut there, and the pause behind a word waits u
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,13 +35,15 @@ class Pieces:
     """Frames of a session's speech become pieces; they are the same samples.
 
     sample_rate: hertz of the frames; cuts: whether a piece with characters begins with the first of them.
-    Then the pause behind the last character that is told is held back, until what follows it is known.
+    Then the pause behind the last character that is told is held back, until what follows it is known. So
+    is speech, if ``strict``: some engines tell a word only when they know its end.
     """
 
-    def __init__(self, clock: CharacterClock, sample_rate: int, *, cuts: bool) -> None:
+    def __init__(self, clock: CharacterClock, sample_rate: int, *, cuts: bool, strict: bool = False) -> None:
         self._clock = clock
         self._rate = sample_rate
         self._cuts = cuts
+        self._quiet = math.inf if strict else QUIET
         self._held: Samples = NOTHING
         self._sent = 0
         self._told = 0
@@ -59,9 +62,8 @@ class Pieces:
                 pieces.append(Piece(before))
             pieces.append(Piece(self._take(self._told), characters))
         else:
-            # Speech is not held back for an engine that has yet to tell which words it is.
             unknown = self._held[max(0, self._told - self._sent) :]
-            pause = np.abs(unknown).max(initial=0.0) <= QUIET
+            pause = np.abs(unknown).max(initial=0.0) <= self._quiet
             if len(rest := self._take(self._told if pause else self._sent + len(self._held))):
                 pieces.append(Piece(rest))
         return pieces

@@ -143,7 +143,8 @@ class Connection:
     def _new_context(self) -> Context:
         timing = self._settings.timing
         absolute = timing == "absolute" or (timing == "auto" and self._query.sync)
-        return Context(self._start, Output(self._query.audio, absolute), auto_mode=self._query.auto_mode)
+        output = Output(self._query.audio, absolute, strict=timing == "relative")
+        return Context(self._start, output, auto_mode=self._query.auto_mode)
 
     def _start(self, voice: VoiceSettings) -> SpeechSession:
         """A session for a context. Raises Busy and InvalidRequest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import ssl
@@ -62,6 +63,7 @@ async def voices(
     body = bytearray()
     try:
         async with (
+            asyncio.timeout(timeout_s),
             httpx.AsyncClient(trust_env=False, verify=context or True, timeout=timeout_s) as client,
             client.stream("GET", f"{base_url}/v1/voices", headers={"xi-api-key": key}) as answer,
         ):
@@ -69,6 +71,8 @@ async def voices(
                 body += piece
                 if len(body) > _LARGEST_LIST:
                     raise UpstreamFailed("other", "the list of voices has no end")
+    except TimeoutError as error:
+        raise UpstreamFailed("stalled", f"no list of voices within {timeout_s:g} s") from error
     except httpx.HTTPError as error:
         raise UpstreamFailed("unreachable", redacted(f"{type(error).__name__}: {error}", key)) from error
     if answer.status_code != httpx.codes.OK:

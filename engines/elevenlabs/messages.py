@@ -92,12 +92,12 @@ def read(raw: str) -> Message:
         raise ValueError("nested too deeply") from error
     if not isinstance(fields, dict):
         raise ValueError("not an object")
-    error = fields.get("error")
+    code = fields.get("error")
     return Message(
         audio=_audio(fields.get("audio")),
         timed=_timed(fields.get("alignment")) or _timed(fields.get("normalizedAlignment")),
         final=fields.get("isFinal") is True,
-        error=(error, fields.get("message", "")) if error else None,
+        error=(code, fields.get("message", "")) if code else None,
     )
 
 

@@ -20,8 +20,9 @@ class CharacterTimes:
 
     Only characters that are no spaces count: ElevenLabs adds spaces at the ends of what it says in one
     go. Those that it does not tell about, or only in other words, share the time between their neighbours
-    evenly; what is heard behind the last one belongs to its word, which is given when that is known. A word here is what stands between spaces, marks included, or a single wide character. Times are
-    seconds of the audio as it came.
+    evenly; what is heard behind the last one belongs to its word, which is given when that is known. A word
+    here is what stands between spaces, marks included, or a single wide character. Times are seconds of the
+    audio as it came.
     """
 
     def __init__(self) -> None:

@@ -290,6 +290,21 @@ def odd_bytes(frame: Frame, number: int) -> list[Frame | str | bytes]:
     return [frame | {"audio": base64.b64encode(half).decode().rstrip("=")} for half in halves]
 
 
+def in_one() -> Callable[[Frame, int], list[Frame | str | bytes]]:
+    """All audio in one large message, and all times."""
+    audio, alignment = b"", {"chars": [], "charStartTimesMs": [], "charDurationsMs": []}
+
+    def change(frame: Frame, number: int) -> list[Frame | str | bytes]:
+        nonlocal audio
+        audio += base64.b64decode(frame["audio"] or "")
+        for name in alignment:
+            alignment[name] += (frame["alignment"] or {}).get(name, [])
+        whole = frame | {"audio": base64.b64encode(audio).decode(), "alignment": alignment}
+        return [] if number >= 0 else [whole]
+
+    return change
+
+
 def spoiled(**fields: Any) -> Callable[[Frame, int], list[Frame | str | bytes]]:
     """Alignments with some of their fields changed."""
 
@@ -306,6 +321,7 @@ def spoiled(**fields: Any) -> Callable[[Frame, int], list[Frame | str | bytes]]:
         rubbish,
         without_times,
         times_alone,
+        in_one(),
         odd_bytes,
         spoiled(charStartTimesMs=[5, 3, 1]),
         spoiled(charStartTimesMs=None),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from http import HTTPStatus
+from pathlib import Path
 
 import numpy as np
 import pytest
+import trustme
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
@@ -260,6 +263,37 @@ async def test_a_service_that_says_nothing_is_not_waited_for(service: ElevenLabs
     assert len(service.exchanges) == 4
 
 
+async def test_a_host_that_takes_calls_and_says_nothing_is_left() -> None:
+    """Neither the start nor a client waits for it longer than it may take; leaving waits for nothing."""
+    lines = []
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append(writer)
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(hold, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    async with silent:
+        engine = ElevenLabsEngine(
+            ElevenLabsUpstream(KEY, VOICE, base_url=f"http://127.0.0.1:{port}", timeout_s=0.2)
+        )
+        async with asyncio.timeout(1.0):
+            await engine.start()
+            with pytest.raises(EngineFailed, match="did not answer in time"):
+                await said(engine)
+        patient = ElevenLabsEngine(ElevenLabsUpstream(KEY, VOICE, base_url=f"http://127.0.0.1:{port}"))
+        patient._info = engine.info
+        known = len(lines)
+        async with asyncio.timeout(1.0):
+            listening = asyncio.create_task(said(patient))
+            while len(lines) == known:
+                await asyncio.sleep(0)
+            listening.cancel()
+            await asyncio.wait([listening])
+            await asyncio.gather(*(line.wait_closed() for line in lines))
+
+
 async def test_nothing_but_rubbish_ends_it(service: ElevenLabsService) -> None:
     """Its number is bounded, however fast it comes."""
 
@@ -330,6 +364,28 @@ async def test_leaving_closes_the_socket_at_once(service: ElevenLabsService, mom
             await exchange.gone.wait()
         assert asyncio.get_running_loop().time() - left_at < 0.5
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("ElevenLabs")]
+
+
+async def test_a_crowd_leaves_nothing_behind(service: ElevenLabsService) -> None:
+    """Many at once, some of whom leave at any moment: the others hear all of theirs."""
+    async with started(service) as engine, asyncio.timeout(20.0):
+        before = asyncio.all_tasks()
+
+        async def speak(number: int) -> None:
+            text = f"Number {number} says something that nobody else says."
+            speaking = asyncio.create_task(said(engine, text))
+            if number % 3:
+                assert audio_of(await speaking) == tone(text + " ")[0]
+                return
+            for _ in range(number):
+                await asyncio.sleep(0)
+            speaking.cancel()
+            await asyncio.wait([speaking])
+
+        await asyncio.gather(*(speak(number) for number in range(60)))
+        await asyncio.gather(*(exchange.gone.wait() for exchange in service.exchanges))
+        left = {task for task in asyncio.all_tasks() - before if task.get_name().startswith("ElevenLabs")}
+    assert not left
 
 
 # Whoever stands in.
@@ -475,6 +531,25 @@ async def test_a_host_that_is_not_there_is_only_a_warning(
         with pytest.raises(EngineFailed, match="cannot be reached"):
             await said(engine)
     assert "only the voice of ELEVEN_VOICE_ID can be named" in caplog.text
+
+
+async def test_it_speaks_through_tls_and_trusts_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host whose certificate nobody vouches for gets neither key nor text."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    async with running(tls=context) as service:
+        async with started(service) as stranger:
+            with pytest.raises(EngineFailed, match="cannot be reached"):
+                await said(stranger)
+        assert not service.voices_asked and not service.exchanges
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        async with started(service) as engine:
+            assert len(engine.info.voices) == 2
+            in_order(await said(engine), TEXT)
 
 
 async def test_no_proxy_of_the_environment_is_used(

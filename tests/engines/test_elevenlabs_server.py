@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,44 @@ async def test_clients_of_the_server_hear_elevenlabs(start_server: StartServer) 
         assert f"elevenlabs:{VOICE}" in voices and "Rachel" in voices
         assert KEY not in server.log + server.terminal
         # The refusal is in the log with its traceback, as every engine's failure is.
+        server.kill()
+
+
+async def test_the_relay_tells_when_each_letter_is_said(start_server: StartServer) -> None:
+    """As its clients had it from ElevenLabs: every character of their text, its time, and its length."""
+    async with running() as service, speaking(start_server, service) as server:
+        async with connect(f"{server.url}/stream_tts") as socket, asyncio.timeout(WITHIN_S):
+
+            async def told() -> list[dict[str, Any]]:
+                await socket.send(json.dumps({"action": "start_tts", "text": STORY}))
+                messages = []
+                while not messages or messages[-1]["type"] == "chunk":
+                    messages.append(json.loads(await socket.recv()))
+                return messages
+
+            *chunks, last = await told()
+            rows = [
+                row
+                for chunk in chunks
+                for row in zip(chunk["chars"], chunk["char_times"], chunk["char_durations"], strict=True)
+            ]
+            assert last["type"] == "complete" and "".join(letter for letter, _, _ in rows) == STORY
+            assert all(start + length == later for (_, start, length), (_, later, _) in pairwise(rows))
+            first = service.exchanges[0].text
+            letter_ms = LETTER_S * 1000
+            assert [time for _, time, _ in rows[: len(first)]] == [letter_ms * at for at in range(len(first))]
+
+            # Once it was heard, nothing is said twice; the socket stays.
+            async def break_off(exchange: Exchange) -> None:
+                async for text in fake.pieces(exchange):
+                    for frame in list(fake.frames(text, *fake.tone(text), True, 0.0))[:2]:
+                        await exchange.send(frame)
+                    exchange.socket.transport.abort()
+
+            service.answers = [break_off]
+            *chunks, last = await told()
+            assert last["type"] == "error" and "broke off" in last["message"] and chunks
+            assert len(service.exchanges[-1].text) and (await told())[-1]["type"] == "complete"
         server.kill()
 
 

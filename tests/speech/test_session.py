@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -110,6 +111,46 @@ async def test_words_are_where_their_spans_say(tmp_path: Path) -> None:
     assert [chunk.start_s for chunk in chunks] == pytest.approx(
         np.cumsum([0, *(len(chunk.samples) / RATE for chunk in chunks[:-1])])
     )
+
+
+class SlowingEngine(ToneEngine):
+    """Says each letter of a word longer than the one before it, and tells so."""
+
+    async def _say(self, word: re.Match[str], at_s: float, speed: float) -> SpeechChunk:
+        chunk = await super()._say(word, at_s, speed)
+        (span,) = chunk.spans
+        shares = np.arange(span.end - span.start) / (span.end - span.start)
+        marks = tuple((span.start_s + shares**2 * (span.end_s - span.start_s)).tolist())
+        return replace(chunk, spans=(replace(span, marks=marks),))
+
+
+@pytest.mark.parametrize("speed", [1.0, 2.0])
+async def test_letters_keep_their_times_on_the_way_to_the_client(tmp_path: Path, speed: float) -> None:
+    """In the client's characters, at the speed that is heard; what was composed shares its letter's time."""
+    text = "¡Hola!  el cafe\u0301 frío"
+    slowing = SlowingEngine(native=(1.0, 1.0))
+    async with serving(slowing, tmp_path) as service:
+        chunks = await speak(service, text, replace(SPANISH, speed=speed))
+    spans = [span for chunk in chunks for span in chunk.spans]
+    assert_tiles([replace(span, marks=()) for span in spans], len(text))
+    told = {text[span.start : span.end]: span for span in spans if span.marks}
+    assert list(told) == ["Hola", "el", "cafe\u0301", "frío"]
+    letter_s = LETTER_S / speed
+    for word in ("Hola", "el", "frío"):
+        since = np.array(told[word].marks) - told[word].start_s
+        count = len(word)
+        assert since == pytest.approx(letter_s * np.arange(count) ** 2 / count, abs=2 / RATE)
+    since = np.array(told["cafe\u0301"].marks) - told["cafe\u0301"].start_s
+    assert since == pytest.approx(letter_s * np.array([0, 1, 4, 9, 12.5]) / 4, abs=2 / RATE)
+
+
+async def test_a_word_is_told_as_soon_as_it_is_over(tmp_path: Path) -> None:
+    """Not with the next one: its span is in the chunk that holds its last sample but a few."""
+    async with serving(ToneEngine(), tmp_path) as service:
+        chunks = await speak(service, "uno dos tres cuatro cinco")
+    for chunk in chunks:
+        for span in chunk.spans:
+            assert span.end_s >= chunk.start_s - 0.02
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)

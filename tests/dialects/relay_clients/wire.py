@@ -1,0 +1,125 @@
+"""The relay's protocol as a client reads it: strictly."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from websockets.asyncio.client import ClientConnection, connect
+
+from speech.types import Samples
+
+RATE = 22_050
+FIELDS = {
+    "chunk": {"audio": str, "char_times": list, "char_durations": list, "chars": list, "chunk_index": int},
+    "complete": {"total_chars": int, "total_duration_ms": int, "text": str},
+    "error": {"message": str},
+    "stopped": {},
+    "pong": {},
+}
+
+Message = dict[str, Any]
+
+
+@dataclass
+class Answer:
+    """What came for one utterance, in order."""
+
+    chunks: list[Message] = field(default_factory=list)
+    last: Message = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """Its characters."""
+        return "".join(character for chunk in self.chunks for character in chunk["chars"])
+
+    @property
+    def starts(self) -> list[int]:
+        """When each of them begins, in milliseconds."""
+        return [time for chunk in self.chunks for time in chunk["char_times"]]
+
+    @property
+    def durations(self) -> list[int]:
+        """How long each of them lasts."""
+        return [time for chunk in self.chunks for time in chunk["char_durations"]]
+
+    @property
+    def pieces(self) -> list[bytes]:
+        """The audio of each chunk."""
+        return [base64.b64decode(chunk["audio"], validate=True) for chunk in self.chunks]
+
+    @property
+    def samples(self) -> Samples:
+        """All of it, between -1 and 1."""
+        return np.frombuffer(b"".join(self.pieces), "<i2").astype(np.float32) / 32768
+
+    def check(self, text: str) -> None:
+        """Assert that it is a whole utterance of ``text``, whose last character ends with the audio."""
+        self.check_characters(text)
+        end = self.starts[-1] + self.durations[-1]
+        assert abs(end - 1000 * len(self.samples) / RATE) <= 20
+
+    def check_characters(self, text: str) -> None:
+        """Assert that it is a whole utterance of ``text``."""
+        assert self.last["type"] == "complete", self.last
+        assert self.text == self.last["text"] == text
+        assert self.last["total_chars"] == len(text)
+        assert self.last["total_duration_ms"] == sum(
+            int(len(piece) / (2 * RATE) * 1000) for piece in self.pieces
+        )
+        starts, durations = self.starts, self.durations
+        assert starts[0] == 0 and min(durations) >= 0
+        ends = [start + duration for start, duration in zip(starts, durations, strict=True)]
+        assert starts[1:] == ends[:-1], "times tile"
+
+
+class Client:
+    """A connection. Whatever comes has to be of the protocol."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    async def send(self, action: str, **fields: object) -> None:
+        """Ask for something."""
+        await self.connection.send(json.dumps({"action": action, **fields}))
+
+    async def receive(self) -> Message:
+        """The next message."""
+        raw = await self.connection.recv()
+        assert isinstance(raw, str)
+        message: Message = json.loads(raw)
+        fields = FIELDS[message["type"]]
+        assert {name: type(value) for name, value in message.items()} == {"type": str, **fields}
+        if message["type"] == "chunk":
+            times, durations, chars = (message[name] for name in ("char_times", "char_durations", "chars"))
+            assert len(times) == len(durations) == len(chars)
+            assert {type(time) for time in times + durations} <= {int}
+            assert all(len(char) == 1 for char in chars)
+            assert len(base64.b64decode(message["audio"], validate=True)) % 2 == 0
+        return message
+
+    async def answer(self) -> Answer:
+        """All of the next utterance."""
+        answer = Answer()
+        while (message := await self.receive())["type"] == "chunk":
+            assert message["chunk_index"] == len(answer.chunks)
+            answer.chunks.append(message)
+        answer.last = message
+        return answer
+
+    async def speak(self, text: str) -> Answer:
+        """Ask for a whole text; what comes."""
+        await self.send("start_tts", text=text)
+        return await self.answer()
+
+
+@asynccontextmanager
+async def opened(url: str, path: str = "/stream_tts") -> AsyncIterator[Client]:
+    """A client of a server."""
+    async with connect(f"{url}{path}", max_size=None) as connection:
+        yield Client(connection)

@@ -1,0 +1,114 @@
+"""A microphone, a loudspeaker and captions for LiveKit's agents, without a room.
+
+Imported by the tests that need it when they run: LiveKit's framework takes seconds to import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import numpy as np
+import numpy.typing as npt
+from livekit import rtc
+from livekit.agents.types import TimedString
+from livekit.agents.voice import io
+
+from speech.types import Samples
+
+RATE = 24_000
+FRAME = 480
+"""Samples that a microphone gives at a time: 20 ms."""
+
+
+def frames(samples: Samples, rate: int = RATE, channels: int = 1) -> list[rtc.AudioFrame]:
+    """Samples as 20 ms frames of 16 bits, the same in every channel."""
+    pcm = np.repeat((samples * 32767).astype("<i2"), channels)
+    step = rate // 50 * channels
+    pieces = [pcm[start : start + step] for start in range(0, len(pcm), step)]
+    return [rtc.AudioFrame(piece.tobytes(), rate, channels, len(piece) // channels) for piece in pieces]
+
+
+class Microphone(io.AudioInput):
+    """Gives what is said into it."""
+
+    def __init__(self) -> None:
+        super().__init__(label="microphone")
+        self._frames: asyncio.Queue[rtc.AudioFrame] = asyncio.Queue()
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        return await self._frames.get()
+
+    async def hear(self, samples: Samples) -> None:
+        """Be spoken into, at the speed of speech."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        for number, frame in enumerate(frames(samples)):
+            await asyncio.sleep(started + number * FRAME / RATE - loop.time())
+            self._frames.put_nowait(frame)
+
+
+class Loudspeaker(io.AudioOutput):
+    """Keeps what it is given. A segment has been heard at once; where it is ``lasting``, when it was played."""
+
+    def __init__(self, lasting: bool = False) -> None:
+        super().__init__(
+            label="loudspeaker", capabilities=io.AudioOutputCapabilities(pause=False), sample_rate=RATE
+        )
+        self.played: list[npt.NDArray[np.int16]] = []
+        self.interrupted_at_s: float | None = None
+        self._lasting = lasting
+        self._segment_s = 0.0
+        self._began = 0.0
+        self._ending: asyncio.TimerHandle | None = None
+
+    @property
+    def samples(self) -> Samples:
+        """All that was played, or begun to be."""
+        return np.concatenate(self.played).astype(np.float32) / 32768
+
+    async def capture_frame(self, frame: rtc.AudioFrame) -> None:
+        """Play a frame."""
+        await super().capture_frame(frame)
+        if not self._segment_s:
+            self._began = time.time()
+            self.on_playback_started(created_at=self._began)
+        self.played.append(np.frombuffer(frame.data, np.int16))
+        self._segment_s += frame.duration
+
+    def flush(self) -> None:
+        """A segment is complete."""
+        super().flush()
+        if self._segment_s:
+            left_s = self._began + self._segment_s - time.time() if self._lasting else 0.0
+            self._ending = asyncio.get_running_loop().call_later(max(0.0, left_s), self._end)
+
+    def clear_buffer(self) -> None:
+        """Be silent at once."""
+        if self._segment_s:
+            self.interrupted_at_s = time.time() - self._began
+            self._end()
+
+    def _end(self) -> None:
+        if self._ending is not None:
+            self._ending.cancel()
+        interrupted, length_s = self.interrupted_at_s is not None, self._segment_s
+        self._segment_s = 0.0
+        self.on_playback_finished(
+            playback_position=self.interrupted_at_s if interrupted else length_s, interrupted=interrupted
+        )
+
+
+class Captions(io.TextOutput):
+    """Keeps what is shown."""
+
+    def __init__(self) -> None:
+        super().__init__(label="captions", next_in_chain=None)
+        self.shown: list[str | TimedString] = []
+
+    async def capture_text(self, text: str) -> None:
+        """Show a piece."""
+        self.shown.append(text)
+
+    def flush(self) -> None:
+        """What was shown is complete."""
