@@ -108,15 +108,16 @@ async def echo(chat: llm.ChatContext) -> AsyncIterator[str]:
 
 def model(url: str, name: str, key: str) -> Writes:
     """What writes with the model of a name, at an OpenAI-compatible address."""
-    client = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0)
 
     async def writes(chat: llm.ChatContext) -> AsyncIterator[str]:
         messages, _ = chat.to_provider_format("openai")
         try:
-            stream = await client.chat.completions.create(
-                model=name, messages=cast(Any, messages), stream=True
-            )
-            async with stream:
+            async with (
+                openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0) as client,
+                await client.chat.completions.create(
+                    model=name, messages=cast(Any, messages), stream=True
+                ) as stream,
+            ):
                 async for chunk in stream:
                     if chunk.choices and (text := chunk.choices[0].delta.content):
                         yield text

@@ -2,7 +2,7 @@
 
     python start_websocket_server.py                                       # in one terminal
     python examples/relay_client.py "مرحبا بالعالم" -o hello.wav           # in another
-    python examples/relay_client.py "Hola, ¿cómo estás?" --as-written      # word by word, as a language model writes
+    python examples/relay_client.py "Hola, ¿cómo estás?" --as-written      # word by word, as a model writes
 
 ``StreamHandler`` does what the relay's app does with the messages (its ``tts_stream_handler.dart``): it
 collects what chunks say of their characters and tells it once, when an utterance is complete.
@@ -95,6 +95,7 @@ class StreamHandler:
                 return None
             case "complete":
                 whole = Alignment(self._text, self._characters, self._starts, self._durations)
+                self._text = ""
                 self._forget()
                 return whole
         # Everything else is a chunk, whatever it calls itself.

@@ -7,7 +7,7 @@ import time
 
 from speech import request_ids
 from speech.engine import EngineInfo
-from speech.errors import Busy, InvalidRequest, SpeechCancelled, SpeechError, TimedOut
+from speech.errors import Busy, EngineFailed, InvalidRequest, SpeechCancelled, SpeechError, TimedOut
 from speech.observer import Observer
 from speech.surroundings import Speaker
 
@@ -83,7 +83,10 @@ class Account:
         """The engine failed, or what speaks with it."""
         self._outcome = "failed"
         self._observer.failed(self.protocol, engine)
-        log.error("engine %s failed", engine, exc_info=error)
+        if isinstance(error, EngineFailed) and error.told:
+            log.error("engine %s failed: %s", engine, error)
+        else:
+            log.error("engine %s failed", engine, exc_info=error)
 
     def ended(self, error: SpeechError | None = None) -> None:
         """Its reader has all of it, or was told why not; only the first call counts."""

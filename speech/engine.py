@@ -75,6 +75,6 @@ class WritingEngine(Engine, Protocol):
 
         As ``synthesize``, but spans point into ``written.text``, ``segment.text`` is what of it is
         there at the start, and ``segment.boundary`` says nothing. It waits for text in
-        ``written.more`` and nowhere else, from inside the generator: meanwhile its place belongs
+        ``written.more`` and nowhere else, while the generator runs: meanwhile its place belongs
         to others.
         """

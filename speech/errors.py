@@ -68,7 +68,14 @@ class TimedOut(SpeechError):
 
 
 class EngineFailed(SpeechError):
-    """An engine broke while it spoke. The cause is logged, never sent."""
+    """An engine broke while it spoke. The cause is logged, never sent.
+
+    ``told``: whether the engine has logged it already.
+    """
+
+    def __init__(self, sentence: str, *, told: bool = False) -> None:
+        super().__init__(sentence)
+        self.told = told
 
 
 class EngineUnavailable(SpeechError):

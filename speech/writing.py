@@ -52,7 +52,7 @@ class WrittenText:
 
         Returns at once if it is so already; else the engine's place is lent to others while it
         waits, and taken again, in turn, before it returns (``timeout_s`` seconds do not count
-        that). Only from inside the engine's generator. Cancelling it is cancelling the segment:
+        that). Only while the engine's generator runs. Cancelling it is cancelling the segment:
         the place is not taken again.
         """
         if self._is_more(known):

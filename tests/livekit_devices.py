@@ -49,7 +49,7 @@ class Microphone(io.AudioInput):
 
 
 class Loudspeaker(io.AudioOutput):
-    """Keeps what it is given. A segment has been heard at once; where it is ``lasting``, when it was played."""
+    """Keeps what it is given. A segment is heard at once, or, where it is ``lasting``, in its time."""
 
     def __init__(self, lasting: bool = False) -> None:
         super().__init__(

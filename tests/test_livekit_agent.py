@@ -96,8 +96,8 @@ def assert_understood(samples: Samples, text: str, language: str) -> None:
 
 
 def texts(session: Any) -> list[tuple[str, str]]:
-    """Who said what so far."""
-    return [(item.role, item.text_content) for item in session.history.messages()]
+    """Who said what so far; the protocol's times have a space behind the last word."""
+    return [(item.role, item.text_content.rstrip()) for item in session.history.messages()]
 
 
 @pytest.mark.parametrize(

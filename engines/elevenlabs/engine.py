@@ -137,7 +137,7 @@ class ElevenLabsEngine:
                 logger.warning("%s (%s; %s)", error, error.known_code, error.detail)
                 wait_s = next(waits, None) if error.passing and not heard else None
                 if wait_s is None and (heard or stand_in is None):
-                    raise EngineFailed(str(error)) from error
+                    raise EngineFailed(str(error), told=True) from error
             if wait_s is not None:
                 await asyncio.sleep(wait_s)
             elif stand_in is not None:

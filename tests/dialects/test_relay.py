@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import httpx
 import pytest
@@ -45,7 +45,10 @@ async def test_the_apps_own_logic_gets_it_whole(espeak_server: ServerProcess) ->
                     assert came.character_at(start) == index
 
 
-TEXTS = st.text(st.one_of(st.sampled_from("aáñ 21.,\n\u200f\u064e\u0301مرحبا👋🏽\ud83d\ude00"), st.characters()), max_size=60)
+TEXTS = st.text(
+    st.one_of(st.sampled_from("aáñ 21.,\n\u200f\u064e\u0301مرحبا👋🏽\ud83d\ude00"), st.characters()),
+    max_size=60,
+)
 
 
 @settings(deadline=None, max_examples=40)
@@ -62,10 +65,8 @@ def test_characters_are_those_of_the_client(
             if whole:
                 await client.send("start_tts", text=text)
             else:
-                ends = [0, *accumulate(sizes), len(text)]
-                for start, end in zip(ends, ends[1:], strict=False):
-                    await client.send("append_tts", text=text[start:end] if end > start else "")
-                await client.send("append_tts", text=text[max(ends[:-1]) :] if max(ends) > len(text) else "")
+                for start, end in pairwise([0, *accumulate(sizes), max(len(text), sum(sizes))]):
+                    await client.send("append_tts", text=text[start:end])
                 await client.send("finish_tts")
             (await client.answer()).check_characters(text)
 
@@ -141,9 +142,7 @@ async def test_stop_ends_all(espeak_server: ServerProcess) -> None:
         await client.send("start_tts", text=HELLO)
         await client.send("append_tts", text="Se escribe ")
         await client.send("stop")
-        while (message := await client.receive())["type"] == "chunk":
-            pass
-        assert message == {"type": "stopped"}
+        assert await client.after_chunks() == {"type": "stopped"}
         await client.send("finish_tts")
         await client.send("ping")
         assert await client.receive() == {"type": "pong"}
@@ -161,10 +160,7 @@ async def test_ping_is_answered_while_it_speaks(server: ServerProcess) -> None:
         await client.send("start_tts", text=LONG[:600])
         assert (await client.receive())["type"] == "chunk"
         await client.send("ping")
-        kinds = [(await client.receive())["type"]]
-        while kinds[-1] != "pong":
-            kinds.append((await client.receive())["type"])
-        assert "complete" not in kinds
+        assert await client.after_chunks() == {"type": "pong"}
         await client.send("stop")
 
 

@@ -70,9 +70,7 @@ async def test_an_agent_that_goes_is_heard_to_its_end(espeak_server: ServerProce
             assert (await client.receive())["chunk_index"] == 0
         async with opened(espeak_server.url, "/agent") as agent:
             await write(agent, ANSWER)
-            while (message := await client.receive())["type"] == "chunk":
-                pass
-            assert message["text"] == LONG[:900]
+            assert (await client.after_chunks())["text"] == LONG[:900]
             (await client.answer()).check("".join(ANSWER))
 
 
@@ -111,9 +109,7 @@ async def test_a_clients_own_text_does_not_come_in_between(espeak_server: Server
         await one.send("start_tts", text=own)
         await agent.send("append_tts", text="Fin.")
         await agent.send("finish_tts")
-        while (message := await one.receive())["type"] == "chunk":
-            pass
-        assert message["text"] == LONG[:300] + "Fin."
+        assert (await one.after_chunks())["text"] == LONG[:300] + "Fin."
         (await one.answer()).check(own)
         await write(agent, ANSWER)
         (await one.answer()).check("".join(ANSWER))
@@ -158,7 +154,9 @@ async def test_a_client_that_does_not_read_holds_up_nobody(espeak_server: Server
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     small.setblocking(False)
     await asyncio.get_running_loop().sock_connect(small, ("127.0.0.1", espeak_server.port))
-    slow = await connect(f"{espeak_server.url}/client", sock=small, max_queue=1, max_size=None, ping_interval=None)
+    slow = await connect(
+        f"{espeak_server.url}/client", sock=small, max_queue=1, max_size=None, ping_interval=None
+    )
     try:
         async with (
             opened(espeak_server.url, "/client") as quick,

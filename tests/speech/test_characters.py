@@ -39,7 +39,7 @@ def told_of(text: str, chunks: list[list[Span]]) -> list[TimedCharacters]:
 
 @given(told())
 def test_characters_are_the_text_and_tile(made: tuple[str, list[list[Span]]]) -> None:
-    """Joined they are the text; each ends where the next one starts, over chunks too; the last when all does."""
+    """Joined they are the text; each ends where the next one starts, over chunks too."""
     text, chunks = made
     taken = told_of(text, chunks)
     assert "".join(part.text for part in taken) == text
@@ -86,7 +86,7 @@ def test_a_rest_belongs_to_a_character() -> None:
 
 @given(st.integers(1, 30), st.lists(TIMES, min_size=2, max_size=12))
 def test_letters_are_spread_over_phonemes(count: int, times: list[float]) -> None:
-    """They begin with the word, never fall, and lie within it; as many letters as phonemes begin with them."""
+    """They begin with the word, never fall, and lie within it; a letter a phoneme begins with it."""
     edges = sorted(times)
     marks = spread(count, edges)
     assert len(marks) == count and marks[0] == edges[0]

@@ -112,6 +112,12 @@ class Client:
         answer.last = message
         return answer
 
+    async def after_chunks(self) -> Message:
+        """The next message that is no chunk."""
+        while (message := await self.receive())["type"] == "chunk":
+            pass
+        return message
+
     async def speak(self, text: str) -> Answer:
         """Ask for a whole text; what comes."""
         await self.send("start_tts", text=text)
