@@ -1,8 +1,10 @@
 """The process in which espeak-ng runs; ``espeak_library`` starts it and says what it reads and writes.
 
-Each text is spoken by a fork of this process, in which nothing was spoken before: so it sounds the
-same each time (the library's flutter of the pitch would run on, and change the length of words).
-Where there is no fork, it does run on. A text that crashes espeak-ng ends the fork or the process.
+Each text is spoken by a fork of this process, in which nothing was spoken or phonemised before: so it
+sounds the same each time (the library's flutter of the pitch would run on, and change the length of words;
+and after some texts that were only phonemised, speech comes out with its vowels cut to nothing). All texts
+are phonemised by one fork that lives on. Where there is no fork, all happens in this process.
+A text that crashes espeak-ng ends the fork or the process.
 """
 
 from __future__ import annotations
@@ -35,15 +37,77 @@ def main() -> None:
         _send(answers, "unavailable", str(error))
         return
     _send(answers, "ready", (library.version, library.sample_rate, library.voices))
+    phonemizer = _Phonemizer(library, answers) if hasattr(os, "fork") else None
     try:
         while True:
             match pickle.load(requests):  # noqa: S301 - the parent writes it
                 case ("phonemes", text, voice, tie):
-                    _send(answers, "end", library.phonemes(text, voice, tie))
+                    if phonemizer is None:
+                        _send(answers, "end", library.phonemes(text, voice, tie))
+                    else:
+                        _send(answers, *phonemizer.phonemes(text, voice, tie))
                 case ("synthesize", text, voice, manner):
                     _speak_apart(library, text, voice, Manner(*manner), answers)
     except (EOFError, BrokenPipeError):
         return
+
+
+class _Phonemizer:
+    """A fork that phonemises text after text; another takes its place when one has crashed it."""
+
+    def __init__(self, library: NativeEspeak, answers: BinaryIO) -> None:
+        """answers: what the fork has no business with."""
+        self._library = library
+        self._others = answers
+        self._fork = 0
+
+    def phonemes(self, text: str, voice: str, tie: str | None) -> tuple[str, object]:
+        """What is to be answered: its kind and content."""
+        if not self._fork:
+            self._start()
+        try:
+            pickle.dump((text, voice, tie), self._requests)
+            self._requests.flush()
+            return "end", pickle.load(self._found)  # noqa: S301 - our own fork writes it
+        except (BrokenPipeError, EOFError, pickle.UnpicklingError):
+            self._end()
+            return "crashed", None
+
+    def _start(self) -> None:
+        asked, ask = os.pipe()
+        found, find = os.pipe()
+        self._fork = os.fork()
+        if self._fork == 0:
+            # Or it would not see that nobody asks any more, and others not that this process has ended.
+            os.close(ask)
+            os.close(found)
+            os.close(self._others.fileno())
+            try:
+                self._answer(os.fdopen(asked, "rb"), os.fdopen(find, "wb"))
+            finally:
+                os._exit(0)
+        os.close(asked)
+        os.close(find)
+        self._requests, self._found = os.fdopen(ask, "wb"), os.fdopen(found, "rb")
+
+    def _answer(self, requests: BinaryIO, found: BinaryIO) -> None:
+        try:
+            while True:
+                text, voice, tie = pickle.load(requests)  # noqa: S301 - our own parent writes it
+                pickle.dump(self._library.phonemes(text, voice, tie), found)
+                found.flush()
+        except (EOFError, BrokenPipeError):
+            return
+
+    def _end(self) -> None:
+        os.waitpid(self._fork, 0)
+        self._fork = 0
+        self._found.close()
+        try:
+            self._requests.close()
+        except BrokenPipeError:
+            # What it could not read any more.
+            return
 
 
 def _speak_apart(library: NativeEspeak, text: str, voice: str, manner: Manner, answers: BinaryIO) -> None:

@@ -2,9 +2,8 @@
 
     pip install livekit-agents livekit-plugins-elevenlabs msgspec
     python start_websocket_server.py                      # in one terminal
-    python examples/livekit_agent.py console              # in another: the microphone, and no LiveKit server
     LIVEKIT_URL=ws://localhost:7880 LIVEKIT_API_KEY=devkey LIVEKIT_API_SECRET=secret \\
-        python examples/livekit_agent.py dev              # in every room of that LiveKit server
+        python examples/livekit_agent.py dev              # in another: it joins each room there is
 
 Its voice is LiveKit's own plugin for ElevenLabs, which is told where this server is, and its transcript
 follows the sound word by word; its ears are livekit_stt.py. What it says is up to a language model behind

@@ -51,7 +51,7 @@ def _cosines() -> Matrix:
     return rows.astype(np.float32)
 
 
-_MEL, _DCT = _mel_bands().T.copy(), _cosines().T.copy()
+_MEL, _DCT = _mel_bands(), _cosines()
 _TAPER = np.hanning(_WINDOW).astype(np.float32)
 # The higher a cepstrum, the more of the speaker and the less of the sound is in it.
 _WEIGHTS = np.array([_LOUDNESS, *(k**-0.3 for k in range(1, _CEPSTRA))], np.float32)
@@ -80,8 +80,8 @@ class Cepstra:
             return
         frames = np.lib.stride_tricks.sliding_window_view(self._pending, _WINDOW)[: count * HOP : HOP]
         power = np.square(np.abs(np.fft.rfft(frames * _TAPER, _FFT))).astype(np.float32)
-        bands = np.log(power @ _MEL + np.float32(_FLOOR))
-        self._rows = np.concatenate([self._rows, bands @ _DCT])
+        bands = np.log(np.einsum('tf,bf->tb', power, _MEL) + np.float32(_FLOOR))
+        self._rows = np.concatenate([self._rows, np.einsum('tb,cb->tc', bands, _DCT)])
         self._levels = np.concatenate([self._levels, bands.mean(axis=1)])
         self._pending = self._pending[count * HOP :]
 

@@ -46,7 +46,7 @@ class Path:
 
     def feed(self, columns: Matrix, quiet: Matrix) -> None:
         """Add columns [columns, dimensions]; quiet: how far each is below loud speech, in nepers of power."""
-        products = columns @ self._rows.T
+        products = np.einsum('cd,rd->cr', columns, self._rows)
         squares = np.square(columns).sum(axis=1)[:, None] + self._squares - 2 * products
         distances = np.sqrt(np.maximum(squares, 0) / columns.shape[1]).astype(np.float64)
         self._apart += float((distances @ self._share).sum())

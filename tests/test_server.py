@@ -253,7 +253,7 @@ async def test_no_auth_asks_kyutais_clients_for_nothing(start_server: StartServe
 async def test_compat_ports_serve_everything(start_server: StartServer) -> None:
     """On each port that --compat opens, and on both loopback addresses, the path decides the protocol."""
     server = start_server("--engine", "espeak", "--compat")
-    assert set(server.compat) == {"Kyutai", "Kyutai voice cloning", "VoxCPM", "VoxCPM's page"}
+    assert set(server.compat) == {"Kyutai", "Kyutai voice cloning", "VoxCPM", "VoxCPM's page", "relay"}
     for port in server.compat.values():
         for host in ("127.0.0.1", "[::1]"):
             async with connect(f"ws://{host}:{port}") as socket:

@@ -162,8 +162,8 @@ def test_the_banner_names_each_compat_port(start_server: StartServer) -> None:
     """Each port that --compat opened has a line with the protocol whose clients look for it."""
     server = start_server("--engine", "espeak", "--compat")
     ports = server.compat
-    assert ports.keys() == {"Kyutai", "Kyutai voice cloning", "VoxCPM", "VoxCPM's page"}
-    assert len({server.port, *ports.values()}) == 5
+    assert ports.keys() == {"Kyutai", "Kyutai voice cloning", "VoxCPM", "VoxCPM's page", "relay"}
+    assert len({server.port, *ports.values()}) == 6
     assert f"  also     ws://localhost:{ports['Kyutai']} (Kyutai)\n" in server.banner
     voice = f"  also     http://localhost:{ports['Kyutai voice cloning']} (Kyutai voice cloning)\n"
     assert voice in server.banner

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialects.elevenlabs import relay_messages as messages
-from dialects.elevenlabs.relay_broadcast import Broadcast, Listener
+from dialects.elevenlabs.relay_broadcast import MOST_BEHIND, Broadcast, Listener
 from dialects.elevenlabs.relay_logs import RelayLogs
 from dialects.elevenlabs.relay_messages import Append, BadMessage, Finish, Ping, Start, Stop
 from dialects.elevenlabs.relay_performance import Performance
@@ -70,9 +70,7 @@ def routes(service: SpeechService, settings: RelaySettings, state: RelayState) -
         finally:
             state.clients -= 1
         if listener.behind.is_set():
-            with suppress(WebSocketDisconnect, TimeoutError):
-                async with asyncio.timeout(CLOSING_S):
-                    await websocket.close(TRY_LATER, "too slow: more waited than is kept (8 MiB)")
+            await line.close(TRY_LATER, f"too slow: more than {MOST_BEHIND >> 20} MiB waited to be read")
 
     async def agent(websocket: WebSocket) -> None:
         await websocket.accept()
@@ -107,6 +105,13 @@ class _Line:
             # Starlette complains of the next who tries.
             self._gone = True
             raise
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection, if the client is still there."""
+        if not self._gone:
+            with suppress(WebSocketDisconnect, TimeoutError):
+                async with asyncio.timeout(CLOSING_S):
+                    await self._websocket.close(code, reason)
 
 
 class _Reader:

@@ -14,24 +14,30 @@ MOST_BEHIND = 8 * 2**20
 """Bytes of messages that may wait for one listener, two minutes of audio; the messages are shared by all."""
 
 
-class Listener:
-    """One who listens: messages that wait for it, in order."""
+MOST_AHEAD = 2**20
+"""Bytes that may wait even for the quickest listener before more is spoken."""
 
-    def __init__(self) -> None:
+
+class Listener:
+    """One who listens: messages that wait for it, in order. taken: set whenever it takes one."""
+
+    def __init__(self, taken: asyncio.Event) -> None:
         self._messages: deque[tuple[str, bool]] = deque()
-        self._bytes = 0
+        self._taken = taken
         self._readable = asyncio.Event()
+        self.waiting = 0
+        """Bytes that wait."""
         self.behind = asyncio.Event()
         """Set once too much waits: it gets no more."""
 
     def offer(self, message: str, last: bool) -> None:
         """Let a message wait for it."""
-        if self._bytes + len(message) > MOST_BEHIND:
+        if self.waiting + len(message) > MOST_BEHIND:
             self._messages.clear()
             self.behind.set()
         if not self.behind.is_set():
             self._messages.append((message, last))
-            self._bytes += len(message)
+            self.waiting += len(message)
             self._readable.set()
 
     async def get(self) -> tuple[str, bool]:
@@ -40,18 +46,20 @@ class Listener:
             self._readable.clear()
             await self._readable.wait()
         message, last = self._messages.popleft()
-        self._bytes -= len(message)
+        self.waiting -= len(message)
+        self._taken.set()
         return message, last
 
 
 class Broadcast:
     """One utterance at a time, whichever agent writes it, for all who listen.
 
-    It does not wait for a listener: who does not keep up is left behind.
+    It waits for the quickest of them. Who does not keep up with that one is left behind.
     """
 
     def __init__(self, state: RelayState) -> None:
         self._listeners: set[Listener] = set()
+        self._taken = asyncio.Event()
         self.performance = Performance(state, asyncio.Lock())
         self._performing: asyncio.Task[None] | None = None
 
@@ -63,14 +71,19 @@ class Broadcast:
     @contextmanager
     def listening(self) -> Iterator[Listener]:
         """Somebody listens while the body runs, from what comes next on."""
-        listener = Listener()
+        listener = Listener(self._taken)
         self._listeners.add(listener)
+        self._taken.set()
         try:
             yield listener
         finally:
             self._listeners.discard(listener)
+            self._taken.set()
 
     async def send(self, message: str, *, last: bool = False) -> None:
-        """Send a message to all. last: whether it ends its utterance."""
+        """Send a message to all. last: whether it ends its utterance; then nobody is waited for."""
+        while not last and min((one.waiting for one in self._listeners), default=0) > MOST_AHEAD:
+            self._taken.clear()
+            await self._taken.wait()
         for listener in self._listeners:
             listener.offer(message, last)

@@ -67,5 +67,7 @@ class Performance:
             self._state.speaking -= 1
             task.cancel()
             await asyncio.wait([task])
-        if not task.cancelled():
-            task.result()
+            # It is asked in any case, or asyncio would log an error that nobody looked at.
+            error = None if task.cancelled() else task.exception()
+        if error is not None:
+            raise error

@@ -126,7 +126,7 @@ async def test_times_are_the_cores_to_rounding_however_they_are_counted(tmp_path
 async def test_the_characters_are_the_clients(
     tmp_path: Path, pieces: list[str], absolute: bool, strict: bool
 ) -> None:
-    """All of them, in order, with a space behind the last word; they tile, and the last ends with the audio."""
+    """All of them, with a space behind the last word; they tile, and the last ends with the audio."""
     async with serving(ToneEngine(), tmp_path) as service:
         heard = await spoken(service, *pieces, absolute=absolute, strict=strict)
     text = "".join(pieces)

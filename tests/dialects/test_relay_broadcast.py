@@ -9,7 +9,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from dialects.elevenlabs.relay_broadcast import MOST_BEHIND, Listener
+from dialects.elevenlabs.relay_broadcast import MOST_AHEAD, MOST_BEHIND, Broadcast, Listener
+from dialects.elevenlabs.relay_settings import RelayState
 from tests.conftest import ServerProcess
 from tests.dialects.relay_clients.wire import Client, opened
 
@@ -57,7 +58,7 @@ async def test_all_clients_hear_an_agent(espeak_server: ServerProcess) -> None:
         await agent.send("stop")
         assert await agent.receive() == {"type": "stopped"}
         for client in (one, other):
-            assert (await client.answer()).last == {"type": "stopped"}
+            assert await client.after_chunks() == {"type": "stopped"}
         await write(agent, ANSWER)
         (await other.answer()).check("".join(ANSWER))
 
@@ -131,7 +132,7 @@ async def test_what_an_agent_does_wrong_is_told_to_it_alone(espeak_server: Serve
 
 async def test_who_is_behind_gets_no_more() -> None:
     """Messages wait for a listener up to a bound, in order; beyond it nothing waits at all."""
-    listener = Listener()
+    listener = Listener(asyncio.Event())
     messages = [f"{number}" * (MOST_BEHIND // 8) for number in range(8)]
     for message in messages:
         listener.offer(message, last=False)
@@ -145,6 +146,27 @@ async def test_who_is_behind_gets_no_more() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await listener.get()
+
+
+async def test_the_quickest_is_waited_for() -> None:
+    """Nothing runs ahead of all; what ends an utterance waits for nobody, and neither does an empty house."""
+    broadcast = Broadcast(RelayState())
+    piece = "x" * (MOST_AHEAD + 1)
+    await broadcast.send(piece)
+    with broadcast.listening() as slow, broadcast.listening() as quick:
+        await broadcast.send(piece)
+        waits = asyncio.create_task(broadcast.send("y"))
+        await asyncio.sleep(0)
+        await broadcast.send("stopped", last=True)
+        assert not waits.done()
+        assert await quick.get() == (piece, False)
+        await waits
+        assert [await quick.get() for _ in range(2)] == [("stopped", True), ("y", False)]
+        assert slow.waiting == len(piece) + len("stopped") + 1
+        await broadcast.send(piece)
+        waits = asyncio.create_task(broadcast.send("y"))
+        await asyncio.sleep(0)
+    await waits
 
 
 @pytest.mark.slow

@@ -1,0 +1,150 @@
+"""The relay's example page in a browser: letters light up in order while they are heard."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.conftest import ROOT, ServerProcess
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+SPANISH = "Hola. ¿Qué tal estás?"
+ARABIC = "مَرْحَبًا بالعالم 👋"
+
+LIT = """
+  window.lit = [];
+  addEventListener("DOMContentLoaded", () => {
+    const look = () => {
+      const [range] = CSS.highlights.get("now") ?? [];
+      const now = range && [range.startOffset, range.endOffset];
+      if (now && String(lit.at(-1)) !== String(now)) lit.push(now);
+      requestAnimationFrame(look);
+    };
+    look();
+  });
+"""
+"""Notes every letter that is lit, by its place in the text, in order."""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Files of a folder, without a log."""
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """Where the examples are, as ``python -m http.server`` serves them."""
+    handler = functools.partial(Quiet, directory=str(ROOT / "examples"))
+    with http.server.ThreadingHTTPServer(("localhost", 0), handler) as served:
+        thread = threading.Thread(target=served.serve_forever)
+        thread.start()
+        yield f"http://localhost:{served.server_port}"
+        served.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def page(browser: Browser, site: str, espeak_server: ServerProcess) -> Iterator[Page]:
+    """The page, open; it has nothing to complain of when the test ends."""
+    context = browser.new_context()
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(error.message))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.add_init_script(LIT)
+    page.goto(f"{site}/relay.html?{urlencode({'server': espeak_server.url})}")
+    yield page
+    context.close()
+    assert [text for text in complaints if "favicon" not in text and "404" not in text] == []
+
+
+def speak(page: Page, text: str) -> None:
+    """Type a text and press the button."""
+    page.fill("#text", text)
+    page.click("#speak")
+
+
+def said(page: Page) -> tuple[int, int]:
+    """Which part of the text is lit as said."""
+    found: dict[str, int] = page.evaluate(
+        """() => {
+            const [range] = CSS.highlights.get("said");
+            return { start: range?.startOffset ?? 0, end: range?.endOffset ?? 0 };
+        }"""
+    )
+    return found["start"], found["end"]
+
+
+def utf16(text: str) -> int:
+    """How long a text is to JavaScript."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+@pytest.mark.parametrize(
+    ("text", "direction"), [(SPANISH, "ltr"), (ARABIC, "rtl")], ids=["spanish", "arabic"]
+)
+def test_letters_light_up_in_order(page: Page, text: str, direction: str) -> None:
+    """From the first to the last, each by itself, in one piece of text that runs as it is read."""
+    speak(page, text)
+    page.wait_for_selector("#stop:disabled")
+    lit: list[list[int]] = page.evaluate("lit")
+    assert lit == sorted(lit) and len(lit) >= 8
+    assert lit[0][0] == 0
+    assert all(end <= start for (_, end), (start, _) in pairwise(lit))
+    assert said(page) == (0, utf16(text))
+    assert page.eval_on_selector("#words", "box => [box.childNodes.length, box.firstChild.nodeType]") == [
+        1,
+        3,
+    ]
+    assert page.inner_text("#words") == text
+    assert page.eval_on_selector("#words", "box => getComputedStyle(box).direction") == direction
+    if text == ARABIC:
+        vowels = [text[start:end] for start, end in lit if end - start > 1 and end <= text.index(" ")]
+        assert vowels and all(len(letters) > 1 for letters in vowels), "a vowel sign is lit with its letter"
+
+
+def test_stop_and_the_next_text(page: Page) -> None:
+    """Silence at once; nothing of the old text is taken for the next one's."""
+    speak(page, SPANISH * 20)
+    page.wait_for_function("lit.length > 3")
+    page.click("#stop")
+    page.wait_for_selector("#stop:disabled")
+    page.evaluate("lit.length = 0")
+    speak(page, SPANISH)
+    page.wait_for_selector("#stop:disabled")
+    assert said(page) == (0, utf16(SPANISH))
+    lit: list[list[int]] = page.evaluate("lit")
+    assert lit == sorted(lit) and lit[-1][1] <= utf16(SPANISH)
+
+
+def test_a_text_instead_of_another(page: Page) -> None:
+    """Pressing the button again ends what is heard."""
+    sent: list[dict[str, Any]] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(json.loads(data))))
+    page.reload()
+    speak(page, SPANISH * 20)
+    page.wait_for_function("lit.length > 3")
+    speak(page, "Otra.")
+    page.wait_for_selector("#stop:disabled")
+    assert said(page) == (0, 5)
+    assert {message["action"] for message in sent} <= {"start_tts", "stop"}
+
+
+def test_an_error_is_shown(page: Page) -> None:
+    """Without a text the server says what is missing."""
+    speak(page, "")
+    page.wait_for_function("document.querySelector('#status').textContent !== ''")
+    assert page.inner_text("#status") == "No text provided"
+    page.wait_for_selector("#stop:disabled")
