@@ -15,8 +15,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers
@@ -76,6 +77,14 @@ class Refusal:
 
     status: int
     reason: str
+
+
+Body = Callable[[Refusal], dict[str, Any]]
+"""What a refusal's JSON is."""
+
+
+def _body(refusal: Refusal) -> dict[str, Any]:
+    return {"error": {"message": refusal.reason}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +193,15 @@ def _known(offered: Iterable[str], keys: Iterable[str]) -> bool:
 
 
 class AccessMiddleware:
-    """Lets in what ``rules`` allow; answers everything else itself, before any upgrade."""
+    """Lets in what ``rules`` allow; answers everything else itself, before any upgrade.
 
-    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
+    bodies: by the beginning of a path, what the body of a refusal is where its clients expect another.
+    """
+
+    def __init__(self, app: ASGIApp, rules: AccessRules, bodies: Mapping[str, Body] | None = None) -> None:
         self._app = app
         self._rules = rules
+        self._bodies = dict(bodies or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one HTTP request or WebSocket handshake."""
@@ -205,7 +218,8 @@ class AccessMiddleware:
             await self._app(scope, receive, send)
             return
         headers = {"www-authenticate": "Bearer"} if refusal.status == 401 else {}
-        answer = JSONResponse({"error": {"message": refusal.reason}}, refusal.status, headers)
+        body = next((body for start, body in self._bodies.items() if path.startswith(start)), _body)
+        answer = JSONResponse(body(refusal), refusal.status, headers)
         await answer(scope, receive, send)
 
     def _is_page(self, method: str, path: str) -> bool:

@@ -137,5 +137,6 @@ class ProtocolSettings(DoorSettings):
         "KANI_LIVEKIT_API_SECRET",
         "LIVEKIT_API_SECRET",
         group=LIVEKIT,
-        about="That key's secret, 32 characters or more. Never printed or logged.",
+        about="That key's secret, 32 characters or more (a shorter one works, and is warned of). Never "
+        "printed or logged.",
     )

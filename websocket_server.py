@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 
 import event_loop
 import page
-from access import AccessMiddleware, AccessRules, Paths, is_loopback
+from access import AccessMiddleware, AccessRules, Body, Paths, Refusal, is_loopback
 from connections import Connections, ConnectionsMiddleware, Phase, RequestIdMiddleware
 from dialects import elevenlabs, kani, kyutai, livekit, operations, voices, voxcpm
 from doors import METRICS, METRICS_PORT, CompatPort, Doors, MetricsAloneMiddleware, open_doors
@@ -45,6 +45,9 @@ from websocket_protocol import WebSocketProtocol
 log = logging.getLogger("server")
 
 HEALTH = "/health"
+EXPOSED = ("x-request-id", "request-id", "character-cost", "x-unused")
+"""Headers of answers that web pages of other origins may read."""
+
 GOODBYE_SECONDS = 2.0
 SPARE_FILES = 256
 
@@ -58,12 +61,14 @@ class Dialect:
     """A wire protocol, and what of the server is not as for the others.
 
     routes: makes its routes, and adds to the facts that /health tells; paths: who may come in there;
+    refusals: by the beginning of a path, how its clients are told that they may not come in;
     ports: opened by KANI_COMPAT; largest_messages: bytes, by the WebSocket's path, where
     KANI_MAX_MESSAGE_BYTES does not count.
     """
 
     routes: Callable[[Settings, SpeechService, Metrics, Facts], list[BaseRoute]]
     paths: Paths = field(default_factory=Paths)
+    refusals: Mapping[str, Body] = field(default_factory=dict)
     ports: tuple[CompatPort, ...] = ()
     largest_messages: Mapping[str, int] = field(default_factory=dict)
 
@@ -97,6 +102,10 @@ def _elevenlabs(
     return elevenlabs.routes(service, chosen, relayed, state)
 
 
+def _elevenlabs_refusal(refusal: Refusal) -> dict[str, Any]:
+    return elevenlabs.not_let_in(refusal.status, refusal.reason)
+
+
 def _livekit(settings: Settings, service: SpeechService, metrics: Metrics, facts: Facts) -> list[BaseRoute]:
     secret = settings.livekit_api_secret
     chosen = livekit.LiveKitSettings(
@@ -116,11 +125,11 @@ DIALECTS = (
             keyed=frozenset({"/api/tts_streaming", "/api/tts", "/api/asr-streaming"}),
             keyless=frozenset({"/api/voice"}),
         ),
-        (
+        ports=(
             CompatPort("kyutai_port", "ws", "Kyutai"),
             CompatPort("kyutai_voice_port", "http", "Kyutai voice cloning"),
         ),
-        {"/api/tts_streaming": 64 << 20, "/api/asr-streaming": 64 << 20},
+        largest_messages={"/api/tts_streaming": 64 << 20, "/api/asr-streaming": 64 << 20},
     ),
     Dialect(
         _voxcpm,
@@ -133,10 +142,12 @@ DIALECTS = (
     Dialect(
         _elevenlabs,
         Paths(later=("/v1/text-to-speech/",)),
-        (CompatPort("relay_port", "ws", "relay"),),
+        dict.fromkeys(elevenlabs.PREFIXES, _elevenlabs_refusal),
+        ports=(CompatPort("relay_port", "ws", "relay"),),
     ),
     Dialect(_livekit),
 )
+REFUSALS = {path: body for dialect in DIALECTS for path, body in dialect.refusals.items()}
 PATHS = Paths(
     open=frozenset({HEALTH}).union(*(dialect.paths.open for dialect in DIALECTS)),
     keyed=frozenset().union(*(dialect.paths.keyed for dialect in DIALECTS)),
@@ -217,7 +228,7 @@ def create_app(
             Middleware(_Cors, rules=rules),
             # Before the look at who comes: on that port `/` is not the page, which is open to all.
             *([] if metrics_port is None else [Middleware(MetricsAloneMiddleware, port=metrics_port)]),
-            Middleware(AccessMiddleware, rules=rules),
+            Middleware(AccessMiddleware, rules=rules, bodies=REFUSALS),
             Middleware(
                 ConnectionsMiddleware,
                 connections=connections,
@@ -259,6 +270,8 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
                     logging.shutdown()
                     os._exit(0)
                 service.catalogue.resolve(None, settings.language)
+                for voice in settings.elevenlabs_voices.values():
+                    service.catalogue.language_of(voice)
                 connections.phase = Phase.READY
                 log.info("ready on %s port %d: %s", settings.host, doors.port, _names(service))
                 announce(Running(settings.host, doors, tls is not None, service))
@@ -280,7 +293,13 @@ class _Cors(CORSMiddleware):
     """Tells browsers which pages may read our answers: those that may come in."""
 
     def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
-        super().__init__(app, allow_methods=("GET", "POST", "DELETE"), allow_headers=("*",), max_age=600)
+        super().__init__(
+            app,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=EXPOSED,
+            max_age=600,
+        )
         self._rules = rules
 
     def is_allowed_origin(self, origin: str) -> bool:

@@ -1,9 +1,9 @@
 """How well words are found in speech whose engine does not tell when they are said.
 
 Sixty sentences of Kokoro's, whose times are hidden: the error of each word's start (but the first of a
-sentence), and of each letter inside a word, by the way it is found, and what it costs. Beside it espeak-ng's times
-scaled to the length, and Whisper's own. ``--picture`` draws the errors, by the python that
-KANI_JUDGE_PYTHON names.
+sentence), and of each letter inside a word, by the way it is found, and what it costs. Beside it
+espeak-ng's times scaled to the length, and Whisper's own. ``--picture`` draws the errors, by the python
+that KANI_JUDGE_PYTHON names.
 """
 
 from __future__ import annotations
@@ -177,9 +177,7 @@ def report(found: dict[str, Found]) -> None:
         [*row(name, ours.words), f"{len(ours.words) / ours.to_find:.0%}", core]
         for (name, ours), core in zip(found.items(), cost, strict=True)
     ]
-    print(
-        "Starts of words, milliseconds off (goals: whole ≤ 23 mean and 62 p95, 0.4 s of look-back 26 and 66):\n"
-    )
+    print("Starts of words, milliseconds off (goals: whole ≤ 23 mean, 62 p95; 0.4 s of look-back 26, 66):\n")
     print(table((*head, "of all", "of one core"), rows) + "\n")
     rows = [row(name, ours.letters) for name, ours in found.items() if ours.letters]
     print("Letters inside words, milliseconds off (goal: ≤ 23 mean and 60 p95):\n")

@@ -1,8 +1,5 @@
 """What the times of words are judged by: nothing of it was heard while the search for them was tuned."""
 
-# A sentence a line, however long it is.
-# ruff: noqa: E501
-
 from __future__ import annotations
 
 from benchmarks.sentences import Sentences

@@ -23,8 +23,8 @@ _LATE_S = 0.0075
 _SHORTEST_PAUSE = 5
 # How speech is brought to one level is uncertain at its beginning: the way is sought anew at these columns.
 _ANEW = (40, 80, 160, 320)
-# Right texts came to 0.78 at most, wrong ones of the same language to 0.82 at least; before there are so
-# many columns nothing can be told.
+# Right texts came to 0.78 at most, wrong ones of the same language to 0.82 at least (71 sentences each, of
+# those by which all of this was tuned); before there are so many columns nothing can be told.
 _STRANGE, _TELLING = 0.80, 150
 _AUDIBLE = 0.002
 
@@ -44,6 +44,8 @@ class Aligner:
         if not rendered.words:
             raise ValueError("there is no word to find")
         self._resampler = Resampler(sample_rate, RATE)
+        self._sample_rate = sample_rate
+        self._taken = 0
         self._look_back = look_back_s / _FRAME_S
         self._words = rendered.words
         self._cepstra = Cepstra()
@@ -93,6 +95,7 @@ class Aligner:
 
     def feed(self, samples: Samples) -> list[Span]:
         """Take what follows; the words that are certain now. None while the speech is ``strange``."""
+        self._taken += len(samples)
         self._cepstra.feed(self._resampler.feed(samples))
         if self._cepstra.certain < len(self._path) + _STEP:
             return []
@@ -181,5 +184,5 @@ class Aligner:
         """A word by the columns at which its phonemes begin and it ends."""
         word, last = self._words[index], edges[-1]
         rising = np.minimum(np.maximum.accumulate(edges), last)
-        times = np.maximum(rising * _FRAME_S - _LATE_S, 0.0).tolist()
+        times = np.clip(rising * _FRAME_S - _LATE_S, 0.0, self._taken / self._sample_rate).tolist()
         return Span(word.start, word.end, times[0], times[-1], spread(word.end - word.start, times))

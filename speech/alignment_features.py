@@ -80,8 +80,9 @@ class Cepstra:
             return
         frames = np.lib.stride_tricks.sliding_window_view(self._pending, _WINDOW)[: count * HOP : HOP]
         power = np.square(np.abs(np.fft.rfft(frames * _TAPER, _FFT))).astype(np.float32)
-        bands = np.log(np.einsum('tf,bf->tb', power, _MEL) + np.float32(_FLOOR))
-        self._rows = np.concatenate([self._rows, np.einsum('tb,cb->tc', bands, _DCT)])
+        # Not by BLAS: for products this small its threads wait more than they work.
+        bands = np.log(np.einsum("tf,bf->tb", power, _MEL) + np.float32(_FLOOR))
+        self._rows = np.concatenate([self._rows, np.einsum("tb,cb->tc", bands, _DCT)])
         self._levels = np.concatenate([self._levels, bands.mean(axis=1)])
         self._pending = self._pending[count * HOP :]
 

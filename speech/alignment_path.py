@@ -46,7 +46,7 @@ class Path:
 
     def feed(self, columns: Matrix, quiet: Matrix) -> None:
         """Add columns [columns, dimensions]; quiet: how far each is below loud speech, in nepers of power."""
-        products = np.einsum('cd,rd->cr', columns, self._rows)
+        products = np.einsum("cd,rd->cr", columns, self._rows)
         squares = np.square(columns).sum(axis=1)[:, None] + self._squares - 2 * products
         distances = np.sqrt(np.maximum(squares, 0) / columns.shape[1]).astype(np.float64)
         self._apart += float((distances @ self._share).sum())
@@ -80,7 +80,7 @@ class Path:
         return int(np.argmin(self._costs / (self._spoken + len(self))))
 
     def strangeness(self, row: int) -> float:
-        """What a step costs on the way to ``row`` in the last column, by what two frames differ by on average.
+        """The price of a step on the way to ``row`` in the last column, by what frames differ by on average.
 
         0: both recordings are the same; 1: they have no more in common than any two sounds of speech.
         """

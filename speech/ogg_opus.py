@@ -48,16 +48,16 @@ class OggOpusEncoder:
 
     ``header``, what ``feed`` gave and what ``finish`` gives are the stream. A decoder that honours
     pre-skip and the last granule position gives exactly as many samples as went in. One stream,
-    one thread at a time; a second of speech takes about 3 ms.
+    one thread at a time; a second of speech takes about 3 ms. bit_rate: bits a second, on average.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bit_rate: int = _BITRATE) -> None:
         self._opus = av.CodecContext.create("libopus", "w")
         assert isinstance(self._opus, av.AudioCodecContext)
         self._opus.sample_rate = ENCODED_RATE
         self._opus.layout = "mono"
         self._opus.format = "flt"
-        self._opus.bit_rate = _BITRATE
+        self._opus.bit_rate = bit_rate
         self._opus.options = {"frame_duration": "20", "application": "audio"}
         self._opus.open()
         head = self._opus.extradata

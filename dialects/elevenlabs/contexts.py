@@ -188,15 +188,21 @@ class Context:
         output = self._output
         cuts = not (output.absolute or codec.delays)
         pieces = Pieces(self._clock, codec.rate, cuts=cuts, strict=output.strict)
-        try:
-            async for frame in reframe(aiter(session), codec.rate, round(FRAME_S * codec.rate)):
-                for piece in pieces.feed(self._until_closed(frame, session)):
-                    yield piece
-        except SpeechCancelled:
-            if self._until is None:
-                raise
+        async for frame in reframe(self._chunks(session), codec.rate, round(FRAME_S * codec.rate)):
+            for piece in pieces.feed(self._until_closed(frame, session)):
+                yield piece
         for piece in pieces.finish():
             yield piece
+
+    async def _chunks(self, session: SpeechSession) -> AsyncIterator[SpeechChunk]:
+        """What is spoken; an error ends it, and is kept until all that was spoken has been sent."""
+        try:
+            async for chunk in session:
+                yield chunk
+        except SpeechError as error:
+            cut_short = self._until is not None and isinstance(error, SpeechCancelled)
+            if self._error is None and not cut_short:
+                self._error = error
 
     def _until_closed(self, frame: SpeechChunk, session: SpeechSession) -> SpeechChunk:
         """What of a frame is to be heard: none from where it says what was not flushed before the close."""

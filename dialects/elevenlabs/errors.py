@@ -76,6 +76,15 @@ def refusal(error: SpeechError) -> Response:
     return Response(body, failure.status, headers, "application/json")
 
 
+def not_let_in(status: int, reason: str) -> dict[str, Any]:
+    """The body of an HTTP answer to somebody who may not come in: 401 for the key, else 403."""
+    if status == 401:
+        failure = Failure(401, "unauthorized", "authentication_error", reason)
+        return {"detail": failure.detail(request_ids.current()) | {"status": "invalid_api_key"}}
+    failure = Failure(status, "forbidden", "authorization_error", reason)
+    return {"detail": failure.detail(request_ids.current())}
+
+
 def failure_of(error: SpeechError) -> Failure:
     """How an answer tells ``error``."""
     match error:

@@ -14,14 +14,16 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from dialects.attended import attended
 from dialects.elevenlabs.body import SpeechBody, read_body
 from dialects.elevenlabs.formats import audio_format
-from dialects.elevenlabs.http_answers import attended, endpoint
+from dialects.elevenlabs.http_answers import TASK, endpoint
 from dialects.elevenlabs.settings import ElevenLabsSettings
 from dialects.elevenlabs.timestamps import with_timestamps
 from dialects.elevenlabs.voice_ids import resolve
-from dialects.elevenlabs.whole import MAX_BYTES, Budget, whole_speech
+from dialects.elevenlabs.whole import MAX_BYTES, whole_speech
 from speech import request_ids
+from speech.budget import Budget
 from speech.characters import CharacterClock, TimedCharacters
 from speech.encoding import AudioFormat, Encoder, encoder
 from speech.errors import SpeechError
@@ -60,7 +62,7 @@ class Order:
 
 def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
     """The four calls. Errors are ``{"detail": …}`` with 400, 404, 422, 429, 500, 503 or 504."""
-    budget = Budget(MAX_BYTES)
+    budget = Budget(MAX_BYTES, instead="ask for /stream")
 
     async def ordered(request: Request, streamed: bool) -> Order:
         body = read_body(await request.body(), settings.max_text)
@@ -88,7 +90,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
             async with opened(request, order, at_once=False) as session:
                 _say(session, order)
                 speech = whole_speech(session, order.body.text, order.audio_format, share)
-                data, timed = await attended(request, speech)
+                data, timed = await attended(request, speech, name=TASK)
                 headers = order.headers(session)
             media_type = order.audio_format.content_type
             if compose is not None:
@@ -104,7 +106,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
             session = await stack.enter_async_context(opened(request, order, at_once=True))
             _say(session, order)
             pieces = await stack.enter_async_context(aclosing(make(session, order)))
-            first = await attended(request, anext(pieces))
+            first = await attended(request, anext(pieces), name=TASK)
             return _Stream(
                 _behind(first, pieces),
                 headers=order.headers(session),

@@ -30,7 +30,7 @@ CLIENT = "/client"
 AGENT = "/agent"
 
 TRY_LATER = 1013
-CLOSING_S = 2.0
+CLOSING_S = 5.0
 """How long one who does not read is waited for with a close frame."""
 
 

@@ -16,6 +16,7 @@ from speech.errors import UnknownVoice
 from speech.languages import primary
 from speech.service import SpeechService
 from speech.voice_store import PREFIX
+from speech.voices import DEFAULT_VOICE
 
 LONGEST_ID = 200
 """Characters of an id; what is longer is no voice's."""
@@ -114,7 +115,7 @@ def resolve(
     for ours in (named, PREFIX + named):
         with suppress(UnknownVoice):
             service.catalogue.language_of(ours)
-            return ours
+            return ours if ours != DEFAULT_VOICE else None
     premade = PREMADE.get(named)
     if premade is None:
         raise UnknownVoice(voice_id)

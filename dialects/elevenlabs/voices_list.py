@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 from dialects.elevenlabs.models_list import DEFAULT, NAMES
 from dialects.elevenlabs.settings import ElevenLabsSettings
-from dialects.elevenlabs.voice_ids import PREMADE, resolve
+from dialects.elevenlabs.voice_ids import PREMADE, Premade, resolve
 from dialects.elevenlabs.voice_settings import DEFAULTS
-from speech.errors import InvalidRequest
+from speech.errors import InvalidRequest, UnknownVoice
 from speech.language_names import LANGUAGES
 from speech.languages import primary
 from speech.request import Range
@@ -65,15 +65,17 @@ def described_id(
     ours = resolve(service, voice_id, settings)
     if ours is None:
         return _without_language(voice_id, settings)
-    voices = {voice.id: voice for voice in service.catalogue.list()}
-    return describe(voices[ours], base_url) | {"voice_id": voice_id}
+    voice = next((voice for voice in service.catalogue.list() if voice.id == ours), None)
+    if voice is None:
+        raise UnknownVoice(voice_id)
+    return describe(voice, base_url) | {"voice_id": voice_id}
 
 
 def _without_language(voice_id: str, settings: ElevenLabsSettings) -> dict[str, Any]:
-    """One of ElevenLabs' own, which stands for the default voice of each language."""
-    premade = PREMADE[settings.voices.get(voice_id, voice_id)]
+    """What stands for the default voice of each language: one of ElevenLabs' own, or ``default``."""
+    premade = PREMADE.get(settings.voices.get(voice_id, voice_id), Premade("Default", ""))
     described = describe(Voice(voice_id, premade.name, "", "", premade.gender), "")
-    what = "One of ElevenLabs' voices: here the default voice of the text's language."
+    what = "The default voice of the text's language."
     return described | {"description": what, "preview_url": None}
 
 

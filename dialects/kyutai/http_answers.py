@@ -1,19 +1,18 @@
-"""What the protocol's HTTP doors have in common: refusals, and clients that leave before the answer."""
+"""How the protocol's HTTP doors tell errors."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dialects.kyutai.messages import BadMessage
 from dialects.kyutai.query import BadQuery
 from speech.errors import Busy, InvalidRequest, SpeechError, TimedOut
-from speech.tasks import until_first
 
-T = TypeVar("T")
+TASK = "kyutai request"
+
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -38,26 +37,6 @@ def endpoint(answer: Answer) -> Answer:
             return _refusal(500, str(error))
 
     return handle
-
-
-async def attended(request: Request, work: Coroutine[None, None, T]) -> T:
-    """What ``work`` returns; it is cancelled if the client of a request, whose body was read, leaves first.
-
-    Raises ClientDisconnect then.
-    """
-    results: list[T] = []
-
-    async def done() -> None:
-        results.append(await work)
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    await until_first(done(), gone(), name="kyutai request")
-    if not results:
-        raise ClientDisconnect
-    return results[0]
 
 
 def _refusal(status: int, reason: str) -> Response:

@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from dialects.attended import attended
 from dialects.kyutai import messages
 from dialects.kyutai.connection import host
 from dialects.kyutai.embedding import SECONDS, embed
-from dialects.kyutai.http_answers import attended, endpoint
+from dialects.kyutai.http_answers import TASK, endpoint
 from dialects.kyutai.meter import Meter
 from dialects.kyutai.query import read_language
 from dialects.kyutai.speech_in import PROTOCOL
@@ -50,7 +51,7 @@ def http_in_routes(service: SpeechService, max_body: int, meter: Meter) -> list[
                 recording = await asyncio.to_thread(
                     decode_recording, body, max_body, LONGEST_RECORDING_S, sample_rate=LISTENING_RATE
                 )
-            return JSONResponse(await attended(request, _hear(session, recording.samples)))
+            return JSONResponse(await attended(request, _hear(session, recording.samples), name=TASK))
 
     async def voice(request: Request) -> Response:
         began = time.perf_counter()

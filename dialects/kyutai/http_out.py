@@ -17,9 +17,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from dialects.attended import attended
 from dialects.kyutai.connection import host
 from dialects.kyutai.feeding import Feeder
-from dialects.kyutai.http_answers import attended, endpoint
+from dialects.kyutai.http_answers import TASK, endpoint
 from dialects.kyutai.messages import FRAME, FRAME_S, SAMPLE_RATE, BadMessage, explained
 from dialects.kyutai.output import Frames
 from dialects.kyutai.query import CFG_ALPHA, MAX_SEQ_LEN, speech_request
@@ -85,7 +86,7 @@ def http_out_routes(service: SpeechService) -> list[BaseRoute]:
             feeder = Feeder(session, service.limits.max_text)
             feeder.feed(text)
             session.finish()
-            return JSONResponse(await attended(request, _whole(session, feeder, body.max_seq_len)))
+            return JSONResponse(await attended(request, _whole(session, feeder, body.max_seq_len), name=TASK))
 
     return [
         Route("/api/tts_streaming", endpoint(streamed), methods=["POST"]),
@@ -115,7 +116,7 @@ async def _streamed(
         Feeder(session, service.limits.max_text).feed(text)
         session.finish()
         pieces = _wav(session, most_frames)
-        first = await attended(request, anext(pieces))
+        first = await attended(request, anext(pieces), name=TASK)
         return _Stream(_behind(first, pieces), stack.pop_all())
 
 

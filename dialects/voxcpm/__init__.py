@@ -10,7 +10,6 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from dialects.voxcpm.budget import Budget
 from dialects.voxcpm.connection import serve
 from dialects.voxcpm.http import http_routes
 from dialects.voxcpm.meter import Meter
@@ -18,6 +17,7 @@ from dialects.voxcpm.remote_recordings import RemoteRecordings
 from dialects.voxcpm.settings import VoxCPMSettings
 from dialects.voxcpm.speaking import MAX_WHOLE_BYTES, House
 from dialects.voxcpm.voice_folder import VoiceFolder
+from speech.budget import Budget
 from speech.service import SpeechService
 
 __all__ = ["PATH", "Meter", "VoxCPMSettings", "routes"]
@@ -29,7 +29,12 @@ def routes(service: SpeechService, settings: VoxCPMSettings, meter: Meter) -> li
     """The protocol's routes, spoken by ``service``."""
     folder = VoiceFolder(settings.voice_dir)
     house = House(
-        service, settings, meter, folder, RemoteRecordings(settings.recording_hosts), Budget(MAX_WHOLE_BYTES)
+        service,
+        settings,
+        meter,
+        folder,
+        RemoteRecordings(settings.recording_hosts),
+        Budget(MAX_WHOLE_BYTES, instead="use mode 'streaming'"),
     )
 
     async def speaking(websocket: WebSocket) -> None:

@@ -9,11 +9,12 @@ from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from dialects.attended import attended
 from dialects.voxcpm.params import RANGES
 from dialects.voxcpm.settings import VoxCPMSettings
 from dialects.voxcpm.speaking import PROTOCOL
@@ -31,7 +32,6 @@ from speech.errors import (
     UnknownVoice,
 )
 from speech.service import SpeechService
-from speech.tasks import until_first
 from speech.types import SpeechRequest, Voice
 
 MAX_QUERY = 200
@@ -88,7 +88,9 @@ def http_routes(service: SpeechService, settings: VoxCPMSettings, folder: VoiceF
         if isinstance(voice.source, FolderVoice):
             file = await asyncio.to_thread(folder.open, voice.source)
             return _File(file, voice.source.media_type)
-        said = await _attended(request, _say(service, voice.source, voice.sample_text, _host(request)))
+        said = await attended(
+            request, _say(service, voice.source, voice.sample_text, _host(request)), name="voice sample"
+        )
         return Response(said, media_type="audio/wav", headers=_KEPT)
 
     return [
@@ -186,23 +188,6 @@ async def _say(service: SpeechService, voice: Voice, text: str, client: str) -> 
         session.finish()
         samples = np.concatenate([chunk.samples async for chunk in session])
         return wav(samples, session.speaker.engine.info.sample_rate)
-
-
-async def _attended(request: Request, work: Awaitable[bytes]) -> bytes:
-    """What ``work`` returns; raises ClientDisconnect, and cancels it, if the client leaves first."""
-    results: list[bytes] = []
-
-    async def done() -> None:
-        results.append(await work)
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    await until_first(done(), gone(), name="voice sample")
-    if not results:
-        raise ClientDisconnect
-    return results[0]
 
 
 class _File(StreamingResponse):

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from dialects.voxcpm import frames, messages
-from dialects.voxcpm.budget import Budget
 from dialects.voxcpm.frames import Piece, Pieces, Stream
 from dialects.voxcpm.messages import failure_of, progress
 from dialects.voxcpm.meter import Meter
@@ -19,6 +18,7 @@ from dialects.voxcpm.remote_recordings import RemoteRecordings
 from dialects.voxcpm.settings import VoxCPMSettings
 from dialects.voxcpm.voice_folder import FolderVoice, VoiceFolder
 from speech.audio import decode_recording, pcm16
+from speech.budget import Budget
 from speech.errors import InvalidRequest, SpeechError, UnknownVoice
 from speech.service import SpeechService
 from speech.session import SpeechSession

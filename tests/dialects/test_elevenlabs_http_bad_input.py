@@ -236,3 +236,36 @@ def test_nothing_is_found_where_nothing_is(client: httpx.Client) -> None:
         name = query.partition("=")[0]
         detail = detail_of(client.get(f"/v2/voices?{query}"), 400, "invalid_request", "validation_error")
         assert detail["param"] == name
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/text-to-speech/ef_dora/stream"),
+        ("GET", "/v1/voices"),
+        ("GET", "/v2/voices"),
+        ("GET", "/v1/user"),
+    ],
+)
+def test_who_has_no_key_is_told_so_in_the_protocols_words(
+    start_server: StartServer, method: str, path: str
+) -> None:
+    """Where a key is needed: 401 with the code by which clients know that it is the key."""
+    server = start_server("--engine", "espeak", KANI_API_KEYS="right", KANI_RECOGNIZER="none")
+    for headers in ({}, {"xi-api-key": "wrong"}):
+        answer = httpx.request(
+            method, server.http_url + path, headers={**headers, "via": "1.1 proxy"}, json={"text": "Hola."}
+        )
+        detail = answer.json()["detail"]
+        assert answer.status_code == 401 and detail["type"] == "authentication_error"
+        assert (detail["code"], detail["status"]) == ("unauthorized", "invalid_api_key")
+        assert detail["request_id"] == answer.headers["x-request-id"]
+
+
+def test_a_voice_that_is_none_refuses_the_start(start_server: StartServer) -> None:
+    """An id that the operator gave to a voice that is not here is a mistake to be told of at once."""
+    server = start_server(
+        "--engine", "espeak", ready=False, KANI_ELEVENLABS_VOICES="21m00Tcm4TlvDq8ikWAM=nobody"
+    )
+    assert server.wait() != 0
+    assert "nobody" in server.terminal and "Traceback" not in server.terminal

@@ -29,7 +29,7 @@ from tests.conftest import ROOT, ServerProcess
 from tests.judge import hear, word_error_rate
 
 GEORGE = "JBFqnCBsd6RMkjVDRZzb"
-SPANISH, ENGLISH = (" ".join(WITH_EARLY_PHRASE[language][:7]) for language in ("es", "en"))
+SPANISH, ENGLISH = (" ".join(WITH_EARLY_PHRASE[language][:5]) for language in ("es", "en"))
 WRONG_AT_MOST = 0.04
 
 
@@ -85,7 +85,7 @@ def assert_heard(data: bytes, name: str, text: str, language: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "language", "name"),
-    [(SPANISH, "es", "mp3_44100_128"), (ENGLISH, "en", "opus_48000_64"), (SPANISH, "es", "pcm_24000")],
+    [(SPANISH, "es", "mp3_44100_128"), (ENGLISH, "en", "opus_48000_64")],
 )
 def test_what_the_sdk_streams_is_understood(natural: ElevenLabs, text: str, language: str, name: str) -> None:
     """By a voice of ElevenLabs' that speaks every language, so that the text tells which."""
@@ -97,7 +97,7 @@ def test_what_the_sdk_streams_is_understood(natural: ElevenLabs, text: str, lang
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "language", "name"),
-    [(ENGLISH, "en", "mp3_22050_32"), (ENGLISH, "en", "wav_24000"), (SPANISH, "es", "opus_48000_32")],
+    [(ENGLISH, "en", "mp3_22050_32"), (SPANISH, "es", "pcm_24000")],
 )
 def test_what_the_sdk_converts_is_understood(
     natural: ElevenLabs, text: str, language: str, name: str

@@ -47,10 +47,10 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Spe
         ("espeak:ar", "espeak:ar"),
         ("custom:ana-maria", "custom:ana-maria"),
         ("ana-maria", "custom:ana-maria"),
-        ("default", "default"),
+        ("default", None),
     ],
 )
-async def test_our_voices_have_their_own_ids(service: SpeechService, name: str, ours: str) -> None:
+async def test_our_voices_have_their_own_ids(service: SpeechService, name: str, ours: str | None) -> None:
     """A kept one may be named without its prefix."""
     assert resolve(service, name, NOTHING_CHOSEN) == ours
 
@@ -119,6 +119,7 @@ async def test_a_known_voice_is_described_by_its_own_name(service: SpeechService
     told = described_id(service, RACHEL, NOTHING_CHOSEN, "http://localhost")
     assert (told["voice_id"], told["name"], told["labels"]["gender"]) == (RACHEL, "Rachel", "female")
     assert told["preview_url"] is None and told["verified_languages"] == []
+    assert described_id(service, "default", NOTHING_CHOSEN, "http://localhost")["name"] == "Default"
 
 
 async def test_a_voice_of_ours_is_described(service: SpeechService) -> None:

@@ -160,7 +160,7 @@ async def test_an_unknown_voice_is_told_after_the_first_text(
     [
         ({"model_id": "eleven_telepathic_v9"}, "unsupported_model", "model_id", "eleven_flash_v2_5"),
         ({"output_format": "wav_44100"}, "invalid_output_format", "output_format", "pcm_22050"),
-        ({"language_code": "klingon"}, "unsupported_language", "language_code", "klingon"),
+        ({"language_code": "nonsense"}, "unsupported_language", "language_code", "nonsense"),
         ({"language_code": "xx"}, "unsupported_language", "language_code", "xx"),
         ({"inactivity_timeout": "soon"}, "invalid_request", "inactivity_timeout", "must be a number"),
         ({"inactivity_timeout": "0"}, "invalid_request", "inactivity_timeout", "must be at least 1"),

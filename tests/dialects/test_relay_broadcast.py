@@ -8,6 +8,7 @@ import socket
 import httpx
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from dialects.elevenlabs.relay_broadcast import MOST_AHEAD, MOST_BEHIND, Broadcast, Listener
 from dialects.elevenlabs.relay_settings import RelayState
@@ -192,6 +193,11 @@ async def test_a_client_that_does_not_read_holds_up_nobody(espeak_server: Server
                 while (await facts(espeak_server))["flutter_clients"] != 1:
                     await quick.send("ping")
                     assert await quick.receive() == {"type": "pong"}
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    await slow.recv()
+            assert slow.close_code == 1013
+            assert slow.close_reason == "too slow: more than 8 MiB waited to be read"
             await write(agent, ANSWER)
             (await quick.answer()).check("".join(ANSWER))
     finally:

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.espeak import SPEED_RANGE, EspeakEngine
-from engines.espeak_library import WordEvent
+from engines.espeak_groups import Group, Grouping
+from engines.espeak_library import PhonemeEvent, WordEvent
 from engines.espeak_words import KEPT_SILENCE_S, QUIET, WordChunker
+from speech.characters import spread
 from speech.errors import UnknownVoice
 from speech.types import Segment, SpeechChunk
 
@@ -111,6 +113,66 @@ async def test_spans_are_the_written_words(
     assert times == sorted(times)
     assert spans[0].start_s <= 0.05 and times[-1] <= chunks[-1].end_s
     assert all(span.end_s > span.start_s for span in spans)
+
+
+async def test_letters_are_told_by_the_phonemes_of_their_word(engine: EspeakEngine) -> None:
+    """A word's letters are spread over its phonemes, whose samples are the library's."""
+    begun: list[int] = []
+    engine._library.synthesize(
+        "Hola, amigo", "es", lambda *audio: begun.extend(event.sample for event in audio[2])
+    )
+    chunks = await spoken(engine, Segment("Hola, amigo", "espeak:es", "es"))
+    first, second = (span for chunk in chunks for span in chunk.spans)
+    # Three phonemes, ˈo l a, for four letters; five for five.
+    edges = [sample / RATE for sample in begun]
+    assert first.marks == pytest.approx(spread(4, [*edges[:3], first.end_s]))
+    assert second.marks == pytest.approx(edges[3:])
+
+
+async def test_weak_words_share_their_phonemes(engine: EspeakEngine) -> None:
+    """A word that espeak-ng joins to another begins with a phoneme of its own."""
+    text = "One of the well-known in it"
+    begun: list[int] = []
+    engine._library.synthesize(text, "en-us", lambda *audio: begun.extend(event.sample for event in audio[2]))
+    chunks = await spoken(engine, Segment(text, "espeak:en-us", "en"))
+    starts = {text[span.start : span.end]: span.start_s for chunk in chunks for span in chunk.spans}
+    edges = [sample / RATE for sample in begun]
+    assert (starts["of"], starts["the"]) == pytest.approx((edges[3], edges[5]))
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 9])
+def test_groups_do_not_depend_on_how_events_came(cut: int) -> None:
+    """A word's first phoneme may come later than its event."""
+    words = [WordEvent(1, 3, 0), WordEvent(5, 3, 300), WordEvent(9, 4, 700)]
+    phonemes = [PhonemeEvent(*event) for event in ((1, 0), (1, 300), (5, 380), (5, 500), (9, 750))]
+    events: list[WordEvent | PhonemeEvent] = [
+        words[0],
+        *phonemes[:2],
+        words[1],
+        *phonemes[2:4],
+        words[2],
+        phonemes[4],
+    ]
+
+    def groups(size: int) -> list[Group]:
+        grouping = Grouping("one old ship")
+        found: list[Group] = []
+        for start in range(0, len(events), size):
+            some = events[start : start + size]
+            found += grouping.feed(
+                [event for event in some if isinstance(event, WordEvent)],
+                [event for event in some if isinstance(event, PhonemeEvent)],
+            )
+        return found + list(grouping.finish(900))
+
+    assert groups(cut) == groups(len(events))
+    # The second word begins behind the last consonant of the first, though its event does not.
+    assert [(group.start_sample, group.end_sample) for group in groups(cut)] == [
+        (0, 380),
+        (380, 700),
+        (700, 900),
+    ]
+    assert [group.phonemes for group in groups(cut)] == [(0, 300), (380, 500), (750,)]
 
 
 async def test_a_pause_belongs_to_no_word(engine: EspeakEngine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.espeak_library import EspeakLibrary, Pcm16, WordEvent
+from engines.espeak_library import EspeakLibrary, Pcm16, PhonemeEvent, WordEvent
 from engines.espeak_native import _short_path, clean_text
 from speech.errors import EngineFailed
 
@@ -82,6 +83,38 @@ def test_a_text_sounds_the_same_whatever_was_said_before(library: EspeakLibrary)
     library.phonemes("Noch etwas", "de")
     again, _ = spoken(library, "Tengo veintitrés años", "es")
     assert np.array_equal(first, again)
+
+
+def test_speech_does_not_depend_on_hundreds_of_texts_that_were_phonemised(library: EspeakLibrary) -> None:
+    """The library's vowels are not cut to nothing after all that Kokoro asks it."""
+    texts = {
+        "es": "No había visto jamás un cielo tan limpio, tan quieto, tan inmenso.",
+        "it": "Perché non mi hai detto che saresti arrivato così tardi?",
+        "fr": "Le camion de déménagement ne passait pas dans la rue étroite.",
+    }
+    fresh = {voice: spoken(library, text, voice)[0] for voice, text in texts.items()}
+    for _ in range(8):
+        for voice, text in texts.items():
+            for part in (text, *text.split(), text[: len(text) // 2]):
+                library.phonemes(part, voice, "^")
+            for again, words in texts.items():
+                assert np.array_equal(spoken(library, words, again)[0], fresh[again])
+
+
+def test_phonemes_come_with_the_word_they_belong_to(library: EspeakLibrary) -> None:
+    """Each phoneme says which word event it belongs to, and where it starts; pauses are none."""
+    begun: list[PhonemeEvent] = []
+    words: list[WordEvent] = []
+
+    def on_audio(pcm: Pcm16, some: Sequence[WordEvent], more: Sequence[PhonemeEvent]) -> None:
+        words.extend(some)
+        begun.extend(more)
+
+    assert library.synthesize("Hola, a todos", "es", on_audio)
+    of_words = [[phoneme.sample for phoneme in begun if phoneme.position == word.position] for word in words]
+    assert [len(samples) for samples in of_words] == [3, 1, 5]
+    assert [phoneme.sample for phoneme in begun] == sorted(phoneme.sample for phoneme in begun)
+    assert all(samples[0] >= word.sample for samples, word in zip(of_words, words, strict=True))
 
 
 def test_a_text_that_crashes_espeak_fails_alone(library: EspeakLibrary) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dialects.elevenlabs.formats import FORMATS
 from speech.audio import Resampler, pcm16
-from speech.encoding import AudioFormat, WholeFile, encoder
+from speech.encoding import AudioFormat, Codec, WholeFile, encoder
 from speech.mp3 import Mp3Encoder
 from speech.types import Samples
 from tests.speech.test_ogg_opus import melody
@@ -183,6 +183,13 @@ def test_an_mp3_is_of_its_bit_rate(name: str) -> None:
     assert size * 8 / 10 == pytest.approx(form.bit_rate, rel=0.02)
 
 
+def test_more_bits_make_a_larger_opus() -> None:
+    """Its rate varies with the sound, around the one that was asked for."""
+    sizes = [len(streamed(FORMATS[f"opus_48000_{kbits}"], melody(10.0))) for kbits in (32, 64, 96, 128, 192)]
+    assert all(one * 1.15 < following for one, following in itertools.pairwise(sizes))
+    assert sizes[1] * 8 / 10 == pytest.approx(64_000, rel=0.35)
+
+
 def test_nothing_at_all_is_a_file_too() -> None:
     """Without a sample, in every format that FFmpeg opens without one."""
     silence = np.zeros(0, np.float32)
@@ -222,10 +229,11 @@ def test_a_wav_is_no_stream() -> None:
         encoder(FORMATS["wav_24000"], SOURCE)
 
 
-def test_an_mp3_needs_a_bit_rate() -> None:
-    """As its format says."""
+@pytest.mark.parametrize("codec", ["mp3", "opus"])
+def test_some_formats_need_a_bit_rate(codec: Codec) -> None:
+    """As they say themselves."""
     with pytest.raises(ValueError, match="bit rate"):
-        encoder(AudioFormat("mp3", "mp3", 44100, None, "audio/mpeg"), SOURCE)
+        encoder(AudioFormat(codec, codec, 44100, None, ""), SOURCE)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Nothing of them is changed but where they connect to.
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,23 +16,27 @@ import numpy as np
 from elevenlabs.client import ElevenLabs
 from elevenlabs.types import VoiceSettings
 from livekit.plugins import elevenlabs as livekit_elevenlabs
-from pipecat.frames.frames import (
-    ErrorFrame,
-    Frame,
-    LLMFullResponseEndFrame,
-    LLMFullResponseStartFrame,
-    LLMTextFrame,
-    TTSAudioRawFrame,
-    TTSStoppedFrame,
-)
-from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
-from pipecat.services.tts_service import TextAggregationMode
-from pipecat.workers.runner import WorkerRunner
 
 from speech.types import Samples
+
+with warnings.catch_warnings():
+    # It imports audioop, which a later Python has no more.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from pipecat.frames.frames import (
+        ErrorFrame,
+        Frame,
+        LLMFullResponseEndFrame,
+        LLMFullResponseStartFrame,
+        LLMTextFrame,
+        TTSAudioRawFrame,
+        TTSStoppedFrame,
+    )
+    from pipecat.pipeline.pipeline import Pipeline
+    from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+    from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+    from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
+    from pipecat.services.tts_service import TextAggregationMode
+    from pipecat.workers.runner import WorkerRunner
 
 MODEL = "eleven_flash_v2_5"
 

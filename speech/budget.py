@@ -1,4 +1,4 @@
-"""How much memory the answers that are sent whole may take, all clients' together."""
+"""How much memory answers that are sent whole may take, all clients' together."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from speech.errors import Busy
 
 
 class Budget:
-    """``limit`` bytes, of which each holder takes as it needs."""
+    """``limit`` bytes, of which each holder takes as it needs.
 
-    def __init__(self, limit: int) -> None:
+    instead: what a client can do when none are left, for the sentence that refuses it.
+    """
+
+    def __init__(self, limit: int, *, instead: str) -> None:
         self._left = limit
+        self._instead = instead
 
     @contextmanager
     def held(self) -> Iterator[Share]:
@@ -26,7 +30,7 @@ class Budget:
     def take(self, size: int) -> None:
         """Take so many bytes. Raises Busy where they are not left."""
         if size > self._left:
-            raise Busy("too much speech waits to be sent whole: use mode 'streaming', or try again later")
+            raise Busy(f"too much speech waits to be sent whole: {self._instead}, or try again later")
         self._left -= size
 
 
