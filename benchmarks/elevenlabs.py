@@ -24,6 +24,8 @@ WORD_S = 0.04
 
 CLAUSE_ENDS = (",", ";", ":", ".", "?", "!", "…")
 WARM = 3
+TIMED = 10
+"""Sentences whose times are compared."""
 RATE = 24_000
 FORMATS = ("pcm_24000", "mp3_44100_128", "opus_48000_64")
 
@@ -147,7 +149,7 @@ def times() -> None:
     async def run(url: str) -> list[list[str]]:
         found: dict[str, list[float]] = {way: [] for way in ways}
         ends: dict[str, list[float]] = {way: [] for way in ways}
-        for language, text in mixed(WITH_EARLY_PHRASE)[:30]:
+        for language, text in mixed(WITH_EARLY_PHRASE)[:TIMED]:
             async with voxcpm(url) as client:
                 spoken = await client.speak(text, voice_id=DEFAULT_VOICES[language])
             for way, sync in ways.items():

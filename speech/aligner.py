@@ -113,7 +113,7 @@ class Aligner:
         self._advance()
         last = len(self._rows) - 1
         if not len(self._path) or self._path.strangeness(last) > _STRANGE:
-            return self.scaled(len(self._cepstra) * _FRAME_S), False
+            return self.scaled(self._taken / self._sample_rate), False
         return self._tell(last, None), True
 
     def scaled(self, end_s: float) -> list[Span]:
@@ -127,7 +127,7 @@ class Aligner:
         edges = [[(edge - first) * scale + begin for edge in word] for word in self._rendered[told:]]
         ends = [*(word[0] for word in edges[1:]), end_s / _FRAME_S]
         return [
-            self._span(index, [*inner, end])
+            self._span(index, [*inner, end], end_s)
             for index, (inner, end) in enumerate(zip(edges, ends, strict=True), told)
         ]
 
@@ -178,11 +178,11 @@ class Aligner:
         if silence >= _SHORTEST_PAUSE:
             end = max(end - silence, begins)
         inner = [float(np.mean(columns[row])) if row in columns else begins for row in rows[1:]]
-        return self._span(index, [begins, *inner, end])
+        return self._span(index, [begins, *inner, end], self._taken / self._sample_rate)
 
-    def _span(self, index: int, edges: Sequence[float]) -> Span:
-        """A word by the columns at which its phonemes begin and it ends."""
+    def _span(self, index: int, edges: Sequence[float], end_s: float) -> Span:
+        """A word by the columns at which its phonemes begin and it ends, in speech that ends at ``end_s``."""
         word, last = self._words[index], edges[-1]
         rising = np.minimum(np.maximum.accumulate(edges), last)
-        times = np.clip(rising * _FRAME_S - _LATE_S, 0.0, self._taken / self._sample_rate).tolist()
+        times = np.clip(rising * _FRAME_S - _LATE_S, 0.0, end_s).tolist()
         return Span(word.start, word.end, times[0], times[-1], spread(word.end - word.start, times))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import soxr
 from av.audio.stream import AudioStream
 
-from speech.errors import InvalidRequest
+from speech.errors import InvalidRequest, SpeechError
 from speech.types import Recording, Samples, Span, SpeechChunk
 
 MAX_RECORDING_BYTES = 10 * 1024 * 1024
@@ -90,7 +90,8 @@ async def reframe(
 
     Nothing waits for a frame to be full: what one chunk yields is split and sent. A span goes with
     the chunk in which it starts; those left at the end go with the last one, which is without
-    samples only if there is nothing else to carry them.
+    samples only if there is nothing else to carry them. A SpeechError of ``chunks`` is raised behind all
+    that was said before it.
     """
     resampler: Resampler | None = None
     waiting: list[Span] = []
@@ -107,17 +108,23 @@ async def reframe(
             waiting = waiting[len(going) :]
             yield SpeechChunk(piece, sample_rate, start_s, tuple(going))
 
-    async for chunk in chunks:
-        if resampler is None:
-            resampler = Resampler(chunk.sample_rate, sample_rate)
-        waiting.extend(chunk.spans)
-        for frame in frames(resampler.feed(chunk.samples), last=False):
-            yield frame
+    failure: SpeechError | None = None
+    try:
+        async for chunk in chunks:
+            if resampler is None:
+                resampler = Resampler(chunk.sample_rate, sample_rate)
+            waiting.extend(chunk.spans)
+            for frame in frames(resampler.feed(chunk.samples), last=False):
+                yield frame
+    except SpeechError as error:
+        failure = error
     if resampler is not None:
         for frame in frames(resampler.finish(), last=True):
             yield frame
     if waiting:
         yield SpeechChunk(np.zeros(0, np.float32), sample_rate, sent / sample_rate, tuple(waiting))
+    if failure is not None:
+        raise failure
 
 
 def decode_recording(

@@ -62,7 +62,11 @@ class Track:
         length: characters of the whole text, where it was the last segment with anything to say.
         """
         end_s = self.duration_s + len(tail) / self.rate
-        self._put(tail, self._tiler.flush() if length is None else self._tiler.finish(length, end_s))
+        # A text for which the engine had no sound at all gets its silence from ``finish``.
+        if length is None or end_s == 0.0:
+            self._put(tail, self._tiler.flush())
+        else:
+            self._put(tail, self._tiler.finish(length, end_s))
 
     def silence(self, seconds: float) -> None:
         """Add silence."""

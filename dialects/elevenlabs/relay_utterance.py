@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +14,7 @@ from speech.characters import CharacterClock
 from speech.errors import SpeechError, TextTooLong, UnknownVoice
 from speech.service import SpeechService
 from speech.session import SpeechSession
-from speech.types import SpeechChunk, SpeechRequest
+from speech.types import SpeechRequest
 
 PROTOCOL = "relay"
 
@@ -139,17 +138,7 @@ class Utterance:
 
     async def _stream(self, session: SpeechSession) -> None:
         said, index, total_ms = Said(), 0, 0
-        failures: list[SpeechError] = []
-
-        async def whole() -> AsyncIterator[SpeechChunk]:
-            """What there is, as if it ended where it breaks: so the last of it is sent too."""
-            try:
-                async for chunk in session:
-                    yield chunk
-            except SpeechError as error:
-                failures.append(error)
-
-        async for chunk in reframe(whole(), messages.SAMPLE_RATE, LONGEST_CHUNK):
+        async for chunk in reframe(aiter(session), messages.SAMPLE_RATE, LONGEST_CHUNK):
             pcm = pcm16(chunk.samples)
             characters = self._clock.take(chunk.spans)
             starts, durations = characters.milliseconds()
@@ -158,8 +147,6 @@ class Utterance:
             await self._send(messages.chunk(index, pcm, characters.text, starts, durations))
             index += 1
             total_ms += messages.duration_ms(pcm)
-        if failures:
-            raise failures[0]
         if self._house.logs.wanted:
             await asyncio.to_thread(self._house.logs.keep, said)
         await self._send(messages.complete(self._clock.text, total_ms), last=True)

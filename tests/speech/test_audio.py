@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speech.audio import Resampler, decode_recording, pcm16, reframe, wav
-from speech.errors import InvalidRequest
+from speech.errors import EngineFailed, InvalidRequest
 from speech.types import Samples, Span, SpeechChunk
 
 TONE_HZ = 440
@@ -126,6 +126,21 @@ async def test_reframe_cuts_into_frames_with_their_spans() -> None:
     assert [len(frame.samples) for frame in frames] == [120, 120, 60]
     assert [frame.start_s for frame in frames] == pytest.approx([0, 0.12, 0.24])
     assert [frame.spans for frame in frames] == [spans[:2], (), spans[2:]]
+
+
+async def test_what_was_said_before_a_failure_is_all_there() -> None:
+    """Its last samples and its spans come first, then the failure."""
+
+    async def broken() -> AsyncIterator[SpeechChunk]:
+        yield SpeechChunk(np.ones(500, np.float32), 1000, 0.0, (Span(0, 4, 0.0, 0.5), Span(4, 5, 0.5, 0.5)))
+        raise EngineFailed("it broke")
+
+    frames: list[SpeechChunk] = []
+    with pytest.raises(EngineFailed, match="it broke"):
+        async for frame in reframe(broken(), 2205, 441):
+            frames.append(frame)
+    assert sum(len(frame.samples) for frame in frames) == round(500 * 2.205)
+    assert [span.end for frame in frames for span in frame.spans] == [4, 5]
 
 
 async def test_reframe_does_not_wait_for_a_full_frame() -> None:
