@@ -35,6 +35,10 @@ PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", 
 PROXY_PREFIX = "x-forwarded-"
 
 
+LATER_AT_ONCE = 64
+"""So many who have yet to show a key may be here: strangers shall not take the places of others."""
+
+
 def is_loopback(host: str) -> bool:
     """Whether ``host`` (a name or an address, without a port) can only mean this machine.
 
@@ -97,7 +101,7 @@ class Paths:
     of the server list it. pages: those that a browser may read before it has a key to send; nothing
     is asked of a GET there. later: beginnings of the paths of WebSockets whose clients may send their key
     with their first message: who comes without a good one finds ``scope["key_check"]``, a function that
-    tells whether a key is, and has let nobody in yet.
+    tells whether a key is, and has let nobody in yet. Few at once may come so (``LATER_AT_ONCE``).
     """
 
     open: frozenset[str] = frozenset()
@@ -195,13 +199,22 @@ def _known(offered: Iterable[str], keys: Iterable[str]) -> bool:
 class AccessMiddleware:
     """Lets in what ``rules`` allow; answers everything else itself, before any upgrade.
 
-    bodies: by the beginning of a path, what the body of a refusal is where its clients expect another.
+    bodies: by the beginning of a path, what the body of a refusal is where its clients expect another;
+    later_at_once: WebSockets whose clients have yet to show a key.
     """
 
-    def __init__(self, app: ASGIApp, rules: AccessRules, bodies: Mapping[str, Body] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        rules: AccessRules,
+        bodies: Mapping[str, Body] | None = None,
+        later_at_once: int = LATER_AT_ONCE,
+    ) -> None:
         self._app = app
         self._rules = rules
         self._bodies = dict(bodies or {})
+        self._at_once = later_at_once
+        self._unproved = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one HTTP request or WebSocket handshake."""
@@ -212,8 +225,9 @@ class AccessMiddleware:
             if scope["type"] == "websocket" or not self._is_page(scope["method"], path):
                 refusal = self._rules.judge(Headers(scope=scope), scope["query_string"], path)
             later = scope["type"] == "websocket" and path.startswith(self._rules.paths.later)
-            if refusal is not None and refusal.status == 401 and later:
-                scope, refusal = {**scope, "key_check": self._rules.is_key}, None
+            if refusal is not None and refusal.status == 401 and later and self._unproved < self._at_once:
+                await self._let_prove(scope, receive, send)
+                return
         if refusal is None:
             await self._app(scope, receive, send)
             return
@@ -221,6 +235,24 @@ class AccessMiddleware:
         body = next((body for start, body in self._bodies.items() if path.startswith(start)), _body)
         answer = JSONResponse(body(refusal), refusal.status, headers)
         await answer(scope, receive, send)
+
+    async def _let_prove(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let somebody in who has yet to show a key, and count them until they have, or have gone."""
+        unproved = True
+        self._unproved += 1
+
+        def is_key(key: str) -> bool:
+            nonlocal unproved
+            good = self._rules.is_key(key)
+            if good and unproved:
+                unproved = False
+                self._unproved -= 1
+            return good
+
+        try:
+            await self._app({**scope, "key_check": is_key}, receive, send)
+        finally:
+            self._unproved -= unproved
 
     def _is_page(self, method: str, path: str) -> bool:
         return method in ("GET", "HEAD") and path in self._rules.paths.pages

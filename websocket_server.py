@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 
 import event_loop
 import page
-from access import AccessMiddleware, AccessRules, Body, Paths, Refusal, is_loopback
+from access import LATER_AT_ONCE, AccessMiddleware, AccessRules, Body, Paths, Refusal, is_loopback
 from connections import Connections, ConnectionsMiddleware, Phase, RequestIdMiddleware
 from dialects import elevenlabs, kani, kyutai, livekit, operations, voices, voxcpm
 from doors import METRICS, METRICS_PORT, CompatPort, Doors, MetricsAloneMiddleware, open_doors
@@ -228,7 +228,12 @@ def create_app(
             Middleware(_Cors, rules=rules),
             # Before the look at who comes: on that port `/` is not the page, which is open to all.
             *([] if metrics_port is None else [Middleware(MetricsAloneMiddleware, port=metrics_port)]),
-            Middleware(AccessMiddleware, rules=rules, bodies=REFUSALS),
+            Middleware(
+                AccessMiddleware,
+                rules=rules,
+                bodies=REFUSALS,
+                later_at_once=min(LATER_AT_ONCE, settings.max_connections // 4),
+            ),
             Middleware(
                 ConnectionsMiddleware,
                 connections=connections,

@@ -12,11 +12,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from benchmarks.report import measure, median, ms, percentile, table
 from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, mixed
 from benchmarks.serving import Server
 from engines.kokoro.voices import DEFAULT_VOICES
-from tests.dialects.elevenlabs_clients.wire import BOS, EOS, Character, opened
+from tests.dialects.elevenlabs_clients.wire import BOS, EOS, Character, Heard, opened
 from tests.dialects.voxcpm_clients.wire import opened as voxcpm
 
 WORD_S = 0.04
@@ -27,6 +29,9 @@ WARM = 3
 TIMED = 10
 """Sentences whose times are compared."""
 RATE = 24_000
+SINCE_START = "since the start (sync_alignment)"
+ADDED_UP = "added up by the messages before"
+WITH_AUDIO = "added to the audio before"
 FORMATS = ("pcm_24000", "mp3_44100_128", "opus_48000_64")
 
 
@@ -133,6 +138,13 @@ def formats() -> None:
     print(table(head, rows) + "\n", flush=True)
 
 
+def _read(way: str, heard: Heard) -> list[Character]:
+    """The characters of a stream, by one way to count."""
+    if way == SINCE_START:
+        return heard.absolute()
+    return heard.summed() if way == ADDED_UP else heard.with_audio(RATE)
+
+
 def _off(characters: Sequence[Character], rows: Sequence[Sequence[float]]) -> list[float]:
     """How far each span's first character is from the engine's own time, in seconds."""
     return [abs(characters[int(start)].start / 1000 - start_s) for start, _, start_s, _ in rows]
@@ -140,11 +152,7 @@ def _off(characters: Sequence[Character], rows: Sequence[Sequence[float]]) -> li
 
 def times() -> None:
     """How true the times of characters are."""
-    ways = {
-        "sync_alignment": "true",
-        "added up by the messages before": "false",
-        "added to the audio before": "false",
-    }
+    ways = {SINCE_START: "true", ADDED_UP: "false", WITH_AUDIO: "false"}
 
     async def run(url: str) -> list[list[str]]:
         found: dict[str, list[float]] = {way: [] for way in ways}
@@ -154,18 +162,22 @@ def times() -> None:
                 spoken = await client.speak(text, voice_id=DEFAULT_VOICES[language])
             for way, sync in ways.items():
                 asked = {"sync_alignment": sync, "output_format": f"pcm_{RATE}"}
-                async with opened(url, voice=DEFAULT_VOICES[language], **asked) as client_:
-                    heard = await client_.speak(text)
-                if way == "sync_alignment":
-                    characters = heard.absolute()
-                else:
-                    adds = way == "added up by the messages before"
-                    characters = heard.summed() if adds else heard.with_audio(RATE)
+                async with opened(url, voice=DEFAULT_VOICES[language], **asked) as asking:
+                    heard = await asking.speak(text)
+                if not np.array_equal(heard.samples, spoken.samples):
+                    # Opened at another word, it was said a little differently.
+                    continue
+                characters = _read(way, heard)
                 found[way] += _off(characters, spoken.spans)
                 end_s = (characters[-1].start + characters[-1].duration) / 1000
                 ends[way].append(abs(end_s - len(heard.samples) / RATE))
         return [
-            [way, str(len(off)), ms(median(off)), ms(max(off)), "≤ 0.5 ms", ms(max(ends[way])), "≤ 20 ms"]
+            [
+                way,
+                f"{len(off)} in {len(ends[way])} sentences",
+                *(ms(median(off)), ms(percentile(off, 95)), ms(max(off)), "≤ 0.5 ms"),
+                *(ms(max(ends[way])), "≤ 20 ms"),
+            ]
             for way, off in found.items()
         ]
 
@@ -175,7 +187,8 @@ def times() -> None:
         strict = asyncio.run(run(_address(server)))
     rows.append(["the same, KANI_ELEVENLABS_TIMES=relative", *strict[-1][1:]])
     print("Each word's and each gap's first character against the engine's own time:\n")
-    head = ("times are", "characters", "off: median", "most", "goal", "last end and audio's: most", "goal")
+    ends = "last end and audio's: most"
+    head = ("times are", "characters", "off: median", "p95", "most", "goal", ends, "goal")
     print(table(head, rows) + "\n", flush=True)
 
 

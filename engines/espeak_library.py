@@ -151,6 +151,8 @@ class EspeakLibrary:
         kind, content = self._answer()
         if kind == "unavailable":
             raise EngineUnavailable(content)
+        if kind == "crashed":
+            raise EngineFailed("espeak-ng does not start")
         version, sample_rate, voices = content
         return version, sample_rate, voices
 

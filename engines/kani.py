@@ -200,7 +200,8 @@ def _utterance(kani: Kani, text: str, prompt: list[int], segment: Segment, room_
         ),
         seed=secrets.randbits(63) if wanted.seed is None else wanted.seed,
     )
-    frames = max(min(math.ceil(room_s / kani.frame_s - 1e-6), kani.runner.longest_frames), 1)
+    # One frame more than there is room for, where it fits: by that the core knows that it was cut.
+    frames = min(math.ceil(room_s / kani.frame_s - 1e-6) + 1, kani.runner.longest_frames)
     expected_s = max(weight(text) / _WEIGHT_A_SECOND, 0.5)
     return Utterance(tuple(prompt), sampling, frames, expected_s, segment.request_id)
 

@@ -24,7 +24,7 @@ _SHORTEST_PAUSE = 5
 # How speech is brought to one level is uncertain at its beginning: the way is sought anew at these columns.
 _ANEW = (40, 80, 160, 320)
 # Right texts came to 0.78 at most, wrong ones of the same language to 0.82 at least (71 sentences each, of
-# those by which all of this was tuned); before there are so many columns nothing can be told.
+# those by which all of this was tuned); in so few columns as a word or two have nothing can be told.
 _STRANGE, _TELLING = 0.80, 150
 _AUDIBLE = 0.002
 
@@ -91,7 +91,10 @@ class Aligner:
     @property
     def strange(self) -> bool:
         """Whether the speech so far does not sound like the text."""
-        return len(self._path) >= _TELLING and self._path.strangeness(self._path.nearest()) > _STRANGE
+        return len(self._path) > 0 and self._strange(self._path.nearest())
+
+    def _strange(self, row: int) -> bool:
+        return len(self._path) >= _TELLING and self._path.strangeness(row) > _STRANGE
 
     def feed(self, samples: Samples) -> list[Span]:
         """Take what follows; the words that are certain now. None while the speech is ``strange``."""
@@ -104,15 +107,19 @@ class Aligner:
             return []
         return self._tell(self._path.nearest(), len(self._path) - self._look_back)
 
-    def finish(self) -> tuple[list[Span], bool]:
+    def finish(self, *, cut_short: bool = False) -> tuple[list[Span], bool]:
         """Nothing follows; the words that are left, and whether the text is that of the speech.
 
-        Where it is not, they have the times of the rendering, scaled to what is left of the speech.
+        Where it is not, they have the times of the rendering, scaled to what is left of the speech. Less
+        than 1.5 s are believed. cut_short: the speech was cut before it was over; only the words that end
+        in it are told.
         """
         self._cepstra.feed(self._resampler.finish(), last=True)
         self._advance()
+        if cut_short:
+            return ([], False) if self.strange else (self._tell(self._path.nearest(), len(self._path)), True)
         last = len(self._rows) - 1
-        if not len(self._path) or self._path.strangeness(last) > _STRANGE:
+        if self._strange(last):
             return self.scaled(self._taken / self._sample_rate), False
         return self._tell(last, None), True
 
@@ -171,12 +178,12 @@ class Aligner:
     def _ended(self, index: int, end: float, columns: Mapping[int, Sequence[int]]) -> Span:
         """A word after which the next one begins, or all ends, at column ``end``."""
         begins, rows = self._starts[index], self._phonemes[index]
-        last = index + 1 == len(self._words)
-        pause = len(self._rows) - 1 if last else self._phonemes[index + 1][0] - 1
-        # A pause that is passed over has a column too.
-        silence = len(columns.get(pause, ())) - 1
-        if silence >= _SHORTEST_PAUSE:
-            end = max(end - silence, begins)
+        if index + 1 < len(self._words):
+            # A pause that is passed over has a column too. Behind the last word engines leave none: what
+            # is quiet there is its own.
+            silence = len(columns.get(self._phonemes[index + 1][0] - 1, ())) - 1
+            if silence >= _SHORTEST_PAUSE:
+                end = max(end - silence, begins)
         inner = [float(np.mean(columns[row])) if row in columns else begins for row in rows[1:]]
         return self._span(index, [begins, *inner, end], self._taken / self._sample_rate)
 

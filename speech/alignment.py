@@ -8,6 +8,7 @@ what begins more than ``LOOK_BACK_S`` before its last sample is taken for certai
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from itertools import pairwise
@@ -23,21 +24,29 @@ from speech.words import letters, written_words
 LOOK_BACK_S = 0.4
 """How far behind the last sample a word has to begin to be told."""
 
+PATIENCE_S = 0.5
+"""How long the words' times are waited for once the speech has ended; its place is not free before."""
+
+log = logging.getLogger(__name__)
+
 
 async def timed(
     speech: AsyncGenerator[SpeechChunk, None],
     segment: Segment,
     renderer: Renderer,
     report: Callable[[str], None],
+    cut_short: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[SpeechChunk, None]:
     """The same speech, unchanged and without delay, with a span for each word of ``segment``.
 
     A span comes with the first chunk behind the moment at which it is certain; those that are not until
-    the speech has ended come with one more chunk, without samples. Where the words cannot be found they
-    share the time as in the rendering, or without one by their letters, and ``report`` is told why.
-    Closing it closes ``speech``. Raises what ``speech`` raises.
+    the speech has ended come with one more chunk, without samples. Where the words cannot be found, or not
+    ``PATIENCE_S`` after the speech has ended, they share the time as in the rendering, or without one by
+    their letters, and ``report`` is told why. cut_short: whether speech that has ended was not said to its
+    end; words that were not said then have no span. Closing it closes ``speech``. Raises what ``speech``
+    raises.
     """
-    search = _Search(segment, renderer, report)
+    search = _Search(segment, renderer, report, cut_short)
     end_s, sample_rate = 0.0, 0
     try:
         async with aclosing(speech) as chunks:
@@ -54,14 +63,23 @@ async def timed(
 class _Search:
     """Looks for the words of a segment in its speech, in a task of its own, one step at a time."""
 
-    def __init__(self, segment: Segment, renderer: Renderer, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        segment: Segment,
+        renderer: Renderer,
+        report: Callable[[str], None],
+        cut_short: Callable[[], bool],
+    ) -> None:
         self._segment = segment
         self._renderer = renderer
         self._report = report
+        self._cut_short = cut_short
         self._unheard: list[Samples] = []
         self._waiting_s = 0.0
         self._sample_rate = 0
         self._found: list[Span] = []
+        # Up to which character, and when, words have been told.
+        self._told, self._told_s = 0, 0.0
         self._end_s: float | None = None
         self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -80,9 +98,17 @@ class _Search:
     async def ended(self, end_s: float) -> tuple[Span, ...]:
         """There is no more speech, but this many seconds; the words that are left."""
         self._end_s = end_s
-        if self._task is not None:
+        task = self._task
+        if task is not None:
             self._due.set()
-            await self._task
+            await asyncio.wait([task], timeout=PATIENCE_S)
+            if not task.done():
+                await self.stop()
+                self._estimate("finding them takes too long")
+            elif (error := task.exception()) is not None:
+                # What broke it is no matter of the speech's, and not to be lost either.
+                log.error("the search for words failed", exc_info=error)
+                self._estimate("finding them failed")
         return self._given()
 
     async def stop(self) -> None:
@@ -92,11 +118,17 @@ class _Search:
             await asyncio.wait([self._task])
 
     def _given(self) -> tuple[Span, ...]:
-        if self._task is not None and self._task.done():
-            # What broke it is no matter of the speech's, and not to be lost either.
-            self._task.result()
         spans, self._found = tuple(self._found), []
+        if spans:
+            self._told, self._told_s = spans[-1].end, spans[-1].end_s
         return spans
+
+    def _estimate(self, why: str) -> None:
+        """The words that have not been told share the time that is left by their letters."""
+        self._report(f"words cannot be found in the speech, their times are estimates: {why}")
+        self._given()
+        if not self._cut_short():
+            self._found += _by_letters(self._segment.text, self._told, self._told_s, self._end_s or 0.0)
 
     async def _run(self) -> None:
         aligner = await self._aligner()
@@ -108,9 +140,10 @@ class _Search:
             else:
                 self._taken()
         if aligner is None:
-            self._found += _by_letters(self._segment.text, self._end_s)
+            self._found += _by_letters(self._segment.text, 0, 0.0, self._end_s)
             return
-        spans, belongs = await asyncio.to_thread(_finish, aligner, self._taken())
+        finish = _finish_cut if self._cut_short() else _finish
+        spans, belongs = await asyncio.to_thread(finish, aligner, self._taken())
         if not belongs:
             self._report("the speech does not sound like its text: its words' times are estimates")
         self._found += spans
@@ -137,11 +170,19 @@ def _finish(aligner: Aligner, samples: Samples) -> tuple[list[Span], bool]:
     return spans + rest, belongs
 
 
-def _by_letters(text: str, end_s: float) -> list[Span]:
-    """The words of a text that is said in ``end_s`` seconds; every letter as long as any other."""
-    words = written_words(text, 0, len(text)) or [(0, len(text))]
+def _finish_cut(aligner: Aligner, samples: Samples) -> tuple[list[Span], bool]:
+    spans = aligner.feed(samples)
+    rest, belongs = aligner.finish(cut_short=True)
+    return spans + rest, belongs
+
+
+def _by_letters(text: str, told: int, start_s: float, end_s: float) -> list[Span]:
+    """The words of a text behind its first ``told`` characters, said between ``start_s`` and ``end_s``;
+    every letter as long as any other.
+    """
+    words = written_words(text, told, len(text)) or [(told, len(text))] * (told < len(text))
     edges = np.cumsum([0, *(letters(text[start:end]) for start, end in words)])
-    times = (edges / edges[-1] * end_s).tolist()
+    times = (start_s + edges / max(edges[-1], 1) * max(end_s - start_s, 0.0)).tolist()
     return [
         Span(*word, start_s, end_s) for word, (start_s, end_s) in zip(words, pairwise(times), strict=True)
     ]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import soxr
 from av.audio.stream import AudioStream
 
-from speech.errors import InvalidRequest, SpeechError
+from speech.errors import InvalidRequest, SpeechCancelled, SpeechError
 from speech.types import Recording, Samples, Span, SpeechChunk
 
 MAX_RECORDING_BYTES = 10 * 1024 * 1024
@@ -116,6 +116,8 @@ async def reframe(
             waiting.extend(chunk.spans)
             for frame in frames(resampler.feed(chunk.samples), last=False):
                 yield frame
+    except SpeechCancelled:
+        raise
     except SpeechError as error:
         failure = error
     if resampler is not None:

@@ -12,6 +12,10 @@ from speech.normalizer import normalize, speakable
 from speech.segmenter import Cut, OpenCut, Policy, Segmenter
 from speech.writing import WrittenText
 
+_PARTS_AHEAD = 4
+_CUT_AT_ONCE = 500
+"""Characters that are cut in one go: one to two milliseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rest:
@@ -19,6 +23,13 @@ class Rest:
 
     at: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Flush:
+    """What is before it is to be said without what is behind it."""
+
+    more_to_come: bool
 
 
 class Script:
@@ -33,7 +44,7 @@ class Script:
         self.finished = False
         self.flushed = False
         self._draining = False
-        self._held_back: list[str | Rest] = []
+        self._held_back: deque[str | Rest | _Flush] = deque()
         self._segmenter: Segmenter | None = None
         self._opens = False
         self._parts: deque[Cut | Rest] = deque()
@@ -53,7 +64,7 @@ class Script:
     @property
     def dry(self) -> bool:
         """Whether all that can be said so far was taken, and more may come."""
-        return not (self._parts or self.finished)
+        return not (self._parts or self.finished or self._cuttable)
 
     @property
     def spent(self) -> bool:
@@ -64,13 +75,15 @@ class Script:
     @property
     def anything_to_say(self) -> bool:
         """Whether any of the parts that wait has a word in it."""
-        return any(isinstance(part, Cut) and speakable(normalize(part.text).text) for part in self._parts)
+        return any(
+            isinstance(part, Cut) and speakable(normalize(part.text).text) for part in self._parts
+        ) or any(isinstance(part, str) and speakable(normalize(part).text) for part in self._held_back)
 
     def feed(self, text: str) -> None:
         """Add ``text``."""
         self.length += len(text)
         self.flushed = False
-        self._held_back.append(text)
+        self._held_back.extend(text[at : at + _CUT_AT_ONCE] for at in range(0, len(text), _CUT_AT_ONCE))
         self._cut()
 
     def rest(self, seconds: float) -> None:
@@ -81,6 +94,8 @@ class Script:
     def flush(self) -> None:
         """What was fed is to be said without what may still come."""
         self.flushed = True
+        if self._held_back or self._segmenter is not None:
+            self._held_back.append(_Flush(not self.finished))
         self._cut()
 
     def finish(self) -> None:
@@ -102,6 +117,9 @@ class Script:
     async def next(self) -> Cut | OpenCut | Rest | None:
         """The next part: one that is certain, else an open segment; None behind the last."""
         while not self._parts:
+            if self._cuttable:
+                self._cut()
+                continue
             if self.finished or (self._draining and self.spent):
                 return None
             if self._opens and self._segmenter is not None and (opened := self._segmenter.open()):
@@ -122,18 +140,24 @@ class Script:
         self._wake.clear()
         await self._wake.wait()
 
+    @property
+    def _cuttable(self) -> bool:
+        """Whether there is something that was not looked at yet, and could be."""
+        return self._segmenter is not None and len(self._held_back) > 0
+
     def _cut(self) -> None:
+        """Cut some of what was fed: as much as is wanted soon, for a long text takes a while."""
         segmenter = self._segmenter
         if segmenter is not None:
-            for part in self._held_back:
-                if isinstance(part, Rest):
-                    self._parts.extend(segmenter.flush(more_to_come=True))
-                    self._parts.append(part)
-                else:
-                    self._parts.extend(segmenter.feed(part))
-            self._held_back.clear()
-            if self.flushed:
-                self._parts.extend(segmenter.flush(more_to_come=not self.finished))
+            while self._held_back and len(self._parts) < _PARTS_AHEAD:
+                match self._held_back.popleft():
+                    case Rest() as rest:
+                        self._parts.extend(segmenter.flush(more_to_come=True))
+                        self._parts.append(rest)
+                    case _Flush(more_to_come):
+                        self._parts.extend(segmenter.flush(more_to_come=more_to_come))
+                    case str(text):
+                        self._parts.extend(segmenter.feed(text))
             if self._written is not None:
                 self._written.update()
         self._wake.set()

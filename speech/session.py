@@ -333,15 +333,21 @@ class SpeechSession:
             speech = cast(WritingEngine, engine).stream(segment, written)
         else:
             speech = engine.synthesize(segment)
-        if not info.timing and self._around.renderer is not None:
-            speech = timed(
-                speech, segment, self._around.renderer, partial(self._account.estimated, info.name)
-            )
         rendering = Rendering(speech, info.sample_rate, factor, round(longest_s * info.sample_rate))
+        heard = rendering.chunks()
+        if not info.timing and self._around.renderer is not None:
+            # Behind the cut and the tempo: the words are sought in what is heard.
+            heard = timed(
+                heard,
+                replace(segment, speed=wanted),
+                self._around.renderer,
+                partial(self._account.estimated, info.name),
+                cut_short=lambda: rendering.truncated,
+            )
         start_s = self.duration_s
         kept = round(TAIL_S * info.sample_rate)
         tail = NOTHING
-        async with aclosing(rendering.chunks()) as chunks:
+        async with aclosing(heard) as chunks:
             async for chunk in chunks:
                 samples = np.concatenate([tail, chunk.samples])
                 samples, tail = samples[:-kept], samples[-kept:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 
 import pytest
@@ -369,6 +370,50 @@ async def test_a_key_may_come_with_the_first_message_where_clients_send_it_there
     assert await come("websocket", "/later") == 401
     assert await come("websocket", "/later/one", rules=HOME) == 403
     assert len(checks) == 1
+
+
+async def test_few_at_once_may_have_yet_to_show_a_key() -> None:
+    """Strangers that hold their sockets open leave the places of others; who showed a key is no stranger."""
+    leave = asyncio.Event()
+    checks = []
+
+    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+        checks.append(scope["key_check"])
+        await leave.wait()
+
+    async def send(message: Message) -> None:
+        refused.append(message)
+
+    async def receive() -> Message:
+        raise AssertionError("nobody reads")
+
+    refused: list[Message] = []
+    middleware = AccessMiddleware(inside, NETWORK, later_at_once=2)
+    scope = {"type": "websocket", "path": "/later/one", "query_string": b"", "headers": [], "extensions": {}}
+
+    def come() -> asyncio.Task[None]:
+        return asyncio.create_task(middleware(dict(scope), receive, send))
+
+    async def settle() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    here = [come(), come(), come()]
+    await settle()
+    assert len(checks) == 2 and here[2].done() and refused[0]["status"] == 401
+    assert checks[0]("first-key") and checks[0]("first-key") and not checks[1]("wrong")
+    here.append(come())
+    await settle()
+    assert len(checks) == 3
+    leave.set()
+    await asyncio.gather(*here)
+    leave.clear()
+    refused.clear()
+    again = [come(), come()]
+    await settle()
+    assert len(checks) == 5 and not refused
+    leave.set()
+    await asyncio.gather(*again)
 
 
 async def test_health_is_open_to_all() -> None:

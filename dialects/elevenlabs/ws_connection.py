@@ -96,14 +96,14 @@ class Connection:
                 continue
             if received["type"] == "websocket.disconnect":
                 return
-            patience_s = self._query.inactivity_s
-            silent_at = now() + patience_s
             try:
                 await self._hear(received.get("text"))
             except Refused as refused:
                 self._end(refused.failure)
             except SpeechError as error:
                 self._end(failure_of(error, self._voice_id))
+            patience_s = self._query.inactivity_s
+            silent_at = now() + patience_s
 
     def _has_shown_credentials(self) -> bool:
         """Whether the client sent a key with its handshake, which then was a wrong one."""

@@ -138,10 +138,12 @@ class ElevenLabsEngine:
                 wait_s = next(waits, None) if error.passing and not heard else None
                 if wait_s is None and (heard or stand_in is None):
                     raise EngineFailed(str(error), told=True) from error
-            if wait_s is not None:
-                await asyncio.sleep(wait_s)
-            elif stand_in is not None:
-                stand_in.prefer()
+                if wait_s is None and error.of_service and stand_in is not None:
+                    stand_in.prefer()
+            if wait_s is None:
+                break
+            await asyncio.sleep(wait_s)
+        assert stand_in is not None, "without one, what failed was raised"
         async with aclosing(stand_in.speak(segment, text)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -162,7 +164,8 @@ class ElevenLabsEngine:
             logger.info("%d alignments of ElevenLabs' tell of other text than was sent", hearing.misplaced)
         if (last := hearing.finish()) is not None:
             yield last
-        if not hearing.begun:
+        # Of signs alone a voice may have nothing to say.
+        if not hearing.begun and any(character.isalnum() for character in text.text):
             raise UpstreamFailed("silent", "the stream ended without a sound")
 
     def _address(self, segment: Segment) -> str:

@@ -46,6 +46,9 @@ _PASSING = frozenset(
 )
 """What may be over a moment later. A stall is not: whoever was waited for so long is not waited for again."""
 
+_OF_ONE_REQUEST = frozenset("voice_id_does_not_exist voice_not_found subscription_required silent".split())
+"""What says nothing of the next request's chances, whose voice or text is another."""
+
 _BY_STATUS = {
     401: "unauthorized",
     402: "payment_required",
@@ -70,6 +73,11 @@ class UpstreamFailed(Exception):
     def known_code(self) -> str:
         """The code, or "other": what is counted by it stays bounded."""
         return self.code if self.code in CODES else "other"
+
+    @property
+    def of_service(self) -> bool:
+        """Whether others would meet with it too: it is the account's or the service's, not one request's."""
+        return self.code in CODES and self.code not in _OF_ONE_REQUEST
 
     @property
     def passing(self) -> bool:

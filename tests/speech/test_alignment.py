@@ -288,3 +288,13 @@ def test_frames_do_not_depend_on_how_samples_came(rendered: Rendered) -> None:
     pieces.feed(samples[:0], last=True)
     for one, other in zip(whole.features(0, len(whole)), pieces.features(0, len(pieces)), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+async def test_a_word_or_two_are_believed() -> None:
+    """What is too short to be judged is not reported, and has times."""
+    segment = Segment("Buenos días", "espeak:es", "es")
+    rendered = await EspeakRenderer().render("Buenas tardes", "es", 1.0)
+    heard = timed(engine(cut(rendered.samples, 22_050)), segment, EspeakRenderer(), pytest.fail)
+    spans = [span async for chunk in heard for span in chunk.spans]
+    assert [(span.start, span.end) for span in spans] == [(0, 6), (7, 11)]
+    check(spans, len(rendered.samples) / 22_050)
