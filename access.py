@@ -87,7 +87,8 @@ Body = Callable[[Refusal], dict[str, Any]]
 """What a refusal's JSON is."""
 
 
-def _body(refusal: Refusal) -> dict[str, Any]:
+def plain(refusal: Refusal) -> dict[str, Any]:
+    """A refusal where no protocol has another."""
     return {"error": {"message": refusal.reason}}
 
 
@@ -232,7 +233,7 @@ class AccessMiddleware:
             await self._app(scope, receive, send)
             return
         headers = {"www-authenticate": "Bearer"} if refusal.status == 401 else {}
-        body = next((body for start, body in self._bodies.items() if path.startswith(start)), _body)
+        body = next((body for start, body in self._bodies.items() if path.startswith(start)), plain)
         answer = JSONResponse(body(refusal), refusal.status, headers)
         await answer(scope, receive, send)
 

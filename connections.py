@@ -8,6 +8,7 @@ client doesn't read, is cancelled.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
@@ -18,6 +19,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from speech import request_ids
+
+log = logging.getLogger("server")
 
 GOING_AWAY = 1001
 
@@ -77,11 +80,13 @@ class _Connection:
 class Connections:
     """Every open WebSocket of one server, and the phase the server is in.
 
-    limit: how many may be open at once; changed: told the number whenever it changes.
+    limit: how many may be open at once; changed: told the number whenever it changes; stall_s: how long
+    a client may take nothing of an HTTP answer.
     """
 
-    def __init__(self, limit: int, changed: Callable[[int], None]) -> None:
+    def __init__(self, limit: int, changed: Callable[[int], None], stall_s: float) -> None:
         self.limit = limit
+        self._stall_s = stall_s
         self.phase = Phase.STARTING
         self._changed = changed
         self._open: set[_Connection] = set()
@@ -107,9 +112,26 @@ class Connections:
             self._changed(len(self._open))
 
     async def serve_request(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let ``app`` answer one HTTP request, which ``close_all`` may end."""
+        """Let ``app`` answer one HTTP request, which ``close_all`` may end.
+
+        It is ended, too, where its client takes nothing of its answer for ``stall_s`` seconds.
+        """
+        now = asyncio.get_running_loop().time
+        patience = asyncio.timeout(None)
+
+        async def patient_send(message: Message) -> None:
+            patience.reschedule(now() + self._stall_s)
+            await send(message)
+            patience.reschedule(None)
+
         async with self._visit():
-            await app(scope, receive, send)
+            try:
+                async with patience:
+                    await app(scope, receive, patient_send)
+            except TimeoutError:
+                if not patience.expired():
+                    raise
+                log.info("a client took nothing of its answer for %g s", self._stall_s)
 
     @asynccontextmanager
     async def _visit(self) -> AsyncIterator[None]:

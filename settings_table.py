@@ -254,7 +254,8 @@ class Settings(ProtocolSettings):
         gt=0,
         le=86400,
         about="How long the answer may take. Long on purpose: a client that reads as it plays answers only "
-        "after the audio that was sent before the question.",
+        "after the audio that was sent before the question. A client that takes nothing of an HTTP answer "
+        "for so long is left as well.",
     )
 
     voice_dir: Path | None = setting(

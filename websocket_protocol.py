@@ -48,6 +48,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         super().handle_cont(event)
 
+    def keepalive_timeout(self) -> None:
+        """End the connection of a client that does not answer."""
+        super().keepalive_timeout()
+        # Closing waits until what was sent is taken; whoever reads nothing never takes it.
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what came in: the parser and its connection are a cycle, which holds the last message."""
         super().connection_lost(exc)

@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 
 import event_loop
 import page
-from access import LATER_AT_ONCE, AccessMiddleware, AccessRules, Body, Paths, Refusal, is_loopback
+from access import LATER_AT_ONCE, AccessMiddleware, AccessRules, Body, Paths, Refusal, is_loopback, plain
 from connections import Connections, ConnectionsMiddleware, Phase, RequestIdMiddleware
 from dialects import elevenlabs, kani, kyutai, livekit, operations, voices, voxcpm
 from doors import METRICS, METRICS_PORT, CompatPort, Doors, MetricsAloneMiddleware, open_doors
@@ -103,7 +103,7 @@ def _elevenlabs(
 
 
 def _elevenlabs_refusal(refusal: Refusal) -> dict[str, Any]:
-    return elevenlabs.not_let_in(refusal.status, refusal.reason)
+    return elevenlabs.told_by_status(refusal.status, refusal.reason)
 
 
 def _livekit(settings: Settings, service: SpeechService, metrics: Metrics, facts: Facts) -> list[BaseRoute]:
@@ -262,7 +262,7 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
             "must send X-Forwarded-For, so that its clients do"
         )
     metrics = Metrics(VERSION)
-    connections = Connections(settings.max_connections, metrics.connections)
+    connections = Connections(settings.max_connections, metrics.connections, settings.ping_timeout)
     service = build_service(settings, metrics)
     app = create_app(settings, service, metrics, connections, doors.compat.get(METRICS_PORT))
     metrics.limits(connections=settings.max_connections, waiting=settings.max_waiting)
@@ -325,7 +325,9 @@ def _websocket_protocol(doors: Doors) -> type[WebSocketProtocol]:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": {"message": error.detail}}, error.status_code, error.headers)
+    path = request.url.path
+    body = next((body for start, body in REFUSALS.items() if path.startswith(start)), plain)
+    return JSONResponse(body(Refusal(error.status_code, error.detail)), error.status_code, error.headers)
 
 
 async def _gone(request: Request, error: Exception) -> Response:

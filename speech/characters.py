@@ -23,13 +23,13 @@ class TimedCharacters:
     text: str
     edges_s: tuple[float, ...]
 
-    def milliseconds(self, origin_s: float = 0.0) -> tuple[list[int], list[int]]:
-        """Starts since ``origin_s``, and durations, in whole milliseconds.
+    def milliseconds(self, origin_ms: int = 0) -> tuple[list[int], list[int]]:
+        """Starts since ``origin_ms``, and durations, in whole milliseconds.
 
         Edges are rounded, not durations: each start is the one before it and its duration, and nothing
         adds up over a long text.
         """
-        edges = [round((edge - origin_s) * 1000) for edge in self.edges_s]
+        edges = [round(edge * 1000) - origin_ms for edge in self.edges_s]
         return edges[:-1], [end - start for start, end in pairwise(edges)]
 
 

@@ -463,7 +463,7 @@ async def test_what_nobody_foresaw_is_an_internal_error(tmp_path: Path) -> None:
     """A failure that no route knows of is 500 in JSON, and tells nothing of its cause."""
     chosen = load({"engine": "espeak", "data_dir": tmp_path}, {}, tmp_path / "none")
     metrics = Metrics("0")
-    connections = Connections(1, metrics.connections)
+    connections = Connections(1, metrics.connections, 300.0)
     # Said to be ready, though the service was never started.
     connections.phase = Phase.READY
     app = create_app(chosen, build_service(chosen, metrics), metrics, connections)

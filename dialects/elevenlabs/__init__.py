@@ -10,14 +10,14 @@ from __future__ import annotations
 from starlette.routing import BaseRoute
 
 from dialects.elevenlabs import relay, ws
-from dialects.elevenlabs.errors import not_let_in
+from dialects.elevenlabs.errors import told_by_status
 from dialects.elevenlabs.http import speech_routes
 from dialects.elevenlabs.http_lists import list_routes
 from dialects.elevenlabs.relay_settings import RelaySettings, RelayState
 from dialects.elevenlabs.settings import ElevenLabsSettings
 from speech.service import SpeechService
 
-__all__ = ["PREFIXES", "ElevenLabsSettings", "RelaySettings", "RelayState", "not_let_in", "routes"]
+__all__ = ["PREFIXES", "ElevenLabsSettings", "RelaySettings", "RelayState", "routes", "told_by_status"]
 
 PREFIXES = ("/v1/text-to-speech", "/v1/voices", "/v2/voices", "/v1/models", "/v1/user")
 """How the paths of the protocol's HTTP calls begin."""

@@ -59,6 +59,16 @@ class Failure:
         return told if self.param is None else told | {"param": self.param}
 
 
+_BY_STATUS = {
+    401: ("unauthorized", "authentication_error"),
+    403: ("forbidden", "authorization_error"),
+    404: ("not_found", "not_found"),
+    405: ("method_not_allowed", VALIDATION),
+    413: ("request_too_large", VALIDATION),
+    503: ("service_unavailable", "server_error"),
+}
+
+
 class Unprocessable(Exception):
     """A body whose fields are missing or of the wrong type: ``errors`` tells each, as FastAPI does."""
 
@@ -76,13 +86,11 @@ def refusal(error: SpeechError) -> Response:
     return Response(body, failure.status, headers, "application/json")
 
 
-def not_let_in(status: int, reason: str) -> dict[str, Any]:
-    """The body of an HTTP answer to somebody who may not come in: 401 for the key, else 403."""
-    if status == 401:
-        failure = Failure(401, "unauthorized", "authentication_error", reason)
-        return {"detail": failure.detail(request_ids.current()) | {"status": "invalid_api_key"}}
-    failure = Failure(status, "forbidden", "authorization_error", reason)
-    return {"detail": failure.detail(request_ids.current())}
+def told_by_status(status: int, reason: str) -> dict[str, Any]:
+    """The body of an HTTP answer that the server gives before the protocol is asked."""
+    code, kind = _BY_STATUS.get(status, ("invalid_request", VALIDATION))
+    detail = Failure(status, code, kind, reason).detail(request_ids.current())
+    return {"detail": detail | ({"status": "invalid_api_key"} if status == 401 else {})}
 
 
 def failure_of(error: SpeechError) -> Failure:

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -60,6 +61,17 @@ class Order:
         return told | {"x-unused": ", ".join(unused)} if unused else told
 
 
+_PIECE_BYTES = 3 * 32 * 1024
+"""What of a whole answer is sent at once; base64 of so much has no padding."""
+
+
+class Whole(NamedTuple):
+    """An answer that is there: its bytes, in pieces, and how many they are."""
+
+    length: int
+    pieces: Pieces
+
+
 def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
     """The four calls. Errors are ``{"detail": …}`` with 400, 404, 422, 429, 500, 503 or 504."""
     budget = Budget(MAX_BYTES, instead="ask for /stream")
@@ -81,7 +93,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
         )
 
     async def answered(
-        request: Request, compose: Callable[[bytes, TimedCharacters], bytes] | None
+        request: Request, compose: Callable[[bytes, TimedCharacters], Whole] | None
     ) -> Response:
         """The whole speech as a file, or as what ``compose`` makes of it and of its characters' times."""
         order = await ordered(request, streamed=False)
@@ -92,12 +104,11 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
                 speech = whole_speech(session, order.body.text, order.audio_format, share)
                 data, timed = await attended(request, speech, name=TASK)
                 headers = order.headers(session)
-            media_type = order.audio_format.content_type
+            whole, media_type = _file(data), order.audio_format.content_type
             if compose is not None:
-                data = await asyncio.to_thread(compose, data, timed)
-                share.take(max(0, len(data) - share.size))
-                media_type = "application/json"
-            return _Held(data, headers=headers, media_type=media_type, stack=stack.pop_all())
+                whole, media_type = await asyncio.to_thread(compose, data, timed), "application/json"
+            headers["content-length"] = str(whole.length)
+            return _Stream(whole.pieces, headers=headers, media_type=media_type, stack=stack.pop_all())
 
     async def streamed(request: Request, make: Maker, media_type: str | None) -> Response:
         """It starts with the first audio, so that what goes wrong before has a status."""
@@ -139,8 +150,27 @@ def _say(session: SpeechSession, order: Order) -> None:
     session.finish()
 
 
-def _with_timestamps(data: bytes, timed: TimedCharacters) -> bytes:
-    return json.dumps(with_timestamps(base64.b64encode(data).decode(), timed)).encode()
+def _file(data: bytes) -> Whole:
+    """Speech as it is."""
+
+    async def pieces() -> Pieces:
+        for at in range(0, len(data), _PIECE_BYTES):
+            yield data[at : at + _PIECE_BYTES]
+
+    return Whole(len(data), pieces())
+
+
+def _with_timestamps(data: bytes, timed: TimedCharacters) -> Whole:
+    """Speech in JSON, written as it is sent: whole, it would be there once more, and a third longer."""
+    head, tail = json.dumps(with_timestamps("|", timed)).encode().split(b"|", 1)
+
+    async def pieces() -> Pieces:
+        yield head
+        for at in range(0, len(data), _PIECE_BYTES):
+            yield base64.b64encode(data[at : at + _PIECE_BYTES])
+        yield tail
+
+    return Whole(len(head) + -(-len(data) // 3) * 4 + len(tail), pieces())
 
 
 async def _audio(session: SpeechSession, order: Order) -> Pieces:
@@ -181,22 +211,11 @@ async def _behind(first: bytes, rest: Pieces) -> Pieces:
         yield piece
 
 
-class _Held(Response):
-    """An answer that gives back what it holds once it is sent, also when its client has gone."""
-
-    def __init__(
-        self, content: bytes, *, headers: dict[str, str], media_type: str, stack: AsyncExitStack
-    ) -> None:
-        super().__init__(content, headers=headers, media_type=media_type)
-        self._stack = stack
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._stack:
-            await super().__call__(scope, receive, send)
-
-
 class _Stream(StreamingResponse):
-    """A streamed answer, which frees its session when it ends, also when its client has gone."""
+    """An answer in pieces, each sent when the one before it was taken.
+
+    It frees its session, or what it holds, when it ends, also when its client has gone.
+    """
 
     def __init__(
         self, content: Pieces, *, headers: dict[str, str], media_type: str, stack: AsyncExitStack

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import threading
 from dataclasses import dataclass, field
@@ -77,15 +78,21 @@ class _Folder:
         if len(content) > MOST_BYTES:
             log.warning("%s of %d bytes is not kept (at most %d)", self._kind, len(content), MOST_BYTES)
             return
-        self._path.mkdir(parents=True, exist_ok=True)
-        self.path(timestamp).write_bytes(content)
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(self.path(timestamp), content)
         # Whoever reads the newest never finds half of it.
         new = self._path / f"{self._kind}.new"
-        new.write_bytes(content)
+        _write(new, content)
         new.replace(self._path / f"{self._kind}.txt")
         kept = sorted(path for path in self._path.iterdir() if self._own.fullmatch(path.name))
         for path in kept[:-MOST_FILES]:
             path.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that nobody else on this machine can read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
 
 
 class RelayLogs:

@@ -95,7 +95,7 @@ class Times:
         """The times of the next characters."""
         if self._absolute:
             return Timing(characters.text, *characters.milliseconds())
-        starts, durations = characters.milliseconds(self._told_ms / 1000)
+        starts, durations = characters.milliseconds(self._told_ms)
         self._told_ms += starts[-1] + durations[-1]
         return Timing(characters.text, starts, durations)
 

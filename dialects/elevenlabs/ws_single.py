@@ -14,7 +14,7 @@ class SingleConnection(Connection):
 
     async def _take(self, message: ClientMessage) -> None:
         if self._ended.is_set():
-            if message.text:
+            if message.text and message.text.strip():
                 raise BadMessage("text: came after the end of the input, the empty string")
             return
         if self._context is None:

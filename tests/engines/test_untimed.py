@@ -1,0 +1,117 @@
+"""An engine that tells no times, in the server's own surroundings: Kokoro, its times hidden."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.espeak_rendering import EspeakRenderer
+from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from speech.engine import EngineInfo
+from speech.observer import Observer
+from speech.request import Limits
+from speech.service import SpeechService
+from speech.types import Segment, Span, SpeechChunk, SpeechRequest
+from speech.voices import VoiceStore
+
+TEXT = "La abuela, que estaba sentada junto al fuego, contaba un cuento muy antiguo. Nadie la interrumpía."
+
+
+class UntimedKokoro(KokoroEngine):
+    """Speaks as Kokoro does, and keeps to itself when; ``told`` is what it would have said."""
+
+    told: list[Span]
+
+    @property
+    def info(self) -> EngineInfo:
+        """Facts, as those of an engine without times."""
+        return replace(super().info, timing=False, takes_written_text=False)
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        """Speak."""
+        self.told = []
+        async for chunk in super().synthesize(segment):
+            self.told += chunk.spans
+            yield replace(chunk, spans=())
+
+
+class Estimates(Observer):
+    """Counts segments whose words were not found."""
+
+    count = 0
+
+    def estimated(self, protocol: str, engine: str) -> None:
+        """One more."""
+        self.count += 1
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[tuple[SpeechService, UntimedKokoro, Estimates]]:
+    """A service over that engine."""
+    engine, estimates = UntimedKokoro(KokoroSettings(models_dir=None, cache_dir=tmp_path)), Estimates()
+    service = SpeechService(
+        [engine],
+        VoiceStore(tmp_path),
+        Limits(),
+        default_language="es",
+        default_voice=None,
+        observer=estimates,
+        renderer=EspeakRenderer(),
+    )
+    await service.start()
+    yield service, engine, estimates
+    await service.stop()
+
+
+async def spoken(service: SpeechService, **request: object) -> tuple[list[SpeechChunk], bool]:
+    """The chunks of the text, and whether it was cut short."""
+    chosen = SpeechRequest(language="es", **request)  # type: ignore[arg-type]
+    async with service.open(chosen, protocol="test") as session:
+        session.feed(TEXT)
+        session.finish()
+        return [chunk async for chunk in session], session.truncated
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("speed", [1.0, 0.8, 1.6])
+async def test_words_are_found_in_the_speech(
+    service: tuple[SpeechService, UntimedKokoro, Estimates], speed: float
+) -> None:
+    """Each word of the second sentence begins where the engine knows that it does; nothing is estimated."""
+    core, engine, estimates = service
+    chunks, _ = await spoken(core, speed=speed)
+    spans = [span for chunk in chunks for span in chunk.spans]
+    assert "".join(TEXT[span.start : span.end] for span in spans) == TEXT
+    second = TEXT.index("Nadie")
+    found = [span for span in spans if span.start >= second and TEXT[span.start].isalpha()]
+    assert [TEXT[span.start : span.end] for span in found] == ["Nadie", "la", "interrumpía"]
+    since = np.array([span.start_s - found[0].start_s for span in found])
+    factor = speed / min(max(speed, engine.info.speed_range[0]), engine.info.speed_range[1])
+    truth = np.array([(span.start_s - engine.told[-3].start_s) / factor for span in engine.told[-3:]])
+    assert since == pytest.approx(truth, abs=0.09)
+    assert estimates.count == 0 and all(len(span.marks) == span.end - span.start for span in found)
+
+
+@pytest.mark.slow
+async def test_words_of_speech_that_is_cut_are_those_that_were_said(
+    service: tuple[SpeechService, UntimedKokoro, Estimates],
+) -> None:
+    """At max_tokens what was said keeps its times, to the last whole word."""
+    core, _, estimates = service
+    whole, _ = await spoken(core)
+    cut, truncated = await spoken(core, max_tokens=100)
+    assert truncated and estimates.count == 0
+    first = TEXT.index(".") + 1
+    told = [
+        [span for chunk in chunks for span in chunk.spans if span.marks and span.start < first]
+        for chunks in (whole, cut)
+    ]
+    said = [span for span in told[0] if span.end_s < 1.7]
+    assert len(said) >= 4
+    for full, short in zip(said, told[1], strict=False):
+        assert (full.start, full.end) == (short.start, short.end)
+        assert full.start_s == pytest.approx(short.start_s, abs=0.08)
