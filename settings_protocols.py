@@ -34,8 +34,9 @@ class ProtocolSettings(DoorSettings):
         "KANI_ELEVENLABS_TIMES",
         group=ELEVENLABS,
         about="What the times of characters count from on the WebSockets: `absolute` from the start of the "
-        "stream, `relative` from where the message's own audio starts; `auto` is absolute for clients that "
-        "ask for `sync_alignment`, else relative.",
+        "stream, `relative` from where the message's own audio starts, which then waits until its characters "
+        "are known (up to a word longer); `auto` is absolute for clients that ask for `sync_alignment`, else "
+        "from the end of the characters before, as clients add them up.",
     )
     elevenlabs_max_text: int = setting(
         config.ELEVENLABS_MAX_TEXT,

@@ -23,6 +23,11 @@ async def until_first(
         await asyncio.wait(tasks)
     # Each is asked, or asyncio would log those that nobody looked at.
     errors = [task.exception() for task in tasks if not task.cancelled()]
-    for error in errors:
-        if error is not None and not (quietly is not None and isinstance(error, quietly)):
+    error = next((one for one in errors if one is not None and not isinstance(one, quietly or ())), None)
+    if error is not None:
+        try:
             raise error
+        finally:
+            # Its traceback holds this frame, and this frame would hold it: a cycle, with all that the
+            # works held, until somebody looks for garbage.
+            del error, errors, tasks

@@ -15,7 +15,7 @@ from benchmarks.report import median, ms, percentile, table
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = (
-    *("alignment", "elevenlabs_upstream"),
+    *("alignment", "elevenlabs", "elevenlabs_upstream"),
     *("first_audio", "kani", "kani_quality", "kokoro_streaming", "kyutai_hearing", "kyutai_speech"),
     *("listening", "load", "own_share", "page", "rivals", "voxcpm", "words"),
 )

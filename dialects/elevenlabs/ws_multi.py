@@ -44,8 +44,7 @@ class MultiConnection(Connection):
                 context.close()
             self._end()
         elif message.close_context:
-            if message.text and message.text.strip():
-                (self._open.get(name) or self._begin(name)).take(message)
+            # Its text does not count, as ElevenLabs' own library has it.
             if name in self._open:
                 self._open.pop(name).close()
             while len(self._contexts) - len(self._open) > MAX_CLOSING:
