@@ -18,6 +18,9 @@ from speech.service import SpeechService
 from speech.voice_store import PREFIX
 from speech.voices import DEFAULT_VOICE
 
+ACCOUNT = "elevenlabs:"
+"""How the ids of voices begin that ElevenLabs' own service speaks."""
+
 LONGEST_ID = 200
 """Characters of an id; what is longer is no voice's."""
 
@@ -111,8 +114,8 @@ def resolve(
     if len(voice_id) > LONGEST_ID:
         raise UnknownVoice(voice_id[:LONGEST_ID] + "…")
     named = settings.voices.get(voice_id, voice_id)
-    # A kept voice may be named without its prefix.
-    for ours in (named, PREFIX + named):
+    # A kept voice may be named without its prefix, and so may the account's where ElevenLabs itself speaks.
+    for ours in (named, PREFIX + named, ACCOUNT + named):
         with suppress(UnknownVoice):
             service.catalogue.language_of(ours)
             return ours if ours != DEFAULT_VOICE else None

@@ -141,6 +141,27 @@ async def test_the_relay_tells_when_each_letter_is_said(start_server: StartServe
             assert len(service.exchanges[-1].text) and (await told())[-1]["type"] == "complete"
 
 
+async def test_its_own_protocol_names_the_accounts_voices_as_elevenlabs_does(
+    start_server: StartServer,
+) -> None:
+    """By their bare ids, over HTTP and by WebSocket; an id that the account has not is unknown."""
+    async with running() as service, speaking(start_server, service) as server, httpx.AsyncClient() as client:
+        for voice in (VOICE, fake.OTHER_VOICE):
+            address = f"{server.http_url}/v1/text-to-speech/{voice}/stream?output_format=pcm_24000"
+            answer = await client.post(address, json={"text": HELLO})
+            assert answer.status_code == 200 and len(answer.content) > 1000
+            assert f"/{voice}/" in service.exchanges[-1].path
+        async with connect(
+            f"{server.url}/v1/text-to-speech/{fake.OTHER_VOICE}/stream-input?output_format=pcm_24000"
+        ) as socket:
+            await socket.send(json.dumps({"text": HELLO}))
+            await socket.send(json.dumps({"text": ""}))
+            received = [json.loads(message) async for message in socket]
+        assert received[-1]["isFinal"] and f"/{fake.OTHER_VOICE}/" in service.exchanges[-1].path
+        answer = await client.post(f"{server.http_url}/v1/text-to-speech/nobody", json={"text": HELLO})
+        assert answer.status_code == 404
+
+
 async def test_a_client_that_goes_takes_the_stream_along(start_server: StartServer) -> None:
     """ElevenLabs' socket is closed as soon as the client's is."""
 
