@@ -72,12 +72,14 @@ class Script:
         pending = self._segmenter is not None and self._segmenter.pending
         return not (self._held_back or self._parts or pending)
 
-    @property
     def anything_to_say(self) -> bool:
-        """Whether any of the parts that wait has a word in it."""
-        return any(
-            isinstance(part, Cut) and speakable(normalize(part.text).text) for part in self._parts
-        ) or any(isinstance(part, str) and speakable(normalize(part).text) for part in self._held_back)
+        """Whether any of what is left has a word in it, given that it is known how it is cut."""
+        while True:
+            if any(isinstance(part, Cut) and speakable(normalize(part.text).text) for part in self._parts):
+                return True
+            if not self._cuttable:
+                return False
+            self._cut(len(self._parts) + _PARTS_AHEAD)
 
     def feed(self, text: str) -> None:
         """Add ``text``."""
@@ -145,11 +147,11 @@ class Script:
         """Whether there is something that was not looked at yet, and could be."""
         return self._segmenter is not None and len(self._held_back) > 0
 
-    def _cut(self) -> None:
-        """Cut some of what was fed: as much as is wanted soon, for a long text takes a while."""
+    def _cut(self, parts: int = _PARTS_AHEAD) -> None:
+        """Cut some of what was fed, until so many parts wait: all of a long text takes a while."""
         segmenter = self._segmenter
         if segmenter is not None:
-            while self._held_back and len(self._parts) < _PARTS_AHEAD:
+            while self._held_back and len(self._parts) < parts:
                 match self._held_back.popleft():
                     case Rest() as rest:
                         self._parts.extend(segmenter.flush(more_to_come=True))

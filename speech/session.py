@@ -355,7 +355,7 @@ class SpeechSession:
                 if info.rests and self._buffer.full:
                     async with place.rest():
                         await self._buffer.room()
-        last = self._script.finished and not self._script.anything_to_say
+        last = self._script.finished and not self._script.anything_to_say()
         self._track.end_segment(tail, self._script.length if last else None)
         self.truncated |= rendering.truncated
         audio_s = self.duration_s - start_s

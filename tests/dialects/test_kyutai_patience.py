@@ -52,10 +52,11 @@ async def test_a_client_that_waits_with_its_text_does_not_hold_up_the_end(start_
         while first.said != ["Hola."]:
             take(unpack(await heard_one.recv()), first)
         await speaking.send(text(" ".join(["Una frase bastante larga, que se oye entera."] * 20)))
-        await speaking.recv()
+        spoken = Heard()
+        take(unpack(await speaking.recv()), spoken)
         began = time.monotonic()
         server.send_signal(signal.SIGTERM)
-        last = await hear_all(speaking)
+        last = await hear_all(speaking, spoken)
         assert len(last.said) == 160
         for websocket in (silent, heard_one):
             async for message in websocket:
