@@ -78,8 +78,7 @@ class _Search:
         self._waiting_s = 0.0
         self._sample_rate = 0
         self._found: list[Span] = []
-        # Up to which character, and when, words have been told.
-        self._told, self._told_s = 0, 0.0
+        self._last = Span(0, 0, 0.0, 0.0)
         self._end_s: float | None = None
         self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -119,16 +118,15 @@ class _Search:
 
     def _given(self) -> tuple[Span, ...]:
         spans, self._found = tuple(self._found), []
-        if spans:
-            self._told, self._told_s = spans[-1].end, spans[-1].end_s
+        self._last = spans[-1] if spans else self._last
         return spans
 
     def _estimate(self, why: str) -> None:
-        """The words that have not been told share the time that is left by their letters."""
+        """The words that were not found share the time that is left by their letters."""
         self._report(f"words cannot be found in the speech, their times are estimates: {why}")
-        self._given()
+        last = self._found[-1] if self._found else self._last
         if not self._cut_short():
-            self._found += _by_letters(self._segment.text, self._told, self._told_s, self._end_s or 0.0)
+            self._found += _by_letters(self._segment.text, last.end, last.end_s, self._end_s or 0.0)
 
     async def _run(self) -> None:
         aligner = await self._aligner()
@@ -142,8 +140,7 @@ class _Search:
         if aligner is None:
             self._found += _by_letters(self._segment.text, 0, 0.0, self._end_s)
             return
-        finish = _finish_cut if self._cut_short() else _finish
-        spans, belongs = await asyncio.to_thread(finish, aligner, self._taken())
+        spans, belongs = await asyncio.to_thread(_finish, aligner, self._taken(), self._cut_short())
         if not belongs:
             self._report("the speech does not sound like its text: its words' times are estimates")
         self._found += spans
@@ -164,15 +161,9 @@ class _Search:
             return None
 
 
-def _finish(aligner: Aligner, samples: Samples) -> tuple[list[Span], bool]:
+def _finish(aligner: Aligner, samples: Samples, cut_short: bool) -> tuple[list[Span], bool]:
     spans = aligner.feed(samples)
-    rest, belongs = aligner.finish()
-    return spans + rest, belongs
-
-
-def _finish_cut(aligner: Aligner, samples: Samples) -> tuple[list[Span], bool]:
-    spans = aligner.feed(samples)
-    rest, belongs = aligner.finish(cut_short=True)
+    rest, belongs = aligner.finish(cut_short=cut_short)
     return spans + rest, belongs
 
 
