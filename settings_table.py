@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 import websocket_config as config
 from setting_types import (
+    CodeBlocks,
     CommaList,
     Decoding,
     Engine,
@@ -71,6 +72,19 @@ class Settings(ProtocolSettings):
         group=SPEECH,
         about="How Kokoro's sound is made: `windows` (a sentence is heard while its end is still being made) "
         "or `whole` (the model's own samples, a sentence at a time).",
+    )
+    lexicon: Path | None = setting(
+        None,
+        "KANI_LEXICON",
+        group=SPEECH,
+        about="Words and how they are said (docs/lexicon.md): a file, or a folder of them; read anew when it "
+        "changes. Not set: none.",
+    )
+    code_blocks: CodeBlocks = setting(
+        "announce",
+        "KANI_CODE_BLOCKS",
+        group=SPEECH,
+        about="What is said of a block of code in a text: `announce` says that there is one, `skip` nothing.",
     )
     recognizer: Recognizer = setting(
         config.DEFAULT_RECOGNIZER,

@@ -1,4 +1,4 @@
-"""Diagnostics of a running server: does it answer, speak Spanish, stream, refuse what is wrong, and how fast?
+"""Diagnostics of a running server: does it answer, speak as it is asked to, stream, refuse; and how fast?
 
     python test_websocket.py [--server ws://localhost:8001] [--api-key KEY] [--keep DIR]
 
@@ -18,7 +18,7 @@ import sys
 import time
 import wave
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,10 @@ LANGUAGES = {
     "italian": "Buongiorno, il treno per la costa parte a mezzogiorno.",
     "portuguese": "Bom dia, o trem para o litoral sai ao meio-dia.",
 }
+FIGURES = "El tren 21 sale a las 19:30 y cuesta 1.250,50 €."
+BLEND = "happy:0.5,calm:0.5"
+LENGTHS = (0.8, 1.3)
+TOLERANCE = 0.02
 # How fast people and machines speak at speed 1, in characters a second, generously; and what pauses may add.
 SLOWEST, FASTEST, PAUSES_S = 5.0, 30.0, 1.5
 SILENT_BELOW = 0.003
@@ -198,7 +202,15 @@ async def errors(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Res
             json.dumps({**speak, "data": {"text": "a", "config": {"emotion": "hungry"}}}),
             "emotion",
         ),
+        "error: strength": (
+            json.dumps({**speak, "data": {"text": "a", "config": {"emotion": "sad", "emotion_strength": 2}}}),
+            "emotion_strength",
+        ),
         "error: speed": (json.dumps({**speak, "data": {"text": "a", "config": {"speed": 99}}}), "speed"),
+        "error: duration": (
+            json.dumps({**speak, "data": {"text": "a", "config": {"duration": 60}}}),
+            "duration",
+        ),
     }
     for name, (message, expected) in cases.items():
         yield await _refused(client, name, message, expected)
@@ -236,7 +248,32 @@ async def configurations(client: KaniTTSClient, keep: Path | None) -> AsyncGener
     yield fast
 
 
-CHECKS: tuple[Check, ...] = (connectivity, spanish, streaming, errors, configurations)
+async def saying(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Result, None]:
+    """What is said, and how: figures, how much of an emotion, a blend of two, an exact length."""
+    spelled = await _whole(client, keep, "figures", FIGURES)
+    yield spelled
+    text = SPANISH[1][2]
+    plain = await _whole(client, keep, "plain", text)
+    yield plain
+    sad, half, none = [
+        await _whole(client, keep, f"sad {strength}", text, emotion="sad", emotion_strength=strength)
+        for strength in (1.0, 0.5, 0.0)
+    ]
+    if sad.speech and half.speech and none.speech and not sad.speech > half.speech > none.speech:
+        lengths = f"{sad.speech:.2f}, {half.speech:.2f} and {none.speech:.2f} s"
+        half = replace(half, failure=f"strengths 1, 0.5 and 0 last {lengths}")
+    for result in (sad, half, none):
+        yield result
+    yield await _whole(client, keep, "blend", text, emotion=BLEND)
+    for share in LENGTHS:
+        wanted = round(share * (plain.speech or 1.0), 2)
+        result = await _whole(client, keep, f"duration {wanted} s", text, duration=wanted)
+        if not result.failure and result.speech and abs(result.speech / wanted - 1) > TOLERANCE:
+            result = replace(result, failure=f"it lasts {result.speech:.3f} s")
+        yield result
+
+
+CHECKS: tuple[Check, ...] = (connectivity, spanish, streaming, errors, configurations, saying)
 
 
 def _line(result: Result) -> str:

@@ -33,6 +33,9 @@ from metrics import Metrics
 from recognizers.registry import recognizer_for
 from serving import accepting, signals, unless
 from settings import Settings
+from speech.errors import EngineUnavailable
+from speech.lexicon_file import LexiconFile
+from speech.normalizer import TableError, check_tables
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.voices import VoiceStore
@@ -191,6 +194,10 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         request_timeout_s=settings.request_timeout,
         max_concurrent=settings.max_concurrent,
     )
+    try:
+        check_tables()
+    except TableError as error:
+        raise EngineUnavailable(f"how texts are read cannot be read itself: {error}") from error
     engines = engines_for(settings.engine, settings, UpstreamMetrics(metrics.registry))
     return SpeechService(
         engines.needed,
@@ -202,6 +209,8 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         preferred=engines.preferred,
         recognizer=recognizer_for(settings.recognizer, settings),
         renderer=EspeakRenderer(),
+        lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
+        announce_code=settings.code_blocks == "announce",
     )
 
 

@@ -218,7 +218,9 @@ async def _speak(options: argparse.Namespace, text: str, reference: bytes | None
     given = {
         "language": options.language,
         "emotion": options.emotion,
+        "emotion_strength": options.strength,
         "speed": options.speed,
+        "duration": options.duration,
         "voice_id": options.voice,
     }
     config = {**DEFAULT_CONFIG, **{key: value for key, value in given.items() if value is not None}}
@@ -296,8 +298,14 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--voice", metavar="ID", help="a voice's id, such as ef_dora; the language's own if not given"
     )
-    how.add_argument("--emotion", metavar="NAME", help=f"{', '.join(SUPPORTED_EMOTIONS)}")
+    how.add_argument(
+        "--emotion", metavar="NAME", help=f"{', '.join(SUPPORTED_EMOTIONS)}; or several: happy:0.5,calm:0.5"
+    )
+    how.add_argument("--strength", type=float, metavar="SHARE", help="0 to 1 of the emotion; 1 if not given")
     how.add_argument("--speed", type=float, metavar="FACTOR", help="0.25 to 4.0; 1.0 if not given")
+    how.add_argument(
+        "--duration", type=float, metavar="SECONDS", help="how long all of it is to be, in place of --speed"
+    )
     how.add_argument("--reference", type=Path, metavar="FILE", help="a recording of the voice to speak with")
     where = parser.add_argument_group("which server")
     where.add_argument(

@@ -72,10 +72,12 @@ def connected(url: str) -> connect:
     return connect(url, max_size=None, compression=None, ping_interval=None)
 
 
-async def listen(websocket: ClientConnection, language: str, text: str, *, streamed: bool = True) -> Heard:
-    """Ask for ``text`` and take everything as it comes. Raises Refused."""
+async def listen(
+    websocket: ClientConnection, language: str, text: str, *, streamed: bool = True, **asked: float
+) -> Heard:
+    """Ask for ``text`` and take everything as it comes; asked: more of the config. Raises Refused."""
     kind = "tts_stream_request" if streamed else "tts_request"
-    config = {"language": LANGUAGE_NAMES[language]}
+    config = {"language": LANGUAGE_NAMES[language], **asked}
     request = json.dumps({"type": kind, "data": {"text": text, "config": config}})
     arrivals, chunks = [], []
     sent = time.perf_counter()

@@ -218,6 +218,7 @@ class Scheduler:
                 stream.place = Place.READING
             self._reading = _Reading(streams)
         reading = self._reading
+        ended: list[tuple[Stream, End]] = []
         try:
             if reading.prefill is None:
                 reading.prefill = self._runner.prefill([s.utterance.prompt for s in reading.streams])
@@ -226,17 +227,19 @@ class Scheduler:
                 return
             for row, stream in enumerate(reading.streams):
                 if stream.cancelled:
-                    self._tell_end(stream, End(Ending.CANCELLED))
+                    ended.append((stream, End(Ending.CANCELLED)))
                     continue
                 self._runner.join(len(self._running), reading.prefill, row, stream.attempt.sampling)
                 stream.place = Place.RUNNING
                 self._running.append(stream)
         except torch.OutOfMemoryError:
             log.exception("a prompt of the Kani model could not be read")
-            for stream in reading.streams:
-                if stream.place is Place.READING:
-                    self._tell_end(stream, End(Ending.FAILED, "out of memory"))
+            failed = End(Ending.FAILED, "out of memory")
+            ended = [(stream, failed) for stream in reading.streams if stream.place is Place.READING]
+        # Its slot is free once a listener is told.
         self._reading = None
+        for stream, end in ended:
+            self._tell_end(stream, end)
 
     def _take(self, attempt: Attempt, longest: int, frame: list[int]) -> None:
         """Another frame of a stream, or its end."""

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from speech.markup import DROPPED, PARAGRAPH
+
 SENTENCE_MARKS = ".!?…‽"
 # Arabic and Urdu, Devanagari, CJK (also half width), Ethiopic, Armenian, Khmer, Burmese, Tibetan.
 UNSPACED_MARKS = "。！？｡．।॥۔؟።፧։។៕။།"
 CLAUSE_MARKS = ",;:،؛"
 UNSPACED_CLAUSE_MARKS = "、，；：､"
-CLOSERS = "\"'»”’)]}」』）】》〉"
+CLOSERS = "\"'»”’)]}」』）】》〉" + DROPPED
 # Those that open nothing, so that what stands behind a space before one still belongs to it.
 RIGHT_CLOSERS = "»”)]}」』）】》〉"
 DASHES = "—–-"
@@ -26,12 +28,18 @@ ABBREVIATIONS = frozenset(
     """
     sr sra srta sres dr dra dres d dña prof profa lic ing arq gral tte exc ud uds vd vds av avda c pza
     pág págs párr núm nº vol ed ej p.ej aprox tel etc a.c d.c bs
-    mr mrs ms st jr sen rep gov gen col lt sgt capt hon rev messrs dept est inc ltd co corp vs e.g i.e
-    cf al approx ca jan feb apr jun jul aug sep sept oct nov dec tue wed thu fri a.m p.m u.s u.k
+    admón apdo art arts atte ayto bco cap cnel ctra cía dcha depto dpto esq excma excmo fig hab izq izqda
+    máx mín mons núms pl ref seg sras ss sta tfno tlf univ vols
+    mr mrs ms st jr sen rep gov gen col lt sgt capt hon rev messrs dept est inc ltd co corp vs e.g i.e cf
+    al approx ca adm appt apt assn ave avg blvd bros ch cpl eds eg eq excl ext figs ft govt ie incl ln
+    maj mon mt nos pg pres rd sec sq temp thurs tues viz jan feb apr jun jul aug sep sept oct nov dec tue
+    wed thu fri a.m p.m u.s u.k
     mm mme mlle mlles p pp env bd j.-c
+    allg anm abzgl betr bspw bzgl chr dgl ebd ehem einschl entspr evtl exkl fa gebr gez ggü hbf hl hrsg
+    insb jg lfd med mtl nrn pfd phil pkt rer sog std stellv tgl tsd urspr zzgl
     hr hrn fr frl z.b d.h u.a bzw usw ggf nr str inkl zzt vgl geb kap mrd mio
-    sig sigg dott avv ecc
-    exmo exma sto nac
+    sig sigg dott proff avv ecc geom spett egr pag pagg artt figg cfr
+    exmo exma sto nac srs srtas srta séc mgr chap tél
     """.split()
 )
 """Words whose full stop doesn't end a sentence: Spanish, English, French, German, Italian, Portuguese."""
@@ -136,6 +144,8 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
     following = text[end]
     if newlines > 1:
         return Kind.PARAGRAPH
+    if PARAGRAPH in text[at:end]:
+        return Kind.PARAGRAPH if newlines else Kind.SENTENCE
     if following in RIGHT_CLOSERS or following in SENTENCE_MARKS or following in CLAUSE_MARKS:
         return Kind.TORN
     stem = _token_before(text, start, at)
@@ -176,12 +186,12 @@ def _kind_after_sentence_mark(stem: str, following: str) -> Kind:
 def _is_abbreviated(stem: str, following: str) -> bool:
     """Whether the full stop that ends ``stem`` is its own, not a sentence's.
 
-    It is for known abbreviations, initials ("J.", "e.e.u.u."), doubled letters ("EE. UU."), numbers
-    of one or two digits, which may be ordinals or list items ("3. Mai", "1. Abrir"), and short words
-    before a digit ("No. 5", "mar. 3").
+    It is for known abbreviations, German streets ("Hauptstr."), initials ("J.", "e.e.u.u."), doubled
+    letters ("EE. UU."), numbers of one or two digits, which may be ordinals or list items ("3. Mai", "1.
+    Abrir"), and short words before a digit ("No. 5", "mar. 3").
     """
     word = stem.rstrip(".").lstrip(_OPENERS).casefold()
-    if word in ABBREVIATIONS or (len(word) == 1 and word.isalpha()):
+    if word in ABBREVIATIONS or word.endswith("str") or (len(word) == 1 and word.isalpha()):
         return True
     if word.isdigit():
         return len(word) <= 2

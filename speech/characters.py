@@ -24,13 +24,37 @@ class TimedCharacters:
     edges_s: tuple[float, ...]
 
     def milliseconds(self, origin_ms: int = 0) -> tuple[list[int], list[int]]:
-        """Starts since ``origin_ms``, and durations, in whole milliseconds.
+        """Starts since ``origin_ms``, or 0 for what began before it, and durations; in whole milliseconds.
 
         Edges are rounded, not durations: each start is the one before it and its duration, and nothing
         adds up over a long text.
         """
-        edges = [round(edge * 1000) - origin_ms for edge in self.edges_s]
+        edges = [max(round(edge * 1000) - origin_ms, 0) for edge in self.edges_s]
         return edges[:-1], [end - start for start, end in pairwise(edges)]
+
+    def __add__(self, other: TimedCharacters) -> TimedCharacters:
+        """These and the ones that follow them."""
+        if not (self.text and other.text):
+            return self if self.text else other
+        return TimedCharacters(self.text + other.text, (*self.edges_s[:-1], *other.edges_s))
+
+
+NO_CHARACTERS = TimedCharacters("", ())
+
+
+@dataclass(frozen=True, slots=True)
+class TimedReading:
+    """Characters that were written, and those that were said for them: "veintiuno" for "21".
+
+    Of characters that are not said (the marks of Markdown, an emoji) nothing is in ``said``.
+    """
+
+    written: TimedCharacters = NO_CHARACTERS
+    said: TimedCharacters = NO_CHARACTERS
+
+    def __add__(self, other: TimedReading) -> TimedReading:
+        """This and what follows it."""
+        return TimedReading(self.written + other.written, self.said + other.said)
 
 
 def spread(count: int, edges: Sequence[float]) -> tuple[float, ...]:
@@ -51,7 +75,6 @@ class CharacterClock:
 
     def __init__(self) -> None:
         self._text = ""
-        self._taken = 0
         self._end_s = 0.0
 
     @property
@@ -65,21 +88,49 @@ class CharacterClock:
 
     def take(self, spans: Iterable[Span]) -> TimedCharacters:
         """The characters of a chunk's spans; spans come in order, as sessions yield them."""
-        first, edges = self._taken, [self._end_s]
-        for span in spans:
-            if span.end == span.start:
-                if len(edges) > 1:
-                    edges[-1] = max(edges[-1], span.end_s)
-                continue
-            self._taken = span.end
-            starts = (
-                span.marks
-                or np.linspace(span.start_s, span.end_s, span.end - span.start, endpoint=False).tolist()
-            )
-            # The first character begins where the one before it ended.
-            edges += [max(start, edges[-1]) for start in starts[1:]]
-            edges.append(max(span.end_s, edges[-1]))
-        if self._taken == first:
-            return TimedCharacters("", ())
-        self._end_s = edges[-1]
-        return TimedCharacters(self._text[first : self._taken], tuple(edges))
+        told = _tiled(self._end_s, ((self._text[span.start : span.end], span) for span in spans))
+        self._end_s = told.edges_s[-1] if told.text else self._end_s
+        return told
+
+
+class ReadingClock:
+    """A ``CharacterClock`` that tells also what was said, which tiles by itself.
+
+    The time of characters that are not said belongs to what is said before them, or else behind them, as
+    silence does.
+    """
+
+    def __init__(self) -> None:
+        self._written = CharacterClock()
+        self._said_end_s = 0.0
+
+    def feed(self, text: str) -> None:
+        """Add what was fed to the session."""
+        self._written.feed(text)
+
+    def take(self, spans: Sequence[Span]) -> TimedReading:
+        """The characters of a chunk's spans; spans come in order, as sessions yield them."""
+        text = self._written.text
+        said = _tiled(
+            self._said_end_s,
+            ((text[span.start : span.end] if span.said is None else span.said, span) for span in spans),
+        )
+        self._said_end_s = said.edges_s[-1] if said.text else self._said_end_s
+        return TimedReading(self._written.take(spans), said)
+
+
+def _tiled(begin_s: float, told: Iterable[tuple[str, Span]]) -> TimedCharacters:
+    """What is told of spans that follow each other; the first character begins at ``begin_s``."""
+    pieces: list[str] = []
+    edges = [begin_s]
+    for characters, span in told:
+        if not characters:
+            if pieces:
+                edges[-1] = max(edges[-1], span.end_s)
+            continue
+        pieces.append(characters)
+        known = (*(span.marks or (span.start_s,)), span.end_s)
+        # The first character begins where the one before it ended.
+        edges += [max(start, edges[-1]) for start in spread(len(characters), known)[1:]]
+        edges.append(max(span.end_s, edges[-1]))
+    return TimedCharacters("".join(pieces), tuple(edges)) if pieces else NO_CHARACTERS

@@ -23,7 +23,10 @@ class EngineInfo:
     that whole sentences can be given to it. rests: whether a segment half spoken may be left lying
     at little cost, so that its place can be given to another while its reader is slow.
     takes_written_text: whether it is a ``WritingEngine``. timing: whether each word has its span;
-    else one span covers the segment. cloning: "none", "nearest voice" or "embedding".
+    else one span covers the segment. cloning: "none", "nearest voice" or "embedding". manner: which of
+    ``Manner``'s fields it renders natively, of pitch, pitch_range, loudness and brightness; the core
+    filters for the others. takes_ipa: whether it says ``Segment.pronunciations``. normalizes: whether
+    numbers, abbreviations and the like are best left to it.
     """
 
     name: str
@@ -39,6 +42,9 @@ class EngineInfo:
     takes_written_text: bool = False
     timing: bool = True
     cloning: str = "none"
+    manner: frozenset[str] = field(default_factory=frozenset)
+    takes_ipa: bool = False
+    normalizes: bool = False
 
 
 class Engine(Protocol):

@@ -64,6 +64,24 @@ _OF_SCRIPT = {
 _TELLING_LETTERS = {"uk": "їєґ", "be": "ў", "sr": "ђћ", "mk": "ѓќѕ", "fa": "پچژگ", "ur": "ٹڈڑں"}
 
 
+_SHARED = {"ja": ("HIRAGANA", "KATAKANA", "CJK"), "ko": ("HANGUL", "CJK")}
+"""Languages that are written in more than one script of the table."""
+
+
+def scripts_of(language: str) -> frozenset[str]:
+    """The scripts that a language (a primary subtag) is written in, as ``telling_script`` names them."""
+    if language in _SHARED:
+        return frozenset(_SHARED[language])
+    scripts = frozenset(script for script, written in _OF_SCRIPT.items() if language in written)
+    return scripts or frozenset(("LATIN",))
+
+
+def telling_script(letter: str) -> str | None:
+    """The script of a letter, if few languages are written in it."""
+    script = unicodedata.name(letter, "").partition(" ")[0]
+    return script if script in _OF_SCRIPT else None
+
+
 def resolve(name: str) -> str:
     """The BCP 47 tag that a client means: ``spanish``, ``Español``, ``es_mx`` or ``es-MX``.
 

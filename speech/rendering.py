@@ -1,4 +1,4 @@
-"""One segment, spoken by its engine and brought to its final speed and length."""
+"""One segment, spoken by its engine and brought to its final speed, manner and length."""
 
 from __future__ import annotations
 
@@ -6,42 +6,50 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from speech.prosody import Tempo
-from speech.types import Samples, Span, SpeechChunk
+from speech.prosody import ProsodyFilter
+from speech.types import NEUTRAL, Manner, Samples, Span, SpeechChunk
 
 
 class Rendering:
     """What becomes of a segment between its engine and its session.
 
     speech: what the engine yields, at ``rate`` hertz; factor: how much faster than the engine
-    speaks it is to be heard; longest: samples at which it is cut, whatever is left. ``truncated``
-    tells, once it is rendered, whether it was.
+    speaks it is to be heard; longest: samples at which it is cut, whatever is left; manner: what the
+    engine left of it (``split_manner``). Where there is nothing to change the samples are the engine's.
+    ``truncated`` tells, once it is rendered, whether it was cut.
     """
 
     def __init__(
-        self, speech: AsyncGenerator[SpeechChunk, None], rate: int, factor: float, longest: int
+        self,
+        speech: AsyncGenerator[SpeechChunk, None],
+        rate: int,
+        factor: float,
+        longest: int,
+        manner: Manner = NEUTRAL,
     ) -> None:
         self._speech = speech
         self._rate = rate
         self._factor = factor
+        self._manner = manner
         self._room = longest
         self._samples = 0
         self.truncated = False
 
     async def chunks(self) -> AsyncGenerator[SpeechChunk, None]:
         """The segment's audio; times and spans count from its first sample, as they are heard."""
-        tempo = Tempo(self._rate, self._factor) if self._factor != 1.0 else None
+        plain = self._factor == 1.0 and self._manner == NEUTRAL
+        changed = None if plain else ProsodyFilter(self._rate, self._factor, self._manner)
         longest_s = self._room / self._rate
         async with aclosing(self._speech) as chunks:
             async for chunk in chunks:
-                samples = (
-                    chunk.samples if tempo is None else await asyncio.to_thread(tempo.feed, chunk.samples)
-                )
+                samples = chunk.samples
+                if changed is not None:
+                    samples = await asyncio.to_thread(changed.feed, samples)
                 yield self._cut(samples, tuple(self._as_heard(word, longest_s) for word in chunk.spans))
                 if self.truncated:
                     return
-        if tempo is not None:
-            yield self._cut(await asyncio.to_thread(tempo.finish), ())
+        if changed is not None:
+            yield self._cut(await asyncio.to_thread(changed.finish), ())
 
     def _as_heard(self, word: Span, longest_s: float) -> Span:
         start_s, end_s, *marks = (

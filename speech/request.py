@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from speech.emotions import manner_of
+from speech.engine import EngineInfo
 from speech.errors import InvalidRequest
+from speech.lexicon import Words, said
 from speech.types import SpeechRequest
 
 TOKENS_PER_SECOND = 50
 """A ``max_tokens`` of 50 is one second of speech, for every engine (Kani: 12.5 frames × 4)."""
 
 DEFAULT_MAX_TOKENS = 1200
-
-EMOTIONS = ("neutral", "happy", "sad", "angry", "excited", "calm", "friendly", "professional")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Range:
 
 RANGES = {
     "speed": Range(0.25, 4.0),
+    "duration_s": Range(0.1, 300.0),
     "temperature": Range(0.0, 2.0),
     "top_p": Range(0.0, 1.0),
     "top_k": Range(0, 1000),
@@ -63,11 +65,12 @@ RANGES = {
 def validate(request: SpeechRequest) -> None:
     """Check every field that has a range or a list.
 
-    Raises InvalidRequest with the field's name and its limit. Voice and language are resolved,
-    and so checked, by the catalogue.
+    Raises InvalidRequest with the field's name and its limit, of an emotion or lexicon too. Voice and
+    language are resolved, and so checked, by the catalogue.
     """
     numbers = {
         "speed": request.speed,
+        "duration_s": request.duration_s,
         "max_tokens": request.max_tokens,
         "temperature": request.sampling.temperature,
         "top_p": request.sampling.top_p,
@@ -78,14 +81,19 @@ def validate(request: SpeechRequest) -> None:
     for field, value in numbers.items():
         if value is not None:
             RANGES[field].check(field, value)
-    if request.emotion is not None and request.emotion not in EMOTIONS:
-        raise InvalidRequest("emotion", f"unknown emotion {request.emotion!r} (known: {', '.join(EMOTIONS)})")
+    # Clients send a speed of 1 whatever else they ask for.
+    if request.duration_s is not None and request.speed not in (None, 1.0):
+        raise InvalidRequest(
+            "duration_s", "cannot be given together with a speed: it tells how fast to speak"
+        )
+    manner_of(request.emotion, request.emotion_strength)
+    Words().with_request(request.lexicon)
 
 
-def unused_fields(request: SpeechRequest, uses: frozenset[str]) -> list[str]:
-    """Names of the fields that were given and are of no use to an engine that uses ``uses``.
+def unused_fields(request: SpeechRequest, info: EngineInfo) -> list[str]:
+    """Names of the fields that were given and are of no use to the engine.
 
-    A neutral emotion asks for nothing, so it is never unused.
+    A lexicon is, where an entry has nothing but IPA and the engine takes none.
     """
     sampling = request.sampling
     given = {
@@ -94,7 +102,9 @@ def unused_fields(request: SpeechRequest, uses: frozenset[str]) -> list[str]:
         "top_k": sampling.top_k,
         "repetition_penalty": sampling.repetition_penalty,
         "seed": sampling.seed,
-        "emotion": None if request.emotion == "neutral" else request.emotion,
         **request.options,
     }
-    return sorted(name for name, value in given.items() if value is not None and name not in uses)
+    unused = [name for name, value in given.items() if value is not None and name not in info.uses]
+    if not info.takes_ipa and any(said(how).spelling is None for how in request.lexicon.values()):
+        unused.append("lexicon")
+    return sorted(unused)

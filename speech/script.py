@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 
-from speech.normalizer import normalize, speakable
+from speech.markup import DROPPED, Break, Markup
+from speech.normalizer import Reading, speakable
+from speech.passages import Part, Passages
 from speech.segmenter import Cut, OpenCut, Policy, Segmenter
 from speech.writing import WrittenText
 
 _PARTS_AHEAD = 4
+_REMEMBERED = 32
+"""Characters of what was said before that the next segment's text is read by."""
+
+_PIECES_AT_ONCE = 4
 _CUT_AT_ONCE = 500
 """Characters that are cut in one go: one to two milliseconds."""
 
@@ -35,18 +42,27 @@ class _Flush:
 class Script:
     """Text goes in as it comes; parts come out once it has ``begun``, which needs to know who speaks.
 
+    On its way its markup is masked and its pauses become rests (``speech.markup``), passages in another
+    script are told from the rest (``speech.passages``), and it is cut (``speech.segmenter``).
     ``length`` is how many characters were fed, ``finished`` whether no more will come, ``flushed``
     whether what is there is to be said without waiting for more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, announce_code: bool = True) -> None:
+        """announce_code: whether a block of code is announced, or passed over."""
         self.length = 0
         self.finished = False
         self.flushed = False
         self._draining = False
         self._held_back: deque[str | Rest | _Flush] = deque()
+        self._announce_code = announce_code
+        self._markup = Markup(announce_code=announce_code)
+        self._passages: Passages | None = None
+        self._language: str | None = None
         self._segmenter: Segmenter | None = None
         self._opens = False
+        self._passed = 0
+        self._said: Cut | OpenCut | None = None
         self._parts: deque[Cut | Rest] = deque()
         self._written: WrittenText | None = None
         self._wake = asyncio.Event()
@@ -58,8 +74,12 @@ class Script:
 
     @property
     def undecided(self) -> str:
-        """The text so far, before ``begin``."""
-        return "".join(part for part in self._held_back if isinstance(part, str))
+        """The text so far, before ``begin``, without its markup: enough to tell its language."""
+        parts = (part for part in self._held_back if isinstance(part, str))
+        text = "".join(islice(chain.from_iterable(parts), _CUT_AT_ONCE))
+        markup = Markup(announce_code=False)
+        plain = [*markup.feed(text), *markup.flush()]
+        return "".join(part for part in plain if isinstance(part, str)).replace(DROPPED, "")
 
     @property
     def dry(self) -> bool:
@@ -73,9 +93,9 @@ class Script:
         return not (self._held_back or self._parts or pending)
 
     def anything_to_say(self) -> bool:
-        """Whether any of what is left has a word in it, given that it is known how it is cut."""
+        """Whether any of what is left has a word or a rest in it, given that it is known how it is cut."""
         while True:
-            if any(isinstance(part, Cut) and speakable(normalize(part.text).text) for part in self._parts):
+            if any(isinstance(part, Rest) or speakable(part.text) for part in self._parts):
                 return True
             if not self._cuttable:
                 return False
@@ -106,13 +126,20 @@ class Script:
         self.flush()
 
     def drain(self) -> None:
-        """More is not waited for once all that is there was said."""
+        """More is not waited for once all that is there was said, as if the text ended there."""
         self._draining = True
+        if self.begun:
+            self._held_back.append(_Flush(more_to_come=False))
+            self._cut()
         self._wake.set()
 
-    def begin(self, policy: Policy, *, opens: bool) -> None:
-        """Cut by ``policy``; opens: whether a segment may be said before its end is known."""
+    def begin(self, policy: Policy, language: str, known: Collection[str], *, opens: bool) -> None:
+        """Cut by ``policy``; opens: whether a segment may be said before its end is known.
+
+        language: the text's own (BCP 47); known: those that passages may be in.
+        """
         self._segmenter = Segmenter(policy)
+        self._passages = Passages(language, known)
         self._opens = opens
         self._cut()
 
@@ -121,20 +148,27 @@ class Script:
         while not self._parts:
             if self._cuttable:
                 self._cut()
+                if not self._parts:
+                    # Much text of which nothing is said shall not keep everybody waiting.
+                    await asyncio.sleep(0)
                 continue
             if self.finished or (self._draining and self.spent):
                 return None
-            if self._opens and self._segmenter is not None and (opened := self._segmenter.open()):
+            if self._language is None and self._opens and (opened := self._open()):
                 return opened
             await self.more()
         return self._parts.popleft()
 
-    def say(self, cut: Cut | OpenCut, rest: Callable[[], AbstractAsyncContextManager[None]]) -> WrittenText:
+    def say(
+        self, cut: Cut | OpenCut, rest: Callable[[], AbstractAsyncContextManager[None]], reading: Reading
+    ) -> WrittenText:
         """The text of a part, which grows with what is fed until its end is known.
 
-        rest: lends the engine's place while it is entered.
+        rest: lends the engine's place while it is entered; reading: how it is read.
         """
-        self._written = WrittenText(cut, rest)
+        before = self._said.text[-_REMEMBERED:] if self._said is not None else ""
+        self._written = WrittenText(cut, rest, reading, before)
+        self._said = cut
         return self._written
 
     async def more(self) -> None:
@@ -147,19 +181,60 @@ class Script:
         """Whether there is something that was not looked at yet, and could be."""
         return self._segmenter is not None and len(self._held_back) > 0
 
+    @property
+    def _grows(self) -> bool:
+        """Whether a segment is open, and so what is fed belongs to it first."""
+        return self._written is not None and self._written.boundary is None
+
+    def _open(self) -> OpenCut | None:
+        return self._segmenter.open() if self._segmenter is not None else None
+
     def _cut(self, parts: int = _PARTS_AHEAD) -> None:
-        """Cut some of what was fed, until so many parts wait: all of a long text takes a while."""
-        segmenter = self._segmenter
-        if segmenter is not None:
-            while self._held_back and len(self._parts) < parts:
+        """Cut some of what was fed, until so many parts wait: all of a long text takes a while.
+
+        A segment that is open gets all of it, because nobody asks for the next part before it ends.
+        """
+        segmenter, passages = self._segmenter, self._passages
+        left = len(self._held_back) if self._grows else _PIECES_AT_ONCE
+        if segmenter is not None and passages is not None:
+            while self._held_back and len(self._parts) < parts and left > 0:
+                left -= 1
                 match self._held_back.popleft():
                     case Rest() as rest:
-                        self._parts.extend(segmenter.flush(more_to_come=True))
+                        self._say_so_far(segmenter, passages, more_to_come=True)
                         self._parts.append(rest)
                     case _Flush(more_to_come):
-                        self._parts.extend(segmenter.flush(more_to_come=more_to_come))
+                        self._say_so_far(segmenter, passages, more_to_come=more_to_come)
                     case str(text):
-                        self._parts.extend(segmenter.feed(text))
+                        self._take(segmenter, passages, self._markup.feed(text))
             if self._written is not None:
                 self._written.update()
         self._wake.set()
+
+    def _take(self, segmenter: Segmenter, passages: Passages, plain: list[str | Break]) -> None:
+        """Cut text without its markup, and rest where it asks for it."""
+        for piece in plain:
+            if isinstance(piece, Break):
+                self._cut_parts(segmenter, passages.flush())
+                self._add(segmenter.flush(more_to_come=True))
+                self._parts.append(Rest(self._passed, piece.seconds))
+            else:
+                self._passed += len(piece)
+                self._cut_parts(segmenter, passages.feed(piece))
+
+    def _say_so_far(self, segmenter: Segmenter, passages: Passages, *, more_to_come: bool) -> None:
+        """Cut what is there as if it ended here."""
+        self._take(segmenter, passages, self._markup.flush())
+        self._cut_parts(segmenter, passages.flush())
+        self._add(segmenter.flush(more_to_come=more_to_come))
+
+    def _cut_parts(self, segmenter: Segmenter, parts: list[Part]) -> None:
+        for part in parts:
+            if part.language != self._language:
+                self._add(segmenter.flush(more_to_come=True))
+                self._language = part.language
+            self._add(segmenter.feed(part.text))
+
+    def _add(self, cuts: list[Cut]) -> None:
+        """Add cuts, which are all of the passage at hand."""
+        self._parts.extend(replace(cut, language=self._language) if self._language else cut for cut in cuts)

@@ -12,6 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from speech.breaks import CLOSERS, SENTENCE_MARKS, UNSPACED_MARKS, Kind, breaks, is_grapheme_start
+from speech.markup import CODE, DROPPED
 from speech.types import Boundary
 
 MARGIN = 16
@@ -28,6 +29,9 @@ given cannot be taken back, so it has to end at a good place that comes while th
 
 OPEN_SPACE = 0.8
 """The share beyond which it ends at any space, for fear that no breath comes."""
+
+MOST_CHARACTERS = 1000
+"""Of a segment: white space and masked markup weigh nothing, but all of a segment is looked at each time."""
 
 _BOUNDARIES = {
     Kind.PARAGRAPH: Boundary.PARAGRAPH,
@@ -80,12 +84,16 @@ SHORTEST_CUT = 12
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Characters ``[start, end)`` of the text fed so far, white space and all."""
+    """Characters ``[start, end)`` of the text fed so far, white space and all.
+
+    language: of the passage that it is of, where that is not the text's own.
+    """
 
     start: int
     end: int
     text: str
     boundary: Boundary
+    language: str | None = None
 
 
 @dataclass(slots=True)
@@ -98,8 +106,10 @@ class OpenCut:
     start: int
     text: str
     boundary: Boundary | None
+    language: None = None
 
 
+_MASKS = {DROPPED: 0, CODE: 15}
 _WORD = re.compile(r"\S+")
 _COMPLETE_WORD = re.compile(r"\s*\S+(?=\s)")
 
@@ -178,6 +188,9 @@ class Segmenter:
             heavy, at, kind = heavier, found.at, found.kind
             if self._ends_open(kind, heavy, words):
                 return at, kind
+        given = len(self._open.text) if self._open is not None else 0
+        if len(text) > max(MOST_CHARACTERS, given):
+            return max(MOST_CHARACTERS, given), Kind.TORN
         word = _COMPLETE_WORD.match(text, at)
         if word is not None and not complete and heavy + weight(word.group()) <= policy.longest:
             # A word that ends in a letter needs no look at what follows; one that ends in a mark
@@ -252,6 +265,8 @@ class Segmenter:
             return _deepest(breaths, wanted)
         if total > policy.longest + margin:
             return _deepest(spaces, policy.longest) if spaces else (self._forced(), Kind.TORN)
+        if len(text) > MOST_CHARACTERS:
+            return MOST_CHARACTERS, Kind.TORN
         return (len(text), self._end) if complete else None
 
     def _wanted(self) -> int:
@@ -293,6 +308,8 @@ def _weight_up_to(text: str, start: int, enough: int) -> int:
 
 
 def _weight(character: str) -> int:
+    if character in _MASKS:
+        return _MASKS[character]
     if character.isascii():
         return 4 if character.isdigit() else 0 if character.isspace() else 1
     if character.isspace():

@@ -13,6 +13,7 @@ from speech import languages
 from speech.admission import Admission
 from speech.engine import Engine, EngineInfo
 from speech.errors import EngineUnavailable, UnsupportedLanguage
+from speech.lexicon_file import LexiconFile
 from speech.observer import Observer
 from speech.recognition import RecognitionSession
 from speech.recognizer import Recognizer
@@ -49,7 +50,9 @@ class SpeechService:
     that come before them, and are done without where they cannot start. default_language: a BCP 47
     tag, spoken where nothing tells another. default_voice: replaces the default of its own language.
     recognizer: who listens, started when the first client wants to be heard; None is nobody.
-    renderer: by whom the words of engines are found that do not time them.
+    renderer: by whom the words of engines are found that do not time them. lexicon: how words are said
+    that the server knows better; announce_code: whether blocks of code in a text are announced, or passed
+    over in silence.
     """
 
     def __init__(
@@ -64,10 +67,14 @@ class SpeechService:
         preferred: Sequence[Engine] = (),
         recognizer: Recognizer | None = None,
         renderer: Renderer | None = None,
+        lexicon: LexiconFile | None = None,
+        announce_code: bool = True,
     ) -> None:
         self.store = store
         self.recognizer = recognizer
         self._renderer = renderer
+        self._lexicon = lexicon
+        self._announce_code = announce_code
         self._preferred = tuple(preferred)
         self._needed = tuple(engines)
         self._engines: list[Engine] = []
@@ -103,6 +110,8 @@ class SpeechService:
             infos = [engine.info for engine in self._engines]
             self._catalogue = VoiceCatalogue(infos, self.store, self._default_voice)
             await detector
+            if self._lexicon is not None:
+                await self._lexicon.refresh()
             started.pop_all()
         most = self._limits.max_concurrent
         places = {info.name: min(info.places, most or info.places) for info in infos}
@@ -229,7 +238,16 @@ class SpeechService:
             request_timeout_s=min(longest_s, timeout_s or longest_s),
         )
         surroundings = Surroundings(
-            limits, admission, self._observer, find_speaker, self._sessions.discard, self._renderer
+            limits,
+            admission,
+            self._observer,
+            find_speaker,
+            partial(self._speaker, request),
+            self.catalogue.languages,
+            self._sessions.discard,
+            self._renderer,
+            self._lexicon,
+            self._announce_code,
         )
         session = SpeechSession(request, protocol, surroundings, speaker, heard_at_once, prepare)
         self._sessions.add(session)

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 from types import TracebackType
-from typing import Self, cast
-
-import numpy as np
+from typing import Self
 
 from speech.account import Account
-from speech.alignment import timed
-from speech.engine import WritingEngine
 from speech.errors import EngineFailed, SpeechCancelled, SpeechError, TextTooLong, TimedOut
-from speech.normalizer import speakable
 from speech.pacing import PacedBuffer, Patience
-from speech.places import Place, Turn
-from speech.prosody import PAUSES_S, split_speed
-from speech.rendering import Rendering
-from speech.request import DEFAULT_MAX_TOKENS, TOKENS_PER_SECOND, unused_fields
-from speech.script import Rest, Script
-from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Cut, OpenCut
+from speech.passages import Passage
+from speech.performance import Performance
+from speech.request import unused_fields
+from speech.script import Script
+from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES
+from speech.speaking import Speaking
 from speech.surroundings import Prepare, Speaker, Surroundings
-from speech.track import NOTHING, Track
-from speech.types import Boundary, Segment, SpeechChunk, SpeechRequest
-from speech.writing import WrittenText
-
-TAIL_S = 0.01
-
-DRY_S = 0.08
-"""How much of the pause behind a segment is sent at once where it is not known when the text goes on."""
+from speech.types import SpeechChunk, SpeechRequest
 
 
 class SpeechSession:
@@ -55,21 +42,21 @@ class SpeechSession:
         self._request = request
         self._account = Account(protocol, surroundings.observer)
         self._around = surroundings
-        self._speaker = speaker
         self._heard_at_once = heard_at_once
         self._prepare = prepare
-        self._script = Script()
+        self._speaking = Speaking(request, surroundings, self._account)
+        self._script = Script(announce_code=surroundings.announce_code)
         self._buffer = PacedBuffer(surroundings.limits.ahead_s)
         self._patience = Patience(surroundings.limits.request_timeout_s, self._time_out)
-        self._turn = Turn()
-        self._track = Track(self._buffer, self._account)
+        self._performance = Performance(
+            self._script, self._speaking, surroundings, self._account, self._buffer, heard_at_once
+        )
+        self._turn, self._track = self._performance.turn, self._performance.track
+        self._speaker = speaker
         self._track.engine = speaker.engine.info if speaker is not None else None
-        self._pause_s: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._cancelled = False
         self._closed = False
-        self.truncated = False
-        """Whether max_tokens cut a segment short."""
         self.silent = False
         """Whether there was text, but nothing in it to say."""
 
@@ -81,9 +68,19 @@ class SpeechSession:
         return self._speaker
 
     @property
+    def truncated(self) -> bool:
+        """Whether max_tokens cut a segment short."""
+        return self._performance.truncated
+
+    @property
+    def passages(self) -> list[Passage]:
+        """What somebody else than the speaker said so far, because its engine does not speak the language."""
+        return self._performance.passages
+
+    @property
     def unused(self) -> list[str]:
         """Names of the request's fields that the speaker has no use for."""
-        return unused_fields(self._request, self.speaker.engine.info.uses)
+        return unused_fields(self._request, self.speaker.engine.info)
 
     @property
     def cloning(self) -> str:
@@ -241,21 +238,23 @@ class SpeechSession:
             info = self._track.engine = self._speaker.engine.info
             early = self._heard_at_once and not info.streams_inside_segment
             policy = EARLY_PHRASE if early else WHOLE_SENTENCES
-            opens = self._heard_at_once and info.takes_written_text
-            script.begin(policy.slowed(self._request.speed or 1.0), opens=opens)
+            fits = self._request.duration_s is not None
+            opens = self._heard_at_once and info.takes_written_text and not fits
+            policy = policy.slowed(self._speaking.speed)
+            script.begin(policy, self._speaker.language, self._around.languages, opens=opens)
 
     async def _run(self) -> None:
         """Speak cut after cut; the one writer of the buffer."""
         error: SpeechError = EngineFailed("speech synthesis failed")
         try:
             if self._prepare is not None and (reference := await self._prepare()) is not None:
-                self._request = replace(self._request, reference=reference)
-            while (part := await self._next_part()) is not None:
-                if isinstance(part, Rest):
-                    self._track.rest(part.at, part.seconds)
-                    self._pause_s = None
-                else:
-                    await self._speak_cut(part)
+                self._request = self._speaking.request = replace(self._request, reference=reference)
+            await self._speaking.prepare()
+            self._performance.speaker = self._speaker
+            if self._request.duration_s is None:
+                await self._performance.speak()
+            else:
+                await self._performance.speak_for(self._request.duration_s)
             if self._script.length:
                 self.silent = not self._track.finish(self._script.length)
         except SpeechError as known:
@@ -275,88 +274,3 @@ class SpeechSession:
         """Nothing more will come."""
         self._buffer.close(error)
         self._turn.end()
-
-    async def _next_part(self) -> Cut | OpenCut | Rest | None:
-        """What is to be said next, once the reader has room for it."""
-        await self._buffer.room()
-        if self._heard_at_once and self._pause_s is not None and self._script.dry:
-            # Nobody knows when the text goes on: the last sound shall not wait for it in a frame that
-            # is not full.
-            self._track.silence(DRY_S)
-            self._pause_s = max(self._pause_s - DRY_S, 0.0) or None
-        return await self._script.next()
-
-    async def _speak_cut(self, cut: Cut | OpenCut) -> None:
-        admission, name = self._around.admission, self.speaker.engine.info.name
-        place = admission.places(name).place(None if self._turn.over else self._turn)
-        written = self._script.say(cut, place.rest)
-        if speakable(written.text):
-            if not self._track.samples:
-                admission.begin(self._account.protocol, name)
-            async with place:
-                self._account.has_place(name, place.waited_s)
-                await self._speak(written, place)
-        # What still comes for a segment that max_tokens cut short is not spoken.
-        while written.boundary is None:
-            await self._script.more()
-        if self._track.samples:
-            self._pause_s = PAUSES_S[written.boundary] / (self._request.speed or 1.0)
-
-    async def _speak(self, written: WrittenText, place: Place) -> None:
-        """Speak one segment, in the place that is held, and rest where its reader is slow.
-
-        Its last few milliseconds wait until it is complete, so that the spans which are certain
-        only then have samples to go with.
-        """
-        engine = self.speaker.engine
-        request, info = self._request, engine.info
-        wanted = request.speed or 1.0
-        speed, factor = split_speed(wanted, info.speed_range)
-        longest_s = (request.max_tokens or DEFAULT_MAX_TOKENS) / TOKENS_PER_SECOND
-        segment = Segment(
-            text=written.text,
-            voice=self.speaker.voice,
-            language=self.speaker.language,
-            speed=speed,
-            emotion=request.emotion or "neutral",
-            max_seconds=longest_s * factor,
-            boundary=written.boundary or Boundary.SENTENCE,
-            sampling=request.sampling,
-            reference=request.reference,
-            options=request.options,
-            request_id=self._account.request_id,
-        )
-        if self._pause_s:
-            self._track.silence(self._pause_s)
-        speech: AsyncGenerator[SpeechChunk, None]
-        if written.boundary is None:
-            speech = cast(WritingEngine, engine).stream(segment, written)
-        else:
-            speech = engine.synthesize(segment)
-        rendering = Rendering(speech, info.sample_rate, factor, round(longest_s * info.sample_rate))
-        heard = rendering.chunks()
-        if not info.timing and self._around.renderer is not None:
-            # Behind the cut and the tempo: the words are sought in what is heard.
-            heard = timed(
-                heard,
-                replace(segment, speed=wanted),
-                self._around.renderer,
-                partial(self._account.estimated, info.name),
-                cut_short=lambda: rendering.truncated,
-            )
-        start_s = self.duration_s
-        kept = round(TAIL_S * info.sample_rate)
-        tail = NOTHING
-        async with aclosing(heard) as chunks:
-            async for chunk in chunks:
-                samples = np.concatenate([tail, chunk.samples])
-                samples, tail = samples[:-kept], samples[-kept:]
-                self._track.add(samples, chunk.spans, written.spoken, start_s)
-                if info.rests and self._buffer.full:
-                    async with place.rest():
-                        await self._buffer.room()
-        last = self._script.finished and not self._script.anything_to_say()
-        self._track.end_segment(tail, self._script.length if last else None)
-        self.truncated |= rendering.truncated
-        audio_s = self.duration_s - start_s
-        self._account.segment(info.name, place.held_s, audio_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from speech.types import Span
 
@@ -12,7 +13,7 @@ def with_marks(span: Span, marks: Iterable[float]) -> Span:
     bent: list[float] = []
     for mark in marks:
         bent.append(min(max(mark, bent[-1]), span.end_s) if bent else span.start_s)
-    return Span(span.start, span.end, span.start_s, span.end_s, tuple(bent))
+    return replace(span, marks=tuple(bent))
 
 
 class SpanTiler:
@@ -22,27 +23,38 @@ class SpanTiler:
     a span of its own that lasts from the end of the one to the start of the other. Two words that
     stand for the same characters ("21": "veintiuno" in two pieces) become one. Times tile too:
     each span starts when the one before it ends. Words may come late or overlap by a little; what
-    they say is bent so that nothing runs backwards.
+    they say is bent so that nothing runs backwards. What was said between two words goes with what is
+    written between them, and where nothing is with the second.
     """
 
     def __init__(self) -> None:
+        self._between = ""
         self._cursor = 0
         self._time_s = 0.0
         self._pending: Span | None = None
 
-    def word(self, span: Span) -> list[Span]:
-        """Take the next word, in characters of the client's text; the spans that are now certain."""
+    def word(self, span: Span, between: str = "") -> list[Span]:
+        """Take the next word, in characters of the client's text; the spans that are now certain.
+
+        between: what was said between the word before and this one.
+        """
         pending = self._pending
         if pending is not None and span.start < pending.end:
             self._pending = Span(
-                pending.start, max(pending.end, span.end), pending.start_s, max(pending.end_s, span.end_s)
+                pending.start,
+                max(pending.end, span.end),
+                pending.start_s,
+                max(pending.end_s, span.end_s),
+                said=(pending.said or "") + between + (span.said or ""),
             )
             return []
         done = self.flush()
+        self._between += between
         start = max(span.start, self._cursor)
         if span.end > start:
-            marks = span.marks[start - span.start :]
-            self._pending = Span(start, span.end, span.start_s, span.end_s, marks)
+            self._pending = replace(span, start=start, marks=span.marks[start - span.start :])
+        else:
+            self._between += span.said or ""
         return done
 
     def flush(self) -> list[Span]:
@@ -50,30 +62,40 @@ class SpanTiler:
         pending, self._pending = self._pending, None
         if pending is None:
             return []
+        between, self._between = self._between, ""
         done = []
         start_s = max(pending.start_s, self._time_s)
         if pending.start > self._cursor:
-            done.append(Span(self._cursor, pending.start, self._time_s, start_s))
+            done.append(Span(self._cursor, pending.start, self._time_s, start_s, said=between))
         else:
             start_s = self._time_s
+            pending = replace(pending, said=between + (pending.said or ""))
         end_s = max(pending.end_s, start_s)
-        done.append(with_marks(Span(pending.start, pending.end, start_s, end_s), pending.marks))
+        done.append(with_marks(replace(pending, start_s=start_s, end_s=end_s), pending.marks))
         self._cursor, self._time_s = pending.end, end_s
+        return done
+
+    def after(self, said: str) -> list[Span]:
+        """Take what was said behind the last word, with which nothing will be merged any more."""
+        done = self.flush()
+        self._between += said
         return done
 
     def rest(self, at: int, start_s: float, end_s: float) -> list[Span]:
         """Silence that was asked for before the character ``at``; a span without characters tells it."""
         done = self.finish(at, start_s)
-        start_s = max(start_s, self._time_s)
+        # What is quiet behind a word that nothing stands behind belongs to the rest.
+        start_s = self._time_s
         self._time_s = max(start_s, end_s)
-        return [*done, Span(at, at, start_s, self._time_s)]
+        return [*done, Span(at, at, start_s, self._time_s, said="")]
 
     def finish(self, length: int, end_s: float) -> list[Span]:
         """The rest, once the text is known to have ``length`` characters and ``end_s`` seconds."""
         done = self.flush()
+        between, self._between = self._between, ""
         if length > self._cursor:
             end_s = max(end_s, self._time_s)
-            done.append(Span(self._cursor, length, self._time_s, end_s))
+            done.append(Span(self._cursor, length, self._time_s, end_s, said=between))
             self._cursor, self._time_s = length, end_s
         return done
 

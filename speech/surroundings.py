@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from speech.admission import Admission
 from speech.engine import Engine
+from speech.lexicon_file import LexiconFile
 from speech.observer import Observer
 from speech.renderer import Renderer
 from speech.request import Limits
@@ -35,13 +36,20 @@ class Surroundings:
 
     find_speaker: the speaker for this request, given the text so far, which its language may have
     to be told from, and whether that is all there is; None while it cannot be told; raises
-    InvalidRequest. closed: told once nothing of the session is left. renderer: by whom the words of
-    engines are found that do not time them; without one a segment is timed as a whole.
+    InvalidRequest. speaker_of: the speaker for passages in another language; languages: those that
+    somebody speaks (primary subtags). closed: told once nothing of the session is left. renderer: by whom
+    the words of engines are found that do not time them; without one a segment is timed as a whole.
+    lexicon: how words are said that the server knows better; announce_code: whether blocks of code are
+    announced.
     """
 
     limits: Limits
     admission: Admission
     observer: Observer
     find_speaker: Callable[[str, bool], Speaker | None]
+    speaker_of: Callable[[str], Speaker]
+    languages: Collection[str]
     closed: Callable[[SpeechSession], None]
     renderer: Renderer | None = None
+    lexicon: LexiconFile | None = None
+    announce_code: bool = True

@@ -25,6 +25,7 @@ class Track:
         self._account = account
         self._tiler = SpanTiler()
         self.engine: EngineInfo | None = None
+        self._told = 0
         self.samples = 0
         """How many samples there are."""
 
@@ -51,22 +52,24 @@ class Track:
         """
         spans = []
         for word in words:
-            spans += self._tiler.word(_as_written(word, spoken, start_s))
+            between, self._told = spoken.text[self._told : word.start], word.end
+            spans += self._tiler.word(_as_written(word, spoken, start_s), between)
             if not spoken.goes_on(word.end):
                 spans += self._tiler.flush()
         self._put(samples, spans)
 
-    def end_segment(self, tail: Samples, length: int | None) -> None:
-        """Add a segment's last samples and its last word.
+    def end_segment(self, tail: Samples, spoken: SpokenText, length: int | None) -> None:
+        """Add a segment's last samples, and its last word and what is behind it.
 
         length: characters of the whole text, where it was the last segment with anything to say.
         """
         end_s = self.duration_s + len(tail) / self.rate
+        spans = self._tiler.after(spoken.text[self._told :] + ("" if length is not None else " "))
+        self._told = 0
         # A text for which the engine had no sound at all gets its silence from ``finish``.
-        if length is None or end_s == 0.0:
-            self._put(tail, self._tiler.flush())
-        else:
-            self._put(tail, self._tiler.finish(length, end_s))
+        if length is not None and end_s > 0.0:
+            spans += self._tiler.finish(length, end_s)
+        self._put(tail, spans)
 
     def silence(self, seconds: float) -> None:
         """Add silence."""
@@ -106,6 +109,7 @@ def _as_written(word: Span, spoken: SpokenText, start_s: float) -> Span:
     marks: tuple[float, ...] = ()
     if word.marks:
         written, index = np.unique(spoken.starts[word.start : word.end], return_index=True)
-        said = start_s + np.array([*np.take(word.marks, index), word.end_s])
-        marks = tuple(np.interp(range(first, last), [*written, last], said).tolist())
-    return Span(first, last, start_s + word.start_s, start_s + word.end_s, marks)
+        times_s = start_s + np.array([*np.take(word.marks, index), word.end_s])
+        marks = tuple(np.interp(range(first, last), [*written, last], times_s).tolist())
+    said = spoken.text[word.start : word.end]
+    return Span(first, last, start_s + word.start_s, start_s + word.end_s, marks, said)

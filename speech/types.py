@@ -38,7 +38,8 @@ class Span:
 
     Characters are code points; times are seconds of output audio. marks: when each of the characters
     begins, from ``start_s`` on and never falling; empty where nobody knows better than that they
-    share the time evenly.
+    share the time evenly. said: what was said for them, "veintiuno" for "21", and "" for what is not said;
+    None where nobody tells (an engine's spans).
     """
 
     start: int
@@ -46,6 +47,37 @@ class Span:
     start_s: float
     end_s: float
     marks: tuple[float, ...] = ()
+    said: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pronunciation:
+    """Characters ``[start, end)`` of a text, to be said as ``ipa`` says (IPA, stress marks and all)."""
+
+    start: int
+    end: int
+    ipa: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How something is said, against how its voice says it by itself.
+
+    rate: times as fast; pitch: semitones higher; pitch_range: times as far from the voice's mean, in
+    semitones; loudness: decibels louder; brightness: decibels more above 2 kHz; pauses: times as long
+    between segments (what ``rate`` does to them not counted).
+    """
+
+    rate: float = 1.0
+    pitch: float = 0.0
+    pitch_range: float = 1.0
+    loudness: float = 0.0
+    brightness: float = 0.0
+    pauses: float = 1.0
+
+
+NEUTRAL = Manner()
+"""As the voice says it by itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,15 +133,22 @@ class SpeechRequest:
     answer. The text itself is fed to the session.
 
     voice: a voice id (``ef_dora``, ``espeak:ar``, ``custom:NAME``); language: a BCP 47 tag;
-    speed: 0.25–4.0; max_tokens: longest speech of one segment, at 50 tokens a second;
-    options: what only some engines know.
+    emotion: one of ``speech.emotions`` or a blend ("happy:0.5,calm:0.5"); emotion_strength: 0–1 of it;
+    speed: 0.25–4.0; duration_s: how long all of it is to be, in place of a speed; max_tokens: longest
+    speech of one segment, at 50 tokens a second; lexicon: words and how they are said, as
+    ``speech.lexicon`` reads them, before those of the server's own; normalize: whether numbers,
+    abbreviations and the like are spelled out; options: what only some engines know.
     """
 
     voice: str | None = None
     language: str | None = None
     emotion: str | None = None
+    emotion_strength: float | None = None
     speed: float | None = None
+    duration_s: float | None = None
     max_tokens: int | None = None
+    lexicon: Mapping[str, str] = field(default_factory=dict)
+    normalize: bool = True
     sampling: Sampling = Sampling()
     reference: Recording | None = None
     options: Mapping[str, OptionValue] = field(default_factory=dict)
@@ -120,7 +159,10 @@ class Segment:
     """One breath of speech, as an engine gets it.
 
     text: what is to be said, at least one speakable character, no control characters; voice: an
-    id among the engine's own; language: BCP 47; speed: within the engine's ``speed_range``;
+    id among the engine's own; language: BCP 47; speed: within the engine's ``speed_range``, the manner's
+    rate included; manner: what of it the engine renders (``EngineInfo.manner``), the rest is neutral;
+    pronunciations: parts of the text that are said otherwise than they are written, in order, where the
+    engine takes IPA;
     max_seconds: the engine may stop there, the session cuts there in any case. Of a text that is
     still being written (``WritingEngine.stream``) ``text`` is what is there at the start, and
     ``boundary`` says nothing. request_id: for whom it is spoken, as logs name it.
@@ -130,9 +172,10 @@ class Segment:
     voice: str
     language: str
     speed: float = 1.0
-    emotion: str = "neutral"
+    manner: Manner = NEUTRAL
     max_seconds: float = 24.0
     boundary: Boundary = Boundary.SENTENCE
+    pronunciations: tuple[Pronunciation, ...] = ()
     sampling: Sampling = Sampling()
     reference: Recording | None = None
     options: Mapping[str, OptionValue] = field(default_factory=dict)

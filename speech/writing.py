@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 
-from speech.normalizer import normalize
+from speech.normalizer import Reading, SpokenText, normalize
 from speech.segmenter import Cut, OpenCut
 from speech.types import Boundary
 
@@ -18,13 +18,23 @@ class WrittenText:
     calls ``update``.
     """
 
-    def __init__(self, cut: Cut | OpenCut, rest: Callable[[], AbstractAsyncContextManager[None]]) -> None:
-        """cut: the segment as it was written; rest: lends the engine's place while it is entered."""
+    def __init__(
+        self,
+        cut: Cut | OpenCut,
+        rest: Callable[[], AbstractAsyncContextManager[None]],
+        reading: Reading,
+        before: str = "",
+    ) -> None:
+        """cut: the segment as it was written; rest: lends the engine's place while it is entered;
+        reading: how it is read; before: some of what is written before it.
+        """
         self._cut = cut
         self._rest = rest
+        self._reading = reading
+        self._before = before
         self._written = len(cut.text)
         self._changed = asyncio.Event()
-        self.spoken = normalize(cut.text, cut.start)
+        self.spoken = self._read()
         self.boundary: Boundary | None = cut.boundary
         """What ends the segment; None while it goes on. Set once, together with the last text."""
 
@@ -36,16 +46,20 @@ class WrittenText:
     def update(self) -> None:
         """Take over what was added to the cut.
 
-        This is the one place that decides how much of the written text is said for good: all of
-        it, because it ends where a word does, and ``normalize`` looks at no more than one
-        character and its combining marks. A normaliser that looks at several words has to keep
-        back here what those to come may change.
+        Of a text that goes on only so much is said as what is still to come cannot change: in "19:30 de"
+        the time waits for what follows it (``normalize``).
         """
-        if len(self._cut.text) > self._written:
+        ended = self._cut.boundary is not None and self.boundary is None
+        if len(self._cut.text) > self._written or ended:
             self._written = len(self._cut.text)
-            self.spoken = normalize(self._cut.text, self._cut.start)
+            self.spoken = self._read()
         self.boundary = self._cut.boundary
         self._changed.set()
+
+    def _read(self) -> SpokenText:
+        cut = self._cut
+        complete = cut.boundary is not None
+        return normalize(cut.text, cut.start, self._reading, complete=complete, before=self._before)
 
     async def more(self, known: int, timeout_s: float | None = None) -> None:
         """Return once ``text`` is longer than ``known``, the boundary is known, or time is over.

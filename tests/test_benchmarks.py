@@ -15,7 +15,7 @@ from benchmarks.report import median, ms, percentile, table
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = (
-    *("alignment", "elevenlabs", "elevenlabs_upstream"),
+    *("alignment", "duration", "elevenlabs", "elevenlabs_upstream", "emotions", "normalizer"),
     *("first_audio", "kani", "kani_quality", "kokoro_streaming", "kyutai_hearing", "kyutai_speech"),
     *("listening", "load", "own_share", "page", "rivals", "voxcpm", "words"),
 )

@@ -40,7 +40,7 @@ def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAIL" not in done.stdout and "All checks passed." in done.stdout
-    for name in ("connectivity", "spanish", "streaming", "errors", "configurations"):
+    for name in ("connectivity", "spanish", "streaming", "errors", "configurations", "saying"):
         assert any(line.startswith(f"ok    {name} ") for line in done.stdout.splitlines())
     kept = {path.name for path in (tmp_path / "kept").iterdir()}
     assert {"stream.wav", "spanish_1_friendly.wav", "emotion_calm.wav", "german.wav"} <= kept
@@ -100,7 +100,8 @@ async def test_a_server_that_lies_fails() -> None:
     assert "metadata says 4.000 s, the audio is 2.000 s long" in report["spanish 1 friendly"]
     assert "tts_stream_request" in report["stream"] and report["stream"].startswith("FAIL")
     assert report["error: speed"].startswith("FAIL")
-    assert report["errors"].startswith("FAIL") and "0 of 6" in report["errors"]
+    assert report["errors"].startswith("FAIL") and "0 of 8" in report["errors"]
+    assert report["saying"].startswith("FAIL") and "0 of 8" in report["saying"]
 
 
 @pytest.mark.parametrize(

@@ -344,6 +344,26 @@ async def test_integration_speaks_by_itself(espeak_server: Any) -> None:
     assert not integration.connected
 
 
+async def test_integration_says_it_as_it_is_asked_to(espeak_server: Any) -> None:
+    """It is friendly by itself; an emotion's strength, a length, a lexicon and figures are passed on."""
+    async with SpanishAITTSIntegration(espeak_server.host, espeak_server.port) as integration:
+
+        async def told(**config: Any) -> dict[str, Any]:
+            assert await integration.generate_speech("Kani cuenta hasta 21.", config) is not None
+            metadata: dict[str, Any] = integration.tts_client.last_answer["metadata"]
+            assert metadata["unused"] == ["temperature", "top_p", "lookback_frames"]
+            return metadata
+
+        friendly, faint, neutral = [
+            await told(**each) for each in ({}, {"emotion_strength": 0.1}, {"emotion": "neutral"})
+        ]
+        assert friendly["emotion"] == "friendly" and faint["emotion_strength"] == 0.1
+        assert friendly["duration"] < faint["duration"] < neutral["duration"]
+        wanted = round(1.2 * neutral["duration"], 2)
+        fitted = await told(duration=wanted, lexicon={"Kani": "cangrejo"}, normalize=False)
+        assert fitted["duration"] == pytest.approx(wanted, rel=0.02)
+
+
 async def test_integration_passes_the_reference_on(espeak_server: Any) -> None:
     """generate_speech and stream_speech take reference_audio, and fail on one that isn't audio."""
     async with SpanishAITTSIntegration(espeak_server.host, espeak_server.port) as integration:

@@ -82,11 +82,32 @@ def test_configuration_reaches_the_server(espeak_server: Any, tmp_path: Path) ->
         done = run(HELLO, "-o", tmp_path / f"{speed}.wav", "--speed", speed, "--server", espeak_server.url)
         assert done.returncode == 0, done.stderr
     assert seconds(tmp_path / "0.7.wav") > 1.5 * seconds(tmp_path / "1.6.wav")
+    for options in (["--emotion", "sad:0.5,calm:0.5"], ["--emotion", "sad", "--strength", "0.5"]):
+        done = run(HELLO, "-o", tmp_path / "felt.wav", *options, "--server", espeak_server.url)
+        assert done.returncode == 0, done.stderr
     for option in ("emotion", "language", "voice"):
         done = run(HELLO, "-o", tmp_path / "x.wav", f"--{option}", "nonsense", "--server", espeak_server.url)
         assert done.returncode == 1
         assert done.stderr.startswith(b"error: ") and option.encode() in done.stderr
         assert done.stderr.count(b"\n") == 1
+    assert not (tmp_path / "x.wav").exists()
+
+
+def test_a_length_is_met_or_refused(espeak_server: Any, tmp_path: Path) -> None:
+    """--duration is how long the speech is, to 2 %; what cannot be is told with what can."""
+    file = tmp_path / "long.wav"
+    assert run(HELLO, "-o", file, "--server", espeak_server.url).returncode == 0
+    wanted = round(1.3 * seconds(file), 2)
+    done = run(HELLO, "-o", file, "--duration", str(wanted), "--server", espeak_server.url)
+    assert done.returncode == 0, done.stderr
+    assert seconds(file) == pytest.approx(wanted, rel=0.02)
+    for options, reason in (
+        (["--duration", "60"], b"error: duration: this text can be said in "),
+        (["--duration", "2", "--speed", "1.5"], b"error: duration: cannot be given together with a speed"),
+        (["--emotion", "sad", "--strength", "2"], b"error: emotion_strength: must be between 0 and 1"),
+    ):
+        done = run(HELLO, "-o", tmp_path / "x.wav", *options, "--server", espeak_server.url)
+        assert done.returncode == 1 and done.stderr.startswith(reason), done.stderr
     assert not (tmp_path / "x.wav").exists()
 
 

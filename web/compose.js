@@ -1,7 +1,7 @@
 /** What is to be said, and how: the form, which is remembered in this browser. */
 
 import { example, isExample } from "./examples.js";
-import { locale, number, t } from "./i18n.js";
+import { locale, number, percent, t } from "./i18n.js";
 import { Parameters } from "./parameters.js";
 import { Memory } from "./storage.js";
 import { fill, languageGroups, primary, voiceGroups } from "./voices.js";
@@ -16,6 +16,7 @@ export class Compose {
   #language = document.querySelector("#language");
   #voice = document.querySelector("#voice");
   #emotion = document.querySelector("#emotion");
+  #strength = document.querySelector("#strength");
   #speed = document.querySelector("#speed");
   #memory = new Memory("kani.compose", () => localStorage);
   #parameters = new Parameters(document.querySelector("#parameter-fields"));
@@ -31,6 +32,7 @@ export class Compose {
     this.#wanted = { language: kept.language ?? "", voice: kept.voice ?? "" };
     this.#text.value = kept.text ?? example(locale);
     this.#emotion.value = EMOTIONS.includes(kept.emotion) ? kept.emotion : "neutral";
+    this.#strength.value = kept.strength ?? 1;
     this.#speed.value = kept.speed ?? 1;
     this.#offer();
     this.#form.addEventListener("submit", (event) => {
@@ -71,36 +73,40 @@ export class Compose {
   }
 
   /** Put back what was once chosen. */
-  reuse({ text, language, voice, emotion, speed }) {
+  reuse({ text, language, voice, emotion, strength = 1, speed }) {
     this.#text.value = text;
     this.#wanted = { language, voice };
     this.#emotion.value = emotion;
+    this.#strength.value = strength;
     this.#speed.value = speed;
     this.#offer();
     this.#changed();
     this.#text.focus();
   }
 
-  /** What is chosen: text (trimmed), language, voice ("" for those of the text), emotion, speed. */
+  /** What is chosen: text (trimmed), language, voice ("" for those of the text), emotion, its strength, speed. */
   get choice() {
     return {
       text: this.#text.value.trim(),
       language: this.#language.value,
       voice: this.#voice.value,
       emotion: this.#emotion.value,
+      strength: Number(this.#strength.value),
       speed: Number(this.#speed.value),
     };
   }
 
   /** The protocol's parameters: what is as it comes is left out. */
   get params() {
-    const { text, language, voice, emotion, speed } = this.choice;
+    const { text, language, voice, emotion, strength, speed } = this.choice;
+    const felt = emotion !== "neutral";
     return {
       text,
       mode: "streaming",
       ...(language && { language }),
       ...(voice && { voice }),
-      ...(emotion !== "neutral" && { emotion }),
+      ...(felt && { emotion }),
+      ...(felt && strength !== 1 && { emotion_strength: strength }),
       ...(speed !== 1 && { speed }),
       ...this.#parameters.chosen,
     };
@@ -136,9 +142,12 @@ export class Compose {
   }
 
   #changed() {
-    const { speed } = this.choice;
+    const { emotion, strength, speed } = this.choice;
     const length = [...this.#text.value.trim()].length;
     const words = t("times", { n: number(speed, speed % 1 ? 2 : 0) });
+    document.querySelector("#strength-field").hidden = emotion === "neutral";
+    document.querySelector("#strength-value").textContent = percent(strength);
+    this.#strength.setAttribute("aria-valuetext", percent(strength));
     document.querySelector("#speed-value").textContent = words;
     this.#speed.setAttribute("aria-valuetext", words);
     const count = document.querySelector("#count");

@@ -24,6 +24,11 @@ const formats = [0, 1, 2].map(
 /** A number as it is written here, with ``digits`` (0 to 2) after the point. */
 export const number = (value, digits = 0) => formats[digits].format(value);
 
+const percents = new Intl.NumberFormat(locale, { style: "percent" });
+
+/** A share, 0 to 1, as it is written here: "70%". */
+export const percent = (share) => percents.format(share);
+
 /** A length of time: "4.2 s". */
 export const seconds = (value) => t("seconds", { n: number(value, 1) });
 

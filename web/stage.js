@@ -89,10 +89,11 @@ export class Stage {
     this.#label();
   }
 
-  /** What the server told at the end: who spoke, and what it could not use. */
-  told({ engine, voice, language, unused = [], cloning, truncated }) {
+  /** What the server told at the end: who spoke, passages in other scripts too, and what it could not use. */
+  told({ engine, voice, language, passages = [], unused = [], cloning, truncated }) {
     const lines = [];
     if (engine) lines.push(t("told.by", { engine, voice, language }));
+    lines.push(...new Set(passages.map((passage) => t("told.by", passage))));
     if (unused.length) lines.push(t("told.unused", { names: unused.join(", ") }));
     const recorded = this.#utterance.choice.voice.startsWith("custom:") || unused.includes("prompt_wav_url");
     if (cloning === "none" && recorded) lines.push(t("told.cloning"));

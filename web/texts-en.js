@@ -30,6 +30,7 @@ export const en = {
   "emotion.calm": "Calm",
   "emotion.friendly": "Friendly",
   "emotion.professional": "Professional",
+  "strength.label": "Strength",
   "speed.label": "Speed",
   "parameters.title": "VoxCPM’s parameters",
   "parameters.note": "For engines that use them. What an engine had no use for is named when it has spoken.",

@@ -30,6 +30,7 @@ export const es = {
   "emotion.calm": "Tranquila",
   "emotion.friendly": "Amable",
   "emotion.professional": "Profesional",
+  "strength.label": "Intensidad",
   "speed.label": "Velocidad",
   "parameters.title": "Parámetros de VoxCPM",
   "parameters.note": "Para los motores que los usan. Lo que un motor no pudo usar se nombra cuando ha hablado.",

@@ -30,6 +30,7 @@ export const zh = {
   "emotion.calm": "平静",
   "emotion.friendly": "友好",
   "emotion.professional": "专业",
+  "strength.label": "强度",
   "speed.label": "语速",
   "parameters.title": "VoxCPM 参数",
   "parameters.note": "供支持这些参数的引擎使用。引擎没有用到的参数会在合成后列出。",

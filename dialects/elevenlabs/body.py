@@ -7,6 +7,7 @@ from typing import Any
 
 from dialects.elevenlabs.errors import Unprocessable
 from dialects.elevenlabs.models_list import check_model
+from dialects.elevenlabs.normalization import read_normalization
 from dialects.elevenlabs.voice_settings import VoiceSettings, read_voice_settings
 from speech import languages
 from speech.client_json import TooManyValues, read_object
@@ -15,7 +16,6 @@ from speech.request import Range
 from speech.types import SpeechRequest
 
 SEED = Range(0, 4294967295)
-NORMALIZATIONS = ("auto", "on", "off")
 
 _KINDS: dict[type, tuple[str, str]] = {
     str: ("string_type", "Input should be a valid string"),
@@ -54,12 +54,15 @@ _WITHOUT_EFFECT = (
 
 @dataclass(frozen=True, slots=True)
 class SpeechBody:
-    """language: a BCP 47 tag, None where the text tells it; unused: fields given that mean nothing here."""
+    """language: a BCP 47 tag, None where the text tells it; normalize: whether numbers, abbreviations and
+    the like are spelled out; unused: fields given that mean nothing here.
+    """
 
     text: str
     language: str | None
     voice_settings: VoiceSettings
     seed: int | None
+    normalize: bool
     unused: tuple[str, ...]
 
     def request(self, voice: str | None) -> SpeechRequest:
@@ -69,6 +72,7 @@ class SpeechBody:
             voice=voice,
             language=self.language,
             speed=settings.speed,
+            normalize=self.normalize,
             sampling=settings.sampling(self.seed),
         )
 
@@ -94,20 +98,17 @@ def read_body(data: bytes, max_text: int) -> SpeechBody:
     if not text.strip():
         raise InvalidRequest("text", "is empty")
     check_model(body.get("model_id"))
-    normalization = body.get("apply_text_normalization", "auto")
-    if normalization not in NORMALIZATIONS:
-        raise InvalidRequest("apply_text_normalization", f"must be one of {', '.join(NORMALIZATIONS)}")
+    normalize = read_normalization(body.get("apply_text_normalization"))
     if (seed := body.get("seed")) is not None:
         SEED.check("seed", seed)
     unused = [name for name in _WITHOUT_EFFECT if body.get(name)]
-    if normalization != "auto":
-        unused.append("apply_text_normalization")
     code = body.get("language_code")
     return SpeechBody(
         text,
         languages.resolve(code) if code else None,
         read_voice_settings(body.get("voice_settings")),
         seed,
+        normalize,
         tuple(unused),
     )
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from dialects.elevenlabs.schedule import PATIENCE_S, Schedule
-from dialects.elevenlabs.timed_audio import NOTHING, Piece, Pieces, Times, joined
+from dialects.elevenlabs.timed_audio import NOTHING, Piece, Pieces, Times
 from dialects.elevenlabs.voice_settings import VoiceSettings
-from dialects.elevenlabs.ws_messages import ClientMessage, Timing
+from dialects.elevenlabs.ws_messages import ClientMessage, Timings
 from speech.audio import reframe
-from speech.characters import CharacterClock, TimedCharacters
+from speech.characters import ReadingClock, TimedReading
 from speech.encoding import AudioFormat, Encoder, encoder
 from speech.errors import SpeechCancelled, SpeechError
 from speech.ogg_opus import ENCODED_RATE
@@ -52,7 +52,7 @@ class Context:
         self._auto_mode = auto_mode
         self._session: SpeechSession | None = None
         self._ready = asyncio.Event()
-        self._clock = CharacterClock()
+        self._clock = ReadingClock()
         self._schedule = Schedule()
         self._voice = VoiceSettings()
         self._last = ""
@@ -158,7 +158,7 @@ class Context:
         if self._session is not None:
             self._session.finish()
 
-    async def audio(self) -> AsyncIterator[tuple[bytes, Timing | None]]:
+    async def audio(self) -> AsyncIterator[tuple[bytes, Timings]]:
         """Audio as it is made, and the times of the characters that begin in it.
 
         All characters of the text, in order; an end without audio only where there was none.
@@ -171,17 +171,17 @@ class Context:
         if self._error is not None:
             raise self._error
 
-    async def _encoded(self, session: SpeechSession) -> AsyncIterator[tuple[bytes, Timing | None]]:
+    async def _encoded(self, session: SpeechSession) -> AsyncIterator[tuple[bytes, Timings]]:
         codec, times = _Codec(self._output.audio), Times(absolute=self._output.absolute)
-        waiting: TimedCharacters | None = None
+        waiting = TimedReading()
         async for piece in self._pieces(session, codec):
-            waiting = joined(waiting, piece.characters)
+            waiting += piece.reading
             if data := await codec.feed(piece.samples):
-                yield data, times.tell(waiting) if waiting is not None else None
-                waiting = None
+                yield data, times.tell(waiting)
+                waiting = TimedReading()
         data = await codec.finish()
-        if data or waiting is not None:
-            yield data, times.tell(waiting) if waiting is not None else None
+        if data or waiting.written.text:
+            yield data, times.tell(waiting)
 
     async def _pieces(self, session: SpeechSession, codec: _Codec) -> AsyncIterator[Piece]:
         """The speech, up to where it is to end."""

@@ -25,7 +25,7 @@ from dialects.elevenlabs.voice_ids import resolve
 from dialects.elevenlabs.whole import MAX_BYTES, whole_speech
 from speech import request_ids
 from speech.budget import Budget
-from speech.characters import CharacterClock, TimedCharacters
+from speech.characters import ReadingClock, TimedReading
 from speech.encoding import AudioFormat, Encoder, encoder
 from speech.errors import SpeechError
 from speech.service import SpeechService
@@ -92,9 +92,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
             max_text=settings.max_text,
         )
 
-    async def answered(
-        request: Request, compose: Callable[[bytes, TimedCharacters], Whole] | None
-    ) -> Response:
+    async def answered(request: Request, compose: Callable[[bytes, TimedReading], Whole] | None) -> Response:
         """The whole speech as a file, or as what ``compose`` makes of it and of its characters' times."""
         order = await ordered(request, streamed=False)
         async with AsyncExitStack() as stack:
@@ -160,7 +158,7 @@ def _file(data: bytes) -> Whole:
     return Whole(len(data), pieces())
 
 
-def _with_timestamps(data: bytes, timed: TimedCharacters) -> Whole:
+def _with_timestamps(data: bytes, timed: TimedReading) -> Whole:
     """Speech in JSON, written as it is sent: whole, it would be there once more, and a third longer."""
     head, tail = json.dumps(with_timestamps("|", timed)).encode().split(b"|", 1)
 
@@ -181,7 +179,7 @@ async def _audio(session: SpeechSession, order: Order) -> Pieces:
 
 async def _lines(session: SpeechSession, order: Order) -> Pieces:
     """The audio as it is made, each piece a line of JSON with the characters that begin in it."""
-    clock = CharacterClock()
+    clock = ReadingClock()
     clock.feed(order.body.text)
     async for data, spans in _encoded(session, order.audio_format):
         line = with_timestamps(base64.b64encode(data).decode(), clock.take(spans))

@@ -9,12 +9,12 @@ of the first of them: so audio is cut there, and the pause behind a word waits u
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from dialects.elevenlabs.ws_messages import Timing
-from speech.characters import CharacterClock, TimedCharacters
+from dialects.elevenlabs.ws_messages import Timing, Timings
+from speech.characters import ReadingClock, TimedReading
 from speech.types import Samples, SpeechChunk
 
 NOTHING: Samples = np.zeros(0, np.float32)
@@ -25,10 +25,10 @@ QUIET = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some samples, and the characters that begin in them, if any."""
+    """Some samples, and the characters that begin in them."""
 
     samples: Samples
-    characters: TimedCharacters | None = None
+    reading: TimedReading = field(default_factory=TimedReading)
 
 
 class Pieces:
@@ -39,7 +39,7 @@ class Pieces:
     is speech, if ``strict``: some engines tell a word only when they know its end.
     """
 
-    def __init__(self, clock: CharacterClock, sample_rate: int, *, cuts: bool, strict: bool = False) -> None:
+    def __init__(self, clock: ReadingClock, sample_rate: int, *, cuts: bool, strict: bool = False) -> None:
         self._clock = clock
         self._rate = sample_rate
         self._cuts = cuts
@@ -50,17 +50,16 @@ class Pieces:
 
     def feed(self, frame: SpeechChunk) -> list[Piece]:
         """The pieces that are ready."""
-        told = self._clock.take(frame.spans)
-        characters = told if told.text else None
+        reading = self._clock.take(frame.spans)
         if not self._cuts:
-            return [Piece(frame.samples, characters)]
+            return [Piece(frame.samples, reading)]
         self._held = np.concatenate([self._held, frame.samples])
         pieces = []
-        if characters is not None:
-            begin, self._told = (round(edge * self._rate) for edge in (told.edges_s[0], told.edges_s[-1]))
+        if edges_s := reading.written.edges_s:
+            begin, self._told = (round(edge * self._rate) for edge in (edges_s[0], edges_s[-1]))
             if len(before := self._take(begin)):
                 pieces.append(Piece(before))
-            pieces.append(Piece(self._take(self._told), characters))
+            pieces.append(Piece(self._take(self._told), reading))
         else:
             unknown = self._held[max(0, self._told - self._sent) :]
             pause = np.abs(unknown).max(initial=0.0) <= self._quiet
@@ -84,24 +83,21 @@ class Times:
     """Characters' times as the protocol tells them.
 
     absolute: since the start of the stream; else since the end of the characters before them, which is what
-    those have added up who add.
+    those have added up who add. Both alignments of a message count from the same moment: a client may take
+    the one where the other is not.
     """
 
     def __init__(self, *, absolute: bool) -> None:
         self._absolute = absolute
         self._told_ms = 0
 
-    def tell(self, characters: TimedCharacters) -> Timing:
+    def tell(self, reading: TimedReading) -> Timings:
         """The times of the next characters."""
-        if self._absolute:
-            return Timing(characters.text, *characters.milliseconds())
-        starts, durations = characters.milliseconds(self._told_ms)
-        self._told_ms += starts[-1] + durations[-1]
-        return Timing(characters.text, starts, durations)
-
-
-def joined(first: TimedCharacters | None, second: TimedCharacters | None) -> TimedCharacters | None:
-    """Characters that follow each other, as one."""
-    if first is None or second is None:
-        return first or second
-    return TimedCharacters(first.text + second.text, (*first.edges_s[:-1], *second.edges_s))
+        origin_ms = 0 if self._absolute else self._told_ms
+        written, said = (
+            Timing(characters.text, *characters.milliseconds(origin_ms)) if characters.text else None
+            for characters in (reading.written, reading.said)
+        )
+        if written is not None:
+            self._told_ms = origin_ms + written.starts[-1] + written.durations[-1]
+        return Timings(written, said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from speech.characters import TimedCharacters
+from speech.characters import TimedCharacters, TimedReading
 
 
 def alignment(timed: TimedCharacters) -> dict[str, Any] | None:
@@ -22,7 +22,10 @@ def alignment(timed: TimedCharacters) -> dict[str, Any] | None:
     }
 
 
-def with_timestamps(audio_base64: str, timed: TimedCharacters) -> dict[str, Any]:
-    """An answer, or a line of one. What is said is what was written: both alignments are the same."""
-    told = alignment(timed)
-    return {"audio_base64": audio_base64, "alignment": told, "normalized_alignment": told}
+def with_timestamps(audio_base64: str, reading: TimedReading) -> dict[str, Any]:
+    """An answer, or a line of one."""
+    return {
+        "audio_base64": audio_base64,
+        "alignment": alignment(reading.written),
+        "normalized_alignment": alignment(reading.said),
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from speech.budget import Share
-from speech.characters import CharacterClock, TimedCharacters
+from speech.characters import ReadingClock, TimedReading
 from speech.encoding import AudioFormat, WholeFile
 from speech.session import SpeechSession
 from speech.types import Span
@@ -16,9 +16,9 @@ MAX_BYTES = 512 * 1024 * 1024
 
 async def whole_speech(
     session: SpeechSession, text: str, audio_format: AudioFormat, share: Share
-) -> tuple[bytes, TimedCharacters]:
+) -> tuple[bytes, TimedReading]:
     """All of a session as a file, and when each character of its ``text`` is said. Raises SpeechError."""
-    clock = CharacterClock()
+    clock = ReadingClock()
     clock.feed(text)
     spans: list[Span] = []
     file: WholeFile | None = None

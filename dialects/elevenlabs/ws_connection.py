@@ -152,6 +152,7 @@ class Connection:
             voice=self._voice,
             language=self._query.language,
             speed=voice.speed,
+            normalize=self._query.normalize,
             sampling=voice.sampling(self._query.seed),
         )
         client = self._websocket.client

@@ -193,6 +193,18 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Timings:
+    """The two alignments of a message: of what was written, and of what was said for it."""
+
+    written: Timing | None = None
+    said: Timing | None = None
+
+
+UNTIMED = Timings()
+"""Those of a message that tells no characters."""
+
+
+@dataclass(frozen=True, slots=True)
 class Writer:
     """Writes the messages of one context; those of ``stream-input`` name none.
 
@@ -202,22 +214,22 @@ class Writer:
     context_id: str | None = None
     multi: bool = False
 
-    def audio(self, data: bytes, timing: Timing | None) -> str:
+    def audio(self, data: bytes, timings: Timings) -> str:
         """Audio, if there is any, and the characters that begin in it."""
-        alignment = timing.as_json() if timing is not None else None
-        return self._message(base64.b64encode(data).decode("ascii") or None, alignment, None)
+        return self._message(base64.b64encode(data).decode("ascii") or None, timings, None)
 
     def final(self) -> str:
         """No more will come."""
-        return self._message(None, None, True)
+        return self._message(None, UNTIMED, True)
 
     def error(self, failure: Failure) -> str:
         """Why no more will come."""
         told = {"code": failure.code, "error": failure.error, "message": failure.message}
         return _dumped(told | self._ids)
 
-    def _message(self, audio: str | None, alignment: Mapping[str, Any] | None, final: bool | None) -> str:
-        fields = {"alignment": alignment, "audio": audio, "isFinal": final, "normalizedAlignment": alignment}
+    def _message(self, audio: str | None, timings: Timings, final: bool | None) -> str:
+        written, said = (timing and timing.as_json() for timing in (timings.written, timings.said))
+        fields = {"alignment": written, "audio": audio, "isFinal": final, "normalizedAlignment": said}
         if self.multi:
             fields["is_final"] = final
         return _dumped(fields | self._ids)

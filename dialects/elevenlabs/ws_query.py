@@ -9,6 +9,7 @@ from starlette.datastructures import QueryParams
 
 from dialects.elevenlabs.formats import audio_format
 from dialects.elevenlabs.models_list import check_model
+from dialects.elevenlabs.normalization import read_normalization
 from speech import languages
 from speech.encoding import AudioFormat
 from speech.errors import InvalidRequest
@@ -25,7 +26,8 @@ MOST_INACTIVITY_S = 180.0
 @dataclass(frozen=True, slots=True)
 class Query:
     """audio: how it goes out; language: a BCP 47 tag, None is told from voice or text; inactivity_s: how
-    long no message may come; sync: ``sync_alignment``; auto_mode: whether each message is spoken at once.
+    long no message may come; sync: ``sync_alignment``; auto_mode: whether each message is spoken at once;
+    normalize: whether numbers, abbreviations and the like are spelled out.
     """
 
     audio: AudioFormat
@@ -34,6 +36,7 @@ class Query:
     inactivity_s: float
     sync: bool
     auto_mode: bool
+    normalize: bool
 
 
 def read_query(query: QueryParams, service: SpeechService) -> Query:
@@ -54,6 +57,7 @@ def read_query(query: QueryParams, service: SpeechService) -> Query:
         inactivity_s=_inactivity(INACTIVITY_S if inactivity_s is None else inactivity_s),
         sync=_flag(query, "sync_alignment"),
         auto_mode=_flag(query, "auto_mode"),
+        normalize=read_normalization(query.get("apply_text_normalization")),
     )
 
 

@@ -37,7 +37,7 @@ NAMED_UNUSED = 32
 _DECODED_AT_ONCE = 2**18
 
 _RANGES = {"chunk_size": Range(1, 1000), "lookback_frames": Range(0, 1000)}
-_FIELD_NAMES = {"voice": "voice_id", "reference": "reference_audio"}
+_FIELD_NAMES = {"voice": "voice_id", "reference": "reference_audio", "duration_s": "duration"}
 _SPOKEN_NAMES = {
     "es": "spanish",
     "en": "english",
@@ -57,7 +57,11 @@ class Config(msgspec.Struct, frozen=True):
 
     language: str | None = None
     emotion: str | None = None
+    emotion_strength: float | None = None
     speed: float | None = None
+    duration: float | None = None
+    lexicon: dict[str, Any] | None = None
+    normalize: bool | None = None
     voice_id: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
@@ -123,8 +127,12 @@ class Speak:
             voice=config.voice_id if config.voice_id not in (None, "", "default") else None,
             language=languages.resolve(config.language) if config.language else None,
             emotion=config.emotion,
+            emotion_strength=config.emotion_strength,
             speed=config.speed,
+            duration_s=config.duration,
             max_tokens=config.max_tokens,
+            lexicon=config.lexicon or {},
+            normalize=config.normalize is not False,
             sampling=Sampling(
                 config.temperature, config.top_p, config.top_k, config.repetition_penalty, config.seed
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any
 
 from dialects.kani.messages import (
@@ -134,6 +135,7 @@ def chunk_metadata(chunk: SpeechChunk) -> dict[str, Any]:
 def metadata(session: SpeechSession, speak: Speak, samples: int) -> dict[str, Any]:
     """What the end of an answer says of all its audio, ``samples`` long."""
     config, speaker = speak.config, session.speaker
+    asked = {"emotion_strength": config.emotion_strength, "requested_duration": config.duration}
     return {
         "duration": samples / SAMPLE_RATE,
         "sample_rate": SAMPLE_RATE,
@@ -141,8 +143,10 @@ def metadata(session: SpeechSession, speak: Speak, samples: int) -> dict[str, An
         "language": config.language or spoken_name(speaker.language),
         "emotion": config.emotion or "neutral",
         "speed": config.speed or 1.0,
+        **{name: value for name, value in asked.items() if value is not None},
         "engine": speaker.engine.info.name,
         "voice": speaker.voice,
+        "passages": [asdict(passage) for passage in session.passages],
         "cloning": session.cloning,
         "unused": clean_names([*session.unused, *speak.unused]),
         "truncated": session.truncated,

@@ -5,12 +5,8 @@ from __future__ import annotations
 from dialects.kyutai.messages import BadMessage
 from dialects.kyutai.words import LONGEST_TAG, WordTimes, parts
 from speech.errors import TextTooLong
+from speech.markup.tags import LONGEST_BREAKS_S, MOST_BREAKS
 from speech.session import SpeechSession
-
-MOST_BREAKS = 1000
-LONGEST_BREAKS_S = 600.0
-"""Rests that one session may ask for, and how long they may be together: they cost no text, so that the
-limit of that does not hold them."""
 
 
 class Feeder:

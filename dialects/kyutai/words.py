@@ -7,17 +7,18 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from speech.markup.tags import seconds_of
 from speech.types import Span
 
-LONGEST_BREAK_S = 10.0
 LONGEST_TAG = 40
 """Characters that a rest is written in, at most."""
 
 FRAME_RATE = 12.5
 
-_BREAK = re.compile(r'<break\s+time="([0-9.]+)s"\s*/>')
+_BREAK = re.compile(r"<break\b([^<>]*)>(?:\s*</break>)?", re.IGNORECASE)
 # What moshi-server leaves out of a word or reads as a space.
 _ECHOED = str.maketrans({"\u2019": "'", "\u2013": "", ":": " ", "(": "", ")": ""})
+_WORD = re.compile(r"(\S+)(\s*)")
 _PIECE = re.compile(r"[^\s:]+")
 _CORE = re.compile(r"\w(?:.*\w)?", re.DOTALL)
 
@@ -49,20 +50,22 @@ class Timed:
 
 
 def parts(text: str) -> list[str | Break]:
-    """What a ``Text`` asks for, in order: words to speak, as they are written, and rests."""
+    """What a ``Text`` asks for, in order: words to speak, as they are written, and rests.
+
+    The newlines behind a word, two at most, are kept with it: lists and paragraphs are told by them.
+    """
     found: list[str | Break] = []
     for index, piece in enumerate(_BREAK.split(text)):
         if index % 2 == 0:
-            found.extend(piece.split())
+            found.extend(word + "\n" * min(space.count("\n"), 2) for word, space in _WORD.findall(piece))
         elif (rest := _rest(piece)) is not None:
             found.append(rest)
     return found
 
 
-def _rest(number: str) -> Break | None:
-    try:
-        seconds = min(float(number), LONGEST_BREAK_S)
-    except ValueError:
+def _rest(attributes: str) -> Break | None:
+    seconds = seconds_of(attributes)
+    if not seconds:
         return None
     # A break lasts whole frames, at least one, as it does there.
     return Break(max(1, int(seconds * FRAME_RATE)) / FRAME_RATE, f'<break time="{seconds:.2f}s">')
@@ -93,8 +96,9 @@ class WordTimes:
             echo = piece.group().translate(_ECHOED)
             if echo:
                 self._words.append(Echo(echo, start, end))
-        self._fed += len(word) + 1
-        return word + " "
+        fed = word if word.endswith("\n") else word + " "
+        self._fed += len(fed)
+        return fed
 
     def spoken(self, spans: Iterable[Span]) -> list[Timed]:
         """The words that are known now, from the next spans of the session."""

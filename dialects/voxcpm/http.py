@@ -41,7 +41,7 @@ DEFAULTS = {
     "mode": "streaming",
     "cfg_value": 2.0,
     "inference_timesteps": 10,
-    "normalize": False,
+    "normalize": True,
     "denoise": False,
     "retry_badcase": True,
     "retry_badcase_max_times": 3,

@@ -32,7 +32,7 @@ LARGEST_TIMESTAMP = 2**63 - 1
 
 _LONGEST_ECHO = 40
 
-_FIELDS = {"voice": "voice_id"}
+_FIELDS = {"voice": "voice_id", "duration_s": "duration"}
 
 
 @dataclass(frozen=True, slots=True)

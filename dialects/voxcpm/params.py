@@ -56,6 +56,12 @@ def _boolean(value: Any) -> str | None:
     return None if isinstance(value, bool) else "must be a boolean"
 
 
+def _spellings(value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return "must be an object"
+    return None if all(isinstance(each, str) for each in value.values()) else "must be an object of strings"
+
+
 def _mode(value: Any) -> str | None:
     known = value in (STREAMING, NON_STREAMING) if isinstance(value, str) else False
     return None if known else "must be 'streaming' or 'non_streaming'"
@@ -71,7 +77,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 
 OPTIONS: Mapping[str, Check] = {
     "prompt_text": _string(None),
-    **dict.fromkeys(("normalize", "denoise", "retry_badcase"), _boolean),
+    **dict.fromkeys(("denoise", "retry_badcase"), _boolean),
     **{name: _number(*ends, whole=isinstance(ends[0], int)) for name, ends in RANGES.items()},
 }
 """What only some engines know."""
@@ -81,7 +87,9 @@ _OTHERS: Mapping[str, Check] = {
     "prompt_wav_url": _string(None),
     "prompt_wav_path": _string(None),
     **dict.fromkeys(("voice_id", "voice", "language", "emotion"), _string(LONGEST_NAME)),
-    "speed": _number(),
+    **dict.fromkeys(("emotion_strength", "speed", "duration"), _number()),
+    "lexicon": _spellings,
+    "normalize": _boolean,
     "seed": _number(whole=True),
 }
 
@@ -91,7 +99,8 @@ class Params:
     """What a request asks for; ``None`` is "not given".
 
     voice: a voice's id, of this server or of its voice folder; prompt_wav_url, prompt_wav_path: at most
-    one of them; unknown: names of parameters that mean nothing here, bounded.
+    one of them; duration: seconds of all the speech; unknown: names of parameters that mean nothing here,
+    bounded.
     """
 
     text: str
@@ -101,7 +110,11 @@ class Params:
     prompt_wav_path: str | None
     language: str | None
     emotion: str | None
+    emotion_strength: float | None
     speed: float | None
+    duration: float | None
+    lexicon: Mapping[str, str]
+    normalize: bool
     seed: int | None
     options: Mapping[str, OptionValue]
     unknown: tuple[str, ...]
@@ -116,7 +129,11 @@ class Params:
             voice=voice,
             language=languages.resolve(self.language) if self.language else None,
             emotion=self.emotion or None,
+            emotion_strength=self.emotion_strength,
             speed=self.speed,
+            duration_s=self.duration,
+            lexicon=self.lexicon,
+            normalize=self.normalize,
             sampling=Sampling(seed=self.seed),
             reference=reference,
             options=options,
@@ -152,7 +169,11 @@ def read_params(given: Mapping[str, Any], max_text: int, request_id: str) -> Par
         prompt_wav_path=params.get("prompt_wav_path") or None,
         language=params.get("language"),
         emotion=params.get("emotion"),
+        emotion_strength=params.get("emotion_strength"),
         speed=params.get("speed"),
+        duration=params.get("duration"),
+        lexicon=params.get("lexicon", {}),
+        normalize=params.get("normalize", True),
         seed=params.get("seed"),
         options={name: params[name] for name in OPTIONS if name in params},
         unknown=tuple(name[:LONGEST_UNUSED] for name, _ in zip(unknown, range(NAMED_UNUSED), strict=False)),

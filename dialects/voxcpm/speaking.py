@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -229,6 +229,7 @@ class Utterance:
             "engine": speaker.engine.info.name,
             "voice": speaker.voice,
             "language": speaker.language,
+            "passages": [asdict(passage) for passage in session.passages],
             "cloning": session.cloning,
             "unused": [*unused, *params.unknown],
             "truncated": session.truncated,

@@ -247,6 +247,7 @@ class ElevenLabsEngine:
             uses=frozenset({"seed"}),
             streams_inside_segment=True,
             takes_written_text=True,
+            normalizes=True,
         )
 
 

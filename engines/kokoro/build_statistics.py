@@ -43,11 +43,12 @@ RIDGE = 1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recorded:
-    """One sentence: its description, the norms' mean and log variance in one [2 C], and its level."""
+    """One sentence: its description, the norms' mean and log variance in one [2 C], its level and tone."""
 
     description: Array
     statistics: Array
     level: float
+    tone: float
 
 
 class Recorder:
@@ -74,6 +75,7 @@ class Recorder:
             describe(prosody, features),
             np.concatenate([seen.mean.ravel(), np.log(seen.variance.ravel() + LEAST_VARIANCE)]),
             level_of(samples),
+            prosody.tone,
         )
 
     def all_of(self, voice: Voice) -> Iterator[Recorded]:
@@ -123,6 +125,7 @@ def main() -> None:
         "sentence": (means[0][:, 0] @ projection).astype(np.float32),
         # A voice's level hardly changes from sentence to sentence (by 1 dB; between voices by 12).
         "level": np.array([np.mean([one.level for one in own[:2]]) for own in recorded], np.float32),
+        "tone": np.array([np.mean([one.tone for one in own]) for own in recorded], np.float32),
         "projection": projection,
         "weights": directions.astype(np.float16),
     }

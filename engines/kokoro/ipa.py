@@ -7,9 +7,11 @@ diphthongs and affricates as one symbol each (source: hexgrad's misaki 0.9.4, Ap
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 
+import speech.ipa
 from engines.espeak_library import EspeakLibrary
+from engines.kokoro.pronounced import in_language, stand_in
 from engines.kokoro.vocabulary import VOCABULARY
 
 TIE = "^"
@@ -86,12 +88,30 @@ def espeak_voice(language: str) -> str | None:
     return None
 
 
-def sayer(espeak: EspeakLibrary, language: str) -> Callable[[str], str] | None:
-    """What tells the symbols of a clause without marks, or None if ``language`` is not spoken."""
+@dataclass(frozen=True, slots=True)
+class Sayer:
+    """Tells the symbols of what is said in one language."""
+
+    espeak: EspeakLibrary
+    voice: str
+
+    def __call__(self, clause: str) -> str:
+        """The symbols of a clause without marks, its words apart by one space. Raises EngineFailed."""
+        return to_symbols(self.espeak.phonemes(clause, self.voice, TIE), self.voice)
+
+    def pronounced(self, ipa: str) -> str:
+        """The symbols of IPA (``speech.ipa.checked``); empty where the language has nothing like it."""
+        return to_symbols(in_language(ipa, self.voice).replace(speech.ipa.TIE, TIE), self.voice)
+
+    def stand_in(self, ipa: str) -> str:
+        """A word whose neighbours in a clause are said as those of the IPA are."""
+        return stand_in(ipa, self.voice)
+
+
+def sayer(espeak: EspeakLibrary, language: str) -> Sayer | None:
+    """What tells the symbols of a BCP 47 tag's language, or None if Kokoro does not speak it."""
     voice = espeak_voice(language)
-    if voice is None:
-        return None
-    return lambda clause: to_symbols(espeak.phonemes(clause, voice, TIE), voice)
+    return None if voice is None else Sayer(espeak, voice)
 
 
 def to_symbols(ipa: str, voice: str) -> str:

@@ -18,6 +18,9 @@ from speech.types import Samples
 CONTEXT = 4
 """Frames on either side of a window that its sound depends on (measured: with one less it differs)."""
 
+VOICED_HZ = 30.0
+"""A pitch curve is above where there is a voice (the network has some hertz where there is none)."""
+
 _SPECTRA_A_FRAME = 120
 _SOURCE_SPARED = 64
 _EPSILON = 1e-5
@@ -31,13 +34,15 @@ class Prosody:
     """What is said when, for an utterance of n symbols in F frames.
 
     asr: [1, 512, F]; pitch: hertz, 0 where unvoiced, and energy, both [1, 2F]; frames: int64
-    [n + 2], how long each symbol lasts, the pads included; their sum is F.
+    [n + 2], how long each symbol lasts, the pads included; their sum is F; tone: ``tone_of``
+    the pitch as the encoder foresaw it.
     """
 
     asr: Array
     pitch: Array
     energy: Array
     frames: npt.NDArray[np.int64]
+    tone: float
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +88,16 @@ class Affine:
         return cls(scale, features.bias - scale * statistics.mean)
 
 
+def tone_of(pitch: Array) -> float:
+    """The log hertz about which a pitch curve moves; that of 100 Hz where nothing is voiced.
+
+    The 60th percentile of what is voiced: the curve dips in consonants that nobody hears a pitch of, and
+    what is heard of 20 sentences of four voices has its median 0.2 semitones above it (1.1 above the median).
+    """
+    voiced = pitch[pitch > VOICED_HZ]
+    return float(np.log(np.percentile(voiced, 60) if len(voiced) else 100.0))
+
+
 class PartedModel:
     """The parts, loaded; several threads may use them at once. All raise Stopped or ModelFailed."""
 
@@ -105,7 +120,7 @@ class PartedModel:
         asr, pitch, energy, durations = self._encoder.run(
             inputs_of(symbols, style, speed), ("asr", "pitch", "energy", "durations"), stop
         )
-        return Prosody(asr, pitch, energy, frames_of(durations))
+        return Prosody(asr, pitch, energy, frames_of(durations), tone_of(pitch))
 
     def features(self, prosody: Prosody, style: Array, stop: Stop) -> Features:
         """What the generator needs of the whole utterance."""

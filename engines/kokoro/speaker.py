@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from engines.kokoro.intonation import intoned
 from engines.kokoro.lead_in import lead_in, without
 from engines.kokoro.model import FRAME, Rendering, Stop, WholeModel
 from engines.kokoro.parts import Affine, Features, NormStatistics, PartedModel, Prosody
@@ -89,9 +90,15 @@ class WindowSpeaker:
     def foresee(
         self, symbols: str, segment: Segment, stop: Stop, *, as_long_as: int = 0
     ) -> tuple[Prosody, Features]:
-        """What is known of an utterance before its sound; in the style of one of so many symbols at least."""
+        """What is known of an utterance before its sound, its melody as the segment's manner wants it.
+
+        In the style of one of ``as_long_as`` symbols at least.
+        """
         style = self._voices.style(segment.voice, max(len(symbols), as_long_as))
         prosody = self._model.prosody(symbols, style, segment.speed, stop)
+        known = self._statistics.knows(segment.voice)
+        tone = self._statistics.tone(segment.voice) if known else prosody.tone
+        prosody = intoned(prosody, segment.manner, tone)
         return prosody, self._model.features(prosody, style, stop)
 
     def expected(self, voice: str, prosody: Prosody, features: Features, stop: Stop) -> NormStatistics:

@@ -17,13 +17,12 @@ from zipfile import BadZipFile
 import numpy as np
 
 from engines.kokoro.model import Array
-from engines.kokoro.parts import Features, NormStatistics, Prosody
+from engines.kokoro.parts import VOICED_HZ, Features, NormStatistics, Prosody
 from speech.errors import EngineUnavailable
 
 DATA_FILE = "statistics.npz"
 ORIGIN_FILE = "statistics.json"
 
-_VOICED_HZ = 30.0
 LEAST_VARIANCE = 1e-5
 """Added before a variance's logarithm is taken."""
 
@@ -34,13 +33,15 @@ _KEPT_VOICES = 64
 class VoiceStatistics:
     """A voice's own: mean and log variance [C], of sentences that were like ``sentence`` [K].
 
-    level: the power of its loud parts (``timing.level_of``).
+    level: the power of its loud parts (``timing.level_of``); tone: log hertz at which it speaks
+    (``parts.tone_of``).
     """
 
     mean: Array
     log_variance: Array
     sentence: Array
     level: float
+    tone: float
 
 
 class Statistics:
@@ -52,7 +53,7 @@ class Statistics:
             # Opened here, because numpy leaves a file open that is no archive.
             with Path(__file__).with_name(DATA_FILE).open("rb") as file, np.load(file) as data:
                 self._projection, self._weights = data["projection"], data["weights"].astype(np.float32)
-                rows = [data[name] for name in ("mean", "log_variance", "sentence", "level")]
+                rows = [data[name] for name in ("mean", "log_variance", "sentence", "level", "tone")]
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise EngineUnavailable(
                 f"Kokoro's statistics are missing or broken: take engines/kokoro/{DATA_FILE} anew from the "
@@ -87,6 +88,10 @@ class Statistics:
         """The power of the voice's loud parts. Raises KeyError for one not known."""
         return float(self._own(voice).level)
 
+    def tone(self, voice: str) -> float:
+        """The log hertz at which the voice speaks. Raises KeyError for one not known."""
+        return float(self._own(voice).tone)
+
     def record(
         self, voice: str, prosody: Prosody, features: Features, seen: NormStatistics, level: float
     ) -> None:
@@ -96,6 +101,7 @@ class Statistics:
             np.log(seen.variance.ravel() + LEAST_VARIANCE),
             self._projected(prosody, features),
             level,
+            prosody.tone,
         )
         while len(self._recorded) > _KEPT_VOICES:
             self._recorded.popitem(last=False)
@@ -114,7 +120,7 @@ def describe(prosody: Prosody, features: Features) -> Array:
     ends, the length; and each decoder feature's mean and log variance over time.
     """
     pitch = prosody.pitch.ravel()
-    voiced = pitch > _VOICED_HZ
+    voiced = pitch > VOICED_HZ
     tone = np.log(pitch[voiced]) if voiced.any() else np.zeros(1, np.float32)
     energy = prosody.energy.ravel()
     frames = float(prosody.frames.sum())

@@ -9,18 +9,19 @@ are most alike (the idea of WSOLA, Verhelst and Roelands 1993).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from engines.kokoro.ipa import Sayer
 from engines.kokoro.model import FRAME, SAMPLE_RATE, Stop
 from engines.kokoro.parts import Affine, NormStatistics
 from engines.kokoro.phonemes import Utterance, utterances
 from engines.kokoro.speaker import WindowSpeaker, spoken_frames
 from engines.kokoro.timing import KEPT_BETWEEN_S, Heard, Timeline, boundary, edges_of
 from engines.kokoro.windows import windows
-from speech.types import Samples, Segment
+from speech.types import Pronunciation, Samples, Segment
 
 HELD_BACK = 3
 """Words behind which one speaks: with two, the melody steps at the joints twice as much."""
@@ -44,7 +45,7 @@ _NOTHING = np.zeros(0, np.float32)
 class WrittenSentence:
     """What was said of a sentence that is being written; used in the calling thread."""
 
-    def __init__(self, speaker: WindowSpeaker, say: Callable[[str], str], segment: Segment) -> None:
+    def __init__(self, speaker: WindowSpeaker, say: Sayer, segment: Segment) -> None:
         """say: tells the symbols of a clause; segment: voice and speed (its text is not looked at)."""
         self._speaker = speaker
         self._say = say
@@ -67,13 +68,16 @@ class WrittenSentence:
         marked = (count for count, word in enumerate(new[:-1], 1) if word[-1] in _MARKS)
         return max(len(new) - HELD_BACK, *marked, 0)
 
-    def speak(self, text: str, ending: str | None, stop: Stop) -> Iterator[Heard]:
+    def speak(
+        self, text: str, ending: str | None, stop: Stop, pronunciations: Sequence[Pronunciation] = ()
+    ) -> Iterator[Heard]:
         """Say what can be said now of ``text``, all of the sentence so far; a window a step.
 
         Times count from the sentence's first sample. ending: the mark that closes a complete text
-        without one; None: the sentence goes on. Raises UnknownVoice, Stopped and ModelFailed.
+        without one; None: the sentence goes on; pronunciations: parts of the text that are said by their
+        IPA. Raises UnknownVoice, Stopped and ModelFailed.
         """
-        *long, utterance = self._utterances(text, ending or "")
+        *long, utterance = self._utterances(text, ending or "", pronunciations)
         for part in long:
             # More words came at once than the model can say in one go.
             yield from self._placed(self._speaker.say(part, self._segment, stop, keep_after_s=KEPT_BETWEEN_S))
@@ -138,13 +142,18 @@ class WrittenSentence:
             self._given += len(heard.samples)
             yield Heard(heard.samples, tuple(word.later(begun_s) for word in heard.words))
 
-    def _utterances(self, text: str, ending: str) -> list[Utterance]:
+    def _utterances(self, text: str, ending: str, pronunciations: Sequence[Pronunciation]) -> list[Utterance]:
         """What is to be said of ``text``, with as much of what was said before it as one can be aware of.
 
         More than one only where more has not been said than the model takes.
         """
         while True:
-            parts = utterances(text[self._base :], self._say, ending=ending)
+            ahead = [
+                replace(one, start=one.start - self._base, end=one.end - self._base)
+                for one in pronunciations
+                if one.start >= self._base
+            ]
+            parts = utterances(text[self._base :], self._say, ending=ending, pronunciations=ahead)
             if len(parts) <= 1 or self._base >= self.said:
                 break
             before = list(_WORD.finditer(text, self._base, self.said))[-_REMEMBERED:]

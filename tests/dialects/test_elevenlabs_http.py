@@ -139,7 +139,6 @@ async def test_what_is_told_beside_the_answer(house: House) -> None:
         assert answer.headers["character-cost"] == str(len(TEXT))
         assert answer.headers["request-id"] == answer.headers["x-trace-id"]
         assert answer.headers["x-unused"].split(", ") == [
-            "apply_text_normalization",
             "next_request_ids",
             "previous_text",
             "voice_settings.stability",
@@ -192,17 +191,20 @@ def assert_times(alignment: dict[str, Any], text: str, words: list[tuple[str, fl
 
 
 async def test_whole_times_are_the_cores(house: House) -> None:
-    """To rounding; they tile, and the last ends with the audio. What is said is what was written."""
+    """To rounding; they tile, and the last ends with the audio: of what was written, and of what was said."""
     text = "Hola,  ¿qué tal?  😀 e\u0301 n\u0303 \u200f123 "
     answer = await house.client.post(
         f"{PATH}/with-timestamps", json={"text": text}, params={"output_format": "pcm_8000"}
     )
     told = answer.json()
     assert told.keys() == {"audio_base64", "alignment", "normalized_alignment"}
-    assert told["alignment"] == told["normalized_alignment"]
+    said = "".join(told["normalized_alignment"]["characters"])
+    assert said.split() == "Hola, ¿qué tal? é ñ ciento veintitrés".split()
     samples, words = await house.truth(text)
     assert len(base64.b64decode(told["audio_base64"])) == 16 * len(samples)
     assert_times(told["alignment"], text, words, len(samples) / RATE)
+    same = [("Hola", words[0][1]), ("qué", next(start for word, start in words if word == "qué"))]
+    assert_times(told["normalized_alignment"], said, same, len(samples) / RATE)
 
 
 @pytest.mark.parametrize("name", ["pcm_22050", "mp3_44100_128", "opus_48000_64", "ulaw_8000"])
@@ -215,13 +217,35 @@ async def test_streamed_lines_are_the_whole(house: House, name: str) -> None:
     plain = await house.client.post(f"{PATH}/stream", json={"text": TEXT}, params=query)
     assert audio == plain.content
     joined: dict[str, list[Any]] = {}
+    said: dict[str, list[Any]] = {}
     for line in lines:
-        assert line["alignment"] == line["normalized_alignment"]
         for key, values in (line["alignment"] or {}).items():
             joined.setdefault(key, []).extend(values)
+        for key, values in (line["normalized_alignment"] or {}).items():
+            said.setdefault(key, []).extend(values)
     samples, words = await house.truth()
     assert_times(joined, TEXT, words, len(samples) / RATE)
+    assert said == joined
     assert len(lines) >= 3 and sum(line["alignment"] is not None for line in lines) >= 2
+
+
+@pytest.mark.parametrize(
+    ("normalization", "said"), [("auto", "veintiuna"), ("on", "veintiuna"), ("off", "21")]
+)
+async def test_what_was_said_is_told_beside_what_was_written(
+    house: House, normalization: str, said: str
+) -> None:
+    """A figure is spelled out unless that is turned off; its words take the time of its digits."""
+    asked = {"text": "Hay 21 casas.", "language_code": "es", "apply_text_normalization": normalization}
+    answer = await house.client.post(f"{PATH}/with-timestamps", json=asked)
+    told = answer.json()
+    written, spoken = told["alignment"], told["normalized_alignment"]
+    assert "".join(written["characters"]) == "Hay 21 casas."
+    assert "".join(spoken["characters"]) == f"Hay {said} casas."
+    key = "character_start_times_seconds"
+    assert written[key][4] == spoken[key][4] and written[key][6] == spoken[key][4 + len(said)]
+    assert house.tone.segments[-1].text == f"Hay {said} casas."
+    assert "x-unused" not in answer.headers
 
 
 async def test_a_line_does_not_wait_for_the_next_one(house: House) -> None:

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from speech.audio import decode_recording
 from tests.conftest import ServerProcess, StartServer
-from tests.dialects.elevenlabs_clients.wire import BOS, EOS, Client, multi, opened
+from tests.dialects.elevenlabs_clients.wire import BOS, EOS, Client, assert_tiles, multi, opened
 
 HELLO = "Hola, esto es una prueba. "
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 8
@@ -63,6 +63,22 @@ async def test_the_three_ways_to_count_agree(espeak_server: ServerProcess) -> No
     assert relative.summed() == absolute.absolute() == relative.with_audio(22_050)
     last = absolute.absolute()[-1]
     assert (last.start + last.duration) / 1000 == pytest.approx(len(absolute.samples) / 22_050, abs=0.001)
+
+
+@pytest.mark.parametrize("sync", ["false", "true"])
+async def test_what_was_said_is_told_beside_what_was_written(espeak_server: ServerProcess, sync: str) -> None:
+    """``normalizedAlignment`` has a figure's words, with its time; turned off, its digits."""
+    said = {}
+    for normalization in ("auto", "off"):
+        query = {"sync_alignment": sync, "apply_text_normalization": normalization, "language_code": "es"}
+        async with opened(espeak_server.url, **query) as client:
+            heard = await client.speak("Hay 21 casas.")
+        assert heard.text == "Hay 21 casas. "
+        said[normalization] = "".join(each.text for each in heard.said)
+        if sync == "true":
+            assert_tiles(heard.said)
+    assert said["auto"].rstrip() == "Hay veintiuna casas."
+    assert said["off"].rstrip() == "Hay 21 casas."
 
 
 @pytest.mark.parametrize(("times", "sync"), [("absolute", "false"), ("relative", "true")])

@@ -167,6 +167,12 @@ async def test_an_unknown_voice_is_told_after_the_first_text(
         ({"inactivity_timeout": "nan"}, "invalid_request", "inactivity_timeout", "must be a number"),
         ({"seed": "1.5"}, "invalid_request", "seed", "must be a whole number"),
         ({"seed": "4294967296"}, "invalid_request", "seed", "must be between 0 and 4"),
+        (
+            {"apply_text_normalization": "maybe"},
+            "invalid_request",
+            "apply_text_normalization",
+            "must be one of auto, on, off",
+        ),
         ({"auto_mode": "perhaps"}, "invalid_request", "auto_mode", "must be true or false"),
     ],
 )

@@ -112,10 +112,71 @@ async def test_a_request_gets_one_answer(socket: ClientConnection) -> None:
     }
     assert {key: metadata[key] for key in expected} == expected
     assert metadata["cloning"] == "none" and metadata["voice"].startswith("espeak:es")
-    assert metadata["unused"] == ["emotion", "temperature"]
+    assert metadata["unused"] == ["temperature"] and metadata["passages"] == []
     assert_tiles(spans(metadata["spans"]), len(HOLA))
     await socket.send('{"type":"ping","data":{}}')
     assert await receive(socket) == ("pong", {"status": "alive", "tts_initialized": True})
+
+
+async def test_what_is_said_and_how_is_the_clients(socket: ClientConnection) -> None:
+    """A blend, its strength, a length, a lexicon and figures as they stand: all of use, and echoed."""
+    text = "Kani cuenta hasta 21 y se va."
+    plain = await ask(socket, request(text, config={"language": "spanish"}))
+    natural_s = plain["metadata"]["duration"]
+    config = {
+        "language": "spanish",
+        "emotion": "happy:0.5,calm:0.5",
+        "emotion_strength": 0.7,
+        "speed": 1.0,
+        "duration": round(1.2 * natural_s, 2),
+        "lexicon": {"Kani": "ka ni ka ni"},
+        "normalize": False,
+    }
+    metadata = (await ask(socket, request(text, config=config)))["metadata"]
+    assert metadata["duration"] == pytest.approx(config["duration"], rel=0.02)
+    told = {key: metadata[key] for key in ("emotion", "emotion_strength", "speed", "requested_duration")}
+    assert told == {
+        "emotion": "happy:0.5,calm:0.5",
+        "emotion_strength": 0.7,
+        "speed": 1.0,
+        "requested_duration": config["duration"],
+    }
+    assert metadata["unused"] == []
+    assert_tiles(spans(metadata["spans"]), len(text))
+    assert not {"emotion_strength", "requested_duration"} & plain["metadata"].keys()
+
+
+@pytest.mark.parametrize(
+    ("config", "longer"),
+    [
+        ({"lexicon": {"Kani": "cangrejo cangrejo cangrejo"}}, 1.5),
+        ({"emotion": "sad"}, 1.05),
+        ({"emotion": "sad", "emotion_strength": 0}, 1.0),
+        ({"emotion": "neutral", "emotion_strength": 0.5}, 1.0),
+    ],
+)
+async def test_each_is_heard(socket: ClientConnection, config: dict[str, Any], longer: float) -> None:
+    """A lexicon says more than is written, a sad voice takes its time; nothing asked changes nothing."""
+    plain, other = [
+        samples(await ask(socket, request("Kani canta.", config={"language": "es", **asked})))
+        for asked in ({}, config)
+    ]
+    if longer == 1.0:
+        assert np.array_equal(plain, other)
+    else:
+        assert len(other) > longer * len(plain)
+
+
+async def test_a_passage_in_another_script_is_told(server: ServerProcess) -> None:
+    """Where the voice's engine does not speak its language, another says it, and the answer says who."""
+    async with connect(server.url, max_size=None) as connection:
+        text = "Dijo добрый день y se fue."
+        config = {"language": "es", "voice_id": "ef_dora"}
+        whole = (await ask(connection, request(text, config=config)))["metadata"]
+        _, kind, last = await stream(connection, request(text, "tts_stream_request", config=config))
+    expected = [{"start": 5, "end": 16, "language": "ru", "voice": "espeak:ru", "engine": "espeak"}]
+    assert whole["passages"] == expected and whole["voice"] == "ef_dora"
+    assert (kind, last["metadata"]["passages"]) == ("tts_stream_complete", expected)
 
 
 async def test_a_stream_is_chunks_and_their_end(socket: ClientConnection) -> None:
@@ -198,6 +259,17 @@ async def test_cancel_ends_the_speech_under_way_alone(server: ServerProcess) -> 
         (request("x" * 10_001), "text: too long (at most 10000 characters)"),
         (request(config={"language": "klingonese"}), "language: unsupported language 'klingonese'"),
         (request(config={"emotion": "bored"}), "emotion: unknown emotion 'bored' (known: neutral, happy"),
+        (request(config={"emotion": "happy;sad"}), "emotion: 'happy;sad' is no"),
+        (request(config={"emotion": "happy:0.5," * 30}), "emotion: too long (at most 200 characters)"),
+        (request(config={"emotion": "sad", "emotion_strength": 1.1}), "emotion_strength: must be between"),
+        (request(config={"emotion_strength": "much"}), "emotion_strength: expected `float | null`"),
+        (request(config={"duration": 60}), "duration: this text can be said in "),
+        (request(config={"duration": 0}), "duration: must be between "),
+        (request(config={"duration": 2, "speed": 1.5}), "duration: cannot be given together with a speed"),
+        (request(config={"lexicon": ["Kani"]}), "lexicon: expected `object | null`"),
+        (request(config={"lexicon": {"Kani": 5}}), "lexicon: entry 1 ('Kani') is no text"),
+        (request(config={"lexicon": {"Kani": ""}}), "lexicon: entry 1 ('Kani')"),
+        (request(config={"normalize": "no"}), "normalize: expected `bool | null`"),
         (request(config={"voice_id": "nobody"}), "voice_id: unknown voice 'nobody'"),
         (request(config={"voice_id": "../../etc/passwd"}), "voice_id: unknown voice '../../etc/passwd'"),
         (request(config={"speed": 9}), "speed: must be between 0.25 and 4"),
@@ -248,7 +320,7 @@ async def test_strange_text_is_spoken(socket: ClientConnection, text: str) -> No
     assert data["status"] == "success", data["message"]
     assert len(samples(data)) > 2000
     rows = data["metadata"]["spans"]
-    assert_tiles([Span(s, e, 0, 0) for s, e, _, _ in rows], len(text))
+    assert_tiles([Span(s, e, 0, 0) for s, e, _, _ in rows], len(text), text.count("<break"))
     times = [time for _, _, start_s, end_s in rows for time in (start_s, end_s)]
     assert times == sorted(times) and times[-1] <= data["metadata"]["duration"] + 1e-3
 

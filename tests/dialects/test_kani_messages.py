@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dialects.kani import messages
 from dialects.kani.messages import BadMessage, Cancel, Ping, Speak, read, read_body
 from speech.errors import InvalidRequest
-from speech.types import Sampling
+from speech.types import Sampling, SpeechRequest
 
 
 def request(kind: str = "tts_request", **data: object) -> str:
@@ -61,6 +61,24 @@ def test_the_guides_request() -> None:
         1200,
     )
     assert core.sampling == Sampling(temperature=0.6, top_p=0.95)
+
+
+def test_what_is_said_and_how() -> None:
+    """All of it arrives; beside a length the speed that every client sends is none."""
+    config = {
+        "emotion": "happy:0.5,calm:0.5", "emotion_strength": 0.7, "speed": 1.0, "duration": 3,
+        "lexicon": {"Kani": "cani", "\ud83d": "x"}, "normalize": False,
+    }  # fmt: skip
+    speak = read(request(text="Hola", config=config))
+    assert isinstance(speak, Speak) and speak.unused == ()
+    core = speak.request(None)
+    assert (core.emotion, core.emotion_strength) == ("happy:0.5,calm:0.5", 0.7)
+    assert (core.duration_s, core.speed, core.normalize) == (3.0, None, False)
+    assert core.lexicon == {"Kani": "cani", "\ud83d": "x"}
+    speak = read(request(text="Hola", config={"duration": 3, "speed": 1.5}))
+    assert isinstance(speak, Speak) and speak.request(None).speed == 1.5
+    speak = read(request(text="Hola", config=dict.fromkeys(config)))
+    assert isinstance(speak, Speak) and speak.request(None) == SpeechRequest()
 
 
 def test_a_request_without_config() -> None:

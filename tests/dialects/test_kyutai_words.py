@@ -22,11 +22,17 @@ def test_a_text_is_words_and_rests() -> None:
         "tres",
         Break(10.0, '<break time="10.00s">'),
         Break(0.08, '<break time="0.01s">'),
-        # Not closed: no rest, and not our affair.
-        "<break",
-        'time="1s">',
+        Break(0.96, '<break time="1.00s">'),
     ]
     assert parts(' \n <break time="1.2.3s"/>') == []
+
+
+def test_newlines_stay_with_their_words() -> None:
+    """They are fed on, so that lists and paragraphs are heard, and are no part of what is echoed."""
+    words = [part for part in parts("Uno:\n- dos\n\n\ntres") if isinstance(part, str)]
+    times = WordTimes()
+    assert "".join(map(times.add, words)) == "Uno:\n- dos\n\ntres "
+    assert [word.text for word in times.spoken([Span(0, 17, 0.0, 17.0)])] == ["Uno", "-", "dos", "tres"]
 
 
 def echoes(*words: str) -> list[str]:

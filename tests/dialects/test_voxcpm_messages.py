@@ -168,10 +168,10 @@ def test_the_documents_parameters() -> None:
     assert read_ones.options == {
         "cfg_value": 2.0,
         "inference_timesteps": 10,
-        "normalize": False,
         "denoise": False,
         "retry_badcase": True,
     }
+    assert (read_ones.normalize, params().normalize) == (False, True)
     nothing = dict.fromkeys(name for name in DOCUMENTED if name != "text")
     assert read_params({**nothing, "text": "x"}, MAX_TEXT, "r") == read_params({"text": "x"}, MAX_TEXT, "r")
     assert params().mode == "streaming" and params(mode="non_streaming").mode == "non_streaming"
@@ -193,6 +193,11 @@ def test_parameters_become_the_cores_request() -> None:
     assert request.sampling == Sampling(seed=7) and request.reference is recording
     assert request.options == {"cfg_value": 3, "prompt_text": "said there"}
     assert given.unknown == ("foo", "bar")
+    dubbed = params(emotion="sad:0.5", emotion_strength=0.5, duration=3, lexicon={"Kani": "cani"})
+    request = dubbed.request(None, None, "")
+    assert (request.emotion, request.emotion_strength, request.duration_s) == ("sad:0.5", 0.5, 3)
+    assert (request.lexicon, request.normalize, request.options) == ({"Kani": "cani"}, True, {})
+    assert params(normalize=False).request(None, None, "").normalize is False
     # What the client says of its recording stands.
     assert params(prompt_text="mine").request(None, None, "theirs").options == {"prompt_text": "mine"}
 
@@ -248,6 +253,10 @@ MODE = "must be 'streaming' or 'non_streaming'"
         ("language", ["x" * 201], "too long (max 200 characters)"),
         ("emotion", [5], STRING),
         ("speed", ["1", True], NUMBER),
+        ("emotion_strength", ["0.5", True], NUMBER),
+        ("duration", ["3", []], NUMBER),
+        ("lexicon", ["Kani", [["Kani", "cani"]]], "must be an object"),
+        ("lexicon", [{"Kani": 5}, {"a": "b", "c": None}], "must be an object of strings"),
         ("seed", [1.5, "1", True], INTEGER),
     ],
 )

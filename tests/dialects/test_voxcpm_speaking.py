@@ -6,6 +6,7 @@ import asyncio
 import re
 import signal
 from itertools import pairwise
+from typing import Any
 
 import httpx
 import pytest
@@ -123,9 +124,31 @@ async def test_the_result_says_who_spoke_and_what_was_of_no_use(espeak_server: S
         plain = (await client.speak(HELLO, speed=1.0)).last["result"]
     assert (result["engine"], result["voice"], result["language"]) == ("espeak", "espeak:es", "es")
     assert (result["cloning"], result["truncated"]) == ("none", False)
-    assert result["unused"] == ["cfg_value", "inference_timesteps", "normalize", "seed", "foo"]
+    assert result["unused"] == ["cfg_value", "inference_timesteps", "seed", "foo"]
     assert result["duration"] < plain["duration"] / 1.3
-    assert plain["unused"] == []
+    assert plain["unused"] == plain["passages"] == []
+
+
+async def test_what_is_said_and_how_is_the_clients(espeak_server: ServerProcess) -> None:
+    """An emotion and how much of it, a length, a lexicon, figures spelled out or not: all of use."""
+    text = "Kani cuenta hasta 1000000."
+    async with opened(espeak_server.url) as client:
+
+        async def seconds(**params: Any) -> float:
+            result = (await client.speak(text, language="es", **params)).last["result"]
+            assert result["unused"] == []
+            return float(result["duration"])
+
+        plain = await seconds(normalize=True)
+        assert await seconds() == plain
+        assert await seconds(normalize=False) == pytest.approx(plain, rel=0.5)
+        assert await seconds(emotion="sad") > 1.05 * plain
+        assert await seconds(emotion="sad", emotion_strength=0.0) == plain
+        assert await seconds(lexicon={"Kani": "cangrejo cangrejo"}) > 1.2 * plain
+        assert await seconds(duration=1.3 * plain) == pytest.approx(1.3 * plain, rel=0.02)
+        refused = (await client.speak(text, language="es", duration=10 * plain)).last["error"]
+    assert refused["code"] == "INVALID_PARAMS"
+    assert refused["details"]["errors"]["duration"].startswith("this text can be said in ")
 
 
 async def test_requests_of_one_connection_are_told_apart(espeak_server: ServerProcess) -> None:

@@ -40,7 +40,7 @@ def merged(messages: list[str]) -> list[str]:
 
 def test_there_are_examples() -> None:
     """The page's examples are found."""
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

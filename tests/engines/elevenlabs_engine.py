@@ -15,6 +15,7 @@ from engines.elevenlabs.engine import ElevenLabsEngine, ElevenLabsUpstream
 from engines.elevenlabs.meter import UpstreamMeter
 from speech.audio import pcm16
 from speech.engine import Engine
+from speech.normalizer import PLAIN
 from speech.segmenter import OpenCut
 from speech.types import Boundary, Segment, SpeechChunk
 from speech.writing import WrittenText
@@ -48,7 +49,7 @@ class Typing:
     def __init__(self, text: str) -> None:
         self._cut = OpenCut(0, text, None)
         self.waits = asyncio.Event()
-        self.written = WrittenText(self._cut, self._rest)
+        self.written = WrittenText(self._cut, self._rest, PLAIN)
 
     def add(self, text: str, boundary: Boundary | None = None) -> None:
         """Write more."""

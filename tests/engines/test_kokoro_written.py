@@ -13,6 +13,7 @@ import pytest
 
 from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.turns import Playback
+from speech.normalizer import PLAIN
 from speech.segmenter import OpenCut
 from speech.types import Boundary, Samples, Segment, Span, SpeechChunk
 from speech.writing import WrittenText
@@ -37,7 +38,7 @@ class Writer:
         self.asked = 0
         self.waits = asyncio.Event()
         self._add()
-        self.written = WrittenText(self._cut, self._rest)
+        self.written = WrittenText(self._cut, self._rest, PLAIN)
 
     def _add(self) -> None:
         self._given = min(self._given + self._at_once, len(self._words))

@@ -88,6 +88,7 @@ def test_nothing_is_in_anybodys_way(visit: Visit, scheme: str, width: int) -> No
     visitor = visit(color_scheme=scheme, viewport={"width": width, "height": 800})
     page = visitor.page
     assert violations(visitor) == ""
+    page.select_option("#emotion", "happy")
     page.click("#parameters summary")
     visitor.speak("One small step, one giant leap, and a good many more of them after that.", "en")
     visitor.wait_for_sound()
@@ -107,6 +108,7 @@ def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> N
     """At 360 pixels everything fits, in the language with the longest words and with an endless one."""
     visitor = visit(locale="es-ES", viewport={"width": 360, "height": 640}, has_touch=True)
     page = visitor.page
+    page.select_option("#emotion", "professional")
     page.click("#parameters summary")
     visitor.speak("a" * 300, "en")
     visitor.wait_for_sound()
@@ -142,6 +144,7 @@ def test_a_screen_reader_is_told_little_and_what_matters(visit: Visit) -> None:
             return notes;
         }"""
     )
+    page.select_option("#emotion", "friendly")
     visitor.speak("One small step, one giant leap.", "en")
     visitor.wait_for_end()
     said = notes.json_value()
@@ -154,6 +157,7 @@ def test_a_screen_reader_is_told_little_and_what_matters(visit: Visit) -> None:
         ("combobox", "Language"),
         ("combobox", "Voice"),
         ("combobox", "Emotion"),
+        ("slider", "Strength"),
         ("slider", "Speed"),
         ("button", "Speak"),
         ("button", "Stop"),

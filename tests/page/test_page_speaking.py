@@ -152,12 +152,15 @@ def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visit: Visit) -> 
     visitor = visit()
     page = visitor.page
     page.select_option("#emotion", "happy")
+    page.fill("#strength", "0.4")
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
     pcm = visitor.pcm()
     page.fill("#text", "Something else.")
     page.select_option("#emotion", "sad")
+    page.fill("#strength", "0.8")
     visitor.arrive()
+    assert (visitor.value("#emotion"), visitor.value("#strength")) == ("sad", "0.8")
     assert page.locator("#history li").count() == 1
     sent = len(visitor.sent)
     page.click("#history li button >> nth=0")
@@ -169,6 +172,7 @@ def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visit: Visit) -> 
     assert samples(visitor.download("#history li button >> nth=2"))[0] == pcm
     page.click("#history li button >> nth=1")
     assert (visitor.value("#text"), visitor.value("#emotion")) == (TEXT, "happy")
+    assert visitor.value("#strength") == "0.4"
     page.click("#history li button >> nth=3")
     page.wait_for_selector("#history li", state="detached")
     visitor.arrive()
@@ -222,6 +226,7 @@ def test_only_what_was_chosen_is_asked_for(visit: Visit) -> None:
     page.select_option("#language", "en")
     page.select_option("#voice", "espeak:en-us")
     page.select_option("#emotion", "excited")
+    page.fill("#strength", "0.7")
     page.fill("#speed", "1.5")
     page.click("#parameters summary")
     page.fill("#parameter-cfg_value", "2.5")
@@ -235,6 +240,7 @@ def test_only_what_was_chosen_is_asked_for(visit: Visit) -> None:
         "language": "en",
         "voice": "espeak:en-us",
         "emotion": "excited",
+        "emotion_strength": 0.7,
         "speed": 1.5,
         "cfg_value": 2.5,
         "seed": 7,
@@ -244,6 +250,27 @@ def test_only_what_was_chosen_is_asked_for(visit: Visit) -> None:
     assert told.startswith("espeak spoke with espeak:en-us")
     assert "no use for:" in told
     assert {"cfg_value", "denoise", "seed"} <= set(re.findall(r"\w+", told))
+
+
+def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
+    """Its slider is there with an emotion, says its value, and all of it is what is not asked for."""
+    visitor = visit()
+    page = visitor.page
+    assert not page.is_visible("#strength")
+    page.select_option("#emotion", "calm")
+    assert visitor.text("#strength-value") == "100%"
+    page.fill("#strength", "0.35")
+    assert visitor.text("#strength-value") == page.get_attribute("#strength", "aria-valuetext") == "35%"
+    page.fill("#strength", "1")
+    visitor.speak("Hi.")
+    visitor.wait_for_end()
+    assert asked(visitor) == {"text": "Hi.", "mode": "streaming", "emotion": "calm"}
+    page.fill("#strength", "0.35")
+    page.select_option("#emotion", "neutral")
+    assert not page.is_visible("#strength")
+    visitor.speak("Hi.")
+    visitor.wait_for_end()
+    assert asked(visitor) == {"text": "Hi.", "mode": "streaming"}
 
 
 def test_what_the_server_does_not_accept_is_said_in_plain_words(visit: Visit) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech.characters import CharacterClock, TimedCharacters, spread
+from speech.characters import (
+    CharacterClock,
+    ReadingClock,
+    TimedCharacters,
+    TimedReading,
+    spread,
+)
 from speech.types import Span
 
 TIMES = st.floats(0, 3)
@@ -54,12 +61,15 @@ def test_characters_are_the_text_and_tile(made: tuple[str, list[list[Span]]]) ->
 
 @given(told(), st.integers(0, 5000))
 def test_milliseconds_tile_too(made: tuple[str, list[list[Span]]], origin_ms: int) -> None:
-    """Each start is the one before it and its duration, and is within half a millisecond of the truth."""
+    """Each start is the one before it and its duration, and is within half a millisecond of the truth.
+
+    What is before the origin is at it.
+    """
     for part in told_of(*made):
         starts, durations = part.milliseconds(origin_ms)
         assert starts == list(accumulate(durations[:-1], initial=starts[0]))
         for start, edge in zip(starts, part.edges_s, strict=False):
-            assert start == pytest.approx(edge * 1000 - origin_ms, abs=0.5001)
+            assert start == pytest.approx(max(edge * 1000 - origin_ms, 0), abs=0.5001)
 
 
 def test_marks_are_told_as_they_are_and_else_time_is_shared() -> None:
@@ -82,6 +92,61 @@ def test_a_rest_belongs_to_a_character() -> None:
     assert apart.take([Span(0, 1, 0.0, 0.2)]).edges_s == (0.0, 0.2)
     assert apart.take([Span(1, 1, 0.2, 1.2)]) == TimedCharacters("", ())
     assert apart.take([Span(1, 2, 1.2, 1.4)]).edges_s == (0.2, 1.4)
+
+
+def test_what_was_said_shares_the_time_of_what_was_written() -> None:
+    """Evenly over its letters' marks; what is not said leaves its time to what is said before it."""
+    clock = ReadingClock()
+    clock.feed("**Son** 21 sol")
+    reading = clock.take(
+        [
+            Span(0, 2, 0.0, 0.1, said=""),
+            Span(2, 5, 0.1, 0.4, said="Son"),
+            Span(5, 7, 0.4, 0.5, said=""),
+            Span(7, 8, 0.5, 0.6, said=" "),
+            Span(8, 10, 0.6, 1.6, (0.6, 0.8), said="veinte"),
+            Span(10, 14, 1.6, 2.0),
+        ]
+    )
+    assert (reading.written.text, reading.said.text) == ("**Son** 21 sol", "Son veinte sol")
+    veinte = [0.6, 0.6 + 0.2 / 3, 0.6 + 0.4 / 3, 0.8, 0.8 + 0.8 / 3, 0.8 + 1.6 / 3]
+    assert reading.said.edges_s == pytest.approx([0.0, 0.2, 0.3, 0.5, *veinte, 1.6, 1.7, 1.8, 1.9, 2.0])
+    assert reading.written.edges_s[-1] == 2.0
+
+
+def test_what_is_not_said_at_all_leaves_its_time_to_what_follows() -> None:
+    """Told by itself it says nothing, and the next character begins where the last one ended."""
+    clock = ReadingClock()
+    clock.feed("a*b")
+    first = clock.take([Span(0, 1, 0.0, 0.2)])
+    nothing = clock.take([Span(1, 2, 0.2, 0.5, said="")])
+    assert nothing == TimedReading(TimedCharacters("*", (0.2, 0.5)))
+    last = clock.take([Span(2, 3, 0.5, 0.9, said="bebé")])
+    assert last.said.edges_s == pytest.approx((0.2, 0.6, 0.7, 0.8, 0.9))
+    together = first + nothing + last
+    assert (together.written.text, together.said.text) == ("a*b", "abebé")
+    assert len(together.said.edges_s) == 6 and together.written.edges_s == (0.0, 0.2, 0.5, 0.9)
+
+
+@given(told(), st.data())
+def test_what_was_said_tiles_over_chunks_too(made: tuple[str, list[list[Span]]], data: st.DataObject) -> None:
+    """Whatever was said for each span: all of it, in order, each character where the one before it ends."""
+    text, chunks = made
+    says = st.one_of(st.none(), st.text(max_size=5))
+    chunks = [
+        [replace(span, said=data.draw(says) if span.end > span.start else None) for span in spans]
+        for spans in chunks
+    ]
+    clock = ReadingClock()
+    clock.feed(text)
+    readings = [clock.take(spans) for spans in chunks]
+    assert [reading.written for reading in readings if reading.written.text] == told_of(text, chunks)
+    spans = [span for chunk in chunks for span in chunk]
+    said = "".join(text[each.start : each.end] if each.said is None else each.said for each in spans)
+    assert "".join(reading.said.text for reading in readings) == said
+    edges = [reading.said.edges_s for reading in readings if reading.said.text]
+    assert all(start <= end for part in edges for start, end in pairwise(part))
+    assert all(one[-1] == other[0] for one, other in pairwise(edges))
 
 
 @given(st.integers(1, 30), st.lists(TIMES, min_size=2, max_size=12))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from speech.performance import DRY_S
 from speech.prosody import PAUSES_S
-from speech.session import DRY_S, SpeechSession
+from speech.session import SpeechSession
 from speech.types import Boundary, SpeechChunk, SpeechRequest
 from tests.speech.test_session import SPANISH, audio, collect, serving, speak
 from tests.speech.test_spans import assert_tiles

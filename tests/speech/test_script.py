@@ -11,7 +11,7 @@ SENTENCES = [f"Esta es la frase número {n} de un texto muy largo, que nadie esp
 async def parts_of(*pieces: str | float) -> list[tuple[str, int] | float]:
     """What comes of pieces of text and rests, fed before the first part is asked for."""
     script = Script()
-    script.begin(WHOLE_SENTENCES, opens=False)
+    script.begin(WHOLE_SENTENCES, "es", {"es", "ru"}, opens=False)
     for piece in pieces:
         if isinstance(piece, str):
             script.feed(piece)
@@ -46,7 +46,7 @@ async def test_rests_stay_where_they_were_asked_for() -> None:
 async def test_what_was_flushed_is_not_said_with_what_follows() -> None:
     """A flush behind a long text holds where it was asked for, though more text came soon."""
     script = Script()
-    script.begin(WHOLE_SENTENCES, opens=False)
+    script.begin(WHOLE_SENTENCES, "es", {"es", "ru"}, opens=False)
     first = "".join(SENTENCES[:40]) + "y aquí se acaba"
     script.feed(first)
     script.flush()

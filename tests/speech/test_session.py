@@ -25,9 +25,10 @@ from speech.errors import (
     UnknownVoice,
 )
 from speech.observer import Observer
+from speech.performance import DRY_S
 from speech.request import Limits
 from speech.service import SpeechService
-from speech.session import DRY_S, SpeechSession
+from speech.session import SpeechSession
 from speech.track import SILENCE_S
 from speech.types import Sampling, SpeechChunk, SpeechRequest
 from speech.voices import VoiceStore
@@ -185,8 +186,11 @@ def test_cutting_of_the_text_does_not_matter(
             waited = heard[len(audio(whole)) :]
             assert len(waited) <= DRY_S * RATE and not waited.any()
             spans = [span for chunk in pieces for span in chunk.spans]
-            told = [replace(span, end_s=min(span.end_s, end_s)) if len(waited) else span for span in spans]
-            assert told == [span for chunk in whole for span in chunk.spans]
+            told = [replace(span, end_s=end_s) if span.end_s > end_s + 1e-9 else span for span in spans]
+            expected = [span for chunk in whole for span in chunk.spans]
+            assert [(s.start, s.end, s.marks) for s in told] == [(s.start, s.end, s.marks) for s in expected]
+            assert [s.start_s for s in told] == [s.start_s for s in expected]
+            assert [s.end_s for s in told] == pytest.approx([s.end_s for s in expected], abs=1e-9)
             assert_tiles(spans, len(text))
 
     asyncio.run(check())
@@ -452,6 +456,11 @@ async def test_too_much_text_is_refused_with_the_limit(tmp_path: Path) -> None:
         (SpeechRequest(emotion="bored"), "emotion"),
         (SpeechRequest(voice="nobody"), "voice"),
         (SpeechRequest(language="xx"), "language"),
+        (SpeechRequest(language="es", emotion="happy:0.5,joyful:0.5"), "emotion"),
+        (SpeechRequest(language="es", emotion="happy", emotion_strength=1.5), "emotion_strength"),
+        (SpeechRequest(language="es", duration_s=0.01), "duration_s"),
+        (SpeechRequest(language="es", duration_s=3.0, speed=1.5), "duration_s"),
+        (SpeechRequest(language="es", lexicon={"uno": "/qqq!/"}), "lexicon"),
     ],
 )
 async def test_a_bad_request_names_its_field_and_is_never_admitted(
@@ -465,11 +474,32 @@ async def test_a_bad_request_names_its_field_and_is_never_admitted(
 
 
 async def test_unused_parameters_are_named(tmp_path: Path) -> None:
-    """What was given and the engine has no use for is named; what it uses, and what is neutral, is not."""
+    """What was given and the engine has no use for is named; what it uses, and an emotion, is not."""
     request = SpeechRequest(language="es", emotion="happy", sampling=Sampling(temperature=0.6, seed=3))
     async with serving(ToneEngine(), tmp_path) as service:
         async with service.open(request, protocol="test") as session:
-            assert session.unused == ["emotion", "temperature"]
+            assert session.unused == ["temperature"]
+
+
+async def test_ipa_that_nobody_can_say_is_named(tmp_path: Path) -> None:
+    """A word that has no spelling to be said by instead."""
+    async with serving(ToneEngine(), tmp_path) as service:
+        for how, unused in (("/kasa/", ["lexicon"]), ("kasa /kasa/", []), ("kasa", [])):
+            async with service.open(replace(SPANISH, lexicon={"casa": how}), protocol="test") as session:
+                assert session.unused == unused
+
+
+@pytest.mark.parametrize("text", ["uno dos tres", "uno dos 19", "uno dos <b", "uno dos привет"])
+async def test_draining_says_what_is_there_and_waits_for_no_more(tmp_path: Path, text: str) -> None:
+    """The beginning of a sentence, a number or a tag too, which more text might have changed."""
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session, asyncio.timeout(5):
+            session.feed(text)
+            draining = asyncio.create_task(service.drain(60.0))
+            await collect(session)
+        await draining
+    assert engine.words[:2] == ["uno", "dos"] and len(engine.words) > 2
 
 
 async def test_draining_refuses_the_new_and_ends_the_slow(tmp_path: Path) -> None:

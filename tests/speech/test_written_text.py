@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from speech.errors import EngineFailed, SpeechCancelled
-from speech.normalizer import normalize
+from speech.normalizer import PLAIN, Reading, normalize
 from speech.observer import Observer
+from speech.performance import TAIL_S
 from speech.prosody import PAUSES_S
 from speech.request import Limits
 from speech.segmenter import OpenCut
 from speech.service import SpeechService
-from speech.session import TAIL_S, SpeechSession
+from speech.session import SpeechSession
 from speech.types import Boundary, SpeechRequest
 from speech.voices import VoiceStore
 from speech.writing import WrittenText
@@ -111,7 +112,11 @@ def test_every_word_is_said_once_however_the_text_comes(
                 session.feed(text[at:])
                 session.finish()
                 chunks = await collect(session)
-        assert engine.words == WORD.findall(normalize(text).text)
+        said = "".join(span.said or "" for chunk in chunks for span in chunk.spans)
+        assert engine.words == WORD.findall(said)
+        # A figure is read with what is beside it in its segment.
+        if "3" not in text:
+            assert engine.words == WORD.findall(normalize(text, 0, Reading("es")).text)
         for seen in engine.seen:
             for shorter, longer in pairwise(seen):
                 assert longer.startswith(shorter)
@@ -524,7 +529,7 @@ class Rests:
 async def test_more_waits_only_for_what_is_not_there() -> None:
     """What is there comes at once; else the place rests until text, the boundary or the time has come."""
     cut, rests = OpenCut(3, "uno dos", None), Rests()
-    written = WrittenText(cut, rests.rest)
+    written = WrittenText(cut, rests.rest, PLAIN)
     await written.more(4)
     assert rests.count == 0
     await written.more(7, timeout_s=0.001)

@@ -39,10 +39,11 @@ class Character:
 class Heard:
     """What came for one stream of audio; every message is as recorded, but for what it holds.
 
-    parts: audio, and the characters told with it.
+    parts: audio, and the characters told with it; said: those that were said, as they came.
     """
 
     parts: list[tuple[bytes, list[Character]]] = field(default_factory=list)
+    said: list[Character] = field(default_factory=list)
     final: bool = False
     error: Message | None = None
 
@@ -53,15 +54,19 @@ class Heard:
             return
         multi = "contextId" in message
         assert list(message) == (MULTI if multi else SINGLE), list(message)
-        assert not self.final and message["alignment"] == message["normalizedAlignment"]
+        assert not self.final
         assert not multi or message["isFinal"] == message["is_final"]
         if message["isFinal"]:
             assert message["isFinal"] is True and message["audio"] is message["alignment"] is None
+            assert message["normalizedAlignment"] is None
             self.final = True
             return
         assert message["isFinal"] is None
         characters = read_alignment(message["alignment"]) if message["alignment"] is not None else []
         assert message["audio"] or characters
+        if message["normalizedAlignment"] is not None:
+            assert characters
+            self.said += read_alignment(message["normalizedAlignment"])
         self.parts.append((base64.b64decode(message["audio"] or "", validate=True), characters))
 
     @property

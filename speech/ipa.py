@@ -1,0 +1,125 @@
+"""The International Phonetic Alphabet as a lexicon writes it: checked, and cut into its sounds.
+
+Source: the chart of 2020 of the International Phonetic Association (CC BY-SA 3.0), and a few letters
+that dictionaries use besides.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from itertools import pairwise
+
+LONGEST = 200
+"""Characters of one pronunciation."""
+
+STRESSES = frozenset("ˈˌ")
+TIE = "\u0361"
+NON_SYLLABIC = "\u032f"
+SYLLABIC = "\u0329"
+LONG = "ː"
+
+_VOWELS = frozenset("iyɨʉɯuɪʏʊeøɘɵɤoəɛœɜɞʌɔæɐaɶɑɒɚɝᵻᵿᵊ")
+_CONSONANTS = frozenset("pbtdʈɖcɟkɡqɢʔmɱnɳɲŋɴʙrʀⱱɾɽɸβfvθðszʃʒʂʐçʝxɣχʁħʕhɦɬɮʋɹɻjɰlɭʎʟʍwɥʜʢʡɕʑɺɧʘǀǃǂǁɓɗʄɠʛɫ")
+_LETTERS = _VOWELS | _CONSONANTS
+_DIACRITICS = frozenset(
+    "\u0300\u0301\u0302\u0303\u0304\u0306\u0308\u030a\u030b\u030c\u030f\u0311\u0318\u0319\u031a\u031c"
+    "\u031d\u031e\u031f\u0320\u0324\u0325\u0329\u032a\u032c\u032f\u0330\u0334\u0339\u033a\u033b\u033c\u033d"
+    "ʰʷʲˠˤⁿˡʼ˞ːˑ"
+)
+# What is between sounds: syllables, links, breaks, tones; nothing that an engine here can say by itself.
+_BETWEEN = frozenset(".‿|‖˥˦˧˨˩ꜜꜛ↗↘ ")
+_KNOWN = _LETTERS | _DIACRITICS | STRESSES | _BETWEEN | {TIE}
+_RIGHT = re.compile(
+    "(?=.*[{letters}])(?:[{between}]|[{stresses}]?[{letters}](?:[{diacritics}]|{tie}[{letters}])*)*".format(
+        letters="".join(sorted(_LETTERS)),
+        diacritics="".join(sorted(_DIACRITICS)),
+        between=re.escape("".join(sorted(_BETWEEN))),
+        stresses="".join(sorted(STRESSES)),
+        tie=TIE,
+    )
+)
+_BREAKS = str.maketrans({".": None, "‿": None, "|": " ", "‖": " ", **dict.fromkeys("˥˦˧˨˩ꜜꜛ↗↘")})
+_OTHERWISE_WRITTEN = str.maketrans(
+    {
+        "g": "ɡ",
+        ":": LONG,
+        "'": "ˈ",
+        "\u035c": TIE,
+        "ʧ": f"t{TIE}ʃ",
+        "ʤ": f"d{TIE}ʒ",
+        "ʦ": f"t{TIE}s",
+        "ʣ": f"d{TIE}z",
+        "ʨ": f"t{TIE}ɕ",
+        "ʥ": f"d{TIE}ʑ",
+    }
+)
+
+
+def checked(ipa: str) -> str:
+    """``ipa`` in one way of writing it: marks apart from their letters, affricates tied, white space folded.
+
+    Raises ValueError, whose message goes on a sentence about the IPA, for what is empty, longer than
+    ``LONGEST``, has a symbol that the alphabet has not, or a mark in a place where it marks nothing.
+    """
+    if len(ipa) > LONGEST:
+        raise ValueError(f"is too long (at most {LONGEST} characters)")
+    plain = unicodedata.normalize("NFD", ipa).replace("c\u0327", "ç").translate(_OTHERWISE_WRITTEN)
+    plain = " ".join(plain.split())
+    if not _RIGHT.fullmatch(plain):
+        raise ValueError(_what_is_wrong(plain))
+    return plain
+
+
+def _what_is_wrong(ipa: str) -> str:
+    before = " "
+    for before, symbol in pairwise(f" {ipa} "):
+        if symbol not in _KNOWN:
+            return f"has {symbol!r}, which is no symbol of the IPA"
+        if before in STRESSES and symbol not in _LETTERS:
+            return f"has a stress mark {before!r} before no sound"
+        if before == TIE and symbol not in _LETTERS:
+            return "has a tie that ties nothing"
+        if (symbol in _DIACRITICS or symbol == TIE) and before not in _LETTERS | _DIACRITICS:
+            return f"has a mark behind no sound ({unicodedata.name(symbol).lower()})"
+    return "has no sound"
+
+
+def sounds(ipa: str) -> list[str]:
+    """The sounds, stress marks and spaces of ``checked`` IPA, in order, each stress before its vowel.
+
+    A sound is a letter, or several tied ones, with its diacritics and length. In the IPA a stress mark
+    stands before its syllable; engines want it before what sounds longest of it.
+    """
+    told = ipa.translate(_BREAKS)
+    ends = [at for at in range(1, len(told)) if _begins(told, at)]
+    pieces = [told[start:end] for start, end in pairwise([0, *ends, len(told)])] if told else []
+    return list(_stressed(pieces))
+
+
+def is_vowel(sound: str) -> bool:
+    """Whether a sound is the middle of a syllable: a vowel that is no glide, or a syllabic consonant."""
+    return (sound[0] in _VOWELS and NON_SYLLABIC not in sound) or SYLLABIC in sound
+
+
+def _begins(ipa: str, at: int) -> bool:
+    return ipa[at] not in _DIACRITICS and ipa[at] != TIE and ipa[at - 1] != TIE
+
+
+def _stressed(pieces: list[str]) -> Iterator[str]:
+    """The pieces, with each stress mark moved to the vowel of its syllable, if that has one."""
+    held: str | None = None
+    onset: list[str] = []
+    for piece in pieces:
+        if held is not None and (piece in STRESSES or piece == " " or is_vowel(piece)):
+            yield from [*onset, held] if is_vowel(piece) else [held, *onset]
+            held, onset = None, []
+        if piece in STRESSES:
+            held = piece
+        elif held is not None:
+            onset.append(piece)
+        else:
+            yield piece
+    if held is not None:
+        yield from [held, *onset]

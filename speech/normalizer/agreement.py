@@ -1,0 +1,50 @@
+"""Which gender a number takes from the word behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """[agreement]: nouns by their endings, and those that end otherwise.
+
+    plural_endings: how a noun ends behind a number other than one; without any, every word may be a noun.
+    genders: for "m", "f" and "n" the endings and the words that have it; words come first, then the
+    longest ending. not_nouns: words that a number does not count, not_noun_beginnings:
+    how others begin that stand behind a number by chance. capitals: whether nouns are written
+    with a capital. beginnings: for a form of numbers the gender it belongs to and how nouns begin before
+    which it stands for that ("uno studente", "un'ora").
+    """
+
+    plural_endings: tuple[str, ...]
+    genders: Mapping[str, tuple[tuple[str, ...], frozenset[str]]]
+    not_nouns: frozenset[str]
+    capitals: bool
+    not_noun_beginnings: tuple[str, ...]
+    beginnings: Mapping[str, tuple[str, tuple[str, ...]]]
+
+    def gender(self, noun: str, plural: bool) -> str:
+        """ "m", "f", "n", a form of [agreement.beginnings], or "" for what is no noun, or of none known."""
+        gender = self._gender(noun, plural)
+        for form, (of, begins) in self.beginnings.items():
+            if gender == of and noun.lower().startswith(begins):
+                return form
+        return gender
+
+    def _gender(self, noun: str, plural: bool) -> str:
+        word = noun.lower()
+        if not word.isalpha() or (self.capitals and noun[:1].islower()) or word in self.not_nouns:
+            return ""
+        if plural and self.plural_endings and not word.endswith(self.plural_endings):
+            return ""
+        for gender, (_, words) in self.genders.items():
+            if word in words:
+                return gender
+        best, found = 0, ""
+        for gender, (endings, _) in self.genders.items():
+            for ending in endings:
+                if (ending == "*" or word.endswith(ending)) and len(ending.strip("*")) + 1 > best:
+                    best, found = len(ending.strip("*")) + 1, gender
+        return found

@@ -1,0 +1,167 @@
+"""A table as a file: sections of lines that are read one by one, each error with the line it stands on."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+
+class TableError(ValueError):
+    """A table that cannot be read: its message names the file, the line and what is wrong there."""
+
+
+Forms = Mapping[str, str]
+"""How something counted is called, by plural category (CLDR's: zero, one, two, few, many, other)."""
+
+CATEGORIES = frozenset({"zero", "one", "two", "few", "many", "other"})
+
+
+_BRACES = re.compile(r"\{([^{}]*)\}|[{}]")
+
+
+class Section:
+    """One section of a table; every key has to be read before ``done``."""
+
+    def __init__(self, path: Path, source: str, name: str, values: Mapping[str, object]) -> None:
+        self._path = path
+        self._source = source
+        self._name = name
+        self._values = dict(values)
+
+    def lines(self) -> tuple[str, ...]:
+        """What stands before the equals signs, but for what was read already."""
+        return tuple(self._values)
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A text; ``default`` where the line may be missing."""
+        if key not in self._values and default is not None:
+            return default
+        value = self.value(key)
+        if not isinstance(value, str):
+            raise self.error(key, 'has to be a text in quotes ("…")')
+        return value
+
+    def template(self, key: str, *names: str, default: str | None = None) -> str:
+        """A text in which ``names`` may stand in braces; others, or a brace alone, are wrong."""
+        text = self.text(key, default)
+        allowed = ", ".join(f"{{{name}}}" for name in names)
+        for found in _BRACES.finditer(text):
+            if found[1] not in names:
+                raise self.error(key, f"has {found[0]}, which is none of {allowed}")
+        return text
+
+    def number(self, key: str, default: int) -> int:
+        """A whole number from 0 to 99."""
+        if key not in self._values:
+            return default
+        value = self.value(key)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 99:
+            raise self.error(key, "has to be a whole number from 0 to 99")
+        return value
+
+    def yes(self, key: str) -> bool:
+        """Whether the line is there and says true."""
+        value = self.value(key) if key in self._values else False
+        if not isinstance(value, bool):
+            raise self.error(key, "has to be true or false")
+        return value
+
+    def words(self, key: str) -> tuple[str, ...]:
+        """The words of a text, none where the line is missing."""
+        return tuple(self.text(key, "").split())
+
+    def list(self, key: str) -> tuple[str, ...]:
+        """A list of texts, empty where the line is missing."""
+        if key not in self._values:
+            return ()
+        value = self.value(key)
+        if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+            raise self.error(key, 'has to be a list of texts (["…", "…"])')
+        return tuple(cast(list[str], value))
+
+    def forms(self, key: str) -> Forms:
+        """A text for all numbers, two for one and for others, or a text a plural category."""
+        return self.read_forms(key, self.value(key))
+
+    def read_forms(self, key: str, value: object) -> Forms:
+        """As ``forms``, of a value that was taken already."""
+        if isinstance(value, str):
+            return {"other": value}
+        if isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value):
+            return {"one": value[0], "other": value[1]}
+        if isinstance(value, dict) and "other" in value and _are_texts(value, CATEGORIES):
+            return cast(Forms, value)
+        known = ", ".join(sorted(CATEGORIES))
+        raise self.error(key, f"has to be a text, two of them ([one, other]) or one by category ({known})")
+
+    def conditions(self, key: str, known: frozenset[str]) -> Mapping[str, str]:
+        """A text, which is for "other", or a text for each of some ``known`` conditions."""
+        value = self.value(key)
+        if isinstance(value, str):
+            return {"other": value}
+        if isinstance(value, dict) and value and _are_texts(value, known):
+            return cast(Mapping[str, str], value)
+        raise self.error(key, f"has to be a text, or one for each of some of: {', '.join(sorted(known))}")
+
+    def section(self, key: str) -> Section:
+        """A section inside this one; an empty one where it is missing."""
+        value = self._values.pop(key, {})
+        name = f"{self._name}.{key}" if self._name else key
+        if not isinstance(value, dict):
+            raise self.error(key, "has to be a section of its own")
+        return Section(self._path, self._source, name, value)
+
+    def done(self) -> None:
+        """Raise TableError where a line is left that nobody reads."""
+        for key in self._values:
+            raise self.error(key, "is not known here")
+
+    def error(self, key: str, what: str) -> TableError:
+        """What is wrong with the line of ``key``."""
+        where = f"{self._path.name}, line {self._line(key)}"
+        section = f" in [{self._name}]" if self._name else ""
+        return TableError(f"{where}: {key!r}{section} {what}")
+
+    def value(self, key: str) -> object:
+        """Whatever stands there; it counts as read."""
+        if key not in self._values:
+            raise self.error(key, "is missing")
+        return self._values.pop(key)
+
+    def _line(self, key: str) -> int:
+        """Where a line is, or where its section begins, or 1."""
+        section = ""
+        found = 1
+        for number, line in enumerate(self._source.splitlines(), 1):
+            plain = line.strip()
+            if plain.startswith("["):
+                section = plain.strip("[] ")
+                if section in (self._name, f"{self._name}.{key}".strip(".")):
+                    found = number
+            elif section == self._name and plain.partition("=")[0].strip(" \"'") == key:
+                return number
+        return found
+
+
+def _are_texts(values: dict[object, object], known: frozenset[str]) -> bool:
+    """Whether each of some ``known`` keys has a text."""
+    return known.issuperset(values) and all(isinstance(value, str) for value in values.values())
+
+
+def read_table_file(path: Path, region: str = "") -> Section:
+    """The whole of a table as one section; what ``[regions.XX]`` says takes the place of the general.
+
+    Raises TableError.
+    """
+    source = path.read_text(encoding="utf-8")
+    try:
+        values = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise TableError(f"{path.name}: {error}") from None
+    regions = values.pop("regions", {})
+    for changed, lines in regions.get(region, {}).items():
+        values[changed] = {**values.get(changed, {}), **lines}
+    return Section(path, source, "", values)

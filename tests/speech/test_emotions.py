@@ -1,0 +1,132 @@
+"""Emotions by name, their blends and their strength."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speech.emotions import EMOTIONS, LONGEST, manner_of
+from speech.errors import InvalidRequest
+from speech.types import NEUTRAL, Manner
+
+HAPPY, CALM = EMOTIONS["happy"], EMOTIONS["calm"]
+
+
+def test_each_emotion_is_what_its_name_says() -> None:
+    """The directions that the voice takes; nobody is as high, wide and fast as who is excited."""
+    assert list(EMOTIONS) == [
+        *("neutral", "happy", "sad", "angry"),
+        *("excited", "calm", "friendly", "professional"),
+    ]
+    for name in ("happy", "excited", "friendly"):
+        lively = EMOTIONS[name]
+        assert lively.pitch > 0 and lively.pitch_range > 1 and lively.rate > 1 and lively.brightness > 0
+    for name in ("sad", "calm"):
+        quiet = EMOTIONS[name]
+        assert quiet.pitch < 0 and quiet.pitch_range < 1 and quiet.rate < 1 and quiet.loudness < 0
+        assert quiet.pauses > 1 and quiet.brightness < 0
+    excited, angry = EMOTIONS["excited"], EMOTIONS["angry"]
+    assert excited.pitch == max(manner.pitch for manner in EMOTIONS.values())
+    assert excited.rate == max(manner.rate for manner in EMOTIONS.values())
+    assert excited.pitch_range == max(manner.pitch_range for manner in EMOTIONS.values())
+    assert angry.loudness == max(manner.loudness for manner in EMOTIONS.values())
+    assert 0 < EMOTIONS["friendly"].pitch < HAPPY.pitch
+    assert EMOTIONS["professional"].pitch < 0 and EMOTIONS["professional"].pitch_range < 1
+
+
+@pytest.mark.parametrize("name", EMOTIONS)
+def test_a_name_is_its_target(name: str) -> None:
+    """At full strength, in letters of either case, with spaces around."""
+    assert manner_of(name, None) == manner_of(name, 1.0) == EMOTIONS[name]
+    assert manner_of(f" {name.upper()} : 1 ", None) == EMOTIONS[name]
+
+
+@pytest.mark.parametrize("emotion", [None, "neutral", "neutral:0.3", "neutral, neutral:2"])
+def test_neutral_is_exactly_neutral(emotion: str | None) -> None:
+    """Whatever its strength; so nothing is changed."""
+    assert manner_of(emotion, None) == manner_of(emotion, 0.5) == NEUTRAL
+
+
+@pytest.mark.parametrize("emotion", [*EMOTIONS, "happy:0.5,calm:0.5"])
+def test_strength_0_is_exactly_neutral(emotion: str) -> None:
+    """Nothing of any emotion is left."""
+    assert manner_of(emotion, 0.0) == NEUTRAL
+
+
+def test_strength_is_a_share_of_the_way() -> None:
+    """In semitones and decibels, and in the logarithms of factors."""
+    half = manner_of("happy", 0.5)
+    assert half.pitch == pytest.approx(HAPPY.pitch / 2)
+    assert half.loudness == pytest.approx(HAPPY.loudness / 2)
+    assert half.rate == pytest.approx(math.sqrt(HAPPY.rate))
+    assert half.pitch_range == pytest.approx(math.sqrt(HAPPY.pitch_range))
+
+
+def test_a_blend_is_between_its_parts() -> None:
+    """Semitones and decibels are averaged, factors by their logarithms."""
+    blend = manner_of("happy:0.25,calm:0.75", None)
+    assert blend.pitch == pytest.approx(0.25 * HAPPY.pitch + 0.75 * CALM.pitch)
+    assert blend.rate == pytest.approx(HAPPY.rate**0.25 * CALM.rate**0.75)
+    assert blend.pauses == pytest.approx(HAPPY.pauses**0.25 * CALM.pauses**0.75)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("happy:0.5", "happy:0.5,neutral:0.5"),
+        ("happy,calm", "happy:0.5,calm:0.5"),
+        ("happy:3,calm:1", "happy:.75,calm:.25"),
+        ("happy:0.25,calm:0.5,happy:0.25", "calm:0.5,happy:0.5"),
+        ("happy:999999", "happy"),
+    ],
+)
+def test_weights(one: str, other: str) -> None:
+    """What is missing from 1 is neutral; more than 1 in all are shares; who is named twice has both."""
+    assert astuple(manner_of(one, None)) == pytest.approx(astuple(manner_of(other, None)))
+
+
+@pytest.mark.parametrize(
+    ("emotion", "told"),
+    [
+        ("joyful", "unknown emotion 'joyful'.*known: neutral, happy"),
+        ("happy:0.5,joyful:0.5", "unknown emotion 'joyful'"),
+        ("", "'' is no"),
+        ("happy,", "'' is no"),
+        ("happy:", "'happy:' is no"),
+        ("happy:-1", "'happy:-1' is no"),
+        ("happy:nan", "'happy:nan' is no"),
+        ("happy:1e3", "'happy:1e3' is no"),
+        ("happy 0.5", "'happy 0.5' is no"),
+        ("happy:0", "the weight of 'happy' must be above 0"),
+        ("happy," * 40, f"at most {LONGEST} characters"),
+    ],
+)
+def test_what_is_no_emotion_is_refused_by_name(emotion: str, told: str) -> None:
+    """With the names that there are."""
+    with pytest.raises(InvalidRequest, match=told) as caught:
+        manner_of(emotion, None)
+    assert caught.value.field == "emotion"
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, math.nan, math.inf])
+def test_a_strength_out_of_range_is_refused_by_its_limits(strength: float) -> None:
+    """Also where the emotion is neutral."""
+    with pytest.raises(InvalidRequest, match="between 0 and 1") as caught:
+        manner_of("neutral", strength)
+    assert caught.value.field == "emotion_strength"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted(EMOTIONS)), st.floats(0.001, 1000)), min_size=1, max_size=8),
+    st.floats(0, 1),
+)
+def test_no_blend_is_further_out_than_its_parts(parts: list[tuple[str, float]], strength: float) -> None:
+    """In each field it lies between the least and the most of them and neutral."""
+    blend = manner_of(",".join(f"{name}:{weight:.3f}" for name, weight in parts), strength)
+    ends: list[Manner] = [NEUTRAL, *(EMOTIONS[name] for name, _ in parts)]
+    for value, *corners in zip(astuple(blend), *(astuple(end) for end in ends), strict=True):
+        assert min(corners) - 1e-9 <= value <= max(corners) + 1e-9
