@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
-from speech.types import Segment, SpeechChunk, Voice
+from speech.types import Embedding, Recording, Segment, SpeechChunk, Voice
 from speech.writing import WrittenText
+
+
+Cloning = Literal["none", "nearest voice", "embedding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,9 @@ class EngineInfo:
     that whole sentences can be given to it. rests: whether a segment half spoken may be left lying
     at little cost, so that its place can be given to another while its reader is slow.
     takes_written_text: whether it is a ``WritingEngine``. timing: whether each word has its span;
-    else one span covers the segment. cloning: "none", "nearest voice" or "embedding". manner: which of
+    else one span covers the segment. cloning: "none", or what a ``CloningEngine`` does: "embedding" where it
+    speaks like a recording, "nearest voice" where it comes as near as its own voices allow; embedder: name and
+    version of what makes its embeddings, so that those of another are made anew. manner: which of
     ``Manner``'s fields it renders natively, of pitch, pitch_range, loudness and brightness; the core
     filters for the others. takes_ipa: whether it says ``Segment.pronunciations``. normalizes: whether
     numbers, abbreviations and the like are best left to it.
@@ -41,7 +46,8 @@ class EngineInfo:
     rests: bool = False
     takes_written_text: bool = False
     timing: bool = True
-    cloning: str = "none"
+    cloning: Cloning = "none"
+    embedder: str = ""
     manner: frozenset[str] = field(default_factory=frozenset)
     takes_ipa: bool = False
     normalizes: bool = False
@@ -83,4 +89,25 @@ class WritingEngine(Engine, Protocol):
         there at the start, and ``segment.boundary`` says nothing. It waits for text in
         ``written.more`` and nowhere else, while the generator runs: meanwhile its place belongs
         to others.
+        """
+
+
+class CloningEngine(Engine, Protocol):
+    """An engine that can speak like a recording, or near it: ``Segment.embedding``."""
+
+    async def embed(self, recording: Recording) -> Embedding:
+        """What the engine takes from a recording (any rate, 0.5–60 s), at once: within 2 s on two cores for 10 s.
+
+        Deterministic, and good for all languages that the engine speaks. Cancelling stops it soon. Raises
+        InvalidRequest for ``reference`` where there is no speech in it to take anything from, and
+        EngineFailed.
+        """
+
+    def refine(
+        self, recording: Recording, embedding: Embedding, language: str
+    ) -> AsyncGenerator[Embedding, None]:
+        """Ever better embeddings than ``embed`` gave, for one language (BCP 47); none if there is no better.
+
+        For the background: others' speech comes first. Closing the generator stops it soon. Raises
+        EngineFailed.
         """

@@ -108,7 +108,6 @@ class Speaking:
             boundary=written.boundary or Boundary.SENTENCE,
             pronunciations=written.spoken.pronunciations,
             sampling=request.sampling,
-            reference=request.reference,
             request_id=self._account.request_id,
         )
 

@@ -33,6 +33,38 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class Similarity:
+    """How alike two voices sound: the cosine of their speaker embeddings, at most 1.
+
+    before: of the single voice that comes nearest; now: of what speaks instead; measured: whether it was
+    measured on speech, or is foreseen.
+    """
+
+    before: float
+    now: float
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """What an engine took from a recording, to speak like it.
+
+    engine: its name; model: what made it and in which version, ``EngineInfo.embedder``: nothing else can read
+    it; values: float32 [n], n at most ``MAX_EMBEDDING``, which mean something to that model only;
+    similarity: by primary language subtag, of engines that can only come near.
+    """
+
+    engine: str
+    model: str
+    values: Samples
+    similarity: Mapping[str, Similarity] = field(default_factory=dict)
+
+
+MAX_EMBEDDING = 4096
+"""Numbers of an embedding at most."""
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """Characters ``[start, end)`` of a text, spoken from ``start_s`` to ``end_s``.
 
@@ -150,7 +182,7 @@ class SpeechRequest:
     lexicon: Mapping[str, str] = field(default_factory=dict)
     normalize: bool = True
     sampling: Sampling = Sampling()
-    reference: Recording | None = None
+    reference: Recording | tuple[Embedding, ...] | None = None
     options: Mapping[str, OptionValue] = field(default_factory=dict)
 
 
@@ -165,7 +197,8 @@ class Segment:
     engine takes IPA;
     max_seconds: the engine may stop there, the session cuts there in any case. Of a text that is
     still being written (``WritingEngine.stream``) ``text`` is what is there at the start, and
-    ``boundary`` says nothing. request_id: for whom it is spoken, as logs name it.
+    ``boundary`` says nothing. embedding: whom it is to sound like, made by the engine itself; ``voice`` is
+    then who speaks the language otherwise. request_id: for whom it is spoken, as logs name it.
     """
 
     text: str
@@ -177,7 +210,7 @@ class Segment:
     boundary: Boundary = Boundary.SENTENCE
     pronunciations: tuple[Pronunciation, ...] = ()
     sampling: Sampling = Sampling()
-    reference: Recording | None = None
+    embedding: Embedding | None = None
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     request_id: str = ""
 

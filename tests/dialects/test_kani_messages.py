@@ -64,7 +64,7 @@ def test_the_guides_request() -> None:
 
 
 def test_what_is_said_and_how() -> None:
-    """All of it arrives; beside a length the speed that every client sends is none."""
+    """All of it arrives, beside a length too the speed that every client sends: the core knows what that means."""
     config = {
         "emotion": "happy:0.5,calm:0.5", "emotion_strength": 0.7, "speed": 1.0, "duration": 3,
         "lexicon": {"Kani": "cani", "\ud83d": "x"}, "normalize": False,
@@ -73,7 +73,7 @@ def test_what_is_said_and_how() -> None:
     assert isinstance(speak, Speak) and speak.unused == ()
     core = speak.request(None)
     assert (core.emotion, core.emotion_strength) == ("happy:0.5,calm:0.5", 0.7)
-    assert (core.duration_s, core.speed, core.normalize) == (3.0, None, False)
+    assert (core.duration_s, core.speed, core.normalize) == (3.0, 1.0, False)
     assert core.lexicon == {"Kani": "cani", "\ud83d": "x"}
     speak = read(request(text="Hola", config={"duration": 3, "speed": 1.5}))
     assert isinstance(speak, Speak) and speak.request(None).speed == 1.5
