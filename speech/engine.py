@@ -9,7 +9,6 @@ from typing import Literal, Protocol
 from speech.types import Embedding, Recording, Segment, SpeechChunk, Voice
 from speech.writing import WrittenText
 
-
 Cloning = Literal["none", "nearest voice", "embedding"]
 
 
@@ -26,9 +25,9 @@ class EngineInfo:
     that whole sentences can be given to it. rests: whether a segment half spoken may be left lying
     at little cost, so that its place can be given to another while its reader is slow.
     takes_written_text: whether it is a ``WritingEngine``. timing: whether each word has its span;
-    else one span covers the segment. cloning: "none", or what a ``CloningEngine`` does: "embedding" where it
-    speaks like a recording, "nearest voice" where it comes as near as its own voices allow; embedder: name and
-    version of what makes its embeddings, so that those of another are made anew. manner: which of
+    else one span covers the segment. cloning: "none", or what a ``CloningEngine`` does: "embedding" where
+    it speaks like a recording, "nearest voice" where it comes as near as its own voices allow; embedder:
+    name and version of what makes its embeddings, so that those of another are made anew. manner: which of
     ``Manner``'s fields it renders natively, of pitch, pitch_range, loudness and brightness; the core
     filters for the others. takes_ipa: whether it says ``Segment.pronunciations``. normalizes: whether
     numbers, abbreviations and the like are best left to it.
@@ -96,7 +95,7 @@ class CloningEngine(Engine, Protocol):
     """An engine that can speak like a recording, or near it: ``Segment.embedding``."""
 
     async def embed(self, recording: Recording) -> Embedding:
-        """What the engine takes from a recording (any rate, 0.5–60 s), at once: within 2 s on two cores for 10 s.
+        """What the engine takes from a recording of 0.5–60 s at any rate: in 2 s on two cores for 10 s.
 
         Deterministic, and good for all languages that the engine speaks. Cancelling stops it soon. Raises
         InvalidRequest for ``reference`` where there is no speech in it to take anything from, and

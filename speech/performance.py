@@ -218,7 +218,7 @@ class Performance:
         assert self.speaker is not None
         if cut.language is None:
             return self.speaker
-        speaker = self._around.speaker_of(cut.language)
+        speaker = self._around.speaker_of(self._speaking.request, cut.language)
         if speaker.voice != self.speaker.voice:
             end, name = cut.start + len(cut.text), speaker.engine.info.name
             passage = Passage(cut.start, end, speaker.language, speaker.voice, name)
@@ -238,6 +238,7 @@ class Performance:
         name = speaker.engine.info.name
         if not self.track.samples:
             self._around.admission.begin(self._account.protocol, name)
+        await self._speaking.know(speaker)
         async with place:
             self._account.has_place(name, place.waited_s)
             yield

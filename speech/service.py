@@ -11,6 +11,7 @@ from functools import partial
 
 from speech import languages
 from speech.admission import Admission
+from speech.cloning import Cloning
 from speech.engine import Engine, EngineInfo
 from speech.errors import EngineUnavailable, UnsupportedLanguage
 from speech.lexicon_file import LexiconFile
@@ -84,6 +85,7 @@ class SpeechService:
         self._observer = observer
         self._admission: Admission | None = None
         self._catalogue: VoiceCatalogue | None = None
+        self.cloning = Cloning(store, default_language)
         self._sessions: set[SpeechSession] = set()
         self._recognitions: set[RecognitionSession] = set()
         self._starting_to_listen: asyncio.Task[None] | None = None
@@ -109,6 +111,7 @@ class SpeechService:
                 self._engines.append(engine)
             infos = [engine.info for engine in self._engines]
             self._catalogue = VoiceCatalogue(infos, self.store, self._default_voice)
+            self.cloning.start(self._engines)
             await detector
             if self._lexicon is not None:
                 await self._lexicon.refresh()
@@ -129,6 +132,7 @@ class SpeechService:
             self._admission.draining = True
             await self._admission.empty()
             await self._stop_listening()
+            await self.cloning.stop()
             for engine in self._engines:
                 await engine.stop()
 
@@ -198,6 +202,7 @@ class SpeechService:
         max_text: int | None = None,
         timeout_s: float | None = None,
         prepare: Prepare | None = None,
+        clones: bool = False,
     ) -> SpeechSession:
         """A session for ``request``; use it by ``async with``, which frees it however one leaves.
 
@@ -207,27 +212,34 @@ class SpeechService:
         early, or only once all of it is there; max_text: characters, in place of the server's limit;
         timeout_s: seconds, where the client waits less long than the server would let it; prepare: what
         is waited for before it speaks (a recording that has to be fetched, say), which counts as its
-        client's waiting, ends with the session, and may raise a SpeechError. Raises InvalidRequest or
-        Busy.
+        client's waiting, ends with the session, and may raise a SpeechError; clones: whether it is to sound
+        like somebody whom ``prepare`` or ``SpeechSession.sound_like`` names. Raises InvalidRequest or Busy.
         """
         admission = self._admission
         if admission is None:
             raise RuntimeError("the service has not started")
         validate(request)
         language = request.language or self.catalogue.language_of(request.voice)
-        speaker = self._speaker(request, language) if language else None
+        clones = clones or request.reference is not None
+
+        def speaker_of(request: SpeechRequest, language: str) -> Speaker:
+            choice = self.catalogue.resolve(request.voice, language, clones=clones)
+            engine = next(engine for engine in self._engines if engine.info.name == choice.engine)
+            return Speaker(engine, choice.voice, choice.language, choice.kept)
+
+        speaker = speaker_of(request, language) if language else None
         if request.voice and speaker is None:
             self.catalogue.resolve(request.voice, self._default_language)
 
-        def find_speaker(text: str, complete: bool) -> Speaker | None:
+        def find_speaker(request: SpeechRequest, text: str, complete: bool) -> Speaker | None:
             known = self.catalogue.languages
             for characters, sure in EARLY_LOOKS:
                 if len(text) >= characters and (told := languages.detect(text[:characters], known, sure)):
-                    return self._speaker(request, told)
+                    return speaker_of(request, told)
             if len(text) < TEXT_FOR_LANGUAGE and not complete:
                 return None
             told = languages.detect(text[:TEXT_FOR_LANGUAGE], known)
-            return self._speaker(request, told or fallback_language or self._default_language)
+            return speaker_of(request, told or fallback_language or self._default_language)
 
         admission.enter(protocol, client)
         limits = self._limits
@@ -242,8 +254,9 @@ class SpeechService:
             admission,
             self._observer,
             find_speaker,
-            partial(self._speaker, request),
+            speaker_of,
             self.catalogue.languages,
+            self.cloning,
             self._sessions.discard,
             self._renderer,
             self._lexicon,
@@ -298,8 +311,3 @@ class SpeechService:
             self._starting_to_listen = starting
         # Whoever leaves meanwhile leaves it to the others.
         await asyncio.shield(starting)
-
-    def _speaker(self, request: SpeechRequest, language: str) -> Speaker:
-        choice = self.catalogue.resolve(request.voice, language)
-        engine = next(engine for engine in self._engines if engine.info.name == choice.engine)
-        return Speaker(engine, choice.voice, choice.language)

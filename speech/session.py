@@ -10,7 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from speech.account import Account
+from speech.engine import Cloning
 from speech.errors import EngineFailed, SpeechCancelled, SpeechError, TextTooLong, TimedOut
+from speech.languages import primary
 from speech.pacing import PacedBuffer, Patience
 from speech.passages import Passage
 from speech.performance import Performance
@@ -19,7 +21,7 @@ from speech.script import Script
 from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES
 from speech.speaking import Speaking
 from speech.surroundings import Prepare, Speaker, Surroundings
-from speech.types import SpeechChunk, SpeechRequest
+from speech.types import Embedding, Similarity, SpeechChunk, SpeechRequest
 
 
 class SpeechSession:
@@ -39,7 +41,6 @@ class SpeechSession:
         heard_at_once: bool,
         prepare: Prepare | None = None,
     ) -> None:
-        self._request = request
         self._account = Account(protocol, surroundings.observer)
         self._around = surroundings
         self._heard_at_once = heard_at_once
@@ -80,12 +81,30 @@ class SpeechSession:
     @property
     def unused(self) -> list[str]:
         """Names of the request's fields that the speaker has no use for."""
-        return unused_fields(self._request, self.speaker.engine.info)
+        return unused_fields(self._speaking.request, self.speaker.engine.info)
 
     @property
-    def cloning(self) -> str:
-        """What became of a reference recording: "none", "nearest voice" or "embedding"."""
-        return self.speaker.engine.info.cloning if self._request.reference is not None else "none"
+    def cloning(self) -> Cloning:
+        """How it sounds like whom the request names: as its engine does, or "none" for not at all.
+
+        Known from the first chunk on.
+        """
+        known = self._speaking.embedding(self.speaker)
+        return self.speaker.engine.info.cloning if known is not None else "none"
+
+    @property
+    def similarity(self) -> Similarity | None:
+        """How much alike they sound, where the engine comes only near."""
+        known = self._speaking.embedding(self.speaker)
+        return known.similarity.get(primary(self.speaker.language)) if known is not None else None
+
+    def sound_like(self, reference: tuple[Embedding, ...]) -> None:
+        """Speak like that, whatever voice was asked for. Before any text; RuntimeError afterwards."""
+        if self._script.length or self._script.finished:
+            raise RuntimeError("the session has its text already")
+        request = self._speaking.request = replace(self._speaking.request, reference=reference)
+        if self._speaker is not None:
+            self._speaker = self._around.speaker_of(request, self._speaker.language)
 
     @property
     def duration_s(self) -> float:
@@ -233,12 +252,14 @@ class SpeechSession:
         if not script.length:
             return
         if self._speaker is None:
-            self._speaker = self._around.find_speaker(script.undecided, script.flushed)
+            self._speaker = self._around.find_speaker(
+                self._speaking.request, script.undecided, script.flushed
+            )
         if self._speaker is not None:
             info = self._track.engine = self._speaker.engine.info
             early = self._heard_at_once and not info.streams_inside_segment
             policy = EARLY_PHRASE if early else WHOLE_SENTENCES
-            fits = self._request.duration_s is not None
+            fits = self._speaking.request.duration_s is not None
             opens = self._heard_at_once and info.takes_written_text and not fits
             policy = policy.slowed(self._speaking.speed)
             script.begin(policy, self._speaker.language, self._around.languages, opens=opens)
@@ -248,13 +269,13 @@ class SpeechSession:
         error: SpeechError = EngineFailed("speech synthesis failed")
         try:
             if self._prepare is not None and (reference := await self._prepare()) is not None:
-                self._request = self._speaking.request = replace(self._request, reference=reference)
+                self._speaking.request = replace(self._speaking.request, reference=reference)
             await self._speaking.prepare()
             self._performance.speaker = self._speaker
-            if self._request.duration_s is None:
+            if self._speaking.request.duration_s is None:
                 await self._performance.speak()
             else:
-                await self._performance.speak_for(self._request.duration_s)
+                await self._performance.speak_for(self._speaking.request.duration_s)
             if self._script.length:
                 self.silent = not self._track.finish(self._script.length)
         except SpeechError as known:

@@ -19,7 +19,7 @@ from speech.prosody import PAUSES_S, split_manner, split_speed
 from speech.rendering import Rendering
 from speech.request import DEFAULT_MAX_TOKENS, TOKENS_PER_SECOND
 from speech.surroundings import Speaker, Surroundings
-from speech.types import Boundary, Segment, SpeechChunk, SpeechRequest
+from speech.types import Boundary, Embedding, Recording, Segment, SpeechChunk, SpeechRequest
 from speech.writing import WrittenText
 
 _ALL_OF_A_CHUNK = 2**31
@@ -37,6 +37,7 @@ class Speaking:
         self._account = account
         self.manner = manner_of(request.emotion, request.emotion_strength)
         self._readings: dict[str, Reading] = {}
+        self._embeddings: dict[str, Embedding] = {}
         self.speed = (request.speed or 1.0) * self.manner.rate
         """How much faster than its voice by itself it speaks, where no length was asked for."""
 
@@ -44,6 +45,26 @@ class Speaking:
         """What has to be done before ``reading`` is asked for: changes of the lexicon count from now on."""
         if self._around.lexicon is not None:
             await self._around.lexicon.refresh()
+
+    async def know(self, speaker: Speaker) -> None:
+        """Have what the speaker needs to sound like whom the request names, as far as its engine can.
+
+        Raises SpeechError.
+        """
+        reference = self.request.reference if self.request.reference is not None else speaker.kept
+        name = speaker.engine.info.name
+        if reference is None or name in self._embeddings:
+            return
+        made = await self._around.cloning.embedding(speaker.engine, reference, speaker.language)
+        if made is not None:
+            self._embeddings[name] = made
+            if isinstance(reference, Recording):
+                # A minute of sound is not kept for as long as somebody listens.
+                self.request = replace(self.request, reference=(made,))
+
+    def embedding(self, speaker: Speaker) -> Embedding | None:
+        """What makes the speaker sound like somebody else, once ``know`` has found it."""
+        return self._embeddings.get(speaker.engine.info.name)
 
     def reading(self, speaker: Speaker) -> Reading:
         """How ``speaker`` reads a text."""
@@ -108,6 +129,7 @@ class Speaking:
             boundary=written.boundary or Boundary.SENTENCE,
             pronunciations=written.spoken.pronunciations,
             sampling=request.sampling,
+            embedding=self.embedding(speaker),
             request_id=self._account.request_id,
         )
 

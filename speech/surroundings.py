@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from speech.admission import Admission
+from speech.cloning import Cloning
 from speech.engine import Engine
 from speech.lexicon_file import LexiconFile
 from speech.observer import Observer
 from speech.renderer import Renderer
 from speech.request import Limits
-from speech.types import Recording
+from speech.types import Recording, SpeechRequest
+from speech.voice_store import KeptVoice
 
 if TYPE_CHECKING:
     from speech.session import SpeechSession
@@ -23,32 +25,37 @@ Prepare = Callable[[], Awaitable[Recording | None]]
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Who speaks a session: the engine, its voice, and the language it speaks."""
+    """Who speaks a session: the engine, its voice, and the language it speaks.
+
+    kept: the voice that it is to sound like, if that is a kept one.
+    """
 
     engine: Engine
     voice: str
     language: str
+    kept: KeptVoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a session needs of its service.
 
-    find_speaker: the speaker for this request, given the text so far, which its language may have
+    find_speaker: the speaker for a request, given the text so far, which its language may have
     to be told from, and whether that is all there is; None while it cannot be told; raises
-    InvalidRequest. speaker_of: the speaker for passages in another language; languages: those that
-    somebody speaks (primary subtags). closed: told once nothing of the session is left. renderer: by whom
-    the words of engines are found that do not time them; without one a segment is timed as a whole.
-    lexicon: how words are said that the server knows better; announce_code: whether blocks of code are
-    announced.
+    InvalidRequest. speaker_of: the speaker for a request in a language; languages: those that
+    somebody speaks (primary subtags). cloning: what makes a speaker sound like somebody else. closed:
+    told once nothing of the session is left. renderer: by whom the words of engines are found that do
+    not time them; without one a segment is timed as a whole. lexicon: how words are said that the
+    server knows better; announce_code: whether blocks of code are announced.
     """
 
     limits: Limits
     admission: Admission
     observer: Observer
-    find_speaker: Callable[[str, bool], Speaker | None]
-    speaker_of: Callable[[str], Speaker]
+    find_speaker: Callable[[SpeechRequest, str, bool], Speaker | None]
+    speaker_of: Callable[[SpeechRequest, str], Speaker]
     languages: Collection[str]
+    cloning: Cloning
     closed: Callable[[SpeechSession], None]
     renderer: Renderer | None = None
     lexicon: LexiconFile | None = None

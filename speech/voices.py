@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from speech.engine import EngineInfo
+from speech.engine import Cloning, EngineInfo
 from speech.errors import UnknownVoice, UnsupportedLanguage
 from speech.languages import canonical, primary
 from speech.types import Voice
@@ -15,6 +15,8 @@ __all__ = ["DEFAULT_VOICE", "Choice", "KeptVoice", "VoiceCatalogue", "VoiceStore
 
 DEFAULT_VOICE = "default"
 """The name that means: whoever speaks the language."""
+
+_CLONES: Mapping[Cloning, int] = {"none": 0, "nearest voice": 1, "embedding": 2}
 
 _LATIN_AMERICA = frozenset("AR BO CL CO CR CU DO EC GT HN MX NI PA PE PR PY SV US UY VE".split())
 
@@ -59,12 +61,14 @@ class VoiceCatalogue:
 
     def list(self) -> list[Voice]:
         """Every voice a client can name: the engines', then the kept ones (reads files)."""
-        spoken = self.languages
-        kept = [
-            Voice(v.id, v.name, v.language or "", spoken.get(primary(v.language or ""), ""))
-            for v in self._store.list()
-        ]
+        kept = [Voice(v.id, v.name, v.language or "", self._speaking(v)) for v in self._store.list()]
         return [*self._voices.values(), *kept]
+
+    def _speaking(self, voice: KeptVoice) -> str:
+        """The engine that speaks a kept voice's language; empty where there is none."""
+        if primary(voice.language or "") not in self.languages:
+            return ""
+        return self._default_for(voice.language or "", clones=True).engine
 
     def language_of(self, voice: str | None) -> str | None:
         """The language of a voice that is named; None for the default and for one without."""
@@ -72,18 +76,19 @@ class VoiceCatalogue:
             return None
         return self._find(voice).language or None
 
-    def resolve(self, voice: str | None, language: str) -> Choice:
+    def resolve(self, voice: str | None, language: str, *, clones: bool = False) -> Choice:
         """Who speaks ``language`` (BCP 47) for a client that asked for ``voice``.
 
+        clones: whether it is to sound like somebody else, so that an engine which can comes first.
         A voice whose engine does not speak the language gives way to the default of that
-        language; a kept voice is spoken by the default too. Raises UnknownVoice, and
-        UnsupportedLanguage if no engine speaks it.
+        language; a kept voice is spoken by the default of the engine that comes nearest to it. Raises
+        UnknownVoice, and UnsupportedLanguage if no engine speaks it.
         """
         if voice is None or voice == DEFAULT_VOICE:
-            return self._default_for(language)
+            return self._default_for(language, clones=clones)
         found = self._find(voice)
         if isinstance(found, KeptVoice):
-            default = self._default_for(language)
+            default = self._default_for(language, clones=True)
             return Choice(default.engine, default.voice, default.language, found)
         if primary(language) in self._by_name[found.engine].default_voices:
             return Choice(found.engine, found.id, language)
@@ -96,16 +101,20 @@ class VoiceCatalogue:
             raise UnknownVoice(voice)
         return self._voices[voice]
 
-    def _default_for(self, language: str) -> Choice:
+    def _default_for(self, language: str, *, clones: bool = False) -> Choice:
         default, kept = self._default, None
+        speaking = [engine for engine in self._engines if primary(language) in engine.default_voices]
+        if not speaking:
+            raise UnsupportedLanguage(language, ", ".join(sorted(self.languages)))
+        first = max(speaking, key=lambda engine: _CLONES[engine.cloning])
         if default is not None and primary(default.language or "") == primary(language):
             if isinstance(default, Voice):
-                return Choice(default.engine, default.id, language)
-            kept = default
-        for engine in self._engines:
-            if primary(language) in engine.default_voices:
-                return Choice(engine.name, _regional(engine, language), language, kept)
-        raise UnsupportedLanguage(language, ", ".join(sorted(self.languages)))
+                if not clones or default.engine == first.name:
+                    return Choice(default.engine, default.id, language)
+            else:
+                kept = default
+        engine = first if clones or kept is not None else speaking[0]
+        return Choice(engine.name, _regional(engine, language), language, kept)
 
 
 def _regional(engine: EngineInfo, language: str) -> str:

@@ -1,0 +1,231 @@
+"""Whom speech is to sound like: what engines take from recordings, a client's or those of kept voices."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, cast
+
+from speech.audio import MAX_RECORDING_BYTES, MAX_RECORDING_S, decode_recording
+from speech.embeddings import Embeddings
+from speech.engine import Cloning as Kind
+from speech.engine import CloningEngine, Engine
+from speech.errors import EngineFailed, InvalidRequest
+from speech.languages import primary
+from speech.refinement import Refinement
+from speech.types import Embedding, Recording, Similarity
+from speech.voice_store import KeptVoice, VoiceStore
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 2
+"""How many recordings are put into numbers at a time: each takes a core for a second or so."""
+
+LEAST_S = 0.5
+"""Seconds of a recording at least, for anything to be heard of a voice."""
+
+Reference = Recording | KeptVoice | tuple[Embedding, ...]
+"""Whom speech is to sound like: a client's recording, a kept voice, or what engines took from either."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLikeness:
+    """How an engine speaks like a kept voice.
+
+    state: "ready", "refining" while it becomes better in the background, or "missing" until it is asked
+    for the first time (and where the engine does not clone); similarity: by primary language subtag, of an
+    engine that comes only near.
+    """
+
+    engine: str
+    cloning: Kind
+    state: Literal["ready", "refining", "missing"]
+    similarity: Mapping[str, Similarity] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sound:
+    """A recording that is at hand, or that of a kept voice; ``key`` tells it from all others."""
+
+    key: str
+    recording: Recording | None = None
+    kept: KeptVoice | None = None
+
+
+class Cloning:
+    """Makes embeddings, each once, keeps those of kept voices, and makes them better in the background.
+
+    default_language: BCP 47, for which a kept voice without a language is made better first.
+    """
+
+    def __init__(self, store: VoiceStore, default_language: str) -> None:
+        self._store = store
+        self._default_language = default_language
+        self._engines: tuple[Engine, ...] = ()
+        self._embeddings = Embeddings(AT_ONCE)
+        self._refinement = Refinement()
+
+    def start(self, engines: Sequence[Engine]) -> None:
+        """Have these engines from now on, which have been started."""
+        self._engines = tuple(engines)
+
+    async def stop(self) -> None:
+        """Nothing is made in the background any more."""
+        await self._refinement.stop()
+
+    async def embedding(self, engine: Engine, reference: Reference, language: str) -> Embedding | None:
+        """What ``engine`` needs to speak ``language`` (BCP 47) like ``reference``; None if it can't.
+
+        The first time it takes up to two seconds. Raises InvalidRequest for ``reference`` where there is
+        no speech in it, UnknownVoice for a kept voice that is gone, and EngineFailed.
+        """
+        info = engine.info
+        if info.cloning == "none":
+            return None
+        if isinstance(reference, tuple):
+            fitting = (one for one in reference if (one.engine, one.model) == (info.name, info.embedder))
+            return next(fitting, None)
+        if isinstance(reference, Recording) and reference.duration_s < LEAST_S:
+            raise InvalidRequest("reference", f"too short (at least {LEAST_S:g} s)")
+        sound = await _sound(reference)
+        clones = cast(CloningEngine, engine)
+        key = (sound.key, info.embedder)
+        again = self._embeddings.known(key) is not None
+        embedding = await self._embeddings.get(key, partial(self._make, clones, sound))
+        if sound.kept is not None or again:
+            self._refine(clones, sound, embedding, language)
+        return embedding
+
+    async def embeddings(self, recording: Recording) -> tuple[Embedding, ...]:
+        """What each engine takes from a recording. Raises as ``embedding``."""
+        made = [await self.embedding(engine, recording, self._default_language) for engine in self._engines]
+        return tuple(embedding for embedding in made if embedding is not None)
+
+    async def add(
+        self,
+        name: str,
+        recording: bytes,
+        *,
+        origin: str,
+        consent: str = "",
+        consent_recording: bytes | None = None,
+        language: str | None = None,
+        description: str = "",
+    ) -> KeptVoice:
+        """Keep a voice, and have every engine know it that can; it becomes better in the background.
+
+        Raises as ``VoiceStore.add``, and OSError where it cannot be written.
+        """
+        keep = partial(
+            self._store.add,
+            name,
+            recording,
+            origin=origin,
+            consent=consent,
+            consent_recording=consent_recording,
+            language=language,
+            description=description,
+        )
+        voice = await asyncio.to_thread(keep)
+        for engine in self._engines:
+            try:
+                await self.embedding(engine, voice, voice.language or self._default_language)
+            except (InvalidRequest, EngineFailed) as error:
+                # It is kept whole: another engine may do better, or this one another time.
+                log.warning("%s could not take up a kept voice: %s", engine.info.name, error)
+        return voice
+
+    async def rename(self, name: str, new: str) -> KeptVoice:
+        """Call a kept voice otherwise. Raises as ``VoiceStore.rename``."""
+        before = await asyncio.to_thread(self._store.get, name)
+        voice = await asyncio.to_thread(self._store.rename, name, new)
+        await self._forget(before)
+        return voice
+
+    async def delete(self, name: str) -> None:
+        """Remove a kept voice and all that was made of it. Raises UnknownVoice."""
+        voice = await asyncio.to_thread(self._store.get, name)
+        await asyncio.to_thread(self._store.delete, name)
+        await self._forget(voice)
+
+    def of(self, voice: KeptVoice) -> list[EngineLikeness]:
+        """How each engine speaks like a kept voice. Reads files: call it in a thread."""
+        likenesses = []
+        for engine in self._engines:
+            info = engine.info
+            known = self._store.embedding(voice.name, info.embedder) if info.cloning != "none" else None
+            if known is None:
+                likenesses.append(EngineLikeness(info.name, info.cloning, "missing"))
+                continue
+            refining = self._refinement.has(_key(voice))
+            state: Literal["ready", "refining"] = "refining" if refining else "ready"
+            likenesses.append(EngineLikeness(info.name, info.cloning, state, known.similarity))
+        return likenesses
+
+    async def _forget(self, voice: KeptVoice) -> None:
+        await self._refinement.forget(_key(voice))
+        self._embeddings.forget(_key(voice))
+
+    async def _make(self, engine: CloningEngine, sound: _Sound) -> Embedding:
+        """The embedding that was kept, or a new one. Raises as ``embedding``."""
+        voice = sound.kept
+        if voice is None:
+            assert sound.recording is not None
+            return await engine.embed(sound.recording)
+        kept = await asyncio.to_thread(self._store.embedding, voice.name, engine.info.embedder)
+        if kept is not None:
+            return kept
+        embedding = await engine.embed(await asyncio.to_thread(self._recording_of, voice))
+        await self._keep(voice, embedding)
+        return embedding
+
+    def _refine(self, engine: CloningEngine, sound: _Sound, embedding: Embedding, language: str) -> None:
+        """See that it becomes better for this language, if it is not yet as good as it can be."""
+        spoken = primary(language)
+        foreseen = embedding.similarity.get(spoken)
+        if foreseen is not None and not foreseen.measured:
+            name = (sound.key, engine.info.embedder, spoken)
+            self._refinement.ask(name, partial(self._refined, engine, sound, embedding, language))
+
+    async def _refined(
+        self, engine: CloningEngine, sound: _Sound, embedding: Embedding, language: str
+    ) -> None:
+        voice, recording = sound.kept, sound.recording
+        if recording is None:
+            assert voice is not None
+            recording = await asyncio.to_thread(self._recording_of, voice)
+        key = (sound.key, engine.info.embedder)
+        # What was found for another language meanwhile stays.
+        embedding = self._embeddings.known(key) or embedding
+        async with aclosing(engine.refine(recording, embedding, language)) as better:
+            async for embedding in better:
+                self._embeddings.put(key, embedding)
+        if voice is not None:
+            await self._keep(voice, embedding)
+
+    async def _keep(self, voice: KeptVoice, embedding: Embedding) -> None:
+        try:
+            await asyncio.to_thread(self._store.keep_embedding, voice, embedding)
+        except OSError as error:
+            # It can be made anew from the recording.
+            log.warning("what %s took from a kept voice could not be written: %s", embedding.engine, error)
+
+    def _recording_of(self, voice: KeptVoice) -> Recording:
+        return decode_recording(self._store.sample(voice.name), MAX_RECORDING_BYTES, MAX_RECORDING_S)
+
+
+async def _sound(reference: Recording | KeptVoice) -> _Sound:
+    if isinstance(reference, KeptVoice):
+        return _Sound(_key(reference), kept=reference)
+    digest = hashlib.sha256(str(reference.sample_rate).encode())
+    await asyncio.to_thread(digest.update, reference.samples.data)
+    return _Sound(digest.hexdigest(), recording=reference)
+
+
+def _key(voice: KeptVoice) -> str:
+    return f"{voice.id} {voice.sha256}"

@@ -1,0 +1,92 @@
+"""Embeddings of recordings: each made once, by whoever asks first, and kept for those who ask later."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from speech.types import Embedding
+
+log = logging.getLogger(__name__)
+
+MOST_KEPT = 1024
+"""How many embeddings stay in memory, each of at most 16 KiB."""
+
+Key = tuple[str, str]
+"""What sounds so, and the model that puts it in numbers."""
+
+
+@dataclass(slots=True)
+class _Making:
+    """An embedding on its way, and how many wait for it."""
+
+    task: asyncio.Task[Embedding]
+    waiting: int = 0
+
+
+class Embeddings:
+    """The embeddings that were asked for last, and those that are being made.
+
+    at_once: how many are made at a time; the others wait.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._turn = asyncio.Semaphore(at_once)
+        self._known: OrderedDict[Key, Embedding] = OrderedDict()
+        self._making: dict[Key, _Making] = {}
+
+    async def get(self, key: Key, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
+        """The embedding of that key, made by ``make`` if nobody made it yet. Raises what that raises.
+
+        It is given up once nobody waits for it any more.
+        """
+        if key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
+        making = self._making.get(key)
+        if making is None:
+            task = asyncio.create_task(self._made(key, make), name="embedding")
+            making = self._making[key] = _Making(task)
+        making.waiting += 1
+        try:
+            return await asyncio.shield(making.task)
+        finally:
+            making.waiting -= 1
+            if not making.waiting:
+                if self._making.get(key) is making:
+                    del self._making[key]
+                await _ended(making.task)
+
+    def known(self, key: Key) -> Embedding | None:
+        """The embedding of that key, if it is at hand."""
+        return self._known.get(key)
+
+    def put(self, key: Key, embedding: Embedding) -> None:
+        """Have it from now on; the one that was not asked for longest is forgotten."""
+        self._known[key] = embedding
+        self._known.move_to_end(key)
+        while len(self._known) > MOST_KEPT:
+            self._known.popitem(last=False)
+
+    def forget(self, sound: str) -> None:
+        """Have none of what sounds so any more."""
+        for key in [key for key in self._known if key[0] == sound]:
+            del self._known[key]
+
+    async def _made(self, key: Key, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
+        async with self._turn:
+            embedding = await make()
+        self.put(key, embedding)
+        return embedding
+
+
+async def _ended(task: asyncio.Task[Embedding]) -> None:
+    """Stop a task that nobody waits for, and see it end."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.debug("an embedding was not made: %s", error)
