@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import numpy as np
 
 from speech.engine import EngineInfo
-from speech.errors import EngineFailed
-from speech.types import Segment, Span, SpeechChunk, Voice
+from speech.errors import EngineFailed, InvalidRequest
+from speech.types import Embedding, Recording, Segment, Similarity, Span, SpeechChunk, Voice
 from speech.writing import WrittenText
 
 RATE = 1000
@@ -40,6 +41,7 @@ class ToneEngine:
         writes: bool = False,
         places: int = 1,
         native: tuple[float, float] = (0.25, 4.0),
+        clones: bool = False,
     ):
         self.info = EngineInfo(
             name="tone",
@@ -53,7 +55,11 @@ class ToneEngine:
             streams_inside_segment=streams,
             rests=rests,
             takes_written_text=writes,
+            cloning="nearest voice" if clones else "none",
+            embedder="tone 1" if clones else "",
         )
+        self.embedded: list[Recording] = []
+        self.refined: list[tuple[Embedding, str]] = []
         self.segments: list[Segment] = []
         self.written: list[WrittenText] = []
         self.seen: list[list[str]] = []
@@ -69,6 +75,26 @@ class ToneEngine:
     async def stop(self) -> None:
         """Nothing to free."""
         assert not self.under_way
+
+    async def embed(self, recording: Recording) -> Embedding:
+        """How loud the recording is; it comes near in both of its languages."""
+        self.embedded.append(recording)
+        await asyncio.sleep(0)
+        if not recording.samples.any():
+            raise InvalidRequest("reference", "there is no speech in it")
+        foreseen = {language: Similarity(0.5, 0.6, False) for language in self.info.default_voices}
+        level = np.array([np.abs(recording.samples).max()], np.float32)
+        return Embedding(self.info.name, self.info.embedder, level, foreseen)
+
+    async def refine(
+        self, recording: Recording, embedding: Embedding, language: str
+    ) -> AsyncGenerator[Embedding, None]:
+        """Twice a little nearer."""
+        self.refined.append((embedding, language))
+        for nearer in (0.7, 0.8):
+            await asyncio.sleep(0)
+            similarity = {**embedding.similarity, language: Similarity(0.5, nearer, True)}
+            yield replace(embedding, similarity=similarity)
 
     async def permit(self, steps: int | None) -> None:
         """Let it take so many more steps (None: any number), and return once it has."""

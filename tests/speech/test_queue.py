@@ -163,7 +163,7 @@ async def test_who_is_told_his_place_slowly_is_not_late(tmp_path: Path) -> None:
 
 async def test_what_has_to_be_done_first_is_part_of_the_wait(tmp_path: Path) -> None:
     """A recording that is fetched becomes the reference; it may fail, take too long, or be cancelled."""
-    voice = Recording(np.zeros(8, np.float32), 8)
+    voice = Recording(np.full(8, 0.5, np.float32), 8)
     cancelled: list[str] = []
 
     async def fetched() -> Recording:
@@ -181,7 +181,7 @@ async def test_what_has_to_be_done_first_is_part_of_the_wait(tmp_path: Path) -> 
             raise
         return voice
 
-    engine = ToneEngine()
+    engine = ToneEngine(clones=True)
     async with serving(engine, tmp_path, request_timeout_s=0.2, rate_per_minute=4) as service:
 
         async def run(prepare: Prepare, cancel: bool = False) -> None:
@@ -195,7 +195,8 @@ async def test_what_has_to_be_done_first_is_part_of_the_wait(tmp_path: Path) -> 
                 await collect(session)
 
         await run(fetched)
-        assert engine.segments[0].reference is voice
+        embedding = engine.segments[0].embedding
+        assert embedding is not None and engine.embedded[0] is voice
         with pytest.raises(InvalidRequest):
             await run(failing)
         with pytest.raises(TimedOut):
