@@ -213,17 +213,17 @@ class SpeechService:
         timeout_s: seconds, where the client waits less long than the server would let it; prepare: what
         is waited for before it speaks (a recording that has to be fetched, say), which counts as its
         client's waiting, ends with the session, and may raise a SpeechError; clones: whether it is to sound
-        like somebody whom ``prepare`` or ``SpeechSession.sound_like`` names. Raises InvalidRequest or Busy.
+        like somebody whom ``prepare`` names. Raises InvalidRequest or Busy.
         """
         admission = self._admission
         if admission is None:
             raise RuntimeError("the service has not started")
         validate(request)
         language = request.language or self.catalogue.language_of(request.voice)
-        clones = clones or request.reference is not None
 
         def speaker_of(request: SpeechRequest, language: str) -> Speaker:
-            choice = self.catalogue.resolve(request.voice, language, clones=clones)
+            sounds_like = clones or request.reference is not None
+            choice = self.catalogue.resolve(request.voice, language, clones=sounds_like)
             engine = next(engine for engine in self._engines if engine.info.name == choice.engine)
             return Speaker(engine, choice.voice, choice.language, choice.kept)
 
