@@ -73,7 +73,9 @@ def report(
         "active_sessions": state.sessions,
         "service": SERVICE,
         "version": version,
-        "engines": [{"name": engine.name, "version": engine.version} for engine in engines],
+        "engines": [
+            {"name": engine.name, "version": engine.version, "cloning": engine.cloning} for engine in engines
+        ],
         "recognizer": _listener(service),
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
         "counters": {

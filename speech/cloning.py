@@ -143,22 +143,27 @@ class Cloning:
     async def rename(self, name: str, new: str) -> KeptVoice:
         """Call a kept voice otherwise. Raises as ``VoiceStore.rename``."""
         before = await asyncio.to_thread(self._store.get, name)
-        voice = await asyncio.to_thread(self._store.rename, name, new)
-        await self._forget(before)
-        return voice
+        try:
+            return await asyncio.to_thread(self._store.rename, name, new)
+        finally:
+            # It may be done though the disk failed.
+            await self._forget(before)
 
     async def delete(self, name: str) -> None:
         """Remove a kept voice and all that was made of it. Raises UnknownVoice."""
         voice = await asyncio.to_thread(self._store.get, name)
-        await asyncio.to_thread(self._store.delete, name)
-        await self._forget(voice)
+        try:
+            await asyncio.to_thread(self._store.delete, name)
+        finally:
+            await self._forget(voice)
 
     def of(self, voice: KeptVoice) -> list[EngineLikeness]:
-        """How each engine speaks like a kept voice. Reads files: call it in a thread."""
+        """How each engine speaks like a kept voice. Raises UnknownVoice. Reads files: call it in a thread."""
         likenesses = []
+        kept = {embedding.model: embedding for embedding in self._store.embeddings(voice.name)}
         for engine in self._engines:
             info = engine.info
-            known = self._store.embedding(voice.name, info.embedder) if info.cloning != "none" else None
+            known = kept.get(info.embedder) if info.cloning != "none" else None
             if known is None:
                 likenesses.append(EngineLikeness(info.name, info.cloning, "missing"))
                 continue

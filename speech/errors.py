@@ -38,6 +38,14 @@ class UnknownVoice(InvalidRequest):
         self.voice = voice
 
 
+class NameTaken(InvalidRequest):
+    """A voice cannot be called so: another one is."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("name", f"there is a voice {name!r} already: delete it, or choose another")
+        self.name = name
+
+
 class UnsupportedLanguage(InvalidRequest):
     """A language that no engine at hand speaks, or that nobody knows."""
 
@@ -80,6 +88,10 @@ class EngineFailed(SpeechError):
 
 class EngineUnavailable(SpeechError):
     """An engine cannot start here; the sentence holds the reason and the cure."""
+
+
+class StoreUnavailable(SpeechError):
+    """The kept voices cannot be read here; the sentence holds the reason and the cure."""
 
 
 class SpeechCancelled(SpeechError):
