@@ -31,6 +31,7 @@ from kyutai_metrics import KyutaiMetrics
 from listening import allow_open_files, own_names
 from metrics import Metrics
 from recognizers.registry import recognizer_for
+from recordings import judged
 from serving import accepting, signals, unless
 from settings import Settings
 from speech.errors import EngineUnavailable
@@ -48,7 +49,7 @@ from websocket_protocol import WebSocketProtocol
 log = logging.getLogger("server")
 
 HEALTH = "/health"
-EXPOSED = ("x-request-id", "request-id", "character-cost", "x-unused")
+EXPOSED = ("x-request-id", "request-id", "character-cost", "x-unused", "x-cloning")
 """Headers of answers that web pages of other origins may read."""
 
 GOODBYE_SECONDS = 2.0
@@ -201,7 +202,7 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
     engines = engines_for(settings.engine, settings, UpstreamMetrics(metrics.registry))
     return SpeechService(
         engines.needed,
-        VoiceStore(settings.data_dir),
+        VoiceStore(settings.data_dir, judged),
         limits,
         default_language=settings.language,
         default_voice=settings.voice,

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from speech.audio import MAX_RECORDING_BYTES
 from speech.cloning import EngineLikeness
-from speech.errors import InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
+from speech.errors import EngineUnavailable, InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
 from speech.service import SpeechService
 from speech.types import Voice
 from speech.voice_files import media_type
@@ -62,7 +62,8 @@ def routes(service: SpeechService) -> list[BaseRoute]:
     """The routes.
 
     Errors are ``{"error": {"message": …, "param": …}}`` with 400, 404, 409 (the name is taken), 413, 503 (a
-    newer version of the server has changed the voices) or 507 (they could not be read or written).
+    newer version of the server has changed the voices, or what judges recordings is missing) or 507 (they
+    could not be read or written).
     """
 
     async def listed(request: Request) -> Response:
@@ -262,7 +263,7 @@ def _answered(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Req
             return _error(Refused(409, str(taken), "name"))
         except InvalidRequest as invalid:
             return _error(Refused(400, str(invalid), invalid.field))
-        except StoreUnavailable as unavailable:
+        except (StoreUnavailable, EngineUnavailable) as unavailable:
             return _error(Refused(503, str(unavailable)))
         except OSError as error:
             log.error("the kept voices could not be read or written: %s", error)

@@ -1,8 +1,9 @@
 """ElevenLabs' protocol: speech by HTTP and by WebSocket, and the lists that its clients look into.
 
-``http`` speaks whole texts, ``http_lists`` tells of voices and models; ``formats``, ``voice_ids``,
-``voice_settings`` and ``body`` read what clients ask for, ``errors`` tells them what is wrong; ``ws`` speaks
-texts as they are written. ``relay`` is the protocol of a server that stood between an app and ElevenLabs.
+``http`` speaks whole texts, ``http_lists`` tells of voices and models, ``http_voices`` makes and deletes
+voices; ``formats``, ``voice_ids``, ``voice_settings``, ``body``, ``voice_form`` and ``voice_recordings`` read
+what clients ask for, ``errors`` tells them what is wrong; ``ws`` speaks texts as they are written. ``relay``
+is the protocol of a server that stood between an app and ElevenLabs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dialects.elevenlabs import relay, ws
 from dialects.elevenlabs.errors import told_by_status
 from dialects.elevenlabs.http import speech_routes
 from dialects.elevenlabs.http_lists import list_routes
+from dialects.elevenlabs.http_voices import voice_routes
 from dialects.elevenlabs.relay_settings import RelaySettings, RelayState
 from dialects.elevenlabs.settings import ElevenLabsSettings
 from speech.service import SpeechService
@@ -30,6 +32,7 @@ def routes(
     return [
         *speech_routes(service, settings),
         *list_routes(service, settings),
+        *voice_routes(service, settings),
         *ws.routes(service, settings),
-        *relay.routes(service, relayed, state),
+        *relay.routes(service, settings, relayed, state),
     ]

@@ -13,6 +13,7 @@ from speech.errors import (
     Busy,
     EngineUnavailable,
     InvalidRequest,
+    NameTaken,
     RateLimited,
     SpeechCancelled,
     SpeechError,
@@ -26,7 +27,7 @@ VALIDATION = "validation_error"
 
 _TRY_AGAIN = (429, 503)
 
-_FIELDS = {"voice": "voice_id", "language": "language_code"}
+_FIELDS = {"voice": "voice_id", "language": "language_code", "audio": "files"}
 """The protocol's names of the core's fields, where they differ."""
 
 _INVALID = {
@@ -34,6 +35,11 @@ _INVALID = {
     "output_format": "invalid_output_format",
     "voice_settings": "invalid_voice_settings",
     "text": "invalid_text",
+    "name": "invalid_name",
+    "files": "invalid_files",
+    "audio": "invalid_files",
+    "labels": "invalid_labels",
+    "consent": "invalid_consent",
 }
 """The code of an error in a field."""
 
@@ -66,7 +72,12 @@ _BY_STATUS = {
     405: ("method_not_allowed", VALIDATION),
     413: ("request_too_large", VALIDATION),
     503: ("service_unavailable", "server_error"),
+    507: ("insufficient_storage", "server_error"),
 }
+
+
+class TooLarge(InvalidRequest):
+    """A body with more bytes in a field than are taken."""
 
 
 class Unprocessable(Exception):
@@ -102,6 +113,11 @@ def failure_of(error: SpeechError) -> Failure:
         case TextTooLong():
             message = f"text: too long (at most {error.limit} characters)."
             return Failure(400, "max_character_limit_exceeded", VALIDATION, message, "text")
+        case NameTaken():
+            # Not 409: the service's own SDK sends such a request again, and then without its form.
+            return Failure(400, "name_taken", VALIDATION, str(error), "name")
+        case TooLarge():
+            return Failure(413, "request_too_large", VALIDATION, str(error), error.field)
         case UnsupportedLanguage():
             return _invalid(error, "unsupported_language")
         case InvalidRequest():

@@ -31,6 +31,7 @@ from speech.errors import SpeechError
 from speech.service import SpeechService
 from speech.session import SpeechSession
 from speech.types import Span, SpeechRequest
+from speech.voice_store import PREFIX as KEPT
 
 PROTOCOL = "elevenlabs"
 PATH = "/v1/text-to-speech/{voice_id}"
@@ -49,7 +50,7 @@ class Order:
 
     def headers(self, session: SpeechSession) -> dict[str, str]:
         """What is said of the answer beside it, once somebody speaks: its id and what it cost, in characters;
-        ``x-unused`` names what was asked for in vain.
+        ``x-cloning`` how a kept voice is spoken; ``x-unused`` names what was asked for in vain.
         """
         request_id = request_ids.current()
         told = {
@@ -57,6 +58,8 @@ class Order:
             "x-trace-id": request_id,
             "character-cost": str(len(self.body.text)),
         }
+        if (self.speech.voice or "").startswith(KEPT):
+            told["x-cloning"] = session.cloning
         unused = self.body.named_unused(session.unused)
         return told | {"x-unused": ", ".join(unused)} if unused else told
 

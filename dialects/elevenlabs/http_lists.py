@@ -14,8 +14,9 @@ from dialects.elevenlabs.models_list import listed_models
 from dialects.elevenlabs.settings import ElevenLabsSettings
 from dialects.elevenlabs.voice_ids import resolve
 from dialects.elevenlabs.voice_settings import DEFAULTS
-from dialects.elevenlabs.voices_list import describe, described_id, search
+from dialects.elevenlabs.voices_list import describe_all, described_id, search
 from speech.service import SpeechService
+from speech.voice_store import MAX_VOICES
 
 NO_LIMIT = 1_000_000_000
 """Characters that an account here may still have spoken: clients stop where none are left."""
@@ -29,15 +30,13 @@ SUBSCRIPTION: dict[str, Any] = {
     "can_extend_character_limit": False,
     "allowed_to_extend_character_limit": False,
     "next_character_count_reset_unix": None,
-    "voice_slots_used": 0,
     "professional_voice_slots_used": 0,
     "professional_voice_slots_used_in_workspace": 0,
-    "voice_limit": NO_LIMIT,
+    "voice_limit": MAX_VOICES,
     "max_voice_add_edits": None,
     "voice_add_edit_counter": 0,
     "professional_voice_limit": 0,
     "can_extend_voice_limit": False,
-    "can_use_instant_voice_cloning": False,
     "can_use_professional_voice_cloning": False,
     "currency": None,
     "current_overage": {"amount": "0", "currency": "usd"},
@@ -51,7 +50,6 @@ SUBSCRIPTION: dict[str, Any] = {
 USER: dict[str, Any] = {
     "user_id": "local",
     "workspace_id": "local",
-    "subscription": SUBSCRIPTION,
     "is_new_user": False,
     "can_use_delayed_payment_methods": False,
     "is_onboarding_completed": True,
@@ -69,7 +67,7 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
     async def voices(request: Request) -> Response:
         base = _base_url(request)
         listed = await asyncio.to_thread(service.catalogue.list)
-        return json_response({"voices": [describe(voice, base) for voice in listed]})
+        return json_response({"voices": await asyncio.to_thread(describe_all, service, listed, base)})
 
     async def found(request: Request) -> Response:
         base = _base_url(request)
@@ -77,7 +75,7 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
         page, total, following = search(listed, dict(request.query_params))
         return json_response(
             {
-                "voices": [describe(voice, base) for voice in page],
+                "voices": await asyncio.to_thread(describe_all, service, page, base),
                 "has_more": following is not None,
                 "total_count": total,
                 "next_page_token": following,
@@ -101,10 +99,10 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
         return json_response(listed_models(service, settings.max_text))
 
     async def user(request: Request) -> Response:
-        return json_response(USER)
+        return json_response(USER | {"subscription": await _subscription(service)})
 
     async def subscription(request: Request) -> Response:
-        return json_response(SUBSCRIPTION)
+        return json_response(await _subscription(service))
 
     calls = {
         "/v1/voices": voices,
@@ -117,6 +115,13 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
         "/v1/user/subscription": subscription,
     }
     return [Route(path, endpoint(answer), methods=["GET"]) for path, answer in calls.items()]
+
+
+async def _subscription(service: SpeechService) -> dict[str, Any]:
+    """What the account may do: have voices made, where an engine speaks like them."""
+    kept = await asyncio.to_thread(service.store.list)
+    clones = any(engine.cloning != "none" for engine in service.engines)
+    return SUBSCRIPTION | {"voice_slots_used": len(kept), "can_use_instant_voice_cloning": clones}
 
 
 def _base_url(request: Request) -> str:

@@ -19,6 +19,7 @@ from dialects.elevenlabs.relay_messages import Append, BadMessage, Finish, Ping,
 from dialects.elevenlabs.relay_performance import Performance
 from dialects.elevenlabs.relay_settings import RelaySettings, RelayState
 from dialects.elevenlabs.relay_utterance import House, Send, Utterance
+from dialects.elevenlabs.settings import ElevenLabsSettings
 from speech.errors import SpeechError
 from speech.service import SpeechService
 from speech.tasks import until_first
@@ -34,10 +35,12 @@ CLOSING_S = 5.0
 """How long one who does not read is waited for with a close frame."""
 
 
-def routes(service: SpeechService, settings: RelaySettings, state: RelayState) -> list[BaseRoute]:
+def routes(
+    service: SpeechService, settings: ElevenLabsSettings, relayed: RelaySettings, state: RelayState
+) -> list[BaseRoute]:
     """The relay's routes, spoken by ``service``; who is there is told to ``state``."""
-    logs = RelayLogs(settings.logs_dir, alignment=settings.log_alignment, outputs=settings.log_outputs)
-    house = House(service, settings, state, logs)
+    logs = RelayLogs(relayed.logs_dir, alignment=relayed.log_alignment, outputs=relayed.log_outputs)
+    house = House(service, settings, relayed, state, logs)
     broadcast = Broadcast(state)
 
     async def stream(websocket: WebSocket) -> None:

@@ -9,6 +9,8 @@ from typing import Protocol
 from dialects.elevenlabs import relay_messages as messages
 from dialects.elevenlabs.relay_logs import RelayLogs, Said
 from dialects.elevenlabs.relay_settings import RelaySettings, RelayState
+from dialects.elevenlabs.settings import ElevenLabsSettings
+from dialects.elevenlabs.voice_ids import resolve
 from speech.audio import pcm16, reframe
 from speech.characters import CharacterClock
 from speech.errors import SpeechError, TextTooLong, UnknownVoice
@@ -41,18 +43,18 @@ class House:
     """What all of the relay shares."""
 
     service: SpeechService
-    settings: RelaySettings
+    settings: ElevenLabsSettings
+    relayed: RelaySettings
     state: RelayState
     logs: RelayLogs
 
-    @property
-    def voice(self) -> str | None:
-        """Who speaks, None for the default of the text's language."""
+    def find_voice(self) -> str | None:
+        """Who speaks, None for the default of the text's language. Reads a file: call it in a thread."""
+        named = self.relayed.voice
         try:
-            self.service.catalogue.language_of(self.settings.voice)
+            return resolve(self.service, named, self.settings) if named is not None else None
         except UnknownVoice:
             return None
-        return self.settings.voice
 
 
 class Utterance:
@@ -109,9 +111,10 @@ class Utterance:
 
     async def speak(self) -> None:
         """Speak it to its end, and say how it ended."""
+        voice = await asyncio.to_thread(self._house.find_voice)
         try:
             session = self._house.service.open(
-                SpeechRequest(voice=self._house.voice), protocol=PROTOCOL, client=self._client
+                SpeechRequest(voice=voice), protocol=PROTOCOL, client=self._client
             )
         except SpeechError as error:
             self.drop()

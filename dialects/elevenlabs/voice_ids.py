@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dialects.elevenlabs.settings import ElevenLabsSettings
-from speech.errors import UnknownVoice
+from speech.errors import InvalidRequest, UnknownVoice
 from speech.languages import primary
 from speech.service import SpeechService
-from speech.voice_store import PREFIX
+from speech.voice_store import PREFIX, KeptVoice
 from speech.voices import DEFAULT_VOICE
 
 ACCOUNT = "elevenlabs:"
@@ -123,6 +123,19 @@ def resolve(
     if premade is None:
         raise UnknownVoice(voice_id)
     return _alike(service, premade, language) if language is not None else None
+
+
+def resolve_kept(service: SpeechService, voice_id: str, settings: ElevenLabsSettings) -> KeptVoice:
+    """The kept voice that answers to ``voice_id``. Reads files.
+
+    Raises UnknownVoice, and InvalidRequest for one of this server's own.
+    """
+    ours = resolve(service, voice_id, settings)
+    if ours is None or not ours.startswith(PREFIX):
+        raise InvalidRequest(
+            "voice", "is no kept voice: only those that clients made can be changed or deleted"
+        )
+    return service.store.get(ours)
 
 
 def _alike(service: SpeechService, premade: Premade, language: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -9,29 +10,38 @@ from dialects.elevenlabs.models_list import DEFAULT, NAMES
 from dialects.elevenlabs.settings import ElevenLabsSettings
 from dialects.elevenlabs.voice_ids import PREMADE, Premade, resolve
 from dialects.elevenlabs.voice_settings import DEFAULTS
+from speech.cloning import EngineLikeness
 from speech.errors import InvalidRequest, UnknownVoice
 from speech.language_names import LANGUAGES
 from speech.languages import primary
 from speech.request import Range
 from speech.service import SpeechService
 from speech.types import Voice
-from speech.voice_store import PREFIX
+from speech.voice_files import media_type
+from speech.voice_store import PREFIX, KeptVoice
 
 PAGE_SIZE = 10
 PAGE_SIZES = Range(1, 100)
 LONGEST_SEARCH = 200
 
 
-def describe(voice: Voice, base_url: str) -> dict[str, Any]:
-    """A voice. base_url: how the client reaches this server, where it can hear the voice."""
-    kept = voice.id.startswith(PREFIX)
+def describe_all(service: SpeechService, voices: list[Voice], base_url: str) -> list[dict[str, Any]]:
+    """These voices of the catalogue; reads files."""
+    kept = {voice.id: voice for voice in service.store.list()}
+    return [describe(voice, base_url, kept.get(voice.id)) for voice in voices]
+
+
+def describe(voice: Voice, base_url: str, kept: KeptVoice | None = None) -> dict[str, Any]:
+    """A voice. base_url: how the client reaches this server, where it can hear the voice; kept: what else is
+    known of one that a client made.
+    """
     language = _english_name(voice.language)
     labels = {"language": primary(voice.language), "gender": voice.gender, "engine": voice.engine}
     preview = f"{base_url}/api/voices/{quote(voice.id, safe='')}/audio"
-    return {
+    told = {
         "voice_id": voice.id,
         "name": voice.name,
-        "category": "cloned" if kept else "premade",
+        "category": "cloned" if kept is not None else "premade",
         "labels": {name: value for name, value in labels.items() if value},
         "description": f"{language}, spoken by {voice.engine}" if language else "",
         "preview_url": preview,
@@ -53,22 +63,67 @@ def describe(voice: Voice, base_url: str) -> dict[str, Any]:
         "fine_tuning": None,
         "sharing": None,
         "safety_control": None,
-        "is_owner": kept,
+        "is_owner": kept is not None,
         "is_legacy": False,
+    }
+    return told if kept is None else told | _as_kept(kept)
+
+
+def _as_kept(voice: KeptVoice) -> dict[str, Any]:
+    return {
+        "description": voice.description,
+        "created_at_unix": int(datetime.fromisoformat(voice.consent_at).timestamp()),
+        "recording_quality_reason": " ".join(voice.advice) or None,
     }
 
 
 def described_id(
     service: SpeechService, voice_id: str, settings: ElevenLabsSettings, base_url: str
 ) -> dict[str, Any]:
-    """The voice of that id, however a request may name it; reads files. Raises UnknownVoice."""
+    """The voice of that id, however a request may name it; reads files. Raises UnknownVoice.
+
+    Of a kept one also its recording, and how it is spoken: ``labels.cloning``, and ``labels.similarity`` (at
+    most 1) where an engine only comes near.
+    """
     ours = resolve(service, voice_id, settings)
     if ours is None:
         return _without_language(voice_id, settings)
     voice = next((voice for voice in service.catalogue.list() if voice.id == ours), None)
     if voice is None:
         raise UnknownVoice(voice_id)
-    return describe(voice, base_url) | {"voice_id": voice_id}
+    if not ours.startswith(PREFIX):
+        return describe(voice, base_url) | {"voice_id": voice_id}
+    kept = service.store.get(ours)
+    told = describe(voice, base_url, kept) | {"voice_id": voice_id}
+    told["labels"] |= _likeness(service.cloning.of(kept), voice)
+    recording = service.store.sample(kept.name)
+    return told | {"samples": [_sample(kept, media_type(recording))]}
+
+
+def sample_id(voice: KeptVoice) -> str:
+    """What a kept voice's one recording is called."""
+    return voice.sha256[:20]
+
+
+def _sample(voice: KeptVoice, media_type: str) -> dict[str, Any]:
+    return {
+        "sample_id": sample_id(voice),
+        "file_name": voice.name,
+        "mime_type": media_type,
+        "size_bytes": voice.size,
+        "hash": voice.sha256,
+        "duration_secs": voice.duration_s,
+    }
+
+
+def _likeness(engines: list[EngineLikeness], voice: Voice) -> dict[str, str]:
+    """How a kept voice is spoken in its language: by which way, and how near it comes."""
+    speaking = next((one for one in engines if one.engine == voice.engine), None)
+    if speaking is None:
+        return {}
+    similarity = speaking.similarity.get(primary(voice.language))
+    told = {"cloning": str(speaking.cloning)}
+    return told if similarity is None else told | {"similarity": f"{similarity.now:.2f}"}
 
 
 def _without_language(voice_id: str, settings: ElevenLabsSettings) -> dict[str, Any]:
@@ -101,7 +156,9 @@ def search(voices: list[Voice], query: dict[str, str]) -> tuple[list[Voice], int
 
 
 def _matches(voice: Voice, words: str) -> bool:
-    shown = (voice.id, voice.name, voice.language, voice.gender, _english_name(voice.language))
+    # A kept voice's name has "_" where its client wrote a space.
+    spaced = voice.name.replace("_", " ")
+    shown = (voice.id, voice.name, spaced, voice.language, voice.gender, _english_name(voice.language))
     return any(words in text.casefold() for text in shown)
 
 

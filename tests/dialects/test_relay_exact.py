@@ -18,6 +18,7 @@ from dialects.elevenlabs import relay_utterance
 from dialects.elevenlabs.relay_logs import RelayLogs
 from dialects.elevenlabs.relay_settings import RelaySettings, RelayState
 from dialects.elevenlabs.relay_utterance import House, Utterance
+from dialects.elevenlabs.settings import ElevenLabsSettings
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
@@ -57,8 +58,9 @@ async def housed(engine: ToneEngine, folder: Path) -> AsyncIterator[House]:
         observer=Observer(),
     )
     await service.start()
-    settings = RelaySettings("tone_es", log_alignment=False, log_outputs=False, logs_dir=folder)
-    yield House(service, settings, RelayState(), RelayLogs(folder, alignment=False, outputs=False))
+    relayed = RelaySettings("tone_es", log_alignment=False, log_outputs=False, logs_dir=folder)
+    logs = RelayLogs(folder, alignment=False, outputs=False)
+    yield House(service, ElevenLabsSettings(), relayed, RelayState(), logs)
     assert service.state().sessions == 0
     await service.stop()
 
