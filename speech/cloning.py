@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 AT_ONCE = 2
 """How many recordings are put into numbers at a time: each takes a core for a second or so."""
 
+MOST_RECORDINGS = 4
+"""Beyond so many voices that wait to be refined no recording is held for it that a client sent."""
+
 LEAST_S = 0.5
 """Seconds of a recording at least, for anything to be heard of a voice."""
 
@@ -81,7 +84,8 @@ class Cloning:
     async def embedding(self, engine: Engine, reference: Reference, language: str) -> Embedding | None:
         """What ``engine`` needs to speak ``language`` (BCP 47) like ``reference``; None if it can't.
 
-        The first time it takes up to two seconds. Raises InvalidRequest for ``reference`` where there is
+        The first time it takes up to two seconds. A kept voice becomes better in the background, and a
+        recording that comes a second time. Raises InvalidRequest for ``reference`` where there is
         no speech in it, UnknownVoice for a kept voice that is gone, and EngineFailed.
         """
         info = engine.info
@@ -193,6 +197,8 @@ class Cloning:
         """See that it becomes better for this language, if it is not yet as good as it can be."""
         spoken = primary(language)
         foreseen = embedding.similarity.get(spoken)
+        if sound.kept is None and self._refinement.waiting >= MOST_RECORDINGS:
+            return
         if foreseen is not None and not foreseen.measured:
             name = (sound.key, engine.info.embedder, spoken)
             self._refinement.ask(name, partial(self._refined, engine, sound, embedding, language))

@@ -32,6 +32,11 @@ class Refinement:
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._run(), name="refinement")
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     def has(self, first: str) -> bool:
         """Whether anything waits or is under way whose name begins so."""
         return any(name[0] == first for name in (*self._waiting, *filter(None, [self._under_way])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from speech.audio import wav
-from speech.cloning import Cloning
+from speech.cloning import MOST_RECORDINGS, Cloning
 from speech.errors import EngineFailed, InvalidRequest, UnknownVoice
 from speech.observer import Observer
 from speech.request import Limits
@@ -40,6 +41,11 @@ def recording_of(sound: Recording) -> bytes:
 def largest(folder: Path) -> int:
     """Bytes of the largest file in a folder."""
     return max((path.stat().st_size for path in folder.rglob("*") if path.is_file()), default=0)
+
+
+def recordings() -> int:
+    """How many are in memory."""
+    return sum(isinstance(one, Recording) for one in gc.get_objects())
 
 
 class SlowEngine(ToneEngine):
@@ -274,6 +280,22 @@ async def test_a_voice_that_is_deleted_while_it_becomes_better(tmp_path: Path) -
         with pytest.raises(UnknownVoice):
             await cloning.delete("ana")
     assert largest(tmp_path) < 1000
+
+
+async def test_recordings_are_not_heaped_up(tmp_path: Path) -> None:
+    """A recording is made better from its second time on, while few others wait; a kept voice always."""
+    engine = EndlessEngine()
+    before = recordings()
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+        for _ in range(2):
+            for number in range(MOST_RECORDINGS + 3):
+                assert await cloning.embedding(engine, hum(level=0.1 + 0.1 * number), "es") is not None
+        await engine.begun.wait()
+        engine.embedded.clear()
+        # The one that is under way, and those that wait.
+        assert recordings() - before == MOST_RECORDINGS + 1
+        await cloning.stop()
 
 
 async def test_a_server_that_stops_waits_for_nothing_in_the_background(tmp_path: Path) -> None:
