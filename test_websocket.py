@@ -14,6 +14,7 @@ import io
 import json
 import math
 import os
+import secrets
 import sys
 import time
 import wave
@@ -34,6 +35,7 @@ from websocket_config import (
     WEBSOCKET_PORT,
 )
 from websocket_speak import server_address
+from websocket_voices import VoiceRefused, Voices, outcome
 
 SPANISH = (
     ("friendly", 1.0, "¡Hola! ¿Cómo estás hoy?"),
@@ -57,6 +59,9 @@ FIGURES = "El tren 21 sale a las 19:30 y cuesta 1.250,50 €."
 BLEND = "happy:0.5,calm:0.5"
 LENGTHS = (0.8, 1.3)
 TOLERANCE = 0.02
+MACHINE = "A machine's voice, which nobody has to consent to; it is deleted at once."
+# By these a server says that it does not take a voice; by others, that it takes none here and now.
+FAULTS = (400, 409, 413, 500)
 # How fast people and machines speak at speed 1, in characters a second, generously; and what pauses may add.
 SLOWEST, FASTEST, PAUSES_S = 5.0, 30.0, 1.5
 SILENT_BELOW = 0.003
@@ -65,7 +70,10 @@ ROUNDING_S = 0.002
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the report; times in seconds, None where the check has no such figure."""
+    """One line of the report; times in seconds, None where the check has no such figure.
+
+    failure: what is wrong; skipped: why it could not be looked at.
+    """
 
     name: str
     failure: str = ""
@@ -73,6 +81,7 @@ class Result:
     total: float | None = None
     speech: float | None = None
     note: str = ""
+    skipped: str = ""
 
 
 Check = Callable[[KaniTTSClient, Path | None], AsyncGenerator[Result, None]]
@@ -273,6 +282,42 @@ async def saying(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Res
         yield result
 
 
+async def kept_voices(
+    client: KaniTTSClient, keep: Path | None, voices: Voices
+) -> AsyncGenerator[Result, None]:
+    """Does a recording become a voice that speaks, and is it gone once it is deleted?"""
+    name = f"diagnostics-{secrets.token_hex(4)}"
+    try:
+        recording = await client.send_tts_request(LONG)
+        begun = time.perf_counter()
+        voice = (await asyncio.to_thread(voices.add, name, recording, MACHINE))["id"]
+    except (AuthenticationFailed, VoiceRefused) as refusal:
+        fault = isinstance(refusal, VoiceRefused) and refusal.status in FAULTS
+        yield Result("voice added", failure=str(refusal) if fault else "", skipped=str(refusal))
+        return
+    except KaniTTSError as failure:
+        yield Result("voice added", failure=str(failure))
+        return
+    yield Result("voice added", total=time.perf_counter() - begun, note=voice)
+    try:
+        spoken = await _whole(client, keep, "voice spoken with", SPANISH[1][2], voice_id=voice)
+        yield replace(spoken, note=outcome(client.last_answer.get("metadata", {})))
+    finally:
+        deleted = await _deleted(voices, voice)
+    yield deleted
+
+
+async def _deleted(voices: Voices, voice: str) -> Result:
+    begun = time.perf_counter()
+    try:
+        await asyncio.to_thread(voices.delete, voice)
+        left = any(one["id"] == voice for one in await asyncio.to_thread(voices.list))
+    except KaniTTSError as failure:
+        return Result("voice deleted", failure=str(failure))
+    total = time.perf_counter() - begun
+    return Result("voice deleted", "it is still listed" if left else "", total=total)
+
+
 CHECKS: tuple[Check, ...] = (connectivity, spanish, streaming, errors, configurations, saying)
 
 
@@ -282,20 +327,22 @@ def _line(result: Result) -> str:
 
     factor = result.total / result.speech if result.total is not None and result.speech else None
     return (
-        f"{'FAIL' if result.failure else 'ok':4}  {result.name:26}"
+        f"{'FAIL' if result.failure else 'skip' if result.skipped else 'ok':4}  {result.name:26}"
         f"{figure(result.first_audio and result.first_audio * 1000, '9.0f'):>9}"
         f"{figure(result.total and result.total * 1000, '9.0f'):>9}"
-        f"{figure(result.speech, '9.2f'):>9}{figure(factor, '9.2f'):>9}  {result.failure or result.note}"
+        f"{figure(result.speech, '9.2f'):>9}{figure(factor, '9.2f'):>9}  "
+        f"{result.failure or result.skipped or result.note}"
     )
 
 
-async def diagnose(client: KaniTTSClient, keep: Path | None) -> int:
+async def diagnose(client: KaniTTSClient, voices: Voices, keep: Path | None) -> int:
     """Run every check on a connected client, printing as it goes; returns how many failed."""
     print(f"{'':4}  {'check':26}{'first ms':>9}{'total ms':>9}{'speech s':>9}{'factor':>9}")
     tally: dict[str, list[Result]] = {}
-    for check in CHECKS:
-        results = tally.setdefault(check.__name__, [])
-        async for result in check(client, keep):
+    checks = {check.__name__: check(client, keep) for check in CHECKS}
+    for name, check in (checks | {"voices": kept_voices(client, keep, voices)}).items():
+        results = tally.setdefault(name, [])
+        async for result in check:
             results.append(result)
             print(_line(result), flush=True)
     print()
@@ -309,7 +356,7 @@ async def _main(options: argparse.Namespace) -> int:
     client = KaniTTSClient(url=options.server, api_key=options.api_key)
     try:
         async with client:
-            failed = await diagnose(client, options.keep)
+            failed = await diagnose(client, Voices(options.server, options.api_key), options.keep)
     except AuthenticationFailed as failure:
         print(f"{failure}\nGive the server's key with --api-key or KANI_API_KEY.", file=sys.stderr)
         return 2

@@ -46,7 +46,7 @@ _PING = json.dumps({"type": MESSAGE_TYPES["PING"], "data": {}})
 _CANCEL = json.dumps({"type": "tts_cancel", "data": {}})
 _CANCEL_TIMEOUT_S = 5.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 8.0
-_LOCAL = ("localhost", "127.0.0.1", "::1")
+LOCAL = ("localhost", "127.0.0.1", "::1")
 # An answer in one piece comes when all of it is spoken: the time it may take grows with the text.
 _SECONDS_PER_CHARACTER = 0.1
 # Close codes by which a server refuses the message itself; sending it again would end the same way.
@@ -356,7 +356,7 @@ class KaniTTSClient:
             headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else None
             try:
                 # A proxy of the environment is for others; before websockets 15 there is none to turn off.
-                if urlsplit(self.url).hostname in _LOCAL and "proxy" in inspect.signature(connect).parameters:
+                if urlsplit(self.url).hostname in LOCAL and "proxy" in inspect.signature(connect).parameters:
                     options["proxy"] = None
                 self.websocket = await connect(
                     self.url,
@@ -546,7 +546,8 @@ def _spanish(voice_config: Mapping[str, Any] | None) -> dict[str, Any]:
 
 if __name__ == "__main__":
     # The program imports the library, never the other way round: it stays at home when this file is copied.
-    program = Path(__file__).with_name("websocket_speak.py")
-    if not program.exists():
-        raise SystemExit(f"error: as a program this needs {program.name} beside it: copy that file, too")
+    names = ("speak", "sound", "voices")
+    program, *parts = (Path(__file__).with_name(f"websocket_{name}.py") for name in names)
+    if missing := [path.name for path in (program, *parts) if not path.exists()]:
+        raise SystemExit(f"error: as a program this needs {', '.join(missing)} beside it: copy that, too")
     runpy.run_path(str(program), run_name="__main__")

@@ -1,25 +1,21 @@
-"""What `python websocket_client.py` does: text in; a WAV file, sound, or both out."""
+"""What `python websocket_client.py` does: text in; a WAV file, sound, or both out. And the voices kept."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import contextlib
-import importlib
 import io
 import os
-import shutil
-import struct
-import subprocess
 import sys
-import tempfile
 import time
 import wave
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
+import websocket_voices
 from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected, SpeechPart
 from websocket_config import (
     DEFAULT_CONFIG,
@@ -28,128 +24,9 @@ from websocket_config import (
     WEBSOCKET_HOST,
     WEBSOCKET_PORT,
 )
+from websocket_sound import Failure, Output, WavOutput, open_player
 
-_OPEN_LENGTH = 0xFFFFFFFF
-_PIPE_PLAYERS = (["aplay", "-q", "-"], ["ffplay", "-nodisp", "-autoexit", "-loglevel", "error", "-i", "-"])
 _BAR_WIDTH = 30
-
-
-class Failure(Exception):
-    """What ends the program with exit code 1; `str(failure)` says why and names the cure."""
-
-
-class Output(Protocol):
-    """Where 16-bit mono samples go. Both calls may block."""
-
-    def write(self, pcm: bytes) -> None:
-        """Take the next samples."""
-
-    def close(self) -> None:
-        """Finish: return when all that was taken is written, or heard."""
-
-
-class WavOutput:
-    """A WAV file written as the audio comes; if it cannot be rewritten, its header leaves the length open."""
-
-    def __init__(self, file: IO[bytes], sample_rate: int) -> None:
-        self._file, self._sample_rate, self._length = file, sample_rate, 0
-        file.write(self._header(_OPEN_LENGTH))
-
-    def _header(self, length: int) -> bytes:
-        layout = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, self._sample_rate, 2 * self._sample_rate, 2, 16)
-        riff = struct.pack("<4sI4s", b"RIFF", min(length + 36, _OPEN_LENGTH), b"WAVE")
-        return riff + layout + struct.pack("<4sI", b"data", length)
-
-    def write(self, pcm: bytes) -> None:
-        """Append samples; a reader of the file sees them at once."""
-        self._file.write(pcm)
-        self._file.flush()
-        self._length += len(pcm)
-
-    def close(self) -> None:
-        """Write the true length into the header, if the file can seek."""
-        if self._file.seekable():
-            self._file.seek(0)
-            self._file.write(self._header(self._length))
-        self._file.close()
-
-
-class SoundCard:
-    """The sound card, through the sounddevice package."""
-
-    def __init__(self, sounddevice: Any, sample_rate: int) -> None:
-        try:
-            self._stream = sounddevice.RawOutputStream(samplerate=sample_rate, channels=1, dtype="int16")
-        except sounddevice.PortAudioError as error:
-            raise Failure(f"no sound card to play on ({error}): write a file with -o") from error
-        self._stream.start()
-
-    def write(self, pcm: bytes) -> None:
-        """Play samples."""
-        self._stream.write(pcm)
-
-    def close(self) -> None:
-        """Wait until all is heard."""
-        self._stream.stop()
-        self._stream.close()
-
-
-class PipePlayer:
-    """A program that plays the WAV file it reads from standard input."""
-
-    def __init__(self, command: Sequence[str], sample_rate: int) -> None:
-        self._name = Path(command[0]).name
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603
-        assert self._process.stdin is not None
-        self._wav = WavOutput(self._process.stdin, sample_rate)
-
-    def write(self, pcm: bytes) -> None:
-        """Play samples."""
-        with contextlib.suppress(BrokenPipeError):  # it ended early: close() says how
-            self._wav.write(pcm)
-
-    def close(self) -> None:
-        """Wait until all is heard. Raises Failure if the program failed."""
-        with contextlib.suppress(BrokenPipeError):
-            self._wav.close()
-        if code := self._process.wait():
-            raise Failure(f"{self._name} could not play the sound (exit code {code}): write a file with -o")
-
-
-class FilePlayer:
-    """afplay, which plays a file that must be whole: nothing is heard before the end has come."""
-
-    def __init__(self, program: str, sample_rate: int) -> None:
-        self._program = program
-        self._folder = tempfile.TemporaryDirectory()
-        self._path = Path(self._folder.name) / "speech.wav"
-        self._wav = WavOutput(self._path.open("wb"), sample_rate)
-
-    def write(self, pcm: bytes) -> None:
-        """Keep samples."""
-        self._wav.write(pcm)
-
-    def close(self) -> None:
-        """Play all of it. Raises Failure if the program failed."""
-        self._wav.close()
-        with self._folder:
-            if code := subprocess.run([self._program, self._path], check=False).returncode:  # noqa: S603
-                raise Failure(f"afplay could not play the sound (exit code {code}): write a file with -o")
-
-
-def open_player(sample_rate: int) -> Output:
-    """The first way to play sound that this machine has. Raises Failure if there is none."""
-    # It raises OSError where the package is installed and the PortAudio library is not.
-    with contextlib.suppress(ImportError, OSError):
-        return SoundCard(importlib.import_module("sounddevice"), sample_rate)
-    for name, *arguments in _PIPE_PLAYERS:
-        if program := shutil.which(name):
-            return PipePlayer([program, *arguments], sample_rate)
-    if program := shutil.which("afplay"):
-        return FilePlayer(program, sample_rate)
-    raise Failure(
-        "nothing here plays sound: pip install sounddevice, or install aplay (alsa-utils) or ffplay (FFmpeg)"
-    )
 
 
 class Progress:
@@ -203,10 +80,11 @@ async def _spoken(
     yield SpeechPart(pcm, {"sample_rate": rate})
 
 
-async def _connected(options: argparse.Namespace, stack: contextlib.AsyncExitStack) -> KaniTTSClient:
+@contextlib.contextmanager
+def _cured() -> Iterator[None]:
+    """Name the cure where no server can be reached, or none without a key. Raises Failure."""
     try:
-        client = KaniTTSClient(url=options.server, api_key=options.api_key)
-        return await stack.enter_async_context(client)
+        yield
     except AuthenticationFailed as failure:
         raise Failure(f"{failure}: give the server's key with --api-key or KANI_API_KEY") from failure
     except NotConnected as failure:
@@ -225,7 +103,9 @@ async def _speak(options: argparse.Namespace, text: str, reference: bytes | None
     }
     config = {**DEFAULT_CONFIG, **{key: value for key, value in given.items() if value is not None}}
     async with contextlib.AsyncExitStack() as stack:
-        client = await _connected(options, stack)
+        with _cured():
+            client = KaniTTSClient(url=options.server, api_key=options.api_key)
+            await stack.enter_async_context(client)
         progress = Progress(len(text))
         stack.callback(progress.clear)
         waiting = asyncio.create_task(progress.wait())
@@ -252,8 +132,8 @@ async def _speak(options: argparse.Namespace, text: str, reference: bytes | None
     by = f" by {metadata['engine']}, voice {metadata['voice']}" if "engine" in metadata else ""
     said = client.last_answer.get("message", "")
     print(f"{said}: {seconds:.2f} s of speech in {took:.2f} s{early}{by}", file=sys.stderr)
-    if reference is not None and metadata.get("cloning") == "none":
-        print("the voice of the reference was not cloned: the engine at hand does not clone", file=sys.stderr)
+    if reference is not None or (options.voice or "").startswith("custom:"):
+        print(websocket_voices.outcome(metadata), file=sys.stderr)
 
 
 def _outputs(options: argparse.Namespace, sample_rate: int) -> Iterator[Output]:
@@ -282,9 +162,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="websocket_client.py",
         description="Speak a text with a running Kani TTS server.",
-        epilog="Exit codes: 0 spoken, 1 failed, 2 wrong usage, 130 interrupted.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
     )
-    parser.add_argument("text", nargs="?", default="-", help="what to say; - or nothing: read standard input")
+    parser.add_argument("text", nargs="?", help="what to say; - or nothing: read standard input")
     out = parser.add_argument_group("where the speech goes (one of the first two at least)")
     out.add_argument("-o", "--output", metavar="FILE", help="write a WAV file; - is standard output")
     out.add_argument("--play", action="store_true", help="play it")
@@ -307,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         "--duration", type=float, metavar="SECONDS", help="how long all of it is to be, in place of --speed"
     )
     how.add_argument("--reference", type=Path, metavar="FILE", help="a recording of the voice to speak with")
+    websocket_voices.add_options(parser)
     where = parser.add_argument_group("which server")
     where.add_argument(
         "--server",
@@ -325,30 +206,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.output is None and not options.play:
-        parser.error("say where the speech goes: -o FILE, --play or both")
-    if options.text == "-" and sys.stdin.isatty():
-        print("Type the text and end it with Ctrl+D.", file=sys.stderr)
+    reference = _checked(parser, options)
     try:
-        text = sys.stdin.buffer.read().decode() if options.text == "-" else options.text
-        reference = options.reference.read_bytes() if options.reference else None
-    except UnicodeDecodeError:
-        parser.error("standard input is not UTF-8 text")
-    except OSError as error:
-        parser.error(f"cannot read the reference: {error}")
-    if not text.strip():
-        parser.error("there is no text to speak")
-    try:
-        asyncio.run(_speak(options, text, reference))
+        if websocket_voices.asked(options):
+            with _cured():
+                websocket_voices.manage(options, reference)
+        else:
+            asyncio.run(_speak(options, _text(parser, options), reference))
     except (Failure, KaniTTSError) as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: cannot write the speech: {error}", file=sys.stderr)
+        what = "voices" if websocket_voices.asked(options) else "speech"
+        print(f"error: cannot write the {what}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> bytes | None:
+    """The reference's bytes, if one is named; ends the program where the options do not go together."""
+    speaks = options.text is not None or options.output is not None or options.play
+    if websocket_voices.asked(options):
+        if speaks:
+            parser.error("voices are looked after without speaking: give no text, -o or --play")
+        if options.add_voice is not None and not (options.reference and options.consent):
+            parser.error("--add-voice needs --reference FILE and --consent WORDS")
+    elif options.output is None and not options.play:
+        parser.error("say where the speech goes: -o FILE, --play or both")
+    if options.consent is not None and options.add_voice is None:
+        parser.error("--consent belongs to --add-voice")
+    try:
+        return options.reference.read_bytes() if options.reference else None
+    except OSError as error:
+        parser.error(f"cannot read the reference: {error}")
+
+
+def _text(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
+    """What is to be said; ends the program where there is nothing."""
+    text: str = "-" if options.text is None else options.text
+    if text == "-":
+        if sys.stdin.isatty():
+            print("Type the text and end it with Ctrl+D.", file=sys.stderr)
+        try:
+            text = sys.stdin.buffer.read().decode()
+        except UnicodeDecodeError:
+            parser.error("standard input is not UTF-8 text")
+    if not text.strip():
+        parser.error("there is no text to speak")
+    return text
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ class SpeechSession:
         """Speak like that, whatever voice was asked for. Before any text; RuntimeError afterwards."""
         if self._script.length or self._script.finished:
             raise RuntimeError("the session has its text already")
-        request = self._speaking.request = replace(self._speaking.request, reference=reference)
+        request = self._speaking.request = replace(self._speaking.request, reference=reference, voice=None)
         if self._speaker is not None:
             self._speaker = self._around.speaker_of(request, self._speaker.language)
 

@@ -17,6 +17,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 import test_websocket as diagnostics
+from websocket_client import KaniTTSClient
+from websocket_voices import Voices
 
 PROGRAM = Path(__file__).parent.parent / "test_websocket.py"
 RATE = 22050
@@ -40,10 +42,12 @@ def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAIL" not in done.stdout and "All checks passed." in done.stdout
-    for name in ("connectivity", "spanish", "streaming", "errors", "configurations", "saying"):
+    for name in ("connectivity", "spanish", "streaming", "errors", "configurations", "saying", "voices"):
         assert any(line.startswith(f"ok    {name} ") for line in done.stdout.splitlines())
     kept = {path.name for path in (tmp_path / "kept").iterdir()}
     assert {"stream.wav", "spanish_1_friendly.wav", "emotion_calm.wav", "german.wav"} <= kept
+    assert "voice_spoken_with.wav" in kept
+    assert not [voice for voice in Voices(server.url).list() if voice["kept"]]
     with wave.open(str(tmp_path / "kept" / "stream.wav")) as file:
         assert file.getnframes() / RATE > 5
 
@@ -102,6 +106,7 @@ async def test_a_server_that_lies_fails() -> None:
     assert report["error: speed"].startswith("FAIL")
     assert report["errors"].startswith("FAIL") and "0 of 8" in report["errors"]
     assert report["saying"].startswith("FAIL") and "0 of 8" in report["saying"]
+    assert report["voice added"].startswith("FAIL") and "cannot reach" in report["voice added"]
 
 
 @pytest.mark.parametrize(
@@ -126,3 +131,29 @@ def test_silence_and_other_rates_are_faults() -> None:
     """Silence isn't speech, and the protocol's rate is 22050 Hz."""
     assert diagnostics.faults(bytes(6 * RATE), RATE, 3.0, "a" * 45, 1.0) == "silence"
     assert "16000" in diagnostics.faults(noise(3.0), 16000, 3.0, "a" * 45, 1.0)
+
+
+async def test_a_server_that_can_keep_no_voice_is_passed_over(start_server: Any, tmp_path: Path) -> None:
+    """Where voices cannot be written, the check is skipped with the reason."""
+    (tmp_path / "file").write_bytes(b"")
+    server = start_server("--engine", "espeak", KANI_DATA_DIR=str(tmp_path / "file"))
+    async with KaniTTSClient(url=server.url) as client:
+        results = [result async for result in diagnostics.kept_voices(client, None, Voices(server.url))]
+    assert [(result.name, result.failure) for result in results] == [("voice added", "")]
+    assert "written" in results[0].skipped
+
+
+async def test_a_voice_that_is_refused_fails(espeak_server: Any) -> None:
+    """A server that takes no speech of its own as a voice has a fault."""
+
+    class Unwilling(Voices):
+        """Asks for what no server grants."""
+
+        def add(self, name: str, recording: bytes, consent: str, language: str | None = None) -> Any:
+            """A name that cannot be."""
+            return super().add(f"{name}/", recording, consent, language)
+
+    async with KaniTTSClient(url=espeak_server.url) as client:
+        check = diagnostics.kept_voices(client, None, Unwilling(espeak_server.url))
+        (result,) = [result async for result in check]
+    assert result.failure.startswith("name: ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -118,6 +119,19 @@ def test_a_reference_is_answered_truthfully(espeak_server: Any, tmp_path: Path) 
     done = run(HELLO, "-o", "-", "--reference", reference, "--server", espeak_server.url)
     assert done.returncode == 0, done.stderr
     assert b"not cloned" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_near_voice_is_told_with_its_likeness(server: Any, espeak_server: Any, tmp_path: Path) -> None:
+    """Where an engine comes near the recording, the program says how near, and that it is not the same."""
+    reference = tmp_path / "me.wav"
+    assert run(LONG[:200], "-o", reference, "--server", espeak_server.url).returncode == 0
+    done = run(HELLO, "-o", "-", "--reference", reference, "--server", server.url)
+    assert done.returncode == 0, done.stderr
+    told = re.search(
+        r"^nearest voice 0\.\d\d → 0\.\d\d( expected)?: near, not the same$", done.stderr.decode(), re.M
+    )
+    assert told, done.stderr
 
 
 @needs_no_sounddevice

@@ -11,6 +11,7 @@ import { Server, ServerError } from "./server.js";
 import { Stage } from "./stage.js";
 import { Utterance } from "./utterance.js";
 import { VoiceDialog } from "./voice-dialog.js";
+import { VoiceList } from "./voice-list.js";
 import { saveFile, wavFile } from "./wav.js";
 
 const find = (id) => document.querySelector(`#${id}`);
@@ -27,10 +28,19 @@ const keyDialog = new KeyDialog(server, () => {
   connection.reopen();
   learn();
 });
-const voiceDialog = new VoiceDialog(server, async (kept) => {
+const voiceList = new VoiceList(server, {
+  choose: (voice) => compose.choose(voice),
+  changed: async (before, after) => {
+    const chosen = compose.choice.voice === before;
+    await learn();
+    if (chosen) compose.choose(after);
+  },
+  quiet: stop,
+});
+const voiceDialog = new VoiceDialog(server, stop, async ({ id, name }) => {
   await learn();
-  voiceDialog.show(voices);
-  if (kept) compose.choose(kept);
+  compose.choose(id);
+  voiceList.say(t("kept.done", { name }));
 });
 const connection = new Connection(server, lineIs);
 
@@ -38,7 +48,6 @@ const connection = new Connection(server, lineIs);
 let shown = null;
 let asked = false;
 let live = false;
-let voices = [];
 
 /** A name for a request that nobody else has; randomUUID is there only over https. */
 function newId() {
@@ -132,6 +141,7 @@ function heardOut() {
 
 /** Silence at once, and no more work for the server. */
 function stop() {
+  voiceList.hush();
   if (!asked && !player.busy) return;
   const heard = player.busy;
   if (asked) {
@@ -204,11 +214,11 @@ function lineIs(state, message) {
 /** Learn what the server can do. */
 async function learn() {
   try {
-    const [languages, found, longest] = await Promise.all([
+    const [languages, voices, longest] = await Promise.all([
       server.languages(), server.voices(), server.longestText(),
     ]);
-    voices = found;
     compose.offer(languages, voices, longest);
+    voiceList.show(voices);
   } catch (error) {
     // The connection tells of it, and asks again.
     if (!(error instanceof ServerError)) throw error;
@@ -223,7 +233,7 @@ find("again").addEventListener("click", () => replay(shown, shown.pieces));
 find("download").addEventListener("click", () => {
   saveFile(wavFile(shown.pieces, shown.sampleRate), `kani-${shown.id.slice(0, 8)}.wav`);
 });
-find("add-voice").addEventListener("click", () => voiceDialog.open(compose.languages, voices));
+find("add-voice").addEventListener("click", () => voiceDialog.open(compose.languages));
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !document.querySelector("dialog[open]")) stop();
 });

@@ -56,7 +56,8 @@ export class HistoryList {
     const words = Object.assign(document.createElement("p"), { className: "excerpt", textContent: short });
     words.dir = direction(language);
     if (language) words.lang = language;
-    const spoken = entry.result?.voice ?? voice;
+    const cloned = ["nearest voice", "embedding"].includes(entry.result?.cloning);
+    const spoken = (cloned && voice) || (entry.result?.voice ?? voice);
     const facts = [moment(entry.time), seconds(entry.seconds), spoken].filter(Boolean).join(" · ");
     const note = Object.assign(document.createElement("p"), { className: "note", textContent: facts });
     const actions = Object.assign(document.createElement("div"), { className: "actions" });

@@ -24,6 +24,9 @@ const formats = [0, 1, 2].map(
 /** A number as it is written here, with ``digits`` (0 to 2) after the point. */
 export const number = (value, digits = 0) => formats[digits].format(value);
 
+/** How alike two voices are: "0.71". */
+export const likeness = (cosine) => number(cosine, 2);
+
 const percents = new Intl.NumberFormat(locale, { style: "percent" });
 
 /** A share, 0 to 1, as it is written here: "70%". */
@@ -34,6 +37,9 @@ export const seconds = (value) => t("seconds", { n: number(value, 1) });
 
 /** A moment: "today, 14:05". */
 export const moment = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }).format(time);
+
+/** A day: "21 Nov 2026". */
+export const day = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "medium" }).format(time);
 
 /** Write the page's words into it: data-t is an element's text, data-t-label its accessible name. */
 export function translate() {

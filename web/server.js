@@ -1,5 +1,6 @@
 /** The server this page came from, over HTTP; and the key that opens it. */
 
+import { t } from "./i18n.js";
 import { Memory } from "./storage.js";
 
 /** What RFC 6455 allows as the name of a sub-protocol. */
@@ -8,15 +9,27 @@ const PATIENCE_MS = 10_000;
 /** A recording on a slow line. */
 const UPLOAD_PATIENCE_MS = 120_000;
 
-/** Why a server did not answer as it should; kind: "offline", "key", "refused", "busy" or "failed". */
+/**
+ * Why a server did not answer as it should; kind: "offline", "key", "refused", "busy", "taken" or "failed";
+ * param: the field that it did not take, "" where it names none.
+ */
 export class ServerError extends Error {
-  constructor(kind, message) {
+  constructor(kind, message, param = "") {
     super(message);
     this.kind = kind;
+    this.param = param;
+  }
+
+  /** What to tell people of it, who see which field it stands at. */
+  get words() {
+    if (this.kind === "offline") return t("problem.offline");
+    if (this.kind === "taken") return t("clone.taken");
+    const field = `${this.param}: `;
+    return this.message.startsWith(field) ? this.message.slice(field.length) : this.message;
   }
 }
 
-const KINDS = { 401: "key", 403: "refused", 429: "busy", 503: "busy" };
+const KINDS = { 401: "key", 403: "refused", 409: "taken", 429: "busy", 503: "busy" };
 
 export class Server {
   #key = new Memory("kani.key", () => sessionStorage);
@@ -57,9 +70,21 @@ export class Server {
     return this.#ask("v1/audio/voices", { method: "POST", body: form });
   }
 
+  /** Call a kept voice otherwise; the voice, whose id is another now. Throws ServerError. */
+  renameVoice(id, name) {
+    const body = JSON.stringify({ name });
+    return this.#ask(voicePath(id), { method: "PATCH", body, headers: { "content-type": "application/json" } });
+  }
+
   /** Delete a kept voice. Throws ServerError. */
-  deleteVoice(id) {
-    return this.#ask(`v1/audio/voices/${encodeURIComponent(id)}`, { method: "DELETE" });
+  async deleteVoice(id) {
+    await this.#answer(voicePath(id), { method: "DELETE" });
+  }
+
+  /** The recording of a kept voice, as it came. Throws ServerError. */
+  async sample(id) {
+    const answer = await this.#answer(`${voicePath(id)}/sample`);
+    return answer.arrayBuffer();
   }
 
   /** Why a socket was not opened, or broke: browsers do not tell, but the same question over HTTP does. */
@@ -80,8 +105,13 @@ export class Server {
     return url;
   }
 
-  async #ask(path, options = {}) {
-    const headers = TOKEN.test(this.key) ? { authorization: `Bearer ${this.key}` } : {};
+  async #ask(path, options) {
+    const answer = await this.#answer(path, options);
+    return answer.json();
+  }
+
+  async #answer(path, options = {}) {
+    const headers = { ...options.headers, ...(TOKEN.test(this.key) && { authorization: `Bearer ${this.key}` }) };
     const signal = AbortSignal.timeout(options.method ? UPLOAD_PATIENCE_MS : PATIENCE_MS);
     let answer;
     try {
@@ -89,11 +119,10 @@ export class Server {
     } catch (error) {
       throw new ServerError("offline", String(error));
     }
-    if (answer.status === 204) return null;
-    const body = await answer.json().catch(() => ({}));
-    if (!answer.ok) {
-      throw new ServerError(KINDS[answer.status] ?? "failed", body.error?.message ?? `HTTP ${answer.status}`);
-    }
-    return body;
+    if (answer.ok) return answer;
+    const { error } = await answer.json().catch(() => ({}));
+    throw new ServerError(KINDS[answer.status] ?? "failed", error?.message ?? `HTTP ${answer.status}`, error?.param ?? "");
   }
 }
+
+const voicePath = (id) => `v1/audio/voices/${encodeURIComponent(id)}`;

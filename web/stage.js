@@ -1,7 +1,7 @@
 /** What is being said, as it comes and as it is heard. */
 
 import { Arrivals } from "./arrivals.js";
-import { number, seconds, t } from "./i18n.js";
+import { likeness, number, seconds, t } from "./i18n.js";
 import { Waveform } from "./waveform.js";
 import { Words } from "./words.js";
 
@@ -89,14 +89,19 @@ export class Stage {
     this.#label();
   }
 
-  /** What the server told at the end: who spoke, passages in other scripts too, and what it could not use. */
-  told({ engine, voice, language, passages = [], unused = [], cloning, truncated }) {
+  /** What the server told at the end: who spoke, how near to a recording, and what it could not use. */
+  told({ engine, voice, language, passages = [], unused = [], cloning, similarity, truncated }) {
     const lines = [];
     if (engine) lines.push(t("told.by", { engine, voice, language }));
     lines.push(...new Set(passages.map((passage) => t("told.by", passage))));
     if (unused.length) lines.push(t("told.unused", { names: unused.join(", ") }));
     const recorded = this.#utterance.choice.voice.startsWith("custom:") || unused.includes("prompt_wav_url");
     if (cloning === "none" && recorded) lines.push(t("told.cloning"));
+    if (cloning === "embedding") lines.push(t("told.like"));
+    if (similarity) {
+      const { before, now } = similarity;
+      lines.push(t("told.near", { before: likeness(before), now: likeness(now) }));
+    }
     if (truncated) lines.push(t("told.truncated"));
     find("told").textContent = lines.join(" ");
     if (language) find("words").lang = language;

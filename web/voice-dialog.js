@@ -1,39 +1,54 @@
-/** Adding a voice from a recording or a file, with the speaker's consent; and deleting kept ones. */
+/** Adding a voice: from the microphone or a file, with the consent of the person who speaks. */
 
 import { seconds, t } from "./i18n.js";
 import { Recorder } from "./recorder.js";
+import { Sample } from "./sample.js";
 import { ServerError } from "./server.js";
 import { fill } from "./voices.js";
 
+const SHORTEST_S = 3;
 const LONGEST_S = 60;
 const METER_FALLS = 0.9;
+
+/** Where it is told what is wrong with a field of the server's form. */
+const FIELDS = { name: "voice-name", language: "voice-language", audio: "voice-file", consent: "voice-consent" };
 
 const find = (id) => document.querySelector(`#${id}`);
 
 export class VoiceDialog {
   #dialog = find("voice-dialog");
+  #sample = new Sample();
   #server;
-  #changed;
+  #quiet;
+  #kept;
   #recorder = null;
   #recording = null;
+  /** Seconds of what was recorded here; NaN of a file, which the server knows better. */
+  #length = NaN;
   #level = 0;
 
   /**
    * @param {Server} server
-   * @param {(kept: string|null) => Promise<void>} changed the voices are others now; kept: the id of a new one
+   * @param {() => void} quiet see that nothing else is heard
+   * @param {(voice: {id: string, name: string}) => Promise<void>} kept a voice is there that was not
    */
-  constructor(server, changed) {
+  constructor(server, quiet, kept) {
     this.#server = server;
-    this.#changed = changed;
+    this.#quiet = quiet;
+    this.#kept = kept;
     find("voice-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#keep();
     });
     find("voice-close").addEventListener("click", () => this.#dialog.close());
-    this.#dialog.addEventListener("close", () => this.#stop());
+    this.#dialog.addEventListener("close", () => {
+      this.#sample.stop();
+      this.#stop();
+    });
     find("record").addEventListener("click", () => (this.#recorder ? this.#stop() : this.#record()));
+    find("recording-play").addEventListener("click", () => this.#play());
     find("voice-file").addEventListener("change", ({ target }) => {
-      this.#recording = target.files[0] ?? null;
+      this.#take(target.files[0] ?? null, NaN);
       find("recording-state").textContent = "";
     });
   }
@@ -41,41 +56,24 @@ export class VoiceDialog {
   /**
    * Show it.
    * @param {Array} languages groups for `fill`
-   * @param {object[]} voices of the server
    */
-  open(languages, voices) {
+  open(languages) {
     fill(find("voice-language"), [["", [["", t("clone.any")]]], ...languages], "");
     find("record").disabled = !Recorder.possible;
-    find("recording-state").textContent = Recorder.possible ? "" : t("clone.insecure");
-    this.#problem("");
-    this.show(voices);
+    if (!Recorder.possible) find("recording-state").textContent = t("clone.insecure");
+    this.#clear();
     this.#dialog.showModal();
   }
 
-  /** Show which voices are kept now. */
-  show(voices) {
-    const kept = voices.filter((voice) => voice.kept);
-    find("kept").hidden = kept.length === 0;
-    find("kept-list").replaceChildren(
-      ...kept.map((voice) => {
-        const item = document.createElement("li");
-        const button = Object.assign(document.createElement("button"), { type: "button", className: "quiet" });
-        button.textContent = t("history.delete");
-        button.setAttribute("aria-label", t("clone.delete", { name: voice.name }));
-        button.addEventListener("click", () => this.#delete(voice));
-        item.append(voice.name, " ", button);
-        return item;
-      }),
-    );
-  }
-
   async #record() {
-    this.#problem("");
+    this.#clear();
+    this.#sample.stop();
+    this.#quiet();
     try {
       this.#recorder = await Recorder.begin(LONGEST_S, (level, length) => this.#heard(level, length));
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
-      this.#problem(t("clone.microphone"));
+      this.#complain("audio", t("clone.microphone"));
     }
   }
 
@@ -92,56 +90,98 @@ export class VoiceDialog {
     if (!recorder) return;
     this.#recorder = null;
     const { file, seconds: length } = await recorder.finish();
-    this.#recording = new File([file], "recording.wav", { type: "audio/wav" });
+    this.#take(new File([file], "recording.wav", { type: "audio/wav" }), length);
     find("voice-file").value = "";
     find("record-level").value = this.#level = 0;
     find("record").removeAttribute("aria-pressed");
     find("record-text").textContent = t("clone.record");
     find("recording-state").textContent = t("clone.recorded", { length: seconds(length) });
+    this.#tooShort();
+  }
+
+  /** Have a recording, or none (null). */
+  #take(recording, length) {
+    this.#sample.stop();
+    this.#recording = recording;
+    this.#length = length;
+    find("recording-play").hidden = recording === null;
+    this.#clear("audio");
+  }
+
+  async #play() {
+    this.#quiet();
+    try {
+      await this.#sample.play(this.#recording.arrayBuffer());
+    } catch (error) {
+      if (!(error instanceof DOMException)) throw error;
+      this.#complain("audio", t("kept.unplayable"));
+    }
+  }
+
+  /** Whether what was recorded here is too short, which is told. */
+  #tooShort() {
+    if (!(this.#length < SHORTEST_S)) return false;
+    this.#complain("audio", t("clone.short", { length: seconds(this.#length) }));
+    return true;
+  }
+
+  /** Whether something is missing, which is told. */
+  #lacks(name) {
+    const consent = find("voice-consent").checked;
+    const needed = [[name, "name", "name"], [this.#recording, "recording", "audio"], [consent, "consent", "consent"]];
+    const missing = needed.find(([there]) => !there);
+    if (missing) this.#complain(missing[2], t(`clone.need-${missing[1]}`));
+    return Boolean(missing);
   }
 
   async #keep() {
     await this.#stop();
+    this.#clear();
     const name = find("voice-name").value.trim();
-    const needed = [[name, "name"], [this.#recording, "recording"], [find("voice-consent").checked, "consent"]];
-    const missing = needed.find(([there]) => !there);
-    if (missing) return this.#problem(t(`clone.need-${missing[1]}`));
+    if (this.#lacks(name) || this.#tooShort()) return this.#point();
     const form = new FormData();
     form.set("name", name);
     form.set("audio", this.#recording);
     form.set("consent", find("consent-words").textContent);
     form.set("language", find("voice-language").value);
-    await this.#ask(async () => {
-      const { id } = await this.#server.keepVoice(form);
-      this.#recording = null;
-      find("voice-form").reset();
-      await this.#changed(id);
-      find("recording-state").textContent = t("clone.done");
-    });
-  }
-
-  #delete(voice) {
-    return this.#ask(async () => {
-      await this.#server.deleteVoice(voice.id);
-      await this.#changed(null);
-      find("voice-name").focus();
-    });
-  }
-
-  async #ask(asking) {
-    this.#problem("");
-    find("voice-keep").disabled = true;
+    const button = find("voice-keep");
+    button.disabled = true;
+    button.textContent = t("clone.keeping");
     try {
-      await asking();
+      const voice = await this.#server.keepVoice(form);
+      find("voice-form").reset();
+      find("recording-state").textContent = "";
+      this.#take(null, NaN);
+      this.#dialog.close();
+      await this.#kept(voice);
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
-      this.#problem(error.kind === "offline" ? t("problem.offline") : error.message);
+      this.#complain(error.param, error.words);
+      this.#point();
     } finally {
-      find("voice-keep").disabled = false;
+      button.disabled = false;
+      button.textContent = t("clone.keep");
     }
   }
 
-  #problem(words) {
-    find("voice-problem").textContent = words;
+  /** Tell what is wrong with a field, at that field; with none of them, at the end. */
+  #complain(param, words) {
+    const field = FIELDS[param];
+    find(field ? `${field}-problem` : "voice-problem").textContent = words;
+    if (field) find(field).setAttribute("aria-invalid", "true");
+  }
+
+  /** Lead to what is wrong. */
+  #point() {
+    this.#dialog.querySelector("[aria-invalid]")?.focus();
+  }
+
+  /** Nothing is wrong, with a field or with all of them. */
+  #clear(param) {
+    for (const field of param ? [FIELDS[param]] : Object.values(FIELDS)) {
+      find(`${field}-problem`).textContent = "";
+      find(field).removeAttribute("aria-invalid");
+    }
+    find("voice-problem").textContent = "";
   }
 }

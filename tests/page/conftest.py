@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.page.visitor import BROWSERS, Visitor, find_browser
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Browser
 
     from tests.conftest import ServerProcess, StartServer
@@ -25,16 +28,28 @@ ARGUMENTS = (
 
 Visit = Callable[..., Visitor]
 
+READ_ALOUD = "Cada mañana leo en voz alta una página entera, despacio y con cuidado, para quien quiera oírla."
+
+
+@pytest.fixture(scope="session")
+def recording(espeak_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A WAV file of about six seconds of speech, which is what the browser's microphone hears, too."""
+    answer = httpx.post(f"{espeak_server.http_url}/tts", json={"text": READ_ALOUD}, timeout=30)
+    path = tmp_path_factory.mktemp("recording") / "speech.wav"
+    path.write_bytes(answer.raise_for_status().content)
+    return path
+
 
 # Of one module: playwright's own event loop must not be there when a test of another has one.
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(recording: Path) -> Iterator[Browser]:
     """Chromium, without a window."""
     path = find_browser()
     if path is None:
         pytest.skip(f"no browser here: none of {', '.join(BROWSERS)} is installed")
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        arguments = (*ARGUMENTS, f"--use-file-for-fake-audio-capture={recording}")
+        running = playwright.chromium.launch(executable_path=path, args=arguments)
         yield running
         running.close()
 

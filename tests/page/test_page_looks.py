@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 if TYPE_CHECKING:
     from tests.page.conftest import Visit
-    from tests.page.visitor import Visitor
 
 ARABIC = "صباح الخير! الشمس مشرقة اليوم."
 
@@ -75,33 +73,27 @@ def test_text_alone_turns_the_words_too(visit: Visit) -> None:
         assert visitor.page.eval_on_selector(selector, "e => getComputedStyle(e).direction") == "rtl"
 
 
-def violations(visitor: Visitor) -> str:
-    """What axe-core finds, "" if nothing."""
-    results = Axe().run(visitor.page)
-    return results.generate_report() if results.violations_count else ""
-
-
 @pytest.mark.parametrize("width", [360, 1180])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_in_anybodys_way(visit: Visit, scheme: str, width: int) -> None:
     """axe-core finds nothing at rest, while speaking, with a problem, and with every panel open."""
     visitor = visit(color_scheme=scheme, viewport={"width": width, "height": 800})
     page = visitor.page
-    assert violations(visitor) == ""
+    assert visitor.violations() == ""
     page.select_option("#emotion", "happy")
     page.click("#parameters summary")
     visitor.speak("One small step, one giant leap, and a good many more of them after that.", "en")
     visitor.wait_for_sound()
-    assert violations(visitor) == ""
+    assert visitor.violations() == ""
     visitor.wait_for_end()
     visitor.speak("")
-    assert violations(visitor) == ""
+    assert visitor.violations() == ""
     page.click("#add-voice")
     page.click("#voice-keep")
-    assert violations(visitor) == ""
+    assert visitor.violations() == ""
     page.keyboard.press("Escape")
     page.eval_on_selector("#key-dialog", "dialog => dialog.showModal()")
-    assert violations(visitor) == ""
+    assert visitor.violations() == ""
 
 
 def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> None:

@@ -8,6 +8,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from axe_playwright_python.sync_playwright import Axe
+
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page, WebSocket
 
@@ -113,6 +115,11 @@ class Visitor:
     def wait_for_end(self) -> None:
         """Wait until nothing is heard and nothing will come."""
         self.wait_for("#stop:disabled")
+
+    def violations(self) -> str:
+        """What axe-core finds, "" if nothing."""
+        results = Axe().run(self.page)
+        return results.generate_report() if results.violations_count else ""
 
     def lit(self) -> list[str]:
         """The words that were lit so far."""

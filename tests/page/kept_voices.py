@@ -1,0 +1,33 @@
+"""The kept voices of a server, as the tests of the page see to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import ServerProcess
+
+VOICES = "/v1/audio/voices"
+
+
+def kept(server: ServerProcess) -> list[dict[str, Any]]:
+    """The voices that clients made."""
+    voices: list[dict[str, Any]] = httpx.get(server.http_url + VOICES).json()["voices"]
+    return [voice for voice in voices if voice["kept"]]
+
+
+def keep(server: ServerProcess, name: str, recording: Path, **fields: str) -> None:
+    """Have a voice kept."""
+    given = {"name": name, "consent": "A machine's voice.", **fields}
+    files = {"audio": ("speech.wav", recording.read_bytes(), "audio/wav")}
+    httpx.post(server.http_url + VOICES, data=given, files=files, timeout=30).raise_for_status()
+
+
+def delete_all(server: ServerProcess) -> None:
+    """Leave none."""
+    for voice in kept(server):
+        httpx.delete(f"{server.http_url}{VOICES}/{voice['id']}").raise_for_status()

@@ -1,0 +1,235 @@
+"""Kept voices on the page: what is known of them, and speaking with, hearing, renaming and deleting them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.page.kept_voices import delete_all, keep, kept
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Dialog, Locator
+
+    from tests.conftest import ServerProcess, StartServer
+    from tests.page.conftest import Visit
+    from tests.page.visitor import Visitor
+
+
+@pytest.fixture
+def visitor(visit: Visit, espeak_server: ServerProcess, recording: Path) -> Iterator[Visitor]:
+    """Somebody who finds two voices, ana and luis; none stays behind."""
+    keep(espeak_server, "ana", recording, language="es", description="warm")
+    keep(espeak_server, "luis", recording)
+    visitor = visit()
+    visitor.wait_for("#kept-list li")
+    yield visitor
+    delete_all(espeak_server)
+
+
+def button(visitor: Visitor, name: str) -> Locator:
+    """A voice's button, by what a screen reader calls it."""
+    return visitor.page.get_by_role("button", name=name, exact=True)
+
+
+def names(visitor: Visitor) -> list[str]:
+    """The voices that are listed."""
+    return visitor.page.locator("#kept-list h3").all_inner_texts()
+
+
+def test_what_is_known_of_a_voice_is_told(visitor: Visitor) -> None:
+    """Language, length and day, the description, and that no engine of this server can speak like it."""
+    assert names(visitor) == ["ana", "luis"]
+    ana, luis = visitor.page.locator("#kept-list > li").all_inner_texts()
+    assert "Spanish · " in ana and " s · " in ana and "warm" in ana
+    assert "any language" in luis
+    for voice in (ana, luis):
+        assert "No engine here can speak like a recording" in voice
+    assert visitor.page.is_hidden("#kept-empty")
+
+
+def test_a_voice_is_chosen_by_its_button(visitor: Visitor) -> None:
+    """Use chooses it in the menu and leads to the button that speaks."""
+    button(visitor, "Use: luis").click()
+    assert visitor.value("#voice") == "custom:luis"
+    assert visitor.text("#kept-state") == "luis is chosen."
+    assert visitor.page.evaluate("document.activeElement.id") == "speak"
+
+
+def test_a_recording_is_heard_until_it_ends_or_is_stopped(visitor: Visitor) -> None:
+    """Listen plays the recording and turns into Stop; it turns back when that is pressed, or all is heard."""
+    listen, stop = button(visitor, "Listen: ana"), button(visitor, "Stop: ana")
+    listen.click()
+    expect(stop).to_have_attribute("aria-pressed", "true")
+    stop.click()
+    expect(listen).to_be_visible()
+    listen.click()
+    expect(stop).to_be_visible()
+    expect(listen).to_be_visible(timeout=15_000)
+
+
+def test_only_one_thing_is_heard_at_a_time(visitor: Visitor) -> None:
+    """Speaking silences a recording, another recording does, and a recording silences what is spoken."""
+    button(visitor, "Listen: ana").click()
+    expect(button(visitor, "Stop: ana")).to_be_visible()
+    button(visitor, "Listen: luis").click()
+    expect(button(visitor, "Stop: luis")).to_be_visible()
+    expect(button(visitor, "Listen: ana")).to_be_visible()
+    visitor.speak("One small step for a man, one giant leap for mankind, and so on.", "en")
+    expect(button(visitor, "Listen: luis")).to_be_visible()
+    visitor.wait_for_sound()
+    button(visitor, "Listen: luis").click()
+    visitor.wait_for_end()
+    expect(button(visitor, "Stop: luis")).to_be_visible()
+    visitor.page.keyboard.press("Escape")
+    expect(button(visitor, "Listen: luis")).to_be_visible()
+
+
+def test_a_voice_is_renamed_and_stays_chosen(visitor: Visitor, espeak_server: ServerProcess) -> None:
+    """A new name is a new id: in the list, in the choice and on the server."""
+    button(visitor, "Use: ana").click()
+    button(visitor, "Rename: ana").click()
+    visitor.page.get_by_label("New name of ana").fill("anna")
+    visitor.page.keyboard.press("Enter")
+    expect(button(visitor, "Rename: anna")).to_be_visible()
+    assert names(visitor) == ["anna", "luis"]
+    assert visitor.value("#voice") == "custom:anna"
+    assert visitor.text("#kept-state") == "anna is its name now."
+    assert [voice["id"] for voice in kept(espeak_server)] == ["custom:anna", "custom:luis"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("luis", "There is a voice of this name already."),
+        ("a/b", "must be 1-64 letters, digits, '_' and '-'"),
+        ("", "must be 1-64 letters, digits, '_' and '-'"),
+    ],
+)
+def test_a_name_that_cannot_be_is_told_at_its_field(name: str, words: str, visitor: Visitor) -> None:
+    """The form stays, with the reason and the focus in it; Escape gives up."""
+    visitor.network_may_fail = True
+    button(visitor, "Rename: ana").click()
+    field = visitor.page.get_by_label("New name of ana")
+    field.fill(name)
+    visitor.page.keyboard.press("Enter")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description(words)
+    expect(field).to_be_focused()
+    visitor.page.keyboard.press("Escape")
+    expect(field).to_be_hidden()
+    expect(button(visitor, "Rename: ana")).to_be_focused()
+    assert names(visitor) == ["ana", "luis"]
+
+
+def test_a_voice_is_deleted_by_those_who_are_sure(visitor: Visitor, espeak_server: ServerProcess) -> None:
+    """It is asked first; then the voice is gone from the list, the choice and the server."""
+    asked = []
+
+    def refuse(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.dismiss()
+
+    button(visitor, "Use: ana").click()
+    visitor.page.once("dialog", refuse)
+    button(visitor, "Delete: ana").click()
+    assert asked == ["Delete the voice ana, its recording and all that was made of it?"]
+    assert len(kept(espeak_server)) == 2
+    visitor.page.once("dialog", lambda dialog: dialog.accept())
+    button(visitor, "Delete: ana").click()
+    visitor.page.wait_for_selector("#kept-state >> text=ana is deleted.")
+    assert names(visitor) == ["luis"]
+    assert visitor.value("#voice") == ""
+    assert [voice["name"] for voice in kept(espeak_server)] == ["luis"]
+
+
+def test_a_voice_that_is_gone_is_told(visitor: Visitor, espeak_server: ServerProcess) -> None:
+    """What somebody else deleted meanwhile can only be told of."""
+    visitor.network_may_fail = True
+    delete_all(espeak_server)
+    button(visitor, "Listen: ana").click()
+    visitor.wait_for("#kept-list .problem:not(:empty)")
+    assert visitor.text("#kept-list .problem:not(:empty)") == "unknown voice 'custom:ana'"
+    expect(button(visitor, "Listen: ana")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_voices_are_in_nobodys_way(
+    scheme: str, visit: Visit, espeak_server: ServerProcess, recording: Path
+) -> None:
+    """axe-core finds nothing with a voice, a new name and a problem; the longest name fits a small phone."""
+    try:
+        keep(espeak_server, "m" * 64, recording)
+        keep(espeak_server, "ana", recording)
+        visitor = visit(locale="es-ES", color_scheme=scheme, viewport={"width": 360, "height": 640})
+        visitor.network_may_fail = True
+        button(visitor, "Renombrar: ana").click()
+        visitor.page.get_by_label("Nuevo nombre de ana").fill("m" * 64)
+        visitor.page.keyboard.press("Enter")
+        visitor.wait_for("#kept-list [aria-invalid]")
+        assert visitor.violations() == ""
+        assert visitor.page.evaluate("document.documentElement.scrollWidth") == 360
+    finally:
+        delete_all(espeak_server)
+
+
+@pytest.mark.parametrize("key", ["open-sesame", "señal/de (paso)"])
+def test_voices_are_looked_after_with_the_servers_key(
+    key: str, visit: Visit, start_server: StartServer, recording: Path
+) -> None:
+    """Where a key is needed, adding, hearing, renaming and deleting carry it."""
+    server = start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS=key)
+    visitor = visit(server, url=f"http://localhost:{server.port}/", ready=False)
+    visitor.network_may_fail = True
+    page = visitor.page
+    page.goto(visitor.url)
+    page.fill("#key", key)
+    page.click("#key-form button[type=submit]")
+    visitor.wait_for("#line[data-state=open]")
+    assert visitor.text("#kept-empty").startswith("A recording of 3 to 60 seconds becomes a voice.")
+    page.click("#add-voice")
+    page.fill("#voice-name", "ana")
+    page.set_input_files("#voice-file", recording)
+    page.check("#voice-consent")
+    page.click("#voice-keep")
+    button(visitor, "Listen: ana").click()
+    expect(button(visitor, "Stop: ana")).to_be_visible()
+    button(visitor, "Rename: ana").click()
+    page.get_by_label("New name of ana").fill("eva")
+    page.keyboard.press("Enter")
+    page.once("dialog", lambda dialog: dialog.accept())
+    button(visitor, "Delete: eva").click()
+    page.wait_for_selector("#kept-list li", state="detached")
+    visitor.wait_for("#kept-empty")
+
+
+@pytest.mark.slow
+def test_a_voice_that_comes_near_says_how_near_and_comes_nearer(
+    visit: Visit, server: ServerProcess, recording: Path
+) -> None:
+    """With the default engine: what is expected at once, what was measured later, and the plain sentence."""
+    visitor = visit(server)
+    page = visitor.page
+    try:
+        keep(server, "ana", recording, language="es")
+        page.reload()
+        visitor.wait_for(".refining")
+        near = visitor.text(".nearness")
+        assert re.search(r"kokoro .* Spanish 0\.\d\d → 0\.\d\d \(expected\)\. Near, not the same\.", near), (
+            near
+        )
+        # It comes nearer while nobody asks; the page asks by itself.
+        page.wait_for_selector(".refining", state="detached", timeout=180_000)
+        assert visitor.text("#kept-state") == "ana is as near as it gets."
+        assert re.search(r"Spanish 0\.\d\d → 0\.\d\d \(measured\)", visitor.text(".nearness"))
+        button(visitor, "Use: ana").click()
+        visitor.speak("Hola, esta voz se parece a la mía.", "es")
+        visitor.wait_for_end()
+        assert re.search(r"likeness 0\.\d\d → 0\.\d\d\. Near, not the same\.", visitor.text("#told"))
+    finally:
+        delete_all(server)

@@ -1,0 +1,237 @@
+/** The voices that are kept on the server: how near each comes, and what can be done with them. */
+
+import { day, likeness, seconds, t } from "./i18n.js";
+import { Sample } from "./sample.js";
+import { ServerError } from "./server.js";
+import { languageName, primary } from "./voices.js";
+
+const ASK_AGAIN_MS = 2000;
+
+const find = (id) => document.querySelector(`#${id}`);
+
+const make = (tag, properties, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+};
+
+const isRefining = (voice) => voice.engines.some(({ state }) => state === "refining");
+
+/** What is known of how near an engine comes: in the voice's own language, and where it was measured. */
+function nearness({ engine, similarity }, language) {
+  const all = Object.entries(similarity);
+  const telling = all.filter(([tag, { measured }]) => measured || tag === language);
+  const values = (telling.length ? telling : all).map(([tag, { before, now, measured }]) =>
+    t(measured ? "kept.measured" : "kept.foreseen", {
+      language: languageName(tag),
+      before: likeness(before),
+      now: likeness(now),
+    }),
+  );
+  return t("kept.near", { engine, values: values.join(", ") });
+}
+
+/** What engines make of a voice, a sentence each. */
+function sentences({ engines, language }) {
+  const able = engines.filter(({ cloning }) => cloning !== "none");
+  if (able.length === 0) return [t("kept.nobody")];
+  return able.map((likely) => {
+    if (likely.state === "missing") return t("kept.missing", likely);
+    return likely.cloning === "embedding" ? t("kept.like", likely) : nearness(likely, primary(language));
+  });
+}
+
+export class VoiceList {
+  #list = find("kept-list");
+  #items = new Map();
+  #sample = new Sample();
+  #server;
+  #acts;
+  #again = 0;
+
+  /**
+   * @param {Server} server
+   * @param {object} acts choose(id): speak with it; changed(before, after): the voices are others now, one of
+   *   them was called `before` and is `after` ("" if it is gone); quiet(): nothing else is to be heard
+   */
+  constructor(server, acts) {
+    this.#server = server;
+    this.#acts = acts;
+  }
+
+  /** Show which voices are kept now. What is shown already stays where it is, and with it the focus. */
+  show(voices) {
+    const kept = voices.filter((voice) => voice.kept);
+    const ids = new Set(kept.map(({ id }) => id));
+    for (const [id, item] of this.#items) {
+      if (ids.has(id)) continue;
+      item.element.remove();
+      this.#items.delete(id);
+    }
+    kept.forEach((voice, at) => {
+      const item = this.#items.get(voice.id) ?? this.#item(voice);
+      if (this.#list.children[at] !== item.element) this.#list.insertBefore(item.element, this.#list.children[at] ?? null);
+      if (item.refining && !isRefining(voice)) this.say(t("kept.ready", voice));
+      item.refining = isRefining(voice);
+      item.facts.replaceChildren(...this.#facts(voice));
+    });
+    find("kept-empty").hidden = kept.length > 0;
+    clearTimeout(this.#again);
+    if (kept.some(isRefining)) this.#again = setTimeout(() => this.#refresh(), ASK_AGAIN_MS);
+  }
+
+  /** Say something of the voices, to the eye and to a screen reader. */
+  say(words) {
+    find("kept-state").textContent = words;
+  }
+
+  /** Stop playing a recording. */
+  hush() {
+    this.#sample.stop();
+  }
+
+  async #refresh() {
+    try {
+      this.show(await this.#server.voices());
+    } catch (error) {
+      // Once the connection stands again, the page asks anew.
+      if (!(error instanceof ServerError)) throw error;
+    }
+  }
+
+  #item(voice) {
+    const facts = make("div", { className: "facts" });
+    const trouble = make("p", { className: "problem" });
+    trouble.setAttribute("role", "alert");
+    const actions = make("div", { className: "actions" });
+    const button = (name, act) => {
+      const made = make("button", { type: "button", className: "quiet", textContent: t(`kept.${name}`) });
+      made.setAttribute("aria-label", t("kept.of", { action: made.textContent, name: voice.name }));
+      made.addEventListener("click", () => this.#try(trouble, () => act(made)));
+      return made;
+    };
+    const rename = this.#renaming(voice);
+    actions.append(
+      button("use", () => this.#use(voice)),
+      button("play", (pressed) => this.#play(voice, pressed)),
+      button("rename", (pressed) => rename.begin(pressed)),
+      button("delete", () => this.#delete(voice)),
+    );
+    const element = make("li", {}, facts, actions, rename.form, trouble);
+    const item = { element, facts, refining: false };
+    this.#items.set(voice.id, item);
+    return item;
+  }
+
+  #facts(voice) {
+    const language = voice.language ? languageName(voice.language) : t("kept.any");
+    const told = [language, seconds(voice.duration_s), day(Date.parse(voice.consent_at))].join(" · ");
+    const facts = [make("h3", { textContent: voice.name }), make("p", { className: "note", textContent: told })];
+    if (voice.description) facts.push(make("p", { textContent: voice.description }));
+    facts.push(...sentences(voice).map((words) => make("p", { className: "nearness", textContent: words })));
+    if (isRefining(voice)) facts.push(make("p", { className: "refining", textContent: t("kept.refining") }));
+    if (voice.advice.length) {
+      const advice = voice.advice.map((words) => make("li", { textContent: words, lang: "en" }));
+      facts.push(make("ul", { className: "advice" }, ...advice));
+    }
+    return facts;
+  }
+
+  #use({ id, name }) {
+    this.#acts.choose(id);
+    this.say(t("kept.chosen", { name }));
+    find("speak").focus();
+  }
+
+  async #play({ id, name }, button) {
+    const playing = button.getAttribute("aria-pressed") === "true";
+    this.#sample.stop();
+    if (playing) return;
+    this.#acts.quiet();
+    const shows = (action, pressed) => {
+      button.textContent = t(`kept.${action}`);
+      button.setAttribute("aria-label", t("kept.of", { action: button.textContent, name }));
+      button.setAttribute("aria-pressed", pressed);
+    };
+    shows("hush", true);
+    try {
+      await this.#sample.play(this.#server.sample(id));
+    } finally {
+      shows("play", false);
+    }
+  }
+
+  async #delete({ id, name }) {
+    if (!window.confirm(t("kept.sure", { name }))) return;
+    this.hush();
+    await this.#server.deleteVoice(id);
+    await this.#acts.changed(id, "");
+    this.say(t("kept.deleted", { name }));
+    // The button that had the focus is gone.
+    find("add-voice").focus();
+  }
+
+  /** The form of another name, which is hidden until it is begun. */
+  #renaming({ id, name }) {
+    const input = make("input", { type: "text", maxLength: 64, autocomplete: "off", id: `name-${id}` });
+    const trouble = make("p", { className: "problem", id: `problem-${id}` });
+    trouble.setAttribute("role", "alert");
+    input.setAttribute("aria-describedby", trouble.id);
+    const save = make("button", { type: "submit", className: "quiet", textContent: t("kept.save") });
+    const cancel = make("button", { type: "button", className: "quiet", textContent: t("kept.cancel") });
+    const label = make("label", { htmlFor: input.id, textContent: t("kept.new-name", { name }) });
+    const actions = make("div", { className: "actions" }, save, cancel);
+    const form = make("form", { hidden: true, noValidate: true, className: "rename" }, label, input, trouble, actions);
+    let opener = null;
+    const end = () => {
+      form.hidden = true;
+      opener.focus();
+    };
+    cancel.addEventListener("click", end);
+    form.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      event.stopPropagation();
+      end();
+    });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const wanted = input.value.trim();
+      if (wanted === name) end();
+      else this.#try(trouble, () => this.#rename(id, wanted), input);
+    });
+    const begin = (button) => {
+      opener = button;
+      form.hidden = false;
+      trouble.textContent = "";
+      input.value = name;
+      input.select();
+    };
+    return { form, begin };
+  }
+
+  async #rename(id, name) {
+    const renamed = await this.#server.renameVoice(id, name);
+    await this.#acts.changed(id, renamed.id);
+    this.say(t("kept.renamed", { name: renamed.name }));
+    this.#items.get(renamed.id)?.element.querySelector("button").focus();
+  }
+
+  /** Do something with a voice; what is wrong with it stands in ``trouble``, and on ``field`` if it is one's. */
+  async #try(trouble, act, field = null) {
+    trouble.textContent = "";
+    field?.removeAttribute("aria-invalid");
+    try {
+      await act();
+    } catch (error) {
+      if (error instanceof DOMException) {
+        trouble.textContent = t("kept.unplayable");
+      } else if (error instanceof ServerError) {
+        trouble.textContent = error.words;
+        field?.setAttribute("aria-invalid", "true");
+        field?.focus();
+      } else {
+        throw error;
+      }
+    }
+  }
+}

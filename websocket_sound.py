@@ -1,0 +1,134 @@
+"""Where the speech of `python websocket_client.py` goes: a WAV file, the sound card, a program that plays."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import shutil
+import struct
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+_OPEN_LENGTH = 0xFFFFFFFF
+_PIPE_PLAYERS = (["aplay", "-q", "-"], ["ffplay", "-nodisp", "-autoexit", "-loglevel", "error", "-i", "-"])
+
+
+class Failure(Exception):
+    """What ends the program with exit code 1; `str(failure)` says why and names the cure."""
+
+
+class Output(Protocol):
+    """Where 16-bit mono samples go. Both calls may block."""
+
+    def write(self, pcm: bytes) -> None:
+        """Take the next samples."""
+
+    def close(self) -> None:
+        """Finish: return when all that was taken is written, or heard."""
+
+
+class WavOutput:
+    """A WAV file written as the audio comes; if it cannot be rewritten, its header leaves the length open."""
+
+    def __init__(self, file: IO[bytes], sample_rate: int) -> None:
+        self._file, self._sample_rate, self._length = file, sample_rate, 0
+        file.write(self._header(_OPEN_LENGTH))
+
+    def _header(self, length: int) -> bytes:
+        layout = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, self._sample_rate, 2 * self._sample_rate, 2, 16)
+        riff = struct.pack("<4sI4s", b"RIFF", min(length + 36, _OPEN_LENGTH), b"WAVE")
+        return riff + layout + struct.pack("<4sI", b"data", length)
+
+    def write(self, pcm: bytes) -> None:
+        """Append samples; a reader of the file sees them at once."""
+        self._file.write(pcm)
+        self._file.flush()
+        self._length += len(pcm)
+
+    def close(self) -> None:
+        """Write the true length into the header, if the file can seek."""
+        if self._file.seekable():
+            self._file.seek(0)
+            self._file.write(self._header(self._length))
+        self._file.close()
+
+
+class SoundCard:
+    """The sound card, through the sounddevice package."""
+
+    def __init__(self, sounddevice: Any, sample_rate: int) -> None:
+        try:
+            self._stream = sounddevice.RawOutputStream(samplerate=sample_rate, channels=1, dtype="int16")
+        except sounddevice.PortAudioError as error:
+            raise Failure(f"no sound card to play on ({error}): write a file with -o") from error
+        self._stream.start()
+
+    def write(self, pcm: bytes) -> None:
+        """Play samples."""
+        self._stream.write(pcm)
+
+    def close(self) -> None:
+        """Wait until all is heard."""
+        self._stream.stop()
+        self._stream.close()
+
+
+class PipePlayer:
+    """A program that plays the WAV file it reads from standard input."""
+
+    def __init__(self, command: Sequence[str], sample_rate: int) -> None:
+        self._name = Path(command[0]).name
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603
+        assert self._process.stdin is not None
+        self._wav = WavOutput(self._process.stdin, sample_rate)
+
+    def write(self, pcm: bytes) -> None:
+        """Play samples."""
+        with contextlib.suppress(BrokenPipeError):  # it ended early: close() says how
+            self._wav.write(pcm)
+
+    def close(self) -> None:
+        """Wait until all is heard. Raises Failure if the program failed."""
+        with contextlib.suppress(BrokenPipeError):
+            self._wav.close()
+        if code := self._process.wait():
+            raise Failure(f"{self._name} could not play the sound (exit code {code}): write a file with -o")
+
+
+class FilePlayer:
+    """afplay, which plays a file that must be whole: nothing is heard before the end has come."""
+
+    def __init__(self, program: str, sample_rate: int) -> None:
+        self._program = program
+        self._folder = tempfile.TemporaryDirectory()
+        self._path = Path(self._folder.name) / "speech.wav"
+        self._wav = WavOutput(self._path.open("wb"), sample_rate)
+
+    def write(self, pcm: bytes) -> None:
+        """Keep samples."""
+        self._wav.write(pcm)
+
+    def close(self) -> None:
+        """Play all of it. Raises Failure if the program failed."""
+        self._wav.close()
+        with self._folder:
+            if code := subprocess.run([self._program, self._path], check=False).returncode:  # noqa: S603
+                raise Failure(f"afplay could not play the sound (exit code {code}): write a file with -o")
+
+
+def open_player(sample_rate: int) -> Output:
+    """The first way to play sound that this machine has. Raises Failure if there is none."""
+    # It raises OSError where the package is installed and the PortAudio library is not.
+    with contextlib.suppress(ImportError, OSError):
+        return SoundCard(importlib.import_module("sounddevice"), sample_rate)
+    for name, *arguments in _PIPE_PLAYERS:
+        if program := shutil.which(name):
+            return PipePlayer([program, *arguments], sample_rate)
+    if program := shutil.which("afplay"):
+        return FilePlayer(program, sample_rate)
+    raise Failure(
+        "nothing here plays sound: pip install sounddevice, or install aplay (alsa-utils) or ffplay (FFmpeg)"
+    )

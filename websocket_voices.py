@@ -1,0 +1,196 @@
+"""The voices of a server, over HTTP: which there are, and those it keeps from recordings.
+
+Protocol: GET, POST (multipart) and DELETE ``/v1/audio/voices`` beside the WebSocket. Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import secrets
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from websocket_client import LOCAL, AuthenticationFailed, NotConnected, RequestFailed, UnexpectedAnswer
+
+TIMEOUT_S = 60.0
+NEAR = "near, not the same"
+
+Voice = dict[str, Any]
+
+
+class VoiceRefused(RequestFailed):
+    """The server did not do it: its words, which name the field that was wrong, and the HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Voices:
+    """The voices of one server. Every call blocks.
+
+    server: its WebSocket's address (``ws://`` or ``wss://``); api_key: its key, if it asks for one.
+    Every call raises NotConnected, AuthenticationFailed, UnexpectedAnswer, and VoiceRefused.
+    """
+
+    def __init__(self, server: str, api_key: str | None = None) -> None:
+        parts = urlsplit(server)
+        scheme = "https" if parts.scheme == "wss" else "http"
+        self._url = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/"), "", "")) + "/v1/audio/voices"
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        # A proxy of the environment is for others.
+        proxies = [urllib.request.ProxyHandler({})] if parts.hostname in LOCAL else []
+        self._opener = urllib.request.build_opener(*proxies)
+
+    def list(self) -> list[Voice]:
+        """All of them, the kept ones first."""
+        voices: list[Voice] = self._asked("GET")["voices"]
+        return sorted(voices, key=lambda voice: not voice["kept"])
+
+    def add(self, name: str, recording: bytes, consent: str, language: str | None = None) -> Voice:
+        """Have a voice kept; it is spoken with as ``custom:NAME``.
+
+        name: 1-64 letters, digits, "-" and "_"; recording: an audio file of 3-60 s, at most 10 MiB; consent:
+        of the person who speaks in it, in words; language: a tag or a name.
+        """
+        fields = {"name": name, "consent": consent, **({"language": language} if language else {})}
+        boundary = secrets.token_hex(16)
+        form = _form(boundary, fields, recording)
+        return self._asked("POST", form, f"multipart/form-data; boundary={boundary}")
+
+    def delete(self, voice: str) -> None:
+        """Have a kept voice deleted, with its recording and all that was made of it."""
+        self._answer("DELETE", f"/{quote(voice, safe='')}")
+
+    def _asked(self, method: str, body: bytes | None = None, content_type: str = "") -> dict[str, Any]:
+        """The JSON object that is answered."""
+        try:
+            answer = json.loads(self._answer(method, "", body, content_type))
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict) or not answer.keys() & {"voices", "id"}:
+            raise UnexpectedAnswer(f"{self._url} answered something that is no voice")
+        return answer
+
+    def _answer(self, method: str, path: str, body: bytes | None = None, content_type: str = "") -> bytes:
+        headers = {**self._headers, **({"Content-Type": content_type} if content_type else {})}
+        request = urllib.request.Request(self._url + path, body, headers, method=method)  # noqa: S310
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
+                content: bytes = answer.read()
+                return content
+        except HTTPError as refusal:
+            with refusal:
+                said = _message(refusal.read())
+            if refusal.code in (401, 403):
+                raise AuthenticationFailed(
+                    f"{self._url} refused ({refusal.code}) {said}".strip()
+                ) from refusal
+            raise VoiceRefused(said or f"{self._url} answered {refusal.code}", refusal.code) from refusal
+        except (URLError, OSError, http.client.HTTPException) as failure:
+            reason = failure.reason if isinstance(failure, URLError) else failure
+            raise NotConnected(f"cannot reach {self._url}: {reason}") from failure
+
+
+def _form(boundary: str, fields: Mapping[str, str], recording: bytes) -> bytes:
+    """A multipart/form-data body (RFC 7578): the fields, and the recording as the file ``audio``."""
+    parts = []
+    for name, value in fields.items():
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
+        parts += [head.encode(), value.encode(), b"\r\n"]
+    file = 'form-data; name="audio"; filename="recording"\r\nContent-Type: application/octet-stream'
+    head = f"--{boundary}\r\nContent-Disposition: {file}\r\n\r\n"
+    return b"".join([*parts, head.encode(), recording, f"\r\n--{boundary}--\r\n".encode()])
+
+
+def _message(body: bytes) -> str:
+    """What an error's body says to people."""
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        return body.decode("utf-8", "replace").strip()[:200]
+
+
+def likeness(similarity: Mapping[str, Any]) -> str:
+    """How near a voice came: "0.71 → 0.85", the best single voice's likeness and what speaks instead."""
+    how = "" if similarity["measured"] else " expected"
+    return f"{similarity['before']:.2f} → {similarity['now']:.2f}{how}"
+
+
+def outcome(metadata: Mapping[str, Any]) -> str:
+    """What became of the recording that an answer was to sound like, in words."""
+    match metadata.get("cloning"):
+        case "nearest voice" if "similarity" in metadata:
+            return f"nearest voice {likeness(metadata['similarity'])}: {NEAR}"
+        case "nearest voice":
+            return f"nearest voice: {NEAR}"
+        case "embedding":
+            return "the recorded voice itself spoke, as well as the engine can"
+    return "the voice of the recording was not cloned: the engine at hand does not clone"
+
+
+def described(voice: Voice) -> Iterator[str]:
+    """What is known of a voice, a line each; the first begins with its id."""
+    language = voice["language"] or "any language"
+    if not voice["kept"]:
+        yield f"{voice['id']}  {language}, {voice['engine']}"
+        return
+    yield f"{voice['id']}  {language}, {voice['duration_s']:.1f} s, kept {voice['consent_at'][:10]}"
+    able = [engine for engine in voice["engines"] if engine["cloning"] != "none"]
+    if not able:
+        yield "  no engine of this server can speak like it: the language's own voice speaks"
+    for engine in able:
+        # What is measured, and the voice's own language; all that is expected only where there is neither.
+        own = voice["language"].partition("-")[0]
+        telling = {
+            tag: known for tag, known in engine["similarity"].items() if known["measured"] or tag == own
+        }
+        near = [f"{tag} {likeness(known)}" for tag, known in (telling or engine["similarity"]).items()]
+        state = {"ready": "", "refining": ", coming nearer", "missing": ", not taken up yet"}[engine["state"]]
+        told = f"  {engine['engine']}: {engine['cloning']}{state}"
+        yield f"{told}; {', '.join(near)}: {NEAR}" if near else told
+    yield from (f"  advice: {sentence}" for sentence in voice["advice"])
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The program's options that look after voices; what they hold is what ``manage`` takes."""
+    group = parser.add_argument_group("the voices of the server (nothing is spoken)")
+    one = group.add_mutually_exclusive_group()
+    one.add_argument("--voices", action="store_true", help="list them, the kept ones first")
+    one.add_argument(
+        "--add-voice",
+        metavar="NAME",
+        help="keep the voice of --reference; --voice custom:NAME speaks with it",
+    )
+    one.add_argument("--delete-voice", metavar="NAME", help="delete a kept voice and its recording")
+    group.add_argument(
+        "--consent", metavar="WORDS", help="with --add-voice: the consent of the person who speaks, in words"
+    )
+
+
+def asked(options: argparse.Namespace) -> bool:
+    """Whether the voices are to be looked after, rather than something be spoken."""
+    return bool(options.voices or options.add_voice is not None or options.delete_voice is not None)
+
+
+def manage(options: argparse.Namespace, recording: bytes | None) -> None:
+    """Do what was asked: ids and lists go to standard output, remarks to standard error. Raises as Voices."""
+    voices = Voices(options.server, options.api_key)
+    if options.voices:
+        for voice in voices.list():
+            print(*described(voice), sep="\n")
+    elif options.delete_voice is not None:
+        voices.delete(options.delete_voice)
+        print(f"{options.delete_voice} is deleted, and its recording", file=sys.stderr)
+    else:
+        assert recording is not None
+        voice = voices.add(options.add_voice, recording, options.consent, options.language)
+        _, *known = described(voice)
+        print(voice["id"], flush=True)
+        print(*known, sep="\n", file=sys.stderr)
