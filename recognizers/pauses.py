@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from speech.errors import EngineUnavailable
 from speech.recognizer import PAUSES_S
@@ -59,6 +60,10 @@ class VoiceDetector:
     def stream(self) -> VoiceStream:
         """A new stream, of which nothing has been heard."""
         return VoiceStream(self._session)
+
+    def probabilities(self, samples: Samples) -> npt.NDArray[np.float32]:
+        """How likely it is in each whole ``CHUNK`` of a recording (16 kHz) that somebody speaks."""
+        return np.array(self.stream().take(samples), np.float32)
 
 
 class VoiceStream:

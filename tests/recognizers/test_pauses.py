@@ -113,3 +113,11 @@ def test_streams_do_not_hear_each_other(detector: VoiceDetector, speech: Samples
         heard += one.take(speech[at : at + CHUNK])
         other.take(np.zeros(CHUNK, np.float32))
     assert heard == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_recording_is_heard_as_a_stream_of_it(detector: VoiceDetector, speech: Samples) -> None:
+    """A chunk that is not whole is left out."""
+    heard = detector.probabilities(speech)
+    assert heard.dtype == np.float32
+    assert heard == pytest.approx(detector.stream().take(speech))
+    assert len(detector.probabilities(speech[: CHUNK - 1])) == 0
