@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -14,9 +15,11 @@ from starlette.types import Receive, Scope, Send
 
 from dialects.kani.messages import SAMPLE_RATE, BadMessage, Speak, describe, read_body
 from dialects.kani.speaking import NamedVoices, Whole, spoken
+from dialects.likeness import likeness
 from speech.audio import pcm16
 from speech.errors import Busy, InvalidRequest, SpeechError, TimedOut
 from speech.service import SpeechService
+from speech.session import SpeechSession
 from speech.types import SpeechChunk
 
 END = (0).to_bytes(4, "little")
@@ -63,7 +66,8 @@ async def _whole(request: Request, service: SpeechService, speak: Speak) -> Resp
     ):
         async for chunk in chunks:
             whole.add(chunk)
-    return Response(await asyncio.to_thread(whole.wav), media_type="audio/wav")
+        headers = _likeness_headers(session)
+    return Response(await asyncio.to_thread(whole.wav), media_type="audio/wav", headers=headers)
 
 
 async def _streamed(request: Request, service: SpeechService, speak: Speak) -> Response:
@@ -76,7 +80,15 @@ async def _streamed(request: Request, service: SpeechService, speak: Speak) -> R
         async with _attended(request, session.cancel):
             first = await anext(chunks)
         headers = {"X-Sample-Rate": str(SAMPLE_RATE), "X-Channels": "1", "X-Bit-Depth": "16"}
-        return _Stream(_packets(first, chunks), headers, stack.pop_all())
+        return _Stream(_packets(first, chunks), headers | _likeness_headers(session), stack.pop_all())
+
+
+def _likeness_headers(session: SpeechSession) -> dict[str, str]:
+    """What the metadata of the WebSocket's answers say of a recording; X-Similarity is JSON."""
+    told = likeness(session)
+    if "similarity" in told:
+        told["similarity"] = json.dumps(told["similarity"])
+    return {f"X-{name.replace('_', '-').title()}": value for name, value in told.items()}
 
 
 async def _packets(first: SpeechChunk, rest: AsyncIterator[SpeechChunk]) -> AsyncIterator[bytes]:

@@ -16,6 +16,7 @@ from dialects.kani.messages import (
     reference_bytes,
     spoken_name,
 )
+from dialects.likeness import likeness
 from speech.audio import decode_recording, pcm16, reframe, wav
 from speech.errors import InvalidRequest, UnknownVoice
 from speech.service import SpeechService
@@ -57,11 +58,16 @@ async def spoken(
 
     Raises SpeechError, also while the audio is read.
     """
-    session = await _open(service, speak, client, voices)
-    async with session:
-        session.feed(speak.text)
-        session.finish()
-        yield session, reframe(aiter(session), SAMPLE_RATE, speak.frame_samples)
+    try:
+        async with await _open(service, speak, client, voices) as session:
+            session.feed(speak.text)
+            session.finish()
+            yield session, reframe(aiter(session), SAMPLE_RATE, speak.frame_samples)
+    except InvalidRequest as error:
+        if error.field != "reference" or speak.reference is not None:
+            raise
+        # The recording is that of the voice it names.
+        raise InvalidRequest("voice", error.reason) from error
 
 
 async def _open(service: SpeechService, speak: Speak, client: str, voices: NamedVoices) -> SpeechSession:
@@ -147,7 +153,7 @@ def metadata(session: SpeechSession, speak: Speak, samples: int) -> dict[str, An
         "engine": speaker.engine.info.name,
         "voice": speaker.voice,
         "passages": [asdict(passage) for passage in session.passages],
-        "cloning": session.cloning,
+        **likeness(session),
         "unused": clean_names([*session.unused, *speak.unused]),
         "truncated": session.truncated,
     }

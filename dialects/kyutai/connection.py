@@ -30,13 +30,15 @@ class Ending:
     reason: str = ""
 
 
-def ending_of(error: Exception) -> Ending:
-    """How a connection ends that met with ``error``."""
+def ending_of(error: Exception, voice: str = "voice") -> Ending:
+    """How a connection ends that met with ``error``; voice: what told whom the speech is to sound like."""
     match error:
         case Busy():
             return Ending(TRY_LATER, NO_FREE_CHANNELS)
         case TextTooLong():
             return Ending(TOO_BIG, str(error))
+        case InvalidRequest(field="reference"):
+            return Ending(BAD_DATA, f"{voice}: {error.reason}")
         case InvalidRequest() | BadMessage():
             return Ending(BAD_DATA, str(error))
         case SpeechCancelled():

@@ -10,7 +10,7 @@ from speech.session import SpeechSession
 
 
 class Feeder:
-    """Feeds one session; ``times`` tells when each word is spoken."""
+    """Feeds one session; ``times`` tells when each word is spoken, ``begun`` whether there were any."""
 
     def __init__(self, session: SpeechSession, max_text: int) -> None:
         """max_text: characters that the session takes, so that nothing longer is even looked at."""
@@ -19,6 +19,7 @@ class Feeder:
         self._breaks = 0
         self._breaks_s = 0.0
         self.times = WordTimes()
+        self.begun = False
 
     def feed(self, text: str) -> bool:
         """Feed what a ``Text`` says; whether it ends in a word. Raises BadMessage and TextTooLong."""
@@ -34,8 +35,12 @@ class Feeder:
             if self._breaks > MOST_BREAKS or self._breaks_s > LONGEST_BREAKS_S:
                 limit = f"at most {MOST_BREAKS}, and {LONGEST_BREAKS_S:g} s in all"
                 raise BadMessage(f"text: too many breaks ({limit})")
-            self._session.feed(line)
+            self._feed(line)
             self._session.rest(part.seconds)
             line = ""
-        self._session.feed(line)
+        self._feed(line)
         return bool(line)
+
+    def _feed(self, line: str) -> None:
+        self.begun = self.begun or bool(line)
+        self._session.feed(line)

@@ -16,9 +16,11 @@ TASK = "kyutai request"
 Answer = Callable[[Request], Awaitable[Response]]
 
 
-def endpoint(answer: Answer) -> Answer:
+def endpoint(answer: Answer, recording: str = "body") -> Answer:
     """``answer``, whose errors are 400 with a sentence, 503 where there is no place, 504 where it took too
     long, or else 500.
+
+    recording: where in the request a recording comes from, for what is wrong with it.
     """
 
     async def handle(request: Request) -> Response:
@@ -27,7 +29,7 @@ def endpoint(answer: Answer) -> Answer:
         except (BadMessage, BadQuery) as error:
             return _refusal(400, str(error))
         except InvalidRequest as error:
-            field = "body" if error.field == "reference" else error.field
+            field = recording if error.field == "reference" else error.field
             return _refusal(400, f"{field}: {error.reason}")
         except Busy as error:
             return _refusal(503, str(error))

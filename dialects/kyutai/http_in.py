@@ -12,9 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dialects.attended import attended
-from dialects.kyutai import messages
+from dialects.kyutai import messages, voice_payload
 from dialects.kyutai.connection import host
-from dialects.kyutai.embedding import SECONDS, embed
 from dialects.kyutai.http_answers import TASK, endpoint
 from dialects.kyutai.meter import Meter
 from dialects.kyutai.query import read_language
@@ -57,8 +56,12 @@ def http_in_routes(service: SpeechService, max_body: int, meter: Meter) -> list[
         began = time.perf_counter()
         body = await request.body()
         async with decoding:
-            made = await asyncio.to_thread(_voice, body, max_body)
+            recording = await asyncio.to_thread(
+                decode_recording, body, max_body, voice_payload.SECONDS, cut=True
+            )
+        embeddings = await attended(request, service.cloning.embeddings(recording), name=TASK)
         meter.voice_made(time.perf_counter() - began)
+        made = messages.voice(voice_payload.write(embeddings))
         return Response(made, media_type="application/octet-stream")
 
     return [
@@ -90,7 +93,3 @@ async def _hear(session: RecognitionSession, samples: Samples) -> list[dict[str,
         feeding.cancel()
         await asyncio.wait([feeding])
     return told
-
-
-def _voice(data: bytes, max_body: int) -> bytes:
-    return messages.voice(embed(decode_recording(data, max_body, SECONDS, cut=True)))

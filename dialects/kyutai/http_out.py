@@ -89,8 +89,8 @@ def http_out_routes(service: SpeechService) -> list[BaseRoute]:
             return JSONResponse(await attended(request, _whole(session, feeder, body.max_seq_len), name=TASK))
 
     return [
-        Route("/api/tts_streaming", endpoint(streamed), methods=["POST"]),
-        Route("/api/tts", endpoint(legacy), methods=["POST"]),
+        Route("/api/tts_streaming", endpoint(streamed, "voice"), methods=["POST"]),
+        Route("/api/tts", endpoint(legacy, "voice"), methods=["POST"]),
     ]
 
 

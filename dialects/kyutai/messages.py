@@ -9,6 +9,7 @@ too.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import msgspec
@@ -56,9 +57,7 @@ class Text(_Tagged, frozen=True, tag="Text"):
     text: str
 
 
-class Voice(_Tagged, frozen=True, tag="Voice"):
-    """From the client: what ``/api/voice`` answered, [1, 512, T] numbers row by row."""
-
+class _Voice(_Tagged, frozen=True, tag="Voice"):
     embeddings: msgspec.Raw
     shape: list[int]
 
@@ -126,12 +125,19 @@ class _Step(_Tagged, frozen=True, tag="Step"):
     buffered_pcm: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Voice:
+    """From the client: what ``/api/voice`` answered, [1, 512, T] finite numbers."""
+
+    embeddings: Samples
+
+
 T = TypeVar("T")
 ToSpeak = Text | Voice | Eos
 ToHear = Init | Marker | Audio | OggOpus
 
 _encode = msgspec.msgpack.Encoder().encode
-_speak_decoder: msgspec.msgpack.Decoder[ToSpeak] = msgspec.msgpack.Decoder(ToSpeak)
+_speak_decoder: msgspec.msgpack.Decoder[Text | _Voice | Eos] = msgspec.msgpack.Decoder(Text | _Voice | Eos)
 _hear_decoder: msgspec.msgpack.Decoder[ToHear] = msgspec.msgpack.Decoder(ToHear)
 _numbers_decoder = msgspec.msgpack.Decoder(list[float])
 
@@ -148,9 +154,7 @@ def read_to_speak(message: bytes | str) -> ToSpeak:
     if message == END_OF_SPEECH:
         return Eos()
     decoded = _decoded(_speak_decoder, message)
-    if isinstance(decoded, Voice):
-        check_voice(decoded)
-    return decoded
+    return _checked(decoded) if isinstance(decoded, _Voice) else decoded
 
 
 def read_to_hear(message: bytes) -> ToHear:
@@ -186,8 +190,8 @@ def explained(error: msgspec.ValidationError, whole: str) -> BadMessage:
     return BadMessage(f"{field}: {reason[:1].lower()}{reason[1:]}")
 
 
-def check_voice(voice: Voice) -> None:
-    """Raise BadMessage unless a voice is [1, 512, T] finite numbers."""
+def _checked(voice: _Voice) -> Voice:
+    """Raises BadMessage unless a voice is [1, 512, T] finite numbers."""
     shape = voice.shape
     if len(shape) != 3 or shape[:2] != [1, EMBEDDING_CHANNELS] or not 1 <= shape[2] <= LONGEST_EMBEDDING:
         raise BadMessage(f"shape: must be [1, {EMBEDDING_CHANNELS}, 1 to {LONGEST_EMBEDDING}]")
@@ -196,6 +200,7 @@ def check_voice(voice: Voice) -> None:
         raise BadMessage(
             f"embeddings: {len(values)} numbers, and the shape says {EMBEDDING_CHANNELS * shape[2]}"
         )
+    return Voice(values.reshape(shape))
 
 
 def samples(audio: Audio) -> Samples:
@@ -321,4 +326,4 @@ def step(index: int, pauses: tuple[float, ...], buffered: int) -> bytes:
 def voice(embeddings: Samples) -> bytes:
     """``Voice`` of embeddings [1, 512, T]."""
     packed = packed_floats(embeddings.reshape(-1))
-    return _encode(Voice(msgspec.Raw(packed), list(embeddings.shape)))
+    return _encode(_Voice(msgspec.Raw(packed), list(embeddings.shape)))

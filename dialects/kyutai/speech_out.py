@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from dialects.kyutai import voice_payload
 from dialects.kyutai.connection import Ending, close, ending_of, host
 from dialects.kyutai.feeding import Feeder
-from dialects.kyutai.messages import BadMessage, Eos, Text, ToSpeak, read_to_speak
+from dialects.kyutai.messages import BadMessage, Eos, Text, ToSpeak, Voice, read_to_speak
 from dialects.kyutai.meter import Meter
 from dialects.kyutai.output import Frames, Output
 from dialects.kyutai.query import BadQuery, read_speak_query
@@ -19,6 +21,8 @@ from speech.service import SpeechService
 from speech.session import SpeechSession
 from speech.tasks import until_first
 from speech.types import Samples, SpeechChunk
+
+log = logging.getLogger(__name__)
 
 PROTOCOL = "kyutai"
 
@@ -80,6 +84,7 @@ class _Connection:
         self._most_frames = most_frames
         self._meter = meter
         self._idle_s = idle_s
+        self._voice_field = "voice"
         self._finished = False
         self._ending = Ending()
         self._since = time.perf_counter()
@@ -128,8 +133,18 @@ class _Connection:
             self._end(Ending())
         elif isinstance(message, Text):
             return self._feed(message.text)
-        # A Voice has the right shape, or it would not have been read; what speaks is the default.
+        elif not self._feeder.begun and not self._finished:
+            self._sound_like(message)
         return False
+
+    def _sound_like(self, voice: Voice) -> None:
+        """Speak like a voice that this server made; who would speak anyway does for any other."""
+        embeddings = voice_payload.read(voice.embeddings)
+        if embeddings is None:
+            log.info("a voice that another server made, or another version: it is passed over")
+        elif embeddings:
+            self._voice_field = "embeddings"
+            self._session.sound_like(embeddings)
 
     def _feed(self, text: str) -> bool:
         if self._ending.reason:
@@ -160,7 +175,7 @@ class _Connection:
             else:
                 await self._send_frames(frames.finish())
         except SpeechError as error:
-            self._ending = ending_of(error)
+            self._ending = ending_of(error, self._voice_field)
         if self._ending.reason:
             await self._send(self._output.error(self._ending.reason))
         for message in self._output.ending():

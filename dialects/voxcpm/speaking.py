@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from dialects.likeness import likeness
 from dialects.voxcpm import frames, messages
 from dialects.voxcpm.frames import Piece, Pieces, Stream
 from dialects.voxcpm.messages import failure_of, progress
@@ -97,7 +98,7 @@ class Utterance:
                 await self._fail(error)
 
     async def _fail(self, error: SpeechError) -> None:
-        failure = failure_of(error, self._source or "reference")
+        failure = failure_of(error, self._source or VOICE_ID)
         self._visit.house.meter.refused(failure.code)
         await self._finish("failed", messages.error(self._id, failure))
 
@@ -149,6 +150,7 @@ class Utterance:
             max_text=len(self._params.text),
             timeout_s=self._visit.timeout_s,
             prepare=prepare,
+            clones=self._source is not None,
         )
         # The session stays open until the last message is sent: a server that stops waits for it.
         async with session:
@@ -230,7 +232,7 @@ class Utterance:
             "voice": speaker.voice,
             "language": speaker.language,
             "passages": [asdict(passage) for passage in session.passages],
-            "cloning": session.cloning,
+            **likeness(session),
             "unused": [*unused, *params.unknown],
             "truncated": session.truncated,
         }

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from benchmarks.kokoro_measures import pitch
 from examples import kyutai_stt_client, kyutai_tts_client
 from speech.audio import wav
 from speech.types import Samples
@@ -70,6 +71,11 @@ def assert_told_in_time(messages: list[SpokenText | SpokenAudio]) -> None:
             assert sent_s < message.stop_s + 1, message
 
 
+def semitones(samples: Samples) -> float:
+    """How high somebody speaks, in semitones above one hertz."""
+    return float(12 * np.log2(np.nanmedian(pitch(samples))))
+
+
 async def as_written(text: str, pause_s: float = 0.05) -> AsyncIterator[str]:
     """A text's words as a language model writes them."""
     for word in text.split():
@@ -125,13 +131,18 @@ async def test_unmute_speaks_turn_after_turn(server: ServerProcess) -> None:
 
 @pytest.mark.slow
 async def test_unmute_speaks_with_a_voice_of_ones_own(server: ServerProcess, say: Say) -> None:
-    """What /api/voice made of a recording is sent before Ready, as it is, in each turn."""
-    embedding = await unmute_clones(server.http_url, wav(await say(QUESTION, "af_heart"), RATE))
-    for _ in range(2):
-        speaker = UnmuteSpeaker(server.url, embedding=embedding)
+    """What /api/voice made of a man's recording is sent as it is before Ready: no woman speaks any more."""
+    recording = await say(QUESTION, "am_michael")
+    embedding = await unmute_clones(server.http_url, wav(recording, RATE))
+    pitches = []
+    for sent in (None, embedding, embedding):
+        speaker = UnmuteSpeaker(server.url, embedding=sent)
         await speaker.start_up()
         turn = await speaker.say(as_written(ANSWER))
         assert_heard(turn.samples, ANSWER, "en")
+        pitches.append(semitones(turn.samples))
+    own, *cloned = (abs(each - semitones(recording)) for each in pitches)
+    assert own > 6 and max(cloned) < 3
 
 
 async def test_unmute_is_interrupted(server: ServerProcess) -> None:

@@ -82,7 +82,7 @@ def test_the_original_s_messages_are_read_to_speak() -> None:
     assert read_to_speak('{"type":"Eos"}') == Text('{"type":"Eos"}')
     voice = read_to_speak(bytes.fromhex(VOICE))
     assert isinstance(voice, Voice)
-    assert voice.shape == [1, 512, 125]
+    assert voice.embeddings.shape == (1, 512, 125)
 
 
 def test_the_original_s_messages_are_read_to_hear() -> None:
