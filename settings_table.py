@@ -110,6 +110,14 @@ class Settings(ProtocolSettings):
         about="NanoCodec: a .nemo file, or a hub's name. Not set: "
         "`nvidia/nemo-nano-codec-22khz-0.6kbps-12.5fps`.",
     )
+    embedder: str | None = setting(
+        None,
+        "KANI_EMBEDDER",
+        group=KANI,
+        min_length=1,
+        about="What makes the speakers of KaniTTS-2 out of recordings: a folder, or a name on a model hub "
+        "(1.3 GB, fetched once). Not set: `nineninesix/speaker-emb-tbr`.",
+    )
     device: str = setting(
         config.DEFAULT_DEVICE,
         "KANI_DEVICE",

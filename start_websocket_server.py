@@ -68,6 +68,9 @@ def parser() -> argparse.ArgumentParser:
         "--model", metavar="FOLDER", help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION]"
     )
     kani.add_argument("--codec", metavar="FILE", help="NanoCodec's .nemo file, or a hub's OWNER/NAME")
+    kani.add_argument(
+        "--embedder", metavar="FOLDER", help="what makes KaniTTS-2's speakers, or a hub's OWNER/NAME"
+    )
     kani.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
     kani.add_argument("--precision", metavar="NAME", help=f"{settings.takes('precision')} (default auto)")
     kani.add_argument("--slots", metavar="N", help="streams at once (default 8, on CUDA 256)")

@@ -74,7 +74,7 @@ def routes(service: SpeechService) -> list[BaseRoute]:
 
     async def heard(request: Request) -> Response:
         voice = await asyncio.to_thread(service.store.get, request.path_params["voice"])
-        recording = await asyncio.to_thread(service.store.sample, voice.name)
+        recording = await asyncio.to_thread(service.store.sample, voice)
         kind = media_type(recording)
         headers = {
             "cache-control": "no-store",
@@ -230,7 +230,7 @@ def _described(service: SpeechService) -> list[dict[str, Any]]:
             described.append(describe(voice))
         elif voice.id in kept:
             try:
-                likenesses = service.cloning.of(kept[voice.id])
+                likenesses = service.cloning.likenesses(kept[voice.id])
             except UnknownVoice:
                 # It was deleted, or got another name, while the others were read.
                 continue
@@ -246,7 +246,7 @@ def _one(service: SpeechService, name: str) -> dict[str, Any]:
     kept = service.store.get(name)
     if kept.id not in voices:
         raise UnknownVoice(name)
-    return describe_kept(voices[kept.id], kept, service.cloning.of(kept))
+    return describe_kept(voices[kept.id], kept, service.cloning.likenesses(kept))
 
 
 def _answered(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

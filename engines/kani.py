@@ -8,53 +8,52 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import secrets
-from collections.abc import AsyncGenerator
+import sys
+import threading
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from engines.cancelling import outlast
+from engines.kani_voices import KaniVoices
 from engines.silence import SilenceTrim
+from speech.audio import Resampler
 from speech.engine import EngineInfo
-from speech.errors import EngineFailed, EngineUnavailable
-from speech.languages import primary
+from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest
 from speech.segmenter import weight
-from speech.types import Samples, Segment, Span, SpeechChunk, Voice
+from speech.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
 
 if TYPE_CHECKING:
     from kani.assemble import Kani
+    from kani.speaker import SpeakerEmbedder
     from kani.stream import End, Utterance
 
 ENGINE = "kani"
-LANGUAGES = ("es", "en", "de", "zh", "ko", "ar")
-"""What kani-tts-370m was trained on, Spanish first; a checkpoint that ends in one of them speaks that one."""
-
-# By the makers' pages. A checkpoint names its speakers itself, but not what they speak.
-_SPEAKERS = {
-    "ar": "karim nur",
-    "de": "bert thorsten",
-    "en": "andrew david jenny katie kore puck simon",
-    "es": "ash ballad maria nova",
-    "ko": "seulgi",
-    "zh": "mei ming",
-}
 _WEIGHT_A_SECOND = 13.0
 _PLACES_A_SLOT = 2
+_QUIETEST_DB = -65.0
+_NICENESS = 10
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class KaniSettings:
-    """model: a checkpoint's folder or its name on a hub; codec: a .nemo file or a hub's name; device: auto,
-    cpu, cuda or cuda:N; precision: auto, float32, bfloat16 or int8; slots: streams at once; threads: of the
-    CPU. None is the model's own default."""
+    """model: a checkpoint's folder or its name on a hub; codec: a .nemo file or a hub's name; embedder: what
+    makes the speakers of KaniTTS-2, a folder or a hub's name; device: auto, cpu, cuda or cuda:N; precision:
+    auto, float32, bfloat16 or int8; slots: streams at once; threads: of the CPU. None is the model's own
+    default."""
 
     model: str | None = None
     codec: str | None = None
+    embedder: str | None = None
     device: str = "auto"
     precision: str = "auto"
     slots: int | None = None
@@ -70,7 +69,12 @@ class KaniEngine:
         self._cache = cache_dir / "kani"
         self._kani: Kani | None = None
         self._info: EngineInfo | None = None
-        self._speakers: dict[str, str] = {}
+        self._voices = KaniVoices(ENGINE, "", (), ())
+        self._stopping = threading.Event()
+        # One recording at a time: each takes all the cores that speech leaves.
+        self._listener = ThreadPoolExecutor(
+            1, thread_name_prefix=f"{ENGINE}-embedder", initializer=_step_back
+        )
 
     @property
     def info(self) -> EngineInfo:
@@ -89,6 +93,8 @@ class KaniEngine:
 
     async def stop(self) -> None:
         """See ``Engine.stop``."""
+        self._stopping.set()
+        await asyncio.to_thread(self._listener.shutdown)
         if self._kani is not None:
             await asyncio.to_thread(self._kani.scheduler.stop)
             self._kani = None
@@ -97,18 +103,20 @@ class KaniEngine:
         """See ``Engine.synthesize``; a chunk for one frame at first, then for more and more.
 
         The last chunk carries the segment's one span. Raises EngineFailed where the model found no
-        words for the text, or broke.
+        words for the text, or broke, and InvalidRequest for ``reference`` where the segment's embedding is
+        none of this engine's.
         """
         kani = self._kani
         if kani is None:
             raise EngineFailed("the Kani engine is not running")
         from kani.watch import AUDIBLE
 
+        speaker = self._speaker(segment.embedding)
         trim = SilenceTrim(kani.sample_rate, AUDIBLE)
         made = 0
         room_s = segment.max_seconds
-        for text, prompt in _pieces(kani, segment.text, self._speakers[segment.voice]):
-            utterance = _utterance(kani, text, prompt, segment, room_s)
+        for text, prompt in self._pieces(kani, segment, segment.text):
+            utterance = _utterance(kani, text, prompt, speaker, segment, room_s)
             async with aclosing(_spoken(kani, utterance)) as spoken:
                 async for samples in spoken:
                     heard = trim.feed(samples)
@@ -124,9 +132,72 @@ class KaniEngine:
             spans = (Span(0, len(segment.text), 0.0, end_s),)
             yield SpeechChunk(rest, kani.sample_rate, made / kani.sample_rate, spans)
 
+    async def embed(self, recording: Recording) -> Embedding:
+        """See ``CloningEngine.embed``; of the first 30 s, one recording after the other."""
+        embedder = self._kani.embedder if self._kani is not None else None
+        if embedder is None:
+            raise EngineFailed("the Kani engine is not running, or does not clone")
+        stop = threading.Event()
+
+        def stopped() -> bool:
+            return stop.is_set() or self._stopping.is_set()
+
+        work = asyncio.get_running_loop().run_in_executor(
+            self._listener, _embedded, embedder, recording, stopped
+        )
+        try:
+            values = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stop.set()
+            await outlast(work)
+            raise
+        except RuntimeError as error:
+            logger.exception("a recording could not be embedded")
+            raise EngineFailed("the Kani engine could not take up the recording", told=True) from error
+        if not len(values):
+            raise EngineFailed("the Kani engine has been stopped")
+        return Embedding(ENGINE, embedder.name, values)
+
+    async def refine(
+        self, recording: Recording, embedding: Embedding, language: str
+    ) -> AsyncGenerator[Embedding, None]:
+        """See ``CloningEngine.refine``: there is nothing better than what the model was trained with."""
+        better: tuple[Embedding, ...] = ()
+        for one in better:
+            yield one
+
+    def _speaker(self, embedding: Embedding | None) -> tuple[float, ...]:
+        """What of a segment's embedding goes to the model: of length 1; nothing without one."""
+        if embedding is None:
+            return ()
+        kani = self._kani
+        if kani is None or kani.embedder is None:
+            raise InvalidRequest("reference", "this Kani model does not speak like a recording")
+        if (embedding.engine, embedding.model) != (ENGINE, kani.embedder.name):
+            raise InvalidRequest("reference", "an embedding that another model made")
+        values = np.asarray(embedding.values, np.float64)
+        length = np.linalg.norm(values)
+        if values.shape != (kani.embedder.size,) or not np.isfinite(length) or length == 0:
+            raise InvalidRequest(
+                "reference", f"an embedding is {kani.embedder.size} numbers, not all of them 0"
+            )
+        return tuple((values / length).tolist())
+
+    def _pieces(self, kani: Kani, segment: Segment, text: str) -> list[tuple[str, list[int]]]:
+        """The text and its prompt; more of both, cut at spaces, where a prompt can't hold all its tokens."""
+        cloned = segment.embedding is not None
+        written = self._voices.written(text, None if cloned else segment.voice, segment.language)
+        whole = kani.layout.prompt(kani.checkpoint.text_tokens(written))
+        # A speaker takes the place of a token.
+        if len(whole) + cloned <= kani.runner.longest_prompt or len(text) < 2:
+            return [(text, whole)]
+        middle = len(text) // 2
+        cut = text.rfind(" ", 1, middle) + 1 or middle
+        return self._pieces(kani, segment, text[:cut]) + self._pieces(kani, segment, text[cut:])
+
     def _load(self) -> Kani:
         try:
-            from kani.assemble import CODEC, MODEL, assemble
+            from kani.assemble import CODEC, EMBEDDER, MODEL, assemble
             from kani.errors import CheckpointError, DeviceError, OutOfMemory
         except ModuleNotFoundError as error:
             raise EngineUnavailable(
@@ -137,6 +208,7 @@ class KaniEngine:
             return assemble(
                 settings.model or MODEL,
                 settings.codec or CODEC,
+                settings.embedder or EMBEDDER,
                 device=settings.device,
                 precision=settings.precision,
                 slots=settings.slots,
@@ -150,42 +222,54 @@ class KaniEngine:
             ) from error
 
     def _described(self, kani: Kani) -> EngineInfo:
-        spoken = {name: tag for tag, names in _SPEAKERS.items() for name in names.split()}
-        languages = [tag for tag in LANGUAGES if kani.name.endswith(f"-{tag}")] or list(LANGUAGES)
-        only = languages[0] if len(languages) == 1 else ""
-        speakers = kani.checkpoint.speakers
-        self._speakers = {f"{ENGINE}:{name}": name for name in speakers} or {f"{ENGINE}:{kani.name}": ""}
-        voices = tuple(
-            Voice(id, name or kani.name, spoken.get(name, only), ENGINE)
-            for id, name in self._speakers.items()
-        )
-        own = {primary(voice.language): voice.id for voice in reversed(voices) if voice.language}
+        checkpoint = kani.checkpoint
+        voices = KaniVoices(ENGINE, kani.name, checkpoint.speakers, checkpoint.language_tags)
+        self._voices = voices
         return EngineInfo(
             name=ENGINE,
             version=f"{kani.name}, {kani.precision}",
             sample_rate=kani.sample_rate,
-            voices=voices,
-            default_voices={tag: own.get(tag, voices[0].id) for tag in languages},
+            voices=voices.all,
+            default_voices=voices.defaults,
             # A slot that is freed is filled within a turn, without waiting for a place to be handed on.
             places=_PLACES_A_SLOT * kani.runner.slots,
             speed_range=(1.0, 1.0),
             uses=frozenset({"temperature", "top_p", "top_k", "repetition_penalty", "seed"}),
             streams_inside_segment=True,
             timing=False,
+            cloning="embedding" if kani.embedder is not None else "none",
+            embedder=kani.embedder.name if kani.embedder is not None else "",
         )
 
 
-def _pieces(kani: Kani, text: str, speaker: str) -> list[tuple[str, list[int]]]:
-    """The text and its prompt; more of both, cut at spaces, where a prompt does not hold all its tokens."""
-    whole = kani.layout.prompt(kani.checkpoint.text_tokens(f"{speaker}: {text}" if speaker else text))
-    if len(whole) <= kani.runner.longest_prompt or len(text) < 2:
-        return [(text, whole)]
-    middle = len(text) // 2
-    cut = text.rfind(" ", 1, middle) + 1 or middle
-    return _pieces(kani, text[:cut], speaker) + _pieces(kani, text[cut:], speaker)
+def _step_back() -> None:
+    """Let those who speak have the cores first: on Linux each thread has a niceness of its own."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        # Never forward: that is for those who may.
+        os.setpriority(os.PRIO_PROCESS, thread, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
-def _utterance(kani: Kani, text: str, prompt: list[int], segment: Segment, room_s: float) -> Utterance:
+def _embedded(embedder: SpeakerEmbedder, recording: Recording, stopped: Callable[[], bool]) -> Samples:
+    """The embedding of a recording; nothing where it was stopped."""
+    from kani.speaker import LONGEST_S, SAMPLE_RATE, Stopped
+
+    samples = recording.samples[: round(LONGEST_S * recording.sample_rate)]
+    loudness = float(samples.std(dtype=np.float64)) if len(samples) else 0.0
+    if not loudness > 10 ** (_QUIETEST_DB / 20):
+        raise InvalidRequest("reference", "there is no speech in the recording")
+    resampler = Resampler(recording.sample_rate, SAMPLE_RATE)
+    try:
+        return embedder.embed(np.concatenate((resampler.feed(samples), resampler.finish())), stopped)
+    except ValueError as error:
+        raise InvalidRequest("reference", "there is no speech in the recording") from error
+    except Stopped:
+        return np.zeros(0, np.float32)
+
+
+def _utterance(
+    kani: Kani, text: str, prompt: list[int], speaker: tuple[float, ...], segment: Segment, room_s: float
+) -> Utterance:
     from kani.sampler import Sampling
     from kani.stream import Utterance
 
@@ -203,7 +287,7 @@ def _utterance(kani: Kani, text: str, prompt: list[int], segment: Segment, room_
     # One frame more than there is room for, where it fits: by that the core knows that it was cut.
     frames = min(math.ceil(room_s / kani.frame_s - 1e-6) + 1, kani.runner.longest_frames)
     expected_s = max(weight(text) / _WEIGHT_A_SECOND, 0.5)
-    return Utterance(tuple(prompt), sampling, frames, expected_s, segment.request_id)
+    return Utterance(tuple(prompt), sampling, frames, expected_s, segment.request_id, speaker)
 
 
 async def _spoken(kani: Kani, utterance: Utterance) -> AsyncGenerator[Samples, None]:

@@ -33,6 +33,9 @@ class EngineSettings(Protocol):
     def codec(self) -> str | None: ...  # noqa: D102
 
     @property
+    def embedder(self) -> str | None: ...  # noqa: D102
+
+    @property
     def device(self) -> str: ...  # noqa: D102
 
     @property
@@ -124,6 +127,7 @@ def _kani(settings: EngineSettings) -> Engine:
         KaniSettings(
             model=settings.model,
             codec=settings.codec,
+            embedder=settings.embedder,
             device=settings.device,
             precision=settings.precision,
             slots=settings.slots,

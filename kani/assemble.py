@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from kani.checkpoint import Checkpoint, find, find_codec
-from kani.errors import DeviceError
+from kani.errors import CheckpointError, DeviceError
 from kani.lfm2 import LanguageModel
 from kani.linear import Int8
 from kani.nanocodec import NanoCodec
@@ -19,6 +19,7 @@ from kani.native.library import load as load_kernels
 from kani.native.model import NativeLanguageModel
 from kani.runner import Runner
 from kani.scheduler import Scheduler
+from kani.speaker import SpeakerEmbedder
 from kani.tokens import TokenLayout
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 MODEL = "nineninesix/kani-tts-370m"
 CODEC = "nvidia/nemo-nano-codec-22khz-0.6kbps-12.5fps"
+EMBEDDER = "nineninesix/speaker-emb-tbr"
 
 LONGEST_PROMPT = 512
 """Tokens of a prompt: some five times the longest segment of plain words."""
@@ -38,7 +40,8 @@ AHEAD_S = 2.0
 class Kani:
     """A model at work. ``scheduler`` is not started yet.
 
-    precision: of the language model and of the codec, in words.
+    precision: of the language model and of the codec, in words; embedder: where the model speaks like a
+    recording.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Kani:
     runner: Runner
     scheduler: Scheduler
     precision: str
+    embedder: SpeakerEmbedder | None
 
     @property
     def sample_rate(self) -> int:
@@ -64,6 +68,7 @@ class Kani:
 def assemble(
     model: str = MODEL,
     codec: str = CODEC,
+    embedder: str = EMBEDDER,
     *,
     device: str = "auto",
     precision: str = "auto",
@@ -74,18 +79,18 @@ def assemble(
 ) -> Kani:
     """Load, check, place and warm up.
 
-    model: a folder or a hub's name; codec: a .nemo file or a hub's name; device: ``auto`` is CUDA
-    where there is one; precision: one of ``PRECISIONS``; slots: streams at once (8, on CUDA 256);
-    threads: of the CPU; cache: where fetched and built files are kept; told: gets a line now and
-    then. Raises CheckpointError, DeviceError and OutOfMemory, each with what to do.
+    model: a folder or a hub's name; codec: a .nemo file or a hub's name; embedder: a folder or a hub's
+    name, looked for where the model takes a speaker, and done without where it cannot be had; device:
+    ``auto`` is CUDA where there is one; precision: one of ``PRECISIONS``; slots: streams at once (8, on
+    CUDA 256); threads: of the CPU; cache: where fetched and built files are kept; told: gets a line now
+    and then. Raises CheckpointError, DeviceError and OutOfMemory, each with what to do.
     """
     place = _device(device)
     products, convolutions = _precisions(precision, place)
     if threads is not None:
         torch.set_num_threads(threads)
     folder, archive = find(model, cache), find_codec(codec, cache)
-    # A fetched one lies in a folder that is called by its revision.
-    name = model.partition("@")[0].rpartition("/")[2] if cache in folder.parents else folder.resolve().name
+    name = _called(model, folder, cache)
     checkpoint = Checkpoint(folder)
     checkpoint.check()
     told(f"loading {name}")
@@ -128,7 +133,26 @@ def assemble(
         runner,
         scheduler,
         arithmetic,
+        _embedder(embedder, checkpoint.config.speaker, cache) if checkpoint.config.speaker else None,
     )
+
+
+def _called(given: str, folder: Path, cache: Path) -> str:
+    """A checkpoint's name. A fetched one lies in a folder that is called by its revision."""
+    return given.partition("@")[0].rpartition("/")[2] if cache in folder.parents else folder.resolve().name
+
+
+def _embedder(given: str, size: int, cache: Path) -> SpeakerEmbedder | None:
+    """What makes speakers of ``size`` numbers; None, and a line in the log, where it cannot be had."""
+    try:
+        folder = find(given, cache)
+        embedder = SpeakerEmbedder(folder, _called(given, folder, cache))
+        if embedder.size != size:
+            raise CheckpointError(f"{embedder.name} makes {embedder.size} numbers, the model takes {size}")
+    except CheckpointError as error:
+        log.warning("the Kani model cannot speak like a recording: %s (--embedder FOLDER)", error)
+        return None
+    return embedder
 
 
 def _language(

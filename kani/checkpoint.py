@@ -43,17 +43,18 @@ class Checkpoint:
     def __init__(self, folder: Path) -> None:
         """Read the configs, not yet the tokenizer and the weights. Raises CheckpointError."""
         self.folder = folder
-        settings = _json(folder / "config.json")
+        settings = read_json(folder / "config.json")
         if settings.get("model_type") != "lfm2":
             raise CheckpointError(f"{folder.name}: model_type is {settings.get('model_type')!r}, not 'lfm2'")
-        if settings.get("use_learnable_rope") or "speaker_emb_dim" in settings:
-            raise CheckpointError(f"{folder.name} is a KaniTTS-2 checkpoint, which is not spoken yet")
         self.config = ModelConfig.of(settings)
         self._audio_start = settings.get("audio_tokens_start")
-        self.speakers = _speakers(settings.get("speaker_settings") or {})
+        self._frame_tokens = settings.get("tokens_per_frame")
+        self.speakers = _names(settings, "speaker_settings", "speaker_list")
         """Names of a multi-speaker checkpoint; a text is said by one if it begins "NAME: "."""
+        self.language_tags = _names(settings, "language_settings", "language_tags_list")
+        """Languages and accents ("en_us") of a checkpoint that wants to be told: a text begins "TAG: "."""
         generation = folder / "generation_config.json"
-        top_k = _json(generation).get("top_k") if generation.exists() else None
+        top_k = read_json(generation).get("top_k") if generation.exists() else None
         if top_k is not None and (type(top_k) is not int or top_k < 0):
             raise CheckpointError(f"{generation.name}: top_k is {reprlib.repr(top_k)}, not a whole number")
         self.top_k: int = 50 if top_k is None else top_k
@@ -61,6 +62,10 @@ class Checkpoint:
 
     def layout(self, *, codebooks: int, codebook_size: int) -> TokenLayout:
         """Which token means what, with a codec of so many codebooks. Raises CheckpointError."""
+        if self._frame_tokens not in (None, codebooks):
+            raise CheckpointError(
+                f"tokens_per_frame is {reprlib.repr(self._frame_tokens)}: the codec has {codebooks} codebooks"
+            )
         given = self._audio_start
         size = self.config.vocabulary
         if given is not None:
@@ -130,7 +135,7 @@ class Checkpoint:
         index = self.folder / "model.safetensors.index.json"
         names = {"model.safetensors"}
         if index.exists():
-            shards = _json(index).get("weight_map")
+            shards = read_json(index).get("weight_map")
             if not isinstance(shards, dict) or not shards:
                 raise CheckpointError(f"{index.name}: weight_map is no object, or an empty one")
             names = {str(name) for name in shards.values()}
@@ -197,11 +202,13 @@ def _fetched(name: str, cache: Path, files: tuple[str, ...]) -> Path:
     return found
 
 
-def _speakers(settings: Any) -> tuple[str, ...]:
-    names = settings.get("speaker_list") or [] if isinstance(settings, dict) else None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise CheckpointError("speaker_settings: speaker_list is no list of names")
-    return tuple(names)
+def _names(settings: Mapping[str, Any], key: str, entry: str) -> tuple[str, ...]:
+    """The names in a list of an object among a config's settings; none where there is none."""
+    known = settings.get(key) or {}
+    names = known.get(entry) or [] if isinstance(known, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+        raise CheckpointError(f"{key}: {entry} is no list of names")
+    return tuple(name.strip() for name in names)
 
 
 def _opened(path: Path) -> Any:
@@ -211,7 +218,8 @@ def _opened(path: Path) -> Any:
         raise CheckpointError(f"{path.name} is not a safetensors file: {error}") from error
 
 
-def _json(path: Path) -> Mapping[str, Any]:
+def read_json(path: Path) -> Mapping[str, Any]:
+    """A file that holds a JSON object. Raises CheckpointError."""
     try:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:

@@ -11,8 +11,9 @@ turns lie side by side, so that the turn is one complex product.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -20,9 +21,19 @@ from torch.nn import functional
 
 from kani.checkpoint import Weights
 from kani.linear import Dense, Int8, Linear
-from kani.model_config import ModelConfig
-from kani.state import LanguageState
+from kani.model_config import SPEAKER_PROJECTION, ModelConfig
+from kani.rope import Turns
+from kani.state import NEVER, LanguageState
 from kani.tokens import TokenLayout
+
+SPEAKER_PLACE = 1
+"""Where a speaker stands in a prompt: behind its first token, in the place of a token that is not read."""
+
+ANSWERED = 2
+"""Tokens at a prompt's end, start_of_ai and start_of_speech, which the makers' code lets the model say."""
+
+Voices = Mapping[int, Tensor]
+"""The speakers of some of the rows of a prefill: float32 [hidden], as ``LanguageModel.voice`` makes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +103,8 @@ class LanguageModel:
             if codebook == 0:
                 rows.append(head[layout.end_of_speech, None])
             self._heads.append(self._linear(torch.cat(rows), 1))
-        self._turns = _turns(config, capacity).to(device)
+        self._speaker = weights(SPEAKER_PROJECTION).to(device) if config.speaker else None
+        self._turns = Turns(config, weights, frame_tokens=layout.codebooks, capacity=capacity, device=device)
         self._places = torch.arange(capacity, device=device)
 
     def _linear(self, weight: Tensor, groups: int) -> Linear:
@@ -112,6 +124,15 @@ class LanguageModel:
             device=self.device,
         )
 
+    def voice(self, speaker: Sequence[float]) -> Tensor:
+        """What a prompt's speaker is to the layers: float32 [hidden]; speaker: ``config.speaker`` numbers.
+
+        Raises ValueError for so many that the model doesn't take.
+        """
+        if self._speaker is None or len(speaker) != self.config.speaker:
+            raise ValueError(f"a speaker is {self.config.speaker} numbers, not {len(speaker)}")
+        return functional.linear(torch.tensor(speaker, device=self.device), self._speaker)
+
     def decode(self, tokens: Tensor, state: LanguageState, span: int) -> Tensor:
         """Read one token of each stream in slots 0 to n − 1.
 
@@ -122,13 +143,16 @@ class LanguageModel:
         count = len(tokens)
         hidden = self._embedding[tokens].float()
         position = state.position[:count]
-        turn = self._turns[position, None]
-        masked = (self._places[:span] > position[:, None])[:, None, None]
+        turns = self._turns.spoken(position, state.speech[:count])[:, :, None]
+        seen = position
+        if self._speaker is not None:
+            seen = position - (position >= state.averted[:count]).long()
+        masked = (self._places[:span] > seen[:, None])[:, None, None]
         rows = self._places[:count]
         for layer in self._layers:
             mixer = layer.mixer
             if isinstance(mixer, Attention):
-                queries, keys, values = self._heads_of(mixer, hidden, turn)
+                queries, keys, values = self._heads_of(mixer, hidden, turns[layer.index % len(turns)])
                 cache = state.cache[layer.index, :, :count]
                 cache[0][rows, :, position] = keys.to(cache.dtype)
                 cache[1][rows, :, position] = values.to(cache.dtype)
@@ -152,11 +176,19 @@ class LanguageModel:
             hidden = hidden + self._feed_forward(layer, hidden)
         return hidden
 
-    def prefill(self, tokens: Tensor, lengths: Sequence[int], state: LanguageState, start: int) -> Tensor:
+    def prefill(
+        self,
+        tokens: Tensor,
+        lengths: Sequence[int],
+        state: LanguageState,
+        start: int,
+        voices: Voices = MappingProxyType({}),
+    ) -> Tensor:
         """Read the next tokens of the prompts in slots 0 to n − 1 of a state of their own.
 
         tokens: int64 [n, t], a prompt a row, from its token ``start`` on, padded behind its end;
-        lengths: of the whole prompts. All that was read before is the first ``start`` tokens.
+        lengths: of the whole prompts; voices: of those with a speaker, at ``SPEAKER_PLACE``, which have
+        ``ANSWERED`` + 1 tokens at least. All that was read before is the first ``start`` tokens.
         Returns the hidden rows [n, hidden] of the prompts' last tokens, meaningless for those whose
         end is not in this piece.
         """
@@ -165,15 +197,20 @@ class LanguageModel:
         valid = [min(max(whole - start, 0), length) for whole in lengths]
         last = torch.tensor([max(n - 1, 0) for n in valid], device=self.device)
         rows = self._places[:count]
-        hidden = self._embedding[tokens].float()
-        turn = self._turns[start:end, None]
+        hidden = self._rows(tokens, start, voices)
+        self._mark(state, lengths, voices)
+        turns = self._turns.text(start, end)[:, :, None]
         # Rows past a prompt's end see only what lies before them, and nobody looks at them.
-        visible = self._places[:end] <= self._places[start:end, None]
+        place = self._places[start:end, None]
+        visible = self._places[:end] <= place
+        if voices:
+            averted = state.averted[:count, None, None]
+            visible = (visible & ((self._places[:end] < place) | (place < averted)))[:, None]
         kept = torch.tensor(valid, device=self.device)[:, None] + self._places[: self.config.kernel - 1]
         for layer in self._layers:
             mixer = layer.mixer
             if isinstance(mixer, Attention):
-                queries, keys, values = self._heads_of(mixer, hidden, turn)
+                queries, keys, values = self._heads_of(mixer, hidden, turns[layer.index % len(turns)])
                 cache = state.cache[layer.index, :, :count]
                 cache[0][:, :, start:end] = keys.transpose(1, 2)
                 cache[1][:, :, start:end] = values.transpose(1, 2)
@@ -202,6 +239,24 @@ class LanguageModel:
     def head(self, hidden: Tensor, codebook: int) -> Tensor:
         """Logits [n, codes], float32, of the codes of ``codebook``; end_of_speech behind codebook 0's."""
         return self._heads[codebook].normed(hidden, self._epsilon).float()
+
+    def _rows(self, tokens: Tensor, start: int, voices: Voices) -> Tensor:
+        """What the layers get of prompts' next tokens [n, t], from ``start`` on: float32 [n, t, hidden]."""
+        hidden = self._embedding[tokens].float()
+        if start <= SPEAKER_PLACE < start + tokens.shape[1]:
+            for row, voice in voices.items():
+                hidden[row, SPEAKER_PLACE - start] = voice
+        return hidden
+
+    def _mark(self, state: LanguageState, lengths: Sequence[int], voices: Voices) -> None:
+        """Set where the speech of each prompt begins."""
+        count = len(lengths)
+        state.speech[:count] = torch.tensor(lengths, device=self.device)
+        # With a speaker the makers' mask, which ``generate`` gives it, is one token short: what the model
+        # has said itself, these two included, looks at all before it and not at itself (PyPI kani-tts-2
+        # 0.0.5 on transformers 4.56.0). It is what their checkpoints are heard with.
+        averted = [n - ANSWERED if row in voices else NEVER for row, n in enumerate(lengths)]
+        state.averted[:count] = torch.tensor(averted, device=self.device)
 
     @property
     def _epsilon(self) -> float:
@@ -275,11 +330,3 @@ class LanguageModel:
             )
             counts[attention] += 1
         return layers
-
-
-def _turns(config: ModelConfig, capacity: int) -> Tensor:
-    """RoPE's turn of each pair at each position: complex64 [capacity, head size / 2]."""
-    steps = torch.arange(0, config.head_size, 2, dtype=torch.float32) / config.head_size
-    # Inverse first: so transformers rounds it, and far from the start it is heard in the last digits.
-    angles = torch.arange(capacity, dtype=torch.float32)[:, None] * (1.0 / config.rope_base**steps)
-    return torch.polar(torch.ones_like(angles), angles)

@@ -34,6 +34,20 @@ _COUNTS = (
 _SWITCHES = ("block_auto_adjust_ff_dim", "conv_bias", "tie_embedding", "tie_word_embeddings")
 _ROPE_BASE = 1_000_000.0
 
+# What PyPI kani-tts-2 0.0.5 takes where a config of its architecture says nothing.
+_ARCHITECTURE = "KaniTTS2ForCausalLM"
+_SPEAKER = 128
+_FRAME_STEP = 1.0
+_TURN_RANGE = (0.1, 2.0)
+_WIDEST_SPEAKER = 4096
+
+SPEAKER_PROJECTION = "model.speaker_emb_projection.weight"
+
+
+def turn_weight(layer: int) -> str:
+    """The key of what an attention layer has learnt about RoPE's frequencies."""
+    return f"model.learnable_rope_layers.{layer}.alpha_weight"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
@@ -42,6 +56,11 @@ class ModelConfig:
     hidden: width of the residual stream; feed_forward: width inside a layer's gated unit;
     attention: for each layer whether it is attention (else a short convolution of ``kernel``
     taps); positions: how many tokens a sequence may have.
+
+    Of KaniTTS-2: speaker: numbers of the speaker embedding that it takes, 0 where it takes none;
+    frame_step: how far apart RoPE sees two frames, whose tokens all have the same position (None: every
+    token is one behind the one before); turn_range: between which factors each attention layer has learnt
+    to scale RoPE's frequencies (None: it has not).
     """
 
     vocabulary: int
@@ -56,6 +75,9 @@ class ModelConfig:
     rope_base: float
     positions: int
     tied: bool
+    speaker: int = 0
+    frame_step: float | None = None
+    turn_range: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> ModelConfig:
@@ -99,6 +121,9 @@ class ModelConfig:
             rope_base=_rope_base(settings),
             positions=config.max_position_embeddings,
             tied=config.tie_word_embeddings,
+            speaker=_speaker(settings),
+            frame_step=_frame_step(settings),
+            turn_range=_turn_range(settings),
         )
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -111,6 +136,8 @@ class ModelConfig:
         }
         if not self.tied:
             shapes["lm_head.weight"] = (self.vocabulary, width)
+        if self.speaker:
+            shapes[SPEAKER_PROJECTION] = (width, self.speaker)
         for index, attention in enumerate(self.attention):
             layer: dict[str, tuple[int, ...]] = {
                 "operator_norm.weight": (width,),
@@ -119,6 +146,8 @@ class ModelConfig:
                 "feed_forward.w3.weight": (self.feed_forward, width),
                 "feed_forward.w2.weight": (width, self.feed_forward),
             }
+            if attention and self.turn_range is not None:
+                shapes[turn_weight(index)] = ()
             if attention:
                 layer |= {
                     "self_attn.q_proj.weight": (queries, width),
@@ -182,6 +211,40 @@ def _rope_base(settings: Mapping[str, Any]) -> float:
         if rope.get("rope_theta") is not None:
             return _number(rope, "rope_theta")
     return _ROPE_BASE if settings.get("rope_theta") is None else _number(settings, "rope_theta")
+
+
+def _second(settings: Mapping[str, Any]) -> bool:
+    """Whether the config calls itself a KaniTTS-2."""
+    names = settings.get("architectures")
+    return isinstance(names, list) and _ARCHITECTURE in names
+
+
+def _speaker(settings: Mapping[str, Any]) -> int:
+    width = settings.get("speaker_emb_dim")
+    if width is None:
+        return _SPEAKER if _second(settings) else 0
+    if type(width) is not int or not 0 < width <= _WIDEST_SPEAKER:
+        raise _misfit("speaker_emb_dim", width, f"a whole number from 1 to {_WIDEST_SPEAKER}")
+    return width
+
+
+def _frame_step(settings: Mapping[str, Any]) -> float | None:
+    if settings.get("audio_step") is not None:
+        return _number(settings, "audio_step")
+    return _FRAME_STEP if _speaker(settings) or _turn_range(settings) else None
+
+
+def _turn_range(settings: Mapping[str, Any]) -> tuple[float, float] | None:
+    learnt = settings.get("use_learnable_rope")
+    if learnt not in (None, False, True):
+        raise _misfit("use_learnable_rope", learnt, "true or false")
+    if not learnt:
+        return None
+    least, most = (
+        default if settings.get(key) is None else _number(settings, key)
+        for key, default in zip(("alpha_min", "alpha_max"), _TURN_RANGE, strict=True)
+    )
+    return least, most
 
 
 def _number(settings: Mapping[str, Any], key: str) -> float:

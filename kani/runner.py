@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from kani.errors import OutOfMemory
-from kani.lfm2 import LanguageModel
+from kani.lfm2 import SPEAKER_PLACE, LanguageModel
 from kani.nanocodec import NanoCodec
 from kani.sampler import SamplerState, Sampling, SavedDraws
 from kani.state import LanguageState, SavedStream
@@ -50,13 +50,19 @@ class SavedSlot:
 class Prefill:
     """Prompts that are being read, in a state of their own: the streams that run don't notice."""
 
-    def __init__(self, model: LanguageModel, prompts: Sequence[Sequence[int]]) -> None:
-        self.lengths = [len(prompt) for prompt in prompts]
+    def __init__(
+        self, model: LanguageModel, prompts: Sequence[Sequence[int]], speakers: Sequence[Sequence[float]]
+    ) -> None:
+        self.voices = {row: model.voice(speaker) for row, speaker in enumerate(speakers) if speaker}
+        rows = [list(prompt) for prompt in prompts]
+        for row in self.voices:
+            rows[row].insert(SPEAKER_PLACE, 0)
+        self.lengths = [len(row) for row in rows]
         longest = max(self.lengths)
-        self.tokens = torch.zeros((len(prompts), longest), dtype=torch.long, device=model.device)
-        for row, prompt in enumerate(prompts):
-            self.tokens[row, : len(prompt)] = torch.tensor(prompt, device=model.device)
-        self.state = model.new_state(len(prompts), longest)
+        self.tokens = torch.zeros((len(rows), longest), dtype=torch.long, device=model.device)
+        for number, tokens in enumerate(rows):
+            self.tokens[number, : len(tokens)] = torch.tensor(tokens, device=model.device)
+        self.state = model.new_state(len(rows), longest)
         self.hidden = torch.zeros((len(prompts), model.config.hidden), device=model.device)
         self.read = 0
 
@@ -106,6 +112,11 @@ class Runner:
         return longest_prompt + codebooks * (longest_frames + 1)
 
     @property
+    def speaker(self) -> int:
+        """Numbers of a speaker embedding; 0: the model takes none."""
+        return self._model.config.speaker
+
+    @property
     def slot_bytes(self) -> int:
         """Bytes that one stream takes: keys and values, contexts, draws, the codec's memory."""
         capacity = self._model.capacity
@@ -139,15 +150,21 @@ class Runner:
             )
 
     @torch.inference_mode()
-    def prefill(self, prompts: Sequence[Sequence[int]]) -> Prefill:
-        """Prompts to be read; each of 1 to ``longest_prompt`` tokens."""
-        return Prefill(self._model, prompts)
+    def prefill(self, prompts: Sequence[Sequence[int]], speakers: Sequence[Sequence[float]] = ()) -> Prefill:
+        """Prompts to be read, each of 1 to ``longest_prompt`` tokens.
+
+        speakers: whom each is to be said by, ``speaker`` numbers, which take the place of one token, or
+        none. Raises ValueError for another number of them.
+        """
+        return Prefill(self._model, prompts, speakers)
 
     @torch.inference_mode()
     def read(self, prefill: Prefill, tokens: int) -> None:
         """Read up to so many more tokens of each prompt."""
         start, end = prefill.read, min(prefill.read + tokens, prefill.tokens.shape[1])
-        hidden = self._model.prefill(prefill.tokens[:, start:end], prefill.lengths, prefill.state, start)
+        hidden = self._model.prefill(
+            prefill.tokens[:, start:end], prefill.lengths, prefill.state, start, prefill.voices
+        )
         for row, length in enumerate(prefill.lengths):
             if start < length <= end:
                 prefill.hidden[row] = hidden[row]

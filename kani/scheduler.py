@@ -9,6 +9,7 @@ turn; make one frame for each stream that runs; speak what is due.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from kani.lfm2 import ANSWERED
 from kani.runner import Prefill, Runner, Samples
 from kani.stream import Attempt, End, Ending, Listener, Place, Stream, Utterance
 
@@ -79,11 +81,18 @@ class Scheduler:
     def submit(self, utterance: Utterance, listener: Listener) -> Stream:
         """Say ``utterance``.
 
-        Raises ValueError for one that is longer than the runner's slots or has tokens that no
-        prompt may have, RuntimeError where the loop has ended.
+        Raises ValueError for one that is longer than the runner's slots, or has tokens that no
+        prompt may have or a speaker that is none, RuntimeError where the loop has ended.
         """
-        if not 0 < len(utterance.prompt) <= self._runner.longest_prompt:
-            raise ValueError(f"a prompt has 1 to {self._runner.longest_prompt} tokens")
+        speaker = utterance.speaker
+        if speaker and (len(speaker) != self._runner.speaker or not all(map(math.isfinite, speaker))):
+            raise ValueError(f"a speaker is {self._runner.speaker} finite numbers")
+        # It takes the place of a token, and what the makers' model says itself follows a text.
+        least, most = (
+            (ANSWERED + 1, self._runner.longest_prompt - 1) if speaker else (1, self._runner.longest_prompt)
+        )
+        if not least <= len(utterance.prompt) <= most:
+            raise ValueError(f"a prompt has {least} to {most} tokens")
         if not all(0 <= token < self._runner.layout.audio_start for token in utterance.prompt):
             raise ValueError(f"a prompt's tokens are 0 to {self._runner.layout.audio_start - 1}")
         if not 0 < utterance.longest_frames <= self._runner.longest_frames:
@@ -221,7 +230,10 @@ class Scheduler:
         ended: list[tuple[Stream, End]] = []
         try:
             if reading.prefill is None:
-                reading.prefill = self._runner.prefill([s.utterance.prompt for s in reading.streams])
+                said = [stream.utterance for stream in reading.streams]
+                reading.prefill = self._runner.prefill(
+                    [utterance.prompt for utterance in said], [utterance.speaker for utterance in said]
+                )
             self._runner.read(reading.prefill, self._tokens_a_turn)
             if not reading.prefill.done:
                 return

@@ -13,15 +13,21 @@ from torch import Tensor
 
 from kani.model_config import ModelConfig
 
+NEVER = 2**31
+"""A place that no stream has."""
+
 
 @dataclass(frozen=True, slots=True)
 class SavedStream:
     """One stream's memory outside a state: keys and values [layers, 2, heads, tokens, head size],
-    convolution context [layers, kernel − 1, hidden], and how many tokens it has read."""
+    convolution context [layers, kernel − 1, hidden], how many tokens it has read, and where its speech
+    begins (``LanguageState.speech`` and ``averted``)."""
 
     cache: Tensor
     context: Tensor
     tokens: int
+    speech: int
+    averted: int
 
 
 class LanguageState:
@@ -29,7 +35,9 @@ class LanguageState:
 
     cache: [attention layers, 2, slots, key/value heads, capacity, head size]; context: [convolution
     layers, slots, kernel − 1, hidden], zero where nothing was said yet; position [slots]: how many
-    tokens a slot's stream has read, which is where its next one goes.
+    tokens a slot's stream has read, which is the place where its next one goes; speech [slots]: the place of
+    the first spoken token; averted [slots]: the place from which on a token looks at those before it and
+    not at itself, or ``NEVER``.
     """
 
     def __init__(
@@ -56,6 +64,8 @@ class LanguageState:
             device=device,
         )
         self.position = torch.zeros(slots, dtype=torch.long, device=device)
+        self.speech = torch.zeros(slots, dtype=torch.long, device=device)
+        self.averted = torch.full((slots,), NEVER, device=device)
 
     @staticmethod
     def nbytes(config: ModelConfig, *, capacity: int, cache: torch.dtype, context: torch.dtype) -> int:
@@ -67,16 +77,26 @@ class LanguageState:
 
     def save(self, slot: int, tokens: int) -> SavedStream:
         """A copy of what the stream in ``slot``, which has read ``tokens`` tokens, remembers."""
-        return SavedStream(self.cache[:, :, slot, :, :tokens].clone(), self.context[:, slot].clone(), tokens)
+        return SavedStream(
+            self.cache[:, :, slot, :, :tokens].clone(),
+            self.context[:, slot].clone(),
+            tokens,
+            int(self.speech[slot]),
+            int(self.averted[slot]),
+        )
 
     def restore(self, slot: int, saved: SavedStream) -> None:
         """Put a stream into ``slot``, whatever was there."""
         self.cache[:, :, slot, :, : saved.tokens] = saved.cache
         self.context[:, slot] = saved.context
         self.position[slot] = saved.tokens
+        self.speech[slot] = saved.speech
+        self.averted[slot] = saved.averted
 
     def take(self, slot: int, state: LanguageState, source: int, tokens: int) -> None:
         """Put into ``slot`` the stream in ``source`` of a state, which has read ``tokens`` tokens."""
         self.cache[:, :, slot, :, :tokens] = state.cache[:, :, source, :, :tokens]
         self.context[:, slot] = state.context[:, source]
         self.position[slot] = tokens
+        self.speech[slot] = state.speech[source]
+        self.averted[slot] = state.averted[source]

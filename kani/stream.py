@@ -21,7 +21,8 @@ class Utterance:
     """What is to be said.
 
     prompt: tokens, as ``TokenLayout.prompt`` gives them; longest_frames: where it is cut;
-    expected_s: how long it will take, roughly, in seconds; request: what its log lines bear.
+    expected_s: how long it will take, roughly, in seconds; request: what its log lines bear; speaker: by
+    whom, as many numbers as the model takes, or as the model has it by itself.
     """
 
     prompt: tuple[int, ...]
@@ -29,6 +30,7 @@ class Utterance:
     longest_frames: int
     expected_s: float
     request: str = ""
+    speaker: tuple[float, ...] = ()
 
 
 class Ending(Enum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -15,16 +16,19 @@ from speech.audio import MAX_RECORDING_BYTES, MAX_RECORDING_S, decode_recording
 from speech.embeddings import Embeddings
 from speech.engine import Cloning as Kind
 from speech.engine import CloningEngine, Engine
-from speech.errors import EngineFailed, InvalidRequest
+from speech.errors import Busy, InvalidRequest, NameTaken, SpeechError, StoreUnavailable
 from speech.languages import primary
 from speech.refinement import Refinement
 from speech.types import Embedding, Recording, Similarity
-from speech.voice_store import KeptVoice, VoiceStore
+from speech.voice_store import PREFIX, KeptVoice, VoiceStore
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 2
-"""How many recordings are put into numbers at a time: each takes a core for a second or so."""
+"""How many recordings are put into numbers at a time, and how many are judged: each takes a core."""
+
+MOST_ADDED = 16
+"""How many voices are added or wait to be: each holds its recording."""
 
 MOST_RECORDINGS = 4
 """Beyond so many voices that wait to be refined no recording is held for it that a client sent."""
@@ -72,21 +76,24 @@ class Cloning:
         self._engines: tuple[Engine, ...] = ()
         self._embeddings = Embeddings(AT_ONCE)
         self._refinement = Refinement()
+        self._adding = asyncio.Semaphore(AT_ONCE)
+        self._added = 0
 
     def start(self, engines: Sequence[Engine]) -> None:
         """Have these engines from now on, which have been started."""
         self._engines = tuple(engines)
 
     async def stop(self) -> None:
-        """Nothing is made in the background any more."""
+        """Nothing is made any more, and nothing of what was is left in memory."""
         await self._refinement.stop()
+        await self._embeddings.stop()
 
     async def embedding(self, engine: Engine, reference: Reference, language: str) -> Embedding | None:
         """What ``engine`` needs to speak ``language`` (BCP 47) like ``reference``; None if it can't.
 
         The first time it takes up to two seconds. A kept voice becomes better in the background, and a
         recording that comes a second time. Raises InvalidRequest for ``reference`` where there is
-        no speech in it, UnknownVoice for a kept voice that is gone, and EngineFailed.
+        no speech in it, UnknownVoice for a kept voice that is gone, Busy, and EngineFailed.
         """
         info = engine.info
         if info.cloning == "none":
@@ -123,8 +130,11 @@ class Cloning:
     ) -> KeptVoice:
         """Keep a voice, and have every engine know it that can; it becomes better in the background.
 
-        Raises as ``VoiceStore.add``, and OSError where it cannot be written.
+        Raises as ``VoiceStore.add``, OSError where it cannot be written, and Busy.
         """
+        self._check_name(name)
+        if self._added >= MOST_ADDED:
+            raise Busy("too many voices are being added: try again later")
         keep = partial(
             self._store.add,
             name,
@@ -135,50 +145,69 @@ class Cloning:
             language=language,
             description=description,
         )
-        voice = await asyncio.to_thread(keep)
-        for engine in self._engines:
-            try:
-                await self.embedding(engine, voice, voice.language or self._default_language)
-            except (InvalidRequest, EngineFailed) as error:
-                # It is kept whole: another engine may do better, or this one another time.
-                log.warning("%s could not take up a kept voice: %s", engine.info.name, error)
+        self._added += 1
+        try:
+            async with self._adding:
+                voice = await asyncio.to_thread(keep)
+        finally:
+            self._added -= 1
+        await self._take_up(voice)
         return voice
 
     async def rename(self, name: str, new: str) -> KeptVoice:
         """Call a kept voice otherwise. Raises as ``VoiceStore.rename``."""
-        before = await asyncio.to_thread(self._store.get, name)
+        self._check_name(new)
         try:
-            return await asyncio.to_thread(self._store.rename, name, new)
-        finally:
+            voice = await asyncio.to_thread(self._store.rename, name, new)
+        except OSError:
             # It may be done though the disk failed.
-            await self._forget(before)
+            await self._forget(name)
+            raise
+        await self._forget(name)
+        await self._take_up(voice)
+        return voice
 
     async def delete(self, name: str) -> None:
-        """Remove a kept voice and all that was made of it. Raises UnknownVoice."""
-        voice = await asyncio.to_thread(self._store.get, name)
+        """Remove a kept voice and all that was made of it. Raises UnknownVoice, and OSError."""
         try:
             await asyncio.to_thread(self._store.delete, name)
         finally:
-            await self._forget(voice)
+            await self._forget(name)
 
-    def of(self, voice: KeptVoice) -> list[EngineLikeness]:
+    def likenesses(self, voice: KeptVoice) -> list[EngineLikeness]:
         """How each engine speaks like a kept voice. Raises UnknownVoice. Reads files: call it in a thread."""
         likenesses = []
-        kept = {embedding.model: embedding for embedding in self._store.embeddings(voice.name)}
+        kept = {embedding.model: embedding for embedding in self._store.embeddings(voice)}
         for engine in self._engines:
             info = engine.info
             known = kept.get(info.embedder) if info.cloning != "none" else None
             if known is None:
                 likenesses.append(EngineLikeness(info.name, info.cloning, "missing"))
                 continue
-            refining = self._refinement.has(_key(voice))
+            refining = self._refinement.has(_key(voice), info.embedder)
             state: Literal["ready", "refining"] = "refining" if refining else "ready"
             likenesses.append(EngineLikeness(info.name, info.cloning, state, known.similarity))
         return likenesses
 
-    async def _forget(self, voice: KeptVoice) -> None:
-        await self._refinement.forget(_key(voice))
-        self._embeddings.forget(_key(voice))
+    def _check_name(self, name: str) -> None:
+        """Raise NameTaken for what an engine's own voice is called: the shorter id would mean either."""
+        if any(voice.id == name for engine in self._engines for voice in engine.info.voices):
+            raise NameTaken(name)
+
+    async def _take_up(self, voice: KeptVoice) -> None:
+        """Have every engine know a kept voice, as far as it can."""
+        for engine in self._engines:
+            try:
+                await self.embedding(engine, voice, voice.language or self._default_language)
+            except SpeechError as error:
+                # It is kept whole: another engine may do better, or this one another time.
+                log.warning("%s could not take up a kept voice: %s", engine.info.name, type(error).__name__)
+
+    async def _forget(self, name: str) -> None:
+        """Have nothing in memory any more of the kept voice that was called so."""
+        sounds = f"{PREFIX}{unicodedata.normalize('NFC', name.removeprefix(PREFIX))} "
+        await self._refinement.forget(sounds)
+        self._embeddings.forget(sounds)
 
     async def _make(self, engine: CloningEngine, sound: _Sound) -> Embedding:
         """The embedding that was kept, or a new one. Raises as ``embedding``."""
@@ -186,7 +215,7 @@ class Cloning:
         if voice is None:
             assert sound.recording is not None
             return await engine.embed(sound.recording)
-        kept = await asyncio.to_thread(self._store.embedding, voice.name, engine.info.embedder)
+        kept = await asyncio.to_thread(self._store.embedding, voice, engine.info.embedder)
         if kept is not None:
             return kept
         embedding = await engine.embed(await asyncio.to_thread(self._recording_of, voice))
@@ -211,8 +240,12 @@ class Cloning:
             assert voice is not None
             recording = await asyncio.to_thread(self._recording_of, voice)
         key = (sound.key, engine.info.embedder)
-        # What was found for another language meanwhile stays.
-        embedding = self._embeddings.known(key) or embedding
+        # What was found for another language meanwhile stays, by whichever server.
+        if voice is not None:
+            kept = await asyncio.to_thread(self._store.embedding, voice, engine.info.embedder)
+            embedding = kept or embedding
+        else:
+            embedding = self._embeddings.known(key) or embedding
         async with aclosing(engine.refine(recording, embedding, language)) as better:
             async for embedding in better:
                 self._embeddings.put(key, embedding)
@@ -222,12 +255,12 @@ class Cloning:
     async def _keep(self, voice: KeptVoice, embedding: Embedding) -> None:
         try:
             await asyncio.to_thread(self._store.keep_embedding, voice, embedding)
-        except OSError as error:
+        except (OSError, StoreUnavailable) as error:
             # It can be made anew from the recording.
             log.warning("what %s took from a kept voice could not be written: %s", embedding.engine, error)
 
     def _recording_of(self, voice: KeptVoice) -> Recording:
-        return decode_recording(self._store.sample(voice.name), MAX_RECORDING_BYTES, MAX_RECORDING_S)
+        return decode_recording(self._store.sample(voice), MAX_RECORDING_BYTES, MAX_RECORDING_S)
 
 
 async def _sound(reference: Recording | KeptVoice) -> _Sound:

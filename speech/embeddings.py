@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from speech.errors import Busy
 from speech.types import Embedding
 
 log = logging.getLogger(__name__)
@@ -15,16 +16,20 @@ log = logging.getLogger(__name__)
 MOST_KEPT = 1024
 """How many embeddings stay in memory, each of at most 16 KiB."""
 
+MOST_AT_A_TIME = 32
+"""How many are made or wait to be: each may hold a minute of sound."""
+
 Key = tuple[str, str]
 """What sounds so, and the model that puts it in numbers."""
 
 
 @dataclass(slots=True)
 class _Making:
-    """An embedding on its way, and how many wait for it."""
+    """An embedding on its way: how many wait for it, and whether nobody is to find it afterwards."""
 
     task: asyncio.Task[Embedding]
     waiting: int = 0
+    forgotten: bool = False
 
 
 class Embeddings:
@@ -39,20 +44,26 @@ class Embeddings:
         self._making: dict[Key, _Making] = {}
 
     async def get(self, key: Key, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
-        """The embedding of that key, made by ``make`` if nobody made it yet. Raises what that raises.
+        """The embedding of that key, made by ``make`` if nobody made it yet.
 
-        It is given up once nobody waits for it any more.
+        It is given up once nobody waits for it any more. Raises what ``make`` raises, and Busy where too many
+        are made already.
         """
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
         making = self._making.get(key)
         if making is None:
-            task = asyncio.create_task(self._made(key, make), name="embedding")
+            if len(self._making) >= MOST_AT_A_TIME:
+                raise Busy("too many recordings are being taken up: try again later")
+            task = asyncio.create_task(self._made(make), name="embedding")
             making = self._making[key] = _Making(task)
         making.waiting += 1
         try:
-            return await asyncio.shield(making.task)
+            embedding = await asyncio.shield(making.task)
+            if not making.forgotten:
+                self.put(key, embedding)
+            return embedding
         finally:
             making.waiting -= 1
             if not making.waiting:
@@ -71,16 +82,23 @@ class Embeddings:
         while len(self._known) > MOST_KEPT:
             self._known.popitem(last=False)
 
-    def forget(self, sound: str) -> None:
-        """Have none of what sounds so any more."""
-        for key in [key for key in self._known if key[0] == sound]:
+    def forget(self, sounds: str) -> None:
+        """Have none any more of what is called so, or begins so; those that wait still get theirs."""
+        for key in [key for key in self._known if key[0].startswith(sounds)]:
             del self._known[key]
+        for key in [key for key in self._making if key[0].startswith(sounds)]:
+            self._making.pop(key).forgotten = True
 
-    async def _made(self, key: Key, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
+    async def stop(self) -> None:
+        """Make none any more, and have none."""
+        for making in list(self._making.values()):
+            making.forgotten = True
+            await _ended(making.task)
+        self._known.clear()
+
+    async def _made(self, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
         async with self._turn:
-            embedding = await make()
-        self.put(key, embedding)
-        return embedding
+            return await make()
 
 
 async def _ended(task: asyncio.Task[Embedding]) -> None:

@@ -7,7 +7,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
-from speech.errors import SpeechError
+from speech.errors import SpeechError, UnknownVoice
 
 log = logging.getLogger(__name__)
 
@@ -15,18 +15,29 @@ MOST_WAITING = 256
 """How many wait to be refined; what is asked for beyond is done when it is asked for again."""
 
 
+MOST_DONE = 4096
+"""Of so many it is known that they were refined, and need not be again."""
+
+Name = tuple[str, str, str]
+"""What is refined: the sound, the model that puts it in numbers, and the language."""
+
+
 class Refinement:
     """Does one thing after the other in the background, each once, as long as it is wanted."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[tuple[str, ...], Callable[[], Awaitable[None]]] = OrderedDict()
-        self._under_way: tuple[str, ...] | None = None
+        self._waiting: OrderedDict[Name, Callable[[], Awaitable[None]]] = OrderedDict()
+        self._done: OrderedDict[Name, None] = OrderedDict()
+        self._under_way: Name | None = None
+        self._stopped = False
         self._work: asyncio.Task[None] | None = None
         self._worker: asyncio.Task[None] | None = None
 
-    def ask(self, name: tuple[str, ...], work: Callable[[], Awaitable[None]]) -> None:
-        """Do ``work`` some time, unless what is named so waits or is under way already."""
-        if name == self._under_way or name in self._waiting or len(self._waiting) >= MOST_WAITING:
+    def ask(self, name: Name, work: Callable[[], Awaitable[None]]) -> None:
+        """Do ``work`` some time, unless what is named so waits, is under way, or was done already."""
+        if self._stopped or len(self._waiting) >= MOST_WAITING:
+            return
+        if name == self._under_way or name in self._waiting or name in self._done:
             return
         self._waiting[name] = work
         if self._worker is None or self._worker.done():
@@ -37,19 +48,22 @@ class Refinement:
         """How many wait."""
         return len(self._waiting)
 
-    def has(self, first: str) -> bool:
-        """Whether anything waits or is under way whose name begins so."""
-        return any(name[0] == first for name in (*self._waiting, *filter(None, [self._under_way])))
+    def has(self, sound: str, model: str) -> bool:
+        """Whether anything of it waits or is under way."""
+        names = (*self._waiting, *filter(None, [self._under_way]))
+        return any(name[:2] == (sound, model) for name in names)
 
-    async def forget(self, first: str) -> None:
-        """Do nothing more whose name begins so; returns once nothing of it is under way."""
-        for name in [name for name in self._waiting if name[0] == first]:
-            del self._waiting[name]
-        if self._under_way is not None and self._under_way[0] == first:
+    async def forget(self, sounds: str) -> None:
+        """Do nothing more with what is called so, or begins so; returns once nothing of it is under way."""
+        for known in (self._waiting, self._done):
+            for name in [name for name in known if name[0].startswith(sounds)]:
+                del known[name]
+        if self._under_way is not None and self._under_way[0].startswith(sounds):
             await self._end_work()
 
     async def stop(self) -> None:
-        """End all of it."""
+        """End all of it, and begin nothing any more."""
+        self._stopped = True
         self._waiting.clear()
         await self._end_work()
         if self._worker is not None:
@@ -67,11 +81,25 @@ class Refinement:
             self._work = asyncio.create_task(_awaited(work), name=f"refinement of {name[0]}")
             try:
                 await asyncio.wait([self._work])
-                if not self._work.cancelled() and (error := self._work.exception()) is not None:
-                    level = logging.WARNING if isinstance(error, SpeechError | OSError) else logging.ERROR
-                    log.log(level, "a voice was not refined: %s", error, exc_info=level > logging.WARNING)
+                self._ended(name, self._work)
             finally:
                 self._under_way = None
+
+    def _ended(self, name: Name, work: asyncio.Task[None]) -> None:
+        if work.cancelled():
+            return
+        match work.exception():
+            case None:
+                self._done[name] = None
+                while len(self._done) > MOST_DONE:
+                    self._done.popitem(last=False)
+            case UnknownVoice():
+                # It was deleted meanwhile; its name is nobody's affair.
+                pass
+            case SpeechError() | OSError() as error:
+                log.warning("a voice was not refined: %s", error)
+            case error:
+                log.error("a voice was not refined", exc_info=error)
 
 
 async def _awaited(work: Callable[[], Awaitable[None]]) -> None:

@@ -219,17 +219,18 @@ class SpeechService:
         if admission is None:
             raise RuntimeError("the service has not started")
         validate(request)
-        language = request.language or self.catalogue.language_of(request.voice)
+        # Once: it is the same voice all through, whatever becomes of its name meanwhile.
+        named = self.catalogue.find(request.voice)
+        language = request.language or (named.language if named is not None else None)
 
         def speaker_of(request: SpeechRequest, language: str) -> Speaker:
             sounds_like = clones or request.reference is not None
-            choice = self.catalogue.resolve(request.voice, language, clones=sounds_like)
+            voice = named if request.voice is not None else None
+            choice = self.catalogue.resolve(voice, language, clones=sounds_like)
             engine = next(engine for engine in self._engines if engine.info.name == choice.engine)
             return Speaker(engine, choice.voice, choice.language, choice.kept)
 
         speaker = speaker_of(request, language) if language else None
-        if request.voice and speaker is None:
-            self.catalogue.resolve(request.voice, self._default_language)
 
         def find_speaker(request: SpeechRequest, text: str, complete: bool) -> Speaker | None:
             known = self.catalogue.languages

@@ -37,7 +37,7 @@ class Speaking:
         self._account = account
         self.manner = manner_of(request.emotion, request.emotion_strength)
         self._readings: dict[str, Reading] = {}
-        self._embeddings: dict[str, Embedding] = {}
+        self._embeddings: dict[tuple[str, str], Embedding] = {}
         self.speed = (request.speed or 1.0) * self.manner.rate
         """How much faster than its voice by itself it speaks, where no length was asked for."""
 
@@ -52,19 +52,24 @@ class Speaking:
         Raises SpeechError.
         """
         reference = self.request.reference if self.request.reference is not None else speaker.kept
-        name = speaker.engine.info.name
-        if reference is None or name in self._embeddings:
+        who = self._who(speaker)
+        if reference is None or who in self._embeddings:
             return
         made = await self._around.cloning.embedding(speaker.engine, reference, speaker.language)
         if made is not None:
-            self._embeddings[name] = made
+            self._embeddings[who] = made
             if isinstance(reference, Recording):
                 # A minute of sound is not kept for as long as somebody listens.
                 self.request = replace(self.request, reference=(made,))
 
     def embedding(self, speaker: Speaker) -> Embedding | None:
         """What makes the speaker sound like somebody else, once ``know`` has found it."""
-        return self._embeddings.get(speaker.engine.info.name)
+        return self._embeddings.get(self._who(speaker))
+
+    def _who(self, speaker: Speaker) -> tuple[str, str]:
+        """Whom it is to sound like, by which engine: passages may be another's than the rest."""
+        kept = speaker.kept.id if speaker.kept is not None and self.request.reference is None else ""
+        return speaker.engine.info.name, kept
 
     def reading(self, speaker: Speaker) -> Reading:
         """How ``speaker`` reads a text."""

@@ -134,10 +134,12 @@ class VoiceStore:
             raise UnknownVoice(name)
         return voice
 
-    def sample(self, name: str) -> bytes:
-        """The recording as it came. Raises UnknownVoice."""
-        self.get(name)
-        return self._content(name, _RECORDING)
+    def sample(self, voice: KeptVoice) -> bytes:
+        """The recording as it came. Raises UnknownVoice where it is gone, or another's by now."""
+        recording = self._content(voice.name, _RECORDING)
+        if hashlib.sha256(recording).hexdigest() != voice.sha256:
+            raise UnknownVoice(voice.name)
+        return recording
 
     def consent_recording(self, name: str) -> bytes | None:
         """The recording in which the consent is spoken, as it came, if there is one. Raises UnknownVoice."""
@@ -194,14 +196,16 @@ class VoiceStore:
             if there is not None and there.sha256 == voice.sha256:
                 self._files.replace(folder / (hashed(embedding.engine) + _EMBEDDING), content)
 
-    def embeddings(self, name: str) -> tuple[Embedding, ...]:
-        """What each engine took from the voice, as far as it is kept. Raises UnknownVoice.
+    def embeddings(self, voice: KeptVoice) -> tuple[Embedding, ...]:
+        """What each engine took from the voice, as far as it is kept.
 
-        A file that cannot be read is logged and left out.
+        A file that cannot be read is logged and left out. Raises UnknownVoice where the voice is gone, or
+        its name is another one's by now.
         """
-        voice = self.get(name)
+        if self.get(voice.name).sha256 != voice.sha256:
+            raise UnknownVoice(voice.name)
         found = []
-        for path in sorted(self._folder_of(name).glob("*" + _EMBEDDING)):
+        for path in sorted(self._folder_of(voice.name).glob("*" + _EMBEDDING)):
             try:
                 found.append(read_embedding(path.read_bytes(), voice.sha256))
             except FileNotFoundError:
@@ -211,9 +215,12 @@ class VoiceStore:
                 log.warning("an embedding of kept voice %s left out: %s", path.parent.name, error)
         return tuple(found)
 
-    def embedding(self, name: str, model: str) -> Embedding | None:
-        """What ``model`` (``EngineInfo.embedder``) made of the voice, if it is kept. Raises UnknownVoice."""
-        return next((one for one in self.embeddings(name) if one.model == model), None)
+    def embedding(self, voice: KeptVoice, model: str) -> Embedding | None:
+        """What ``model`` (``EngineInfo.embedder``) made of the voice, if it is kept.
+
+        Raises as ``embeddings``.
+        """
+        return next((one for one in self.embeddings(voice) if one.model == model), None)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -294,7 +301,9 @@ class VoiceStore:
 
 def _checked_name(name: str) -> str:
     name = unicodedata.normalize("NFC", name)
-    if len(name) > MAX_NAME or not re.fullmatch(r"[\w-]+", name):
+    # What stands above, below or around a letter, as in हिन्दी, is no letter by itself.
+    letters = "".join(c for c in name if not unicodedata.category(c).startswith("M"))
+    if len(name) > MAX_NAME or not re.fullmatch(r"[\w-]+", letters) or name[0] not in letters:
         raise InvalidRequest("name", f"must be 1-{MAX_NAME} letters, digits, '_' and '-'")
     return name
 

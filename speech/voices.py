@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from speech.types import Voice
 from speech.voice_store import PREFIX, KeptVoice, VoiceStore
 
 __all__ = ["DEFAULT_VOICE", "Choice", "KeptVoice", "VoiceCatalogue", "VoiceStore"]
+
+log = logging.getLogger(__name__)
 
 DEFAULT_VOICE = "default"
 """The name that means: whoever speaks the language."""
@@ -46,9 +49,9 @@ class VoiceCatalogue:
         self._store = store
         self._voices = {voice.id: voice for engine in engines for voice in engine.voices}
         self._by_name = {engine.name: engine for engine in engines}
-        self._default: Voice | KeptVoice | None = None
-        if default_voice is not None and default_voice != DEFAULT_VOICE:
-            self._default = self._find(default_voice)
+        self._default = default_voice if default_voice != DEFAULT_VOICE else None
+        self._missed = False
+        self.find(self._default)
 
     @property
     def languages(self) -> Mapping[str, str]:
@@ -61,32 +64,32 @@ class VoiceCatalogue:
 
     def list(self) -> list[Voice]:
         """Every voice a client can name: the engines', then the kept ones (reads files)."""
-        kept = [Voice(v.id, v.name, v.language or "", self._speaking(v)) for v in self._store.list()]
-        return [*self._voices.values(), *kept]
+        return [*self._voices.values(), *map(self.listed, self._store.list())]
 
-    def _speaking(self, voice: KeptVoice) -> str:
-        """The engine that speaks a kept voice's language; empty where there is none."""
-        if primary(voice.language or "") not in self.languages:
-            return ""
-        return self._default_for(voice.language or "", clones=True).engine
+    def listed(self, voice: KeptVoice) -> Voice:
+        """A kept voice as ``list`` has it, with the engine that speaks its language."""
+        spoken = primary(voice.language or "") in self.languages
+        engine = self._default_for(voice.language or "", clones=True).engine if spoken else ""
+        return Voice(voice.id, voice.name, voice.language or "", engine)
 
     def language_of(self, voice: str | None) -> str | None:
         """The language of a voice that is named; None for the default and for one without."""
-        if voice is None or voice == DEFAULT_VOICE:
-            return None
-        return self._find(voice).language or None
+        found = self.find(voice)
+        return found.language or None if found is not None else None
 
-    def resolve(self, voice: str | None, language: str, *, clones: bool = False) -> Choice:
-        """Who speaks ``language`` (BCP 47) for a client that asked for ``voice``.
+    def resolve(
+        self, voice: str | Voice | KeptVoice | None, language: str, *, clones: bool = False
+    ) -> Choice:
+        """Who speaks ``language`` (BCP 47) for a client that asked for ``voice``, by its id or as found.
 
         clones: whether it is to sound like somebody else, so that an engine which can comes first.
         A voice whose engine does not speak the language gives way to the default of that
         language; a kept voice is spoken by the default of the engine that comes nearest to it. Raises
         UnknownVoice, and UnsupportedLanguage if no engine speaks it.
         """
-        if voice is None or voice == DEFAULT_VOICE:
+        found = self.find(voice) if isinstance(voice, str | None) else voice
+        if found is None:
             return self._default_for(language, clones=clones)
-        found = self._find(voice)
         if isinstance(found, KeptVoice):
             default = self._default_for(language, clones=True)
             return Choice(default.engine, default.voice, default.language, found)
@@ -94,7 +97,10 @@ class VoiceCatalogue:
             return Choice(found.engine, found.id, language)
         return self._default_for(language)
 
-    def _find(self, voice: str) -> Voice | KeptVoice:
+    def find(self, voice: str | None) -> Voice | KeptVoice | None:
+        """The voice of that id, a kept one as it is now (reads a file); None for the default."""
+        if voice is None or voice == DEFAULT_VOICE:
+            return None
         if voice.startswith(PREFIX):
             return self._store.get(voice)
         if voice not in self._voices:
@@ -102,7 +108,7 @@ class VoiceCatalogue:
         return self._voices[voice]
 
     def _default_for(self, language: str, *, clones: bool = False) -> Choice:
-        default, kept = self._default, None
+        default, kept = self._own_default(), None
         speaking = [engine for engine in self._engines if primary(language) in engine.default_voices]
         if not speaking:
             raise UnsupportedLanguage(language, ", ".join(sorted(self.languages)))
@@ -115,6 +121,16 @@ class VoiceCatalogue:
                 kept = default
         engine = first if clones or kept is not None else speaking[0]
         return Choice(engine.name, _regional(engine, language), language, kept)
+
+    def _own_default(self) -> Voice | KeptVoice | None:
+        """The voice that replaces its language's default, unless somebody deleted it meanwhile."""
+        try:
+            return self.find(self._default)
+        except UnknownVoice:
+            if not self._missed:
+                log.warning("the default voice is gone: its language's own speaks")
+                self._missed = True
+            return None
 
 
 def _regional(engine: EngineInfo, language: str) -> str:

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = (
     *("alignment", "duration", "elevenlabs", "elevenlabs_upstream", "emotions", "normalizer"),
     *("first_audio", "kani", "kani_quality", "kokoro_streaming", "kyutai_hearing", "kyutai_speech"),
-    *("listening", "load", "own_share", "page", "rivals", "voxcpm", "words"),
+    *("listening", "load", "nearest_voice", "own_share", "page", "recording_judge", "rivals"),
+    *("voxcpm", "words"),
 )
 
 

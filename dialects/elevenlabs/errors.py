@@ -17,6 +17,7 @@ from speech.errors import (
     RateLimited,
     SpeechCancelled,
     SpeechError,
+    StoreUnavailable,
     TextTooLong,
     TimedOut,
     UnknownVoice,
@@ -126,7 +127,7 @@ def failure_of(error: SpeechError) -> Failure:
             return Failure(429, "too_many_concurrent_requests", "rate_limit_error", str(error))
         case Busy():
             return Failure(429, "system_busy", "rate_limit_error", str(error))
-        case EngineUnavailable() | SpeechCancelled():
+        case EngineUnavailable() | StoreUnavailable() | SpeechCancelled():
             return Failure(503, "service_unavailable", "server_error", str(error))
         case TimedOut():
             return Failure(504, "request_timeout", "server_error", str(error))

@@ -81,7 +81,7 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
 
     async def hear(request: Request) -> Response:
         voice = await recorded(request)
-        recording = await asyncio.to_thread(service.store.sample, voice.name)
+        recording = await asyncio.to_thread(service.store.sample, voice)
         headers = {
             "cache-control": "no-store",
             "content-disposition": f"inline; filename*=UTF-8''{quote(voice.name)}",

@@ -115,7 +115,9 @@ def resolve(
         raise UnknownVoice(voice_id[:LONGEST_ID] + "…")
     named = settings.voices.get(voice_id, voice_id)
     # A kept voice may be named without its prefix, and so may the account's where ElevenLabs itself speaks.
-    for ours in (named, PREFIX + named, ACCOUNT + named):
+    # ElevenLabs' own ids mean its voices, whatever is kept under such a name.
+    shorter = () if named in PREMADE else (PREFIX + named, ACCOUNT + named)
+    for ours in (named, *shorter):
         with suppress(UnknownVoice):
             service.catalogue.language_of(ours)
             return ours if ours != DEFAULT_VOICE else None

@@ -95,8 +95,8 @@ def described_id(
         return describe(voice, base_url) | {"voice_id": voice_id}
     kept = service.store.get(ours)
     told = describe(voice, base_url, kept) | {"voice_id": voice_id}
-    told["labels"] |= _likeness(service.cloning.of(kept), voice)
-    recording = service.store.sample(kept.name)
+    told["labels"] |= _likeness(service.cloning.likenesses(kept), voice)
+    recording = service.store.sample(kept)
     return told | {"samples": [_sample(kept, media_type(recording))]}
 
 

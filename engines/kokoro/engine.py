@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -23,8 +24,10 @@ from engines.kokoro import parts_cache
 from engines.kokoro.intonation import MANNER
 from engines.kokoro.ipa import Sayer, sayer
 from engines.kokoro.model import SAMPLE_RATE, ModelFailed, Stop, Stopped, WholeModel
+from engines.kokoro.nearest_voice import NearestVoice
 from engines.kokoro.parts import PartedModel
 from engines.kokoro.phonemes import Utterance, utterances
+from engines.kokoro.placed import embedder
 from engines.kokoro.speaker import Speaker, WholeSpeaker, WindowSpeaker
 from engines.kokoro.statistics import Statistics
 from engines.kokoro.timing import KEPT_AFTER_S, KEPT_BETWEEN_S, Heard
@@ -33,7 +36,7 @@ from engines.kokoro.voices import DEFAULT_VOICES, ENGINE, Voices
 from engines.kokoro.written import WrittenSentence
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
-from speech.types import Boundary, Segment, Span, SpeechChunk
+from speech.types import Boundary, Embedding, Recording, Segment, Span, SpeechChunk
 from speech.writing import WrittenText
 
 PLACES = 8
@@ -110,7 +113,9 @@ class KokoroEngine:
                 f"onnxruntime {onnxruntime.__version__} cannot load Kokoro's model: "
                 "install the version that requirements.txt names"
             ) from error
-        in_windows = self._settings.decoding == "windows"
+        in_windows = isinstance(self._speaker, WindowSpeaker)
+        if isinstance(self._speaker, WindowSpeaker):
+            self._nearest = NearestVoice(self._voices, self._speaker)
         self._info = EngineInfo(
             name=ENGINE,
             version="1.0 int8",
@@ -122,7 +127,9 @@ class KokoroEngine:
             streams_inside_segment=in_windows,
             rests=in_windows,
             takes_written_text=in_windows,
-            # The published graph makes sound and melody in one.
+            # The published graph makes sound and melody in one, and so at no pitch but its voice's.
+            cloning="nearest voice" if in_windows else "none",
+            embedder=embedder(self._voices) if in_windows else "",
             manner=MANNER if in_windows else frozenset(),
             takes_ipa=True,
         )
@@ -189,6 +196,34 @@ class KokoroEngine:
             if boundary is None and sentence.said == said:
                 # None of those words is one that can be said.
                 await written.more(len(text))
+
+    async def embed(self, recording: Recording) -> Embedding:
+        """See ``CloningEngine.embed``; decoding in windows only."""
+        steps = self._nearest.embed(recording)
+        async with aclosing(self._found(steps, Stop(), time.monotonic())) as found:
+            return await anext(found)
+
+    async def refine(
+        self, recording: Recording, embedding: Embedding, language: str
+    ) -> AsyncGenerator[Embedding, None]:
+        """See ``CloningEngine.refine``; decoding in windows only.
+
+        Raises UnsupportedLanguage, InvalidRequest for an embedding that is none of this engine's, and
+        EngineFailed.
+        """
+        stop = Stop()
+        steps = self._nearest.refine(recording, embedding, language, self._sayer(language), stop)
+        async with aclosing(self._found(steps, stop, math.inf)) as found:
+            async for better in found:
+                yield better
+
+    async def _found(
+        self, steps: Iterator[Embedding | None], stop: Stop, due: float
+    ) -> AsyncGenerator[Embedding, None]:
+        """What ``steps`` find, one step a turn."""
+        while (step := await self._step(partial(next, steps, stop), stop, due)) is not stop:
+            if isinstance(step, Embedding):
+                yield step
 
     async def _step(self, step: Callable[[], _Result], stop: Stop, due: float) -> _Result:
         """Do ``step`` in the pool, in turn; when cancelled, stop it and return only when it has ended."""

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from engines.kokoro.intonation import intoned
 from engines.kokoro.lead_in import lead_in, without
+from engines.kokoro.mix import Mix, Who
 from engines.kokoro.model import FRAME, Rendering, Stop, WholeModel
 from engines.kokoro.parts import Affine, Features, NormStatistics, PartedModel, Prosody
 from engines.kokoro.phonemes import Utterance
+from engines.kokoro.placed import mix_of
 from engines.kokoro.statistics import Statistics
 from engines.kokoro.timing import KEPT_AFTER_S, Heard, Timeline, level_of
 from engines.kokoro.voices import Voices
 from engines.kokoro.windows import windows
-from speech.types import Samples, Segment
+from speech.errors import InvalidRequest
+from speech.languages import primary
+from speech.types import Manner, Samples, Segment
 
 _SILENT_ENERGY = -5.0
 
@@ -29,8 +34,8 @@ class Speaker(Protocol):
     ) -> Iterator[Heard]:
         """The speech of ``utterance``, as ``segment`` wants it (its text is not looked at).
 
-        keep_after_s: how much of the model's silence may stay behind. Raises UnknownVoice, Stopped
-        and ModelFailed.
+        keep_after_s: how much of the model's silence may stay behind. Raises UnknownVoice, InvalidRequest for
+        an embedding that it cannot speak like, Stopped and ModelFailed.
         """
 
 
@@ -45,6 +50,8 @@ class WholeSpeaker:
         self, utterance: Utterance, segment: Segment, stop: Stop, *, keep_after_s: float = KEPT_AFTER_S
     ) -> Iterator[Heard]:
         """See ``Speaker.say``; one piece."""
+        if segment.embedding is not None:
+            raise InvalidRequest("reference", "this engine speaks with its own voices only")
         lead = lead_in(utterance, segment.language)
         symbols = lead + utterance.symbols
         style = self._voices.style(segment.voice, len(symbols))
@@ -64,13 +71,14 @@ class WindowSpeaker:
         self, utterance: Utterance, segment: Segment, stop: Stop, *, keep_after_s: float = KEPT_AFTER_S
     ) -> Iterator[Heard]:
         """See ``Speaker.say``; what needs to be seen whole (led in, or a voice's first) is one piece."""
+        who = self.who(segment)
         lead = lead_in(utterance, segment.language)
         prosody, features = self.foresee(lead + utterance.symbols, segment, stop)
-        if not self._statistics.knows(segment.voice):
-            samples = self._recorded(segment.voice, prosody, features, stop)
+        if isinstance(who, str) and not self._statistics.knows(who):
+            samples = self._recorded(who, prosody, features, stop)
             yield _whole(Rendering(samples, prosody.frames), utterance, lead, keep_after_s)
             return
-        norms = Affine.of(features, self._statistics.expected(segment.voice, prosody, features))
+        norms = Affine.of(features, self._statistics.expected(who, prosody, features))
         if lead:
             samples = self.window(features, norms, 0, features.frames, stop)
             yield _whole(Rendering(samples, prosody.frames), utterance, lead, keep_after_s)
@@ -80,12 +88,21 @@ class WindowSpeaker:
             utterance,
             prosody.frames,
             first=begin * FRAME,
-            level=self.level(segment.voice),
+            level=self.level(who),
             keep_after_s=keep_after_s,
         )
         for first, until in windows(begin, end):
             samples = self.window(features, norms, first, until, stop)
             yield timeline.feed(samples, last=until == end)
+
+    def who(self, segment: Segment) -> Who:
+        """Who speaks it: its voice, or the mix that its embedding has for its language.
+
+        Raises InvalidRequest for an embedding that is none of this engine's.
+        """
+        if segment.embedding is None:
+            return segment.voice
+        return mix_of(segment.embedding, primary(segment.language), self._voices)
 
     def foresee(
         self, symbols: str, segment: Segment, stop: Stop, *, as_long_as: int = 0
@@ -94,22 +111,23 @@ class WindowSpeaker:
 
         In the style of one of ``as_long_as`` symbols at least.
         """
-        style = self._voices.style(segment.voice, max(len(symbols), as_long_as))
+        who = self.who(segment)
+        style = self._voices.style(who, max(len(symbols), as_long_as))
         prosody = self._model.prosody(symbols, style, segment.speed, stop)
-        known = self._statistics.knows(segment.voice)
-        tone = self._statistics.tone(segment.voice) if known else prosody.tone
-        prosody = intoned(prosody, segment.manner, tone)
+        known = isinstance(who, Mix) or self._statistics.knows(who)
+        tone = self._statistics.tone(who) if known else prosody.tone
+        prosody = intoned(prosody, _of_mix(segment.manner, who), tone)
         return prosody, self._model.features(prosody, style, stop)
 
-    def expected(self, voice: str, prosody: Prosody, features: Features, stop: Stop) -> NormStatistics:
+    def expected(self, who: Who, prosody: Prosody, features: Features, stop: Stop) -> NormStatistics:
         """What the norms will see in an utterance; of a voice not known yet it is recorded first (whole)."""
-        if not self._statistics.knows(voice):
-            self._recorded(voice, prosody, features, stop)
-        return self._statistics.expected(voice, prosody, features)
+        if isinstance(who, str) and not self._statistics.knows(who):
+            self._recorded(who, prosody, features, stop)
+        return self._statistics.expected(who, prosody, features)
 
-    def level(self, voice: str) -> float:
-        """The power of the loud parts of a voice that is known."""
-        return self._statistics.level(voice)
+    def level(self, who: Who) -> float:
+        """The power of the loud parts of a voice, or a mix, that is known."""
+        return self._statistics.level(who)
 
     def window(self, features: Features, norms: Affine, first: int, end: int, stop: Stop) -> Samples:
         """The samples of frames [first, end)."""
@@ -132,6 +150,13 @@ def spoken_frames(prosody: Prosody) -> tuple[int, int]:
     if not len(sounding):
         return 0, frames
     return max(int(sounding[0]) - 1, 0) // 2, min((int(sounding[-1]) + 3) // 2, frames)
+
+
+def _of_mix(manner: Manner, who: Who) -> Manner:
+    """The manner, of one who is higher or livelier by itself than the voice of its melody."""
+    if isinstance(who, str):
+        return manner
+    return replace(manner, pitch=manner.pitch + who.pitch, pitch_range=manner.pitch_range * who.pitch_range)
 
 
 def _whole(rendering: Rendering, utterance: Utterance, lead: str, keep_after_s: float) -> Heard:

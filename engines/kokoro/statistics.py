@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
+from engines.kokoro.mix import Mix, Who
 from engines.kokoro.model import Array
 from engines.kokoro.parts import VOICED_HZ, Features, NormStatistics, Prosody
 from speech.errors import EngineUnavailable
@@ -27,6 +29,7 @@ LEAST_VARIANCE = 1e-5
 """Added before a variance's logarithm is taken."""
 
 _KEPT_VOICES = 64
+_KEPT_MIXES = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,14 +71,16 @@ class Statistics:
             zip(voices, (VoiceStatistics(*row) for row in zip(*rows, strict=True)), strict=True)
         )
         self._recorded: OrderedDict[str, VoiceStatistics] = OrderedDict()
+        # Several threads ask; what two of them add up at once is the same.
+        self._mixed = lru_cache(_KEPT_MIXES)(self._added_up)
 
     def knows(self, voice: str) -> bool:
-        """Whether ``expected`` can be asked for ``voice``."""
+        """Whether ``expected`` can be asked for ``voice``. It always can for a mix of voices that ship."""
         return voice in self._shipped or voice in self._recorded
 
-    def expected(self, voice: str, prosody: Prosody, features: Features) -> NormStatistics:
-        """What the norms will see in an utterance of ``voice``. Raises KeyError for one not known."""
-        own = self._own(voice)
+    def expected(self, who: Who, prosody: Prosody, features: Features) -> NormStatistics:
+        """What the norms will see in an utterance of ``who``. Raises KeyError for one not known."""
+        own = self._own(who)
         change = (self._projected(prosody, features) - own.sentence) @ self._weights
         mean, log_variance = np.split(change, 2)
         mean += own.mean
@@ -84,13 +89,13 @@ class Statistics:
             mean[np.newaxis, :, np.newaxis], np.exp(log_variance)[np.newaxis, :, np.newaxis]
         )
 
-    def level(self, voice: str) -> float:
-        """The power of the voice's loud parts. Raises KeyError for one not known."""
-        return float(self._own(voice).level)
+    def level(self, who: Who) -> float:
+        """The power of the loud parts of ``who``. Raises KeyError for one not known."""
+        return float(self._own(who).level)
 
-    def tone(self, voice: str) -> float:
-        """The log hertz at which the voice speaks. Raises KeyError for one not known."""
-        return float(self._own(voice).tone)
+    def tone(self, who: Who) -> float:
+        """The log hertz at which ``who`` speaks (a mix before its pitch). Raises KeyError as ``level``."""
+        return float(self._own(who).tone)
 
     def record(
         self, voice: str, prosody: Prosody, features: Features, seen: NormStatistics, level: float
@@ -106,8 +111,21 @@ class Statistics:
         while len(self._recorded) > _KEPT_VOICES:
             self._recorded.popitem(last=False)
 
-    def _own(self, voice: str) -> VoiceStatistics:
-        return self._shipped.get(voice) or self._recorded[voice]
+    def _own(self, who: Who) -> VoiceStatistics:
+        if isinstance(who, Mix):
+            return self._mixed(who)
+        return self._shipped.get(who) or self._recorded[who]
+
+    def _added_up(self, mix: Mix) -> VoiceStatistics:
+        """What the norms see of a mix: what they see of its voices, by weight (levels as logarithms)."""
+        parts = [(np.float32(weight), self._shipped[voice]) for voice, weight in mix.timbre]
+        return VoiceStatistics(
+            np.asarray(sum(weight * part.mean for weight, part in parts)),
+            np.asarray(sum(weight * part.log_variance for weight, part in parts)),
+            np.asarray(sum(weight * part.sentence for weight, part in parts)),
+            float(np.exp(sum(weight * np.log(part.level) for weight, part in parts))),
+            self._shipped[mix.melody].tone,
+        )
 
     def _projected(self, prosody: Prosody, features: Features) -> Array:
         return np.asarray(describe(prosody, features) @ self._projection)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from engines.kokoro.mix import Who
 from speech.errors import EngineUnavailable, UnknownVoice
 from speech.types import Voice
 
@@ -20,6 +21,9 @@ INDEX_FILE = "voices.json"
 STYLES_FILE = "voices.npy"
 STYLES_SHAPE = (510, 256)
 """One voice's table: a style of 256 numbers for each utterance length of 1–510 symbols."""
+
+TIMBRE = 128
+"""Numbers of a style's first half, which the decoder takes."""
 
 DEFAULT_VOICES = {"es": "ef_dora", "en": "af_heart", "fr": "ff_siwis", "it": "if_sara", "pt": "pf_dora"}
 
@@ -31,7 +35,8 @@ class Voices:
         """Raises EngineUnavailable when the data files are missing or do not belong together."""
         folder = Path(__file__).parent
         try:
-            index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["voices"]
+            facts = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+            self.sha256, index = str(facts["sha256"]), facts["voices"]
             self._styles = np.load(folder / STYLES_FILE, mmap_mode="r")
         except (OSError, ValueError, KeyError) as error:
             raise EngineUnavailable(
@@ -55,13 +60,22 @@ class Voices:
             for entry in index
         )
 
-    def style(self, voice: str, symbols: int) -> npt.NDArray[np.float32]:
-        """The style [1, 256] with which ``voice`` says an utterance of ``symbols`` (1–510).
+    def style(self, who: Who, symbols: int) -> npt.NDArray[np.float32]:
+        """The style [1, 256] with which ``who`` says an utterance of ``symbols`` (1–510).
 
         Raises UnknownVoice.
         """
+        if isinstance(who, str):
+            return self._style(who, symbols).astype(np.float32)[np.newaxis]
+        style = self._style(who.melody, symbols).astype(np.float32)
+        style[:TIMBRE] = sum(
+            np.float32(weight) * self._style(voice, symbols)[:TIMBRE] for voice, weight in who.timbre
+        )
+        return style[np.newaxis]
+
+    def _style(self, voice: str, symbols: int) -> npt.NDArray[np.float16]:
         row = self._rows.get(voice)
         if row is None:
             raise UnknownVoice(voice)
         # The makers' pipeline (kokoro 0.9.4, pipeline.py) takes row length - 1.
-        return np.asarray(self._styles[row, symbols - 1], np.float32)[np.newaxis]
+        return np.asarray(self._styles[row, symbols - 1])

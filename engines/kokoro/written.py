@@ -96,12 +96,12 @@ class WrittenSentence:
         self, utterance: Utterance, first: int, until: int, complete: bool, stop: Stop
     ) -> Iterator[Heard]:
         """Say the words [first, until) of ``utterance``, which is the sentence so far."""
-        words = utterance.words
+        words, who = utterance.words, self._speaker.who(self._segment)
         prosody, features = self._speaker.foresee(
             utterance.symbols, self._segment, stop, as_long_as=_EXPECTED
         )
         if self._statistics is None:
-            self._statistics = self._speaker.expected(self._segment.voice, prosody, features, stop)
+            self._statistics = self._speaker.expected(who, prosody, features, stop)
         norms = Affine.of(features, self._statistics)
         edges = edges_of(prosody.frames)
         begin, end = (frame * FRAME for frame in spoken_frames(prosody))
@@ -119,7 +119,7 @@ class WrittenSentence:
             words=words[first:until],
             first=begin,
             goes_on=goes_on,
-            level=self._speaker.level(self._segment.voice),
+            level=self._speaker.level(who),
         )
         first_frame = max(begin - (_SEARCHED + _FADE if goes_on else 0), 0) // FRAME
         last_frame = min(-(-(end + _FADE) // FRAME), features.frames)

@@ -14,6 +14,7 @@ from kani.linear import Linear
 from kani.model_config import ModelConfig
 from kani.native.library import Buffers, Library, Matrix, Model, NativeLayer, State, Streams
 from kani.native.linear import NativeInt8, row_bytes, stretches
+from kani.rope import Turns
 from kani.state import LanguageState
 
 _MANY = 16
@@ -28,12 +29,12 @@ class NativeDecoder:
     time leaves the same memory.
     """
 
-    def __init__(self, library: Library, config: ModelConfig, layers: Sequence[Layer], turns: Tensor) -> None:
+    def __init__(self, library: Library, config: ModelConfig, layers: Sequence[Layer], turns: Turns) -> None:
         """layers: with products that are NativeInt8, gates_and_input in three groups and gate_and_up in two;
-        turns: RoPE's, complex64 [capacity, head size / 2]. Raises ValueError for other products."""
+        turns: RoPE's. Raises ValueError for other products."""
         self._library = library
         self._config = config
-        self._turns = torch.view_as_real(turns).flatten(1).contiguous()
+        self._turns = turns
         self._kept = [(layer, _small(layer)) for layer in layers]
         self._layers = (NativeLayer * len(layers))(*(_native(*kept) for kept in self._kept))
         self._model = Model(
@@ -46,7 +47,6 @@ class NativeDecoder:
             config.head_size,
             config.kernel,
             config.norm_epsilon,
-            self._turns.data_ptr(),
         )
         self._room: _Room | None = None
         self._lock = threading.Lock()
@@ -58,7 +58,11 @@ class NativeDecoder:
         or its memory does not exist or is full.
         """
         count = len(hidden)
-        return self._through(hidden, state, list(range(count)), state.position[:count].tolist(), [1] * count)
+        position = state.position[:count]
+        slots, starts, lengths = list(range(count)), position.tolist(), [1] * count
+        self._check(hidden, state, slots, starts, lengths)
+        turns = self._turns.spoken(position, state.speech[:count])
+        return self._through(hidden, state, slots, starts, lengths, turns)
 
     def prefill(self, hidden: Tensor, state: LanguageState, start: int, lengths: Sequence[int]) -> Tensor:
         """The next tokens of the prompts in slots 0 to n − 1, all from position ``start`` on.
@@ -68,12 +72,20 @@ class NativeDecoder:
         Raises ValueError as ``decode``.
         """
         slots = [slot for slot, length in enumerate(lengths) if length]
-        return self._through(hidden, state, slots, [start] * len(slots), [n for n in lengths if n])
+        starts, some = [start] * len(slots), [n for n in lengths if n]
+        self._check(hidden, state, slots, starts, some)
+        turns = torch.cat([self._turns.text(start, start + n) for n in lengths], 1)
+        return self._through(hidden, state, slots, starts, some, turns)
 
     def _through(
-        self, hidden: Tensor, state: LanguageState, slots: list[int], starts: list[int], lengths: list[int]
+        self,
+        hidden: Tensor,
+        state: LanguageState,
+        slots: list[int],
+        starts: list[int],
+        lengths: list[int],
+        turns: Tensor,
     ) -> Tensor:
-        self._check(hidden, state, slots, starts, lengths)
         out = hidden.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         if not slots:
             return out
@@ -82,7 +94,16 @@ class NativeDecoder:
             begin.append(begin[-1] + length)
         numbers = torch.tensor([*slots, *starts, *begin])
         first = numbers.data_ptr()
-        streams = Streams(first, first + 8 * len(slots), first + 16 * len(slots), len(slots))
+        turned = torch.view_as_real(turns).contiguous()
+        streams = Streams(
+            first,
+            first + 8 * len(slots),
+            first + 16 * len(slots),
+            state.averted.data_ptr(),
+            turned.data_ptr(),
+            turned.stride(0) if len(turned) > 1 else 0,
+            len(slots),
+        )
         memory = State(
             state.cache.data_ptr(),
             state.context.data_ptr(),
@@ -127,7 +148,7 @@ class NativeDecoder:
             raise ValueError(f"{list(hidden.shape)} are not {sum(lengths)} rows of {config.hidden}")
         if slots and slots[-1] >= slot_count:
             raise ValueError(f"slot {slots[-1]} of {slot_count}")
-        end = min(state.capacity, len(self._turns))
+        end = min(state.capacity, self._turns.capacity)
         for slot, start, length in zip(slots, starts, lengths, strict=True):
             if start < 0 or start + length > end:
                 raise ValueError(

@@ -59,7 +59,6 @@ struct Model {
     const Layer* layers;
     int64_t count, hidden, feed_forward, heads, key_value_heads, head_size, kernel;
     float epsilon;
-    const float* turns;  // [position][head size]: cos, sin
 };
 
 // The memories of streams; see state.py.
@@ -72,6 +71,9 @@ struct State {
 // Rows [begin[i], begin[i + 1]) are a stream's next tokens, in slot slots[i], from position starts[i] on.
 struct Streams {
     const int64_t *slots, *starts, *begin;
+    const int64_t* averted;  // [slot]: from which position on a token does not look at itself; see state.py
+    const float* turns;      // RoPE's: [layer][row][head size]: cos, sin
+    int64_t layer_turns;     // floats from a layer's turns to the next one's; 0: they all have the same
     int64_t count;
 };
 
@@ -238,7 +240,7 @@ class Worker {
         float* queries = own;
         for (int64_t row = streams.begin[stream]; row < streams.begin[stream + 1]; ++row) {
             const int64_t position = streams.starts[stream] + row - streams.begin[stream];
-            const float* turn = model.turns + position * size;
+            const float* turn = streams.turns + layer.index * streams.layer_turns + row * size;
             const float* from = buffers.joined + row * joined;
             const float* value = from + (model.heads + model.key_value_heads + head) * size;
             turn_head(heads, from + (model.heads + head) * size, key_norm, turn, memory.keys + position * size);
@@ -251,7 +253,8 @@ class Worker {
                 if (wide > size) store(queries + (g + 1) * wide - LANES, every(0.0f));
                 turn_head(heads, from + query * size, head_norms + query * size, turn, queries + g * wide);
             }
-            attend(heads, queries, memory, position + 1, queries + heads.group * wide,
+            const int64_t seen = position < streams.averted[streams.slots[stream]] ? position + 1 : position;
+            attend(heads, queries, memory, seen, queries + heads.group * wide,
                    buffers.mixed + row * model.heads * size + head * heads.group * size);
         }
     }

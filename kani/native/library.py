@@ -77,7 +77,6 @@ class Model(Structure):
         ("head_size", c_int64),
         ("kernel", c_int64),
         ("epsilon", c_float),
-        ("turns", c_void_p),
     )
 
 
@@ -100,6 +99,9 @@ class Streams(Structure):
         ("slots", c_void_p),
         ("starts", c_void_p),
         ("begin", c_void_p),
+        ("averted", c_void_p),
+        ("turns", c_void_p),
+        ("layer_turns", c_int64),
         ("count", c_int64),
     )
 

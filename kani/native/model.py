@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from kani.checkpoint import Weights
-from kani.lfm2 import LanguageModel
+from kani.lfm2 import LanguageModel, Voices
 from kani.linear import Linear
 from kani.model_config import ModelConfig
 from kani.native.decoder import NativeDecoder
@@ -42,13 +43,22 @@ class NativeLanguageModel(LanguageModel):
         """See LanguageModel; each stream is read as far as it goes, whatever ``span``."""
         return self._native.decode(self._embedding[tokens].float(), state)
 
-    def prefill(self, tokens: Tensor, lengths: Sequence[int], state: LanguageState, start: int) -> Tensor:
+    def prefill(
+        self,
+        tokens: Tensor,
+        lengths: Sequence[int],
+        state: LanguageState,
+        start: int,
+        voices: Voices = MappingProxyType({}),
+    ) -> Tensor:
         """See LanguageModel; nothing is computed for padding."""
         count, length = tokens.shape
         end = start + length
         valid = [min(max(whole - start, 0), length) for whole in lengths]
-        rows = torch.cat([row[:n] for row, n in zip(tokens, valid, strict=True)])
-        hidden = self._native.prefill(self._embedding[rows].float(), state, start, valid)
+        rows = self._rows(tokens, start, voices)
+        self._mark(state, lengths, voices)
+        hidden = torch.cat([row[:n] for row, n in zip(rows, valid, strict=True)])
+        hidden = self._native.prefill(hidden, state, start, valid)
         state.position[:count] = torch.tensor([min(end, whole) for whole in lengths])
         last = torch.tensor(valid).cumsum(0) - 1
         return hidden[last.clamp_min(0)]

@@ -64,7 +64,7 @@ def test_the_guides_request() -> None:
 
 
 def test_what_is_said_and_how() -> None:
-    """All of it arrives, beside a length too the speed that every client sends: the core knows what that means."""
+    """All of it arrives; beside a length the speed of 1 that every client sends is the core's affair."""
     config = {
         "emotion": "happy:0.5,calm:0.5", "emotion_strength": 0.7, "speed": 1.0, "duration": 3,
         "lexicon": {"Kani": "cani", "\ud83d": "x"}, "normalize": False,

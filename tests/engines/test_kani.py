@@ -15,7 +15,7 @@ import pytest
 import torch
 from transformers import Lfm2ForCausalLM
 
-from engines.kani import KaniEngine, KaniSettings, _pieces
+from engines.kani import KaniEngine, KaniSettings
 from engines.silence import SilenceTrim
 from kani.checkpoint import Checkpoint
 from kani.nanocodec import NanoCodec
@@ -196,7 +196,7 @@ async def test_readers_that_lag_lend_their_slots(engine: KaniEngine) -> None:
 async def test_a_text_beyond_a_prompt_is_said_in_pieces(engine: KaniEngine) -> None:
     """Nothing of it is left out: each piece is spoken after the other."""
     segment = Segment("una palabra " * 120, engine.info.voices[0].id, "es", sampling=GREEDY)
-    pieces = _pieces(engine._kani, segment.text, "")
+    pieces = engine._pieces(engine._kani, segment, segment.text)
     assert len(pieces) > 1
     assert all(len(prompt) <= engine._kani.runner.longest_prompt for _, prompt in pieces)
     assert "".join(text for text, _ in pieces) == segment.text
@@ -249,7 +249,7 @@ async def test_speakers_of_a_checkpoint_are_voices(folder: Path, small: KaniSett
         assert engine.info.default_voices["ar"] == "kani:karim"
         kani = engine._kani
         expected = kani.layout.prompt(kani.checkpoint.text_tokens("nova: Hola"))
-        assert _pieces(kani, "Hola", engine._speakers["kani:nova"]) == [("Hola", expected)]
+        assert engine._pieces(kani, Segment("Hola", "kani:nova", "es"), "Hola") == [("Hola", expected)]
     finally:
         await engine.stop()
 

@@ -9,8 +9,11 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import Lfm2Config, Lfm2ForCausalLM, PreTrainedTokenizerFast
+
+from kani.model_config import ModelConfig
 
 TINY = {
     "vocab_size": 300 + 10 + 4 * 4032,
@@ -65,6 +68,35 @@ def random_checkpoint(
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | settings), "utf-8")
     _tokenizer().save_pretrained(folder)
+    return folder
+
+
+def random_second(
+    folder: Path, sizes: dict[str, object] = TINY, *, seed: int = 0, **settings: object
+) -> Path:
+    """Write a KaniTTS-2 checkpoint as ``random_checkpoint`` does, whose frames are 0.3 positions apart.
+
+    settings: entries that its config.json has otherwise.
+    """
+    second: dict[str, object] = {
+        "architectures": ["KaniTTS2ForCausalLM"],
+        "audio_tokens_start": int(str(sizes["vocab_size"])) - 4 * 4032,
+        "tokens_per_frame": 4,
+        "audio_step": 0.3,
+        "use_learnable_rope": True,
+        "alpha_min": 0.1,
+        "alpha_max": 2.0,
+        "speaker_emb_dim": 128,
+    }
+    random_checkpoint(folder, sizes, seed=seed, **(second | settings))
+    config = ModelConfig.of(json.loads((folder / "config.json").read_text("utf-8")))
+    weights = load_file(folder / "model.safetensors")
+    generator = torch.Generator().manual_seed(seed)
+    for key, shape in config.shapes().items():
+        if key not in weights:
+            # As loud as a token's row, so that who speaks has a say.
+            weights[key] = torch.randn(shape, generator=generator)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
     return folder
 
 

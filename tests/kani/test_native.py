@@ -17,7 +17,7 @@ from kani.model_config import ModelConfig
 from kani.native.library import Library, load
 from kani.native.linear import STRETCH, NativeInt8
 from kani.native.model import NativeLanguageModel
-from kani.state import LanguageState
+from kani.state import NEVER, LanguageState
 from kani.tokens import TokenLayout
 from tests.kani.random_checkpoint import TINY
 
@@ -50,10 +50,17 @@ SIZES = {
     },
 }
 
+SECOND: dict[str, object] = {
+    "speaker_emb_dim": 12,
+    "audio_step": 0.3,
+    "use_learnable_rope": True,
+    "alpha_min": 0.5,
+}
+
 
 def random(*shape: int, key: int = 0) -> Tensor:
     """Normal numbers."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(key))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(key))
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +87,8 @@ def weights_of(config: ModelConfig) -> Weights:
         values = random(*shapes[name], key=list(shapes).index(name))
         if "norm" in name:
             return 1 + 0.2 * values
+        if not shapes[name]:
+            return values
         return values * (0.5 if "conv.conv" in name else shapes[name][-1] ** -0.5)
 
     return read
@@ -232,6 +241,70 @@ def test_a_step_is_the_eager_code_s_with_exact_products(library: Library, name: 
     difference = torch.cat(differences)
     assert (difference < 1e-6).float().mean() > 0.95
     assert difference.max() < 0.15
+
+
+def speakers(model: LanguageModel, *rows: int) -> dict[int, Tensor]:
+    """Somebody for each of these rows of a prefill."""
+    numbers = {row: random(model.config.speaker, key=row).tolist() for row in rows}
+    return {row: model.voice(speaker) for row, speaker in numbers.items()}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_step_of_kani_tts_2_is_the_eager_code_s(library: Library, name: str) -> None:
+    """Frames' positions, a layer's own frequencies, a speaker's prompt: the same row, as above."""
+    config = config_of(SIZES[name] | SECOND)
+    judge = ExactLanguageModel(config)
+    model = NativeLanguageModel(config, weights_of(config), LAYOUT, library=library, capacity=CAPACITY)
+    judged, state = (with_full_precision(each, 3) for each in (judge, model))
+    prompts = torch.tensor([prompt(12, key=key) for key in range(3)])
+    pairs = []
+    for start in (0, 5):
+        piece, lengths = prompts[:, start : 5 if start == 0 else 12], [12, 12, 12]
+        state.cache.copy_(judged.cache)
+        state.context.copy_(judged.context)
+        pairs.append(
+            [
+                m.prefill(piece, lengths, s, start, speakers(m, 0, 2))
+                for m, s in ((judge, judged), (model, state))
+            ]
+        )
+    assert state.speech.tolist() == [12] * 3
+    assert state.averted.tolist() == judged.averted.tolist() == [10, NEVER, 10]
+    for step in range(20):
+        tokens = torch.randint(30, 80, (3,), generator=torch.Generator().manual_seed(step))
+        state.cache.copy_(judged.cache)
+        state.context.copy_(judged.context)
+        pairs.append([m.decode(tokens, s, CAPACITY) for m, s in ((judge, judged), (model, state))])
+        judged.position += 1
+        state.position += 1
+    differences = [(actual - exact).abs().amax(1) / exact.abs().amax(1) for exact, actual in pairs[2:]]
+    assert (torch.cat(differences) < 1e-6).float().mean() > 0.9
+    for exact, actual in pairs:
+        assert cosine_similarity(actual, exact).min() > 0.99
+
+
+def test_a_speaker_does_not_hear_its_neighbours(library: Library) -> None:
+    """Alone, or read and spoken beside two of other ages, one with another speaker: the same bits."""
+    config = config_of(SIZES["odd"] | SECOND)
+    model = NativeLanguageModel(config, weights_of(config), LAYOUT, library=library, capacity=CAPACITY)
+    prompts = [prompt(length, key=length) for length in (9, 14, 6)]
+
+    def spoken(rows: list[int]) -> list[Tensor]:
+        longest = max(len(prompts[row]) for row in rows)
+        tokens = torch.tensor([prompts[row] + [0] * (longest - len(prompts[row])) for row in rows])
+        state = model.new_state(len(rows))
+        who = speakers(model, 0, 2)
+        voices = {place: who[row] for place, row in enumerate(rows) if row in who}
+        said = [model.prefill(tokens, [len(prompts[row]) for row in rows], state, 0, voices)]
+        for token in range(30, 42):
+            said.append(model.decode(torch.tensor([token + row for row in rows]), state, CAPACITY))
+            state.position += 1
+        return said
+
+    together = spoken([1, 0, 2])
+    for place, row in enumerate([1, 0, 2]):
+        for rows, alone in zip(together, spoken([row]), strict=True):
+            assert torch.equal(rows[place], alone[0])
 
 
 def test_half_precision_of_keys_changes_next_to_nothing(model: NativeLanguageModel) -> None:

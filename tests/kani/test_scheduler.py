@@ -550,10 +550,10 @@ class Breaks(Directed):
             if self.after == -1:
                 raise self.error
 
-    def prefill(self, prompts: Sequence[Sequence[int]]) -> Prefill:
+    def prefill(self, prompts: Sequence[Sequence[int]], speakers: Sequence[Sequence[float]] = ()) -> Prefill:
         """Break where that is due."""
         self._maybe("prefill")
-        return super().prefill(prompts)
+        return super().prefill(prompts, speakers)
 
     def read(self, prefill: Prefill, tokens: int) -> None:
         """Break where that is due."""

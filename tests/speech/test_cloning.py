@@ -7,6 +7,7 @@ import gc
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ import pytest
 
 from speech.audio import wav
 from speech.cloning import MOST_RECORDINGS, Cloning
-from speech.errors import EngineFailed, InvalidRequest, UnknownVoice
+from speech.embeddings import MOST_AT_A_TIME, Embeddings
+from speech.errors import Busy, EngineFailed, InvalidRequest, NameTaken, UnknownVoice
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
-from speech.types import Embedding, Recording, Similarity, SpeechRequest
+from speech.types import Embedding, Recording, Similarity, SpeechRequest, Voice
 from speech.voices import VoiceStore
 from tests.speech.test_session import collect, serving, speak
 from tests.tone import ToneEngine
@@ -46,6 +48,12 @@ def largest(folder: Path) -> int:
 def recordings() -> int:
     """How many are in memory."""
     return sum(isinstance(one, Recording) for one in gc.get_objects())
+
+
+def damage(folder: Path) -> None:
+    """Make what is known of every voice unreadable."""
+    for path in folder.rglob("voice.json"):
+        path.write_text("{")
 
 
 class SlowEngine(ToneEngine):
@@ -115,7 +123,7 @@ async def two(
 async def refined(cloning: Cloning, store: VoiceStore, name: str) -> dict[str, Similarity]:
     """How near the tests' engine comes to a kept voice once nothing is being refined any more."""
     await settled()
-    likeness = cloning.of(store.get(name))[0]
+    likeness = cloning.likenesses(store.get(name))[0]
     assert likeness.state == "ready"
     return dict(likeness.similarity)
 
@@ -157,24 +165,46 @@ async def test_a_session_tells_whom_it_sounds_like(tmp_path: Path) -> None:
             assert (session.cloning, session.similarity) == ("none", None)
 
 
-async def test_nobody_waits_any_more(tmp_path: Path) -> None:
+async def test_nobody_waits_any_more() -> None:
     """What is taken from a recording is given up with the last who wanted it, not before."""
-    engine = SlowEngine()
-    async with serving(engine, tmp_path) as service:
-        cloning, sound = service.cloning, hum()
-        waiting = [asyncio.create_task(cloning.embedding(engine, sound, "es")) for _ in range(2)]
-        await engine.asked.wait()
-        waiting[0].cancel()
-        with suppress(asyncio.CancelledError):
-            await waiting[0]
-        given_up = [engine.stopped]
-        waiting[1].cancel()
-        with suppress(asyncio.CancelledError):
-            await waiting[1]
-        assert [*given_up, engine.stopped] == [0, 1]
-        engine.let.set()
-        again = await cloning.embedding(engine, sound, "es")
-        assert again is not None and len(engine.embedded) == 1
+    engine, embeddings = SlowEngine(), Embeddings(1)
+
+    def wait() -> asyncio.Task[Embedding]:
+        return asyncio.create_task(embeddings.get(("hum", "tone 1"), partial(engine.embed, hum())))
+
+    waiting = [wait(), wait()]
+    await engine.asked.wait()
+    waiting[0].cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting[0]
+    given_up = [engine.stopped]
+    waiting[1].cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting[1]
+    assert [*given_up, engine.stopped] == [0, 1]
+    engine.let.set()
+    await wait()
+    await wait()
+    assert len(engine.embedded) == 1
+
+
+async def test_not_too_many_at_a_time() -> None:
+    """Who comes then is refused; what is forgotten while it is made is nobody's afterwards."""
+    engine, embeddings = SlowEngine(), Embeddings(1)
+
+    def wait(number: int) -> asyncio.Task[Embedding]:
+        return asyncio.create_task(embeddings.get((f"{number} hum", "tone 1"), partial(engine.embed, hum())))
+
+    waiting = [wait(number) for number in range(MOST_AT_A_TIME)]
+    await engine.asked.wait()
+    with pytest.raises(Busy):
+        await wait(MOST_AT_A_TIME)
+    embeddings.forget("0 ")
+    engine.let.set()
+    await asyncio.gather(*waiting)
+    assert embeddings.known(("0 hum", "tone 1")) is None and embeddings.known(("1 hum", "tone 1")) is not None
+    await embeddings.stop()
+    assert embeddings.known(("1 hum", "tone 1")) is None
 
 
 async def test_a_failure_is_told_to_all_and_not_kept(tmp_path: Path) -> None:
@@ -272,7 +302,7 @@ async def test_a_voice_that_is_deleted_while_it_becomes_better(tmp_path: Path) -
         cloning = service.cloning
         await cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
         await engine.begun.wait()
-        assert cloning.of(service.store.get("ana"))[0].state == "refining"
+        assert cloning.likenesses(service.store.get("ana"))[0].state == "refining"
         await cloning.delete("custom:ana")
         assert engine.stopped == 1
         with pytest.raises(UnknownVoice):
@@ -296,6 +326,104 @@ async def test_recordings_are_not_heaped_up(tmp_path: Path) -> None:
         # The one that is under way, and those that wait.
         assert recordings() - before == MOST_RECORDINGS + 1
         await cloning.stop()
+
+
+async def test_another_recording_of_the_same_name(tmp_path: Path) -> None:
+    """A session that began with the first speaks like nobody else; what is kept is the recording's own."""
+    engine = ToneEngine(clones=True)
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+        first, second = recording_of(hum(level=0.9)), recording_of(hum(level=0.2))
+        await cloning.add("ana", first, consent="It is me.", origin="test")
+        async with service.open(SpeechRequest(voice="custom:ana", language="es"), protocol="test") as session:
+            await cloning.delete("ana")
+            await cloning.add("ana", second, consent="It is me.", origin="test")
+            session.feed("uno")
+            session.finish()
+            with pytest.raises(UnknownVoice):
+                await collect(session)
+        for recording, level in ((second, 0.2), (first, 0.9)):
+            if level == 0.9:
+                await cloning.delete("ana")
+                await cloning.add("ana", recording, consent="It is me.", origin="test")
+            await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+            known = engine.segments[-1].embedding
+            assert known is not None and known.values[0] == pytest.approx(level, abs=0.01)
+        await settled()
+        kept = service.store.embeddings(service.store.get("ana"))
+        assert kept[0].values[0] == pytest.approx(0.9, abs=0.01)
+
+
+async def test_the_servers_own_voice_may_be_deleted(tmp_path: Path) -> None:
+    """Then its language's own speaks, and a new one of the name speaks again."""
+    VoiceStore(tmp_path).add("ana", recording_of(hum()), consent="It is me.", origin="test", language="es")
+    plain, echo = ToneEngine(), ToneEngine(clones=True)
+    async with two(plain, echo, tmp_path, voice="custom:ana") as service:
+        await service.cloning.delete("ana")
+        await speak(service, "uno", SPANISH)
+        await service.cloning.add(
+            "ana", recording_of(hum()), consent="It is me.", origin="test", language="es"
+        )
+        await speak(service, "dos", SPANISH)
+    assert [segment.text for segment in plain.segments] == ["uno"]
+    assert [segment.embedding is not None for segment in echo.segments] == [True]
+
+
+async def test_a_passage_keeps_its_voice_to_itself(tmp_path: Path) -> None:
+    """Whom a kept voice of another language sounds like is not told of those around it."""
+    VoiceStore(tmp_path).add("olga", recording_of(hum()), consent="It is me.", origin="test", language="ru")
+    engine = ToneEngine(clones=True)
+    russian = Voice("tone_ru", "Tone", "ru", "tone")
+    engine.info = replace(
+        engine.info,
+        voices=(*engine.info.voices, russian),
+        default_voices={**engine.info.default_voices, "ru": "tone_ru"},
+    )
+    service = SpeechService(
+        [engine],
+        VoiceStore(tmp_path),
+        Limits(),
+        default_language="es",
+        default_voice="custom:olga",
+        observer=Observer(),
+    )
+    await service.start()
+    await speak(service, "One two three. Привет, как дела сегодня? Four five.", SpeechRequest(language="en"))
+    told = [(segment.language, segment.embedding is not None) for segment in engine.segments]
+    assert set(told) == {("en", False), ("ru", True)}
+    await service.stop()
+
+
+async def test_names_that_cannot_be_taken(tmp_path: Path) -> None:
+    """An engine's own voices keep their names; a refused name stops nothing."""
+    engine = EndlessEngine()
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+        with pytest.raises(NameTaken):
+            await cloning.add("tone_es", recording_of(hum()), consent="It is me.", origin="test")
+        await cloning.add("हिन्दी", recording_of(hum()), consent="It is me.", origin="test")
+        await engine.begun.wait()
+        for name in ("tone_es", "a/b", "\u093f"):
+            with pytest.raises(InvalidRequest):
+                await cloning.rename("हिन्दी", name)
+        assert (engine.stopped, cloning.likenesses(service.store.get("हिन्दी"))[0].state) == (0, "refining")
+        engine.begun.clear()
+        await cloning.rename("हिन्दी", "b")
+        await engine.begun.wait()
+        assert cloning.likenesses(service.store.get("b"))[0].state == "refining"
+        await cloning.stop()
+
+
+async def test_a_damaged_voice_is_deleted_too(tmp_path: Path) -> None:
+    """Its recording is not left behind because the rest of it cannot be read."""
+    async with serving(ToneEngine(clones=True), tmp_path) as service:
+        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await settled()
+        damage(tmp_path)
+        with pytest.raises(UnknownVoice):
+            service.store.get("ana")
+        await service.cloning.delete("ana")
+    assert largest(tmp_path) < 1000
 
 
 async def test_a_server_that_stops_waits_for_nothing_in_the_background(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_voice_is_kept_with_its_consent(store: VoiceStore, tmp_path: Path) -> 
     assert datetime.now(UTC) - datetime.fromisoformat(kept.consent_at) < timedelta(minutes=1)
     again = VoiceStore(tmp_path / "data")
     assert again.get("Ana_1") == again.get("custom:Ana_1") == kept
-    assert again.sample("Ana_1") == data
+    assert again.sample(again.get("Ana_1")) == data
     assert again.list() == [kept]
 
 
@@ -94,7 +94,7 @@ def test_deletion_removes_every_copy(store: VoiceStore, tmp_path: Path) -> None:
     with pytest.raises(UnknownVoice):
         store.get("ana")
     with pytest.raises(UnknownVoice):
-        store.sample("ana")
+        store.sample(store.get("ana"))
     with pytest.raises(UnknownVoice):
         store.delete("ana")
     assert len(files_below(tmp_path)) == 2
@@ -171,8 +171,10 @@ def test_a_voice_gets_another_name(store: VoiceStore, tmp_path: Path) -> None:
     assert after == store.get("Ana-María") == store.list()[0]
     assert after.renamed_at is not None
     assert replace(after, name="ana", renamed_at=None) == before
-    assert store.sample("Ana-María") == data and store.consent_recording("Ana-María") == recording(1.0)
-    assert [one.model for one in store.embeddings("Ana-María")] == ["m-1"]
+    assert store.sample(store.get("Ana-María")) == data and store.consent_recording("Ana-María") == recording(
+        1.0
+    )
+    assert [one.model for one in store.embeddings(store.get("Ana-María"))] == ["m-1"]
     with pytest.raises(UnknownVoice):
         store.get("ana")
     add(store)

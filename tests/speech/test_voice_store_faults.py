@@ -126,9 +126,9 @@ def content(folder: Path) -> dict[str, object]:
         voice.name: (
             replace(voice, consent_at="", renamed_at=None),
             voice.renamed_at is not None,
-            store.sample(voice.name),
+            store.sample(voice),
             store.consent_recording(voice.name),
-            [(one.model, one.values.tolist()) for one in store.embeddings(voice.name)],
+            [(one.model, one.values.tolist()) for one in store.embeddings(voice)],
         )
         for voice in store.list()
     }

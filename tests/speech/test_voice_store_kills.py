@@ -143,10 +143,10 @@ def what_is_kept(folder: Path) -> Voices:
     recordings = [recording(3.0 + index / 10) for index in range(3)]
     voices: Voices = {}
     for voice in store.list():
-        which = recordings.index(store.sample(voice.name))
+        which = recordings.index(store.sample(voice))
         if voice.consent_recording:
             assert store.consent_recording(voice.name) == recordings[0]
-        embedding = store.embedding(voice.name, "near-1")
+        embedding = store.embedding(voice, "near-1")
         voices[voice.name] = (which, 0 if embedding is None else int(embedding.values[0]))
     return voices
 

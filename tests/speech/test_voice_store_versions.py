@@ -41,7 +41,7 @@ def test_what_the_first_version_wrote_is_read(first_version: Path) -> None:
     store = VoiceStore(first_version)
     eva = store.get("eva")
     assert (eva.consent, eva.consent_recording, eva.advice, eva.renamed_at) == (CONSENT, False, (), None)
-    assert store.list() == [eva] and store.embeddings("eva") == ()
+    assert store.list() == [eva] and store.embeddings(store.get("eva")) == ()
     assert [path.name for path in (first_version / "voices").iterdir()] == [hashed("eva")]
 
 

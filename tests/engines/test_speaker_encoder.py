@@ -1,0 +1,149 @@
+"""The speaker encoder: the makers' numbers without torch, and who is told from whom by them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soxr
+
+from engines import speaker_encoder as module
+from engines.kokoro.engine import KokoroEngine
+from engines.speaker_encoder import (
+    DATA_FILE,
+    ORIGIN_FILE,
+    SAMPLE_RATE,
+    SIZE,
+    WINDOW_S,
+    Array,
+    SpeakerEncoder,
+    mel_power,
+    mel_windows,
+)
+from speech.errors import EngineUnavailable
+from speech.types import Samples, Segment
+
+FOLDER = Path(module.__file__).parent
+JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
+JUDGE = Path(__file__).with_name("resemblyzer_judge.py")
+
+TEXTS = (
+    "La lluvia golpea los cristales, y dentro huele a café recién hecho.",
+    "Mi hermano llega mañana en el tren de las nueve y media.",
+)
+
+
+@cache
+def encoder() -> SpeakerEncoder:
+    """One for all tests."""
+    return SpeakerEncoder()
+
+
+async def spoken(engine: KokoroEngine, text: str, voice: str) -> Samples:
+    """A sentence at the encoder's rate."""
+    segment = Segment(text, voice, "es")
+    samples = np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
+    return np.asarray(soxr.resample(samples, 24_000, SAMPLE_RATE), np.float32)
+
+
+def test_the_weights_are_what_their_origin_says() -> None:
+    """Their checksum stands beside them, with licence and source; they are small enough to ship."""
+    origin = json.loads((FOLDER / ORIGIN_FILE).read_text(encoding="utf-8"))
+    with np.load(FOLDER / DATA_FILE) as data:
+        content = b"".join(data[name].tobytes() for name in data.files)
+    assert hashlib.sha256(content).hexdigest() == origin["sha256"]
+    assert origin["licence"] == "Apache-2.0"
+    assert (FOLDER / DATA_FILE).stat().st_size < 3_000_000
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\3\4 broken", b"no archive"])
+def test_broken_weights_are_refused_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    """Missing, empty or something else: the error names the file."""
+    if content is not None:
+        (tmp_path / DATA_FILE).write_bytes(content)
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "speaker_encoder.py"))
+    with pytest.raises(EngineUnavailable, match=r"missing or broken.*speaker_encoder\.npz"):
+        SpeakerEncoder()
+
+
+def judged(folder: Path, mels: Array, samples: Samples) -> dict[str, Array]:
+    """What the makers' own code makes of windows, and of a recording."""
+    if not JUDGE_PYTHON:
+        pytest.skip("KANI_JUDGE_PYTHON names no python with Resemblyzer")
+    if subprocess.run([JUDGE_PYTHON, "-c", "import resemblyzer"], capture_output=True).returncode:
+        pytest.skip("the python that KANI_JUDGE_PYTHON names has no Resemblyzer")
+    np.savez(folder / "in.npz", mels=mels, samples=samples)
+    subprocess.run([JUDGE_PYTHON, "-P", JUDGE, folder / "in.npz", folder / "out.npz"], check=True)
+    with np.load(folder / "out.npz") as found:
+        return {name: found[name] for name in found.files}
+
+
+async def test_the_numbers_are_the_makers(engine: KokoroEngine, tmp_path: Path) -> None:
+    """Of the same windows, and of the whole recording but for where silences are cut out."""
+    samples = np.concatenate([await spoken(engine, text, "em_alex") for text in TEXTS])
+    samples *= 10 ** (-30 / 20) / np.sqrt(np.mean(np.square(samples)))
+    mels, _ = mel_windows(samples)
+    theirs = await asyncio.to_thread(judged, tmp_path, mels, samples)
+    np.testing.assert_allclose(mel_power(samples), theirs["mel"], rtol=1e-3, atol=1e-6 * theirs["mel"].max())
+    assert (encoder().of_windows(mels) * theirs["windows"]).sum(axis=1).min() >= 0.9999
+    assert encoder().embed(samples) @ theirs["whole"] >= 0.995
+
+
+async def test_a_speaker_is_told_from_others_whatever_is_said(engine: KokoroEngine) -> None:
+    """Another sentence of the same voice is nearer than the same sentence of another voice."""
+    first, again = [encoder().embed(await spoken(engine, text, "ef_dora")) for text in TEXTS]
+    other = encoder().embed(await spoken(engine, TEXTS[0], "em_santa"))
+    assert first @ again > 0.85
+    assert first @ other < 0.7
+    assert np.linalg.norm(first) == pytest.approx(1, abs=1e-5)
+    assert first.min() >= 0
+
+
+async def test_windows_say_where_they_are_in_the_recording(engine: KokoroEngine) -> None:
+    """Silence before, between and behind is no part of the speech: windows lie around it."""
+    one, other = [await spoken(engine, TEXTS[1], voice) for voice in ("ef_dora", "em_santa")]
+    silence = np.zeros(2 * SAMPLE_RATE, np.float32)
+    samples = np.concatenate([silence, one, silence, other, silence])
+    windows = encoder().embed_windows(samples)
+    begin, end = windows.spans_s[:, 0], windows.spans_s[:, 1]
+    assert windows.embeddings.shape == (len(begin), SIZE)
+    assert begin[0] == pytest.approx(2.0, abs=0.25)
+    assert end[-1] == pytest.approx((len(samples) - len(silence)) / SAMPLE_RATE, abs=0.5)
+    assert np.all(np.diff(begin) > 0)
+    assert np.all(end - begin >= WINDOW_S - 0.5)
+    # Who speaks where: the first windows are one's, the last the other's.
+    assert windows.embeddings[0] @ encoder().embed(one) > windows.embeddings[0] @ encoder().embed(other)
+    assert windows.embeddings[-1] @ encoder().embed(other) > windows.embeddings[-1] @ encoder().embed(one)
+
+
+async def test_loudness_is_no_part_of_a_speaker(engine: KokoroEngine) -> None:
+    """Loud or quiet, a recording is heard as one of -30 dB full scale."""
+    samples = await spoken(engine, TEXTS[0], "ef_dora")
+    own = encoder().embed(samples)
+    assert own @ encoder().embed(samples / 30) > 0.9999
+    assert own @ encoder().embed(samples * 3) > 0.9999
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 1.0])
+def test_silence_is_nobodys(seconds: float) -> None:
+    """Nor is nothing at all, or less than a frame."""
+    with pytest.raises(ValueError, match="no speech"):
+        encoder().embed(np.zeros(round(seconds * SAMPLE_RATE), np.float32))
+
+
+async def test_a_short_recording_is_one_window(engine: KokoroEngine) -> None:
+    """Half a second, with silence behind it: it still is somebody."""
+    samples = (await spoken(engine, TEXTS[0], "ef_dora"))[: SAMPLE_RATE // 2]
+    windows = encoder().embed_windows(samples)
+    assert len(windows.embeddings) == 1
+    assert windows.spans_s[0, 1] <= 0.5
+    assert np.isfinite(windows.embeddings).all()

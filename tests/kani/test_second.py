@@ -1,0 +1,304 @@
+"""KaniTTS-2: the makers' tokens, whoever speaks, and streams of different speakers side by side."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kani.checkpoint import Checkpoint
+from kani.errors import CheckpointError
+from kani.lfm2 import LanguageModel
+from kani.linear import Int8
+from kani.model_config import ModelConfig
+from kani.nanocodec import NanoCodec
+from kani.rope import Turns
+from kani.runner import Runner
+from kani.sampler import Sampling
+from kani.scheduler import Scheduler
+from kani.stream import Utterance
+from kani.tokens import TokenLayout
+from tests.kani import makers
+from tests.kani.conftest import CPU, LONGEST_FRAMES, LONGEST_PROMPT, Frames, Prompt, load
+from tests.kani.random_checkpoint import TINY, random_checkpoint, random_second
+
+Speaker = tuple[float, ...]
+
+NOBODY: Speaker = ()
+GREEDY = Sampling(temperature=0.0, repetition_penalty=1.1)
+SAMPLED = Sampling(seed=7)
+
+
+def speaker(key: int) -> Speaker:
+    """Anybody: 128 numbers of length 1."""
+    numbers = torch.randn(128, generator=torch.Generator().manual_seed(key))
+    return tuple((numbers / numbers.norm()).tolist())
+
+
+ANA, BEN = speaker(1), speaker(2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny KaniTTS-2 checkpoint whose frames are 0.3 positions apart."""
+    return random_second(tmp_path_factory.mktemp("second") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def second(folder: Path) -> LanguageModel:
+    """Its network in float32."""
+    return opened(folder)[2]
+
+
+@pytest.fixture(scope="module")
+def texts(folder: Path) -> list[Prompt]:
+    """Prompts of some lengths."""
+    checkpoint, layout, _ = opened(folder)
+    return [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in ("a", "Hola", "uno dos tres")]
+
+
+def opened(folder: Path) -> tuple[Checkpoint, TokenLayout, LanguageModel]:
+    """All of a checkpoint."""
+    checkpoint = Checkpoint(folder)
+    checkpoint.check()
+    layout = checkpoint.layout(codebooks=4, codebook_size=4032)
+    return checkpoint, layout, load(checkpoint, layout, torch.float32)
+
+
+def runner_of(model: LanguageModel, codec: NanoCodec, slots: int) -> Runner:
+    """So many slots of a model."""
+    return Runner(model, codec, slots=slots, longest_prompt=LONGEST_PROMPT, longest_frames=LONGEST_FRAMES)
+
+
+def join(
+    runner: Runner, slot: int, prompt: Prompt, who: Speaker, sampling: Sampling, piece: int = 1000
+) -> None:
+    """Read a prompt in pieces and let its stream run."""
+    prefill = runner.prefill([prompt], [who])
+    while not prefill.done:
+        runner.read(prefill, piece)
+    runner.join(slot, prefill, 0, sampling)
+
+
+def go_on(runner: Runner, count: int, frames: int) -> list[Frames]:
+    """So many frames of each of the streams that run."""
+    spoken: list[Frames] = [[] for _ in range(count)]
+    for _ in range(frames):
+        for mine, frame in zip(spoken, runner.complete(count).tolist(), strict=True):
+            mine.append(frame)
+        runner.begin(count)
+    return spoken
+
+
+def alone(runner: Runner, prompt: Prompt, who: Speaker, sampling: Sampling, frames: int) -> Frames:
+    """What a stream says by itself."""
+    join(runner, 0, prompt, who, sampling)
+    (spoken,) = go_on(runner, 1, frames)
+    runner.leave(0, 1)
+    return spoken
+
+
+@pytest.mark.slow
+@makers.needs_makers
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"audio_step": 1, "alpha_min": 0.5}, {"use_learnable_rope": False}],
+    ids=["step 0.3", "step 1", "frequencies as they are"],
+)
+def test_greedy_codes_are_the_makers(tmp_path: Path, codec: NanoCodec, settings: dict[str, object]) -> None:
+    """With and without a speaker, for prompts read in pieces: each of 120 codes."""
+    checkpoint, layout, model = opened(random_second(tmp_path / "tiny", seed=3, **settings))
+    runner = runner_of(model, codec, 1)
+    frames = 30
+    prompts = [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in ("Hola", "tres tristes tigres")]
+    asked = [
+        makers.Asked(prompt[:-2], who, frames, GREEDY.repetition_penalty)
+        for prompt in prompts
+        for who in (NOBODY, ANA, BEN)
+    ]
+    theirs = makers.said(tmp_path / "tiny", asked, tmp_path)
+    for one, expected in zip(asked, theirs, strict=True):
+        join(runner, 0, (*one.prompt, *prompts[0][-2:]), tuple(one.speaker), GREEDY, piece=7)
+        assert go_on(runner, 1, frames)[0][: len(expected)] == expected
+        runner.leave(0, 1)
+    assert len({str(one) for one in theirs}) == len(asked)
+
+
+def test_a_frame_has_one_position(folder: Path) -> None:
+    """Text has its places; the first frame is behind it, each next one 0.3 on, in a layer's own turns."""
+    checkpoint = Checkpoint(folder)
+    with ExitStack() as stack:
+        weights = checkpoint.weights(stack)
+        turns = Turns(checkpoint.config, weights, frame_tokens=4, capacity=64, device=CPU)
+        learnt = [weights(f"model.learnable_rope_layers.{layer}.alpha_weight") for layer in (1, 3)]
+    frequencies = 1_000_000.0 ** -(torch.arange(0, 16, 2, dtype=torch.float64) / 16)
+    length = 9
+    for place in range(length, length + 40):
+        position = length + 0.3 * ((place - length) // 4)
+        spoken = turns.spoken(torch.tensor([place, place]), torch.tensor([length, place]))
+        for layer, alpha in enumerate(learnt):
+            scaled = (0.1 + 1.9 * alpha.double().sigmoid()) * frequencies
+            angles = torch.tensor([[position], [place]]) * scaled
+            expected = torch.polar(torch.ones_like(angles), angles)
+            torch.testing.assert_close(spoken[layer].to(torch.complex128), expected, rtol=0, atol=2e-5)
+    torch.testing.assert_close(
+        turns.text(3, 4)[:, 0], turns.spoken(torch.tensor([3]), torch.tensor([3]))[:, 0], rtol=0, atol=2e-7
+    )
+
+
+def test_older_checkpoints_have_a_position_for_each_token(tmp_path: Path) -> None:
+    """Turns come from one table that nothing of a stream changes."""
+    checkpoint = Checkpoint(random_checkpoint(tmp_path / "tiny"))
+    with ExitStack() as stack:
+        turns = Turns(checkpoint.config, checkpoint.weights(stack), frame_tokens=4, capacity=64, device=CPU)
+    places = torch.arange(64)
+    assert torch.equal(turns.spoken(places, torch.full((64,), 9)), turns.text(0, 64))
+    assert len(turns.text(0, 64)) == 1
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_speakers_side_by_side_say_what_each_says_alone(
+    second: LanguageModel, codec: NanoCodec, texts: list[Prompt], sampling: Sampling
+) -> None:
+    """In one step: two speakers of one text, one of another, and nobody; read together, in pieces."""
+    runner = runner_of(second, codec, 4)
+    streams = [(texts[1], ANA), (texts[1], BEN), (texts[2], ANA), (texts[1], NOBODY)]
+    expected = [alone(runner, prompt, who, sampling, 12) for prompt, who in streams]
+    assert len({str(frames) for frames in expected}) == len(streams)
+    prefill = runner.prefill([prompt for prompt, _ in streams], [who for _, who in streams])
+    while not prefill.done:
+        runner.read(prefill, 5)
+    for slot in range(len(streams)):
+        runner.join(slot, prefill, slot, sampling)
+    assert go_on(runner, len(streams), 12) == expected
+
+
+@torch.inference_mode()
+def test_a_neighbour_s_speaker_changes_no_bit(
+    second: LanguageModel, codec: NanoCodec, texts: list[Prompt]
+) -> None:
+    """The numbers that the next code is drawn from are the same beside any speaker."""
+    logits = []
+    for neighbour in (ANA, BEN, NOBODY):
+        runner = runner_of(second, codec, 2)
+        join(runner, 0, texts[1], ANA, GREEDY)
+        join(runner, 1, texts[1], neighbour, GREEDY)
+        go_on(runner, 2, 8)
+        logits.append(runner._logits[0].clone())
+    assert torch.equal(logits[0], logits[1]) and torch.equal(logits[0], logits[2])
+
+
+def test_a_pause_and_a_move_change_no_bit(
+    second: LanguageModel, codec: NanoCodec, texts: list[Prompt]
+) -> None:
+    """A speaker's stream that rests, and comes back where nobody's was, goes on as it would have."""
+    whole = alone(runner_of(second, codec, 1), texts[2], ANA, SAMPLED, 12)
+    runner = runner_of(second, codec, 2)
+    join(runner, 0, texts[0], NOBODY, SAMPLED)
+    join(runner, 1, texts[2], ANA, SAMPLED)
+    before = go_on(runner, 2, 4)[1]
+    saved = runner.save(1)
+    runner.leave(1, 2)
+    go_on(runner, 1, 3)
+    runner.restore(1, saved)
+    between = go_on(runner, 2, 4)[1]
+    runner.leave(0, 2)
+    assert before + between + go_on(runner, 1, 4)[0] == whole
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.int8], ids=str)
+@torch.inference_mode()
+def test_other_precisions_stay_near(
+    folder: Path, second: LanguageModel, texts: list[Prompt], precision: torch.dtype
+) -> None:
+    """The row behind a speaker's prompt is turned by a small angle only."""
+    if precision == torch.int8 and not Int8.supported():
+        pytest.skip("this build of torch has no fbgemm")
+    checkpoint, layout, _ = opened(folder)
+    rows = []
+    for model in (second, load(checkpoint, layout, precision)):
+        prompt = [texts[1][0], 0, *texts[1][1:]]
+        state = model.new_state(1)
+        rows.append(model.prefill(torch.tensor([prompt]), [len(prompt)], state, 0, {0: model.voice(ANA)})[0])
+    assert 0.97 < torch.cosine_similarity(*rows, dim=0) < 1
+
+
+def test_what_is_no_speaker_is_refused(second: LanguageModel, model: LanguageModel) -> None:
+    """Another number of them, and any at all for a checkpoint that takes none."""
+    with pytest.raises(ValueError, match="128 numbers, not 127"):
+        second.voice(ANA[1:])
+    with pytest.raises(ValueError, match="0 numbers, not 128"):
+        model.voice(ANA)
+
+
+@pytest.mark.parametrize(
+    ("length", "who", "complaint"),
+    [
+        (LONGEST_PROMPT, ANA, f"3 to {LONGEST_PROMPT - 1} tokens"),
+        (2, ANA, "3 to"),
+        (9, ANA[1:], "128 finite numbers"),
+        (9, (float("nan"), *ANA[1:]), "128 finite numbers"),
+    ],
+    ids=["no room", "no prompt", "short", "nan"],
+)
+def test_an_utterance_that_cannot_be_said_is_refused(
+    second: LanguageModel, codec: NanoCodec, length: int, who: Speaker, complaint: str
+) -> None:
+    """Before it waits for a slot: the streams that run would suffer for it."""
+    scheduler = Scheduler(
+        runner_of(second, codec, 1),
+        sample_rate=codec.config.sample_rate,
+        frame_s=codec.config.frame_s,
+        ahead_s=2.0,
+        prompts_at_once=1,
+        tokens_a_turn=64,
+    )
+    with pytest.raises(ValueError, match=complaint):
+        scheduler.submit(Utterance((5,) * length, GREEDY, 5, 1.0, speaker=who), lambda event: None)
+    assert scheduler.counts["waiting"] == 0
+
+
+def test_a_config_says_what_it_is() -> None:
+    """By its architecture or its entries, with the makers' defaults; older ones are none of it."""
+    named = {"architectures": ["KaniTTS2ForCausalLM"]}
+
+    def parts(settings: dict[str, object]) -> tuple[object, ...]:
+        config = ModelConfig.of(TINY | settings)
+        return config.speaker, config.frame_step, config.turn_range
+
+    assert parts({"architectures": ["Lfm2ForCausalLM"]}) == parts({}) == (0, None, None)
+    assert parts(named) == (128, 1.0, None)
+    assert parts(named | {"speaker_emb_dim": 64, "audio_step": 0.5}) == (64, 0.5, None)
+    assert parts({"use_learnable_rope": True, "alpha_max": 3}) == (0, 1.0, (0.1, 3.0))
+    assert parts({"audio_step": 0.25, "use_learnable_rope": False}) == (0, 0.25, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [("model.speaker_emb_projection.weight", [64, 128]), ("model.learnable_rope_layers.3.alpha_weight", [])],
+)
+def test_what_a_checkpoint_lacks_is_named(folder: Path, tmp_path: Path, key: str, shape: list[int]) -> None:
+    """A weight that the config promises has to be there, in its shape."""
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights | {key: weights[key].repeat(2, 2)}, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError) as wrong:
+        Checkpoint(tmp_path).check()
+    assert key in str(wrong.value) and f"has to be {shape}" in str(wrong.value)
+    del weights[key]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"{key} is missing"):
+        Checkpoint(tmp_path).check()
+
+
+def test_weights_of_kani_tts_2_in_an_older_checkpoint_are_refused(folder: Path, tmp_path: Path) -> None:
+    """A config that doesn't say that it takes a speaker has none."""
+    random_checkpoint(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"learnable_rope_layers\.1\.alpha_weight \[\] is no part"):
+        Checkpoint(tmp_path).check()
