@@ -49,7 +49,8 @@ from websocket_protocol import WebSocketProtocol
 log = logging.getLogger("server")
 
 HEALTH = "/health"
-EXPOSED = ("x-request-id", "request-id", "character-cost", "x-unused", "x-cloning")
+CLONING = ("x-cloning", "x-similarity", "x-cloning-note")
+EXPOSED = ("x-request-id", "request-id", "character-cost", "x-unused", *CLONING)
 """Headers of answers that web pages of other origins may read."""
 
 GOODBYE_SECONDS = 2.0

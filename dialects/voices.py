@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from speech.audio import MAX_RECORDING_BYTES
 from speech.cloning import EngineLikeness
-from speech.errors import EngineUnavailable, InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
+from speech.errors import Busy, EngineUnavailable, InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
 from speech.service import SpeechService
 from speech.types import Voice
 from speech.voice_files import media_type
@@ -61,9 +62,9 @@ class _Renamed(msgspec.Struct, forbid_unknown_fields=True):
 def routes(service: SpeechService) -> list[BaseRoute]:
     """The routes.
 
-    Errors are ``{"error": {"message": …, "param": …}}`` with 400, 404, 409 (the name is taken), 413, 503 (a
-    newer version of the server has changed the voices, or what judges recordings is missing) or 507 (they
-    could not be read or written).
+    Errors are ``{"error": {"message": …, "param": …}}`` with 400, 404, 409 (the name is taken), 413, 503 (too
+    many are being added, a newer version of the server has changed the voices, or what judges recordings is
+    missing) or 507 (they could not be read or written).
     """
 
     async def listed(request: Request) -> Response:
@@ -89,12 +90,12 @@ def routes(service: SpeechService) -> list[BaseRoute]:
             voice = await _keep(service, form)
         finally:
             await form.close()
-        return JSONResponse(await asyncio.to_thread(_one, service, voice.id), 201)
+        return JSONResponse(await asyncio.to_thread(_told, service, voice), 201)
 
     async def renamed(request: Request) -> Response:
         new = await _new_name(request)
         voice = await service.cloning.rename(request.path_params["voice"], new)
-        return JSONResponse(await asyncio.to_thread(_one, service, voice.id))
+        return JSONResponse(await asyncio.to_thread(_told, service, voice))
 
     async def deleted(request: Request) -> Response:
         await service.cloning.delete(request.path_params["voice"])
@@ -223,30 +224,28 @@ async def _new_name(request: Request) -> str:
 
 def _described(service: SpeechService) -> list[dict[str, Any]]:
     """All voices as the answers show them. Reads files."""
-    kept = {voice.id: voice for voice in service.store.list()}
-    described = []
-    for voice in service.catalogue.list():
-        if not voice.id.startswith(PREFIX):
-            described.append(describe(voice))
-        elif voice.id in kept:
-            try:
-                likenesses = service.cloning.likenesses(kept[voice.id])
-            except UnknownVoice:
-                # It was deleted, or got another name, while the others were read.
-                continue
-            described.append(describe_kept(voice, kept[voice.id], likenesses))
+    described = [describe(voice) for engine in service.engines for voice in engine.voices]
+    for kept in service.store.list():
+        # One may be deleted, or get another name, while the others are read.
+        with suppress(UnknownVoice):
+            described.append(_told(service, kept))
     return described
 
 
 def _one(service: SpeechService, name: str) -> dict[str, Any]:
     """A voice as the answers show it, by its id or a kept one's name. Reads files. Raises UnknownVoice."""
-    voices = {voice.id: voice for voice in service.catalogue.list()}
-    if name in voices and not name.startswith(PREFIX):
-        return describe(voices[name])
-    kept = service.store.get(name)
-    if kept.id not in voices:
-        raise UnknownVoice(name)
-    return describe_kept(voices[kept.id], kept, service.cloning.likenesses(kept))
+    try:
+        found = service.catalogue.find(name)
+    except UnknownVoice:
+        found = None
+    if isinstance(found, Voice):
+        return describe(found)
+    return _told(service, found or service.store.get(name))
+
+
+def _told(service: SpeechService, kept: KeptVoice) -> dict[str, Any]:
+    """A kept voice as the answers show it. Reads files. Raises UnknownVoice."""
+    return describe_kept(service.catalogue.listed(kept), kept, service.cloning.likenesses(kept))
 
 
 def _answered(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -263,7 +262,7 @@ def _answered(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Req
             return _error(Refused(409, str(taken), "name"))
         except InvalidRequest as invalid:
             return _error(Refused(400, str(invalid), invalid.field))
-        except (StoreUnavailable, EngineUnavailable) as unavailable:
+        except (Busy, StoreUnavailable, EngineUnavailable) as unavailable:
             return _error(Refused(503, str(unavailable)))
         except OSError as error:
             log.error("the kept voices could not be read or written: %s", error)

@@ -18,6 +18,10 @@ from speech.types import Recording, Samples, Span, SpeechChunk
 MAX_RECORDING_BYTES = 10 * 1024 * 1024
 MAX_RECORDING_S = 60.0
 
+REFERENCE_RATE = 24_000
+"""Hertz to which a recording is decoded that somebody is to sound like: no model hears more of one, and a
+minute takes 6 MB."""
+
 _MIN_RATE, _MAX_RATE = 4_000, 192_000
 _MAX_CHANNELS = 8
 # Opus in its shortest packets (2.5 ms) has 400: a file of many more is made of nothing.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, cast
 
-from speech.audio import MAX_RECORDING_BYTES, MAX_RECORDING_S, decode_recording
+from speech.audio import REFERENCE_RATE, decode_recording
 from speech.embeddings import Embeddings
 from speech.engine import Cloning as Kind
 from speech.engine import CloningEngine, Engine
@@ -260,7 +260,7 @@ class Cloning:
             log.warning("what %s took from a kept voice could not be written: %s", embedding.engine, error)
 
     def _recording_of(self, voice: KeptVoice) -> Recording:
-        return decode_recording(self._store.sample(voice), MAX_RECORDING_BYTES, MAX_RECORDING_S)
+        return decode_recording(self._store.sample(voice), sample_rate=REFERENCE_RATE)
 
 
 async def _sound(reference: Recording | KeptVoice) -> _Sound:

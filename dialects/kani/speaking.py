@@ -17,7 +17,7 @@ from dialects.kani.messages import (
     spoken_name,
 )
 from dialects.likeness import likeness
-from speech.audio import decode_recording, pcm16, reframe, wav
+from speech.audio import REFERENCE_RATE, decode_recording, pcm16, reframe, wav
 from speech.errors import InvalidRequest, UnknownVoice
 from speech.service import SpeechService
 from speech.session import SpeechSession
@@ -99,7 +99,7 @@ async def _open(service: SpeechService, speak: Speak, client: str, voices: Named
 
 
 def _decoded(encoded: str) -> Recording:
-    return decode_recording(reference_bytes(encoded))
+    return decode_recording(reference_bytes(encoded), sample_rate=REFERENCE_RATE)
 
 
 class Whole:

@@ -18,7 +18,7 @@ from dialects.kyutai.http_answers import TASK, endpoint
 from dialects.kyutai.meter import Meter
 from dialects.kyutai.query import read_language
 from dialects.kyutai.speech_in import PROTOCOL
-from speech.audio import decode_recording
+from speech.audio import REFERENCE_RATE, decode_recording
 from speech.errors import Busy
 from speech.recognition import RecognitionSession
 from speech.recognizer import HeardWord
@@ -57,7 +57,7 @@ def http_in_routes(service: SpeechService, max_body: int, meter: Meter) -> list[
         body = await request.body()
         async with decoding:
             recording = await asyncio.to_thread(
-                decode_recording, body, max_body, voice_payload.SECONDS, cut=True
+                decode_recording, body, max_body, voice_payload.SECONDS, cut=True, sample_rate=REFERENCE_RATE
             )
         embeddings = await attended(request, service.cloning.embeddings(recording), name=TASK)
         meter.voice_made(time.perf_counter() - began)

@@ -14,7 +14,7 @@ HIGHEST_PITCH = 18.0
 PITCH_RANGES = (0.5, 2.0)
 """How many times as lively as that voice a mix may be."""
 
-LEAST_WEIGHT, MOST_WEIGHT = -0.5, 1.5
+LEAST_WEIGHT, MOST_WEIGHT = -0.6, 1.6
 """Of one voice. Below zero: away from it."""
 
 MOST_BELOW_ZERO = 0.6
