@@ -61,7 +61,7 @@ def loud(samples: Samples) -> np.ndarray:
 
 
 def test_the_engine_says_what_it_can(engine: KokoroEngine, whole: KokoroEngine) -> None:
-    """Five languages with a default voice each, word times, no cloning; in windows what those allow."""
+    """Five languages with a default voice each, word times, near voices, not cloning; in windows what those allow."""
     info = engine.info
     assert (info.name, info.sample_rate) == ("kokoro", 24_000)
     assert info.places >= 8
@@ -74,7 +74,7 @@ def test_the_engine_says_what_it_can(engine: KokoroEngine, whole: KokoroEngine) 
     }
     assert info.timing
     assert info.streams_inside_segment and info.rests and info.takes_written_text
-    assert info.cloning == "none"
+    assert info.cloning == "nearest voice" and whole.info.cloning == "none"
     assert info.uses == frozenset()
     by_sentence = whole.info
     assert by_sentence.places >= 2
