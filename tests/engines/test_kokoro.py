@@ -61,7 +61,7 @@ def loud(samples: Samples) -> np.ndarray:
 
 
 def test_the_engine_says_what_it_can(engine: KokoroEngine, whole: KokoroEngine) -> None:
-    """Five languages with a default voice each, word times; near voices and what windows allow only in those."""
+    """Five languages with a default voice each, and word times; near voices and what else windows allow."""
     info = engine.info
     assert (info.name, info.sample_rate) == ("kokoro", 24_000)
     assert info.places >= 8
