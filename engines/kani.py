@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,14 +142,19 @@ class KaniEngine:
         def stopped() -> bool:
             return stop.is_set() or self._stopping.is_set()
 
-        work = asyncio.get_running_loop().run_in_executor(
-            self._listener, _embedded, embedder, recording, stopped
-        )
+        try:
+            job = self._listener.submit(_embedded, embedder, recording, stopped)
+        except RuntimeError as error:
+            raise EngineFailed("the Kani engine has been stopped") from error
+        work = asyncio.wrap_future(job)
         try:
             values = await asyncio.shield(work)
         except asyncio.CancelledError:
             stop.set()
-            await outlast(work)
+            # One that waits behind another's recording need not wait for its end.
+            if not job.cancel():
+                with suppress(asyncio.CancelledError):
+                    await outlast(work)
             raise
         except RuntimeError as error:
             logger.exception("a recording could not be embedded")

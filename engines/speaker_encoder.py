@@ -118,6 +118,8 @@ def mel_windows(samples: Samples) -> tuple[Array, npt.NDArray[np.float64]]:
 
     samples: mono, ``SAMPLE_RATE``. Raises ValueError where nothing is louder than -65 dB full scale.
     """
+    # A constant offset is no sound, and would make a voice of every pause.
+    samples = samples - np.float32(samples.mean(dtype=np.float64)) if len(samples) else samples
     kept = _voiced(samples)
     if not kept.any():
         raise ValueError("no speech")
@@ -201,6 +203,10 @@ def _voiced(samples: Samples) -> npt.NDArray[np.bool_]:
         return np.zeros(0, bool)
     power_db = 10 * np.log10(np.mean(np.square(frames, dtype=np.float64), axis=1) + 1e-12)
     loudest = float(np.percentile(power_db, 95))
+    average = 10 * float(np.log10(np.mean(np.power(10.0, power_db / 10))))
+    if loudest < average:
+        # Less than a twentieth of it is speech.
+        loudest = float(np.percentile(power_db[power_db >= average], 95))
     if loudest < _QUIETEST_DB:
         return np.zeros(len(frames), bool)
     before, behind = (_SMOOTHED - 1) // 2, _SMOOTHED // 2

@@ -141,7 +141,7 @@ def _network(settings: Mapping[str, Any], size: int) -> _Network:
         # Sizes only: memory is what the weights' file has, if it has those sizes.
         with torch.device("meta"):
             return _Network(WavLMConfig.from_dict(dict(settings)), between, size)
-    except (StrictDataclassError, TypeError, ValueError) as error:
+    except (StrictDataclassError, TypeError, ValueError, ArithmeticError, LookupError, RuntimeError) as error:
         raise CheckpointError(f"the config's entries do not fit together: {error}") from error
 
 

@@ -469,7 +469,7 @@ async def test_what_nobody_foresaw_is_an_internal_error(tmp_path: Path) -> None:
     app = create_app(chosen, build_service(chosen, metrics), metrics, connections)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        answer = await client.get("/v1/audio/voices")
+        answer = await client.get("/v1/audio/voices/ef_dora")
     assert (answer.status_code, answer.json()) == (500, {"error": {"message": "internal error"}})
 
 

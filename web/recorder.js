@@ -23,19 +23,34 @@ export class Recorder {
     const recorder = new Recorder();
     const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false };
     recorder.#stream = await navigator.mediaDevices.getUserMedia({ audio });
-    recorder.#context = new AudioContext();
-    await recorder.#context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
-    const shape = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
-    const node = new AudioWorkletNode(recorder.#context, "recorder", shape);
-    node.port.onmessage = ({ data }) => recorder.#take(data, longest, heard);
-    recorder.#context.createMediaStreamSource(recorder.#stream).connect(node);
-    await recorder.#context.resume();
+    try {
+      await recorder.#listen(longest, heard);
+    } catch (error) {
+      // Nobody would know that the microphone is on.
+      recorder.#release();
+      await recorder.#context?.close();
+      throw error;
+    }
     return recorder;
+  }
+
+  async #listen(longest, heard) {
+    this.#context = new AudioContext();
+    await this.#context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
+    const shape = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
+    const node = new AudioWorkletNode(this.#context, "recorder", shape);
+    node.port.onmessage = ({ data }) => this.#take(data, longest, heard);
+    this.#context.createMediaStreamSource(this.#stream).connect(node);
+    await this.#context.resume();
+  }
+
+  #release() {
+    for (const track of this.#stream.getTracks()) track.stop();
   }
 
   /** End; the recording (a mono WAV file) and its length in seconds. */
   async finish() {
-    for (const track of this.#stream.getTracks()) track.stop();
+    this.#release();
     const { sampleRate } = this.#context;
     await this.#context.close();
     return { file: wavFile(this.#pieces, sampleRate), seconds: this.#samples / sampleRate };

@@ -22,6 +22,8 @@ export class VoiceDialog {
   #quiet;
   #kept;
   #recorder = null;
+  #beginning = false;
+  #stopping = Promise.resolve();
   #recording = null;
   /** Seconds of what was recorded here; NaN of a file, which the server knows better. */
   #length = NaN;
@@ -66,14 +68,20 @@ export class VoiceDialog {
   }
 
   async #record() {
+    if (this.#beginning) return;
+    this.#beginning = true;
     this.#clear();
     this.#sample.stop();
     this.#quiet();
     try {
       this.#recorder = await Recorder.begin(LONGEST_S, (level, length) => this.#heard(level, length));
+      // It was closed while the browser asked.
+      if (!this.#dialog.open) await this.#stop();
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
       this.#complain("audio", t("clone.microphone"));
+    } finally {
+      this.#beginning = false;
     }
   }
 
@@ -85,10 +93,15 @@ export class VoiceDialog {
     if (length >= LONGEST_S) this.#stop();
   }
 
-  async #stop() {
+  /** End the recording, if one is under way; done once it can be sent. */
+  #stop() {
     const recorder = this.#recorder;
-    if (!recorder) return;
     this.#recorder = null;
+    if (recorder) this.#stopping = this.#finish(recorder);
+    return this.#stopping;
+  }
+
+  async #finish(recorder) {
     const { file, seconds: length } = await recorder.finish();
     this.#take(new File([file], "recording.wav", { type: "audio/wav" }), length);
     find("voice-file").value = "";

@@ -116,8 +116,8 @@ def resolve(
     named = settings.voices.get(voice_id, voice_id)
     # A kept voice may be named without its prefix, and so may the account's where ElevenLabs itself speaks.
     # ElevenLabs' own ids mean its voices, whatever is kept under such a name.
-    shorter = () if named in PREMADE else (PREFIX + named, ACCOUNT + named)
-    for ours in (named, *shorter):
+    kept = () if named in PREMADE else (PREFIX + named,)
+    for ours in (named, *kept, ACCOUNT + named):
         with suppress(UnknownVoice):
             service.catalogue.language_of(ours)
             return ours if ours != DEFAULT_VOICE else None

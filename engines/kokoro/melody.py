@@ -18,6 +18,8 @@ _SIZE = 1024
 _APERIODIC = 0.2
 _QUIETEST_DB = 30.0
 _LEAST_VOICED = 20
+# Frames that are worked on at a time: a whole minute of them would take 250 MB.
+_AT_ONCE = 500
 _SEMITONES = 12 / np.log(2)
 
 
@@ -39,11 +41,10 @@ def melody_of(samples: Samples) -> Melody | None:
     frame = _WINDOW + _LONGEST
     if len(samples) < frame:
         return None
-    frames = np.lib.stride_tricks.sliding_window_view(samples, frame)[::_HOP].astype(np.float64)
-    difference, power = _difference(frames)
-    lags = np.arange(1, _LONGEST + 1)
-    normal = difference[:, 1:] * lags / (np.cumsum(difference[:, 1:], axis=1) + 1e-12)
-    searched = normal[:, _SHORTEST:]
+    frames = np.lib.stride_tricks.sliding_window_view(samples, frame)[::_HOP]
+    blocks = [_normalised(frames[at : at + _AT_ONCE]) for at in range(0, len(frames), _AT_ONCE)]
+    searched = np.concatenate([normal for normal, _ in blocks])
+    power = np.concatenate([loud for _, loud in blocks])
     periodic = (searched < _APERIODIC).any(axis=1)
     voiced = periodic & (power > np.percentile(power, 95) * 10 ** (-_QUIETEST_DB / 10))
     if voiced.sum() < _LEAST_VOICED:
@@ -52,6 +53,14 @@ def melody_of(samples: Samples) -> Melody | None:
     tones = np.log(SAMPLE_RATE / periods)
     low, level, high = np.percentile(tones, (16, 50, 84))
     return Melody(float(level), float((high - low) / 2 * _SEMITONES))
+
+
+def _normalised(frames: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The difference function of frames over its mean so far, at the lags searched; and their power."""
+    difference, power = _difference(frames.astype(np.float64))
+    lags = np.arange(1, _LONGEST + 1)
+    normal = difference[:, 1:] * lags / (np.cumsum(difference[:, 1:], axis=1) + 1e-12)
+    return normal[:, _SHORTEST:], power
 
 
 def _difference(frames: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

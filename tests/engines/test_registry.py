@@ -25,6 +25,7 @@ class Folders:
     kokoro_decoding: Literal["windows", "whole"] = "windows"
     model: str | None = None
     codec: str | None = None
+    embedder: str | None = None
     device: str = "auto"
     precision: str = "auto"
     slots: int | None = None
