@@ -75,6 +75,21 @@ def test_broken_weights_are_refused_with_the_cure(
         SpeakerEncoder()
 
 
+async def test_an_offset_and_much_silence_are_nobody(engine: KokoroEngine) -> None:
+    """A recording with a constant offset, or with little speech in it, is of the same speaker."""
+    speech = await spoken(engine, TEXTS[0], "ef_dora")
+    pauses = np.zeros(SAMPLE_RATE // 2, np.float32)
+    spaced = np.concatenate([pauses, speech, pauses, speech, pauses])
+    own = encoder().embed(spaced)
+    assert encoder().embed(spaced + np.float32(0.05)) @ own > 0.999
+    noise = np.random.default_rng(1).normal(0, 1e-3, 60 * SAMPLE_RATE).astype(np.float32)
+    begin = 20 * SAMPLE_RATE
+    noise[begin : begin + 2 * SAMPLE_RATE] += speech[: 2 * SAMPLE_RATE]
+    assert encoder().embed(noise) @ encoder().embed(speech[: 2 * SAMPLE_RATE]) > 0.7
+    with pytest.raises(ValueError, match="no speech"):
+        encoder().embed(np.full(SAMPLE_RATE, 0.01, np.float32))
+
+
 def judged(folder: Path, mels: Array, samples: Samples) -> dict[str, Array]:
     """What the makers' own code makes of windows, and of a recording."""
     if not JUDGE_PYTHON:
