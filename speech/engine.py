@@ -95,7 +95,7 @@ class CloningEngine(Engine, Protocol):
     """An engine that can speak like a recording, or near it: ``Segment.embedding``."""
 
     async def embed(self, recording: Recording) -> Embedding:
-        """What the engine takes from a recording of 0.5–60 s at any rate: in 2 s on two cores for 10 s.
+        """What the engine takes from a recording of 0.5–60 s at any rate; its client waits for that.
 
         Deterministic, and good for all languages that the engine speaks. Cancelling stops it soon. Raises
         InvalidRequest for ``reference`` where there is no speech in it to take anything from, and
