@@ -91,9 +91,9 @@ class Cloning:
     async def embedding(self, engine: Engine, reference: Reference, language: str) -> Embedding | None:
         """What ``engine`` needs to speak ``language`` (BCP 47) like ``reference``; None if it can't.
 
-        The first time it takes a second or a few (docs/benchmarks.md). A kept voice becomes better in the background, and a
-        recording that comes a second time. Raises InvalidRequest for ``reference`` where there is
-        no speech in it, UnknownVoice for a kept voice that is gone, Busy, and EngineFailed.
+        The first time it takes a second or a few (docs/benchmarks.md). A kept voice becomes better in the
+        background, and a recording that comes a second time. Raises InvalidRequest for ``reference`` where
+        there is no speech in it, UnknownVoice for a kept voice that is gone, Busy, and EngineFailed.
         """
         info = engine.info
         if info.cloning == "none":
