@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from engines.kokoro.model import FRAME, Array, Network, Stop, frames_of, inputs_of
+from engines.kokoro.generator import Generator, OnnxGenerator
+from engines.kokoro.model import Array, Network, Stop, frames_of, inputs_of
 from speech.types import Samples
 
 CONTEXT = 4
@@ -50,7 +51,8 @@ class Features:
     """What the generator turns into sound, for the whole of an utterance.
 
     features: [1, 512, 2F]; phase: [1, 2F, 9]; pitch: [1, 2F]; gain, bias: of the norms [1, C, 1];
-    spectra: of the source [1, 22, 120 f + 1], for as many frames f as were needed so far.
+    spectra: of the source [1, 22, 120 f + 1], for as many frames f as were needed so far; generator:
+    who speaks it, from its first window to its last.
     """
 
     features: Array
@@ -59,6 +61,7 @@ class Features:
     gain: Array
     bias: Array
     spectra: Array
+    generator: Generator
 
     @property
     def frames(self) -> int:
@@ -102,13 +105,16 @@ class PartedModel:
     """The parts, loaded; several threads may use them at once. All raise Stopped or ModelFailed."""
 
     def __init__(self, load: LoadPart, threads: int) -> None:
-        """threads: cores that one call may use. Raises ModelFailed, and what ``load`` raises."""
+        """threads: cores that one call may use. Raises ModelFailed, and what ``load`` raises.
+
+        ``generator`` may be changed at any time: what is being said is said by the one that began it.
+        """
         self._load = load
         self._threads = threads
         self._encoder = Network(load("encoder"), threads)
         self._decoder = Network(load("decoder"), threads)
         self._source = Network(load("source"), threads)
-        self._generator = Network(load("generator"), threads)
+        self.generator: Generator = OnnxGenerator(load("generator"), threads)
 
     @cached_property
     def _recorder(self) -> Network:
@@ -126,19 +132,21 @@ class PartedModel:
         """What the generator needs of the whole utterance."""
         inputs = {"asr": prosody.asr, "pitch": prosody.pitch, "energy": prosody.energy, "style": style}
         features, phase, gain, bias = self._decoder.run(inputs, ("features", "phase", "gain", "bias"), stop)
-        return Features(features, phase, prosody.pitch, gain, bias, np.zeros((1, 22, 0), np.float32))
+        spectra = np.zeros((1, 22, 0), np.float32)
+        return Features(features, phase, prosody.pitch, gain, bias, spectra, self.generator)
 
     def window(self, features: Features, affine: Affine, first: int, end: int, stop: Stop) -> Samples:
         """The samples of frames [first, end), the same wherever else the utterance is cut."""
         begin, until = max(first - CONTEXT, 0), min(end + CONTEXT, features.frames)
-        inputs = {
-            "features": features.features[:, :, 2 * begin : 2 * until],
-            "spectra": self._spectra(features, begin, until, stop),
-            "scale": affine.scale,
-            "shift": affine.shift,
-        }
-        (audio,) = self._generator.run(inputs, ("audio",), stop)
-        return np.asarray(audio[(first - begin) * FRAME : (end - begin) * FRAME], np.float32)
+        return features.generator.audio(
+            features.features[:, :, 2 * begin : 2 * until],
+            self._spectra(features, begin, until, stop),
+            affine.scale,
+            affine.shift,
+            before=first - begin,
+            after=until - end,
+            stop=stop,
+        )
 
     def recorded(self, features: Features, stop: Stop) -> tuple[Samples, NormStatistics]:
         """All samples at once, by the statistics that they have themselves, and those."""
