@@ -9,6 +9,9 @@ import numpy as np
 from engines.kokoro.model import FRAME, Array, Network, Stop
 from speech.types import Samples
 
+CONTEXT = 4
+"""Frames on either side of a window that its sound depends on (measured: with one less it differs)."""
+
 Decoder = Literal["onnx", "fast"]
 """Who makes the sound: the published graph on onnxruntime, or the same in static int8 (``fast``)."""
 
@@ -19,6 +22,10 @@ class Generator(Protocol):
     @property
     def decoder(self) -> Decoder:
         """Which one it is."""
+
+    @property
+    def context(self) -> int:
+        """Frames on either side of a window that it has to be given, where there are so many."""
 
     def audio(
         self,
@@ -34,8 +41,9 @@ class Generator(Protocol):
         """The samples of n frames but the first ``before`` and the last ``after``, which are context.
 
         features: [1, 512, 2n]; spectra: of the source [1, 22, 120n + 1]; scale, shift: what each
-        norm's channels are multiplied by, and what is added [1, 9216, 1]. The context is at least ``CONTEXT``
-        frames on either side, except where the utterance begins or ends. Raises Stopped or ModelFailed.
+        norm's channels are multiplied by, and what is added [1, 9216, 1]. There are ``context``
+        frames of it on either side, fewer only where the utterance begins or ends. Raises Stopped or
+        ModelFailed.
         """
 
 
@@ -43,6 +51,7 @@ class OnnxGenerator:
     """The published graph's own generator, on onnxruntime."""
 
     decoder: Decoder = "onnx"
+    context = CONTEXT
 
     def __init__(self, onnx: bytes, threads: int) -> None:
         """onnx: ``graph_surgery``'s part; threads: cores that one call may use. Raises ModelFailed."""

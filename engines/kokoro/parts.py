@@ -16,9 +16,6 @@ from engines.kokoro.generator import Generator, OnnxGenerator
 from engines.kokoro.model import Array, Network, Stop, frames_of, inputs_of
 from speech.types import Samples
 
-CONTEXT = 4
-"""Frames on either side of a window that its sound depends on (measured: with one less it differs)."""
-
 VOICED_HZ = 30.0
 """A pitch curve is above where there is a voice (the network has some hertz where there is none)."""
 
@@ -137,7 +134,8 @@ class PartedModel:
 
     def window(self, features: Features, affine: Affine, first: int, end: int, stop: Stop) -> Samples:
         """The samples of frames [first, end), the same wherever else the utterance is cut."""
-        begin, until = max(first - CONTEXT, 0), min(end + CONTEXT, features.frames)
+        context = features.generator.context
+        begin, until = max(first - context, 0), min(end + context, features.frames)
         return features.generator.audio(
             features.features[:, :, 2 * begin : 2 * until],
             self._spectra(features, begin, until, stop),

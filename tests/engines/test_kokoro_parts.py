@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import weights
 from engines.espeak_library import EspeakLibrary
-from engines.kokoro import parts
 from engines.kokoro.dequantize import dequantized
+from engines.kokoro.generator import CONTEXT, OnnxGenerator
 from engines.kokoro.graph_surgery import PARTS, Surgery, UnknownGraph
 from engines.kokoro.ipa import sayer
 from engines.kokoro.model import FRAME, Array, Stop, WholeModel
@@ -135,12 +135,12 @@ def test_the_engines_own_cuts_give_the_same_samples(spoken: Spoken) -> None:
     assert agreement_db(spoken.at_once, got) >= 80
 
 
-@pytest.mark.parametrize(("context", "exact"), [(parts.CONTEXT, True), (parts.CONTEXT - 1, False)])
+@pytest.mark.parametrize(("context", "exact"), [(CONTEXT, True), (CONTEXT - 1, False)])
 def test_the_context_is_needed_and_enough(
     spoken: Spoken, monkeypatch: pytest.MonkeyPatch, context: int, exact: bool
 ) -> None:
     """With a frame less, what is beyond a window's ends is missed."""
-    monkeypatch.setattr(parts, "CONTEXT", context)
+    monkeypatch.setattr(OnnxGenerator, "context", context)
     first, end = 20, 40
     got = spoken.model.window(anew(spoken.features), spoken.norms, first, end, Stop())
     agreed = agreement_db(spoken.at_once[first * FRAME : end * FRAME], got)

@@ -1,0 +1,50 @@
+"""Who computes where: a window takes one core, and a second one only where one is idle."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+_Made = TypeVar("_Made")
+
+
+class Work(Generic[_Made]):
+    """Something to be made: by the helper, if it comes to it before the one who needs it does."""
+
+    def __init__(self, make: Callable[[], _Made], helper: ThreadPoolExecutor | None) -> None:
+        self._make = make
+        self._future: Future[_Made] | None = helper.submit(make) if helper else None
+
+    def result(self) -> _Made:
+        """What was made; made here and now if nobody has begun it. Raises what making it raised."""
+        if self._future is None or self._future.cancel():
+            return self._make()
+        return self._future.result()
+
+
+class Cores:
+    """The cores that windows are computed on. Nobody waits for one; who helps has one that would be idle."""
+
+    def __init__(self, count: int) -> None:
+        self._lock = threading.Lock()
+        self._idle = count
+        self._helpers = [ThreadPoolExecutor(1, thread_name_prefix="kokoro-helper") for _ in range(count // 2)]
+
+    @contextmanager
+    def window(self) -> Iterator[ThreadPoolExecutor | None]:
+        """While it lasts a window is computed here; gives one who helps, where a core is idle by then."""
+        with self._lock:
+            self._idle -= 1
+            helper = self._helpers.pop() if self._idle > 0 and self._helpers else None
+            self._idle -= helper is not None
+        try:
+            yield helper
+        finally:
+            with self._lock:
+                self._idle += 1
+                if helper is not None:
+                    self._idle += 1
+                    self._helpers.append(helper)

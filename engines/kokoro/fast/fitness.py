@@ -1,0 +1,78 @@
+"""Whether this machine is fit for the fast decoder: its processor, torch's operators, and what they make.
+
+The operators are not part of torch's public interface, and what they compute depends on the processor: so
+they are tried, with a convolution whose outcome is known exactly, and with a piece of speech whose samples
+are known in float32 (``probe.npz``, by ``build_probe``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engines.kokoro.fast.convolution import Convolution
+from engines.kokoro.fast.loading import Unfit
+from engines.kokoro.generator import Generator
+from engines.kokoro.model import Stop
+
+PROBE_FILE = "probe.npz"
+
+_OPERATORS = ("qconv_prepack", "qconv2d_pointwise")
+_PROCESSORS = ("AVX2", "AVX512")
+# The least that rounding to int8 leaves of the probe; a broken product leaves 0 dB.
+LEAST_DB = 10.0
+
+
+def adds_in_pairs() -> bool:
+    """Whether this processor adds neighbouring products in 16 bits, so that weights are kept small."""
+    return not torch.cpu._is_vnni_supported()
+
+
+def check_processor() -> None:
+    """Raises Unfit."""
+    processor = torch.backends.cpu.get_cpu_capability()
+    if processor not in _PROCESSORS:
+        raise Unfit(f"it wants a processor with AVX2, torch {torch.__version__} sees {processor}")
+
+
+def check_operators(pairs: bool) -> None:
+    """Convolve the largest levels that there may be, and any. Raises Unfit."""
+    missing = [name for name in _OPERATORS if not hasattr(torch.ops.onednn, name)]
+    if missing:
+        raise Unfit(f"torch {torch.__version__} has no operator onednn.{missing[0]}")
+    random = np.random.default_rng(0)
+    most = 64 if pairs else 127
+    weights = random.integers(-most, most + 1, (16, 32, 3), np.int8)
+    weights[0] = most
+    levels = random.integers(0, 256, (2, 40, 32), np.uint8)
+    levels[:, 20:] = 255
+    scale, bias = (random.random(16, np.float32) + np.float32(0.5) for _ in range(2))
+    rows = np.lib.stride_tricks.sliding_window_view(levels.astype(np.int64), 3, axis=1)
+    expected = np.einsum("dtik,oik->dto", rows, weights.astype(np.int64)) * scale + bias
+    try:
+        made = Convolution(weights, scale, bias)(levels)
+    except RuntimeError as error:
+        raise Unfit(f"torch {torch.__version__} cannot convolve in int8: {_first_line(error)}") from error
+    if made.shape != expected.shape or not np.allclose(made, expected, rtol=1e-5, atol=1e-2):
+        raise Unfit(f"torch {torch.__version__} convolves in int8 otherwise than expected")
+
+
+def check_speech(generator: Generator) -> float:
+    """Say the probe; how far, in dB, what differs from float32 is below it. Raises Unfit."""
+    with Path(__file__).with_name(PROBE_FILE).open("rb") as file, np.load(file) as data:
+        given = [data[name].astype(np.float32) for name in ("features", "spectra", "scale", "shift")]
+        audio = data["audio"].astype(np.float64)
+    made = generator.audio(*given, before=0, after=0, stop=Stop())
+    if made.shape != audio.shape or not np.isfinite(made).all():
+        raise Unfit("it makes no speech of the probe")
+    wrong = np.square(audio - made).sum()
+    agreement = float(10 * np.log10(np.square(audio).sum() / wrong))
+    if agreement < LEAST_DB:
+        raise Unfit(f"its speech is {agreement:.0f} dB from float32's, not {LEAST_DB:.0f}")
+    return agreement
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no reason given"])[0]

@@ -1,0 +1,62 @@
+"""Loads the fast decoder, if this machine is fit for it.
+
+Nothing heavy is imported before it is asked for: torch and Numba take seconds, and may not be there.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from engines.kokoro.generator import Generator
+from engines.kokoro.made_once import NotMade
+
+logger = logging.getLogger(__name__)
+
+_CACHE_FOLDER = "numba"
+
+
+class Unfit(Exception):
+    """Why the fast decoder cannot speak here, in a few words."""
+
+
+def load(generator: Callable[[], bytes], cache_dir: Path, cores: int) -> Generator:
+    """The fast decoder, checked and warm. Blocks for 2–4 s; at the first start for some 15.
+
+    generator: gives the graph's part of that name (``graph_surgery``); cache_dir: where packed weights and
+    compiled kernels are kept; cores: that all windows together may use. From then on whatever this process
+    computes with torch on the CPU is computed with one thread a call. Raises Unfit.
+    """
+    try:
+        import numba
+        import torch
+    except ImportError as error:
+        raise Unfit(f"{error.name or error} cannot be imported") from error
+    # Kernels are compiled when their module is imported, or found there.
+    numba.config.CACHE_DIR = os.fspath(cache_dir / _CACHE_FOLDER)  # type: ignore[attr-defined]
+    from engines.kokoro.fast import fitness
+    from engines.kokoro.fast.cores import Cores
+    from engines.kokoro.fast.network import assembled
+    from engines.kokoro.fast.packed import packed
+
+    # A window is shared between threads by its branches, which wait for each other less often than the
+    # threads of one convolution would.
+    torch.set_num_threads(1)
+    fitness.check_processor()
+    pairs = fitness.adds_in_pairs()
+    fitness.check_operators(pairs)
+    try:
+        fast = assembled(packed(generator(), cache_dir, pairs=pairs), Cores(cores))
+    except NotMade as error:
+        raise Unfit(f"its weights could not be packed ({error})") from error
+    agreement = fitness.check_speech(fast)
+    logger.info(
+        "Kokoro's fast decoder: torch %s, %s%s, %.0f dB from float32's sound of the probe",
+        torch.__version__,
+        torch.backends.cpu.get_cpu_capability(),
+        "" if pairs else " with VNNI",
+        agreement,
+    )
+    return fast
