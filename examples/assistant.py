@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from websocket_client import RequestFailed, SpanishAITTSIntegration
 from websocket_config import AUDIO_FORMAT, WEBSOCKET_HOST, WEBSOCKET_PORT
 
-GREETING = "¡Hola! Soy tu asistente. ¿En qué te ayudo?"
+GREETING = "¡Hola! Soy tu asistente. ¿En qué te puedo ayudar?"
 ANSWER = (
     "Para hacer una tortilla de patatas, primero pela las patatas y córtalas en láminas finas. "
     "Después fríelas despacio con la cebolla, sin prisa, hasta que estén blandas. "

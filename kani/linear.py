@@ -16,6 +16,9 @@ from torch.nn import functional
 
 _TINY = 1e-12
 _LEVELS = 127
+# How many levels of 7 bits the kernel has in 1, how many a row is given in its peak, and how many a level of
+# that row is divided into: what rounding leaves is half a level at most.
+_KERNEL_LEVELS, _COARSE_LEVELS, _FINE_LEVELS = 63.5, 63, 126
 
 
 class Linear(Protocol):
@@ -50,6 +53,10 @@ class Int8:
     differently with other neighbours. Here each row is first divided by its own peak, and two more
     inputs of 1 and −1, whose weights are zero, make the kernel's scale the same for every call.
     Products are sums of integers: a row's result does not depend on the other rows at all.
+
+    Without VNNI the kernel adds pairs of products in 16 bits, which have room for rows of 7 bits. There a row
+    is two in one call, its first 7 bits and the next 7 of what they leave over: 14 bits together, by weights
+    that are read once. The call takes 1.5 times as long for one row, and nearly twice for many.
     """
 
     def __init__(self, weight: Tensor) -> None:
@@ -66,8 +73,7 @@ class Int8:
             )
         torch.backends.quantized.engine = "fbgemm"
         self._packed = torch.ops.quantized.linear_prepack(quantised, None)
-        # Without VNNI the kernel adds pairs of products in 16 bits, which overflow at 8 bits a row.
-        self._seven_bits = not torch.cpu._is_vnni_supported()
+        self._vnni = torch.cpu._is_vnni_supported()
         self._ends = torch.tensor([[1.0, -1.0, 0.0, 0.0]])
 
     @staticmethod
@@ -87,8 +93,20 @@ class Int8:
         return self._product(rows / peaks).mul_(scale.mul_(peaks))
 
     def _product(self, rows: Tensor) -> Tensor:
+        """The product of rows whose peak is 1."""
+        if self._vnni:
+            return self._kernel(rows)
+        scaled = rows * _COARSE_LEVELS
+        coarse = scaled.round()
+        fine = (scaled - coarse) * _FINE_LEVELS
+        # Whole levels of the kernel's: how it rounds the first changes nothing.
+        first, rest = self._kernel(torch.stack((coarse, fine)).div_(_KERNEL_LEVELS))
+        product: Tensor = first.add_(rest, alpha=1 / _FINE_LEVELS).mul_(_KERNEL_LEVELS / _COARSE_LEVELS)
+        return product
+
+    def _kernel(self, rows: Tensor) -> Tensor:
         ends = self._ends.expand(*rows.shape[:-1], 4)
         product: Tensor = torch.ops.quantized.linear_dynamic(
-            torch.cat((rows, ends), -1), self._packed, self._seven_bits
+            torch.cat((rows, ends), -1), self._packed, not self._vnni
         )
         return product
