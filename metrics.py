@@ -60,6 +60,7 @@ class Metrics(Observer):
         gauge("kani_threads", "Threads of the server that run Python.").set_function(threading.active_count)
         Info("kani_build", "The version that runs.", registry=registry).info({"version": version})
         self._ready = gauge("kani_ready", "1 while speech sessions are let in, else 0.")
+        self._fast = gauge("kani_fast_decoder", "1 while Kokoro speaks by its fast decoder, else 0.")
         self._requests = counter("kani_requests", "Speech sessions that were admitted.", "protocol")
         self._sessions = gauge("kani_sessions", "Speech sessions open now.", "protocol")
         self._session = histogram(
@@ -126,6 +127,10 @@ class Metrics(Observer):
     def watch_ready(self, ready: Callable[[], bool]) -> None:
         """Ask ``ready`` at each scrape whether sessions are let in."""
         self._ready.set_function(lambda: float(ready()))
+
+    def watch_fast_decoder(self, speaks: Callable[[], bool]) -> None:
+        """Ask ``speaks`` at each scrape whether Kokoro's fast decoder does."""
+        self._fast.set_function(lambda: float(speaks()))
 
     def limits(self, *, connections: int, waiting: int) -> None:
         """How many connections and waiting syntheses this server takes on."""

@@ -78,6 +78,7 @@ Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Befo
 Engine = Annotated[Literal["auto", "kani", "kokoro", "espeak", "elevenlabs"], BeforeValidator(_lower)]
 Recognizer = Annotated[Literal["auto", "whisper", "none"], BeforeValidator(_lower)]
 Decoding = Annotated[Literal["windows", "whole"], BeforeValidator(_lower)]
+Decoder = Annotated[Literal["auto", "onnx", "fast"], BeforeValidator(_lower)]
 CodeBlocks = Annotated[Literal["announce", "skip"], BeforeValidator(_lower)]
 Precision = Annotated[Literal["auto", "float32", "bfloat16", "int8"], BeforeValidator(_lower)]
 Times = Annotated[Literal["auto", "absolute", "relative"], BeforeValidator(_lower)]

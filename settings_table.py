@@ -15,6 +15,7 @@ import websocket_config as config
 from setting_types import (
     CodeBlocks,
     CommaList,
+    Decoder,
     Decoding,
     Engine,
     Language,
@@ -72,6 +73,14 @@ class Settings(ProtocolSettings):
         group=SPEECH,
         about="How Kokoro's sound is made: `windows` (a sentence is heard while its end is still being made) "
         "or `whole` (the model's own samples, a sentence at a time).",
+    )
+    kokoro_decoder: Decoder = setting(
+        "auto",
+        "KANI_KOKORO_DECODER",
+        group=SPEECH,
+        about="Who makes it in windows: `onnx`, `fast` (int8 on torch and Numba; loaded before the server is "
+        "ready, which does not start where it cannot be), or `auto` (`onnx` at first, `fast` some seconds "
+        "later where the machine is fit for it). Decoded whole it is always `onnx`.",
     )
     lexicon: Path | None = setting(
         None,

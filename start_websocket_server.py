@@ -63,6 +63,11 @@ def parser() -> argparse.ArgumentParser:
     speech.add_argument(
         "--recognizer", metavar="NAME", help=f"who listens: {settings.takes('recognizer')} (default auto)"
     )
+    speech.add_argument(
+        "--kokoro-decoder",
+        metavar="NAME",
+        help=f"who makes Kokoro's sound: {settings.takes('kokoro_decoder')} (default auto)",
+    )
     kani = options.add_argument_group("the Kani model (--engine kani, or auto where there is CUDA)")
     kani.add_argument(
         "--model", metavar="FOLDER", help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION]"

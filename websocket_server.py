@@ -278,6 +278,7 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
     app = create_app(settings, service, metrics, connections, doors.compat.get(METRICS_PORT))
     metrics.limits(connections=settings.max_connections, waiting=settings.max_waiting)
     metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
+    metrics.watch_fast_decoder(lambda: any(engine.decoder == "fast" for engine in service.engines))
     with signals() as stop, event_loop.watched(metrics.loop_lag):
         async with accepting(app, settings, doors.sockets, _websocket_protocol(doors), tls, stop):
             try:

@@ -76,6 +76,7 @@ def report(
         "engines": [
             {"name": engine.name, "version": engine.version, "cloning": engine.cloning} for engine in engines
         ],
+        "decoder": next((engine.decoder for engine in engines if engine.decoder), None),
         "recognizer": _listener(service),
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
         "counters": {

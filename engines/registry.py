@@ -22,8 +22,8 @@ class EngineSettings(Protocol):
 
     models_dir: a folder with model files, or None; cache_dir: where fetched ones are kept;
     threads: cores to compute with, or None for the engine's own choice; kokoro_decoding: "windows" or
-    "whole"; model, codec, device, precision, slots: the Kani model's; elevenlabs_*: of ElevenLabs' service,
-    elevenlabs_fallback: who speaks where it fails.
+    "whole"; kokoro_decoder: "auto", "onnx" or "fast"; model, codec, device, precision, slots: the Kani
+    model's; elevenlabs_*: of ElevenLabs' service, elevenlabs_fallback: who speaks where it fails.
     """
 
     @property
@@ -55,6 +55,9 @@ class EngineSettings(Protocol):
 
     @property
     def kokoro_decoding(self) -> Literal["windows", "whole"]: ...  # noqa: D102
+
+    @property
+    def kokoro_decoder(self) -> Literal["auto", "onnx", "fast"]: ...  # noqa: D102
 
     @property
     def elevenlabs_api_key(self) -> SecretStr | None: ...  # noqa: D102
@@ -146,6 +149,7 @@ def _kokoro(settings: EngineSettings) -> Engine:
             cache_dir=settings.cache_dir,
             threads=settings.threads or THREADS,
             decoding=settings.kokoro_decoding,
+            decoder=settings.kokoro_decoder,
         )
     )
 

@@ -30,7 +30,8 @@ class EngineInfo:
     name and version of what makes its embeddings, so that those of another are made anew. manner: which of
     ``Manner``'s fields it renders natively, of pitch, pitch_range, loudness and brightness; the core
     filters for the others. takes_ipa: whether it says ``Segment.pronunciations``. normalizes: whether
-    numbers, abbreviations and the like are best left to it.
+    numbers, abbreviations and the like are best left to it. decoder: where sound can be made in several
+    ways, the name of the one that the next segment's is made in; the only fact that may change.
     """
 
     name: str
@@ -50,6 +51,7 @@ class EngineInfo:
     manner: frozenset[str] = field(default_factory=frozenset)
     takes_ipa: bool = False
     normalizes: bool = False
+    decoder: str = ""
 
 
 class Engine(Protocol):

@@ -47,6 +47,8 @@ class ServerProcess:
             "KANI_RELAY_PORT": "0",
             "KANI_VOXCPM_PORT": "0",
             "KANI_METRICS_PORT": "0",
+            # The other one takes seconds of two cores to load, behind whatever is tested.
+            "KANI_KOKORO_DECODER": "onnx",
             "PYTHONUNBUFFERED": "1",
         }
         names = ("KANI_", "TTS_", "ELEVEN_", "LIVEKIT_", "LOG_", "PORT")

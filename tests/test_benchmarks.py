@@ -16,7 +16,8 @@ from benchmarks.report import median, ms, percentile, table
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = (
     *("alignment", "duration", "elevenlabs", "elevenlabs_upstream", "emotions", "normalizer"),
-    *("first_audio", "kani", "kani_quality", "kokoro_streaming", "kyutai_hearing", "kyutai_speech"),
+    *("first_audio", "kani", "kani_quality", "kokoro_decoder", "kokoro_streaming"),
+    *("kyutai_hearing", "kyutai_speech"),
     *("listening", "load", "nearest_voice", "own_share", "page", "recording_judge", "rivals"),
     *("voxcpm", "words"),
 )

@@ -107,11 +107,17 @@ def test_health_has_the_fields_of_every_original(server: ServerProcess) -> None:
     assert facts["active_sessions"] == facts["counters"]["sessions"] >= 0
     assert facts["version"] == websocket_config.VERSION
     assert {engine["name"] for engine in facts["engines"]} == {"kokoro", "espeak"}
+    assert facts["decoder"] == "onnx"
     assert facts["languages"]["es"] == "kokoro" and facts["languages"]["de"] == "espeak"
     assert facts["uptime"] > 0
     assert {"requests", "waiting", "speaking", "cancellations", "refusals", "failures"} <= facts[
         "counters"
     ].keys()
+
+
+def test_health_names_no_decoder_where_there_is_no_choice(espeak_server: ServerProcess) -> None:
+    """Where Kokoro does not speak, ``decoder`` is null."""
+    assert httpx.get(f"{espeak_server.http_url}/health").json()["decoder"] is None
 
 
 async def test_metrics_count_what_happens(espeak_server: ServerProcess) -> None:

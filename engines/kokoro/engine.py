@@ -21,6 +21,8 @@ import weights
 from engines.cancelling import outlast
 from engines.espeak_library import EspeakLibrary
 from engines.kokoro import parts_cache
+from engines.kokoro.choosing import Choice, FastDecoder, load_fast
+from engines.kokoro.generator import Generator
 from engines.kokoro.intonation import MANNER
 from engines.kokoro.ipa import Sayer, sayer
 from engines.kokoro.model import SAMPLE_RATE, ModelFailed, Stop, Stopped, WholeModel
@@ -70,13 +72,15 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class KokoroSettings:
     """models_dir, cache_dir: as ``weights.load`` takes them; threads: cores for one step; decoding:
-    "windows" (the first sound early) or "whole" (the model's own samples, an utterance at a time).
+    "windows" (the first sound early) or "whole" (the model's own samples, an utterance at a time);
+    decoder: who makes the sound in windows.
     """
 
     models_dir: Path | None
     cache_dir: Path
     threads: int = THREADS
     decoding: Decoding = "windows"
+    decoder: Choice = "onnx"
 
 
 class KokoroEngine:
@@ -88,6 +92,7 @@ class KokoroEngine:
         self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix=ENGINE)
         self._turns = Turns(self._at_once)
         self._info: EngineInfo | None = None
+        self._fast: FastDecoder | None = None
 
     @property
     def info(self) -> EngineInfo:
@@ -99,9 +104,16 @@ class KokoroEngine:
     async def start(self) -> None:
         """Load voices, espeak-ng and the model (1 s, at the first start 3 s, or a download).
 
-        Raises EngineUnavailable.
+        The fast decoder is loaded later, behind the speech, unless it is the only one that was chosen. Raises
+        EngineUnavailable.
         """
         await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
+        if self._fast is None:
+            logger.info("Kokoro speaks by onnxruntime, as was chosen")
+        elif self._settings.decoder == "fast":
+            await self._fast.load()
+        else:
+            self._fast.load_behind()
 
     def _load(self) -> None:
         self._voices = Voices()
@@ -132,6 +144,7 @@ class KokoroEngine:
             embedder=embedder(self._voices) if in_windows else "",
             manner=MANNER if in_windows else frozenset(),
             takes_ipa=True,
+            decoder="onnx",
         )
 
     def _new_speaker(self) -> Speaker:
@@ -141,10 +154,21 @@ class KokoroEngine:
             return WholeSpeaker(WholeModel(onnx, settings.threads), self._voices)
         parts = parts_cache.load(onnx, settings.cache_dir)
         statistics = Statistics([voice.id for voice in self._voices.all])
-        return WindowSpeaker(PartedModel(parts, settings.threads), self._voices, statistics)
+        model = PartedModel(parts, settings.threads)
+
+        def speak_by(generator: Generator) -> None:
+            model.generator = generator
+            self._info = replace(self.info, decoder=generator.decoder)
+
+        if settings.decoder != "onnx":
+            cores = os.cpu_count() or 1
+            self._fast = FastDecoder(partial(load_fast, parts, settings.cache_dir, cores), speak_by)
+        return WindowSpeaker(model, self._voices, statistics)
 
     async def stop(self) -> None:
-        """See ``Engine.stop``."""
+        """See ``Engine.stop``; while the fast decoder is being loaded it takes until that has ended."""
+        if self._fast is not None:
+            await self._fast.stop()
         await asyncio.to_thread(self._pool.shutdown)
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from engines.kokoro.front import Front
 from engines.kokoro.model import FRAME, Array, Network, Stop
 from speech.types import Samples
 
@@ -26,6 +27,10 @@ class Generator(Protocol):
     @property
     def context(self) -> int:
         """Frames on either side of a window that it has to be given, where there are so many."""
+
+    @property
+    def front(self) -> Front | None:
+        """Who makes its features and spectra; None where the published graph's own parts do."""
 
     def audio(
         self,
@@ -52,6 +57,7 @@ class OnnxGenerator:
 
     decoder: Decoder = "onnx"
     context = CONTEXT
+    front: Front | None = None
 
     def __init__(self, onnx: bytes, threads: int) -> None:
         """onnx: ``graph_surgery``'s part; threads: cores that one call may use. Raises ModelFailed."""

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from engines.kokoro.front import Decoded
 from engines.kokoro.generator import Generator, OnnxGenerator
 from engines.kokoro.model import Array, Network, Stop, frames_of, inputs_of
 from speech.types import Samples
@@ -127,10 +128,22 @@ class PartedModel:
 
     def features(self, prosody: Prosody, style: Array, stop: Stop) -> Features:
         """What the generator needs of the whole utterance."""
+        generator = self.generator
         inputs = {"asr": prosody.asr, "pitch": prosody.pitch, "energy": prosody.energy, "style": style}
-        features, phase, gain, bias = self._decoder.run(inputs, ("features", "phase", "gain", "bias"), stop)
+        if generator.front is None:
+            decoded = Decoded(*self._decoder.run(inputs, Decoded._fields, stop))
+        else:
+            decoded = generator.front.decoded(**inputs, stop=stop)
         spectra = np.zeros((1, 22, 0), np.float32)
-        return Features(features, phase, prosody.pitch, gain, bias, spectra, self.generator)
+        return Features(
+            decoded.features,
+            decoded.phase,
+            prosody.pitch,
+            decoded.gain,
+            decoded.bias,
+            spectra,
+            generator,
+        )
 
     def window(self, features: Features, affine: Affine, first: int, end: int, stop: Stop) -> Samples:
         """The samples of frames [first, end), the same wherever else the utterance is cut."""
@@ -159,6 +172,9 @@ class PartedModel:
 
     def _spectra(self, features: Features, begin: int, until: int, stop: Stop) -> Array:
         """The source's spectra for frames [begin, until)."""
+        front = features.generator.front
+        if front is not None:
+            return front.spectra(features.phase, features.pitch, begin, until)
         if features.spectra.shape[2] <= until * _SPECTRA_A_FRAME:
             # It is made from the first frame on: no more than is needed for the first windows, with one
             # frame behind it, and later some more at a time, so that little is made again.

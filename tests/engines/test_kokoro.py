@@ -306,9 +306,9 @@ def test_bytes_that_are_no_model_are_refused() -> None:
         WholeModel(b"not a model", 1)
 
 
-@pytest.mark.parametrize("decoding", ["windows", "whole"])
-def test_nothing_imports_torch(tmp_path: Path, decoding: str) -> None:
-    """The engine starts without torch, phonemizer, misaki, onnx or the rival package.
+@pytest.mark.parametrize(("decoding", "decoder"), [("windows", "onnx"), ("whole", "auto")])
+def test_nothing_imports_torch(tmp_path: Path, decoding: str, decoder: str) -> None:
+    """onnxruntime speaks without torch, Numba, phonemizer, misaki, onnx or the rival package.
 
     onnx cuts the network, but in a process of its own: neither the start that has it cut keeps it, nor
     the one that finds the parts in the cache.
@@ -316,16 +316,24 @@ def test_nothing_imports_torch(tmp_path: Path, decoding: str) -> None:
     code = (
         "import asyncio, sys, pathlib\n"
         "from engines.kokoro.engine import KokoroEngine, KokoroSettings\n"
-        "settings = KokoroSettings(None, pathlib.Path(sys.argv[1]), decoding=sys.argv[2])\n"
-        "engine = KokoroEngine(settings)\n"
-        "asyncio.run(engine.start())\n"
-        "heavy = {'torch', 'phonemizer', 'misaki', 'kokoro_onnx', 'onnx', 'transformers', 'scipy'}\n"
+        "from speech.types import Segment\n"
+        "async def main():\n"
+        "    folder, decoding, decoder = sys.argv[1:]\n"
+        "    engine = KokoroEngine(\n"
+        "        KokoroSettings(None, pathlib.Path(folder), decoding=decoding, decoder=decoder)\n"
+        "    )\n"
+        "    await engine.start()\n"
+        "    assert [chunk async for chunk in engine.synthesize(Segment('Hola.', 'ef_dora', 'es'))]\n"
+        "    await engine.stop()\n"
+        "asyncio.run(main())\n"
+        "heavy = {'torch', 'numba', 'llvmlite', 'onnx', 'transformers', 'scipy'}\n"
+        "heavy |= {'phonemizer', 'misaki', 'kokoro_onnx'}\n"
         "print(sorted(heavy & sys.modules.keys()))\n"
     )
     cached: list[int] = []
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / "cache"), decoding],
+            [sys.executable, "-c", code, str(tmp_path / "cache"), decoding, decoder],
             capture_output=True,
             text=True,
             check=True,

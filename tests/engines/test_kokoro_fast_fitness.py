@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from engines.kokoro.fast.packed import packed
 from engines.kokoro.fast.packing import rounded
 from engines.kokoro.generator import OnnxGenerator
 
+Part = Callable[[str], bytes]
+
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -28,39 +31,42 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def generator(cache: Path) -> bytes:
-    """The graph's part."""
-    model = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache)
-    return parts_cache.load(model, cache)("generator")
+def part(cache: Path) -> Part:
+    """Gives the graph's parts."""
+    return parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)
+
+
+@pytest.fixture(scope="module")
+def generator(part: Part) -> bytes:
+    """The part that is made fast."""
+    return part("generator")
 
 
 @pytest.mark.parametrize("library", ["torch", "numba"])
-def test_a_library_is_missing(
-    cache: Path, generator: bytes, monkeypatch: pytest.MonkeyPatch, library: str
-) -> None:
+def test_a_library_is_missing(cache: Path, part: Part, monkeypatch: pytest.MonkeyPatch, library: str) -> None:
     """The reason names it."""
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(Unfit, match=library):
-        load(lambda: generator, cache, 1)
+        load(part, cache, 1)
 
 
-def test_an_operator_is_missing(cache: Path, generator: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operator_is_missing(cache: Path, part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in another version of torch, or one built without oneDNN."""
     operators = torch._ops._OpNamespace("none")
     monkeypatch.setattr(torch.ops, "onednn", operators)
     with pytest.raises(Unfit, match=r"has no operator onednn\.qconv_prepack"):
-        load(lambda: generator, cache, 1)
+        load(part, cache, 1)
 
 
-def test_another_processor(cache: Path, generator: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_processor(cache: Path, part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason says which one is there."""
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
     with pytest.raises(Unfit, match=r"AVX2.*DEFAULT"):
-        load(lambda: generator, cache, 1)
+        load(part, cache, 1)
 
 
 def test_an_operator_that_computes_otherwise(
-    cache: Path, generator: bytes, monkeypatch: pytest.MonkeyPatch
+    cache: Path, part: Part, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two products that do not fit together where they are added: the sum is cut off, and that is found."""
     convolve = Convolution.__call__
@@ -70,10 +76,10 @@ def test_an_operator_that_computes_otherwise(
 
     monkeypatch.setattr(Convolution, "__call__", saturated)
     with pytest.raises(Unfit, match="otherwise than expected"):
-        load(lambda: generator, cache, 1)
+        load(part, cache, 1)
 
 
-def test_an_operator_that_refuses(cache: Path, generator: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operator_that_refuses(cache: Path, part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch's own words are the reason."""
 
     def refuse(*_: object) -> None:
@@ -81,7 +87,7 @@ def test_an_operator_that_refuses(cache: Path, generator: bytes, monkeypatch: py
 
     monkeypatch.setattr(Convolution, "__call__", refuse)
     with pytest.raises(Unfit, match=r"cannot convolve in int8: could not create a primitive$"):
-        load(lambda: generator, cache, 1)
+        load(part, cache, 1)
 
 
 def test_speech_that_is_none(cache: Path, generator: bytes) -> None:
@@ -100,7 +106,7 @@ def test_speech_that_is_none(cache: Path, generator: bytes) -> None:
 def test_a_part_that_is_not_the_generator(tmp_path: Path) -> None:
     """Its weights cannot be packed; the reason says so."""
     with pytest.raises(Unfit, match="weights could not be packed"):
-        load(lambda: b"no graph", tmp_path, 1)
+        load(lambda _: b"no graph", tmp_path, 1)
 
 
 @pytest.mark.parametrize("pairs", [True, False])

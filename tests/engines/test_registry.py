@@ -23,6 +23,7 @@ class Folders:
     models_dir: Path | None = None
     threads: int | None = None
     kokoro_decoding: Literal["windows", "whole"] = "windows"
+    kokoro_decoder: Literal["auto", "onnx", "fast"] = "auto"
     model: str | None = None
     codec: str | None = None
     embedder: str | None = None

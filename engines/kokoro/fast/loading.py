@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engines.kokoro.generator import Generator
 from engines.kokoro.made_once import NotMade
+from engines.kokoro.model import ModelFailed
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +23,10 @@ class Unfit(Exception):
     """Why the fast decoder cannot speak here, in a few words."""
 
 
-def load(generator: Callable[[], bytes], cache_dir: Path, cores: int) -> Generator:
+def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Generator:
     """The fast decoder, checked and warm. Blocks for 2–4 s; at the first start for some 15.
 
-    generator: gives the graph's part of that name (``graph_surgery``); cache_dir: where packed weights and
+    part: gives a part of the graph by its name (``graph_surgery``); cache_dir: where packed weights and
     compiled kernels are kept; cores: that all windows together may use. From then on whatever this process
     computes with torch on the CPU is computed with one thread a call. Raises Unfit.
     """
@@ -38,6 +39,7 @@ def load(generator: Callable[[], bytes], cache_dir: Path, cores: int) -> Generat
     numba.config.CACHE_DIR = os.fspath(cache_dir / _CACHE_FOLDER)  # type: ignore[attr-defined]
     from engines.kokoro.fast import fitness
     from engines.kokoro.fast.cores import Cores
+    from engines.kokoro.fast.front import load_front
     from engines.kokoro.fast.network import assembled
     from engines.kokoro.fast.packed import packed
 
@@ -48,9 +50,13 @@ def load(generator: Callable[[], bytes], cache_dir: Path, cores: int) -> Generat
     pairs = fitness.adds_in_pairs()
     fitness.check_operators(pairs)
     try:
-        fast = assembled(packed(generator(), cache_dir, pairs=pairs), Cores(cores))
+        shared = Cores(cores)
+        weights = packed(part("generator"), cache_dir, pairs=pairs)
+        fast = assembled(weights, shared, load_front(part, cache_dir, shared, pairs=pairs))
     except NotMade as error:
         raise Unfit(f"its weights could not be packed ({error})") from error
+    except ModelFailed as error:
+        raise Unfit(f"the published graph's source cannot be run ({error})") from error
     agreement = fitness.check_speech(fast)
     logger.info(
         "Kokoro's fast decoder: torch %s, %s%s, %.0f dB from float32's sound of the probe",

@@ -31,6 +31,7 @@ from engines.kokoro.fast.kernels import (
     sum_snake_levels,
 )
 from engines.kokoro.fast.packing import Packed
+from engines.kokoro.front import Front
 from engines.kokoro.generator import Decoder
 from engines.kokoro.model import FRAME, Array, Stop, Stopped
 from speech.types import Samples
@@ -248,9 +249,10 @@ class FastGenerator:
     # that a window of two frames or more has the very samples of the whole (measured; with four: 35 dB).
     context = 6
 
-    def __init__(self, first: Stage, second: Stage, last: Last, cores: Cores) -> None:
+    def __init__(self, first: Stage, second: Stage, last: Last, cores: Cores, front: Front) -> None:
         self._first, self._second, self._last = first, second, last
         self._cores = cores
+        self.front = front
 
     @torch.inference_mode()
     def audio(
@@ -351,8 +353,8 @@ def _branches(
     return (*make(longest), *made[0].result(), *made[1].result())
 
 
-def assembled(packed: Packed, cores: Cores) -> FastGenerator:
-    """The generator of what ``packing`` has packed."""
+def assembled(packed: Packed, cores: Cores, front: Front) -> FastGenerator:
+    """The generator of what ``packing`` has packed; front: who makes what it is given."""
 
     def array(name: str) -> Array:
         return np.array(packed[name], np.float32)
@@ -394,4 +396,5 @@ def assembled(packed: Packed, cores: Cores) -> FastGenerator:
         stage(1, 6, 120, plain("noise_convs.1", 1, 0)),
         Last(plain("conv_post", 1, 0), array("basis")),
         cores,
+        front,
     )

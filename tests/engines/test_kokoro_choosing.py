@@ -1,0 +1,289 @@
+"""Which decoder speaks: chosen, loaded behind the speech, done without, and exchanged under it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+import engines.kokoro.engine
+import weights
+from engines.kokoro import parts_cache
+from engines.kokoro.choosing import Choice, FastDecoder, load_fast
+from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.fast.libraries import loading_gently
+from engines.kokoro.generator import Decoder, Generator, OnnxGenerator
+from speech.errors import EngineUnavailable
+from speech.types import Segment, SpeechChunk
+from tests.conftest import StartServer
+
+ROOT = Path(__file__).parents[2]
+SENTENCES = [
+    Segment(text, "ef_dora", "es")
+    for text in (
+        "El río baja tranquilo entre los álamos.",
+        "La biblioteca cierra los domingos.",
+        "Nadie lee allí.",
+    )
+]
+HELLO = Segment("Hola.", "ef_dora", "es")
+STREAMS = 3
+WITHIN_S = 60.0
+
+
+class OtherGenerator(OnnxGenerator):
+    """The published graph's, under the other name."""
+
+    decoder: Decoder = "fast"
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder that is used by all tests here."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def part(cache: Path) -> Callable[[str], bytes]:
+    """Gives the network's parts."""
+    return parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)
+
+
+@pytest.fixture(scope="module")
+def fast(cache: Path, part: Callable[[str], bytes]) -> Generator:
+    """The fast decoder, or another session of the published graph's where the machine is not fit for it."""
+    try:
+        return load_fast(part, cache, 2)
+    except EngineUnavailable:
+        return OtherGenerator(part("generator"), 2)
+
+
+class Gate:
+    """What is loaded when it is opened, and not before."""
+
+    def __init__(self, generator: Generator) -> None:
+        self.opened = threading.Event()
+        self._generator = generator
+
+    def load(self, *_: object) -> Generator:
+        """As ``load_fast``."""
+        assert self.opened.wait(WITHIN_S)
+        return self._generator
+
+
+@pytest.fixture
+async def start(cache: Path) -> AsyncIterator[Callable[[Choice], KokoroEngine]]:
+    """Makes engines, which are stopped at the end."""
+    made: list[KokoroEngine] = []
+
+    def make(decoder: Choice) -> KokoroEngine:
+        made.append(KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder=decoder)))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        await engine.stop()
+
+
+async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
+    """All the engine gives for ``segment``."""
+    return [chunk async for chunk in engine.synthesize(segment)]
+
+
+def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
+    """Whether the same was said, sample by sample, with the same times."""
+    return len(chunks) == len(others) and all(
+        np.array_equal(one.samples, other.samples) and one.spans == other.spans
+        for one, other in zip(chunks, others, strict=True)
+    )
+
+
+@pytest.mark.slow
+async def test_streams_go_on_while_the_decoder_changes(
+    start: Callable[[Choice], KokoroEngine], fast: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None ends or lacks anything; what was begun is said by the one that began it, the rest by the other."""
+    onnx = start("onnx")
+    await onnx.start()
+    before = [await chunks_of(onnx, sentence) for sentence in SENTENCES[:2]]
+    gate = Gate(fast)
+    monkeypatch.setattr(engines.kokoro.engine, "load_fast", gate.load)
+    engine = start("auto")
+    await engine.start()
+    begun = 0
+
+    async def stream() -> list[list[SpeechChunk]]:
+        nonlocal begun
+        said: list[list[SpeechChunk]] = []
+        for sentence in SENTENCES:
+            said.append([])
+            async for chunk in engine.synthesize(sentence):
+                begun += not any(said)
+                if begun == STREAMS:
+                    gate.opened.set()
+                said[-1].append(chunk)
+        return said
+
+    streams = await asyncio.gather(*(stream() for _ in range(STREAMS)))
+    assert engine.info.decoder == "fast"
+    after = [await chunks_of(engine, sentence) for sentence in SENTENCES[1:]]
+    assert not same(before[1], after[0])
+    for first, second, third in streams:
+        assert same(first, before[0]) and len(first) > 2
+        assert same(second, before[1]) or same(second, after[0])
+        assert same(third, after[1])
+
+
+@pytest.mark.slow
+async def test_the_fast_decoder_alone_speaks_from_the_start(
+    start: Callable[[Choice], KokoroEngine], fast: Generator
+) -> None:
+    """Chosen by name it is loaded before the engine is ready; unfit, it is the reason not to start."""
+    engine = start("fast")
+    if isinstance(fast, OtherGenerator):
+        with pytest.raises(EngineUnavailable, match="KANI_KOKORO_DECODER=auto"):
+            await engine.start()
+        pytest.skip("this machine is not fit for the fast decoder")
+    await engine.start()
+    assert engine.info.decoder == "fast"
+    assert sum(chunk.duration_s for chunk in await chunks_of(engine, HELLO)) > 0.3
+
+
+@pytest.mark.parametrize("decoder", ["auto", "fast"])
+def test_without_numba_onnxruntime_speaks_or_nobody(cache: Path, decoder: str) -> None:
+    """With ``auto`` the log has the reason in a line, and nothing is imported for nothing; with ``fast`` the
+    start fails with reason and cure.
+    """
+    code = (
+        "import asyncio, logging, sys, pathlib\n"
+        "sys.modules['numba'] = None\n"
+        "logging.basicConfig(level='INFO', format='%(levelname)s %(message)s', stream=sys.stdout)\n"
+        "from engines.kokoro.engine import KokoroEngine, KokoroSettings\n"
+        "from speech.types import Segment\n"
+        "async def main():\n"
+        "    engine = KokoroEngine(KokoroSettings(None, pathlib.Path(sys.argv[1]), decoder=sys.argv[2]))\n"
+        "    await engine.start()\n"
+        "    print([c async for c in engine.synthesize(Segment('Hola.', 'ef_dora', 'es'))] != [])\n"
+        "    await engine.stop()\n"
+        "    print(engine.info.decoder, 'torch' in sys.modules)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(cache), decoder],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    if decoder == "auto":
+        lines = sorted(done.stdout.splitlines())
+        assert lines == ["INFO Kokoro speaks by onnxruntime: numba cannot be imported", "True", "onnx False"]
+        assert done.stderr == "" and done.returncode == 0
+    else:
+        reason = r"cannot speak here (numba cannot be imported): set KANI_KOKORO_DECODER=auto"
+        assert reason in done.stderr.splitlines()[-1] and done.stdout == ""
+
+
+async def test_a_failure_nobody_foresaw_is_logged_and_onnxruntime_speaks(
+    start: Callable[[Choice], KokoroEngine],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With its traceback, once."""
+
+    def broken(*_: object) -> Generator:
+        raise ZeroDivisionError("by a loader")
+
+    monkeypatch.setattr(engines.kokoro.engine, "load_fast", broken)
+    engine = start("auto")
+    await engine.start()
+    assert await chunks_of(engine, HELLO)
+    await engine.stop()
+    (record,) = [record for record in caplog.records if record.name == "engines.kokoro.choosing"]
+    assert record.levelname == "ERROR" and record.exc_info is not None
+    assert isinstance(record.exc_info[1], ZeroDivisionError)
+    assert engine.info.decoder == "onnx"
+
+
+async def test_a_stop_waits_for_what_is_being_loaded(
+    part: Callable[[str], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It returns when the thread has ended, without a word of complaint."""
+    gate = Gate(OtherGenerator(part("generator"), 1))
+    used: list[Generator] = []
+    decoder = FastDecoder(gate.load, used.append)
+    decoder.load_behind()
+    stopping = asyncio.create_task(decoder.stop())
+    await asyncio.wait([stopping], timeout=0.1)
+    assert not stopping.done() and not used
+    gate.opened.set()
+    await asyncio.wait_for(stopping, WITHIN_S)
+    assert len(used) == 1
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("kokoro-decoder")]
+    assert not [record for record in caplog.records if record.levelname != "INFO"]
+
+
+async def test_one_that_never_began_stops_at_once(part: Callable[[str], bytes]) -> None:
+    """As an engine does whose start failed."""
+    decoder = FastDecoder(Gate(OtherGenerator(part("generator"), 1)).load, lambda _: None)
+    await asyncio.wait_for(decoder.stop(), WITHIN_S)
+
+
+def test_libraries_are_opened_before_they_are_imported() -> None:
+    """The largest is in the process then, and no module of torch."""
+    if sys.platform != "linux":
+        pytest.skip("libraries are opened ahead on Linux only")
+    code = (
+        "import sys, threading\n"
+        "from pathlib import Path\n"
+        "from engines.kokoro.fast.libraries import loading_gently\n"
+        "with loading_gently():\n"
+        "    opened = Path('/proc/self/maps').read_text()\n"
+        "    print('libtorch_cpu.so' in opened, 'libllvmlite.so' in opened)\n"
+        "    print({'torch', 'llvmlite', 'numba'} & sys.modules.keys())\n"
+        "    import torch\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.splitlines() == ["True True", "set()"]
+
+
+def test_what_is_changed_for_the_imports_is_changed_back() -> None:
+    """However they end; and what they leave is not looked through by every later collection."""
+    interval, frozen = sys.getswitchinterval(), gc.get_freeze_count()
+    left = [[number] for number in range(1000)]
+    with pytest.raises(ImportError), loading_gently():
+        assert not gc.isenabled() and sys.getswitchinterval() < interval
+        raise ImportError
+    assert gc.isenabled() and sys.getswitchinterval() == interval
+    assert gc.get_freeze_count() >= frozen + len(left)
+
+
+@pytest.mark.slow
+async def test_a_server_says_which_decoder_speaks(start_server: StartServer, fast: Generator) -> None:
+    """/health and the metrics tell it, from the first moment to the one in which it changes."""
+    if isinstance(fast, OtherGenerator):
+        pytest.skip("this machine is not fit for the fast decoder")
+    server = start_server("--engine", "kokoro", "--kokoro-decoder", "auto")
+    async with httpx.AsyncClient(base_url=server.http_url) as client:
+
+        async def told() -> tuple[str, bool]:
+            decoder = (await client.get("/health")).json()["decoder"]
+            return decoder, "\nkani_fast_decoder 1.0" in (await client.get("/metrics")).text
+
+        assert await told() == ("onnx", False)
+        until = time.monotonic() + WITHIN_S
+        while (now := await told())[0] != "fast":
+            assert time.monotonic() < until, server.terminal
+            # Nothing but asking tells from outside when it is there.
+            await asyncio.sleep(0.1)
+        assert now == ("fast", True) or await told() == ("fast", True)
+    assert server.log.count("Kokoro speaks by the fast decoder") == 1

@@ -1,0 +1,239 @@
+"""The decoder part in int8: nearer to float32 than the published graph's, whoever shares the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import weights
+from engines.espeak_library import EspeakLibrary
+from engines.kokoro import parts_cache
+from engines.kokoro.dequantize import dequantized
+from engines.kokoro.fast.cores import Cores
+from engines.kokoro.fast.features import Threads
+from engines.kokoro.fast.features_kernels import add_scaled, add_up, leaky_levels, pool
+from engines.kokoro.fast.fitness import adds_in_pairs
+from engines.kokoro.fast.front import FastFront, load_front
+from engines.kokoro.front import Decoded
+from engines.kokoro.generator import OnnxGenerator
+from engines.kokoro.graph_surgery import UnknownGraph
+from engines.kokoro.ipa import sayer
+from engines.kokoro.model import Array, Network, Stop, Stopped
+from engines.kokoro.parts import Affine, PartedModel, Prosody
+from engines.kokoro.phonemes import utterances
+from engines.kokoro.statistics import Statistics
+from engines.kokoro.voices import Voices
+from tests.engines.test_kokoro_parts import agreement_db
+
+LEAK = np.float32(0.2)
+ROWS, CHANNELS = 31, 18
+
+
+def normal(*shape: int, draw: int = 0) -> Array:
+    """Some values."""
+    return np.random.default_rng(draw).standard_normal(shape).astype(np.float32)
+
+
+def test_adding_up() -> None:
+    """Sums and extremes of each channel."""
+    values = normal(ROWS, CHANNELS)
+    total, squares = np.empty((2, CHANNELS))
+    least, most = np.empty((2, CHANNELS), np.float32)
+    add_up(values, total, squares, least, most)
+    exact = values.astype(np.float64)
+    assert np.allclose(total, exact.sum(axis=0), rtol=0, atol=1e-5)
+    assert np.allclose(squares, np.square(exact).sum(axis=0), rtol=1e-6)
+    assert np.array_equal(least, values.min(axis=0)) and np.array_equal(most, values.max(axis=0))
+
+
+@pytest.mark.parametrize("slope", [LEAK, np.float32(1)])
+def test_levels(slope: np.float32) -> None:
+    """Within the rounding of float32 of the nearest level, and clipped at both ends."""
+    values, per_step = normal(ROWS, CHANNELS), 300 * normal(CHANNELS, draw=1)
+    shift = normal(CHANNELS, draw=2)
+    levels = np.empty(values.shape, np.uint8)
+    leaky_levels(values, per_step, shift, slope, np.float32(60), levels)
+    linear = values.astype(np.float64) * per_step + shift
+    exact = np.clip(np.where(linear > 0, linear, linear * slope) + 60, 0, 255)
+    assert exact.min() == 0 and exact.max() == 255
+    assert np.abs(levels - exact).max() <= 0.5 + 1e-3
+
+
+def test_pooling() -> None:
+    """A transposed convolution of each channel by itself, in two pieces as in one."""
+    values, scale, shift = normal(ROWS, CHANNELS), normal(CHANNELS, draw=1), normal(CHANNELS, draw=2)
+    weight, bias = normal(3, CHANNELS, draw=3), normal(CHANNELS, draw=4)
+    linear = values * scale + shift
+    leaky = np.where(linear > 0, linear, linear * LEAK)
+    expected = np.zeros((2 * ROWS + 1, CHANNELS), np.float32)
+    for tap in range(3):
+        # Output row 2 t − 1 + tap, of which the first is cut off.
+        expected[tap : tap + 2 * ROWS : 2][:ROWS] += leaky * weight[tap]
+    expected = expected[1:] + bias
+    pooled = np.empty((2 * ROWS, CHANNELS), np.float32)
+    pool(values, scale, shift, LEAK, weight, bias, 0, pooled[:14])
+    pool(values, scale, shift, LEAK, weight, bias, 7, pooled[14:])
+    assert np.allclose(pooled, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_adding_scaled() -> None:
+    """Rows of the other stand for two; columns behind are left alone."""
+    values, others, shift = normal(10, CHANNELS), normal(9, CHANNELS, draw=1), normal(CHANNELS, draw=2)
+    out = np.full((10, CHANNELS + 3), 7, np.float32)
+    add_scaled(values, np.float32(0.5), others, np.float32(2), shift, 2, 6, out)
+    expected = 0.5 * values + 2 * np.repeat(others, 2, axis=0)[6:16] + shift
+    assert np.allclose(out[:, :CHANNELS], expected, rtol=1e-5, atol=1e-5)
+    assert (out[:, CHANNELS:] == 7).all()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 30])
+def test_rows_are_shared_in_pairs(rows: int) -> None:
+    """All are made once, and no pair is made by two."""
+    with ThreadPoolExecutor(1) as helper:
+        made: list[tuple[int, int]] = []
+        Threads(helper).share(rows, lambda first, end: made.append((first, end)))
+    assert sorted(row for first, end in made for row in range(first, end)) == list(range(rows))
+    assert all(first % 2 == 0 for first, _ in made)
+
+
+class WithFront(OnnxGenerator):
+    """The published graph's generator behind a front."""
+
+    def __init__(self, onnx: bytes, threads: int, front: FastFront) -> None:
+        super().__init__(onnx, threads)
+        self.front = front
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sentence:
+    """One, as the encoder foresees it, and the model that says it."""
+
+    part: Callable[[str], bytes]
+    cache: Path
+    model: PartedModel
+    front: FastFront
+    prosody: Prosody
+    style: Array
+
+    def decoded(self, front: FastFront) -> Decoded:
+        """What becomes of it there."""
+        prosody = self.prosody
+        return front.decoded(prosody.asr, prosody.pitch, prosody.energy, self.style, Stop())
+
+
+@pytest.fixture(scope="module")
+def sentence(tmp_path_factory: pytest.TempPathFactory) -> Sentence:
+    """A Spanish one."""
+    cache: Path = tmp_path_factory.mktemp("cache")
+    part = parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)
+    say = sayer(EspeakLibrary.shared(), "es")
+    assert say is not None
+    (utterance,) = utterances("El barco azul salió del puerto muy temprano.", say, ending=".")
+    style = Voices().style("em_alex", len(utterance.symbols))
+    model = PartedModel(part, 2)
+    front = load_front(part, cache, Cores(1), pairs=adds_in_pairs())
+    return Sentence(part, cache, model, front, model.prosody(utterance.symbols, style, 1.0, Stop()), style)
+
+
+def by_graphs(sentence: Sentence, given: dict[str, Array]) -> tuple[Decoded, Decoded]:
+    """By the published graph in float32, and as it is."""
+    part = sentence.part("decoder")
+    exact, known = (
+        Decoded(*Network(graph, 2).run(given, Decoded._fields, Stop())) for graph in (dequantized(part), part)
+    )
+    return exact, known
+
+
+def test_nearer_to_float32_than_the_published_graph(sentence: Sentence) -> None:
+    """Features are; what of the rest comes of pitch and style alone is the same."""
+    prosody = sentence.prosody
+    given = {
+        "asr": prosody.asr,
+        "pitch": prosody.pitch,
+        "energy": prosody.energy,
+        "style": sentence.style,
+    }
+    exact, known = by_graphs(sentence, given)
+    made = sentence.decoded(sentence.front)
+    assert made.features.shape == known.features.shape
+    assert agreement_db(exact.features, made.features) > agreement_db(exact.features, known.features) + 1
+    assert np.array_equal(made.phase, known.phase)
+    assert np.array_equal(made.gain, known.gain) and np.array_equal(made.bias, known.bias)
+
+
+def test_two_threads_make_what_one_makes(sentence: Sentence) -> None:
+    """But for the order in which sums are added up; twice by the same, to the last bit."""
+    shared = load_front(sentence.part, sentence.cache, Cores(2), pairs=adds_in_pairs())
+    alone, again, together = (
+        sentence.decoded(front).features for front in (sentence.front, sentence.front, shared)
+    )
+    assert np.array_equal(alone, again)
+    assert agreement_db(alone, together) >= 40
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5])
+def test_the_shortest_utterances(sentence: Sentence, frames: int) -> None:
+    """As few rows as there may be, shared by two. Nobody says so little: that it is the same will do.
+
+    A norm over two frames makes much of a small difference.
+    """
+    prosody = sentence.prosody
+    given = {
+        "asr": prosody.asr[:, :, 20 : 20 + frames],
+        "pitch": prosody.pitch[:, 40 : 40 + 2 * frames],
+        "energy": prosody.energy[:, 40 : 40 + 2 * frames],
+        "style": sentence.style,
+    }
+    exact, _ = by_graphs(sentence, given)
+    shared = load_front(sentence.part, sentence.cache, Cores(2), pairs=adds_in_pairs())
+    made = shared.decoded(**given, stop=Stop())
+    assert made.features.shape == (1, 512, 2 * frames)
+    assert agreement_db(exact.features, made.features) >= 12
+
+
+def test_an_utterance_keeps_the_front_it_began_with(sentence: Sentence) -> None:
+    """Windows of one that the graph began come of the graph, and of one that the front began of the front."""
+    model, stop = sentence.model, Stop()
+    onnx = model.generator
+    begun = model.features(sentence.prosody, sentence.style, stop)
+    model.generator = WithFront(sentence.part("generator"), 2, sentence.front)
+    later = model.features(sentence.prosody, sentence.style, stop)
+    model.generator = onnx
+    assert begun.generator.front is None and later.generator.front is sentence.front
+    assert np.array_equal(later.features, sentence.decoded(sentence.front).features)
+    assert agreement_db(begun.features, later.features) >= 20
+
+
+def test_the_generator_hears_no_other_source(sentence: Sentence) -> None:
+    """Of the same features, the float32 generator's sound by the front's source is that by the graph's."""
+    model, stop = sentence.model, Stop()
+    voices = [voice.id for voice in Voices().all]
+    begun = model.features(sentence.prosody, sentence.style, stop)
+    exact = dequantized(sentence.part("generator"))
+    begun.generator = OnnxGenerator(exact, 2)
+    norms = Affine.of(begun, Statistics(voices).expected("em_alex", sentence.prosody, begun))
+    by_the_front = replace(begun, generator=WithFront(exact, 2, sentence.front))
+    known, heard = (model.window(features, norms, 20, 60, stop) for features in (begun, by_the_front))
+    assert agreement_db(known, heard) >= 80
+
+
+def test_it_ends_when_it_is_told_to(sentence: Sentence) -> None:
+    """Before the next block."""
+    stop = Stop()
+    stop.set()
+    prosody = sentence.prosody
+    with pytest.raises(Stopped):
+        sentence.front.decoded(prosody.asr, prosody.pitch, prosody.energy, sentence.style, stop)
+
+
+def test_another_part_is_refused_by_what_it_lacks(sentence: Sentence) -> None:
+    """Nothing is packed of a graph that is not the decoder."""
+    from engines.kokoro.fast.features_packing import pack
+
+    with pytest.raises(UnknownGraph, match="no layer"):
+        pack(sentence.part("source"), pairs=True)
