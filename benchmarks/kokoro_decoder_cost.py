@@ -6,8 +6,7 @@ import time
 from functools import cache
 
 from benchmarks import alone
-from benchmarks.kokoro_decoder_windows import FAST, ONNX, Window, generators, windows_of
-from benchmarks.kokoro_sayings import Foreseen, Model
+from benchmarks.kokoro_decoder_windows import FAST, ONNX, Window, way
 from benchmarks.report import median, percentile, table
 from benchmarks.sentences import ABOUT_7_S
 from engines.kokoro.generator import Generator
@@ -51,40 +50,32 @@ def generator() -> None:
 @cache
 def costs(cores: int) -> dict[int, Costs]:
     """What frames cost by the window's length; measured once for the table and the picture."""
-    speakers = generators(cores)
-    found = {}
-    windows = {name: _windows(generator) for name, generator in speakers.items()}
-    for at, length in enumerate(LENGTHS):
-        found[length] = _in_turn(speakers, {name: own[at] for name, own in windows.items()}, length)
-    return found
-
-
-def _windows(generator: Generator) -> list[Window]:
-    """A window of each length, as the server would give it to this one: with context on both sides."""
-    model, foreseen = _sentence()
-    begin = generator.context
-    assert foreseen.features.frames >= max(LENGTHS) + 2 * begin
-    plan = [(begin, begin + length) for length in LENGTHS]
-    return windows_of(generator, model, foreseen, plan, model.expected(foreseen))
-
-
-@cache
-def _sentence() -> tuple[Model, Foreseen]:
-    """The longest of those of about 7 s."""
-    model = Model.published()
+    ways = {name: way(name, cores) for name in (ONNX, FAST)}
+    model = ways[ONNX].model
     voice = next(voice for voice in model.voices.all if voice.id == DEFAULT_VOICES["es"])
-    return model, max(
+    # The longest: it has to have a context on both sides of the longest window.
+    foreseen = max(
         (model.foresee(text, voice) for text in ABOUT_7_S["es"]), key=lambda one: one.features.frames
     )
+    windows = {}
+    for name, own in ways.items():
+        begin = own.parts.generator.context
+        assert foreseen.features.frames >= max(LENGTHS) + 2 * begin
+        windows[name] = own.windows(foreseen, [(begin, begin + length) for length in LENGTHS])
+    generators = {name: own.parts.generator for name, own in ways.items()}
+    return {
+        length: _in_turn(generators, {name: own[at] for name, own in windows.items()}, length)
+        for at, length in enumerate(LENGTHS)
+    }
 
 
-def _in_turn(speakers: dict[str, Generator], windows: dict[str, Window], length: int) -> Costs:
-    found: Costs = {name: [] for name in speakers}
-    for name, speaker in speakers.items():
-        windows[name].by(speaker)
+def _in_turn(generators: dict[str, Generator], windows: dict[str, Window], length: int) -> Costs:
+    found: Costs = {name: [] for name in generators}
+    for name, one in generators.items():
+        windows[name].by(one)
     for _ in range(max(_FRAMES_EACH // length, _FEWEST)):
-        for name, speaker in speakers.items():
+        for name, one in generators.items():
             begun = time.perf_counter()
-            windows[name].by(speaker)
+            windows[name].by(one)
             found[name].append((time.perf_counter() - begun) * 1000 / length)
     return found

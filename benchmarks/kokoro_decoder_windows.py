@@ -1,4 +1,4 @@
-"""The same windows for every generator: what one is given, kept, so that each makes its sound of it.
+"""The ways to make the sound, and the same windows for each: what a generator is given, kept.
 
 FLOAT32 is the published graph with nothing rounded (``engines/kokoro/dequantize.py``).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from benchmarks.kokoro_sayings import Foreseen, Model, Plan
 from engines.kokoro import parts_cache
 from engines.kokoro.choosing import load_fast
 from engines.kokoro.dequantize import dequantized
-from engines.kokoro.generator import Decoder, Generator, OnnxGenerator
+from engines.kokoro.front import Front
+from engines.kokoro.generator import Decoder, Generator
 from engines.kokoro.graph_surgery import Surgery
 from engines.kokoro.model import FRAME, Array, Stop
-from engines.kokoro.parts import NormStatistics, PartedModel
+from engines.kokoro.parts import PartedModel
 from speech.types import Samples
 
 FLOAT32, ONNX, FAST = "float32", "onnx", "fast"
@@ -55,8 +56,9 @@ class _Keeper:
 
     decoder: Decoder = "onnx"
 
-    def __init__(self, context: int) -> None:
+    def __init__(self, context: int, front: Front | None) -> None:
         self.context = context
+        self.front = front
         self.windows: list[Window] = []
 
     def audio(
@@ -75,40 +77,44 @@ class _Keeper:
         return np.zeros((features.shape[2] // 2 - before - after) * FRAME, np.float32)
 
 
-def windows_of(
-    generator: Generator, model: Model, foreseen: Foreseen, plan: Plan, statistics: NormStatistics
-) -> list[Window]:
-    """The windows of ``plan`` as the server would give them to ``generator``."""
-    keeper = _Keeper(generator.context)
-    features = copy(foreseen.features)
-    features.generator = keeper
-    model.decoded(replace(foreseen, features=features), statistics, plan)
-    return keeper.windows
+@dataclass(frozen=True, slots=True, eq=False)
+class Way:
+    """One way to make the sound: the parts, with its generator, and the server around them."""
+
+    parts: PartedModel
+    model: Model
+
+    def again(self, foreseen: Foreseen) -> Foreseen:
+        """The same prosody, and what follows it made in this way."""
+        features = self.parts.features(foreseen.prosody, foreseen.style, Stop())
+        return replace(foreseen, features=features)
+
+    def windows(self, foreseen: Foreseen, plan: Plan) -> list[Window]:
+        """What the windows of ``plan`` are made of: features as they were foreseen, this way's context."""
+        keeper = _Keeper(self.parts.generator.context, foreseen.features.generator.front)
+        features = copy(foreseen.features)
+        features.generator = keeper
+        statistics = self.model.expected(foreseen)
+        self.model.decoded(replace(foreseen, features=features), statistics, plan)
+        return keeper.windows
+
+    def sound(self, foreseen: Foreseen, plan: Plan) -> Samples:
+        """The samples of the windows of ``plan``."""
+        generator = self.parts.generator
+        return np.concatenate([window.by(generator) for window in self.windows(foreseen, plan)])
 
 
-def sound(
-    generator: Generator, model: Model, foreseen: Foreseen, plan: Plan, statistics: NormStatistics
-) -> Samples:
-    """The samples of the windows of ``plan``."""
-    windows = windows_of(generator, model, foreseen, plan, statistics)
-    return np.concatenate([window.by(generator) for window in windows])
-
-
-def _published() -> bytes:
+@cache
+def way(name: str, cores: int) -> Way:
+    """FLOAT32, ONNX or FAST, on so many cores. Raises EngineUnavailable where the last is out of place."""
     chosen = settings.load({})
-    return weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
-
-
-@cache
-def generators(cores: int) -> dict[str, Generator]:
-    """The server's two, on so many cores. Raises EngineUnavailable if it is not fit for the fast one."""
-    cache_dir = settings.load({}).cache_dir
-    part = partial(parts_cache.load(_published(), cache_dir), "generator")
-    return {ONNX: OnnxGenerator(part(), cores), FAST: load_fast(part, cache_dir, cores)}
-
-
-@cache
-def float32(cores: int) -> PartedModel:
-    """All parts with nothing rounded."""
-    surgery = Surgery(dequantized(_published()))
-    return PartedModel(lambda name: getattr(surgery, name)(), cores)
+    int8 = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
+    if name == FLOAT32:
+        surgery = Surgery(dequantized(int8))
+        parts = PartedModel(lambda part: getattr(surgery, part)(), cores)
+    else:
+        load = parts_cache.load(int8, chosen.cache_dir)
+        parts = PartedModel(load, cores)
+        if name == FAST:
+            parts.generator = load_fast(load, chosen.cache_dir, cores)
+    return Way(parts, Model(int8, parts))
