@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from engines.kokoro.generator import Generator
+from engines.kokoro.model import Stop, Stopped
 from speech.errors import EngineUnavailable
 
 Choice = Literal["auto", "onnx", "fast"]
@@ -23,9 +24,9 @@ logger = logging.getLogger(__name__)
 def load_fast(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Generator:
     """The fast decoder, warm; blocks for seconds, and imports torch and Numba.
 
-    part: gives a part of the graph by its name; cache_dir: where packed weights are kept;
-    cores: that all calls together may use. Raises EngineUnavailable, with the reason alone, where this
-    machine is not fit for it.
+    part: gives a part of the graph by its name; cache_dir: where packed weights are kept; cores: that all
+    calls together may use. Raises EngineUnavailable, with the reason alone, where this machine is not fit for
+    it, and what ``part`` raises.
     """
     from engines.kokoro.fast.libraries import loading_gently
 
@@ -41,10 +42,17 @@ def load_fast(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Gene
 class FastDecoder:
     """The fast decoder, loaded once, in a thread of its own."""
 
-    def __init__(self, load: Callable[[], Generator], use: Callable[[Generator], None]) -> None:
-        """load: as ``load_fast``; use: told in that thread who speaks from now on."""
+    def __init__(
+        self,
+        load: Callable[[Callable[[str], bytes]], Generator],
+        part: Callable[[str], bytes],
+        use: Callable[[Generator], None],
+    ) -> None:
+        """load, part: as ``load_fast``; use: told in that thread who speaks from now on."""
         self._load = load
+        self._part = part
         self._use = use
+        self._stop = Stop()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="kokoro-decoder")
 
     async def load(self) -> None:
@@ -61,18 +69,25 @@ class FastDecoder:
         self._pool.submit(self._loaded).add_done_callback(_told)
 
     async def stop(self) -> None:
-        """Return once nothing of it is under way. Loading cannot be interrupted."""
+        """Return once nothing of it is under way: it is given up when the next part is asked for."""
+        self._stop.set()
         await asyncio.to_thread(self._pool.shutdown)
 
     def _loaded(self) -> None:
         begun = time.monotonic()
-        self._use(self._load())
+        self._use(self._load(self._wanted))
         logger.info("Kokoro speaks by the fast decoder, loaded in %.1f s", time.monotonic() - begun)
+
+    def _wanted(self, name: str) -> bytes:
+        """A part. Raises Stopped if nobody waits for it any more."""
+        if self._stop.is_set:
+            raise Stopped
+        return self._part(name)
 
 
 def _told(job: Future[None]) -> None:
     error = job.exception()
     if isinstance(error, EngineUnavailable):
         logger.info("Kokoro speaks by onnxruntime: %s", error)
-    elif error is not None:
+    elif error is not None and not isinstance(error, Stopped):
         logger.error("Kokoro speaks by onnxruntime: its fast decoder failed to load", exc_info=error)

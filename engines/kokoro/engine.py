@@ -161,12 +161,12 @@ class KokoroEngine:
             self._info = replace(self.info, decoder=generator.decoder)
 
         if settings.decoder != "onnx":
-            cores = os.cpu_count() or 1
-            self._fast = FastDecoder(partial(load_fast, parts, settings.cache_dir, cores), speak_by)
+            load = partial(load_fast, cache_dir=settings.cache_dir, cores=os.cpu_count() or 1)
+            self._fast = FastDecoder(load, parts, speak_by)
         return WindowSpeaker(model, self._voices, statistics)
 
     async def stop(self) -> None:
-        """See ``Engine.stop``; while the fast decoder is being loaded it takes until that has ended."""
+        """See ``Engine.stop``; while the fast decoder is being loaded it takes some seconds."""
         if self._fast is not None:
             await self._fast.stop()
         await asyncio.to_thread(self._pool.shutdown)

@@ -110,9 +110,30 @@ class PartedModel:
         self._load = load
         self._threads = threads
         self._encoder = Network(load("encoder"), threads)
-        self._decoder = Network(load("decoder"), threads)
-        self._source = Network(load("source"), threads)
-        self.generator: Generator = OnnxGenerator(load("generator"), threads)
+        self._generator: Generator = OnnxGenerator(load("generator"), threads)
+        # Loaded now: the first utterance is not to wait for them.
+        _ = self._decoder, self._source
+
+    @property
+    def generator(self) -> Generator:
+        """Who makes the sound of the utterances that begin from now on."""
+        return self._generator
+
+    @generator.setter
+    def generator(self, generator: Generator) -> None:
+        self._generator = generator
+        if generator.front is not None:
+            # 120 MiB that are needed no more; where somebody goes back to them they are loaded again.
+            for name in ("_decoder", "_source"):
+                self.__dict__.pop(name, None)
+
+    @cached_property
+    def _decoder(self) -> Network:
+        return Network(self._load("decoder"), self._threads)
+
+    @cached_property
+    def _source(self) -> Network:
+        return Network(self._load("source"), self._threads)
 
     @cached_property
     def _recorder(self) -> Network:

@@ -59,7 +59,7 @@ def test_the_data_is_what_its_origin_says() -> None:
     )
     assert origin["model_sha256"] == weights.KOKORO.sha256
     assert origin["sentences_sha256"] == hashlib.sha256(json.dumps(SENTENCES).encode()).hexdigest()
-    assert [tuple(saying) for saying in origin["sayings"]] == list(SAYINGS)
+    assert origin["sayings"] == SAYINGS
     assert (FOLDER / DATA_FILE).stat().st_size < 300_000
 
 
@@ -76,7 +76,7 @@ def test_every_int8_convolution_has_scales(int8: list[Rounded]) -> None:
 
 def test_a_voice_that_was_not_calibrated_on_is_rounded_well(parts: LoadPart, int8: list[Rounded]) -> None:
     """Whatever each convolution is given there, it makes of it what float32 does, but for 24 dB less."""
-    assert NOT_CALIBRATED not in dict(SAYINGS)
+    assert NOT_CALIBRATED not in SAYINGS
     inputs = Inputs([convolution.name for convolution in int8])
     said = Said(parts)
     with torch.inference_mode():

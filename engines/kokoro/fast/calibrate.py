@@ -11,7 +11,7 @@ grid with which, its weights rounded too, it makes the least squared error, on p
             SmoothQuant): at a = 1 each channel uses all levels, and weights differ most
     size    of all steps: as the widest range needs it, or less, which clips the widest
 
-Weights are rounded as for processors without VNNI, the harder case. Takes two minutes on two cores; the same
+Weights are rounded as for processors without VNNI, the harder case. Takes some minutes on two cores; the same
 model, voices and sentences give the same scales on the same kind of processor.
 """
 
@@ -50,18 +50,18 @@ from engines.kokoro.voices import Voices
 from speech.languages import primary
 from speech.types import Segment
 
-SAYINGS = (
-    ("ef_dora", 6),
-    ("em_alex", 10),
-    ("af_heart", 0),
-    ("af_nicole", 10),
-    ("am_michael", 4),
-    ("ff_siwis", 0),
-    ("if_sara", 6),
-    ("im_nicola", 4),
-    ("pf_dora", 13),
-    ("pm_alex", 10),
-)
+SAYINGS = {
+    "ef_dora": 6,
+    "em_alex": 10,
+    "af_heart": 0,
+    "af_nicole": 10,
+    "am_michael": 4,
+    "ff_siwis": 0,
+    "if_sara": 6,
+    "im_nicola": 4,
+    "pf_dora": 13,
+    "pm_alex": 10,
+}
 """Who says which of its language's sentences (``statistics_sentences``)."""
 
 _PIECES = 6
@@ -238,7 +238,7 @@ def calibrate(parts: LoadPart) -> dict[str, npt.NDArray[np.generic]]:
     chosen = list(convolutions(layers))
     inputs = Inputs([convolution.name for convolution in chosen])
     reference, said = Reference(layers, inputs), Said(parts)
-    for voice, index in SAYINGS:
+    for voice, index in SAYINGS.items():
         reference.audio(*said.of(voice, said.text(voice, index)))
         print(voice, said.text(voice, index), flush=True)
     arrays: dict[str, npt.NDArray[np.generic]] = {}

@@ -5,8 +5,10 @@ Nothing heavy is imported before it is asked for: torch and Numba take seconds, 
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,7 +59,9 @@ def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Generator
         raise Unfit(f"its weights could not be packed ({error})") from error
     except ModelFailed as error:
         raise Unfit(f"the published graph's source cannot be run ({error})") from error
+    del weights
     agreement = fitness.check_speech(fast)
+    _give_back()
     logger.info(
         "Kokoro's fast decoder: torch %s, %s%s, %.0f dB from float32's sound of the probe",
         torch.__version__,
@@ -66,3 +70,11 @@ def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Generator
         agreement,
     )
     return fast
+
+
+def _give_back() -> None:
+    """What loading took from the system and needs no more: glibc would keep it."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
