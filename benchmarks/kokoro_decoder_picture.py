@@ -45,13 +45,14 @@ def main(costs: str, out: str) -> None:
             by_streams.plot(
                 count[smooth], cost[smooth], "o", markerfacecolor=fill, markeredgecolor=_COLOURS[name]
             )
-    most = max(points[:, 0].max() for points in streams.values())
+    counts = max((points[:, 0] for points in streams.values()), key=len)
     dearest = max(points[:, 1].max() for points in streams.values())
-    everybody = np.linspace(1, most + 1, 200)
+    everybody = np.linspace(1, counts[-1] + 1, 200)
     by_streams.plot(everybody, cores / everybody, ":", color="tab:red", label=f"all that {cores} cores have")
     by_streams.set(
-        title="The whole server, streams at real time (hollow: some piece came late)",
+        title="The whole server, played at real time (hollow: pieces late)",
         xlabel="streams",
+        xticks=counts,
         ylabel="processor seconds for a second of audio",
         ylim=(0, 1.3 * dearest),
     )

@@ -27,8 +27,8 @@ TOGETHER, SPREAD = "together", "over 4 s"
 _BEGIN_WITHIN_S = {TOGETHER: 0.0, SPREAD: 4.0}
 _SENTENCES_EACH = 2
 _GOAL = 15
-_TOO_MANY = 0.1
-"""With so large a share of late pieces no more streams are tried."""
+_TOO_MANY, _TRIES = 0.1, 2
+"""Where so large a share of the pieces came late so often, no more streams are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,13 @@ def rounds() -> list[Round]:
 
 
 def _climb(server: Server, decoder: str, begun: str) -> Iterator[Round]:
+    left = _TRIES
     for count in COUNTS:
         before_s = _processor_s()
         played = asyncio.run(_round(server, count, begun))
         yield Round(decoder, begun, count, played, _processor_s() - before_s)
-        if len(played.late) > _TOO_MANY * played.pieces:
+        left -= len(played.late) > _TOO_MANY * played.pieces
+        if not left:
             return
 
 

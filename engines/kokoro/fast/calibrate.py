@@ -2,7 +2,7 @@
 
     python -m engines.kokoro.fast.calibrate
 
-Ten voices say a sentence each, as the server lets them; the generator makes sound of it in float32
+Fourteen voices say a sentence each, as the server lets them; the generator makes sound of it in float32
 (``reference``), and what each convolution is given is noted. A convolution's scales are those of a small
 grid with which, its weights rounded too, it makes the least squared error, on pieces of all sentences:
 
@@ -56,6 +56,10 @@ SAYINGS = {
     "af_heart": 0,
     "af_nicole": 10,
     "am_michael": 4,
+    "am_onyx": 18,
+    "bf_emma": 16,
+    "bm_george": 7,
+    "bm_lewis": 12,
     "ff_siwis": 0,
     "if_sara": 6,
     "im_nicola": 4,
@@ -64,7 +68,7 @@ SAYINGS = {
 }
 """Who says which of its language's sentences (``statistics_sentences``)."""
 
-_PIECES = 6
+_PIECES = 4
 _ROWS = 48
 """Pieces of each sentence, and how many rows a convolution makes of one."""
 

@@ -57,8 +57,11 @@ class Threads:
     helper: ThreadPoolExecutor | None
 
     def share(self, rows: int, make: Callable[[int, int], None]) -> None:
-        """Have ``make`` make all rows [first, end); rows are not cut between an even one and the next."""
-        middle = rows if self.helper is None else rows // 4 * 2 or rows
+        """Have ``make`` make all rows [first, end), in two parts; not cut between an even row and the next.
+
+        Whoever makes them: sums depend on where they are cut.
+        """
+        middle = rows // 4 * 2 or rows
         rest = Work(lambda: make(middle, rows), self.helper) if middle < rows else None
         make(0, middle)
         if rest is not None:

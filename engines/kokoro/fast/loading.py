@@ -62,7 +62,7 @@ def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Generator
     del weights
     agreement = fitness.check_speech(fast)
     _give_back()
-    logger.info(
+    logger.debug(
         "Kokoro's fast decoder: torch %s, %s%s, %.0f dB from float32's sound of the probe",
         torch.__version__,
         torch.backends.cpu.get_cpu_capability(),

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,10 @@ from speech.types import Samples
 
 _DILATIONS = (1, 3, 5)
 _LEAK, _LAST_LEAK = np.float32(0.1), np.float32(0.01)
+_HOPS = 120
+"""Short-time spectra of a frame."""
+# What is longer is made in pieces, which have the same samples: 4 % more to compute, and half the memory.
+_MOST_FRAMES = 36
 _HOP, _MARGIN = 5, 10
 """Samples from one short-time spectrum to the next; those that the inverse transform gives too much."""
 
@@ -267,9 +272,24 @@ class FastGenerator:
         stop: Stop,
     ) -> Samples:
         """See ``Generator.audio``."""
+        norms = Norms(scale.ravel(), shift.ravel())
+        frames = features.shape[2] // 2
+        end = frames - after
+        pieces = -(-(end - before) // _MOST_FRAMES)
+        edges = [before + (end - before) * piece // pieces for piece in range(pieces + 1)]
+        made = []
         with self._cores.window() as helper:
-            window = _Window(features[0], spectra[0], Norms(scale.ravel(), shift.ravel()), stop, helper)
-            return self._of(window, before, after)
+            for first, until in pairwise(edges):
+                begin, stops = max(first - self.context, 0), min(until + self.context, frames)
+                window = _Window(
+                    features[0, :, 2 * begin : 2 * stops],
+                    spectra[0, :, _HOPS * begin : _HOPS * stops + 1],
+                    norms,
+                    stop,
+                    helper,
+                )
+                made.append(self._of(window, first - begin, stops - until))
+        return np.concatenate(made)
 
     def _of(self, window: _Window, before: int, after: int) -> Samples:
         first, second, last = self._first, self._second, self._last
