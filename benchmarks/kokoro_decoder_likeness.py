@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import cycle
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from benchmarks.kokoro_quality import NO_JUDGE, opinions
 from benchmarks.kokoro_sayings import Foreseen
 from benchmarks.report import median, table
 from benchmarks.sentences import ABOUT_4_S, Sentences, mixed
+from engines.kokoro.fast import scales
 from engines.kokoro.model import SAMPLE_RATE
 from engines.kokoro.voices import DEFAULT_VOICES
 from speech.languages import primary
@@ -100,6 +103,18 @@ def likeness() -> None:
             rows.append(
                 [f"{name}, {what}", str(len(own)), f"{np.mean(own):.2f} dB", f"{max(own):.2f} dB", *points]
             )
+    calibrated = json.loads(Path(scales.__file__).with_name(scales.ORIGIN_FILE).read_text("utf-8"))["sayings"]
+    unknown = [
+        distance
+        for distance, one in zip(distances[FAST], said, strict=True)
+        if one.foreseen.voice.id not in calibrated
+    ]
+    rows.append(
+        [
+            *(f"{FAST}, the generator, voices that it was not calibrated on", str(len(unknown))),
+            *(f"{np.mean(unknown):.2f} dB", f"{max(unknown):.2f} dB", "", "", ""),
+        ]
+    )
     voices = len({one.foreseen.voice.id for one in said})
     head = (
         *("against float32", "sentences", "log-spectral distance, mean", "most"),
