@@ -65,6 +65,8 @@ _FIRST_WORDS = 2
 _MORE_WORDS = 5
 _SPARE_S = 0.05
 
+_WHY_ONNX = {"windows": "as was chosen", "whole": "which decodes whole utterances"}
+
 _Result = TypeVar("_Result")
 logger = logging.getLogger(__name__)
 
@@ -93,6 +95,7 @@ class KokoroEngine:
         self._turns = Turns(self._at_once)
         self._info: EngineInfo | None = None
         self._fast: FastDecoder | None = None
+        self._model: PartedModel | None = None
 
     @property
     def info(self) -> EngineInfo:
@@ -109,7 +112,7 @@ class KokoroEngine:
         """
         await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
         if self._fast is None:
-            logger.info("Kokoro speaks by onnxruntime, as was chosen")
+            logger.info("Kokoro speaks by onnxruntime, %s", _WHY_ONNX[self._settings.decoding])
         elif self._settings.decoder == "fast":
             await self._fast.load()
         else:
@@ -154,7 +157,7 @@ class KokoroEngine:
             return WholeSpeaker(WholeModel(onnx, settings.threads), self._voices)
         parts = parts_cache.load(onnx, settings.cache_dir)
         statistics = Statistics([voice.id for voice in self._voices.all])
-        model = PartedModel(parts, settings.threads)
+        model = self._model = PartedModel(parts, settings.threads)
 
         def speak_by(generator: Generator) -> None:
             model.generator = generator
@@ -169,7 +172,10 @@ class KokoroEngine:
         """See ``Engine.stop``; while the fast decoder is being loaded it takes some seconds."""
         if self._fast is not None:
             await self._fast.stop()
+            self._fast = None
         await asyncio.to_thread(self._pool.shutdown)
+        if self._model is not None:
+            self._model.generator.close()
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """See ``Engine.synthesize``; a chunk for each window (whole: for each utterance of some 15 s).

@@ -51,6 +51,9 @@ class Generator(Protocol):
         ModelFailed.
         """
 
+    def close(self) -> None:
+        """End its threads; nothing is being said any more."""
+
 
 class OnnxGenerator:
     """The published graph's own generator, on onnxruntime."""
@@ -79,3 +82,6 @@ class OnnxGenerator:
         (audio,) = self._network.run(inputs, ("audio",), stop)
         end = features.shape[2] // 2 - after
         return np.asarray(audio[before * FRAME : end * FRAME], np.float32)
+
+    def close(self) -> None:
+        """See ``Generator.close``; the session ends with its last user."""

@@ -94,9 +94,9 @@ def test_adding_scaled() -> None:
 @pytest.mark.parametrize("rows", [1, 2, 7, 30])
 def test_rows_are_shared_in_pairs(rows: int) -> None:
     """All are made once, and no pair is made by two."""
-    with ThreadPoolExecutor(1) as helper:
+    with ThreadPoolExecutor(1) as spare:
         made: list[tuple[int, int]] = []
-        Threads(helper).share(rows, lambda first, end: made.append((first, end)))
+        Threads(spare).share(rows, lambda first, end: made.append((first, end)))
     assert sorted(row for first, end in made for row in range(first, end)) == list(range(rows))
     assert all(first % 2 == 0 for first, _ in made)
 

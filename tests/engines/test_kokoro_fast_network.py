@@ -15,10 +15,11 @@ import weights
 from benchmarks.kokoro_measures import log_spectral_distance
 from engines.espeak_library import EspeakLibrary
 from engines.kokoro import parts_cache
-from engines.kokoro.fast.loading import load
+from engines.kokoro.fast.convolution import Convolution
+from engines.kokoro.fast.loading import Unfit, load
 from engines.kokoro.generator import Generator
 from engines.kokoro.ipa import sayer
-from engines.kokoro.model import FRAME, Array, Stop, Stopped
+from engines.kokoro.model import FRAME, Array, ModelFailed, Stop, Stopped
 from engines.kokoro.parts import Affine, Features, PartedModel
 from engines.kokoro.phonemes import utterances
 from engines.kokoro.speaker import WindowSpeaker
@@ -63,7 +64,10 @@ class Spoken:
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Spoken:
     """The sentence."""
-    return Spoken(tmp_path_factory.mktemp("cache"))
+    try:
+        return Spoken(tmp_path_factory.mktemp("cache"))
+    except Unfit as unfit:
+        pytest.skip(str(unfit))
 
 
 def test_nearer_to_float32_than_the_published_graph(spoken: Spoken) -> None:
@@ -96,7 +100,7 @@ def test_a_window_has_the_samples_of_the_whole(spoken: Spoken, data: st.DataObje
 
 
 def test_threads_do_not_change_it(spoken: Spoken) -> None:
-    """Alone with a helper, without one, and four windows at once: the same samples."""
+    """Alone with a spare core, without one, and four windows at once: the same samples."""
     alone = replace(spoken.features, generator=spoken.loaded(cores=1))
     edges = [(first, first + 20) for first in range(0, spoken.features.frames - 20, 20)]
     expected = [spoken.window(*edge, alone) for edge in edges]
@@ -114,6 +118,21 @@ def test_it_stops_between_layers(spoken: Spoken) -> None:
     stop.set()
     with pytest.raises(Stopped):
         spoken.model.window(spoken.features, spoken.norms, 0, 20, stop)
+    assert agreement_db(spoken.whole[: 20 * FRAME], spoken.window(0, 20)) >= 80
+
+
+def test_what_torch_fails_at_is_told_as_onnxruntime_s_failures_are(
+    spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine knows ModelFailed."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("could not execute a primitive")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Convolution, "__call__", fail)
+        with pytest.raises(ModelFailed, match="could not execute a primitive"):
+            spoken.window(0, 20)
     assert agreement_db(spoken.whole[: 20 * FRAME], spoken.window(0, 20)) >= 80
 
 

@@ -8,15 +8,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from engines.kokoro.model import ModelFailed
+
 _Made = TypeVar("_Made")
 
 
 class Work(Generic[_Made]):
-    """Something to be made: by the helper, if it comes to it before the one who needs it does."""
+    """Something to be made: by a spare thread, if it comes to it before the one who needs it does."""
 
-    def __init__(self, make: Callable[[], _Made], helper: ThreadPoolExecutor | None) -> None:
+    def __init__(self, make: Callable[[], _Made], spare: ThreadPoolExecutor | None) -> None:
         self._make = make
-        self._future: Future[_Made] | None = helper.submit(make) if helper else None
+        self._future: Future[_Made] | None = spare.submit(make) if spare else None
 
     def result(self) -> _Made:
         """What was made; made here and now if nobody has begun it. Raises what making it raised."""
@@ -31,20 +33,31 @@ class Cores:
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
         self._idle = count
-        self._helpers = [ThreadPoolExecutor(1, thread_name_prefix="kokoro-helper") for _ in range(count // 2)]
+        self._spares = [ThreadPoolExecutor(1, thread_name_prefix="kokoro-spare") for _ in range(count // 2)]
 
     @contextmanager
     def window(self) -> Iterator[ThreadPoolExecutor | None]:
-        """While it lasts a window is computed here; gives one who helps, where a core is idle by then."""
+        """While it lasts a window is computed here; gives one who helps, where a core is idle by then.
+
+        What torch fails at becomes ModelFailed.
+        """
         with self._lock:
             self._idle -= 1
-            helper = self._helpers.pop() if self._idle > 0 and self._helpers else None
-            self._idle -= helper is not None
+            spare = self._spares.pop() if self._idle > 0 and self._spares else None
+            self._idle -= spare is not None
         try:
-            yield helper
+            yield spare
+        except (RuntimeError, MemoryError) as error:
+            # torch's, or the system's.
+            raise ModelFailed(str(error)) from error
         finally:
             with self._lock:
                 self._idle += 1
-                if helper is not None:
+                if spare is not None:
                     self._idle += 1
-                    self._helpers.append(helper)
+                    self._spares.append(spare)
+
+    def close(self) -> None:
+        """End the threads; nothing is being computed any more."""
+        for spare in self._spares:
+            spare.shutdown()

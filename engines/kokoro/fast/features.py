@@ -54,7 +54,7 @@ class Affine(NamedTuple):
 class Threads:
     """One or two threads that share rows."""
 
-    helper: ThreadPoolExecutor | None
+    spare: ThreadPoolExecutor | None
 
     def share(self, rows: int, make: Callable[[int, int], None]) -> None:
         """Have ``make`` make all rows [first, end), in two parts; not cut between an even row and the next.
@@ -62,7 +62,7 @@ class Threads:
         Whoever makes them: sums depend on where they are cut.
         """
         middle = rows // 4 * 2 or rows
-        rest = Work(lambda: make(middle, rows), self.helper) if middle < rows else None
+        rest = Work(lambda: make(middle, rows), self.spare) if middle < rows else None
         make(0, middle)
         if rest is not None:
             rest.result()
@@ -223,8 +223,8 @@ class FastFeatures:
     def of(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> Decoded:
         """See ``Front.decoded``."""
         gain, bias, own = self._norms.run({"style": style}, ("gain", "bias", "own"), stop)
-        with self._cores.window() as helper:
-            rows = self._rows(asr, pitch, energy, own.ravel(), Threads(helper), stop)
+        with self._cores.window() as spare:
+            rows = self._rows(asr, pitch, energy, own.ravel(), Threads(spare), stop)
         return Decoded(np.ascontiguousarray(rows.T)[np.newaxis], _phase(pitch), gain, bias)
 
     def _rows(

@@ -27,7 +27,9 @@ LEAST_DB = 10.0
 
 def adds_in_pairs() -> bool:
     """Whether this processor adds neighbouring products in 16 bits, so that weights are kept small."""
-    return not torch.cpu._is_vnni_supported()
+    supported = getattr(torch.cpu, "_is_vnni_supported", None)
+    # Kept small they do no harm.
+    return supported is None or not supported()
 
 
 def check_processor() -> None:

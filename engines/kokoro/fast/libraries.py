@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ _LIBRARIES = (
 )
 
 _SWITCH_INTERVAL_S = 0.0005
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @contextmanager
@@ -33,16 +35,20 @@ def loading_gently() -> Iterator[None]:
 
     What is there afterwards is left out of collections for good: they would take 250 ms each.
     """
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    gc.disable()
-    try:
-        _open_libraries()
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-        sys.setswitchinterval(interval)
+    with _ONE_AT_A_TIME:
+        interval, collects = sys.getswitchinterval(), gc.isenabled()
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        # What is garbage by now is not to stay with the rest.
+        gc.collect()
+        gc.disable()
+        try:
+            _open_libraries()
+            yield
+        finally:
+            gc.freeze()
+            if collects:
+                gc.enable()
+            sys.setswitchinterval(interval)
 
 
 def _open_libraries() -> None:
@@ -55,5 +61,6 @@ def _open_libraries() -> None:
     for package, path in _LIBRARIES:
         spec = find_spec(package)
         if spec is not None and spec.origin is not None:
+            # As an import does it: their MKL is not for the recogniser's library, which has its own.
             # What cannot be opened is left to the import, which knows what to say of it.
-            opened(os.fsencode(Path(spec.origin).parent / path), os.RTLD_LAZY | os.RTLD_GLOBAL)
+            opened(os.fsencode(Path(spec.origin).parent / path), os.RTLD_LAZY | os.RTLD_LOCAL)

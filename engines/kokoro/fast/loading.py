@@ -8,9 +8,14 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import pickle
+import shutil
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from types import ModuleType
 
 from engines.kokoro.generator import Generator
 from engines.kokoro.made_once import NotMade
@@ -19,6 +24,11 @@ from engines.kokoro.model import ModelFailed
 logger = logging.getLogger(__name__)
 
 _CACHE_FOLDER = "numba"
+# What Numba's index of compiled kernels, a pickle, may raise when a byte of it is missing or another.
+_TORN = (
+    *(pickle.UnpicklingError, EOFError, RuntimeError, ValueError),
+    *(LookupError, AttributeError, ImportError, TypeError, MemoryError),
+)
 
 
 class Unfit(Exception):
@@ -35,10 +45,12 @@ def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Generator
     try:
         import numba
         import torch
-    except ImportError as error:
-        raise Unfit(f"{error.name or error} cannot be imported") from error
-    # Kernels are compiled when their module is imported, or found there.
-    numba.config.CACHE_DIR = os.fspath(cache_dir / _CACHE_FOLDER)  # type: ignore[attr-defined]
+    except (ImportError, OSError) as error:
+        raise Unfit(f"{getattr(error, 'name', None) or error} cannot be imported") from error
+    try:
+        _import_kernels(cache_dir / _CACHE_FOLDER, numba)
+    except (OSError, *_TORN) as error:
+        raise Unfit(f"its kernels could not be compiled ({error})") from error
     from engines.kokoro.fast import fitness
     from engines.kokoro.fast.cores import Cores
     from engines.kokoro.fast.front import load_front
@@ -55,12 +67,12 @@ def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Generator
         shared = Cores(cores)
         weights = packed(part("generator"), cache_dir, pairs=pairs)
         fast = assembled(weights, shared, load_front(part, cache_dir, shared, pairs=pairs))
+        del weights
+        agreement = fitness.check_speech(fast)
+    except ModelFailed as error:
+        raise Unfit(f"it failed when it was tried ({error})") from error
     except NotMade as error:
         raise Unfit(f"its weights could not be packed ({error})") from error
-    except ModelFailed as error:
-        raise Unfit(f"the published graph's source cannot be run ({error})") from error
-    del weights
-    agreement = fitness.check_speech(fast)
     _give_back()
     logger.debug(
         "Kokoro's fast decoder: torch %s, %s%s, %.0f dB from float32's sound of the probe",
@@ -70,6 +82,34 @@ def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Generator
         agreement,
     )
     return fast
+
+
+def _import_kernels(folder: Path, numba: ModuleType) -> None:
+    """Compile the kernels, or find them in ``folder``: either is done as their modules are imported.
+
+    Where the folder cannot be written they are compiled each time; where it is broken, anew.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        with TemporaryDirectory() as room:
+            numba.config.CACHE_DIR = room
+            _import_modules()
+        return
+    numba.config.CACHE_DIR = os.fspath(folder)
+    try:
+        _import_modules()
+    except _TORN:
+        logger.warning("the kernels in the cache are broken and are compiled anew")
+        shutil.rmtree(folder, ignore_errors=True)
+        _import_modules()
+
+
+def _import_modules() -> None:
+    for name in ("kernels", "features_kernels", "source"):
+        import_module(f"{__package__}.{name}")
 
 
 def _give_back() -> None:

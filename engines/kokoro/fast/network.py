@@ -278,7 +278,7 @@ class FastGenerator:
         pieces = -(-(end - before) // _MOST_FRAMES)
         edges = [before + (end - before) * piece // pieces for piece in range(pieces + 1)]
         made = []
-        with self._cores.window() as helper:
+        with self._cores.window() as spare:
             for first, until in pairwise(edges):
                 begin, stops = max(first - self.context, 0), min(until + self.context, frames)
                 window = _Window(
@@ -286,10 +286,14 @@ class FastGenerator:
                     spectra[0, :, _HOPS * begin : _HOPS * stops + 1],
                     norms,
                     stop,
-                    helper,
+                    spare,
                 )
                 made.append(self._of(window, first - begin, stops - until))
         return np.concatenate(made)
+
+    def close(self) -> None:
+        """See ``Generator.close``."""
+        self._cores.close()
 
     def _of(self, window: _Window, before: int, after: int) -> Samples:
         first, second, last = self._first, self._second, self._last
@@ -306,7 +310,7 @@ class FastGenerator:
         given = first.upsampling.needs(into_first, 2 * window.frames)
 
         source_rows = np.ascontiguousarray(window.spectra.T)
-        later = Work(partial(_source, second, source_rows, into_second, hops, window), window.helper)
+        later = Work(partial(_source, second, source_rows, into_second, hops, window), window.spare)
         source = _source(first, source_rows, into_first, rows, window)
         levels, left = first.upsampling.room(given, into_first)
         features_levels(
@@ -346,7 +350,7 @@ class _Window:
     spectra: Array
     norms: Norms
     stop: Stop
-    helper: ThreadPoolExecutor | None
+    spare: ThreadPoolExecutor | None
 
     @property
     def frames(self) -> int:
@@ -369,7 +373,7 @@ def _branches(
         return block.of(values, have, want, rows, window.norms, window.stop)
 
     *others, longest = stage.blocks
-    made = [Work(partial(make, block), window.helper) for block in reversed(others)]
+    made = [Work(partial(make, block), window.spare) for block in reversed(others)]
     return (*make(longest), *made[0].result(), *made[1].result())
 
 
