@@ -27,6 +27,7 @@ docs:
 
 bench:
 	$(PYTHON) -m benchmarks.kokoro_streaming
+	$(PYTHON) -m benchmarks.kokoro_decoder
 	$(PYTHON) -m benchmarks.first_audio
 	$(PYTHON) -m benchmarks.rivals
 	$(PYTHON) -m benchmarks.kyutai_speech
