@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,3 +21,11 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KokoroEngine]:
     asyncio.run(made.start())
     yield made
     asyncio.run(made.stop())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _threads() -> Iterator[None]:
+    """The fast decoder has torch compute with one thread a call; other engines' tests do not want that."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(os.cpu_count() or 1)
