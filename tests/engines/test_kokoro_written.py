@@ -124,7 +124,7 @@ async def test_every_word_is_heard_however_few_come_at_a_time(engine: KokoroEngi
             "af_heart",
             "en",
         ),
-        ("Le vieux pont de pierre traverse la rivière depuis plus de trois siècles déjà.", "ff_siwis", "fr"),
+        ("Le vieux pont de pierre traverse le fleuve depuis plus de trois siècles déjà.", "ff_siwis", "fr"),
     ],
 )
 async def test_other_languages_are_heard_as_they_are_written(
