@@ -137,9 +137,9 @@ class Metrics(Observer):
         self._connections_limit.set(connections)
         self._waiting_limit.set(waiting)
 
-    def engine_ready(self, engine: str, places: int) -> None:
-        """An engine has started; it speaks at most ``places`` segments at once."""
-        self._places.labels(engine).set(places)
+    def engine_ready(self, engine: str, places: Callable[[], int]) -> None:
+        """See ``Observer.engine_ready``; ``places`` is asked at each scrape."""
+        self._places.labels(engine).set_function(lambda: float(places()))
         self._engines.append(engine)
 
     def session_opened(self, protocol: str) -> None:

@@ -6,10 +6,11 @@ import time
 from functools import cache
 
 from benchmarks import alone
-from benchmarks.kokoro_decoder_windows import FAST, ONNX, Window, way
+from benchmarks.kokoro_decoder_windows import FAST, ONNX, way
 from benchmarks.report import median, percentile, table
 from benchmarks.sentences import ABOUT_7_S
-from engines.kokoro.generator import Generator
+from engines.kokoro.decoder import Generator, Window
+from engines.kokoro.model import Stop
 from engines.kokoro.voices import DEFAULT_VOICES
 
 LENGTHS = (10, 16, 24, 64, 256)
@@ -59,10 +60,10 @@ def costs(cores: int) -> dict[int, Costs]:
     )
     windows = {}
     for name, own in ways.items():
-        begin = own.parts.generator.context
+        begin = own.parts.decoder.generator.context
         assert foreseen.features.frames >= max(LENGTHS) + 2 * begin
         windows[name] = own.windows(foreseen, [(begin, begin + length) for length in LENGTHS])
-    generators = {name: own.parts.generator for name, own in ways.items()}
+    generators = {name: own.parts.decoder.generator for name, own in ways.items()}
     return {
         length: _in_turn(generators, {name: own[at] for name, own in windows.items()}, length)
         for at, length in enumerate(LENGTHS)
@@ -72,10 +73,10 @@ def costs(cores: int) -> dict[int, Costs]:
 def _in_turn(generators: dict[str, Generator], windows: dict[str, Window], length: int) -> Costs:
     found: Costs = {name: [] for name in generators}
     for name, one in generators.items():
-        windows[name].by(one)
+        one.audio(windows[name], Stop())
     for _ in range(max(_FRAMES_EACH // length, _FEWEST)):
         for name, one in generators.items():
             begun = time.perf_counter()
-            windows[name].by(one)
+            one.audio(windows[name], Stop())
             found[name].append((time.perf_counter() - begun) * 1000 / length)
     return found

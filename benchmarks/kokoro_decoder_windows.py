@@ -5,7 +5,6 @@ FLOAT32 is the published graph with nothing rounded (``engines/kokoro/dequantize
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -16,65 +15,31 @@ import weights
 from benchmarks.kokoro_sayings import Foreseen, Model, Plan
 from engines.kokoro import parts_cache
 from engines.kokoro.choosing import load_fast
+from engines.kokoro.decoder import Window
 from engines.kokoro.dequantize import dequantized
-from engines.kokoro.front import Front
-from engines.kokoro.generator import Decoder, Generator
 from engines.kokoro.graph_surgery import Surgery
-from engines.kokoro.model import FRAME, Array, Stop
+from engines.kokoro.model import FRAME, Stop
 from engines.kokoro.parts import PartedModel
 from speech.types import Samples
 
 FLOAT32, ONNX, FAST = "float32", "onnx", "fast"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Window:
-    """What a generator is given for one window: see ``Generator.audio``."""
-
-    features: Array
-    spectra: Array
-    scale: Array
-    shift: Array
-    before: int
-    after: int
-
-    def by(self, generator: Generator) -> Samples:
-        """Its sound."""
-        return generator.audio(
-            self.features,
-            self.spectra,
-            self.scale,
-            self.shift,
-            before=self.before,
-            after=self.after,
-            stop=Stop(),
-        )
-
-
 class _Keeper:
     """A generator that keeps what it is given and makes silence of it."""
 
-    decoder: Decoder = "onnx"
-
-    def __init__(self, context: int, front: Front | None) -> None:
+    def __init__(self, context: int) -> None:
         self.context = context
-        self.front = front
         self.windows: list[Window] = []
 
-    def audio(
-        self,
-        features: Array,
-        spectra: Array,
-        scale: Array,
-        shift: Array,
-        *,
-        before: int,
-        after: int,
-        stop: Stop,
-    ) -> Samples:
+    def audio(self, window: Window, stop: Stop) -> Samples:
         """See ``Generator.audio``."""
-        self.windows.append(Window(features, spectra, scale, shift, before, after))
-        return np.zeros((features.shape[2] // 2 - before - after) * FRAME, np.float32)
+        self.windows.append(window)
+        frames = window.features.shape[2] // 2 - window.before - window.after
+        return np.zeros(frames * FRAME, np.float32)
+
+    def close(self) -> None:
+        """See ``Generator.close``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,17 +56,16 @@ class Way:
 
     def windows(self, foreseen: Foreseen, plan: Plan) -> list[Window]:
         """What the windows of ``plan`` are made of: features as they were foreseen, this way's context."""
-        keeper = _Keeper(self.parts.generator.context, foreseen.features.generator.front)
-        features = copy(foreseen.features)
-        features.generator = keeper
+        keeper = _Keeper(self.parts.decoder.generator.context)
+        features = replace(foreseen.features, generator=keeper)
         statistics = self.model.expected(foreseen)
         self.model.decoded(replace(foreseen, features=features), statistics, plan)
         return keeper.windows
 
     def sound(self, foreseen: Foreseen, plan: Plan) -> Samples:
         """The samples of the windows of ``plan``."""
-        generator = self.parts.generator
-        return np.concatenate([window.by(generator) for window in self.windows(foreseen, plan)])
+        generator = self.parts.decoder.generator
+        return np.concatenate([generator.audio(window, Stop()) for window in self.windows(foreseen, plan)])
 
 
 @cache
@@ -116,5 +80,5 @@ def way(name: str, cores: int) -> Way:
         load = parts_cache.load(int8, chosen.cache_dir)
         parts = PartedModel(load, cores)
         if name == FAST:
-            parts.generator = load_fast(load, chosen.cache_dir, cores)
+            parts.decoder = load_fast(load, chosen.cache_dir, cores)
     return Way(parts, Model(int8, parts))

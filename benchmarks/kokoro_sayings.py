@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import cycle, islice
 from pathlib import Path
@@ -62,6 +62,10 @@ class Foreseen:
         """What of the whole's samples the windows are of."""
         return samples[self.plan[0][0] * FRAME : self.plan[-1][1] * FRAME]
 
+    def fresh(self) -> Features:
+        """The features, with a source that nobody has asked yet: it is made as windows ask for it."""
+        return replace(self.features, source=copy(self.features.source))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Saying:
@@ -115,7 +119,7 @@ class Model:
 
     def recorded(self, foreseen: Foreseen) -> tuple[Samples, NormStatistics]:
         """All samples by the recorder, and the statistics that the norms found."""
-        return self._parts.recorded(copy(foreseen.features), Stop())
+        return self._parts.recorded(foreseen.fresh(), Stop())
 
     def expected(self, foreseen: Foreseen) -> NormStatistics:
         """The statistics that the server expects."""
@@ -131,8 +135,7 @@ class Model:
 
     def decoded(self, foreseen: Foreseen, statistics: NormStatistics, plan: Plan) -> Samples:
         """The samples of the windows of ``plan``."""
-        # The source is computed as windows ask for it: each plan anew, as in the server.
-        features = copy(foreseen.features)
+        features = foreseen.fresh()
         norms = Affine.of(features, statistics)
         return np.concatenate(
             [self._parts.window(features, norms, first, end, Stop()) for first, end in plan]

@@ -23,6 +23,8 @@ STOP_WITHIN_S = 30.0
 ASK_AGAIN_S = 0.01
 # Where model files are is the machine's affair; every other setting is the default.
 KEPT_VARIABLES = ("KANI_MODELS_DIR", "KANI_CACHE_DIR")
+# One that changed in the middle would make two measurements of one.
+_ALWAYS = {"KANI_KOKORO_DECODER": "onnx"}
 
 
 class ServerFailed(Exception):
@@ -73,7 +75,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=self._terminal,
             stderr=subprocess.STDOUT,
-            env=outside | own | self._environment,
+            env=outside | own | _ALWAYS | self._environment,
             cwd=folder,
         )
         try:

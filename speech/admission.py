@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from speech.errors import Busy, RateLimited
 from speech.observer import Observer
@@ -43,7 +43,8 @@ class RateLimit:
 class Admission:
     """The door of a service: counts sessions, hands out places, refuses by type."""
 
-    def __init__(self, limits: Limits, places: dict[str, int], observer: Observer) -> None:
+    def __init__(self, limits: Limits, places: Mapping[str, Callable[[], int]], observer: Observer) -> None:
+        """places: how many each engine has now, by its name."""
         self._limits = limits
         self._observer = observer
         self._rate = RateLimit(limits.rate_per_minute)

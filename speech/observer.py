@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class Observer:
     """Callbacks of a service; each returns at once and never raises. This one keeps nothing.
@@ -9,8 +11,8 @@ class Observer:
     ``protocol`` is the name a dialect opened its session with, ``engine`` an engine's name.
     """
 
-    def engine_ready(self, engine: str, places: int) -> None:
-        """An engine has started; it speaks at most ``places`` segments at once."""
+    def engine_ready(self, engine: str, places: Callable[[], int]) -> None:
+        """An engine has started; ``places`` tells how many segments it speaks at once now, at most."""
 
     def session_opened(self, protocol: str) -> None:
         """A session was admitted."""

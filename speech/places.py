@@ -22,8 +22,11 @@ class Places:
     segment: the queue is fair by turns.
     """
 
-    def __init__(self, count: int, changed: Callable[[], None]) -> None:
-        self._free = count
+    def __init__(self, count: Callable[[], int], changed: Callable[[], None]) -> None:
+        """count: how many there are now; what has been added is given with the next that come or go."""
+        self._count = count
+        # Beside those that are taken, those just handed over, whose new holders have not run yet.
+        self._given = 0
         self._queue: deque[asyncio.Future[None]] = deque()
         self._changed = changed
         self._watchers: set[Callable[[], None]] = set()
@@ -37,7 +40,7 @@ class Places:
     @property
     def free(self) -> bool:
         """Whether a request would get a place at once."""
-        return self._free > 0
+        return self._given < self._count()
 
     def place(self, turn: Turn | None = None) -> Place:
         """A place to be held by ``async with``; ``turn`` follows its first wait in the queue."""
@@ -58,11 +61,10 @@ class Places:
 
     async def acquire(self, queued: Callable[[asyncio.Future[None]], None] | None = None) -> None:
         """Wait in the queue and take a place; cancelling loses none. queued: told if it has to wait."""
-        if self._free and not self._queue:
-            self._free -= 1
-        else:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._queue.append(turn)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        self._hand_on()
+        if not turn.done():
             self._changed()
             if queued is not None:
                 queued(turn)
@@ -71,6 +73,7 @@ class Places:
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
                     # The place was handed over in the same loop step in which we were cancelled.
+                    self._given -= 1
                     self._hand_on()
                 elif turn in self._queue:
                     self._queue.remove(turn)
@@ -83,17 +86,19 @@ class Places:
     def release(self) -> None:
         """Give a place that was taken to the next in the queue."""
         self.taken -= 1
+        self._given -= 1
         self._hand_on()
         self._changed()
 
     def _hand_on(self) -> None:
-        while self._queue:
+        waited = len(self._queue)
+        while self._queue and self.free:
             turn = self._queue.popleft()
             if not turn.done():
+                self._given += 1
                 turn.set_result(None)
-                self._moved()
-                return
-        self._free += 1
+        if len(self._queue) < waited:
+            self._moved()
 
     def _moved(self) -> None:
         for moved in tuple(self._watchers):

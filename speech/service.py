@@ -116,11 +116,14 @@ class SpeechService:
             if self._lexicon is not None:
                 await self._lexicon.refresh()
             started.pop_all()
-        most = self._limits.max_concurrent
-        places = {info.name: min(info.places, most or info.places) for info in infos}
+        places = {engine.info.name: partial(self._places_of, engine) for engine in self._engines}
         for name, count in places.items():
             self._observer.engine_ready(name, count)
         self._admission = Admission(self._limits, places, self._observer)
+
+    def _places_of(self, engine: Engine) -> int:
+        places = engine.info.places
+        return min(places, self._limits.max_concurrent or places)
 
     async def stop(self) -> None:
         """End every session and stop the engines."""

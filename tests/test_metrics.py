@@ -89,7 +89,7 @@ def test_how_sessions_end_is_told_by_outcome() -> None:
 def test_the_queue_is_told_beside_what_it_may_hold() -> None:
     """The wait for a place, the places there are, and the limits of queue and connections."""
     metrics = Metrics("0")
-    metrics.engine_ready("espeak", 8)
+    metrics.engine_ready("espeak", lambda: 8)
     metrics.limits(connections=4096, waiting=1000)
     metrics.waited("kani", "espeak", 0.0)
     metrics.waited("kani", "espeak", 0.2)
@@ -118,7 +118,7 @@ def test_listening_is_counted_in_sessions_and_seconds() -> None:
 def test_what_may_go_wrong_begins_at_nought() -> None:
     """The first failure and the first refusal are a rise, and not a series that was not there before."""
     metrics = Metrics("0")
-    metrics.engine_ready("espeak", 8)
+    metrics.engine_ready("espeak", lambda: 8)
     metrics.session_opened("kani")
     samples = read(metrics)
     assert samples["kani_engine_failures_total", KANI_BY_ESPEAK] == 0

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
-from engines.kokoro.generator import Generator
+from engines.kokoro.decoder import Decoder
 from engines.kokoro.model import Stop, Stopped
 from speech.errors import EngineUnavailable
 
@@ -21,7 +21,7 @@ where this machine is not fit for it; ``fast``: the fast decoder or none."""
 logger = logging.getLogger(__name__)
 
 
-def load_fast(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Generator:
+def load_fast(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Decoder:
     """The fast decoder, warm; blocks for seconds, and imports torch and Numba.
 
     part: gives a part of the graph by its name; cache_dir: where packed weights are kept; cores: that all
@@ -39,14 +39,14 @@ def load_fast(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Gene
             raise EngineUnavailable(str(unfit)) from unfit
 
 
-class FastDecoder:
+class FastLoader:
     """The fast decoder, loaded once, in a thread of its own."""
 
     def __init__(
         self,
-        load: Callable[[Callable[[str], bytes]], Generator],
+        load: Callable[[Callable[[str], bytes]], Decoder],
         part: Callable[[str], bytes],
-        use: Callable[[Generator], None],
+        use: Callable[[Decoder], None],
     ) -> None:
         """load, part: as ``load_fast``; use: told in that thread who speaks from now on."""
         self._load = load

@@ -21,8 +21,8 @@ import weights
 from engines.cancelling import outlast
 from engines.espeak_library import EspeakLibrary
 from engines.kokoro import parts_cache
-from engines.kokoro.choosing import Choice, FastDecoder, load_fast
-from engines.kokoro.generator import Generator
+from engines.kokoro.choosing import Choice, FastLoader, load_fast
+from engines.kokoro.decoder import Decoder, Name
 from engines.kokoro.intonation import MANNER
 from engines.kokoro.ipa import Sayer, sayer
 from engines.kokoro.model import SAMPLE_RATE, ModelFailed, Stop, Stopped, WholeModel
@@ -41,8 +41,9 @@ from speech.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from speech.types import Boundary, Embedding, Recording, Segment, Span, SpeechChunk
 from speech.writing import WrittenText
 
-PLACES = 8
-"""Segments under way at once on a small machine. They share the cores window by window."""
+PLACES: dict[Name, int] = {"onnx": 8, "fast": 20}
+"""Segments under way at once on a small machine, by the decoder. They share the cores window by window: more
+of them than are played in real time would all be late, where those that wait for a place are heard whole."""
 
 THREADS = 2
 LEAST_AT_ONCE = 2
@@ -94,7 +95,7 @@ class KokoroEngine:
         self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix=ENGINE)
         self._turns = Turns(self._at_once)
         self._info: EngineInfo | None = None
-        self._fast: FastDecoder | None = None
+        self._fast: FastLoader | None = None
         self._model: PartedModel | None = None
 
     @property
@@ -137,7 +138,7 @@ class KokoroEngine:
             sample_rate=SAMPLE_RATE,
             voices=self._voices.all,
             default_voices=DEFAULT_VOICES,
-            places=max(PLACES, 2 * self._at_once) if in_windows else self._at_once,
+            places=self._places("onnx") if in_windows else self._at_once,
             speed_range=SPEED_RANGE,
             streams_inside_segment=in_windows,
             rests=in_windows,
@@ -150,6 +151,9 @@ class KokoroEngine:
             decoder="onnx",
         )
 
+    def _places(self, decoder: Name) -> int:
+        return max(PLACES[decoder], PLACES[decoder] // 4 * self._at_once)
+
     def _new_speaker(self) -> Speaker:
         settings = self._settings
         onnx = weights.load(weights.KOKORO, models_dir=settings.models_dir, cache_dir=settings.cache_dir)
@@ -159,13 +163,13 @@ class KokoroEngine:
         statistics = Statistics([voice.id for voice in self._voices.all])
         model = self._model = PartedModel(parts, settings.threads)
 
-        def speak_by(generator: Generator) -> None:
-            model.generator = generator
-            self._info = replace(self.info, decoder=generator.decoder)
+        def speak_by(decoder: Decoder) -> None:
+            model.decoder = decoder
+            self._info = replace(self.info, decoder=decoder.name, places=self._places(decoder.name))
 
         if settings.decoder != "onnx":
             load = partial(load_fast, cache_dir=settings.cache_dir, cores=os.cpu_count() or 1)
-            self._fast = FastDecoder(load, parts, speak_by)
+            self._fast = FastLoader(load, parts, speak_by)
         return WindowSpeaker(model, self._voices, statistics)
 
     async def stop(self) -> None:
@@ -175,7 +179,7 @@ class KokoroEngine:
             self._fast = None
         await asyncio.to_thread(self._pool.shutdown)
         if self._model is not None:
-            self._model.generator.close()
+            self._model.decoder.generator.close()
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """See ``Engine.synthesize``; a chunk for each window (whole: for each utterance of some 15 s).

@@ -12,16 +12,14 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from engines.kokoro.front import Decoded
-from engines.kokoro.generator import Generator, OnnxGenerator
+from engines.kokoro.decoder import Decoder, Generator, Source, Window
 from engines.kokoro.model import Array, Network, Stop, frames_of, inputs_of
+from engines.kokoro.onnx_decoder import onnx_decoder
 from speech.types import Samples
 
 VOICED_HZ = 30.0
 """A pitch curve is above where there is a voice (the network has some hertz where there is none)."""
 
-_SPECTRA_A_FRAME = 120
-_SOURCE_SPARED = 64
 _EPSILON = 1e-5
 
 LoadPart = Callable[[str], bytes]
@@ -44,21 +42,17 @@ class Prosody:
     tone: float
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """What the generator turns into sound, for the whole of an utterance.
+    """What the sound of an utterance is made of, and who makes it, from its first window to its last.
 
-    features: [1, 512, 2F]; phase: [1, 2F, 9]; pitch: [1, 2F]; gain, bias: of the norms [1, C, 1];
-    spectra: of the source [1, 22, 120 f + 1], for as many frames f as were needed so far; generator:
-    who speaks it, from its first window to its last.
+    features: [1, 512, 2F]; gain, bias: of the norms [1, C, 1].
     """
 
     features: Array
-    phase: Array
-    pitch: Array
     gain: Array
     bias: Array
-    spectra: Array
+    source: Source
     generator: Generator
 
     @property
@@ -103,37 +97,12 @@ class PartedModel:
     """The parts, loaded; several threads may use them at once. All raise Stopped or ModelFailed."""
 
     def __init__(self, load: LoadPart, threads: int) -> None:
-        """threads: cores that one call may use. Raises ModelFailed, and what ``load`` raises.
-
-        ``generator`` may be changed at any time: what is being said is said by the one that began it.
-        """
+        """threads: cores that one call may use. Raises ModelFailed, and what ``load`` raises."""
         self._load = load
         self._threads = threads
         self._encoder = Network(load("encoder"), threads)
-        self._generator: Generator = OnnxGenerator(load("generator"), threads)
-        # Loaded now: the first utterance is not to wait for them.
-        _ = self._decoder, self._source
-
-    @property
-    def generator(self) -> Generator:
-        """Who makes the sound of the utterances that begin from now on."""
-        return self._generator
-
-    @generator.setter
-    def generator(self, generator: Generator) -> None:
-        self._generator = generator
-        if generator.front is not None:
-            # 120 MiB that are needed no more; where somebody goes back to them they are loaded again.
-            for name in ("_decoder", "_source"):
-                self.__dict__.pop(name, None)
-
-    @cached_property
-    def _decoder(self) -> Network:
-        return Network(self._load("decoder"), self._threads)
-
-    @cached_property
-    def _source(self) -> Network:
-        return Network(self._load("source"), self._threads)
+        self.decoder: Decoder = onnx_decoder(load, threads)
+        """Who speaks what begins from now on; what is being said is said by the one that began it."""
 
     @cached_property
     def _recorder(self) -> Network:
@@ -149,60 +118,31 @@ class PartedModel:
 
     def features(self, prosody: Prosody, style: Array, stop: Stop) -> Features:
         """What the generator needs of the whole utterance."""
-        generator = self.generator
-        inputs = {"asr": prosody.asr, "pitch": prosody.pitch, "energy": prosody.energy, "style": style}
-        if generator.front is None:
-            decoded = Decoded(*self._decoder.run(inputs, Decoded._fields, stop))
-        else:
-            decoded = generator.front.decoded(**inputs, stop=stop)
-        spectra = np.zeros((1, 22, 0), np.float32)
-        return Features(
-            decoded.features,
-            decoded.phase,
-            prosody.pitch,
-            decoded.gain,
-            decoded.bias,
-            spectra,
-            generator,
-        )
+        decoder = self.decoder
+        decoded = decoder.front.decoded(prosody.asr, prosody.pitch, prosody.energy, style, stop)
+        return Features(*decoded, decoder.generator)
 
     def window(self, features: Features, affine: Affine, first: int, end: int, stop: Stop) -> Samples:
         """The samples of frames [first, end), the same wherever else the utterance is cut."""
         context = features.generator.context
         begin, until = max(first - context, 0), min(end + context, features.frames)
-        return features.generator.audio(
+        window = Window(
             features.features[:, :, 2 * begin : 2 * until],
-            self._spectra(features, begin, until, stop),
+            features.source.spectra(begin, until, stop),
             affine.scale,
             affine.shift,
             before=first - begin,
             after=until - end,
-            stop=stop,
         )
+        return features.generator.audio(window, stop)
 
     def recorded(self, features: Features, stop: Stop) -> tuple[Samples, NormStatistics]:
         """All samples at once, by the statistics that they have themselves, and those."""
         inputs = {
             "features": features.features,
-            "spectra": self._spectra(features, 0, features.frames, stop),
+            "spectra": features.source.spectra(0, features.frames, stop),
             "gain": features.gain,
             "bias": features.bias,
         }
         audio, mean, variance = self._recorder.run(inputs, ("audio", "mean", "variance"), stop)
         return np.asarray(audio, np.float32), NormStatistics(mean, variance)
-
-    def _spectra(self, features: Features, begin: int, until: int, stop: Stop) -> Array:
-        """The source's spectra for frames [begin, until)."""
-        front = features.generator.front
-        if front is not None:
-            return front.spectra(features.phase, features.pitch, begin, until)
-        if features.spectra.shape[2] <= until * _SPECTRA_A_FRAME:
-            # It is made from the first frame on: no more than is needed for the first windows, with one
-            # frame behind it, and later some more at a time, so that little is made again.
-            frames = min(max(until + 1, 2 * until - _SOURCE_SPARED), features.frames)
-            inputs = {"phase": features.phase[:, : 2 * frames], "pitch": features.pitch[:, : 2 * frames]}
-            (spectra,) = self._source.run(inputs, ("spectra",), stop)
-            # The last frame, unless it is the last of all, hears the end of what was given.
-            kept = frames if frames == features.frames else frames - 1
-            features.spectra = spectra[:, :, : kept * _SPECTRA_A_FRAME + 1]
-        return features.spectra[:, :, begin * _SPECTRA_A_FRAME : until * _SPECTRA_A_FRAME + 1]

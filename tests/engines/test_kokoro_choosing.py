@@ -18,10 +18,11 @@ import pytest
 import engines.kokoro.engine
 import weights
 from engines.kokoro import parts_cache
-from engines.kokoro.choosing import Choice, FastDecoder, load_fast
+from engines.kokoro.choosing import Choice, FastLoader, load_fast
+from engines.kokoro.decoder import Decoder
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
 from engines.kokoro.fast.libraries import loading_gently
-from engines.kokoro.generator import Decoder, Generator, OnnxGenerator
+from engines.kokoro.onnx_decoder import onnx_decoder
 from speech.errors import EngineUnavailable
 from speech.types import Segment, SpeechChunk
 from tests.conftest import StartServer
@@ -40,10 +41,14 @@ STREAMS = 3
 WITHIN_S = 240.0
 
 
-class OtherGenerator(OnnxGenerator):
+class Other(Decoder):
     """The published graph's, under the other name."""
 
-    decoder: Decoder = "fast"
+
+def other(part: Callable[[str], bytes]) -> Other:
+    """A session of its own."""
+    decoder = onnx_decoder(part, 1)
+    return Other("fast", decoder.front, decoder.generator)
 
 
 @pytest.fixture(scope="module")
@@ -59,25 +64,25 @@ def part(cache: Path) -> Callable[[str], bytes]:
 
 
 @pytest.fixture(scope="module")
-def fast(cache: Path, part: Callable[[str], bytes]) -> Generator:
+def fast(cache: Path, part: Callable[[str], bytes]) -> Decoder:
     """The fast decoder, or another session of the published graph's where the machine is not fit for it."""
     try:
         return load_fast(part, cache, 2)
     except EngineUnavailable:
-        return OtherGenerator(part("generator"), 2)
+        return other(part)
 
 
 class Gate:
     """What is loaded when it is opened, and not before."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, decoder: Decoder) -> None:
         self.opened = threading.Event()
-        self._generator = generator
+        self._decoder = decoder
 
-    def load(self, *_: object, **__: object) -> Generator:
+    def load(self, *_: object, **__: object) -> Decoder:
         """As ``load_fast``."""
         assert self.opened.wait(WITHIN_S)
-        return self._generator
+        return self._decoder
 
 
 @pytest.fixture
@@ -109,7 +114,7 @@ def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
 
 @pytest.mark.slow
 async def test_streams_go_on_while_the_decoder_changes(
-    start: Callable[[Choice], KokoroEngine], fast: Generator, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[Choice], KokoroEngine], fast: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None ends or lacks anything; what was begun is said by the one that began it, the rest by the other."""
     onnx = start("onnx")
@@ -145,11 +150,11 @@ async def test_streams_go_on_while_the_decoder_changes(
 
 @pytest.mark.slow
 async def test_the_fast_decoder_alone_speaks_from_the_start(
-    start: Callable[[Choice], KokoroEngine], fast: Generator
+    start: Callable[[Choice], KokoroEngine], fast: Decoder
 ) -> None:
     """Chosen by name it is loaded before the engine is ready; unfit, it is the reason not to start."""
     engine = start("fast")
-    if isinstance(fast, OtherGenerator):
+    if isinstance(fast, Other):
         with pytest.raises(EngineUnavailable, match="KANI_KOKORO_DECODER=auto"):
             await engine.start()
         pytest.skip("this machine is not fit for the fast decoder")
@@ -200,7 +205,7 @@ async def test_a_failure_nobody_foresaw_is_logged_and_onnxruntime_speaks(
 ) -> None:
     """With its traceback, once."""
 
-    def broken(*_: object, **__: object) -> Generator:
+    def broken(*_: object, **__: object) -> Decoder:
         raise ZeroDivisionError("by a loader")
 
     monkeypatch.setattr(engines.kokoro.engine, "load_fast", broken)
@@ -219,19 +224,19 @@ async def test_a_stop_waits_for_what_is_being_loaded(
 ) -> None:
     """Until the next part of the graph is asked for; then the thread ends, without a word of complaint."""
     asked, stopped = threading.Event(), threading.Event()
-    used: list[Generator] = []
+    used: list[Decoder] = []
 
-    def load(part: Callable[[str], bytes]) -> Generator:
-        generator = OtherGenerator(part("generator"), 1)
+    def load(part: Callable[[str], bytes]) -> Decoder:
+        decoder = other(part)
         asked.set()
         assert stopped.wait(WITHIN_S)
         part("decoder")
-        return generator
+        return decoder
 
-    decoder = FastDecoder(load, part, used.append)
-    decoder.load_behind()
+    loader = FastLoader(load, part, used.append)
+    loader.load_behind()
     assert await asyncio.to_thread(asked.wait, WITHIN_S)
-    stopping = asyncio.create_task(decoder.stop())
+    stopping = asyncio.create_task(loader.stop())
     await asyncio.wait([stopping], timeout=0.1)
     assert not stopping.done()
     stopped.set()
@@ -242,9 +247,9 @@ async def test_a_stop_waits_for_what_is_being_loaded(
 
 async def test_one_that_never_began_stops_at_once(part: Callable[[str], bytes]) -> None:
     """As an engine's does whose start was not finished."""
-    used: list[Generator] = []
-    decoder = FastDecoder(lambda part: OtherGenerator(part("generator"), 1), part, used.append)
-    await asyncio.wait_for(decoder.stop(), WITHIN_S)
+    used: list[Decoder] = []
+    loader = FastLoader(other, part, used.append)
+    await asyncio.wait_for(loader.stop(), WITHIN_S)
     assert not used
 
 
@@ -278,9 +283,9 @@ def test_what_is_changed_for_the_imports_is_changed_back() -> None:
 
 
 @pytest.mark.slow
-async def test_a_server_says_which_decoder_speaks(start_server: StartServer, fast: Generator) -> None:
+async def test_a_server_says_which_decoder_speaks(start_server: StartServer, fast: Decoder) -> None:
     """/health and the metrics tell it, from the first moment to the one in which it changes."""
-    if isinstance(fast, OtherGenerator):
+    if isinstance(fast, Other):
         pytest.skip("this machine is not fit for the fast decoder")
     server = start_server("--engine", "kokoro", "--kokoro-decoder", "auto")
     async with httpx.AsyncClient(base_url=server.http_url) as client:

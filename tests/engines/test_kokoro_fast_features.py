@@ -13,17 +13,20 @@ import pytest
 import weights
 from engines.espeak_library import EspeakLibrary
 from engines.kokoro import parts_cache
+from engines.kokoro.decoder import Decoder
 from engines.kokoro.dequantize import dequantized
 from engines.kokoro.fast.cores import Cores
-from engines.kokoro.fast.features import Threads
+from engines.kokoro.fast.features import FastFeatures, Threads
 from engines.kokoro.fast.features_kernels import add_scaled, add_up, leaky_levels, pool
-from engines.kokoro.fast.fitness import adds_in_pairs
-from engines.kokoro.fast.front import FastFront, load_front
-from engines.kokoro.front import Decoded
-from engines.kokoro.generator import OnnxGenerator
+from engines.kokoro.fast.fitness import adds_in_pairs, check_operators, check_processor
+from engines.kokoro.fast.front import FastFront, FastSource
+from engines.kokoro.fast.loading import Unfit
+from engines.kokoro.fast.packed import packed_features
+from engines.kokoro.fast.source import HarmonicSource, phase_of
 from engines.kokoro.graph_surgery import UnknownGraph
 from engines.kokoro.ipa import sayer
 from engines.kokoro.model import Array, Network, Stop, Stopped
+from engines.kokoro.onnx_decoder import OnnxGenerator, OnnxSource
 from engines.kokoro.parts import Affine, PartedModel, Prosody
 from engines.kokoro.phonemes import utterances
 from engines.kokoro.statistics import Statistics
@@ -101,14 +104,6 @@ def test_rows_are_shared_in_pairs(rows: int) -> None:
     assert all(first % 2 == 0 for first, _ in made)
 
 
-class WithFront(OnnxGenerator):
-    """The published graph's generator behind a front."""
-
-    def __init__(self, onnx: bytes, threads: int, front: FastFront) -> None:
-        super().__init__(onnx, threads)
-        self.front = front
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Sentence:
     """One, as the encoder foresees it, and the model that says it."""
@@ -116,19 +111,29 @@ class Sentence:
     part: Callable[[str], bytes]
     cache: Path
     model: PartedModel
-    front: FastFront
     prosody: Prosody
     style: Array
 
-    def decoded(self, front: FastFront) -> Decoded:
-        """What becomes of it there."""
+    def features(self, cores: int) -> FastFeatures:
+        """Those of one's own."""
+        with packed_features(self.part("decoder"), self.cache, pairs=adds_in_pairs()) as packed:
+            return FastFeatures(packed, Cores(cores))
+
+    @property
+    def given(self) -> dict[str, Array]:
+        """What features are made of."""
         prosody = self.prosody
-        return front.decoded(prosody.asr, prosody.pitch, prosody.energy, self.style, Stop())
+        return {"asr": prosody.asr, "pitch": prosody.pitch, "energy": prosody.energy, "style": self.style}
 
 
 @pytest.fixture(scope="module")
 def sentence(tmp_path_factory: pytest.TempPathFactory) -> Sentence:
     """A Spanish one."""
+    try:
+        check_processor()
+        check_operators(adds_in_pairs())
+    except Unfit as unfit:
+        pytest.skip(str(unfit))
     cache: Path = tmp_path_factory.mktemp("cache")
     part = parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)
     say = sayer(EspeakLibrary.shared(), "es")
@@ -136,44 +141,43 @@ def sentence(tmp_path_factory: pytest.TempPathFactory) -> Sentence:
     (utterance,) = utterances("El barco azul salió del puerto muy temprano.", say, ending=".")
     style = Voices().style("em_alex", len(utterance.symbols))
     model = PartedModel(part, 2)
-    front = load_front(part, cache, Cores(1), pairs=adds_in_pairs())
-    return Sentence(part, cache, model, front, model.prosody(utterance.symbols, style, 1.0, Stop()), style)
+    return Sentence(part, cache, model, model.prosody(utterance.symbols, style, 1.0, Stop()), style)
 
 
-def by_graphs(sentence: Sentence, given: dict[str, Array]) -> tuple[Decoded, Decoded]:
+@pytest.fixture(scope="module")
+def alone(sentence: Sentence) -> FastFeatures:
+    """On one core."""
+    return sentence.features(cores=1)
+
+
+def by_graphs(sentence: Sentence, given: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
     """By the published graph in float32, and as it is."""
+    names = ("features", "phase", "gain", "bias")
     part = sentence.part("decoder")
     exact, known = (
-        Decoded(*Network(graph, 2).run(given, Decoded._fields, Stop())) for graph in (dequantized(part), part)
+        dict(zip(names, Network(graph, 2).run(given, names, Stop()), strict=True))
+        for graph in (dequantized(part), part)
     )
     return exact, known
 
 
-def test_nearer_to_float32_than_the_published_graph(sentence: Sentence) -> None:
+def test_nearer_to_float32_than_the_published_graph(sentence: Sentence, alone: FastFeatures) -> None:
     """Features are; what of the rest comes of pitch and style alone is the same."""
-    prosody = sentence.prosody
-    given = {
-        "asr": prosody.asr,
-        "pitch": prosody.pitch,
-        "energy": prosody.energy,
-        "style": sentence.style,
-    }
-    exact, known = by_graphs(sentence, given)
-    made = sentence.decoded(sentence.front)
-    assert made.features.shape == known.features.shape
-    assert agreement_db(exact.features, made.features) > agreement_db(exact.features, known.features) + 1
-    assert np.array_equal(made.phase, known.phase)
-    assert np.array_equal(made.gain, known.gain) and np.array_equal(made.bias, known.bias)
+    exact, known = by_graphs(sentence, sentence.given)
+    features, gain, bias = alone.of(**sentence.given, stop=Stop())
+    assert features.shape == known["features"].shape
+    own, graphs = (agreement_db(exact["features"], made) for made in (features, known["features"]))
+    assert own > graphs + 1
+    assert np.array_equal(phase_of(sentence.prosody.pitch), known["phase"])
+    assert np.array_equal(gain, known["gain"]) and np.array_equal(bias, known["bias"])
 
 
-def test_two_threads_make_what_one_makes(sentence: Sentence) -> None:
-    """But for the order in which sums are added up; twice by the same, to the last bit."""
-    shared = load_front(sentence.part, sentence.cache, Cores(2), pairs=adds_in_pairs())
-    alone, again, together = (
-        sentence.decoded(front).features for front in (sentence.front, sentence.front, shared)
-    )
-    assert np.array_equal(alone, again)
-    assert agreement_db(alone, together) >= 40
+def test_two_threads_make_what_one_makes(sentence: Sentence, alone: FastFeatures) -> None:
+    """To the last bit, each time."""
+    shared = sentence.features(cores=2)
+    first, again, together = (made.of(**sentence.given, stop=Stop())[0] for made in (alone, alone, shared))
+    assert np.array_equal(first, again)
+    assert np.array_equal(first, together)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5])
@@ -190,45 +194,44 @@ def test_the_shortest_utterances(sentence: Sentence, frames: int) -> None:
         "style": sentence.style,
     }
     exact, _ = by_graphs(sentence, given)
-    shared = load_front(sentence.part, sentence.cache, Cores(2), pairs=adds_in_pairs())
-    made = shared.decoded(**given, stop=Stop())
-    assert made.features.shape == (1, 512, 2 * frames)
-    assert agreement_db(exact.features, made.features) >= 12
+    features, _, _ = sentence.features(cores=2).of(**given, stop=Stop())
+    assert features.shape == (1, 512, 2 * frames)
+    assert agreement_db(exact["features"], features) >= 12
 
 
-def test_an_utterance_keeps_the_front_it_began_with(sentence: Sentence) -> None:
-    """Windows of one that the graph began come of the graph, and of one that the front began of the front."""
+def test_an_utterance_keeps_the_decoder_it_began_with(sentence: Sentence, alone: FastFeatures) -> None:
+    """Features, source and generator of one that the graph began come of the graph."""
     model, stop = sentence.model, Stop()
-    onnx = model.generator
+    graphs = model.decoder
     begun = model.features(sentence.prosody, sentence.style, stop)
-    model.generator = WithFront(sentence.part("generator"), 2, sentence.front)
+    generator = OnnxGenerator(sentence.part("generator"), 1)
+    model.decoder = Decoder("fast", FastFront(alone, HarmonicSource()), generator)
     later = model.features(sentence.prosody, sentence.style, stop)
-    model.generator = onnx
-    assert begun.generator.front is None and later.generator.front is sentence.front
-    assert np.array_equal(later.features, sentence.decoded(sentence.front).features)
+    assert begun.generator is graphs.generator and isinstance(begun.source, OnnxSource)
+    assert later.generator is generator and isinstance(later.source, FastSource)
+    model.decoder = graphs
+    assert np.array_equal(later.features, alone.of(**sentence.given, stop=stop)[0])
     assert agreement_db(begun.features, later.features) >= 20
 
 
 def test_the_generator_hears_no_other_source(sentence: Sentence) -> None:
-    """Of the same features, the float32 generator's sound by the front's source is that by the graph's."""
+    """Of the same features, the float32 generator's sound by the fast source is that by the graph's."""
     model, stop = sentence.model, Stop()
     voices = [voice.id for voice in Voices().all]
     begun = model.features(sentence.prosody, sentence.style, stop)
-    exact = dequantized(sentence.part("generator"))
-    begun.generator = OnnxGenerator(exact, 2)
+    begun = replace(begun, generator=OnnxGenerator(dequantized(sentence.part("generator")), 2))
     norms = Affine.of(begun, Statistics(voices).expected("em_alex", sentence.prosody, begun))
-    by_the_front = replace(begun, generator=WithFront(exact, 2, sentence.front))
-    known, heard = (model.window(features, norms, 20, 60, stop) for features in (begun, by_the_front))
+    fast = replace(begun, source=FastSource(HarmonicSource(), sentence.prosody.pitch))
+    known, heard = (model.window(features, norms, 20, 60, stop) for features in (begun, fast))
     assert agreement_db(known, heard) >= 80
 
 
-def test_it_ends_when_it_is_told_to(sentence: Sentence) -> None:
+def test_it_ends_when_it_is_told_to(sentence: Sentence, alone: FastFeatures) -> None:
     """Before the next block."""
     stop = Stop()
     stop.set()
-    prosody = sentence.prosody
     with pytest.raises(Stopped):
-        sentence.front.decoded(prosody.asr, prosody.pitch, prosody.energy, sentence.style, stop)
+        alone.of(**sentence.given, stop=stop)
 
 
 def test_another_part_is_refused_by_what_it_lacks(sentence: Sentence) -> None:

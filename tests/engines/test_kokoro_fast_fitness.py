@@ -14,12 +14,14 @@ import torch
 
 import weights
 from engines.kokoro import parts_cache
+from engines.kokoro.decoder import Window
 from engines.kokoro.fast import fitness
 from engines.kokoro.fast.convolution import Convolution
 from engines.kokoro.fast.loading import Unfit, load
-from engines.kokoro.fast.packed import packed
+from engines.kokoro.fast.packed import packed_generator
 from engines.kokoro.fast.packing import rounded
-from engines.kokoro.generator import OnnxGenerator
+from engines.kokoro.model import Stop
+from engines.kokoro.onnx_decoder import OnnxGenerator
 
 Part = Callable[[str], bytes]
 
@@ -94,8 +96,8 @@ def test_speech_that_is_none(cache: Path, generator: bytes) -> None:
     """Another generator's speech passes; noise does not."""
 
     class Noisy(OnnxGenerator):
-        def audio(self, *given: Any, **options: Any) -> Any:
-            made = super().audio(*given, **options)
+        def audio(self, window: Window, stop: Stop) -> Any:
+            made = super().audio(window, stop)
             return made + np.random.default_rng(0).normal(0, made.std(), made.shape).astype(np.float32)
 
     assert fitness.check_speech(OnnxGenerator(generator, 1)) > fitness.LEAST_DB
@@ -103,10 +105,10 @@ def test_speech_that_is_none(cache: Path, generator: bytes) -> None:
         fitness.check_speech(Noisy(generator, 1))
 
 
-def test_a_part_that_is_not_the_generator(tmp_path: Path) -> None:
+def test_a_part_that_is_not_the_generator(cache: Path, part: Part) -> None:
     """Its weights cannot be packed; the reason says so."""
     with pytest.raises(Unfit, match="weights could not be packed"):
-        load(lambda _: b"no graph", tmp_path, 1)
+        load(lambda name: b"no graph" if name == "generator" else part(name), cache, 1)
 
 
 @pytest.mark.parametrize("pairs", [True, False])
@@ -114,10 +116,11 @@ def test_weights_are_packed_once(
     cache: Path, generator: bytes, caplog: pytest.LogCaptureFixture, pairs: bool
 ) -> None:
     """The second time they are found; for processors that add in pairs no two neighbours exceed a byte."""
-    first = packed(generator, cache, pairs=pairs)
+    with packed_generator(generator, cache, pairs=pairs) as packed:
+        first = dict(packed)
     caplog.clear()
-    with caplog.at_level("INFO"):
-        second = packed(generator, cache, pairs=pairs)
+    with caplog.at_level("INFO"), packed_generator(generator, cache, pairs=pairs) as packed:
+        second = dict(packed)
     assert not caplog.text
     assert first.keys() == second.keys()
     for name, array in first.items():

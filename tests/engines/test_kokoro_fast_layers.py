@@ -15,11 +15,12 @@ import weights
 from engines.kokoro import parts_cache
 from engines.kokoro.dequantize import dequantized
 from engines.kokoro.fast import fitness
-from engines.kokoro.fast.layers import Layers, ResidualBlock, blocks_of, read
+from engines.kokoro.fast.graph_layers import read
+from engines.kokoro.fast.layers import Layers, ResidualBlock, blocks_of
 from engines.kokoro.fast.reference import Reference
-from engines.kokoro.generator import OnnxGenerator
 from engines.kokoro.graph_surgery import UnknownGraph
 from engines.kokoro.model import Stop
+from engines.kokoro.onnx_decoder import OnnxGenerator
 from tests.engines.test_kokoro_parts import agreement_db
 
 CHANNELS = 9216
@@ -90,10 +91,10 @@ def test_every_channel_of_the_norms_has_one_layer(layers: Layers) -> None:
 
 def test_computed_plainly_they_are_the_graph_in_float32(generator: bytes, layers: Layers) -> None:
     """Of the piece of speech that a machine is tried with."""
-    with np.load(Path(fitness.__file__).with_name(fitness.PROBE_FILE)) as data:
-        given = [data[name].astype(np.float32) for name in ("features", "spectra", "scale", "shift")]
-    expected = OnnxGenerator(dequantized(generator), 2).audio(*given, before=0, after=0, stop=Stop())
-    made = Reference(layers).audio(*(torch.from_numpy(array) for array in given)).numpy()
+    window, _ = fitness.probe()
+    expected = OnnxGenerator(dequantized(generator), 2).audio(window, Stop())
+    given = (window.features, window.spectra, window.scale, window.shift)
+    made = Reference(layers).audio(*map(torch.from_numpy, given)).numpy()
     assert made.shape == expected.shape and np.abs(expected).max() > 0.05
     assert agreement_db(expected, made) >= 90
 

@@ -46,7 +46,7 @@ from tests.judge import hear, word_error_rate
 import numpy as np
 TEXT = "El barco azul salió del puerto muy temprano."
 model = PartedModel(part, 2)
-model.generator = fast
+model.decoder = fast
 speaker = WindowSpeaker(model, Voices(), Statistics([voice.id for voice in Voices().all]))
 (utterance,) = utterances(TEXT, sayer(EspeakLibrary.shared(), "es"), ending=".")
 pieces = speaker.say(utterance, Segment(TEXT, "ef_dora", "es"), Stop())
@@ -82,6 +82,13 @@ def test_who_listens_hears_as_before(cache: Path) -> None:
     """The recogniser's library is opened behind torch's, and takes nothing of it."""
     done = run(HEARD, cache, cache).stdout
     assert done.startswith("unfit") or float(done.split()[-1]) <= 0.15, done
+
+
+@pytest.mark.slow
+def test_weights_are_packed_by_others(cache: Path) -> None:
+    """The library that reads the graph is for a process of its own: it would stay in the server's memory."""
+    done = run(LOADED + "print('onnx' in sys.modules)", cache, cache).stdout
+    assert done == "False\n" or done.startswith("unfit")
 
 
 @pytest.mark.slow

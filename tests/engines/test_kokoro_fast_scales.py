@@ -25,7 +25,8 @@ from engines.kokoro.fast.calibrate import (
     quantised,
     scale_of,
 )
-from engines.kokoro.fast.layers import Convolution, read
+from engines.kokoro.fast.graph_layers import read
+from engines.kokoro.fast.layers import Convolution
 from engines.kokoro.fast.reference import Reference
 from engines.kokoro.fast.scales import DATA_FILE, ORIGIN_FILE, Scale
 from engines.kokoro.parts import LoadPart

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import weights
 from engines.kokoro import parts_cache
-from engines.kokoro.fast.front import check_source
+from engines.kokoro.fast.fitness import check_source
 from engines.kokoro.fast.loading import Unfit
 from engines.kokoro.fast.source import HarmonicSource
 from engines.kokoro.model import Array, Network, Stop

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,10 +21,10 @@ from hypothesis import strategies as st
 import weights
 from engines.espeak_library import EspeakLibrary
 from engines.kokoro.dequantize import dequantized
-from engines.kokoro.generator import CONTEXT, OnnxGenerator
 from engines.kokoro.graph_surgery import PARTS, Surgery, UnknownGraph
 from engines.kokoro.ipa import sayer
 from engines.kokoro.model import FRAME, Array, Stop, WholeModel
+from engines.kokoro.onnx_decoder import CONTEXT, OnnxGenerator
 from engines.kokoro.parts import Affine, Features, PartedModel
 from engines.kokoro.phonemes import utterances
 from engines.kokoro.voices import Voices
@@ -93,8 +94,8 @@ class Spoken:
 
 
 def anew(features: Features) -> Features:
-    """The same, without what windows have left there for later ones."""
-    return replace(features, spectra=features.spectra[:, :, :0])
+    """The same, with a source that nobody has asked yet."""
+    return replace(features, source=copy(features.source))
 
 
 @pytest.fixture(scope="module")

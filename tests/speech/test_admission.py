@@ -14,7 +14,7 @@ from speech.request import Limits
 
 def admission(**limits: int) -> Admission:
     """An admission for one engine with one place."""
-    return Admission(Limits(**limits), {"tone": 1}, Observer())
+    return Admission(Limits(**limits), {"tone": lambda: 1}, Observer())
 
 
 async def turn_of(places: Places, name: str, order: list[str], release: asyncio.Event) -> None:
@@ -32,7 +32,7 @@ async def settled() -> None:
 
 async def test_places_are_given_in_the_order_of_asking() -> None:
     """Whoever waits longest is next, and no more than the places are ever taken."""
-    places = Places(2, lambda: None)
+    places = Places(lambda: 2, lambda: None)
     order: list[str] = []
     doors = {name: asyncio.Event() for name in "abcd"}
     tasks = [asyncio.create_task(turn_of(places, name, order, doors[name])) for name in "abcd"]
@@ -47,9 +47,35 @@ async def test_places_are_given_in_the_order_of_asking() -> None:
     assert places.taken == 0 and places.waiting == 0
 
 
+async def test_there_may_be_more_places_later_and_fewer() -> None:
+    """What has been added is given with the next that come; what was taken away, when it comes back."""
+    count = 1
+    places = Places(lambda: count, lambda: None)
+    order: list[str] = []
+    doors = {name: asyncio.Event() for name in "abcd"}
+    tasks = [asyncio.create_task(turn_of(places, name, order, doors[name])) for name in "abc"]
+    await settled()
+    assert order == ["a"] and not places.free
+    count = 3
+    tasks.append(asyncio.create_task(turn_of(places, "d", order, doors["d"])))
+    await settled()
+    assert order == ["a", "b", "c"] and places.taken == 3 and places.waiting == 1
+    count = 1
+    for name in "ab":
+        doors[name].set()
+    await settled()
+    assert order == ["a", "b", "c"] and places.taken == 1
+    doors["c"].set()
+    await settled()
+    assert order == ["a", "b", "c", "d"]
+    doors["d"].set()
+    await asyncio.gather(*tasks)
+    assert places.taken == 0 and places.free
+
+
 async def test_a_long_text_takes_turns() -> None:
     """Asking for a place for each segment lets others in between."""
-    places = Places(1, lambda: None)
+    places = Places(lambda: 1, lambda: None)
     order: list[str] = []
 
     async def speak(name: str, segments: int) -> None:
@@ -65,7 +91,7 @@ async def test_a_long_text_takes_turns() -> None:
 @pytest.mark.parametrize("handed_over", [False, True])
 async def test_a_cancelled_wait_loses_no_place(handed_over: bool) -> None:
     """Cancelling while waiting, even as the place is handed over, leaves it for the next."""
-    places = Places(1, lambda: None)
+    places = Places(lambda: 1, lambda: None)
     order: list[str] = []
     doors = {name: asyncio.Event() for name in "abc"}
     _, second, third = [asyncio.create_task(turn_of(places, name, order, doors[name])) for name in "abc"]
@@ -88,7 +114,7 @@ async def test_a_cancelled_wait_loses_no_place(handed_over: bool) -> None:
 
 async def test_a_resting_place_belongs_to_others_and_comes_back_in_turn() -> None:
     """Who rests holds nothing; who comes back waits for those that came first."""
-    places = Places(1, lambda: None)
+    places = Places(lambda: 1, lambda: None)
     order: list[str] = []
     doors = {name: asyncio.Event() for name in "ab"}
     back = asyncio.Event()
@@ -121,7 +147,7 @@ async def test_a_resting_place_belongs_to_others_and_comes_back_in_turn() -> Non
 @pytest.mark.parametrize("moment", ["resting", "waiting", "handed over", "back"])
 async def test_a_cancel_around_a_rest_loses_no_place(moment: str) -> None:
     """Whenever it lands, the place is given back once."""
-    places = Places(1, lambda: None)
+    places = Places(lambda: 1, lambda: None)
     back, done, other_done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def rest() -> None:

@@ -19,7 +19,7 @@ import weights
 from engines.espeak_library import EspeakLibrary
 from engines.kokoro import parts_cache
 from engines.kokoro.fast.fitness import PROBE_FILE
-from engines.kokoro.fast.layers import read
+from engines.kokoro.fast.graph_layers import read
 from engines.kokoro.fast.reference import Reference
 from engines.kokoro.ipa import sayer
 from engines.kokoro.model import Stop
@@ -50,11 +50,9 @@ def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
     begin, _ = spoken_frames(prosody)
     begin += _SKIPPED
     end = begin + _FRAMES
-    # The source is made as far as it is asked for.
-    speaker.window(features, norms, begin, end, Stop())
     given = {
         "features": features.features[:, :, 2 * begin : 2 * end],
-        "spectra": features.spectra[:, :, 120 * begin : 120 * end + 1],
+        "spectra": features.source.spectra(begin, end, Stop()),
         "scale": norms.scale,
         "shift": norms.shift,
     }

@@ -35,7 +35,8 @@ from torch.nn import functional
 import weights
 from engines.espeak_library import EspeakLibrary
 from engines.kokoro import parts_cache
-from engines.kokoro.fast.layers import Convolution, Layers, Upsampling, blocks_of, read
+from engines.kokoro.fast.graph_layers import read
+from engines.kokoro.fast.layers import Convolution, Layers, Upsampling, blocks_of
 from engines.kokoro.fast.packing import rounded, two_taps
 from engines.kokoro.fast.reference import Reference, convolved
 from engines.kokoro.fast.scales import DATA_FILE, ORIGIN_FILE, Scale
@@ -142,10 +143,8 @@ class Said:
         prosody, features = self._speaker.foresee(utterance.symbols, Segment(text, voice, language), Stop())
         norms = Affine.of(features, self._statistics.expected(voice, prosody, features))
         begin, end = spoken_frames(prosody)
-        # The source is made as far as it is asked for.
-        self._speaker.window(features, norms, end - 1, end, Stop())
-        halves, hops = slice(2 * begin, 2 * end), slice(120 * begin, 120 * end + 1)
-        given = (features.features[:, :, halves], features.spectra[:, :, hops], norms.scale, norms.shift)
+        spectra = features.source.spectra(begin, end, Stop())
+        given = (features.features[:, :, 2 * begin : 2 * end], spectra, norms.scale, norms.shift)
         return [torch.from_numpy(np.ascontiguousarray(array)) for array in given]
 
     def text(self, voice: str, index: int) -> str:

@@ -20,8 +20,7 @@ from torch.nn import functional
 from engines.kokoro.fast.convolution import Convolution, Levels
 from engines.kokoro.fast.cores import Cores, Work
 from engines.kokoro.fast.features_kernels import add_scaled, add_up, leaky_levels, pool
-from engines.kokoro.fast.packing import Packed
-from engines.kokoro.front import Decoded
+from engines.kokoro.fast.packed import Packed
 from engines.kokoro.model import Array, Network, Stop, Stopped
 
 _BLOCKS = ("encode", "decode.0", "decode.1", "decode.2", "decode.3")
@@ -29,7 +28,6 @@ _EPSILON = 1e-5
 _LEAK, _STRAIGHT = np.float32(0.2), np.float32(1)
 _ROOT_HALF = np.float32(np.sqrt(0.5))
 _MOST, _LEAST_RANGE = 255, 1e-6
-_HARMONICS, _RATE = 9, np.float32(24_000)
 
 
 class Seen(NamedTuple):
@@ -220,12 +218,14 @@ class FastFeatures:
         self._cores = cores
 
     @torch.inference_mode()
-    def of(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> Decoded:
-        """See ``Front.decoded``."""
+    def of(
+        self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop
+    ) -> tuple[Array, Array, Array]:
+        """Features, gain and bias: see ``Front.decoded``."""
         gain, bias, own = self._norms.run({"style": style}, ("gain", "bias", "own"), stop)
         with self._cores.window() as spare:
             rows = self._rows(asr, pitch, energy, own.ravel(), Threads(spare), stop)
-        return Decoded(np.ascontiguousarray(rows.T)[np.newaxis], _phase(pitch), gain, bias)
+        return np.ascontiguousarray(rows.T)[np.newaxis], gain, bias
 
     def _rows(
         self, asr: Array, pitch: Array, energy: Array, norms: Array, threads: Threads, stop: Stop
@@ -256,21 +256,3 @@ def _halved(curve: Array, weight: Array, bias: np.float32) -> Array:
     padded = np.pad(curve, 1)
     first, middle, last = weight
     return np.asarray(first * padded[:-2:2] + middle * padded[1:-1:2] + last * padded[2::2] + bias)
-
-
-def _phase(pitch: Array) -> Array:
-    """The turns that each harmonic has made [1, 2F, 9], added up in float32 as the published graph does."""
-    cycles = pitch[0, :, np.newaxis] * np.arange(1, _HARMONICS + 1, dtype=np.float32) / _RATE
-    turns = np.asarray(cycles - np.floor(cycles), np.float32)
-    # Its interpolation puts each value together of four shares, the last harmonic's of eight.
-    halved = np.concatenate((_of_shares(turns[:, :-1], 4), _of_shares(turns[:, -1:], 8)), axis=1)
-    return np.cumsum(halved, axis=0, dtype=np.float32)[np.newaxis]
-
-
-def _of_shares(values: Array, count: int) -> Array:
-    """``values``, each added up of ``count`` equal shares."""
-    share = np.asarray(values / np.float32(count), np.float32)
-    total = share
-    for _ in range(count - 1):
-        total = total + share
-    return total

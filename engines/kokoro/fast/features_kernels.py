@@ -1,35 +1,24 @@
 """What stands between the decoder part's convolutions; compiled by Numba, as ``kernels``.
 
-Rows are steps in time, columns channels: [T, C]. All release the GIL.
+Rows are steps in time, columns channels: [T, C].
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
+
+from engines.kokoro.fast.compiling import compiled
 
 _F = np.float32
 _HALF, _NONE, _MOST = _F(0.5), _F(0), _F(255)
-_MATHS: Any = {"contract", "nsz", "arcp"}
+_MATHS = ("contract", "nsz", "arcp")
 _ROWS = "float32[:, ::1]"
 _CHANNELS = "float32[::1]"
 
 
-_Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
-
-
-def _compiled(signature: str) -> Callable[[_Kernel], _Kernel]:
-    """A kernel that takes these types."""
-    return cast(
-        Callable[[_Kernel], _Kernel],
-        njit(signature, fastmath=_MATHS, error_model="numpy", nogil=True, cache=True),
-    )
-
-
-@_compiled(f"void({_ROWS}, float64[::1], float64[::1], {_CHANNELS}, {_CHANNELS})")
+@compiled(f"void({_ROWS}, float64[::1], float64[::1], {_CHANNELS}, {_CHANNELS})", *_MATHS)
 def add_up(values: Any, total: Any, squares: Any, least: Any, most: Any) -> None:
     """Of each channel [C]: the sum, the sum of squares, the least and the most value."""
     total[:], squares[:] = 0.0, 0.0
@@ -52,7 +41,7 @@ def add_up(values: Any, total: Any, squares: Any, least: Any, most: Any) -> None
             most[i] = max(most[i], a)
 
 
-@_compiled(f"void({_ROWS}, {_CHANNELS}, {_CHANNELS}, float32, float32, uint8[:, ::1])")
+@compiled(f"void({_ROWS}, {_CHANNELS}, {_CHANNELS}, float32, float32, uint8[:, ::1])", *_MATHS)
 def leaky_levels(values: Any, per_step: Any, shift: Any, slope: Any, zero: Any, levels: Any) -> None:
     """levels: clip(⌊leaky(per_step · values + shift) + zero + ½⌋, 0, 255); per_step, shift: [C]."""
     rows, channels = values.shape
@@ -63,7 +52,7 @@ def leaky_levels(values: Any, per_step: Any, shift: Any, slope: Any, zero: Any, 
             levels[row, c] = np.uint8(np.int32(level + _HALF))
 
 
-@_compiled(f"void({_ROWS}, {_CHANNELS}, {_CHANNELS}, float32, {_ROWS}, {_CHANNELS}, int64, {_ROWS})")
+@compiled(f"void({_ROWS}, {_CHANNELS}, {_CHANNELS}, float32, {_ROWS}, {_CHANNELS}, int64, {_ROWS})", *_MATHS)
 def pool(
     values: Any, scale: Any, shift: Any, slope: Any, weight: Any, bias: Any, first: int, pooled: Any
 ) -> None:
@@ -86,7 +75,7 @@ def pool(
                 pooled[2 * at + 1, c] += max(next_, next_ * slope) * weight[0, c]
 
 
-@_compiled(f"void({_ROWS}, float32, {_ROWS}, float32, {_CHANNELS}, int64, int64, {_ROWS})")
+@compiled(f"void({_ROWS}, float32, {_ROWS}, float32, {_CHANNELS}, int64, int64, {_ROWS})", *_MATHS)
 def add_scaled(
     values: Any, step: Any, others: Any, other_step: Any, shift: Any, twice: int, first: int, out: Any
 ) -> None:

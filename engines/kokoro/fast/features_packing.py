@@ -13,10 +13,6 @@ smoothed (Xiao et al. 2022) by what the shipped voices' styles let them grow to,
 
 from __future__ import annotations
 
-import argparse
-import io
-import sys
-
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -24,7 +20,7 @@ from onnx import helper, numpy_helper
 from onnx.utils import Extractor
 
 from engines.kokoro.dequantize import dequantized
-from engines.kokoro.fast.packing import rounded
+from engines.kokoro.fast.packing import rounded, write
 from engines.kokoro.graph_surgery import UnknownGraph
 from engines.kokoro.model import Array
 from engines.kokoro.voices import Voices
@@ -123,18 +119,6 @@ def _norms(decoder: bytes) -> bytes:
     return bytes(extracted.SerializeToString())
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m engines.kokoro.fast.features_packing", description="Pack the decoder part's weights."
-    )
-    parser.add_argument("--pairs", action="store_true", help="for processors without VNNI")
-    pairs = parser.parse_args().pairs
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **pack(sys.stdin.buffer.read(), pairs))
-    sys.stdout.buffer.write(file.getvalue())
-
-
 if __name__ == "__main__":
     # A process of its own: onnx and its objects are not for a server's memory.
-    main()
+    write(pack, "decoder part")

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engines.kokoro.decoder import Generator, Window
 from engines.kokoro.fast.convolution import Convolution
 from engines.kokoro.fast.loading import Unfit
-from engines.kokoro.generator import Generator
-from engines.kokoro.model import Stop
+from engines.kokoro.fast.source import HarmonicSource
+from engines.kokoro.model import Array, Network, Stop
 
 PROBE_FILE = "probe.npz"
 
@@ -23,6 +24,9 @@ _OPERATORS = ("qconv_prepack", "qconv2d_pointwise")
 _PROCESSORS = ("AVX2", "AVX512")
 # The least that rounding to int8 leaves of the probe; a broken product leaves 0 dB.
 LEAST_DB = 10.0
+
+_SOURCE_FRAMES = 12
+_SAME = 1e-5
 
 
 def adds_in_pairs() -> bool:
@@ -61,16 +65,38 @@ def check_operators(pairs: bool) -> None:
         raise Unfit(f"torch {torch.__version__} convolves in int8 otherwise than expected")
 
 
+def check_source(source: HarmonicSource, graph: Network) -> None:
+    """Compare it with the graph's, where something is voiced and where nothing is. Raises Unfit.
+
+    A C library with other sines, or an onnxruntime with another transform, would be found out here.
+    """
+    halves = 2 * _SOURCE_FRAMES
+    pitch = np.linspace(80, 320, halves, dtype=np.float32)[np.newaxis]
+    pitch[:, halves // 3 : halves // 2] = 0
+    # As large as they are after half a minute.
+    turns = np.linspace(0, 250, halves, dtype=np.float32)[:, np.newaxis] * np.arange(1, 10, dtype=np.float32)
+    phase = turns[np.newaxis].astype(np.float32)
+    (expected,) = graph.run({"phase": phase, "pitch": pitch}, ("spectra",), Stop())
+    apart = np.abs(source.spectra(phase, pitch, 0, _SOURCE_FRAMES) - expected).max()
+    if not apart <= _SAME:
+        raise Unfit(f"the source is rounded otherwise than the published graph's ({apart:.1g} apart)")
+
+
+def probe() -> tuple[Window, Array]:
+    """The piece of speech that a machine is tried with, and its samples in float32."""
+    with Path(__file__).with_name(PROBE_FILE).open("rb") as file, np.load(file) as data:
+        given = (data[name].astype(np.float32) for name in ("features", "spectra", "scale", "shift"))
+        return Window(*given), data["audio"].astype(np.float32)
+
+
 def check_speech(generator: Generator) -> float:
     """Say the probe; how far, in dB, what differs from float32 is below it. Raises Unfit."""
-    with Path(__file__).with_name(PROBE_FILE).open("rb") as file, np.load(file) as data:
-        given = [data[name].astype(np.float32) for name in ("features", "spectra", "scale", "shift")]
-        audio = data["audio"].astype(np.float64)
-    made = generator.audio(*given, before=0, after=0, stop=Stop())
+    window, audio = probe()
+    made = generator.audio(window, Stop())
     if made.shape != audio.shape or not np.isfinite(made).all():
         raise Unfit("it makes no speech of the probe")
-    wrong = np.square(audio - made).sum()
-    agreement = float(10 * np.log10(np.square(audio).sum() / wrong))
+    wrong = np.square(audio - made, dtype=np.float64).sum()
+    agreement = float(10 * np.log10(np.square(audio, dtype=np.float64).sum() / wrong))
     if agreement < LEAST_DB:
         raise Unfit(f"its speech is {agreement:.0f} dB from float32's, not {LEAST_DB:.0f}")
     return agreement

@@ -4,18 +4,15 @@ Rows are steps in time, columns channels: [T, C]. *Levels* are what a convolutio
 level = clip(⌊value / step + zero + ½⌋, 0, 255) with a step and a zero for each channel. For a convolution of
 dilation d rows are dealt to d *phases* [d, ⌈T / d⌉, C], row t to phase t mod d at t // d, each of which is
 convolved without dilation. Rows that lie outside of the utterance are zeros: their level is ``zero``.
-
-All release the GIL. Each is compiled for just the types it is called with, once, and found in Numba's cache
-after that (``numba.config.CACHE_DIR`` has to be set before this module is imported).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
+
+from engines.kokoro.fast.compiling import compiled, inlined
 
 _F = np.float32
 _PARTS = _F(0.31830988618379067)
@@ -27,33 +24,24 @@ _S3, _S5, _S7 = _F(-0.16666647), _F(8.3328241e-3), _F(-1.9515296e-4)
 _HALF, _ONE, _NONE, _MOST, _THIRD = _F(0.5), _F(1), _F(0), _F(255), _F(1 / 3)
 
 # Without these a sum is not computed eight channels at a time. Infinities and NaNs keep their meaning.
-_MATHS: Any = {"contract", "reassoc", "nsz", "arcp"}
+_MATHS = ("contract", "reassoc", "nsz", "arcp")
 
 
-_Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
-
-
-def _compiled(signature: str) -> Callable[[_Kernel], _Kernel]:
-    """A kernel that takes these types."""
-    return cast(
-        Callable[[_Kernel], _Kernel],
-        njit(signature, fastmath=_MATHS, error_model="numpy", nogil=True, cache=True),
-    )
-
-
-def _inlined(function: _Kernel) -> _Kernel:
-    """A part of kernels."""
-    return cast(_Kernel, njit(fastmath=_MATHS, error_model="numpy", nogil=True, inline="always")(function))
-
-
-@_inlined
+@inlined(*_MATHS)
 def _level(value: Any, per_step: Any, zero: Any) -> Any:
     """The level of a value."""
     level = min(max(value * per_step + zero, _NONE), _MOST)
     return np.uint8(np.int32(level + _HALF))
 
 
-@_inlined
+@inlined(*_MATHS)
+def _zeros(zero: Any, out: Any) -> None:
+    """A row of zeros, as levels."""
+    for c in range(len(zero)):
+        out[c] = np.uint8(zero[c])
+
+
+@inlined(*_MATHS)
 def _snake(value: Any, alpha: Any, inverse: Any) -> Any:
     """value + sin²(alpha · value) / alpha (Ziyin, Hartwig and Ueda 2020); inverse: 1 / alpha."""
     angle = value * alpha
@@ -64,7 +52,7 @@ def _snake(value: Any, alpha: Any, inverse: Any) -> Any:
     return value + inverse * sine * sine
 
 
-@_inlined
+@inlined(*_MATHS)
 def _mean(a: Any, more_a: Any, b: Any, more_b: Any, c: Any, more_c: Any, row: int, i: int) -> Any:
     """Of three branches, each of which is what came in plus its last convolution."""
     total = a[row, i] + more_a[row, i] + b[row, i] + more_b[row, i] + c[row, i] + more_c[row, i]
@@ -77,7 +65,7 @@ _LEVELS = "uint8[:, :, ::1]"
 _CHANNELS = ", ".join(["float32[::1]"] * 6)
 
 
-@_compiled(f"void({_PHASED}, {_CHANNELS}, {_LEVELS}, int64, int64)")
+@compiled(f"void({_PHASED}, {_CHANNELS}, {_LEVELS}, int64, int64)", *_MATHS)
 def snake_levels(
     values: Any,
     scale: Any,
@@ -101,8 +89,7 @@ def snake_levels(
             row = place * phases + phase - left
             out = levels[phase, place]
             if row < 0 or row >= rows:
-                for c in range(channels):
-                    out[c] = np.uint8(zero[c])
+                _zeros(zero, out)
                 continue
             value = values[row % given, row // given]
             for c in range(channels):
@@ -110,7 +97,7 @@ def snake_levels(
                 out[c] = _level(heard, per_step[c], zero[c])
 
 
-@_compiled(f"void({_ROWS}, {_ROWS}, {_ROWS}, {_CHANNELS}, {_LEVELS}, int64)")
+@compiled(f"void({_ROWS}, {_ROWS}, {_ROWS}, {_CHANNELS}, {_LEVELS}, int64)", *_MATHS)
 def sum_snake_levels(
     values: Any,
     more: Any,
@@ -132,8 +119,7 @@ def sum_snake_levels(
             row = place * phases + phase - left
             out = levels[phase, place]
             if row < 0 or row >= rows:
-                for c in range(channels):
-                    out[c] = np.uint8(zero[c])
+                _zeros(zero, out)
                 continue
             one, other, both = values[row], more[row], total[row]
             for c in range(channels):
@@ -143,7 +129,7 @@ def sum_snake_levels(
                 out[c] = _level(heard, per_step[c], zero[c])
 
 
-@_compiled(f"void({_ROWS}, float32, float32[::1], float32[::1], {_LEVELS}, int64)")
+@compiled(f"void({_ROWS}, float32, float32[::1], float32[::1], {_LEVELS}, int64)", *_MATHS)
 def features_levels(features: Any, slope: Any, per_step: Any, zero: Any, levels: Any, left: int) -> None:
     """levels [1, T, C]: those of leaky(features) behind ``left`` rows of zeros; features: [C, ·], turned."""
     _, length, channels = levels.shape
@@ -152,8 +138,7 @@ def features_levels(features: Any, slope: Any, per_step: Any, zero: Any, levels:
         row = place - left
         out = levels[0, place]
         if row < 0 or row >= rows:
-            for c in range(channels):
-                out[c] = np.uint8(zero[c])
+            _zeros(zero, out)
             continue
         for c in range(channels):
             value = features[c, row]
@@ -163,7 +148,7 @@ def features_levels(features: Any, slope: Any, per_step: Any, zero: Any, levels:
 _SIX = ", ".join([_ROWS] * 6)
 
 
-@_compiled(f"void({_SIX}, float32, float32[::1], float32[::1], {_LEVELS}, int64)")
+@compiled(f"void({_SIX}, float32, float32[::1], float32[::1], {_LEVELS}, int64)", *_MATHS)
 def mean_leaky_levels(
     a: Any,
     more_a: Any,
@@ -184,15 +169,14 @@ def mean_leaky_levels(
         row = place - left
         out = levels[0, place]
         if row < 0 or row >= rows:
-            for i in range(channels):
-                out[i] = np.uint8(zero[i])
+            _zeros(zero, out)
             continue
         for i in range(channels):
             value = _mean(a, more_a, b, more_b, c, more_c, row, i)
             out[i] = _level(max(value, value * slope), per_step[i], zero[i])
 
 
-@_compiled(f"void({_SIX}, float32, {_ROWS}, int64)")
+@compiled(f"void({_SIX}, float32, {_ROWS}, int64)", *_MATHS)
 def mean_leaky(
     a: Any, more_a: Any, b: Any, more_b: Any, c: Any, more_c: Any, slope: Any, out: Any, left: int
 ) -> None:
@@ -209,7 +193,7 @@ def mean_leaky(
             out[place, i] = max(value, value * slope)
 
 
-@_compiled(f"void({_ROWS}, {_ROWS}, {_ROWS})")
+@compiled(f"void({_ROWS}, {_ROWS}, {_ROWS})", *_MATHS)
 def add_both(values: Any, one: Any, other: Any) -> None:
     """values: plus one, plus other; all [T, C]."""
     rows, channels = values.shape
@@ -218,7 +202,7 @@ def add_both(values: Any, one: Any, other: Any) -> None:
             values[row, c] += one[row, c] + other[row, c]
 
 
-@_compiled(f"void({_ROWS}, {_ROWS}, float32[::1])")
+@compiled(f"void({_ROWS}, {_ROWS}, float32[::1])", *_MATHS)
 def overlap_add(spectra: Any, basis: Any, samples: Any) -> None:
     """The inverse short-time transform: samples [hop · T − hop + window] of T windows that overlap.
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from types import ModuleType
 
-from engines.kokoro.generator import Generator
+from engines.kokoro.decoder import Decoder
 from engines.kokoro.made_once import NotMade
-from engines.kokoro.model import ModelFailed
+from engines.kokoro.model import ModelFailed, Network
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ class Unfit(Exception):
     """Why the fast decoder cannot speak here, in a few words."""
 
 
-def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Generator:
-    """The fast decoder, checked and warm. Blocks for 2–4 s; at the first start for some 15.
+def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Decoder:
+    """The fast decoder, checked and warm. Blocks for 2–4 s; at the first start for some 20.
 
     part: gives a part of the graph by its name (``graph_surgery``); cache_dir: where packed weights and
     compiled kernels are kept; cores: that all windows together may use. From then on whatever this process
@@ -53,9 +53,11 @@ def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Generator
         raise Unfit(f"its kernels could not be compiled ({error})") from error
     from engines.kokoro.fast import fitness
     from engines.kokoro.fast.cores import Cores
-    from engines.kokoro.fast.front import load_front
+    from engines.kokoro.fast.features import FastFeatures
+    from engines.kokoro.fast.front import FastFront
     from engines.kokoro.fast.network import assembled
-    from engines.kokoro.fast.packed import packed
+    from engines.kokoro.fast.packed import packed_features, packed_generator
+    from engines.kokoro.fast.source import HarmonicSource
 
     # A window is shared between threads by its branches, which wait for each other less often than the
     # threads of one convolution would.
@@ -64,11 +66,13 @@ def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Generator
     pairs = fitness.adds_in_pairs()
     fitness.check_operators(pairs)
     try:
-        shared = Cores(cores)
-        weights = packed(part("generator"), cache_dir, pairs=pairs)
-        fast = assembled(weights, shared, load_front(part, cache_dir, shared, pairs=pairs))
-        del weights
-        agreement = fitness.check_speech(fast)
+        shared, harmonics = Cores(cores), HarmonicSource()
+        fitness.check_source(harmonics, Network(part("source"), 1))
+        with packed_features(part("decoder"), cache_dir, pairs=pairs) as packed:
+            front = FastFront(FastFeatures(packed, shared), harmonics)
+        with packed_generator(part("generator"), cache_dir, pairs=pairs) as packed:
+            generator = assembled(packed, shared)
+        agreement = fitness.check_speech(generator)
     except ModelFailed as error:
         raise Unfit(f"it failed when it was tried ({error})") from error
     except NotMade as error:
@@ -81,7 +85,7 @@ def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Generator
         "" if pairs else " with VNNI",
         agreement,
     )
-    return fast
+    return Decoder("fast", front, generator)
 
 
 def _import_kernels(folder: Path, numba: ModuleType) -> None:

@@ -8,19 +8,26 @@ Branches that do not depend on each other are shared with another thread where a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
 
-from engines.kokoro.fast.convolution import Convolution, Levels
+from engines.kokoro.decoder import Window
+from engines.kokoro.fast.blocks import (
+    Branch,
+    Extent,
+    Norms,
+    PlainConvolution,
+    Product,
+    Quantiser,
+    ResidualBlock,
+    Upsampling,
+)
+from engines.kokoro.fast.convolution import Convolution
 from engines.kokoro.fast.cores import Cores, Work
 from engines.kokoro.fast.kernels import (
     add_both,
@@ -28,13 +35,9 @@ from engines.kokoro.fast.kernels import (
     mean_leaky,
     mean_leaky_levels,
     overlap_add,
-    snake_levels,
-    sum_snake_levels,
 )
-from engines.kokoro.fast.packing import Packed
-from engines.kokoro.front import Front
-from engines.kokoro.generator import Decoder
-from engines.kokoro.model import FRAME, Array, Stop, Stopped
+from engines.kokoro.fast.packed import Packed
+from engines.kokoro.model import FRAME, Array, Stop
 from speech.types import Samples
 
 _DILATIONS = (1, 3, 5)
@@ -45,173 +48,6 @@ _HOPS = 120
 _MOST_FRAMES = 36
 _HOP, _MARGIN = 5, 10
 """Samples from one short-time spectrum to the next; those that the inverse transform gives too much."""
-
-
-class Extent(NamedTuple):
-    """Rows [first, end) of a layer, counted from the first that the window was given."""
-
-    first: int
-    end: int
-
-    def wider(self, by: int, rows: int) -> Extent:
-        """With ``by`` rows more on either side, of the ``rows`` that there are."""
-        return Extent(max(self.first - by, 0), min(self.end + by, rows))
-
-    def of(self, values: Array, have: Extent) -> Array:
-        """These rows, of the rows ``have`` [T, C]."""
-        return values[self.first - have.first : self.end - have.first]
-
-    @property
-    def rows(self) -> int:
-        """How many."""
-        return self.end - self.first
-
-
-class Branch(NamedTuple):
-    """What came in, and what the last convolution adds to it: [T, C] both."""
-
-    values: Array
-    more: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Norms:
-    """What each channel of each norm is multiplied by, and what is added [9216]."""
-
-    scale: Array
-    shift: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Quantiser:
-    """1 / step and zero of each channel [C] of what a convolution takes."""
-
-    per_step: Array
-    zero: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Product:
-    """Norm, snake, convolution. norm: its channels among all norms'; alpha, inverse: the snake's [C]."""
-
-    norm: slice
-    alpha: Array
-    inverse: Array
-    quantiser: Quantiser
-    convolution: Convolution
-    dilation: int
-
-    @property
-    def reach(self) -> int:
-        """Rows on either side that a row depends on."""
-        return (self.convolution.taps - 1) // 2 * self.dilation
-
-    def of(self, values: Array, have: Extent, want: Extent, norms: Norms) -> Array:
-        """Rows ``want``, dealt to phases [d, ·, C], of rows ``have``, dealt to phases [e, ·, C]."""
-        levels, left = self._room(have, want)
-        snake_levels(values, *self._channels(norms), levels, left, have.rows)
-        return self.convolution(levels)
-
-    def of_sum(self, branch: Branch, total: Array, have: Extent, want: Extent, norms: Norms) -> Array:
-        """The same of a branch, whose sum is left in ``total`` [T, C]."""
-        levels, left = self._room(have, want)
-        sum_snake_levels(*branch, total, *self._channels(norms), levels, left)
-        return self.convolution(levels)
-
-    def _room(self, have: Extent, want: Extent) -> tuple[Levels, int]:
-        """Where the levels of the input go, and how many rows of zeros are before them."""
-        rows = -(-(want.rows + 2 * self.reach) // self.dilation)
-        levels = np.empty((self.dilation, rows, len(self.alpha)), np.uint8)
-        return levels, have.first - want.first + self.reach
-
-    def _channels(self, norms: Norms) -> tuple[Array, Array, Array, Array, Array, Array]:
-        scale, shift = norms.scale[self.norm], norms.shift[self.norm]
-        return scale, shift, self.alpha, self.inverse, self.quantiser.per_step, self.quantiser.zero
-
-
-class ResidualBlock:
-    """Three times: x + product(product(x)), the first of which is dilated."""
-
-    def __init__(self, pairs: Sequence[tuple[Product, Product]]) -> None:
-        self._pairs = pairs
-        self.reach = sum(first.reach + second.reach for first, second in pairs)
-
-    def of(self, values: Array, have: Extent, want: Extent, rows: int, norms: Norms, stop: Stop) -> Branch:
-        """Rows ``want`` of what becomes of rows ``have`` [T, C], of ``rows`` in all. Raises Stopped."""
-        (first, second), *others = self._pairs
-        out = want.wider(self.reach - first.reach - second.reach, rows)
-        between = out.wider(second.reach, rows)
-        made = first.of(values[None], have, between, norms)
-        branch = Branch(out.of(values, have), second.of(made, between, out, norms)[0])
-        # What came in is others' too.
-        total = np.empty_like(branch.values)
-        reach = self.reach - first.reach - second.reach
-        for first, second in others:
-            if stop.is_set:
-                raise Stopped
-            have, reach = out, reach - first.reach - second.reach
-            out = want.wider(reach, rows)
-            between = out.wider(second.reach, rows)
-            made = first.of_sum(branch, total, have, between, norms)
-            more = second.of(made, between, out, norms)[0]
-            total = out.of(total, have)
-            branch = Branch(total, more)
-        return branch
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Upsampling:
-    """A transposed convolution, 2 · stride taps, as one of two taps that makes ``stride`` rows at once."""
-
-    quantiser: Quantiser
-    convolution: Convolution
-    stride: int
-
-    @property
-    def padding(self) -> int:
-        """Rows that are cut off at either end of what is made."""
-        return self.stride // 2
-
-    def needs(self, want: Extent, rows: int) -> Extent:
-        """The rows, of ``rows`` that there are, on which rows ``want`` depend."""
-        first, last = (row // self.stride for row in self._made(want))
-        return Extent(max(first - 1, 0), min(last + 1, rows))
-
-    def room(self, have: Extent, want: Extent) -> tuple[Levels, int]:
-        """Where the levels of the input go [1, ·, C], and how many rows of zeros are before them."""
-        first, last = (row // self.stride for row in self._made(want))
-        levels = np.empty((1, last - first + 2, len(self.quantiser.zero)), np.uint8)
-        return levels, have.first - first + 1
-
-    def of(self, levels: Levels, want: Extent) -> Array:
-        """Rows ``want`` [T, C]."""
-        first, _ = self._made(want)
-        made = self.convolution(levels)
-        rows = made.reshape(made.shape[1] * self.stride, -1)
-        skipped = first % self.stride
-        return rows[skipped : skipped + want.rows]
-
-    def _made(self, want: Extent) -> tuple[int, int]:
-        return want.first + self.padding, want.end - 1 + self.padding
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PlainConvolution:
-    """A small one, in float32: weight [outputs, inputs, 1, taps]."""
-
-    weight: Tensor
-    bias: Tensor
-    stride: int
-    padding: int
-
-    def of(self, rows: Array) -> Array:
-        """[T, inputs] → [T / stride, outputs]."""
-        given = torch.from_numpy(rows)[None, None].permute(0, 3, 1, 2)
-        made = functional.conv2d(
-            given, self.weight, self.bias, stride=(1, self.stride), padding=(0, self.padding)
-        )
-        values: Array = made.permute(0, 2, 3, 1)[0, 0].contiguous().numpy()
-        return values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -249,72 +85,60 @@ class Last:
 class FastGenerator:
     """See ``Generator``; a call computes in the calling thread, and in another one where a core is idle."""
 
-    decoder: Decoder = "fast"
     # The features reach over four frames, the source through its own block over five and a half. With all of
     # that a window of two frames or more has the very samples of the whole (measured; with four: 35 dB).
     context = 6
 
-    def __init__(self, first: Stage, second: Stage, last: Last, cores: Cores, front: Front) -> None:
+    def __init__(self, first: Stage, second: Stage, last: Last, cores: Cores) -> None:
         self._first, self._second, self._last = first, second, last
         self._cores = cores
-        self.front = front
 
     @torch.inference_mode()
-    def audio(
-        self,
-        features: Array,
-        spectra: Array,
-        scale: Array,
-        shift: Array,
-        *,
-        before: int,
-        after: int,
-        stop: Stop,
-    ) -> Samples:
+    def audio(self, window: Window, stop: Stop) -> Samples:
         """See ``Generator.audio``."""
-        norms = Norms(scale.ravel(), shift.ravel())
-        frames = features.shape[2] // 2
-        end = frames - after
-        pieces = -(-(end - before) // _MOST_FRAMES)
-        edges = [before + (end - before) * piece // pieces for piece in range(pieces + 1)]
+        norms = Norms(window.scale.ravel(), window.shift.ravel())
+        frames = window.features.shape[2] // 2
+        end = frames - window.after
+        pieces = -(-(end - window.before) // _MOST_FRAMES)
+        edges = [window.before + (end - window.before) * piece // pieces for piece in range(pieces + 1)]
         made = []
         with self._cores.window() as spare:
             for first, until in pairwise(edges):
                 begin, stops = max(first - self.context, 0), min(until + self.context, frames)
-                window = _Window(
-                    features[0, :, 2 * begin : 2 * stops],
-                    spectra[0, :, _HOPS * begin : _HOPS * stops + 1],
+                piece = _Piece(
+                    window.features[0, :, 2 * begin : 2 * stops],
+                    window.spectra[0, :, _HOPS * begin : _HOPS * stops + 1],
                     norms,
                     stop,
                     spare,
                 )
-                made.append(self._of(window, first - begin, stops - until))
+                made.append(self._of(piece, first - begin, stops - until))
         return np.concatenate(made)
 
     def close(self) -> None:
         """See ``Generator.close``."""
         self._cores.close()
 
-    def _of(self, window: _Window, before: int, after: int) -> Samples:
+    def _of(self, piece: _Piece, before: int, after: int) -> Samples:
         first, second, last = self._first, self._second, self._last
-        end = window.frames - after
+        end = piece.frames - after
         # Which rows each layer has to make, from the samples back to the features.
-        hops = second.rows * window.frames + 1
+        hops = second.rows * piece.frames + 1
         spectra = Extent(second.rows * before, second.rows * end + 1).wider(1, hops)
         after_second = spectra.wider(last.reach, hops)
         into_second = after_second.wider(second.reach, hops)
         upsampled = Extent(max(into_second.first - 1, 0), max(into_second.end - 1, 2))
-        rows = first.rows * window.frames
+        rows = first.rows * piece.frames
         after_first = second.upsampling.needs(upsampled, rows)
         into_first = after_first.wider(first.reach, rows)
-        given = first.upsampling.needs(into_first, 2 * window.frames)
+        given = first.upsampling.needs(into_first, 2 * piece.frames)
 
-        source_rows = np.ascontiguousarray(window.spectra.T)
-        later = Work(partial(_source, second, source_rows, into_second, hops, window), window.spare)
-        source = _source(first, source_rows, into_first, rows, window)
+        source_rows = np.ascontiguousarray(piece.spectra.T)
+        later = Work(partial(_source, second, source_rows, into_second, hops, piece), piece.spare)
+        source = _source(first, source_rows, into_first, rows, piece)
         levels, left = first.upsampling.room(given, into_first)
         features_levels(
-            np.ascontiguousarray(window.features[:, given.first : given.end]),
+            np.ascontiguousarray(piece.features[:, given.first : given.end]),
             _LEAK,
             first.upsampling.quantiser.per_step,
             first.upsampling.quantiser.zero,
@@ -323,7 +147,7 @@ class FastGenerator:
         )
         values = first.upsampling.of(levels, into_first)
         add_both(values, *source)
-        branches = _branches(first, values, into_first, after_first, rows, window)
+        branches = _branches(first, values, into_first, after_first, rows, piece)
         levels, left = second.upsampling.room(after_first, upsampled)
         quantiser = second.upsampling.quantiser
         mean_leaky_levels(*branches, _LEAK, quantiser.per_step, quantiser.zero, levels, left)
@@ -332,7 +156,7 @@ class FastGenerator:
         values = np.concatenate((values[1:2], values)) if into_second.first == 0 else values
         values = values[: into_second.rows]
         add_both(values, *later.result())
-        branches = _branches(second, values, into_second, after_second, hops, window)
+        branches = _branches(second, values, into_second, after_second, hops, piece)
         into_last = np.empty((spectra.rows + 2 * last.reach, values.shape[1]), np.float32)
         mean_leaky(*branches, _LAST_LEAK, into_last, after_second.first - spectra.first + last.reach)
         made = last.convolution.of(into_last)
@@ -343,8 +167,8 @@ class FastGenerator:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Window:
-    """What one call was given: features [512, 2n], spectra [22, 120n + 1]."""
+class _Piece:
+    """Of a window, or all of it: features [512, 2n], spectra [22, 120n + 1]."""
 
     features: Array
     spectra: Array
@@ -357,28 +181,28 @@ class _Window:
         return int(self.features.shape[1]) // 2
 
 
-def _source(stage: Stage, spectra: Array, want: Extent, rows: int, window: _Window) -> Branch:
+def _source(stage: Stage, spectra: Array, want: Extent, rows: int, piece: _Piece) -> Branch:
     """Rows ``want`` of what the source's spectra [120n + 1, 22] become, of ``rows`` in all."""
     have = want.wider(stage.source_block.reach, rows)
     values = have.of(stage.source.of(spectra), Extent(0, rows))
-    return stage.source_block.of(values, have, want, rows, window.norms, window.stop)
+    return stage.source_block.of(values, have, want, rows, piece.norms, piece.stop)
 
 
 def _branches(
-    stage: Stage, values: Array, have: Extent, want: Extent, rows: int, window: _Window
+    stage: Stage, values: Array, have: Extent, want: Extent, rows: int, piece: _Piece
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Rows ``want`` of all three blocks: (values, more) of each, to be added up."""
 
     def make(block: ResidualBlock) -> Branch:
-        return block.of(values, have, want, rows, window.norms, window.stop)
+        return block.of(values, have, want, rows, piece.norms, piece.stop)
 
     *others, longest = stage.blocks
-    made = [Work(partial(make, block), window.spare) for block in reversed(others)]
+    made = [Work(partial(make, block), piece.spare) for block in reversed(others)]
     return (*make(longest), *made[0].result(), *made[1].result())
 
 
-def assembled(packed: Packed, cores: Cores, front: Front) -> FastGenerator:
-    """The generator of what ``packing`` has packed; front: who makes what it is given."""
+def assembled(packed: Packed, cores: Cores) -> FastGenerator:
+    """The generator of what ``packing`` has packed."""
 
     def array(name: str) -> Array:
         return np.array(packed[name], np.float32)
@@ -420,5 +244,4 @@ def assembled(packed: Packed, cores: Cores, front: Front) -> FastGenerator:
         stage(1, 6, 120, plain("noise_convs.1", 1, 0)),
         Last(plain("conv_post", 1, 0), array("basis")),
         cores,
-        front,
     )

@@ -1,35 +1,75 @@
-"""The packed weights as a file in the cache: made once, and again where it is broken or missing."""
+"""The packed weights as files in the cache: made once, and again where one is broken or missing."""
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from engines.kokoro.fast.packing import Packed
 from engines.kokoro.fast.scales import DATA_FILE
 from engines.kokoro.made_once import MadeOnce
+from engines.kokoro.voices import INDEX_FILE
+
+Packed = Mapping[str, npt.NDArray[np.generic]]
 
 _FOLDER = Path(__file__).parent
-_SUFFIX = ".npy"
+_NPY = ".npy"
 
 
-def packed(generator: bytes, cache_dir: Path, *, pairs: bool) -> Packed:
+@contextmanager
+def packed_generator(generator: bytes, cache_dir: Path, *, pairs: bool) -> Iterator[Packed]:
     """What ``packing`` makes of the graph's generator; pairs: as it takes it.
 
     Takes 3 s where it isn't in ``cache_dir`` yet. Raises NotMade.
     """
-    archive = MadeOnce(
-        "kokoro-fast-pairs" if pairs else "kokoro-fast-single",
-        "engines.kokoro.fast.packing",
-        making="packing the weights of the fast decoder",
-        unwritable="the fast decoder is ready 3 s later each time",
-        sources=(_FOLDER / "layers.py", _FOLDER / DATA_FILE),
+    sources = [_FOLDER / name for name in ("layers.py", "graph_layers.py", DATA_FILE)]
+    with _packed("generator", "packing", generator, cache_dir, sources, pairs=pairs) as packed:
+        yield packed
+
+
+@contextmanager
+def packed_features(decoder: bytes, cache_dir: Path, *, pairs: bool) -> Iterator[Packed]:
+    """What ``features_packing`` makes of the graph's decoder part; pairs: as it takes it.
+
+    Takes 4 s where it isn't in ``cache_dir`` yet. Raises NotMade.
+    """
+    sources = [_FOLDER / "packing.py", _FOLDER.parent / "dequantize.py", _FOLDER.parent / INDEX_FILE]
+    with _packed("features", "features_packing", decoder, cache_dir, sources, pairs=pairs) as packed:
+        yield packed
+
+
+@contextmanager
+def _packed(
+    name: str, module: str, part: bytes, cache_dir: Path, sources: Sequence[Path], *, pairs: bool
+) -> Iterator[Packed]:
+    made = MadeOnce(
+        f"kokoro-fast-{name}-{'pairs' if pairs else 'single'}",
+        f"engines.kokoro.fast.{module}",
+        making=f"packing the weights of the fast decoder ({name})",
+        unwritable="the fast decoder is ready some seconds later each time",
+        sources=sources,
         arguments=("--pairs",) if pairs else (),
-    ).load(generator, cache_dir)
-    with archive:
-        arrays = {}
-        for name in archive.namelist():
-            with archive.open(name) as file:
-                arrays[name.removesuffix(_SUFFIX)] = np.lib.format.read_array(file, allow_pickle=False)
-    return arrays
+    )
+    with made.load(part, cache_dir) as archive:
+        yield _Arrays(archive)
+
+
+class _Arrays(Packed):
+    """The arrays of an archive, each read when it is asked for: together they would stay in the memory."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
+        with self._archive.open(name + _NPY) as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.removesuffix(_NPY) for name in self._archive.namelist())
+
+    def __len__(self) -> int:
+        return len(self._archive.namelist())

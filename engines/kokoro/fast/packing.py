@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from engines.kokoro.fast import scales
-from engines.kokoro.fast.layers import Convolution, Layers, Upsampling, blocks_of, read
+from engines.kokoro.fast.graph_layers import read
+from engines.kokoro.fast.layers import Convolution, Layers, Upsampling, blocks_of
 from engines.kokoro.fast.scales import Scale, Scales
 from engines.kokoro.model import Array
 
@@ -27,8 +28,6 @@ MOST = 127
 # On processors without VNNI the product of an unsigned and a signed byte is added to its neighbour's in
 # 16 bits, which hold 255 · 128. The rounding of two levels may add one to their sum.
 MOST_OF_A_PAIR = 127
-
-Packed = Mapping[str, npt.NDArray[np.generic]]
 
 
 def rounded(weight: Array, pairs: bool) -> tuple[npt.NDArray[np.int8], Array]:
@@ -90,14 +89,14 @@ def two_taps(upsampling: Upsampling) -> Array:
     return np.ascontiguousarray(taps.transpose(3, 1, 0, 2)).reshape(-1, inputs, 2)
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m engines.kokoro.fast.packing", description="Pack the generator's weights."
-    )
+def write(pack_part: Callable[[bytes, bool], dict[str, npt.NDArray[np.generic]]], what: str) -> None:
+    """The command line of a packing: a part of the graph on standard input, an archive on standard output.
+
+    pack_part: given the part, and ``pairs`` as ``rounded`` takes it.
+    """
+    parser = argparse.ArgumentParser(description=f"Pack the weights of the {what}.")
     parser.add_argument("--pairs", action="store_true", help="for processors without VNNI")
-    pairs = parser.parse_args().pairs
-    packed = pack(read(sys.stdin.buffer.read()), scales.load(), pairs)
+    packed = pack_part(sys.stdin.buffer.read(), parser.parse_args().pairs)
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **packed)
     sys.stdout.buffer.write(file.getvalue())
@@ -105,4 +104,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     # A process of its own: onnx and its objects are not for a server's memory.
-    main()
+    write(lambda generator, pairs: pack(read(generator), scales.load(), pairs), "generator")

@@ -21,13 +21,12 @@ What is compiled here must not be given fastmath: the compiler would change that
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-from engines.kokoro.model import Array
+from engines.kokoro.fast.compiling import compiled, inlined
+from engines.kokoro.model import SAMPLE_RATE, Array
 
 _F = np.float32
 _STEP, _FRAME, _HOP, _SIZE, _BINS = 300, 600, 5, 20, 11
@@ -73,26 +72,13 @@ _WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_SIZE) / _SIZE)).astype(np.f
 _REVERSED = np.array([int(f"{point:06b}"[::-1], 2) for point in range(_POINTS)])
 
 
-_Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
-
-
-def _compiled(signature: str) -> Callable[[_Kernel], _Kernel]:
-    """A kernel that takes these types."""
-    return cast(Callable[[_Kernel], _Kernel], njit(signature, error_model="numpy", nogil=True, cache=True))
-
-
-def _inlined(function: _Kernel) -> _Kernel:
-    """A part of kernels."""
-    return cast(_Kernel, njit(error_model="numpy", nogil=True, inline="always")(function))
-
-
-@_inlined
+@inlined()
 def _fused(a: Any, b: Any, c: Any) -> Any:
     """a · b + c, rounded once."""
     return _F(np.float64(a) * np.float64(b) + np.float64(c))
 
 
-@_inlined
+@inlined()
 def _small_sine(angle: Any) -> Any:
     """sin(angle) for 0 ≤ angle < 25966."""
     rounded = angle * _TWO_PER_PI + _ROUNDING - _ROUNDING
@@ -103,7 +89,7 @@ def _small_sine(angle: Any) -> Any:
     return _turned(rest, np.int32(rounded))
 
 
-@_inlined
+@inlined()
 def _large_sine(angle: Any) -> Any:
     """sin(angle) for angle ≥ 25966."""
     exact = np.float64(angle)
@@ -112,7 +98,7 @@ def _large_sine(angle: Any) -> Any:
     return _turned(rest, np.int32(quadrant))
 
 
-@_inlined
+@inlined()
 def _turned(rest: Any, quadrant: Any) -> Any:
     """sin(quadrant · π / 2 + rest), |rest| ≤ π / 4."""
     square = rest * rest
@@ -127,7 +113,7 @@ def _turned(rest: Any, quadrant: Any) -> Any:
     return -chosen if quadrant & 2 else chosen
 
 
-@_inlined
+@inlined()
 def _tanh(value: Any) -> Any:
     square = value * value
     top = _TANH_TOP[0]
@@ -139,7 +125,7 @@ def _tanh(value: Any) -> Any:
     return top * value / bottom
 
 
-@_inlined
+@inlined()
 def _atan_of_quotient(top: Any, bottom: Any) -> Any:
     """atan(top / bottom)."""
     high, low = abs(top), abs(bottom)
@@ -151,7 +137,7 @@ def _atan_of_quotient(top: Any, bottom: Any) -> Any:
     return -angle if (top < _SILENCE) != (bottom < _SILENCE) else angle
 
 
-@_compiled("void(float32[:, ::1], float32[::1], float32[::1], int64, float32[::1])")
+@compiled("void(float32[:, ::1], float32[::1], float32[::1], int64, float32[::1])")
 def _harmonics(phase: Any, pitch: Any, weights: Any, first: int, samples: Any) -> None:
     """The source's samples from the ``first`` on; phase [n, 9], pitch [n], weights [9]."""
     values, harmonics = phase.shape
@@ -195,7 +181,7 @@ def _harmonics(phase: Any, pitch: Any, weights: Any, first: int, samples: Any) -
             made[i] = _tanh(total[i] + _BIAS)
 
 
-@_compiled("void(float32[:, ::1], float32[:, ::1], float32[:, ::1])")
+@compiled("void(float32[:, ::1], float32[:, ::1], float32[:, ::1])")
 def _transform(real: Any, imaginary: Any, circle: Any) -> None:
     """Radix 2, in place, of points [64, lanes] in reversed order; circle [64, 2]: the roots of one."""
     size = 2
@@ -217,7 +203,7 @@ def _transform(real: Any, imaginary: Any, circle: Any) -> None:
 _TABLE = "float32[:, ::1]"
 
 
-@_compiled(f"void(float32[::1], float32[::1], {_TABLE}, {_TABLE}, {_TABLE}, int64[::1], {_TABLE})")
+@compiled(f"void(float32[::1], float32[::1], {_TABLE}, {_TABLE}, {_TABLE}, int64[::1], {_TABLE})")
 def _spectra(
     samples: Any, window: Any, circle: Any, chirp: Any, filter_: Any, reversed_: Any, spectra: Any
 ) -> None:
@@ -258,7 +244,7 @@ def _spectra(
                 spectra[_BINS + k, first + lane] = turned if re < _SILENCE else angle
 
 
-@_compiled(f"void({_TABLE}, float32[::1])")
+@compiled(f"void({_TABLE}, float32[::1])")
 def _on_circle(points: Any, angles: Any) -> None:
     """points [n, 2]: cosine and sine of the angles [n], by the C library's functions of single precision."""
     for i in range(len(angles)):
@@ -304,3 +290,24 @@ class HarmonicSource:
         spectra = np.empty((2 * _BINS, hops), np.float32)
         _spectra(samples, _WINDOW, self._circle, self._chirp, self._filter, _REVERSED, spectra)
         return spectra[np.newaxis]
+
+
+def phase_of(pitch: Array) -> Array:
+    """The turns that each harmonic of a pitch [1, 2F] has made [1, 2F, 9].
+
+    They are added up in float32, as the published graph does it.
+    """
+    cycles = pitch[0, :, np.newaxis] * np.arange(1, len(_WEIGHTS) + 1, dtype=np.float32) / _F(SAMPLE_RATE)
+    turns = np.asarray(cycles - np.floor(cycles), np.float32)
+    # Its interpolation puts each value together of four shares, the last harmonic's of eight.
+    halved = np.concatenate((_of_shares(turns[:, :-1], 4), _of_shares(turns[:, -1:], 8)), axis=1)
+    return np.cumsum(halved, axis=0, dtype=np.float32)[np.newaxis]
+
+
+def _of_shares(values: Array, count: int) -> Array:
+    """``values``, each added up of ``count`` equal shares."""
+    share = np.asarray(values / np.float32(count), np.float32)
+    total = share
+    for _ in range(count - 1):
+        total = total + share
+    return total
