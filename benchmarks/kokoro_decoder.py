@@ -4,7 +4,8 @@ generator: what a frame costs by the window's length, the generator alone, one t
 rival: whole sentences through the socket, beside kokoro-onnx on the same model file.
 first: first audio of one stream, two servers in turn.
 streams: how many are played without a late piece.
-likeness, words: beside float32 on the same features, 60 sentences, all voices.
+likeness: beside float32, on the same features and on the same prosody, 60 sentences, all voices.
+words: what whisper-base hears of either, and of float32, 180 sentences.
 windows: beside one window over everything, by the same generator.
 start: until the server is ready, and until the fast decoder speaks; the first start and later ones.
 memory: of a server with either decoder.

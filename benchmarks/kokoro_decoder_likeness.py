@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import alone
 from benchmarks.alignment_sentences import UNSEEN
-from benchmarks.kokoro_decoder_windows import FAST, FLOAT32, ONNX, way
+from benchmarks.kokoro_decoder_windows import FAST, FLOAT32, ONNX, Way, way
 from benchmarks.kokoro_exact import random_plan
 from benchmarks.kokoro_measures import closeness_db, log_spectral_distance
 from benchmarks.kokoro_quality import NO_JUDGE, opinions
@@ -28,8 +28,9 @@ from speech.types import Samples, Voice
 from tests.judge import hear, wrong_words
 
 _SENTENCES = 60
+_HEARD = 180
 _CUT = 6
-"""Sentences that are cut at random."""
+"""Sentences that are compared; that are listened to; that are cut at random."""
 
 _WAYS = (FLOAT32, ONNX, FAST)
 
@@ -53,34 +54,33 @@ class Saying:
     of_features: dict[str, Samples]
     of_prosody: dict[str, Samples]
 
-    @property
-    def language(self) -> str:
-        """The voice's language without its region."""
-        return primary(self.foreseen.voice.language)
 
-
-def to_say(voices: Sequence[Voice]) -> list[tuple[str, Voice]]:
-    """60 sentences: every voice one, and the last ones, which have all languages, another."""
+def to_say(voices: Sequence[Voice], count: int) -> list[tuple[str, Voice]]:
+    """So many sentences: every voice one, then the same from the last voice on, and so forth."""
     texts = {language: cycle(own) for language, own in _TEXTS.items()}
-    chosen = [*voices, *reversed(voices)][:_SENTENCES]
+    chosen = islice(cycle([*voices, *reversed(voices)]), count)
     return [(next(texts[primary(voice.language)]), voice) for voice in chosen]
+
+
+@cache
+def _ways() -> dict[str, Way]:
+    return {name: way(name, alone.THREADS) for name in _WAYS}
+
+
+def _of_prosody(foreseen: Foreseen) -> dict[str, Samples]:
+    """The same prosody in each way."""
+    return {name: own.sound(own.again(foreseen), foreseen.plan) for name, own in _ways().items()}
 
 
 @cache
 def sayings() -> list[Saying]:
     """Every sentence in the server's windows: made once for all tables."""
-    ways = {name: way(name, alone.THREADS) for name in _WAYS}
-    model = ways[ONNX].model
+    model = _ways()[ONNX].model
     said = []
-    for text, voice in to_say(model.voices.all):
+    for text, voice in to_say(model.voices.all, _SENTENCES):
         foreseen = model.foresee(text, voice)
-        plan = foreseen.plan
-        of_features = {name: own.sound(foreseen, plan) for name, own in ways.items()}
-        # The features are of this one: nothing to be made again.
-        of_prosody = {ONNX: of_features[ONNX]} | {
-            name: own.sound(own.again(foreseen), plan) for name, own in ways.items() if name != ONNX
-        }
-        said.append(Saying(foreseen, of_features, of_prosody))
+        of_features = {name: own.sound(foreseen, foreseen.plan) for name, own in _ways().items()}
+        said.append(Saying(foreseen, of_features, _of_prosody(foreseen)))
     return said
 
 
@@ -136,13 +136,16 @@ def words() -> None:
     """What whisper-base hears of each."""
     counts: dict[str, list[tuple[int, int]]] = {name: [] for name in _WAYS}
     unlike = []
-    for one in sayings():
-        heard = {name: hear(one.of_prosody[name], SAMPLE_RATE, one.language) for name in _WAYS}
-        wrong = {name: wrong_words(one.foreseen.text, said, one.language) for name, said in heard.items()}
+    model = _ways()[ONNX].model
+    for text, voice in to_say(model.voices.all, _HEARD):
+        language = primary(voice.language)
+        sounds = _of_prosody(model.foresee(text, voice))
+        heard = {name: hear(samples, SAMPLE_RATE, language) for name, samples in sounds.items()}
+        wrong = {name: wrong_words(text, said, language) for name, said in heard.items()}
         for name, found in wrong.items():
             counts[name].append(found)
         if wrong[FAST] != wrong[FLOAT32]:
-            unlike.append([one.foreseen.voice.id, one.foreseen.text, heard[FLOAT32], heard[FAST]])
+            unlike.append([voice.id, text, heard[FLOAT32], heard[FAST]])
     rows = []
     for name, pairs in counts.items():
         bad, count = (sum(column) for column in zip(*pairs, strict=True))

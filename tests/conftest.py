@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,15 +20,17 @@ ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
 ADDRESS = re.compile(r"address +wss?://(?P<host>\S+):(?P<port>\d+)\b")
+# What is made of a model once is made once for all tests.
+CACHE = tempfile.TemporaryDirectory(prefix="tests-cache-")
 COMPAT = re.compile(r"also +(?:ws|http)s?://\S+:(?P<port>\d+) \((?P<protocol>.+)\)")
 
 
 class ServerProcess:
     """A running ``start_websocket_server.py``.
 
-    folder holds its kept voices (``data``), fetched weights (``cache``) and log; ``banner`` is what
-    it printed when it was ready; ``compat`` the ports that --compat opened, each by the protocol
-    that the banner names. No setting of the machine's environment reaches it.
+    folder holds its kept voices (``data``) and its log; ``banner`` is what it printed when it was
+    ready; ``compat`` the ports that --compat opened, each by the protocol that the banner names. No
+    setting of the machine's environment reaches it.
     """
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
@@ -37,7 +40,7 @@ class ServerProcess:
         self._terminal = self._terminal_path.open("wb")
         own = {
             "KANI_DATA_DIR": str(folder / "data"),
-            "KANI_CACHE_DIR": str(folder / "cache"),
+            "KANI_CACHE_DIR": CACHE.name,
             "KANI_LOG_FILE": str(self.log_file),
             "KANI_LOGS_DIR": str(folder / "logs"),
             "KANI_HOST": "localhost",
@@ -144,6 +147,12 @@ class ServerProcess:
 
 
 StartServer = Callable[..., ServerProcess]
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """The cache folder of all test servers."""
+    return Path(CACHE.name)
 
 
 @pytest.fixture

@@ -10,17 +10,25 @@ from pathlib import Path
 
 import pytest
 
+import weights
+from engines.kokoro import parts_cache
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.parts import LoadPart
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KokoroEngine]:
+def engine(cache: Path) -> Iterator[KokoroEngine]:
     """Kokoro, started once for all tests; its weights come from the installed packages."""
-    nowhere: Path = tmp_path_factory.mktemp("cache")
-    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=nowhere))
+    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache))
     asyncio.run(made.start())
     yield made
     asyncio.run(made.stop())
+
+
+@pytest.fixture(scope="session")
+def part(cache: Path) -> LoadPart:
+    """Gives Kokoro's parts by their names."""
+    return parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)
 
 
 @pytest.fixture(autouse=True, scope="module")

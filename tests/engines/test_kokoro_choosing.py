@@ -16,13 +16,12 @@ import numpy as np
 import pytest
 
 import engines.kokoro.engine
-import weights
-from engines.kokoro import parts_cache
 from engines.kokoro.choosing import Choice, FastLoader, load_fast
 from engines.kokoro.decoder import Decoder
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
 from engines.kokoro.fast.libraries import loading_gently
 from engines.kokoro.onnx_decoder import onnx_decoder
+from engines.kokoro.parts import LoadPart
 from speech.errors import EngineUnavailable
 from speech.types import Segment, SpeechChunk
 from tests.conftest import StartServer
@@ -45,26 +44,14 @@ class Other(Decoder):
     """The published graph's, under the other name."""
 
 
-def other(part: Callable[[str], bytes]) -> Other:
+def other(part: LoadPart) -> Other:
     """A session of its own."""
     decoder = onnx_decoder(part, 1)
     return Other("fast", decoder.front, decoder.generator)
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder that is used by all tests here."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
-def part(cache: Path) -> Callable[[str], bytes]:
-    """Gives the network's parts."""
-    return parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)
-
-
-@pytest.fixture(scope="module")
-def fast(cache: Path, part: Callable[[str], bytes]) -> Decoder:
+def fast(cache: Path, part: LoadPart) -> Decoder:
     """The fast decoder, or another session of the published graph's where the machine is not fit for it."""
     try:
         return load_fast(part, cache, 2)
@@ -220,13 +207,13 @@ async def test_a_failure_nobody_foresaw_is_logged_and_onnxruntime_speaks(
 
 
 async def test_a_stop_waits_for_what_is_being_loaded(
-    part: Callable[[str], bytes], caplog: pytest.LogCaptureFixture
+    part: LoadPart, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Until the next part of the graph is asked for; then the thread ends, without a word of complaint."""
     asked, stopped = threading.Event(), threading.Event()
     used: list[Decoder] = []
 
-    def load(part: Callable[[str], bytes]) -> Decoder:
+    def load(part: LoadPart) -> Decoder:
         decoder = other(part)
         asked.set()
         assert stopped.wait(WITHIN_S)
@@ -245,7 +232,7 @@ async def test_a_stop_waits_for_what_is_being_loaded(
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("kokoro-decoder")]
 
 
-async def test_one_that_never_began_stops_at_once(part: Callable[[str], bytes]) -> None:
+async def test_one_that_never_began_stops_at_once(part: LoadPart) -> None:
     """As an engine's does whose start was not finished."""
     used: list[Decoder] = []
     loader = FastLoader(other, part, used.append)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import weights
 from engines.espeak_library import EspeakLibrary
-from engines.kokoro import parts_cache
 from engines.kokoro.decoder import Decoder
 from engines.kokoro.dequantize import dequantized
 from engines.kokoro.fast.cores import Cores
@@ -27,7 +24,7 @@ from engines.kokoro.graph_surgery import UnknownGraph
 from engines.kokoro.ipa import sayer
 from engines.kokoro.model import Array, Network, Stop, Stopped
 from engines.kokoro.onnx_decoder import OnnxGenerator, OnnxSource
-from engines.kokoro.parts import Affine, PartedModel, Prosody
+from engines.kokoro.parts import Affine, LoadPart, PartedModel, Prosody
 from engines.kokoro.phonemes import utterances
 from engines.kokoro.statistics import Statistics
 from engines.kokoro.voices import Voices
@@ -108,7 +105,7 @@ def test_rows_are_shared_in_pairs(rows: int) -> None:
 class Sentence:
     """One, as the encoder foresees it, and the model that says it."""
 
-    part: Callable[[str], bytes]
+    part: LoadPart
     cache: Path
     model: PartedModel
     prosody: Prosody
@@ -127,15 +124,13 @@ class Sentence:
 
 
 @pytest.fixture(scope="module")
-def sentence(tmp_path_factory: pytest.TempPathFactory) -> Sentence:
+def sentence(part: LoadPart, cache: Path) -> Sentence:
     """A Spanish one."""
     try:
         check_processor()
         check_operators(adds_in_pairs())
     except Unfit as unfit:
         pytest.skip(str(unfit))
-    cache: Path = tmp_path_factory.mktemp("cache")
-    part = parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)
     say = sayer(EspeakLibrary.shared(), "es")
     assert say is not None
     (utterance,) = utterances("El barco azul salió del puerto muy temprano.", say, ending=".")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-import weights
-from engines.kokoro import parts_cache
 from engines.kokoro.decoder import Window
 from engines.kokoro.fast import fitness
 from engines.kokoro.fast.convolution import Convolution
@@ -22,37 +19,26 @@ from engines.kokoro.fast.packed import packed_generator
 from engines.kokoro.fast.packing import rounded
 from engines.kokoro.model import Stop
 from engines.kokoro.onnx_decoder import OnnxGenerator
-
-Part = Callable[[str], bytes]
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder that has been used before."""
-    return tmp_path_factory.mktemp("cache")
+from engines.kokoro.parts import LoadPart
 
 
 @pytest.fixture(scope="module")
-def part(cache: Path) -> Part:
-    """Gives the graph's parts."""
-    return parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)
-
-
-@pytest.fixture(scope="module")
-def generator(part: Part) -> bytes:
+def generator(part: LoadPart) -> bytes:
     """The part that is made fast."""
     return part("generator")
 
 
 @pytest.mark.parametrize("library", ["torch", "numba"])
-def test_a_library_is_missing(cache: Path, part: Part, monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+def test_a_library_is_missing(
+    cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
     """The reason names it."""
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(Unfit, match=library):
         load(part, cache, 1)
 
 
-def test_an_operator_is_missing(cache: Path, part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operator_is_missing(cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in another version of torch, or one built without oneDNN."""
     operators = torch._ops._OpNamespace("none")
     monkeypatch.setattr(torch.ops, "onednn", operators)
@@ -60,7 +46,7 @@ def test_an_operator_is_missing(cache: Path, part: Part, monkeypatch: pytest.Mon
         load(part, cache, 1)
 
 
-def test_another_processor(cache: Path, part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_processor(cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason says which one is there."""
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
     with pytest.raises(Unfit, match=r"AVX2.*DEFAULT"):
@@ -68,7 +54,7 @@ def test_another_processor(cache: Path, part: Part, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_operator_that_computes_otherwise(
-    cache: Path, part: Part, monkeypatch: pytest.MonkeyPatch
+    cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two products that do not fit together where they are added: the sum is cut off, and that is found."""
     convolve = Convolution.__call__
@@ -81,7 +67,7 @@ def test_an_operator_that_computes_otherwise(
         load(part, cache, 1)
 
 
-def test_an_operator_that_refuses(cache: Path, part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operator_that_refuses(cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch's own words are the reason."""
 
     def refuse(*_: object) -> None:
@@ -105,7 +91,7 @@ def test_speech_that_is_none(cache: Path, generator: bytes) -> None:
         fitness.check_speech(Noisy(generator, 1))
 
 
-def test_a_part_that_is_not_the_generator(cache: Path, part: Part) -> None:
+def test_a_part_that_is_not_the_generator(cache: Path, part: LoadPart) -> None:
     """Its weights cannot be packed; the reason says so."""
     with pytest.raises(Unfit, match="weights could not be packed"):
         load(lambda name: b"no graph" if name == "generator" else part(name), cache, 1)

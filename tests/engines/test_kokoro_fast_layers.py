@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,8 +10,6 @@ import pytest
 import torch
 from onnx import ModelProto, numpy_helper
 
-import weights
-from engines.kokoro import parts_cache
 from engines.kokoro.dequantize import dequantized
 from engines.kokoro.fast import fitness
 from engines.kokoro.fast.graph_layers import read
@@ -21,6 +18,7 @@ from engines.kokoro.fast.reference import Reference
 from engines.kokoro.graph_surgery import UnknownGraph
 from engines.kokoro.model import Stop
 from engines.kokoro.onnx_decoder import OnnxGenerator
+from engines.kokoro.parts import LoadPart
 from tests.engines.test_kokoro_parts import agreement_db
 
 CHANNELS = 9216
@@ -28,12 +26,9 @@ CHANNELS = 9216
 
 
 @pytest.fixture(scope="module")
-def generator(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The graph's part."""
-    cache: Path = tmp_path_factory.mktemp("cache")
-    return parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)(
-        "generator"
-    )
+def generator(part: LoadPart) -> bytes:
+    """The published graph's."""
+    return part("generator")
 
 
 @pytest.fixture(scope="module")

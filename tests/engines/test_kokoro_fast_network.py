@@ -11,16 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import weights
 from benchmarks.kokoro_measures import log_spectral_distance
 from engines.espeak_library import EspeakLibrary
-from engines.kokoro import parts_cache
 from engines.kokoro.decoder import Decoder
 from engines.kokoro.fast.convolution import Convolution
 from engines.kokoro.fast.loading import Unfit, load
 from engines.kokoro.ipa import sayer
 from engines.kokoro.model import FRAME, Array, ModelFailed, Stop, Stopped
-from engines.kokoro.parts import Affine, Features, PartedModel
+from engines.kokoro.parts import Affine, Features, LoadPart, PartedModel
 from engines.kokoro.phonemes import utterances
 from engines.kokoro.speaker import WindowSpeaker
 from engines.kokoro.statistics import Statistics
@@ -34,9 +32,8 @@ TEXT, VOICE, LANGUAGE = "El barco azul salió del puerto muy temprano, sin hacer
 class Spoken:
     """A sentence up to its features, and who makes its sound."""
 
-    def __init__(self, cache: Path) -> None:
-        self.cache = cache
-        self.parts = parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)
+    def __init__(self, parts: LoadPart, cache: Path) -> None:
+        self.parts, self.cache = parts, cache
         self.model = PartedModel(self.parts, threads=2)
         self.onnx = self.model.decoder
         self.fast = self.loaded(cores=2)
@@ -62,10 +59,10 @@ class Spoken:
 
 
 @pytest.fixture(scope="module")
-def spoken(tmp_path_factory: pytest.TempPathFactory) -> Spoken:
+def spoken(part: LoadPart, cache: Path) -> Spoken:
     """The sentence."""
     try:
-        return Spoken(tmp_path_factory.mktemp("cache"))
+        return Spoken(part, cache)
     except Unfit as unfit:
         pytest.skip(str(unfit))
 

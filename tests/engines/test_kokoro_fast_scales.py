@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import weights
-from engines.kokoro import parts_cache
 from engines.kokoro.fast import scales
 from engines.kokoro.fast.calibrate import (
     SAYINGS,
@@ -38,16 +37,9 @@ NOT_CALIBRATED, SAYS = "am_santa", 15
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> LoadPart:
-    """The network's parts."""
-    cache: Path = tmp_path_factory.mktemp("cache")
-    return parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)
-
-
-@pytest.fixture(scope="module")
-def int8(parts: LoadPart) -> list[Rounded]:
+def int8(part: LoadPart) -> list[Rounded]:
     """The convolutions that are computed in int8."""
-    return list(convolutions(read(parts("generator"))))
+    return list(convolutions(read(part("generator"))))
 
 
 def test_the_data_is_what_its_origin_says() -> None:
@@ -75,13 +67,13 @@ def test_every_int8_convolution_has_scales(int8: list[Rounded]) -> None:
         assert np.isfinite(step).all() and (step > 0).all()
 
 
-def test_a_voice_that_was_not_calibrated_on_is_rounded_well(parts: LoadPart, int8: list[Rounded]) -> None:
+def test_a_voice_that_was_not_calibrated_on_is_rounded_well(part: LoadPart, int8: list[Rounded]) -> None:
     """Whatever each convolution is given there, it makes of it what float32 does, within 20 dB."""
     assert NOT_CALIBRATED not in SAYINGS
     inputs = Inputs([convolution.name for convolution in int8])
-    said = Said(parts)
+    said = Said(part)
     with torch.inference_mode():
-        reference = Reference(read(parts("generator")), inputs)
+        reference = Reference(read(part("generator")), inputs)
         reference.audio(*said.of(NOT_CALIBRATED, said.text(NOT_CALIBRATED, SAYS)))
         known = scales.load()
         for convolution in int8:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import weights
-from engines.kokoro import parts_cache
 from engines.kokoro.fast.fitness import check_source
 from engines.kokoro.fast.loading import Unfit
 from engines.kokoro.fast.source import HarmonicSource
 from engines.kokoro.model import Array, Network, Stop
+from engines.kokoro.parts import LoadPart
 
 BINS = 11
 HOPS = 120
@@ -23,14 +19,7 @@ HOPS = 120
 
 
 @pytest.fixture(scope="module")
-def part(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], bytes]:
-    """Gives the graph's parts."""
-    cache: Path = tmp_path_factory.mktemp("cache")
-    return parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)
-
-
-@pytest.fixture(scope="module")
-def graph(part: Callable[[str], bytes]) -> Network:
+def graph(part: LoadPart) -> Network:
     """The published graph's source."""
     return Network(part("source"), 1)
 
