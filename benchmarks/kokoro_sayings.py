@@ -63,7 +63,10 @@ class Foreseen:
         return samples[self.plan[0][0] * FRAME : self.plan[-1][1] * FRAME]
 
     def fresh(self) -> Features:
-        """The features, with a source that nobody has asked yet: it is made as windows ask for it."""
+        """The features, with a source of their own, which is made as windows ask for it.
+
+        The copied one is never asked: what it had made would be copied, too.
+        """
         return replace(self.features, source=copy(self.features.source))
 
 

@@ -21,7 +21,7 @@ HOST = "127.0.0.1"
 READY_WITHIN_S = 120.0
 STOP_WITHIN_S = 30.0
 ASK_AGAIN_S = 0.01
-# Where model files are is the machine's affair; every other setting is the default.
+# Where model files are is the machine's affair; every other setting is the default, but for those below.
 KEPT_VARIABLES = ("KANI_MODELS_DIR", "KANI_CACHE_DIR")
 # One that changed in the middle would make two measurements of one.
 _ALWAYS = {"KANI_KOKORO_DECODER": "onnx"}

@@ -31,7 +31,8 @@ class EngineInfo:
     ``Manner``'s fields it renders natively, of pitch, pitch_range, loudness and brightness; the core
     filters for the others. takes_ipa: whether it says ``Segment.pronunciations``. normalizes: whether
     numbers, abbreviations and the like are best left to it. decoder: where sound can be made in several
-    ways, the name of the one that the next segment's is made in; the only fact that may change.
+    ways, the name of the one that the next segment's is made in. It and ``places`` are the only facts
+    that may change.
     """
 
     name: str

@@ -39,7 +39,7 @@ class Places:
 
     @property
     def free(self) -> bool:
-        """Whether a request would get a place at once."""
+        """Whether there is a place that nobody has; those that wait get it first."""
         return self._given < self._count()
 
     def place(self, turn: Turn | None = None) -> Place:
@@ -78,6 +78,7 @@ class Places:
                 elif turn in self._queue:
                     self._queue.remove(turn)
                     self._moved()
+                    self._hand_on()
                 self._changed()
                 raise
         self.taken += 1

@@ -89,12 +89,15 @@ def test_how_sessions_end_is_told_by_outcome() -> None:
 def test_the_queue_is_told_beside_what_it_may_hold() -> None:
     """The wait for a place, the places there are, and the limits of queue and connections."""
     metrics = Metrics("0")
-    metrics.engine_ready("espeak", lambda: 8)
+    places = 8
+    metrics.engine_ready("espeak", lambda: places)
     metrics.limits(connections=4096, waiting=1000)
     metrics.waited("kani", "espeak", 0.0)
     metrics.waited("kani", "espeak", 0.2)
     samples = read(metrics)
     assert samples["kani_engine_places", (("engine", "espeak"),)] == 8
+    places = 20
+    assert read(metrics)["kani_engine_places", (("engine", "espeak"),)] == 20
     assert (samples["kani_connections_limit", ()], samples["kani_waiting_limit", ()]) == (4096, 1000)
     assert samples["kani_queue_seconds_bucket", (*KANI_BY_ESPEAK[:1], ("le", "0.001"), *KANI)] == 1
     assert samples["kani_queue_seconds_count", KANI_BY_ESPEAK] == 2

@@ -9,7 +9,7 @@ from engines.kokoro.model import Array, Stop
 from speech.types import Samples
 
 Name = Literal["onnx", "fast"]
-"""``onnx``: the published graph on onnxruntime; ``fast``: the same in static int8."""
+"""``onnx``: the published graph on onnxruntime; ``fast``: the same layers by kernels of our own."""
 
 
 class Source(Protocol):
@@ -67,13 +67,19 @@ class Generator(Protocol):
         """The samples of all frames but the context, 600 each. Raises Stopped or ModelFailed."""
 
     def close(self) -> None:
-        """End its threads; nothing is being said any more."""
+        """End the threads of its decoder; nothing is being said any more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoder:
-    """One way to make the sound: its front and its generator go together."""
+    """One way to make the sound: its front and its generator go together.
+
+    places: utterances that may be under way at once on a small machine. They share the cores window by
+    window: many more of them than are played in real time would all be late, where those that wait their
+    turn are heard whole.
+    """
 
     name: Name
     front: Front
     generator: Generator
+    places: int

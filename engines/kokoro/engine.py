@@ -22,7 +22,7 @@ from engines.cancelling import outlast
 from engines.espeak_library import EspeakLibrary
 from engines.kokoro import parts_cache
 from engines.kokoro.choosing import Choice, FastLoader, load_fast
-from engines.kokoro.decoder import Decoder, Name
+from engines.kokoro.decoder import Decoder
 from engines.kokoro.intonation import MANNER
 from engines.kokoro.ipa import Sayer, sayer
 from engines.kokoro.model import SAMPLE_RATE, ModelFailed, Stop, Stopped, WholeModel
@@ -40,10 +40,6 @@ from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from speech.types import Boundary, Embedding, Recording, Segment, Span, SpeechChunk
 from speech.writing import WrittenText
-
-PLACES: dict[Name, int] = {"onnx": 8, "fast": 20}
-"""Segments under way at once on a small machine, by the decoder. They share the cores window by window: more
-of them than are played in real time would all be late, where those that wait for a place are heard whole."""
 
 THREADS = 2
 LEAST_AT_ONCE = 2
@@ -138,7 +134,7 @@ class KokoroEngine:
             sample_rate=SAMPLE_RATE,
             voices=self._voices.all,
             default_voices=DEFAULT_VOICES,
-            places=self._places("onnx") if in_windows else self._at_once,
+            places=self._at_once if self._model is None else self._places(self._model.decoder),
             speed_range=SPEED_RANGE,
             streams_inside_segment=in_windows,
             rests=in_windows,
@@ -151,8 +147,8 @@ class KokoroEngine:
             decoder="onnx",
         )
 
-    def _places(self, decoder: Name) -> int:
-        return max(PLACES[decoder], PLACES[decoder] // 4 * self._at_once)
+    def _places(self, decoder: Decoder) -> int:
+        return max(decoder.places, decoder.places // 4 * self._at_once)
 
     def _new_speaker(self) -> Speaker:
         settings = self._settings
@@ -165,7 +161,7 @@ class KokoroEngine:
 
         def speak_by(decoder: Decoder) -> None:
             model.decoder = decoder
-            self._info = replace(self.info, decoder=decoder.name, places=self._places(decoder.name))
+            self._info = replace(self.info, decoder=decoder.name, places=self._places(decoder))
 
         if settings.decoder != "onnx":
             load = partial(load_fast, cache_dir=settings.cache_dir, cores=os.cpu_count() or 1)

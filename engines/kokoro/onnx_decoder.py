@@ -13,6 +13,9 @@ from speech.types import Samples
 CONTEXT = 4
 """Frames on either side of a window that its sound depends on (measured: with one less it differs)."""
 
+PLACES = 8
+"""See ``Decoder``; two to four of them are played in real time."""
+
 _SPECTRA_A_FRAME = 120
 _SPARED = 64
 
@@ -22,7 +25,7 @@ def onnx_decoder(part: Callable[[str], bytes], threads: int) -> Decoder:
 
     Raises ModelFailed, and what ``part`` raises.
     """
-    return Decoder("onnx", OnnxFront(part, threads), OnnxGenerator(part("generator"), threads))
+    return Decoder("onnx", OnnxFront(part, threads), OnnxGenerator(part("generator"), threads), PLACES)
 
 
 class OnnxFront:

@@ -200,7 +200,7 @@ def test_an_utterance_keeps_the_decoder_it_began_with(sentence: Sentence, alone:
     graphs = model.decoder
     begun = model.features(sentence.prosody, sentence.style, stop)
     generator = OnnxGenerator(sentence.part("generator"), 1)
-    model.decoder = Decoder("fast", FastFront(alone, HarmonicSource()), generator)
+    model.decoder = Decoder("fast", FastFront(alone, HarmonicSource()), generator, 1)
     later = model.features(sentence.prosody, sentence.style, stop)
     assert begun.generator is graphs.generator and isinstance(begun.source, OnnxSource)
     assert later.generator is generator and isinstance(later.source, FastSource)

@@ -94,7 +94,7 @@ class Spoken:
 
 
 def anew(features: Features) -> Features:
-    """The same, with a source that nobody has asked yet."""
+    """The same, with a source of their own. The copied one is never asked: it would keep what it made."""
     return replace(features, source=copy(features.source))
 
 

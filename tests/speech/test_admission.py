@@ -73,6 +73,32 @@ async def test_there_may_be_more_places_later_and_fewer() -> None:
     assert places.taken == 0 and places.free
 
 
+@pytest.mark.parametrize("handed_over", [False, True])
+@pytest.mark.parametrize("later", [1, 2, 3])
+async def test_a_cancelled_wait_gives_what_there_is_by_then(later: int, handed_over: bool) -> None:
+    """As many hold a place as there are when a wait is cancelled, even as the place is handed over."""
+    count = 2
+    places = Places(lambda: count, lambda: None)
+    order: list[str] = []
+    doors = {name: asyncio.Event() for name in "abcde"}
+    tasks = {name: asyncio.create_task(turn_of(places, name, order, door)) for name, door in doors.items()}
+    await settled()
+    count = later
+    if handed_over:
+        doors["a"].set()
+        await asyncio.sleep(0)
+    tasks["c"].cancel()
+    await asyncio.wait([tasks["c"]])
+    await settled()
+    # Nobody who holds a place has it taken away.
+    held = max(later, 2 - handed_over)
+    assert places.taken == held and order == list("abde"[: held + handed_over])
+    for door in doors.values():
+        door.set()
+    await asyncio.gather(tasks["a"], tasks["b"], tasks["d"], tasks["e"])
+    assert order == ["a", "b", "d", "e"] and places.taken == 0 and places.waiting == 0
+
+
 async def test_a_long_text_takes_turns() -> None:
     """Asking for a place for each segment lets others in between."""
     places = Places(lambda: 1, lambda: None)

@@ -1,1 +1,1 @@
-"""Kokoro's generator once more: static int8 convolutions, and one pass over memory between two of them."""
+"""Kokoro's decoder once more: convolutions in int8, and one pass over memory between two of them."""

@@ -2,7 +2,7 @@
 
 The operators are not part of torch's public interface, and what they compute depends on the processor: so
 they are tried, with a convolution whose outcome is known exactly, and with a piece of speech whose samples
-are known in float32 (``probe.npz``, by ``build_probe``).
+are known in float32 (``probe.npz``, by ``build_probe``). The source is compared with the published graph's.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,26 +20,22 @@ _FOLDER = Path(__file__).parent
 _NPY = ".npy"
 
 
-@contextmanager
-def packed_generator(generator: bytes, cache_dir: Path, *, pairs: bool) -> Iterator[Packed]:
+def packed_generator(generator: bytes, cache_dir: Path, *, pairs: bool) -> AbstractContextManager[Packed]:
     """What ``packing`` makes of the graph's generator; pairs: as it takes it.
 
     Takes 3 s where it isn't in ``cache_dir`` yet. Raises NotMade.
     """
     sources = [_FOLDER / name for name in ("layers.py", "graph_layers.py", DATA_FILE)]
-    with _packed("generator", "packing", generator, cache_dir, sources, pairs=pairs) as packed:
-        yield packed
+    return _packed("generator", "packing", generator, cache_dir, sources, pairs=pairs)
 
 
-@contextmanager
-def packed_features(decoder: bytes, cache_dir: Path, *, pairs: bool) -> Iterator[Packed]:
+def packed_features(decoder: bytes, cache_dir: Path, *, pairs: bool) -> AbstractContextManager[Packed]:
     """What ``features_packing`` makes of the graph's decoder part; pairs: as it takes it.
 
     Takes 4 s where it isn't in ``cache_dir`` yet. Raises NotMade.
     """
     sources = [_FOLDER / "packing.py", _FOLDER.parent / "dequantize.py", _FOLDER.parent / INDEX_FILE]
-    with _packed("features", "features_packing", decoder, cache_dir, sources, pairs=pairs) as packed:
-        yield packed
+    return _packed("features", "features_packing", decoder, cache_dir, sources, pairs=pairs)
 
 
 @contextmanager
