@@ -40,7 +40,7 @@ def load_fast(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Deco
 
 
 class FastLoader:
-    """The fast decoder, loaded once, in a thread of its own."""
+    """Loads the fast decoder once, in a thread of its own."""
 
     def __init__(
         self,

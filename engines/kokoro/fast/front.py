@@ -29,5 +29,5 @@ class FastSource:
         self._pitch, self._phase = pitch, phase_of(pitch)
 
     def spectra(self, first: int, end: int, stop: Stop) -> Array:
-        """See ``Source.spectra``; a millisecond a window, which is not stopped."""
+        """See ``Source.spectra``; some milliseconds, in which it is not stopped."""
         return self._harmonics.spectra(self._phase, self._pitch, first, end)

@@ -24,7 +24,8 @@ from engines.kokoro.model import ModelFailed, Network
 
 logger = logging.getLogger(__name__)
 
-# Four streams are played in real time without VNNI; with it a convolution takes a quarter of the time.
+# Two cores have enough for four streams in real time without VNNI. With it they should for four times as
+# many, which nobody has measured.
 _PLACES, _PLACES_VNNI = 8, 20
 # What Numba's index of compiled kernels, a pickle, may raise when a byte of it is missing or another.
 _TORN = (
