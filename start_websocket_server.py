@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import interruptible
 import server_logging
 import settings
 from access import is_loopback
@@ -162,7 +163,7 @@ def _fetch(chosen: settings.Settings) -> int:
             await each.stop()
 
     try:
-        asyncio.run(start_each())
+        interruptible.run(start_each())
     except SpeechError as error:
         return _complain(str(error), CANNOT_START)
     return 0

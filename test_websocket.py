@@ -2,7 +2,8 @@
 
     python test_websocket.py [--server ws://localhost:8001] [--api-key KEY] [--keep DIR]
 
-It starts no server. Exit codes: 0 all passed, 1 something failed, 2 there is no server to talk to.
+It starts no server. Exit codes: 0 all passed, 1 something failed, 2 there is no server to talk to,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
+import interruptible
 from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected
 from websocket_config import (
     AUDIO_FORMAT,
@@ -386,7 +388,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.keep is not None:
         options.keep.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(_main(options))
+    try:
+        return interruptible.run(_main(options))
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import interruptible
 import websocket_voices
 from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected, SpeechPart
 from websocket_config import (
@@ -212,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with _cured():
                 websocket_voices.manage(options, reference)
         else:
-            asyncio.run(_speak(options, _text(parser, options), reference))
+            interruptible.run(_speak(options, _text(parser, options), reference))
     except (Failure, KaniTTSError) as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1

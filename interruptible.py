@@ -1,0 +1,48 @@
+"""Running a program's coroutine so that Ctrl+C ends it cleanly, whatever its threads are doing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns; Ctrl+C cancels it, and KeyboardInterrupt is raised once it has ended.
+
+    Ctrl+C once more raises at once. asyncio.run cancels in the signal's handler itself, between any
+    two steps of the event loop's own code: where that is just handing over what a thread has done,
+    a traceback comes out (InvalidStateError, CPython 3.11.7). Here the loop cancels in its own turn.
+    """
+    interrupted = False
+
+    async def interruptible() -> T:
+        nonlocal interrupted
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            interrupted = True
+            loop.remove_signal_handler(signal.SIGINT)
+            task.cancel()
+
+        # Windows' loops take no signals: asyncio's own handling stays.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(signal.SIGINT, interrupt)
+        try:
+            return await work
+        finally:
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(signal.SIGINT)
+
+    try:
+        return asyncio.run(interruptible())
+    except asyncio.CancelledError:
+        if interrupted:
+            raise KeyboardInterrupt from None
+        raise
