@@ -10,15 +10,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests import alone
+
 ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
+# Characters of a log in a failure's message: a run of an hour has too many to find what went wrong.
+SHOWN = 6000
 ADDRESS = re.compile(r"address +wss?://(?P<host>\S+):(?P<port>\d+)\b")
 # What is made of a model once is made once for all tests.
 CACHE = tempfile.TemporaryDirectory(prefix="tests-cache-")
@@ -124,8 +128,10 @@ class ServerProcess:
             self.send_signal(signal.SIGTERM)
         code = self.wait()
         self.close()
-        assert code == 0, self.terminal
-        assert "Traceback" not in self.terminal + self.log, self.terminal
+        said = self.terminal + self.log
+        assert code == 0, f"exit code {code}:\n{said[-SHOWN:]}"
+        traceback = said.find("Traceback")
+        assert traceback < 0, said[max(0, traceback - SHOWN // 4) : traceback + SHOWN]
 
     def leave(self) -> None:
         """Stop it, unless the test has seen its end already."""
@@ -144,6 +150,23 @@ class ServerProcess:
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._terminal.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run a test marked ``alone`` when no other runs."""
+    with alone.turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep half surrogates, which a test may log, out of what goes from process to process."""
+    report = yield
+    report.sections = [
+        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
 
 
 StartServer = Callable[..., ServerProcess]

@@ -135,6 +135,7 @@ async def test_a_refused_handshake_is_an_http_answer() -> None:
     assert other.count("kani_http_responses_total", code="403") == 1
 
 
+@pytest.mark.alone
 async def test_a_busy_loop_is_told_late() -> None:
     """Whatever holds up the loop is seen, as long as it lasted, and nothing once the watch is over."""
     lags: list[float] = []

@@ -473,7 +473,7 @@ async def test_address_that_cannot_be(client: KaniTTSClient, caplog: pytest.LogC
 NOT_JSON: list[Any] = [{"speed": object()}, {"speed": float("nan")}, {1, 2}, 5, {"seed": {b"a"}}]
 
 
-@pytest.mark.parametrize("config", NOT_JSON, ids=str)
+@pytest.mark.parametrize("config", NOT_JSON, ids=["object", "nan", "set", "number", "bytes"])
 async def test_config_that_is_not_json(config: Any, caplog: pytest.LogCaptureFixture) -> None:
     """What cannot be sent raises RequestFailed, is False when streamed, and costs no connection."""
     async with peer(willing) as (url, handshakes), KaniTTSClient(url=url) as client:

@@ -197,6 +197,7 @@ async def test_unknown_fields_and_parameters_are_passed_over(espeak_server: Serv
         assert (await client.until_closed())[0] == 1000
 
 
+@pytest.mark.alone
 async def test_silence_ends_a_connection_behind_what_was_said(espeak_server: ServerProcess) -> None:
     """In the service's words, with the seconds that the client asked for."""
     async with opened(espeak_server.url, inactivity_timeout=1) as client:
@@ -406,6 +407,7 @@ async def test_who_leaves_frees_its_place(start_server: StartServer) -> None:
     assert " ERROR " not in server.log and "Traceback" not in server.log
 
 
+@pytest.mark.alone
 async def test_a_long_text_holds_up_nobody(espeak_server: ServerProcess) -> None:
     """Others are answered while it is read and refused."""
     slowest = 0.0

@@ -394,6 +394,7 @@ async def read_steps(socket: ClientConnection, count: int) -> None:
             count -= msgspec.msgpack.decode(await socket.recv())["type"] == "Step"
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_the_longest_message_is_heard_and_holds_up_nobody(espeak_server: ServerProcess) -> None:
     """64 MiB of samples: its steps come, others are answered meanwhile, and its memory is given back."""
@@ -575,6 +576,7 @@ async def test_a_wrong_body_is_told(
     await assert_serves(espeak_server)
 
 
+@pytest.mark.alone
 async def test_limits_of_ones_own(start_server: StartServer) -> None:
     """Text beyond KANI_MAX_TEXT ends the text, and KANI_IDLE_SECONDS of nothing end the connection."""
     server = start_server("--engine", "espeak", KANI_MAX_TEXT="50", KANI_IDLE_SECONDS="1")

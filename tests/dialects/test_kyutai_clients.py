@@ -229,6 +229,7 @@ async def user_turn(listener: UnmuteListener, samples: Samples) -> float:
     raise AssertionError(f"no end of the turn was noticed: {listener.words}")
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_conversation_with_unmute(server: ServerProcess, say: Say) -> None:
     """It notices that its user has finished, has understood all by then, and answers."""

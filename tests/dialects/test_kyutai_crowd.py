@@ -232,6 +232,7 @@ async def settle(server: Server, tasks: set[asyncio.Task[object]]) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_two_hundred_at_once_are_each_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Who stays gets what it gets alone, byte for byte; who goes leaves no session, place, task or memory."""

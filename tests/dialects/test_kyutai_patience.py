@@ -21,6 +21,7 @@ from tests.dialects.test_kyutai_speech_out import Heard, hear_all, opened, say, 
 __all__ = ["speech"]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("path", ["/api/tts_streaming", "/api/tts"])
 async def test_a_text_that_is_far_too_long_holds_up_nobody(espeak_server: ServerProcess, path: str) -> None:
     """Others are answered at once while it is refused."""
@@ -40,6 +41,7 @@ async def test_a_text_that_is_far_too_long_holds_up_nobody(espeak_server: Server
     assert slowest < 1.0
 
 
+@pytest.mark.alone
 async def test_a_client_that_waits_with_its_text_does_not_hold_up_the_end(start_server: StartServer) -> None:
     """Nor does one whose text was spoken; what is being spoken is spoken to its end."""
     server = start_server("--engine", "espeak")
@@ -66,6 +68,7 @@ async def test_a_client_that_waits_with_its_text_does_not_hold_up_the_end(start_
     assert server.wait() == 0
 
 
+@pytest.mark.alone
 async def test_empty_messages_do_not_put_off_speech(espeak_server: ServerProcess) -> None:
     """Only words do: those that are there are spoken about a second after the last of them."""
     async with opened(espeak_server, voice="espeak:es") as websocket:
@@ -108,6 +111,7 @@ async def test_rests_are_not_without_end(espeak_server: ServerProcess) -> None:
     assert len(heard.samples) / RATE == pytest.approx(600, abs=5)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_an_init_forgets_what_waits(server: ServerProcess, speech: Samples) -> None:
     """Nobody wants to know any more what was said, so nobody waits for it."""

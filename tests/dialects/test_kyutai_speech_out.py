@@ -123,6 +123,7 @@ async def test_words_that_come_one_by_one_are_one_sentence(server: ServerProcess
         assert word_error_rate(sentence, hear(one.samples, RATE, "es"), "es") <= 0.08
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("engine", ["server", "espeak_server"])
 async def test_words_are_spoken_without_an_eos(engine: str, request: pytest.FixtureRequest) -> None:
     """Those that are there, once no more came for about a second; and later those that come then."""
@@ -241,6 +242,7 @@ async def test_words_split_over_messages_and_messages_full_of_them(espeak_server
     assert heard.said == ["uno", "dos", "tres", "cua", "tro", "cinco"]
 
 
+@pytest.mark.alone
 async def test_a_client_that_closes_is_spoken_to_no_more(start_server: StartServer) -> None:
     """Its session ends, and its engine place is free, at once."""
     server = start_server("--engine", "kokoro")

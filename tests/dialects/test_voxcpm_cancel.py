@@ -109,6 +109,7 @@ async def test_a_connection_remembers_only_so_many(espeak_server: ServerProcess)
         assert isinstance(message, dict) and message["error"]["code"] == "REQUEST_NOT_FOUND"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("engine", ["espeak", pytest.param("kokoro", marks=pytest.mark.slow)])
 async def test_the_place_is_free_when_the_answer_is_there(start_server: StartServer, engine: str) -> None:
     """No place is taken and no session open any more, and the next request has its turn."""
@@ -153,6 +154,7 @@ async def test_what_waits_for_its_turn_can_be_cancelled(start_server: StartServe
         assert_cancelled(answer)
 
 
+@pytest.mark.alone
 async def test_a_recording_is_waited_for_no_longer(start_server: StartServer) -> None:
     """Its server may be as slow as it likes."""
     asked = asyncio.Event()
@@ -175,6 +177,7 @@ async def test_a_recording_is_waited_for_no_longer(start_server: StartServer) ->
             await client.alive()
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_client_that_leaves_is_spoken_to_no_more(start_server: StartServer) -> None:
     """All its requests end, and their places are free."""
@@ -191,6 +194,7 @@ async def test_a_client_that_leaves_is_spoken_to_no_more(start_server: StartServ
         assert "\nvoxcpm_tts_running_tasks 0.0\n" in (await http.get("/metrics")).text
 
 
+@pytest.mark.alone
 async def test_connections_that_drop_leave_nothing(start_server: StartServer) -> None:
     """At any time, amid requests and their cancels: no session, no place, and no word in the log."""
     dice = random.Random(3)

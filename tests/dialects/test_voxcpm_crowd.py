@@ -57,6 +57,7 @@ async def connection(url: str, asked: dict[str, Asked]) -> dict[str, Answer]:
         return answers
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_five_hundred_at_once_are_each_alone(start_server: StartServer, seed: int) -> None:

@@ -100,6 +100,7 @@ def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
     )
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_streams_go_on_while_the_decoder_changes(
     start: Callable[[Choice], KokoroEngine], fast: Decoder, monkeypatch: pytest.MonkeyPatch

@@ -59,6 +59,7 @@ def test_the_plan_covers_everything_in_windows_that_grow(begin: int, length: int
         assert sizes[0] == FIRST
 
 
+@pytest.mark.alone
 async def test_the_first_sound_comes_before_half_of_the_work(
     engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +145,7 @@ async def test_more_streams_than_turns_all_speak(engine: KokoroEngine) -> None:
     await assert_free(engine)
 
 
+@pytest.mark.alone
 async def test_who_has_heard_nothing_comes_first(engine: KokoroEngine) -> None:
     """A short text that comes late is spoken before long ones that are ahead of their listeners."""
     ended: list[str] = []

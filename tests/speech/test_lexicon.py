@@ -192,6 +192,7 @@ def test_what_is_found_is_always_a_whole_word(names: list[str], text: str) -> No
         assert not (after and after in letters and last in letters)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("text", ["a ", "!", "a\ue000", "\ue000", "a\u0301", "abc", "a" + " " * 50])
 def test_looking_up_takes_time_linear_in_the_text(text: str) -> None:
     """Four times the text takes some four times as long, even where every word begins a long entry."""

@@ -409,6 +409,7 @@ SPACED_MARKS = [
 ]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("piece", [*MARKS.split(), *SPACED_MARKS], ids=repr)
 def test_time_is_linear_in_the_text(piece: str) -> None:
     """However it comes: the work for a character does not grow with those before it."""

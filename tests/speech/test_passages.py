@@ -97,6 +97,7 @@ def test_nothing_is_lost_and_cuts_change_nothing(text: str, lengths: list[int]) 
         assert parts == parts_of(text)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("unit", ["Texto normal ", "Привет мир ", "α ", "α«", "1 "])
 def test_takes_time_linear_in_the_text(unit: str) -> None:
     """10,000 characters in small pieces take a tenth of a second at most."""

@@ -242,6 +242,7 @@ def test_a_paragraph_always_ends_a_segment() -> None:
     assert [cut.boundary for cut in cuts] == [Boundary.PARAGRAPH, Boundary.SENTENCE]
 
 
+@pytest.mark.alone
 def test_time_is_linear_in_the_text() -> None:
     """Ten thousand characters of anything, fed one by one, are searched a bounded number of times."""
     for text in ("x" * 10_000, " " * 10_000, "。" * 10_000, "\u0301" * 10_000, "1 " * 5_000):
