@@ -7,6 +7,7 @@ from typing import ClassVar
 from urllib.parse import unquote
 
 from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
@@ -70,7 +71,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.close()
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Send what the application says."""
+        """Send what the application says. Raises ClientDisconnected, an OSError, where nobody hears it."""
+        await self.writable.wait()
+        # uvicorn has said goodbye itself, to a frame that may not be, say, and the application has not
+        # heard of it yet: uvicorn would take that for a mistake of the application's.
+        if self.close_sent:
+            raise ClientDisconnected
         await super().send(message)
         # uvicorn takes a handshake that was refused for one without an answer, and logs an error
         # (its pull request 3138).
