@@ -795,6 +795,7 @@ async def test_leaving_the_loop_sends_cancel() -> None:
         assert len(handshakes) == 1
 
 
+@pytest.mark.alone
 async def test_asking_inside_the_loop_is_refused() -> None:
     """A request from inside a stream's own loop raises a sentence instead of waiting for itself."""
     async with peer(willing) as (url, _), KaniTTSClient(url=url, chunk_timeout=0.3) as client:
@@ -804,6 +805,7 @@ async def test_asking_inside_the_loop_is_refused() -> None:
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
 
 
+@pytest.mark.alone
 async def test_a_stream_that_nobody_reads_blocks_others_for_a_while_only() -> None:
     """Requests behind a stream kept unread fail, whenever they came; once it is closed they are served."""
     released = asyncio.Event()

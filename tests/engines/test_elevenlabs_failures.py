@@ -263,6 +263,7 @@ async def test_a_service_that_says_nothing_is_not_waited_for(service: ElevenLabs
     assert len(service.exchanges) == 4
 
 
+@pytest.mark.alone
 async def test_a_host_that_takes_calls_and_says_nothing_is_left() -> None:
     """Neither the start nor a client waits for it longer than it may take; leaving waits for nothing."""
     lines = []
@@ -419,6 +420,7 @@ async def test_another_engine_stands_in(
     assert "tone speaks a segment in ElevenLabs' place" in caplog.text
 
 
+@pytest.mark.alone
 async def test_after_a_failure_the_next_sentences_are_not_kept_waiting(
     service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

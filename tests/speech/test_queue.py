@@ -104,6 +104,7 @@ async def test_what_goes_wrong_before_the_turn_ends_the_queue(tmp_path: Path) ->
                 await collect(second)
 
 
+@pytest.mark.alone
 async def test_waiting_too_long_ends_a_session(tmp_path: Path) -> None:
     """Seconds in the queue and seconds for the engine count together; then the place is given back."""
     engine = ToneEngine()
@@ -127,6 +128,7 @@ async def test_waiting_too_long_ends_a_session(tmp_path: Path) -> None:
             assert timed_out.value.seconds == 0.2 and "at most 0.2 s" in str(timed_out.value)
 
 
+@pytest.mark.alone
 async def test_who_plays_slowly_is_not_late(tmp_path: Path) -> None:
     """Time in which audio lies ready, and time in which the client still writes, do not count."""
     async with serving(ToneEngine(), tmp_path, request_timeout_s=0.1, ahead_s=1.0) as service:
@@ -142,6 +144,7 @@ async def test_who_plays_slowly_is_not_late(tmp_path: Path) -> None:
             assert chunks > 5
 
 
+@pytest.mark.alone
 async def test_who_is_told_his_place_slowly_is_not_late(tmp_path: Path) -> None:
     """The time that a client takes to be told where it stands is its own."""
     engine = ToneEngine()
@@ -161,6 +164,7 @@ async def test_who_is_told_his_place_slowly_is_not_late(tmp_path: Path) -> None:
             assert await collect(second)
 
 
+@pytest.mark.alone
 async def test_what_has_to_be_done_first_is_part_of_the_wait(tmp_path: Path) -> None:
     """A recording that is fetched becomes the reference; it may fail, take too long, or be cancelled."""
     voice = Recording(np.full(8, 0.5, np.float32), 8)
