@@ -130,6 +130,7 @@ async def test_text_is_spoken_before_its_end_comes(espeak_server: ServerProcess)
         assert client.heard().text == "Primero una frase entera. Y luego  " + text
 
 
+@pytest.mark.alone
 async def test_a_space_keeps_it_alive_and_adds_nothing(espeak_server: ServerProcess) -> None:
     """Nor does it join two words; without it the connection would have ended."""
     async with opened(espeak_server.url, inactivity_timeout=1) as client:

@@ -162,6 +162,7 @@ async def test_its_own_protocol_names_the_accounts_voices_as_elevenlabs_does(
         assert answer.status_code == 404
 
 
+@pytest.mark.alone
 async def test_a_client_that_goes_takes_the_stream_along(start_server: StartServer) -> None:
     """ElevenLabs' socket is closed as soon as the client's is."""
 
