@@ -27,8 +27,7 @@ def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_serve
     visitor.network_may_fail = True
     visitor.page.fill("#text", TEXT)
     server.stop()
-    visitor.wait_for("#line[data-state=offline]")
-    assert visitor.text("#line") == "Offline, trying again"
+    assert visitor.line("offline") == "Offline, trying again"
     assert "The text is kept" in visitor.text("#problem")
     visitor.page.click("#speak")
     assert visitor.text("#status") == "Waiting for the server. Nothing is lost."
@@ -87,8 +86,7 @@ def test_a_full_server_is_busy_in_plain_words(visit: Visit, start_server: StartS
     second = visit(server, ready=False)
     second.network_may_fail = True
     second.page.goto(second.url)
-    second.wait_for("#line[data-state=busy]")
-    assert second.text("#line") == "Busy, trying again"
+    assert second.line("busy") == "Busy, trying again"
     assert second.text("#problem") == "The server is busy. The page tries again by itself."
     first.page.close()
     second.wait_for("#line[data-state=open]")
@@ -198,8 +196,7 @@ def test_a_name_that_is_not_the_servers_is_refused_in_plain_words(
     visitor = visit(ready=False, url=f"http://stranger.test:{espeak_server.port}/")
     visitor.network_may_fail = True
     visitor.page.goto(visitor.url)
-    visitor.wait_for("#line[data-state=refused]")
-    assert visitor.text("#line") == "Refused"
+    assert visitor.line("refused") == "Refused"
     assert visitor.text("#problem").startswith("The server does not let this page in: this name is not")
 
 

@@ -93,6 +93,16 @@ class Visitor:
         """Wait until something is to be seen."""
         self.page.wait_for_selector(selector)
 
+    def line(self, state: str) -> str:
+        """Wait until the connection is in a state, which may last half a second; what the page says of it."""
+        shown = self.page.wait_for_function(
+            "(state) => { const line = document.querySelector('#line');"
+            " return line?.dataset.state === state && line.innerText; }",
+            arg=state,
+        )
+        words: str = shown.json_value()
+        return words
+
     def text(self, selector: str) -> str:
         """What stands in an element."""
         return self.page.inner_text(selector)

@@ -97,6 +97,7 @@ async def test_a_sentence_is_heard_word_for_word(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_words_come_while_somebody_speaks(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     """Most of them before the sentence has ended, and all of them the same as they are in the end."""
     one = said["en"]
