@@ -37,6 +37,7 @@ async def test_who_speaks_behind_uvicorns_own_goodbye_is_told_that_the_client_is
         try:
             await send(message)
             told.set_result(None)
+        # Which one it is is the question.
         except Exception as error:
             told.set_result(error)
 

@@ -266,14 +266,10 @@ def test_weights_are_known_by_all_their_names(names: str) -> None:
 @pytest.mark.skipif(not JUDGE_PYTHON, reason="KANI_JUDGE_PYTHON names no python with nemo_toolkit")
 @pytest.mark.parametrize("full", [False, True], ids=["tiny", "full"])
 def test_samples_are_nemo_s(tmp_path: Path, full: bool) -> None:
-    """Fed 1, 3, 25 or all frames at a time, batched or alone: within 1e-4 of NeMo, 1e-5 of one another.
-
-    At full size there are twelve frames only, because each costs seconds in all these ways.
-    """
-    frames = 12 if full else FRAMES
+    """Fed 1, 3, 25 or all frames at a time, batched or alone: within 1e-4 of NeMo, 1e-5 of one another."""
     archive, codes_file, samples_file = (tmp_path / name for name in ("c.nemo", "codes.npy", "samples.npy"))
     tiny_codec.write(archive, tiny_codec.FULL if full else tiny_codec.TINY, key=3)
-    codes = random_codes(2, frames)
+    codes = random_codes(2, FRAMES)
     np.save(codes_file, codes.numpy())
     script = Path(__file__).with_name("nemo_judge.py")
     subprocess.run([JUDGE_PYTHON, script, archive, codes_file, samples_file], check=True)
@@ -282,8 +278,8 @@ def test_samples_are_nemo_s(tmp_path: Path, full: bool) -> None:
     codecs = [NanoCodec.load(archive, device=CPU, precision=torch.float32) for _ in range(2)]
     codecs = [codecs[0], *(codec for codec in codecs[1:] if codec.compile())]
     ways = []
-    for codec, size in product(codecs, (1, 3, frames) if full else (1, 3, 25, frames)):
-        sizes = [size] * (frames // size) + [frames % size] * (frames % size > 0)
+    for codec, size in product(codecs, (1, 3, 25, FRAMES)):
+        sizes = [size] * (FRAMES // size) + [FRAMES % size] * (FRAMES % size > 0)
         alone, together = codec.new_state(2), codec.new_state(2)
         ways.append(torch.stack([fed(codec, codes[n], sizes, n, alone) for n in range(2)]))
         calls = [codec.decode(part, torch.tensor([0, 1]), together) for part in codes.split(sizes, dim=1)]
