@@ -1,7 +1,7 @@
 # The developer's day. PYTHON is the interpreter of an environment with requirements-dev.txt.
 PYTHON ?= python
 
-.PHONY: all style types test test-fast format bench run docs
+.PHONY: all style types test test-all format bench run docs
 
 all: style types test
 
@@ -15,8 +15,8 @@ types:
 test:
 	$(PYTHON) -m pytest
 
-test-fast:
-	$(PYTHON) -m pytest -m "not slow"
+test-all:
+	$(PYTHON) -m pytest -m ""
 
 format:
 	$(PYTHON) -m ruff check --fix .

@@ -276,7 +276,6 @@ def test_too_many_waiting_requests_are_refused_at_once(server: Any) -> None:
     assert "too many requests are waiting" in GUIDE.read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ORIGINAL)
 def test_snippets_of_the_original_guide_are_heard(server: Any, assistant: Path, name: str) -> None:
     """The original guide's examples run unchanged, and a recogniser hears what they were to say."""

@@ -100,7 +100,6 @@ def texts(session: Any) -> list[tuple[str, str]]:
     return [(item.role, item.text_content.rstrip()) for item in session.history.messages()]
 
 
-@pytest.mark.slow
 async def test_the_agent_is_understood_and_its_transcript_follows(
     conversation: Callable[..., Awaitable[Any]],
 ) -> None:

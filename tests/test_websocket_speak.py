@@ -121,7 +121,6 @@ def test_a_reference_is_answered_truthfully(espeak_server: Any, tmp_path: Path) 
     assert b"not cloned" in done.stderr
 
 
-@pytest.mark.slow
 def test_a_near_voice_is_told_with_its_likeness(server: Any, espeak_server: Any, tmp_path: Path) -> None:
     """Where an engine comes near the recording, the program says how near, and that it is not the same."""
     reference = tmp_path / "me.wav"

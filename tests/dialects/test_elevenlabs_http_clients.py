@@ -94,10 +94,12 @@ def test_what_the_sdk_streams_is_understood(natural: ElevenLabs, text: str, lang
     assert_heard(b"".join(pieces), name, text, language)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "language", "name"),
-    [(ENGLISH, "en", "mp3_22050_32"), (SPANISH, "es", "pcm_24000")],
+    [
+        (ENGLISH, "en", "mp3_22050_32"),
+        pytest.param(SPANISH, "es", "pcm_24000", marks=pytest.mark.slow),
+    ],
 )
 def test_what_the_sdk_converts_is_understood(
     natural: ElevenLabs, text: str, language: str, name: str
@@ -126,7 +128,13 @@ def assert_tiles(alignments: Iterable[Any], text: str, end_s: float) -> None:
 TIMED = "¡Hola! ¿Cómo estás, amiga? Son las 10:30 😀."
 
 
-@pytest.mark.parametrize("name", ["pcm_22050", "mp3_44100_128", "opus_48000_64", "ulaw_8000"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mp3_44100_128",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("pcm_22050", "opus_48000_64", "ulaw_8000")),
+    ],
+)
 @pytest.mark.parametrize("whose", ["natural", "sdk"])
 def test_the_sdk_gets_the_time_of_every_character(
     whose: str, request: pytest.FixtureRequest, name: Any

@@ -212,6 +212,7 @@ def test_an_account_tells_what_is_used(sdk: ElevenLabs, recording: bytes) -> Non
     assert (before.voice_slots_used, after.voice_slots_used, after.voice_limit) == (0, 1, 1000)
 
 
+@pytest.mark.slow
 def test_an_operators_id_may_be_a_kept_voices(start_server: StartServer, recording: bytes) -> None:
     """One that only the client's account had, say; what is kept is there when a server starts again."""
     first = start_server("--engine", "espeak")

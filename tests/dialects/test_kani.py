@@ -333,6 +333,7 @@ async def test_nothing_to_say_is_told(socket: ClientConnection, text: str) -> No
     assert not samples(data).any() and 0 < data["metadata"]["duration"] < 0.5
 
 
+@pytest.mark.slow
 async def test_speech_that_is_too_long_for_one_answer(socket: ClientConnection) -> None:
     """Speech beyond twenty minutes is refused whole, with the way out, and streamed."""
     text = "天气很好。" * 800
@@ -457,6 +458,7 @@ async def test_clients_that_vanish_leave_nothing_behind(server: ServerProcess) -
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 async def test_a_client_that_does_not_read_slows_only_itself(espeak_server: ServerProcess) -> None:
     """A reader that never reads costs a bounded amount, and others are served at once."""
     async with connect(espeak_server.url, max_size=None, max_queue=1) as slow:

@@ -104,6 +104,7 @@ def say(server: ServerProcess, said: dict[tuple[str, str], Samples]) -> Say:
     return speak
 
 
+@pytest.mark.slow
 async def test_the_script_that_speaks(server: ServerProcess) -> None:
     """Words at once, no look at Ready, blocks for a sound card, the end by a clean close."""
     assert_heard(await SpeakScript(server.url).speak(ENGLISH), ENGLISH, "en")
@@ -115,6 +116,7 @@ async def test_the_documents_client_that_speaks(server: ServerProcess) -> None:
     assert_heard(samples, FRENCH, "fr")
 
 
+@pytest.mark.slow
 async def test_unmute_speaks_turn_after_turn(server: ServerProcess) -> None:
     """A connection a turn, ready in half a second; each word is told once, in order, and in time."""
     assert await unmute_is_healthy(server.http_url)
@@ -157,11 +159,13 @@ async def test_unmute_is_interrupted(server: ServerProcess) -> None:
     assert_heard((await speaker.say(as_written(FRENCH))).samples, FRENCH, "fr")
 
 
+@pytest.mark.slow
 async def test_unmutes_sample_of_a_voice(server: ServerProcess) -> None:
     """No format, words as text, a zero byte: Ogg Opus that FFmpeg reads, in the language of the text."""
     assert_heard(await unmute_sample(server.url, SPANISH), SPANISH, "es")
 
 
+@pytest.mark.slow
 async def test_invincible_voice_speaks(server: ServerProcess) -> None:
     """One POST is one WAV file whose header does not know its length."""
     assert_heard(await invincible_speech(server.http_url, FRENCH, PARISIAN), FRENCH, "fr")
@@ -201,7 +205,6 @@ async def test_the_script_with_a_microphone(server: ServerProcess, say: Say) -> 
     assert_understood(second.split(), DINNER, "es")
 
 
-@pytest.mark.slow
 async def test_the_documents_client_that_listens(server: ServerProcess, say: Say) -> None:
     """Two seconds of silence behind its marker are enough for all words and the marker to come."""
     samples = await say(FRENCH, PARISIAN)

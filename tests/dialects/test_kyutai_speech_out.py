@@ -202,14 +202,13 @@ async def test_every_format_says_the_same(espeak_server: ServerProcess) -> None:
     ("voice", "language"),
     [
         ("unmute-prod-website/developpeuse-3.wav", "fr"),
-        ("developpeuse-3.wav+2.5", "fr"),
+        pytest.param("developpeuse-3.wav+2.5", "fr", marks=pytest.mark.slow),
         ("unmute-prod-website/p329_022.wav", "en"),
-        ("expresso/ex03-ex01_happy_001_channel1_334s.wav", "en"),
-        ("cml-tts/fr/12977_10625_000037-0001.wav", "fr"),
+        pytest.param("expresso/ex03-ex01_happy_001_channel1_334s.wav", "en", marks=pytest.mark.slow),
+        pytest.param("cml-tts/fr/12977_10625_000037-0001.wav", "fr", marks=pytest.mark.slow),
         ("ef_dora", "es"),
     ],
 )
-@pytest.mark.slow
 async def test_known_voices_speak_their_language(server: ServerProcess, voice: str, language: str) -> None:
     """Whatever the text would tell, which here is digits."""
     heard = await say(server, "1, 2, 3, 4, 5, 6, 7, 8, 9, 10.", voice=voice)
@@ -243,6 +242,7 @@ async def test_words_split_over_messages_and_messages_full_of_them(espeak_server
     assert heard.said == ["uno", "dos", "tres", "cua", "tro", "cinco"]
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 async def test_a_client_that_closes_is_spoken_to_no_more(start_server: StartServer) -> None:
     """Its session ends, and its engine place is free, at once."""
@@ -262,6 +262,7 @@ async def test_a_client_that_closes_is_spoken_to_no_more(start_server: StartServ
     assert counters["cancellations"] == 3
 
 
+@pytest.mark.slow
 async def test_a_slow_reader_is_not_left_behind(start_server: StartServer) -> None:
     """The engine rests until it reads, and nothing is lost."""
     server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")

@@ -348,6 +348,7 @@ async def test_each_engine_tells_how_near_it_comes(tmp_path: Path) -> None:
     await service.stop()
 
 
+@pytest.mark.slow
 def test_kept_voices_outlive_the_server(start_server: StartServer, tmp_path: Path) -> None:
     """A voice is still there when the server has been started anew."""
     for status in (201, 409):

@@ -80,7 +80,6 @@ async def test_the_documents_javascript_is_told_of_errors(
         await speak_in_node(any_node, f"{espeak_server.url}/tts", " ", tmp_path)
 
 
-@pytest.mark.slow
 async def test_the_documents_javascript_in_a_browser(espeak_server: ServerProcess) -> None:
     """The same class on a page of the server's own, in Chromium."""
     playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")

@@ -267,7 +267,6 @@ async def test_every_character_of_a_session_has_its_time(tmp_path: Path, at_once
         await service.stop()
 
 
-@pytest.mark.slow
 async def test_what_is_relayed_is_understood(start_server: StartServer) -> None:
     """Speech through all of it is heard as it was written."""
     text = "The old captain opened the box, read the message twice, and walked slowly back to his ship."

@@ -363,7 +363,6 @@ def test_chunks_hold_whatever_the_library_says(
             before, at = span.end, span.end_s
 
 
-@pytest.mark.slow
 async def test_german_is_understood(engine: EspeakEngine) -> None:
     """Whisper understands at least two thirds of the words of espeak-ng's German."""
     from tests.judge import hear

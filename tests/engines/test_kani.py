@@ -112,7 +112,6 @@ def without_silence(samples: Samples) -> Samples:
     return np.concatenate([trim.feed(samples), trim.finish()])
 
 
-@pytest.mark.slow
 async def test_the_socket_gives_what_the_makers_code_gives(
     folder: Path, start_server: StartServer, tmp_path: Path
 ) -> None:

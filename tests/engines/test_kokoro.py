@@ -82,7 +82,6 @@ def test_the_engine_says_what_it_can(engine: KokoroEngine, whole: KokoroEngine) 
     assert (by_sentence.voices, by_sentence.speed_range) == (info.voices, info.speed_range)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "voice", "text"),
     [

@@ -137,7 +137,6 @@ async def test_streams_go_on_while_the_decoder_changes(
         assert same(third, after[1])
 
 
-@pytest.mark.slow
 async def test_the_fast_decoder_alone_speaks_from_the_start(
     start: Callable[[Choice], KokoroEngine], fast: Decoder
 ) -> None:

@@ -67,6 +67,7 @@ def spoken(part: LoadPart, cache: Path) -> Spoken:
         pytest.skip(str(unfit))
 
 
+@pytest.mark.slow
 def test_nearer_to_float32_than_the_published_graph(spoken: Spoken) -> None:
     """The log-spectral distance to the same layers in float32, of the same features and norms."""
     import torch

@@ -101,7 +101,8 @@ def test_the_shipped_tones_are_the_voices_own(engine: KokoroEngine) -> None:
 
 
 @pytest.mark.parametrize(
-    "emotion", ["happy", "friendly", pytest.param("excited", marks=pytest.mark.slow), "sad"]
+    "emotion",
+    ["happy", *(pytest.param(name, marks=pytest.mark.slow) for name in ("friendly", "excited", "sad"))],
 )
 async def test_an_emotion_is_heard_and_so_are_the_words(engine: KokoroEngine, emotion: str) -> None:
     """Pitch within 0.7 semitones of what is asked, the range on its side, and no word lost."""
@@ -114,6 +115,7 @@ async def test_an_emotion_is_heard_and_so_are_the_words(engine: KokoroEngine, em
     assert word_error_rate(TEXT, hear(changed, engine.info.sample_rate, "es"), "es") == 0
 
 
+@pytest.mark.slow
 def test_a_text_that_is_being_written_has_the_manner_too(engine: KokoroEngine) -> None:
     """All of it is as much higher, piece by piece."""
     assert isinstance(engine._speaker, WindowSpeaker)

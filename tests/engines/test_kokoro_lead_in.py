@@ -35,7 +35,6 @@ def test_the_cut_is_in_the_pause() -> None:
     assert alone.frames.sum() * FRAME == len(alone.samples)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "voice", "language"),
     [

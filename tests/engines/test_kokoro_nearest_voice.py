@@ -96,6 +96,7 @@ async def test_a_recording_without_speech_is_refused(engine: KokoroEngine, sampl
         await engine.embed(Recording(samples, RATE))
 
 
+@pytest.mark.slow
 async def test_the_nearest_voice_is_heard_to_be_nearer_and_every_word_is(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
@@ -115,6 +116,7 @@ async def test_the_nearest_voice_is_heard_to_be_nearer_and_every_word_is(
     assert likeness(samples, recording) > max(singles) + 0.05
 
 
+@pytest.mark.slow
 async def test_text_that_is_written_is_said_in_the_nearest_voice(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
@@ -247,6 +249,7 @@ async def test_refining_ends_when_it_is_cancelled(
     assert len(watched.steps) == steps
 
 
+@pytest.mark.slow
 async def test_a_stream_waits_for_one_step_of_a_refining_at_most(
     engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
 ) -> None:

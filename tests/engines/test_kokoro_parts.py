@@ -166,8 +166,10 @@ def test_a_window_is_the_same_each_time(cut: Cut) -> None:
     assert all(np.array_equal(first, other) for other in others)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("text", ["Sí, claro que vamos.", "¿Dónde está la parada del tranvía?"])
+@pytest.mark.parametrize(
+    "text",
+    ["Sí, claro que vamos.", pytest.param("¿Dónde está la parada del tranvía?", marks=pytest.mark.slow)],
+)
 def test_the_parts_say_what_the_published_graph_says(published: bytes, cut: Cut, text: str) -> None:
     """The int8 graph, cut and uncut: the same durations, the same samples but for the first.
 

@@ -181,15 +181,38 @@ async def heard(engine: KokoroEngine, text: str, voice: str, language: str, how:
     return words_of(hear(np.concatenate([c.samples for c in chunks]), 24_000, language), language)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "voice", "text", "how", "wanted", "unwanted"),
     [
         ("en", "af_heart", "We keep it in the SQL of the house.", {"SQL": "ˈsiːkwəl"}, "sequel", "sql"),
-        ("en", "am_michael", "My friend Xqz is a very good doctor.", {"Xqz": "ˈmaɪkəl"}, "michael", "xqz"),
-        ("en-GB", "bm_george", "The road to Wxyz was long and cold.", {"Wxyz": "ˈlʌndən"}, "london", "wxyz"),
+        pytest.param(
+            "en",
+            "am_michael",
+            "My friend Xqz is a very good doctor.",
+            {"Xqz": "ˈmaɪkəl"},
+            "michael",
+            "xqz",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "en-GB",
+            "bm_george",
+            "The road to Wxyz was long and cold.",
+            {"Wxyz": "ˈlʌndən"},
+            "london",
+            "wxyz",
+            marks=pytest.mark.slow,
+        ),
         ("es", "ef_dora", "Mi amigo Xqz vive en esta ciudad.", {"Xqz": "aˈlexandɾo"}, "alejandro", "xqz"),
-        ("es-MX", "em_alex", "El coche de Wxyz es rojo y grande.", {"Wxyz": "maˈɾi.a"}, "maría", "wxyz"),
+        pytest.param(
+            "es-MX",
+            "em_alex",
+            "El coche de Wxyz es rojo y grande.",
+            {"Wxyz": "maˈɾi.a"},
+            "maría",
+            "wxyz",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 async def test_whisper_hears_the_ipa_and_not_the_letters(
@@ -231,6 +254,7 @@ async def written(engine: KokoroEngine, text: str, reading: Reading) -> list[Spe
     return chunks
 
 
+@pytest.mark.slow
 async def test_a_text_that_is_written_says_its_ipa_too(engine: KokoroEngine) -> None:
     """While it is written a word lasts as its IPA says, and not as its letters."""
     text = "We wrote to my friend Xqz last week, and she will be here soon with all of them."

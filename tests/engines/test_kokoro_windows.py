@@ -135,6 +135,7 @@ async def test_cancelling_a_wait_for_a_turn_frees_nothing_that_is_not_its_own(en
     await assert_free(engine)
 
 
+@pytest.mark.slow
 async def test_more_streams_than_turns_all_speak(engine: KokoroEngine) -> None:
     """All together: each is heard whole, and as it is alone."""
     alone = await chunks_of(engine, MIDDLING)
@@ -145,6 +146,7 @@ async def test_more_streams_than_turns_all_speak(engine: KokoroEngine) -> None:
     await assert_free(engine)
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 async def test_who_has_heard_nothing_comes_first(engine: KokoroEngine) -> None:
     """A short text that comes late is spoken before long ones that are ahead of their listeners."""

@@ -96,8 +96,7 @@ def assert_free(engine: KokoroEngine) -> None:
     assert engine._turns._free == engine._at_once
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("words", [1, 2, 3, 7])
+@pytest.mark.parametrize("words", [1, *(pytest.param(words, marks=pytest.mark.slow) for words in (2, 3, 7))])
 async def test_every_word_is_heard_however_few_come_at_a_time(engine: KokoroEngine, words: int) -> None:
     """Whisper hears the sentence; spans cover its words once; nothing clicks where pieces are joined."""
     chunks, writer = await spoken(engine, TWENTY, words)

@@ -102,6 +102,7 @@ def judged(folder: Path, mels: Array, samples: Samples) -> dict[str, Array]:
         return {name: found[name] for name in found.files}
 
 
+@pytest.mark.slow
 async def test_the_numbers_are_the_makers(engine: KokoroEngine, tmp_path: Path) -> None:
     """Of the same windows, and of the whole recording but for where silences are cut out."""
     samples = np.concatenate([await spoken(engine, text, "em_alex") for text in TEXTS])
@@ -113,6 +114,7 @@ async def test_the_numbers_are_the_makers(engine: KokoroEngine, tmp_path: Path) 
     assert encoder().embed(samples) @ theirs["whole"] >= 0.995
 
 
+@pytest.mark.slow
 async def test_a_speaker_is_told_from_others_whatever_is_said(engine: KokoroEngine) -> None:
     """Another sentence of the same voice is nearer than the same sentence of another voice."""
     first, again = [encoder().embed(await spoken(engine, text, "ef_dora")) for text in TEXTS]

@@ -76,8 +76,9 @@ async def spoken(service: SpeechService, **request: object) -> tuple[list[Speech
         return [chunk async for chunk in session], session.truncated
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("speed", [1.0, 0.8, 1.6])
+@pytest.mark.parametrize(
+    "speed", [1.0, *(pytest.param(speed, marks=pytest.mark.slow) for speed in (0.8, 1.6))]
+)
 async def test_words_are_found_in_the_speech(
     service: tuple[SpeechService, UntimedKokoro, Estimates], speed: float
 ) -> None:

@@ -752,6 +752,7 @@ def test_what_no_slot_can_hold_is_refused(new_runner: NewRunner, prompt: Prompt,
         assert scheduler.counts == {"waiting": 0, "running": 0, "paused": 0}
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_of_streams_that_are_gone(
     new_runner: NewRunner, prompts: list[Prompt], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -101,12 +101,14 @@ def alone(runner: Runner, prompt: Prompt, who: Speaker, sampling: Sampling, fram
     return spoken
 
 
-@pytest.mark.slow
 @makers.needs_makers
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"audio_step": 1, "alpha_min": 0.5}, {"use_learnable_rope": False}],
-    ids=["step 0.3", "step 1", "frequencies as they are"],
+    [
+        pytest.param({}, id="step 0.3"),
+        pytest.param({"audio_step": 1, "alpha_min": 0.5}, id="step 1", marks=pytest.mark.slow),
+        pytest.param({"use_learnable_rope": False}, id="frequencies as they are", marks=pytest.mark.slow),
+    ],
 )
 def test_greedy_codes_are_the_makers(tmp_path: Path, codec: NanoCodec, settings: dict[str, object]) -> None:
     """With and without a speaker, for prompts read in pieces: each of 120 codes."""

@@ -45,7 +45,7 @@ def changed(folder: Path, target: Path, **entries: object) -> Path:
 
 
 @makers.needs_makers
-@pytest.mark.parametrize("seconds", [0.5, 3.0])
+@pytest.mark.parametrize("seconds", [0.5, pytest.param(3.0, marks=pytest.mark.slow)])
 def test_embeddings_are_the_makers(
     folder: Path, embedder: SpeakerEmbedder, tmp_path: Path, seconds: float
 ) -> None:

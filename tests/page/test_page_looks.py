@@ -73,8 +73,15 @@ def test_text_alone_turns_the_words_too(visit: Visit) -> None:
         assert visitor.page.eval_on_selector(selector, "e => getComputedStyle(e).direction") == "rtl"
 
 
-@pytest.mark.parametrize("width", [360, 1180])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 360),
+        ("dark", 1180),
+        pytest.param("light", 1180, marks=pytest.mark.slow),
+        pytest.param("dark", 360, marks=pytest.mark.slow),
+    ],
+)
 def test_nothing_is_in_anybodys_way(visit: Visit, scheme: str, width: int) -> None:
     """axe-core finds nothing at rest, while speaking, with a problem, and with every panel open."""
     visitor = visit(color_scheme=scheme, viewport={"width": width, "height": 800})

@@ -51,7 +51,6 @@ def test_a_text_is_spoken_and_each_word_lights_up_in_turn(visit: Visit) -> None:
     assert visitor.text("#told").startswith("espeak spoke with espeak:en")
 
 
-@pytest.mark.slow
 def test_kokoro_is_heard_word_by_word(visit: Visit, server: ServerProcess) -> None:
     """With the engine that a server has by itself the words light up too."""
     visitor = visit(server)
@@ -147,6 +146,7 @@ def test_the_download_holds_the_samples_that_came_byte_for_byte(visit: Visit) ->
     assert {frame.metadata["sample_rate"] for frame in visitor.frames} == {rate}
 
 
+@pytest.mark.slow
 def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visit: Visit) -> None:
     """After a reload what was heard is there with its sound, words and choices, until it is deleted."""
     visitor = visit()

@@ -61,6 +61,7 @@ def test_a_voice_is_chosen_by_its_button(visitor: Visitor) -> None:
     assert visitor.page.evaluate("document.activeElement.id") == "speak"
 
 
+@pytest.mark.slow
 def test_a_recording_is_heard_until_it_ends_or_is_stopped(visitor: Visitor) -> None:
     """Listen plays the recording and turns into Stop; it turns back when that is pressed, or all is heard."""
     listen, stop = button(visitor, "Listen: ana"), button(visitor, "Stop: ana")
@@ -178,7 +179,7 @@ def test_voices_are_in_nobodys_way(
         delete_all(espeak_server)
 
 
-@pytest.mark.parametrize("key", ["open-sesame", "señal/de (paso)"])
+@pytest.mark.parametrize("key", ["open-sesame", pytest.param("señal/de (paso)", marks=pytest.mark.slow)])
 def test_voices_are_looked_after_with_the_servers_key(
     key: str, visit: Visit, start_server: StartServer, recording: Path
 ) -> None:

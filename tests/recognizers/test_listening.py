@@ -237,6 +237,7 @@ def test_who_goes_on_speaking_behind_a_recording_is_soon_heard_as_he_speaks() ->
     assert stream.words[:36] == names(1, 36)
 
 
+@pytest.mark.slow
 def test_what_sounds_like_a_voice_and_is_none_is_forgotten() -> None:
     """Neither does it grow without bound, nor is what comes behind it missed."""
     stream = Stream()

@@ -96,7 +96,6 @@ async def test_a_sentence_is_heard_word_for_word(
     assert text(told).endswith(".")
 
 
-@pytest.mark.slow
 @pytest.mark.alone
 async def test_words_come_while_somebody_speaks(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     """Most of them before the sentence has ended, and all of them the same as they are in the end."""

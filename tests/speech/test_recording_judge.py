@@ -82,6 +82,7 @@ def only(judge: RecordingJudge, recording: Recording) -> str:
     return sentence
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_good_recordings(judge: RecordingJudge, recordings: dict[str, Recording]) -> None:
     """Whoever speaks, and at other rates, levels, and through codecs."""
     for recording in recordings.values():
