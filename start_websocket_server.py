@@ -93,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     other.add_argument(
         "--fetch",
         action="store_true",
-        help="get and verify the model files that are needed, and end",
+        help="get, verify and prepare the model files that are needed, and end",
     )
     other.add_argument("--version", action="version", version=f"kani-tts {VERSION}", help="print it, and end")
     other.add_argument("-h", "--help", action="help", help="print this, and end")
@@ -143,6 +143,7 @@ def _serve(chosen: settings.Settings) -> int:
 
 def _fetch(chosen: settings.Settings) -> int:
     # Who starts has every file that is needed, and has checked each.
+    from engines.kokoro.engine import KokoroEngine
     from engines.registry import engines_for
     from recognizers.registry import recognizer_for
 
@@ -159,8 +160,12 @@ def _fetch(chosen: settings.Settings) -> int:
                     raise
                 print(f"{error}; the other engines speak", flush=True)
                 continue
-            print(f"{each.info.name} {each.info.version} has all it needs", flush=True)
-            await each.stop()
+            try:
+                if isinstance(each, KokoroEngine):
+                    await each.settled()
+                print(f"{each.info.name} {each.info.version} has all it needs", flush=True)
+            finally:
+                await each.stop()
 
     try:
         interruptible.run(start_each())

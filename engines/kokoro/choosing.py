@@ -68,6 +68,11 @@ class FastLoader:
         """Return at once; the log tells whether it speaks, or why it does not."""
         self._pool.submit(self._loaded).add_done_callback(_told)
 
+    async def settled(self) -> None:
+        """Return once it speaks, or never will: nothing is loaded any more."""
+        # The pool has one thread: what comes after the loading runs when that is done.
+        await asyncio.wrap_future(self._pool.submit(lambda: None))
+
     async def stop(self) -> None:
         """Return once nothing of it is under way: it is given up when the next part is asked for."""
         self._stop.set()

@@ -115,6 +115,11 @@ class KokoroEngine:
         else:
             self._fast.load_behind()
 
+    async def settled(self) -> None:
+        """Return once nothing is loaded behind the speech any more, and what the cache is for is in it."""
+        if self._fast is not None:
+            await self._fast.settled()
+
     def _load(self) -> None:
         self._voices = Voices()
         self._espeak = EspeakLibrary.shared()

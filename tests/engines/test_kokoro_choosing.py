@@ -270,6 +270,51 @@ def test_what_is_changed_for_the_imports_is_changed_back() -> None:
     assert gc.get_freeze_count() >= frozen + len(left)
 
 
+async def test_it_is_settled_once_nothing_is_loaded_any_more(
+    start: Callable[[Choice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once where nothing is; else when the loading has ended, well or badly."""
+    onnx = start("onnx")
+    await onnx.start()
+    await onnx.settled()
+    gate = Gate(other(part))
+    monkeypatch.setattr(engines.kokoro.engine, "load_fast", gate.load)
+    engine = start("auto")
+    await engine.start()
+    settled = asyncio.create_task(engine.settled())
+    await asyncio.wait([settled], timeout=0.1)
+    assert not settled.done() and engine.info.decoder == "onnx"
+    gate.opened.set()
+    await settled
+    assert engine.info.decoder == "fast"
+
+    def unfit(*_: object, **__: object) -> Decoder:
+        raise EngineUnavailable("by a loader")
+
+    monkeypatch.setattr(engines.kokoro.engine, "load_fast", unfit)
+    engine = start("auto")
+    await engine.start()
+    await engine.settled()
+    assert engine.info.decoder == "onnx"
+
+
+@pytest.mark.slow
+def test_fetch_leaves_nothing_to_be_made(start_server: StartServer, fast: Decoder, tmp_path: Path) -> None:
+    """After --fetch the fast decoder is loaded from what is in the cache."""
+    if isinstance(fast, Other):
+        pytest.skip("this machine is not fit for the fast decoder")
+    cache = tmp_path / "cache"
+    kokoro = ("--engine", "kokoro", "--recognizer", "none")
+    fetching = start_server(
+        *kokoro, "--kokoro-decoder", "auto", "--fetch", KANI_CACHE_DIR=str(cache), ready=False
+    )
+    assert fetching.process.wait(WITHIN_S) == 0, fetching.terminal
+    made = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+    assert any("numba" in path.as_posix() for path in made)
+    start_server(*kokoro, "--kokoro-decoder", "fast", KANI_CACHE_DIR=str(cache)).stop()
+    assert made == {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+
+
 @pytest.mark.slow
 async def test_a_server_says_which_decoder_speaks(
     start_server: StartServer, fast: Decoder, tmp_path: Path
