@@ -93,6 +93,14 @@ def foreign_models(environment: Mapping[str, str] = os.environ, env_file: Path =
     ]
 
 
+_TEXTS = {
+    "language": LANGUAGES,
+    "elevenlabs_voice_id": "a voice's id: 1 to 72 characters, no space among them",
+    "elevenlabs_model": "a model's id: 1 to 64 small letters, digits and _",
+}
+"""What a text may be, where it is not any."""
+
+
 def takes(name: str) -> str:
     """What a setting may be, in words: "a whole number from 0 to 65535"."""
     field = Settings.model_fields[name]
@@ -111,7 +119,7 @@ def takes(name: str) -> str:
         return "a folder" if name.endswith("_dir") else "a file"
     if name.endswith("_url"):
         return "an address (https://host, wss://host)"
-    return LANGUAGES if name == "language" else "a text"
+    return _TEXTS.get(name, "a text")
 
 
 def _range(field: FieldInfo) -> str:

@@ -61,7 +61,7 @@ class ProtocolSettings(DoorSettings):
         "KANI_ELEVENLABS_VOICE_ID",
         "ELEVEN_VOICE_ID",
         group=UPSTREAM,
-        pattern=r"^[A-Za-z0-9:_-]{1,64}$",
+        pattern=r"^[^\s/?#%]{1,72}$",
         about="The account's voice that speaks where a client names none. With another engine, a voice of "
         "this server that the relay speaks with; an id of ElevenLabs' means its default voices there.",
     )

@@ -65,7 +65,7 @@ class Settings(ProtocolSettings):
         ge=1,
         le=256,
         about="Threads that one segment is computed with. Not set: the engine's own measure (Kokoro: 2; "
-        "Kani: one a core).",
+        "Kani: one a core). Kokoro's fast decoder takes one in any case, and a second while it is idle.",
     )
     kokoro_decoding: Decoding = setting(
         "windows",
@@ -159,7 +159,8 @@ class Settings(ProtocolSettings):
         group=LIMITS,
         ge=1,
         le=1_000_000,
-        about="WebSocket connections, and speech sessions, open at once. One more is refused with HTTP 503.",
+        about="WebSocket connections, and speech sessions, open at once. One more connection is refused with "
+        "HTTP 503, one more session as busy, in the words of its protocol.",
     )
     max_waiting: int = setting(
         config.MAX_WAITING,
@@ -255,7 +256,8 @@ class Settings(ProtocolSettings):
         unit="seconds",
         ge=1,
         le=86400,
-        about="How long a session that waits for its text may stay open.",
+        about="How long a session of Kyutai's protocol that waits for its text may stay open. The other "
+        "protocols have limits of their own.",
     )
     shutdown_seconds: float = setting(
         config.SHUTDOWN_SECONDS,

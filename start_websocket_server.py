@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     address.add_argument(
         "--compat",
         action="store_true",
-        help="listen also where clients of other servers look (8080, 8092, 9300, 9301)",
+        help="listen also where clients of other servers look (8080, 8081, 8092, 9300, 9301)",
     )
     address.add_argument("--tls-cert", metavar="FILE", help="certificate (PEM): serve https and wss")
     address.add_argument("--tls-key", metavar="FILE", help="its private key (PEM)")
@@ -143,9 +143,9 @@ def _serve(chosen: settings.Settings) -> int:
 
 def _fetch(chosen: settings.Settings) -> int:
     # Who starts has every file that is needed, and has checked each.
-    from engines.kokoro.engine import KokoroEngine
     from engines.registry import engines_for
     from recognizers.registry import recognizer_for
+    from speech.engine import LoadingEngine
 
     async def start_each() -> None:
         engines = engines_for(chosen.engine, chosen)
@@ -161,7 +161,7 @@ def _fetch(chosen: settings.Settings) -> int:
                 print(f"{error}; the other engines speak", flush=True)
                 continue
             try:
-                if isinstance(each, KokoroEngine):
+                if isinstance(each, LoadingEngine):
                     await each.settled()
                 print(f"{each.info.name} {each.info.version} has all it needs", flush=True)
             finally:

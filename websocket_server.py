@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -34,7 +34,7 @@ from recognizers.registry import recognizer_for
 from recordings import judged
 from serving import accepting, signals, unless
 from settings import Settings
-from speech.errors import EngineUnavailable
+from speech.errors import EngineUnavailable, InvalidRequest, UnknownVoice
 from speech.lexicon_file import LexiconFile
 from speech.normalizer import TableError, check_tables
 from speech.request import Limits
@@ -42,6 +42,7 @@ from speech.service import SpeechService
 from speech.voices import VoiceStore
 from tls import server_context
 from traffic import TrafficMiddleware
+from unforeseen import UnforeseenMiddleware
 from voxcpm_metrics import VoxCPMMetrics
 from websocket_config import VERSION
 from websocket_protocol import WebSocketProtocol
@@ -50,7 +51,8 @@ log = logging.getLogger("server")
 
 HEALTH = "/health"
 CLONING = ("x-cloning", "x-similarity", "x-cloning-note")
-EXPOSED = ("x-request-id", "request-id", "character-cost", "x-unused", *CLONING)
+SOUND = ("x-sample-rate", "x-channels", "x-bit-depth")
+EXPOSED = ("x-request-id", "request-id", "character-cost", "x-unused", *SOUND, *CLONING)
 """Headers of answers that web pages of other origins may read."""
 
 GOODBYE_SECONDS = 2.0
@@ -237,6 +239,7 @@ def create_app(
             Middleware(TrafficMiddleware, registry=metrics.registry),
             Middleware(RequestIdMiddleware),
             Middleware(_Cors, rules=rules),
+            Middleware(UnforeseenMiddleware),
             # Before the look at who comes: on that port `/` is not the page, which is open to all.
             *([] if metrics_port is None else [Middleware(MetricsAloneMiddleware, port=metrics_port)]),
             Middleware(
@@ -252,7 +255,7 @@ def create_app(
                 max_body=settings.max_message_bytes,
             ),
         ],
-        exception_handlers={HTTPException: _http_error, ClientDisconnect: _gone, Exception: _failed},
+        exception_handlers={HTTPException: _http_error, ClientDisconnect: _gone},
     )
 
 
@@ -287,8 +290,7 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
                     logging.shutdown()
                     os._exit(0)
                 service.catalogue.resolve(None, settings.language)
-                for voice in settings.elevenlabs_voices.values():
-                    service.catalogue.language_of(voice)
+                _check_voices(settings.elevenlabs_voices.values(), service)
                 connections.phase = Phase.READY
                 log.info("ready on %s port %d: %s", settings.host, doors.port, _names(service))
                 announce(Running(settings.host, doors, tls is not None, service))
@@ -302,6 +304,15 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
     log.info("stopped")
 
 
+def _check_voices(named: Iterable[str], service: SpeechService) -> None:
+    """Raises InvalidRequest for a voice of ``KANI_ELEVENLABS_VOICES`` that nobody has."""
+    for voice in named:
+        try:
+            service.catalogue.language_of(voice)
+        except UnknownVoice as error:
+            raise InvalidRequest("elevenlabs_voices", error.reason) from error
+
+
 def _names(service: SpeechService) -> str:
     return ", ".join(f"{engine.name} {engine.version}" for engine in service.engines)
 
@@ -312,7 +323,7 @@ class _Cors(CORSMiddleware):
     def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         super().__init__(
             app,
-            allow_methods=("GET", "POST", "DELETE"),
+            allow_methods=("GET", "POST", "PATCH", "DELETE"),
             allow_headers=("*",),
             expose_headers=EXPOSED,
             max_age=600,
@@ -345,11 +356,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _gone(request: Request, error: Exception) -> Response:
     """Nobody is there to read it."""
     return Response(status_code=400)
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    """What nobody foresaw; its traceback is uvicorn's to log."""
-    return JSONResponse({"error": {"message": "internal error"}}, 500)
 
 
 async def _no_protocol_here(websocket: WebSocket) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from speech.types import Embedding, Recording, Segment, SpeechChunk, Voice
 from speech.writing import WrittenText
@@ -79,6 +79,14 @@ class Engine(Protocol):
         Cancelling the awaiting task or closing the generator stops the work within one step of
         the model, and returns only when the engine is free again. Raises EngineFailed.
         """
+
+
+@runtime_checkable
+class LoadingEngine(Engine, Protocol):
+    """An engine that speaks before it has loaded all."""
+
+    async def settled(self) -> None:
+        """Return once nothing is loaded behind the speech any more, and what the cache is for is in it."""
 
 
 class WritingEngine(Engine, Protocol):

@@ -177,14 +177,15 @@ async def test_local_pages_may_come_in_and_read_answers(espeak_server: ServerPro
     assert answer.headers["access-control-allow-origin"] == origin
 
 
-def test_a_local_pages_browser_may_ask_first(espeak_server: ServerProcess) -> None:
-    """A browser's question before a POST with headers of its own (preflight) is answered."""
+@pytest.mark.parametrize(("method", "path"), [("POST", "/tts"), ("PATCH", "/v1/audio/voices/custom:ana")])
+def test_a_local_pages_browser_may_ask_first(espeak_server: ServerProcess, method: str, path: str) -> None:
+    """A browser's question before a request with headers of its own (preflight) is answered."""
     asked = {
         "Origin": "http://localhost:3000",
-        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Method": method,
         "Access-Control-Request-Headers": "content-type",
     }
-    answer = httpx.options(f"{espeak_server.http_url}/tts", headers=asked)
+    answer = httpx.options(f"{espeak_server.http_url}{path}", headers=asked)
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-headers"] == "content-type"
 
@@ -477,6 +478,8 @@ async def test_what_nobody_foresaw_is_an_internal_error(tmp_path: Path) -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/v1/audio/voices/ef_dora")
     assert (answer.status_code, answer.json()) == (500, {"error": {"message": "internal error"}})
+    assert answer.headers["x-request-id"]
+    assert metrics.registry.get_sample_value("kani_http_responses_total", {"code": "500"}) == 1
 
 
 def test_a_language_that_no_engine_speaks_is_one_line(start_server: StartServer) -> None:

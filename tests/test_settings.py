@@ -106,6 +106,10 @@ def test_lists_are_split_at_commas() -> None:
             "KANI_LANGUAGE='spanish!': has to be a known language, such as es, pt-BR or spanish",
         ),
         (
+            {"ELEVEN_VOICE_ID": "Ana María"},
+            "ELEVEN_VOICE_ID='Ana María': has to be a voice's id: 1 to 72 characters, no space among them",
+        ),
+        (
             {"KANI_LANGUAGE": "xx"},
             "KANI_LANGUAGE='xx': has to be a known language, such as es, pt-BR or spanish",
         ),
@@ -123,6 +127,12 @@ def test_a_wrong_setting_is_one_line_with_name_value_and_range(
     with pytest.raises(SettingsError) as caught:
         load({}, environment, NO_FILE)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("voice", ["custom:Ana_María", "custom:" + 64 * "n", "हिन्दी", "21m00Tcm4TlvDq8ikWAM"])
+def test_the_relays_voice_may_be_any_id(voice: str) -> None:
+    """Those of kept voices have letters of any script."""
+    assert load({}, {"ELEVEN_VOICE_ID": voice}, NO_FILE).elevenlabs_voice_id == voice
 
 
 @pytest.mark.parametrize(("given", "tag"), [("Spanish", "es"), ("PT_br", "pt-BR"), ("deu", "de")])

@@ -36,7 +36,7 @@ ONE_RECORDING = "a kept voice is its one recording: delete the voice, and make i
 
 
 def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
-    """The calls. Errors are ``{"detail": …}`` with 400, 404, 413, 422 or 507."""
+    """The calls. Errors are ``{"detail": …}`` with 400, 404, 413, 422, 429, 503 or 507."""
 
     async def named(request: Request) -> KeptVoice:
         return await asyncio.to_thread(resolve_kept, service, request.path_params["voice_id"], settings)

@@ -9,7 +9,7 @@ import re
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from engines.elevenlabs import account, messages
@@ -21,7 +21,7 @@ from engines.elevenlabs.hearing import Hearing
 from engines.elevenlabs.meter import UpstreamMeter
 from engines.elevenlabs.standing_in import StandIn
 from engines.elevenlabs.text import SentText
-from speech.engine import Engine, EngineInfo
+from speech.engine import Engine, EngineInfo, LoadingEngine
 from speech.errors import EngineFailed, EngineUnavailable
 from speech.languages import primary
 from speech.types import Segment, SpeechChunk, Voice
@@ -83,6 +83,9 @@ class ElevenLabsEngine:
         """See ``Engine.info``; RuntimeError before ``start`` has returned."""
         if self._info is None:
             raise RuntimeError("the engine has not been started")
+        decoder = self._stand_in.engine.info.decoder if self._stand_in is not None else ""
+        if decoder != self._info.decoder:
+            self._info = replace(self._info, decoder=decoder)
         return self._info
 
     async def start(self) -> None:
@@ -100,6 +103,11 @@ class ElevenLabsEngine:
                 self._tls = await asyncio.to_thread(ssl.create_default_context)
             self._info = self._described(await self._voices())
             started.pop_all()
+
+    async def settled(self) -> None:
+        """See ``LoadingEngine.settled``; of who speaks in its place."""
+        if self._stand_in is not None and isinstance(self._stand_in.engine, LoadingEngine):
+            await self._stand_in.engine.settled()
 
     async def stop(self) -> None:
         """See ``Engine.stop``."""

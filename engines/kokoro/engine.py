@@ -116,7 +116,7 @@ class KokoroEngine:
             self._fast.load_behind()
 
     async def settled(self) -> None:
-        """Return once nothing is loaded behind the speech any more, and what the cache is for is in it."""
+        """See ``LoadingEngine.settled``."""
         if self._fast is not None:
             await self._fast.settled()
 

@@ -7,6 +7,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from engines.elevenlabs import engine as engine_module
 from engines.elevenlabs import standing_in
 from engines.elevenlabs.engine import ElevenLabsEngine, ElevenLabsUpstream
 from engines.espeak import EspeakEngine
+from speech.engine import LoadingEngine
 from speech.errors import EngineFailed, EngineUnavailable
 from speech.types import Boundary, Segment
 from tests import elevenlabs_service as fake
@@ -418,6 +420,30 @@ async def test_another_engine_stands_in(
     assert {segment.voice for segment in fallback.segments} == {"tone_es"}
     assert counts.failures == ["quota_exceeded"] and counts.stand_ins == ["tone"]
     assert "tone speaks a segment in ElevenLabs' place" in caplog.text
+
+
+async def test_who_stands_in_tells_its_decoder_and_is_waited_for(service: ElevenLabsService) -> None:
+    """Where it goes on loading behind its speech, and changes who makes its sound."""
+    loaded = asyncio.Event()
+
+    class Loading(ToneEngine):
+        async def settled(self) -> None:
+            """See ``LoadingEngine.settled``."""
+            await loaded.wait()
+            self.info = replace(self.info, decoder="fast")
+
+    async with started(service, Loading()) as engine, asyncio.timeout(WITHIN_S):
+        assert isinstance(engine, LoadingEngine) and engine.info.decoder == ""
+        settled = asyncio.create_task(engine.settled())
+        await asyncio.sleep(0)
+        assert not settled.done()
+        loaded.set()
+        await settled
+        assert engine.info.decoder == "fast"
+    async with started(service, ToneEngine()) as engine, asyncio.timeout(WITHIN_S):
+        await engine.settled()
+    async with started(service) as engine, asyncio.timeout(WITHIN_S):
+        await engine.settled()
 
 
 @pytest.mark.alone
