@@ -7,16 +7,20 @@ from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from speech.breaks import CLOSERS, RIGHT_CLOSERS, UNSPACED_CLAUSE_MARKS, UNSPACED_MARKS
 from speech.lexicon import Entry, Words
 from speech.markup import CODE
 
-_WORD = re.compile(rf"—+|{CODE}|[^\s—{CODE}]+")
+_UNSPACED = UNSPACED_MARKS + UNSPACED_CLAUSE_MARKS
+_MARKS = rf"[{_UNSPACED}][{_UNSPACED}{re.escape(CLOSERS)}]*"
+# Behind the marks of scripts without spaces another word begins, as another segment may.
+_WORD = re.compile(rf"—+|{CODE}|[^\s—{CODE}{_UNSPACED}]+(?:{_MARKS})?|{_MARKS}")
 _OPENERS = "\"'«»‹›“„‘‚([{¿¡*_`"
 _JOINED = re.compile(
     r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}\.?[°º])(?=\d)"
 )
 _HALF = re.compile(r"(?:[AaPp]\.?[Mm]\.?)(?=[-–]\d{1,2}(?:[:.]\d\d)?)")
-_CLOSERS = ".,;:!?…)]}\"'«»‹›“”’‘*_`،؛؟。！？"
+_CLOSERS = ".,;:!?…)]}\"'«»‹›“”’‘*_`،؛" + _UNSPACED + RIGHT_CLOSERS
 
 
 class MoreNeeded(Exception):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from speech.errors import EngineFailed, SpeechCancelled
@@ -94,6 +94,7 @@ async def test_words_are_heard_a_few_words_behind(tmp_path: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 @given(TEXTS, st.lists(st.tuples(st.integers(1, 12), st.integers(0, 6))), st.booleans())
+@example("hola 。Dr. ", [], False)
 def test_every_word_is_said_once_however_the_text_comes(
     tmp_path: Path, text: str, pieces: list[tuple[int, int]], one_by_one: bool
 ) -> None:
