@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,8 @@ from dialects.kani import messages
 from dialects.kani.messages import BadMessage, Cancel, Ping, Speak, read, read_body
 from speech.errors import InvalidRequest
 from speech.types import Sampling, SpeechRequest
+
+LEXICON = Path(__file__).parents[2] / "docs" / "lexicon.md"
 
 
 def request(kind: str = "tts_request", **data: object) -> str:
@@ -226,3 +230,11 @@ def test_errors_wear_the_protocols_names() -> None:
     assert messages.describe(InvalidRequest("speed", "must be between 0.25 and 4")) == (
         "speed: must be between 0.25 and 4"
     )
+
+
+def test_the_lexicons_page_shows_a_request_that_is_taken() -> None:
+    """As it stands there."""
+    (example,) = re.findall(r"^```json\n(.*?)^```$", LEXICON.read_text(encoding="utf-8"), re.M | re.S)
+    asked = read(example)
+    assert isinstance(asked, Speak) and asked.text == "Pregunta a Nguyen por SQL."
+    assert asked.config.lexicon is not None and len(asked.config.lexicon) == 2
