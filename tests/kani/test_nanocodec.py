@@ -262,10 +262,9 @@ def test_weights_are_known_by_all_their_names(names: str) -> None:
         torch.testing.assert_close(actual[key], value, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not JUDGE_PYTHON, reason="KANI_JUDGE_PYTHON names no python with nemo_toolkit")
-@pytest.mark.parametrize(
-    "full", [pytest.param(False, id="tiny"), pytest.param(True, id="full", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("full", [False, True], ids=["tiny", "full"])
 def test_samples_are_nemo_s(tmp_path: Path, full: bool) -> None:
     """Fed 1, 3, 25 or all frames at a time, batched or alone: within 1e-4 of NeMo, 1e-5 of one another."""
     archive, codes_file, samples_file = (tmp_path / name for name in ("c.nemo", "codes.npy", "samples.npy"))
