@@ -50,7 +50,7 @@ class UnforeseenMiddleware:
         except ClientDisconnected:
             raise
         except Exception:
-            log.exception("%s: what nobody foresaw", scope["path"])
+            log.exception("%r: what nobody foresaw", scope["path"])
             # Of an answer that has begun uvicorn ends the connection: it is seen to be torn off.
             if answered:
                 return
