@@ -122,7 +122,7 @@ class Server:
         decoder = self.decoder()
         if decoder is None:
             return
-        # /health says "onnx" both while the fast decoder is loaded and where it cannot be; the log says which.
+        # /health says "onnx" both while the fast decoder loads and where it cannot; the log says which.
         log = Path(self._folder.name, "server.log")
         while "Kokoro speaks by" not in log.read_text(encoding="utf-8"):
             if self._process.poll() is not None or time.perf_counter() > deadline:

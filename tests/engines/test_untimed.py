@@ -50,7 +50,9 @@ class Estimates(Observer):
 
 
 @pytest.fixture
-async def service(cache: Path, tmp_path: Path) -> AsyncIterator[tuple[SpeechService, UntimedKokoro, Estimates]]:
+async def service(
+    cache: Path, tmp_path: Path
+) -> AsyncIterator[tuple[SpeechService, UntimedKokoro, Estimates]]:
     """A service over that engine."""
     engine = UntimedKokoro(KokoroSettings(models_dir=None, cache_dir=cache, decoder="onnx"))
     estimates = Estimates()
