@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -10,14 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 import settings
-from benchmarks.serving import DECODER
-from engines.kokoro.engine import THREADS as KOKORO_THREADS
 from engines.registry import engines_for
 from speech.engine import Engine
 from speech.types import Samples, Segment
 
-THREADS = KOKORO_THREADS
-"""Threads that an engine computes with, everywhere in the benchmarks: the server's own default for Kokoro."""
+THREADS = os.cpu_count() or 1
+"""Threads that an engine computes with, everywhere in the benchmarks: the server's own default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,8 @@ class Spoken:
 
 @asynccontextmanager
 async def started(name: str) -> AsyncIterator[Engine]:
-    """The engine of that name ("kokoro", "espeak"), with the settings that a server of the benchmarks has."""
-    chosen = settings.load({"engine": name, "threads": THREADS, "kokoro_decoder": DECODER})
-    (engine,) = engines_for(name, chosen).needed
+    """The engine of that name ("kokoro", "espeak"), with the settings that a server would read."""
+    (engine,) = engines_for(name, settings.load({"engine": name, "threads": THREADS})).needed
     await engine.start()
     try:
         yield engine

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,9 +21,6 @@ from engines.kani import KaniEngine, KaniSettings
 from kani.assemble import CODEC, MODEL, PRECISIONS
 from speech.errors import EngineFailed, EngineUnavailable
 from tests.judge import hear, wrong_words
-
-THREADS = os.cpu_count() or 1
-"""Threads that the model computes with: the server's own default for Kani."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +108,14 @@ def main() -> None:
     options.add_argument("--device", default="auto", help="auto, cpu or cuda")
     options.add_argument("--precision", choices=PRECISIONS, default="auto")
     given = options.parse_args()
-    chosen = KaniSettings(given.model, given.codec, given.device, given.precision, threads=THREADS)
+    chosen = KaniSettings(given.model, given.codec, given.device, given.precision, threads=alone.THREADS)
     with sitting(f"Words of {given.model} heard wrong by whisper-base", "torch", "faster-whisper"):
         try:
             version, said = asyncio.run(say_all(chosen))
         except EngineUnavailable as error:
             print(f"Not measured: {error}")
             return
-        print(f"{version}, {THREADS} threads.\n")
+        print(f"{version}, {alone.THREADS} threads.\n")
         show(said)
 
 

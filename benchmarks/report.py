@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import resource
 import shlex
@@ -18,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from benchmarks.serving import DECODER_VARIABLE
 from websocket_config import VERSION
 
 JUDGE = "KANI_JUDGE_PYTHON"
@@ -76,9 +74,8 @@ def versions(*more: str) -> str:
 
 
 def command() -> str:
-    """The command that runs this program again, with Kokoro's decoder if the environment chooses it."""
-    decoder = [f"{name}={os.environ[name]}" for name in (DECODER_VARIABLE,) if name in os.environ]
-    return shlex.join([*decoder, "python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
+    """The command that runs this program again."""
+    return shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
 
 
 @contextmanager

@@ -23,9 +23,8 @@ STOP_WITHIN_S = 30.0
 ASK_AGAIN_S = 0.01
 # Where model files are is the machine's affair; every other setting is the default, but for those below.
 KEPT_VARIABLES = ("KANI_MODELS_DIR", "KANI_CACHE_DIR")
-DECODER_VARIABLE = "KANI_KOKORO_DECODER"
-DECODER = os.environ.get(DECODER_VARIABLE, "onnx")
-"""Kokoro's decoder: `auto` would change it in the middle and make two measurements of one."""
+# One that changed in the middle would make two measurements of one.
+_ALWAYS = {"KANI_KOKORO_DECODER": "onnx"}
 
 
 class ServerFailed(Exception):
@@ -76,7 +75,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=self._terminal,
             stderr=subprocess.STDOUT,
-            env=outside | own | {DECODER_VARIABLE: DECODER} | self._environment,
+            env=outside | own | _ALWAYS | self._environment,
             cwd=folder,
         )
         try:

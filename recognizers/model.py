@@ -1,4 +1,4 @@
-"""Whisper base, int8, on CTranslate2: one pass over a short stretch of audio.
+"""Whisper base on CTranslate2, computed in int8: one pass over a short stretch of audio.
 
 The encoder takes less than the 30 s it was trained on, and that is where the time goes; but only
 with some silence behind the speech, or it repeats itself without end.
@@ -6,7 +6,6 @@ with some silence behind the speech, or it repeats itself without end.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import tempfile
@@ -74,7 +73,7 @@ class Whisper:
         from faster_whisper.feature_extractor import FeatureExtractor
 
         files = dict(files)
-        files["vocabulary.json"] = _renamed(files["vocabulary.json"])
+        files["vocabulary.txt"] = _renamed(files["vocabulary.txt"])
         self._tokenizer = tokenizers.Tokenizer.from_buffer(files.pop("tokenizer.json"))
         # From files, though not for long: given in memory CTranslate2 would keep 145 MB of them.
         with tempfile.TemporaryDirectory() as folder:
@@ -196,15 +195,15 @@ class Whisper:
 
 
 def _renamed(vocabulary: bytes) -> bytes:
-    """The vocabulary, as JSON, with the name of the token that begins an answer given to the first of all.
+    """The vocabulary, a token a line, with the name of the token that begins an answer given to the first.
 
     CTranslate2 takes a beginning that is given token by token, 5 ms each; but at once what follows the token
     of that name, up to one whose number is less. So all is taken at once behind the first of all tokens.
     """
-    names = json.loads(vocabulary)
-    begin = names.index("<|startoftranscript|>")
+    names = vocabulary.split(b"\n")
+    begin = names.index(b"<|startoftranscript|>")
     names[_FIRST], names[begin] = names[begin], names[_FIRST]
-    return json.dumps(names).encode()
+    return b"\n".join(names)
 
 
 def guesses(tokens: Sequence[int], tokenizer: tokenizers.Tokenizer, *, spaced: bool) -> list[Guess]:
