@@ -170,7 +170,7 @@ def main() -> None:
     parts = parser.parse_args().parts
     if not set(parts) <= set(every):
         parser.error(f"a part is one of {', '.join(every)}")
-    said = asyncio.run(clips(WORDS))
+    said = asyncio.run(clips(WORDS)) if set(parts) - {"nothing", "start"} else []
     with sitting("Hearing while someone speaks", "ctranslate2", "faster-whisper"):
         if set(parts) & {"one", "untold", "six", "noise", "ten"}:
             asyncio.run(streams(parts, said))
