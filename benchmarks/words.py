@@ -1,6 +1,6 @@
 """How many words of what the server says are heard wrong, by whisper-base.
 
-Forty sentences that were not used while building, each asked for as a stream and as a whole. Where
+The forty held-out sentences, each asked for as a stream and as a whole. Where
 both are the same samples they are heard once.
 """
 

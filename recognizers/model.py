@@ -1,4 +1,4 @@
-"""Whisper base, int8, on CTranslate2: one pass over a short stretch of audio.
+"""Whisper base on CTranslate2, computed in int8: one pass over a short stretch of audio.
 
 The encoder takes less than the 30 s it was trained on, and that is where the time goes; but only
 with some silence behind the speech, or it repeats itself without end.
@@ -6,10 +6,9 @@ with some silence behind the speech, or it repeats itself without end.
 
 from __future__ import annotations
 
-import json
+import logging
 import math
 import tempfile
-import zlib
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -20,11 +19,14 @@ import numpy as np
 from recognizers.agreement import Guess
 from recognizers.hearing import Heard, Passage, TimedGuess
 from recognizers.pauses import SAMPLE_RATE
+from recognizers.plausible import TokenLimits, repeats
 from speech.types import Samples
 
 if TYPE_CHECKING:
     import ctranslate2
     import tokenizers
+
+logger = logging.getLogger(__name__)
 
 LANGUAGES = tuple(
     "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg "
@@ -53,10 +55,8 @@ _STARTS_LATE_S, _ENDS_LATE_S = 0.043, 0.026
 # The language of what is longer is told from so much of its beginning too.
 _OPENING_S = 1.8
 
-# What is less likely, repeats itself more or is said faster is no speech.
+# What is less likely is no speech.
 _LEAST_LOG_PROBABILITY = -0.9
-_MOST_COMPRESSION = 2.0
-_TOKENS_A_SECOND, _TOKENS_MORE = 8, 12
 
 
 class Whisper:
@@ -73,7 +73,7 @@ class Whisper:
         from faster_whisper.feature_extractor import FeatureExtractor
 
         files = dict(files)
-        files["vocabulary.json"] = _renamed(files["vocabulary.json"])
+        files["vocabulary.txt"] = _renamed(files["vocabulary.txt"])
         self._tokenizer = tokenizers.Tokenizer.from_buffer(files.pop("tokenizer.json"))
         # From files, though not for long: given in memory CTranslate2 would keep 145 MB of them.
         with tempfile.TemporaryDirectory() as folder:
@@ -84,6 +84,7 @@ class Whisper:
             )
         self._view = ctranslate2.StorageView.from_array
         self._features = FeatureExtractor()
+        self._limits = TokenLimits(self._tokenizer)
         self._begin = self._token("<|startoftranscript|>")
         self._end = self._token("<|endoftext|>")
         # See _renamed.
@@ -103,14 +104,23 @@ class Whisper:
                 opening = self._encode(passage.samples[: int(_OPENING_S * SAMPLE_RATE)], _LEAST_S)
                 told = self._language(opening)
                 language, certainty = max((language, certainty), told, key=itemgetter(1))
-        most = int(_TOKENS_A_SECOND * seconds) + _TOKENS_MORE
+        most = self._limits.most(language, seconds)
         tokens = self._generate(encoded, language, passage.prefix, most)
         words = guesses(tokens, self._tokenizer, spaced=language not in _UNSPACED)
-        if len(tokens) >= most or not self._varied([*passage.prefix, *tokens]):
-            return Heard((), language, certainty, sound=False)
+        nothing = Heard((), language, certainty, sound=False)
+        if len(tokens) >= most:
+            logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
+            return nothing
+        if repeats(self._tokenizer.decode([*passage.prefix, *tokens])):
+            logger.debug(
+                "dropped: %d tokens in %.1f s of %s repeat themselves", len(tokens), seconds, language
+            )
+            return nothing
         if not words:
             return Heard((), language, certainty, sound=True)
         timed, probability = self._align(encoded, language, passage.prefix, words, seconds)
+        if probability < _LEAST_LOG_PROBABILITY:
+            logger.debug("dropped: %.1f s of %s are too improbable (%.2f)", seconds, language, probability)
         return Heard(timed, language, certainty, sound=probability >= _LEAST_LOG_PROBABILITY)
 
     def _encode(self, samples: Samples, length_s: float) -> ctranslate2.StorageView:
@@ -151,10 +161,6 @@ class Whisper:
         length = min(max(2 * most, most + len(prompt)), 448)
         return self._model.generate(encoded, prompts, beam_size=1, max_length=length, **options)[-1]
 
-    def _varied(self, tokens: Sequence[int]) -> bool:
-        text = self._tokenizer.decode(list(tokens)).encode()
-        return len(text) <= _MOST_COMPRESSION * len(zlib.compress(text))
-
     def _align(
         self,
         encoded: ctranslate2.StorageView,
@@ -189,15 +195,15 @@ class Whisper:
 
 
 def _renamed(vocabulary: bytes) -> bytes:
-    """The vocabulary, as JSON, with the name of the token that begins an answer given to the first of all.
+    """The vocabulary, a token a line, with the name of the token that begins an answer given to the first.
 
     CTranslate2 takes a beginning that is given token by token, 5 ms each; but at once what follows the token
     of that name, up to one whose number is less. So all is taken at once behind the first of all tokens.
     """
-    names = json.loads(vocabulary)
-    begin = names.index("<|startoftranscript|>")
+    names = vocabulary.split(b"\n")
+    begin = names.index(b"<|startoftranscript|>")
     names[_FIRST], names[begin] = names[begin], names[_FIRST]
-    return json.dumps(names).encode()
+    return b"\n".join(names)
 
 
 def guesses(tokens: Sequence[int], tokenizer: tokenizers.Tokenizer, *, spaced: bool) -> list[Guess]:

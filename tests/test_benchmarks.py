@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -9,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import sentences
+from benchmarks import hearing_sentences, listening_speech, sentences
 from benchmarks.listener import first_heard_s, leading_silence, parse, playback, stalls
 from benchmarks.report import median, ms, percentile, table
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = (
     *("alignment", "duration", "elevenlabs", "elevenlabs_upstream", "emotions", "normalizer"),
+    "hearing_languages",
     *("first_audio", "kani", "kani_quality", "kokoro_decoder", "kokoro_streaming"),
     *("kyutai_hearing", "kyutai_speech"),
     *("listening", "load", "nearest_voice", "own_share", "page", "recording_judge", "rivals"),
@@ -78,16 +80,37 @@ def test_held_out_sentences_stand_nowhere_else():
     """No sentence that words are counted on is in any other file of the project."""
     held_out = [text for _, text in sentences.mixed(sentences.HELD_OUT)]
     assert len(held_out) == len(set(held_out)) == 40
-    folders = ("benchmarks", "dialects", "docs", "engines", "examples", "kani", "speech", "tests")
-    files = [
-        *ROOT.glob("*.py"),
-        *ROOT.glob("*.md"),
-        *(file for folder in folders for kind in ("py", "md") for file in (ROOT / folder).rglob(f"*.{kind}")),
-    ]
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    kinds = (".py", ".md", ".toml", ".txt", ".html", ".js", ".json", ".yml")
+    files = [ROOT / name for name in tracked.stdout.split("\0") if name.endswith(kinds)]
+    assert len(files) > 500
     for file in files:
         if file != Path(sentences.__file__):
             content = file.read_text(encoding="utf-8")
             assert not [text for text in held_out if text in content], file
+
+
+def test_held_out_sentences_are_imported_by_judging_programs_alone():
+    """Whatever else imports them could have been tuned on them."""
+    judging = {"duration", "kani_quality", "nearest_voice_speech", "words"}
+    files = [*ROOT.glob("*.py"), *(ROOT / "benchmarks").glob("*.py"), *(ROOT / "engines").rglob("*.py")]
+    importing = {
+        file.stem
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and any(name.name == "HELD_OUT" for name in node.names)
+    }
+    assert importing == judging
+
+
+@pytest.mark.parametrize("language", ["es", "en", "fr"])
+def test_the_recogniser_is_tuned_on_none_of_the_sentences_that_are_held_out(language):
+    """Neither on those that words are counted on, nor on those that languages are compared by."""
+    tuned_on = set(listening_speech.sentences(language))
+    judged_on = {text for _, text in sentences.mixed(sentences.HELD_OUT)}
+    judged_on |= {*hearing_sentences.EVERYDAY[language], hearing_sentences.ARTICLE_1[language]}
+    assert len(tuned_on) >= 30
+    assert not tuned_on & judged_on
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
