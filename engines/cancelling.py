@@ -9,7 +9,8 @@ from typing import Any
 async def outlast(work: asyncio.Future[Any]) -> None:
     """Return when ``work`` has ended, however often the waiting task is cancelled meanwhile.
 
-    Raises CancelledError then, if it was; what became of the work is the caller's to look at.
+    Raises CancelledError then, if it was. What became of the work is the caller's to look at: asyncio does
+    not log its error.
     """
     cancelled = False
     while not work.done():
@@ -17,5 +18,7 @@ async def outlast(work: asyncio.Future[Any]) -> None:
             await asyncio.wait([work])
         except asyncio.CancelledError:
             cancelled = True
+    if not work.cancelled():
+        work.exception()
     if cancelled:
         raise asyncio.CancelledError

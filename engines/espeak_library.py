@@ -3,17 +3,23 @@
 The process is ``espeak_worker``. Over its standard input and output go pickles: a request
 ``("phonemes", text, voice, tie)`` or ``("synthesize", text, voice, manner)``, answered by
 ``("end", result)`` or ``("crashed", None)``; before the end of a synthesis come any number of
-``("audio", (pcm, words, phonemes))``, each answered by the byte 1 (go on) or 0 (stop).
+``("audio", (pcm, words, phonemes))``, each answered by the byte 1 (go on) or 0 (stop). A process that
+crashes at a text it speaks ends; one that gives no answer in time is killed, with all its forks. The next
+request starts another.
 """
 
 from __future__ import annotations
 
 import atexit
+import logging
+import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +31,24 @@ from speech.errors import EngineFailed, EngineUnavailable
 
 __all__ = ["NORMAL_RATE", "EspeakLibrary", "EspeakVoice", "Pcm16", "PhonemeEvent", "WordEvent"]
 
+log = logging.getLogger(__name__)
+
 Pcm16 = npt.NDArray[np.int16]
 OnAudio = Callable[[Pcm16, Sequence[WordEvent], Sequence[PhonemeEvent]], None]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _START = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from engines.espeak_worker import main; main()"
 _END_WITHIN_S = 2.0
+
+ANSWER_WITHIN_S = 3.0
+"""How long a worker may take for one answer, in seconds.
+
+An answer takes milliseconds, and 0.1 s for 10,000 characters without a full stop: longer than this, the
+library is in an endless loop, or its process has been stopped.
+"""
+
+START_WITHIN_S = 30.0
+"""How long a worker may take to start, in seconds; it takes 0.2 s, most of it for Python's imports."""
 
 
 class EspeakLibrary:
@@ -67,8 +85,8 @@ class EspeakLibrary:
         What espeak-ng takes for several clauses is joined by a space; its punctuation is gone, as
         are the marks with which it shows that it took a word for another language's. ``tie`` is
         put between the letters of one phoneme (``t^ʃ``). Empty if there is nothing to say.
-        Raises ValueError for a voice that does not exist, EngineFailed for a text that crashes
-        espeak-ng.
+        Raises ValueError for a voice that does not exist, EngineFailed for a text at which espeak-ng
+        crashes or hangs.
         """
         with self._lock:
             for kind, content in self._ask(("phonemes", text, self._checked(voice), tie)):
@@ -97,7 +115,8 @@ class EspeakLibrary:
 
         rate: words a minute, 80–450 (other values are clamped by the library); pitch and
         pitch_range: 0–100, 50 is the voice's own. Raises ValueError for a voice that does not
-        exist, EngineFailed for a text that crashes espeak-ng, and whatever ``on_audio`` raises.
+        exist, EngineFailed for a text at which espeak-ng crashes or hangs, and whatever ``on_audio``
+        raises.
         """
         failure: BaseException | None = None
         complete = False
@@ -139,16 +158,21 @@ class EspeakLibrary:
             self._process = None
         if self._process is None:
             self._start()
-        self._tell(pickle.dumps(request))
-        while (answer := self._answer())[0] != "crashed":
+        answer = self._answer(pickle.dumps(request))
+        while answer[0] != "crashed":
             yield answer
+            answer = self._answer()
         raise EngineFailed("espeak-ng crashed at this text")
 
     def _start(self) -> tuple[str, int, tuple[EspeakVoice, ...]]:
+        # A session of its own, so that it can be killed together with its forks.
         self._process = subprocess.Popen(  # noqa: S603 - our own code
-            [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-c", _START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
-        kind, content = self._answer()
+        kind, content = self._answer(within_s=START_WITHIN_S)
         if kind == "unavailable":
             raise EngineUnavailable(content)
         if kind == "crashed":
@@ -166,16 +190,30 @@ class EspeakLibrary:
                 # It has ended: reading its answer says so.
                 return
 
-    def _answer(self) -> tuple[str, Any]:
+    def _answer(self, asked: bytes = b"", within_s: float = ANSWER_WITHIN_S) -> tuple[str, Any]:
+        """Send ``asked``, and the next answer. Raises EngineFailed where none comes ``within_s`` seconds."""
         process = self._process
         if process is None or process.stdout is None:
             return "crashed", None
+        hung = threading.Event()
+        watchdog = threading.Timer(within_s, _kill, (process, hung))
+        watchdog.start()
         try:
+            # A long text fills the pipe of a process that does not read: this may block as well.
+            self._tell(asked)
             kind, content = pickle.load(process.stdout)  # noqa: S301 - our own process writes it
         except (EOFError, pickle.UnpicklingError):
             self._process = None
+            watchdog.cancel()
+            watchdog.join()
             _end(process)
+            if hung.is_set():
+                log.warning("espeak-ng gave no answer for %g s: its process was killed", within_s)
+                sentence = f"espeak-ng hung at this text (no answer for {within_s:g} s)"
+                raise EngineFailed(sentence, told=True) from None
             return "crashed", None
+        finally:
+            watchdog.cancel()
         return kind, content
 
 
@@ -188,8 +226,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             except BrokenPipeError:
                 # What could not be written to a process that has ended.
                 continue
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(_END_WITHIN_S)
-    except subprocess.TimeoutExpired:
+    _kill(process)
+    process.wait()
+
+
+def _kill(process: subprocess.Popen[bytes], hung: threading.Event | None = None) -> None:
+    """Kill the worker and its forks, which hold its pipes; ``hung`` is set before."""
+    if hung is not None:
+        hung.set()
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
         process.kill()
-        process.wait()

@@ -4,7 +4,9 @@ Each text is spoken by a fork of this process, in which nothing was spoken or ph
 sounds the same each time (the library's flutter of the pitch would run on, and change the length of words;
 and after some texts that were only phonemised, speech comes out with its vowels cut to nothing). All texts
 are phonemised by one fork that lives on. Where there is no fork, all happens in this process.
-A text that crashes espeak-ng ends the fork or the process.
+A text that crashes espeak-ng ends the fork or the process. Where it was a fork that spoke, the process
+ends, too: an answer of the fork may be torn, and what was sent to it may be left in standard input, where
+it would be taken for the next request.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import BinaryIO
 
 from engines.espeak_native import Manner, NativeEspeak, PhonemeEvent, WordEvent
@@ -25,7 +28,7 @@ FIRST_BATCH_S, BATCH_S = 0.25, 1.0
 
 def main() -> None:
     """Answer requests until standard input ends."""
-    # Ctrl+C and a supervisor's SIGTERM reach the whole group: the server says when this ends.
+    # A supervisor's SIGTERM reaches all processes of a service: the server says when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
@@ -47,9 +50,13 @@ def main() -> None:
                     else:
                         _send(answers, *phonemizer.phonemes(text, voice, tie))
                 case ("synthesize", text, voice, manner):
-                    _speak_apart(library, text, voice, Manner(*manner), answers)
+                    if not _speak_apart(library, text, voice, Manner(*manner), answers):
+                        return
     except (EOFError, BrokenPipeError):
         return
+    finally:
+        if phonemizer is not None:
+            phonemizer.close()
 
 
 class _Phonemizer:
@@ -63,6 +70,9 @@ class _Phonemizer:
 
     def phonemes(self, text: str, voice: str, tie: str | None) -> tuple[str, object]:
         """What is to be answered: its kind and content."""
+        # A fork that was killed while it had nothing to do is no fault of this text.
+        if self._fork and os.waitpid(self._fork, os.WNOHANG)[0]:
+            self._forget()
         if not self._fork:
             self._start()
         try:
@@ -99,21 +109,30 @@ class _Phonemizer:
         except (EOFError, BrokenPipeError):
             return
 
+    def close(self) -> None:
+        """End and reap the fork, if there is one: the process that inherits it may not reap it."""
+        if self._fork:
+            self._end()
+
     def _end(self) -> None:
-        os.waitpid(self._fork, 0)
+        fork = self._fork
+        self._forget()
+        os.waitpid(fork, 0)
+
+    def _forget(self) -> None:
+        """Close the pipes of the fork, which ends by that if it has not ended."""
         self._fork = 0
         self._found.close()
-        try:
+        # What it could not read any more.
+        with suppress(BrokenPipeError):
             self._requests.close()
-        except BrokenPipeError:
-            # What it could not read any more.
-            return
 
 
-def _speak_apart(library: NativeEspeak, text: str, voice: str, manner: Manner, answers: BinaryIO) -> None:
+def _speak_apart(library: NativeEspeak, text: str, voice: str, manner: Manner, answers: BinaryIO) -> bool:
+    """Speak in a fork; whether it ended as it should."""
     if not hasattr(os, "fork"):
         _send(answers, "end", _speak(library, text, voice, manner, answers))
-        return
+        return True
     fork = os.fork()
     if fork == 0:
         status = 1
@@ -122,8 +141,7 @@ def _speak_apart(library: NativeEspeak, text: str, voice: str, manner: Manner, a
             status = 0
         finally:
             os._exit(status)
-    if os.waitpid(fork, 0)[1] != 0:
-        _send(answers, "crashed", None)
+    return os.waitpid(fork, 0)[1] == 0
 
 
 def _speak(library: NativeEspeak, text: str, voice: str, manner: Manner, answers: BinaryIO) -> bool:

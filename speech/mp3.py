@@ -7,6 +7,7 @@ import struct
 import av
 import numpy as np
 
+from speech import ffmpeg
 from speech.types import Samples
 
 _BIT_RATES = {
@@ -44,6 +45,7 @@ class Mp3Encoder:
     def __init__(self, sample_rate: int, bit_rate: int) -> None:
         self._version = 1 if sample_rate >= 32000 else 2
         self._sample_rate, self._bit_rate = sample_rate, bit_rate
+        ffmpeg.start_no_threads()
         lame = av.CodecContext.create("libmp3lame", "w")
         assert isinstance(lame, av.AudioCodecContext)
         lame.sample_rate = sample_rate

@@ -7,20 +7,23 @@ Ogg's pages are RFC 3533, Opus in them is RFC 7845, Opus itself is libopus. A wh
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import av
 import numpy as np
 
+from speech import ffmpeg
 from speech.audio import Resampler
 from speech.errors import InvalidRequest
+from speech.ogg_pages import CONTINUED, FIRST, LAST, NO_PACKET_ENDS, Page, page_size, read_page, write_page
 from speech.types import Samples
 
 ENCODED_RATE = 24_000
 PAGE_S = 0.08
 MAX_PIECE_S = 60.0
+MAX_PIECE_PAGES = 6_000
+"""Pages of a stream that are decoded at once: a minute, a page each 10 ms."""
 
 _BITRATE = 64_000
 _FRAME_SAMPLES = 480  # 20 ms: what libopus makes a packet of
@@ -29,18 +32,16 @@ _SERIAL = 1  # nothing is multiplexed, so any number would do
 
 # Granule positions are counted at 48 kHz, and libopus decodes to it, whatever went in (RFC 7845, 4).
 _OPUS_RATE = 48_000
-_HEADER_BYTES = 27
-_MAX_PAGE_BYTES = 65_307
 # The longest packet there is: 120 ms in 48 frames (RFC 7845, 6). More is damage, or a picture in the tags.
 _MAX_PACKET_BYTES = 61_440
-_CONTINUED, _FIRST, _LAST = 1, 2, 4
-_NO_PACKET_ENDS = -1
-# What may be looked at in vain: skipped bytes, pages with a wrong checksum, packets that libopus refuses.
-# Good pages make up for it. So damage is passed over, and nobody makes us search through rubbish.
+# What may be looked at in vain: skipped bytes, pages with a wrong checksum, packets that libopus refuses,
+# pages without sound, and decoders that are made for streams without any. Good pages make up for it, by
+# their bytes and their sound. So damage is passed over, chains of streams of half a second and more are
+# decoded, and rubbish is refused after a few hundredths of a second.
 _MAX_WASTE_BYTES = 256 * 1024
-_DAMAGED_PACKET_COSTS = 256
-
-_BITS_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_DAMAGED_PACKET_COSTS = _SILENT_PAGE_COSTS = 256
+_STREAM_COSTS = 8 * 1024  # a decoder and a resampler take 0.6 ms
+_SOUND_EARNS = 16 * 1024 / _OPUS_RATE  # a sample
 
 
 class OggOpusEncoder:
@@ -52,6 +53,7 @@ class OggOpusEncoder:
     """
 
     def __init__(self, bit_rate: int = _BITRATE) -> None:
+        ffmpeg.start_no_threads()
         self._opus = av.CodecContext.create("libopus", "w")
         assert isinstance(self._opus, av.AudioCodecContext)
         self._opus.sample_rate = ENCODED_RATE
@@ -66,7 +68,7 @@ class OggOpusEncoder:
         vendor = b"libopus"
         tags = b"OpusTags" + struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", 0)
         self._sequence = 0
-        self._header = self._page([head], 0, _FIRST) + self._page([tags], 0)
+        self._header = self._page([head], 0, FIRST) + self._page([tags], 0)
         self._waiting = np.zeros(0, np.float32)
         self._packets: list[bytes] = []
         self._taken = self._encoded = 0
@@ -88,7 +90,7 @@ class OggOpusEncoder:
         silence = -(-whole // _FRAME_SAMPLES) * _FRAME_SAMPLES - self._taken
         pages = self._encode(np.zeros(silence, np.float32), last=True)
         granule = self._pre_skip + self._taken * _OPUS_RATE // ENCODED_RATE
-        return pages + self._page(self._packets, granule, _LAST)
+        return pages + self._page(self._packets, granule, LAST)
 
     def _encode(self, samples: Samples, last: bool = False) -> bytes:
         """The pages that samples fill; the last of all is left to ``finish``."""
@@ -109,13 +111,10 @@ class OggOpusEncoder:
         return pages
 
     def _page(self, packets: list[bytes], granule: int, flags: int = 0) -> bytes:
-        """A page of whole packets (RFC 3533, 6)."""
-        lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
-        head = struct.pack("<4sBBqIII", b"OggS", 0, flags, granule, _SERIAL, self._sequence, 0)
-        page = bytearray(head + bytes([len(lacing)]) + lacing + b"".join(packets))
-        struct.pack_into("<I", page, 22, _checksum(bytes(page)))
+        """A page of whole packets."""
+        page = write_page(packets, granule, flags, _SERIAL, self._sequence)
         self._sequence += 1
-        return bytes(page)
+        return page
 
 
 class OggOpusDecoder:
@@ -139,13 +138,16 @@ class OggOpusDecoder:
         """Take bytes; the samples that are ready. Bytes behind a stream's end begin the next one.
 
         Raises InvalidRequest for ``data`` if it cannot be decoded, or is more than ``MAX_PIECE_S``
-        seconds of audio; the decoder is of no use then. A second takes 2 ms, a minute packed
-        into a few kilobytes 0.1 s, whatever it is: call it in a thread.
+        seconds of audio or ``MAX_PIECE_PAGES``; the decoder is of no use then. A second takes 2 ms, a
+        minute packed into a few kilobytes 0.1 s, or 0.5 s in the shortest packets there are: call it in
+        ``decoding.STREAMS``.
         """
         self._buffer += data
         pieces: list[Samples] = []
         room = int(MAX_PIECE_S * self._sample_rate)
-        for page in self._pages():
+        for number, page in enumerate(self._pages()):
+            if number == MAX_PIECE_PAGES:
+                raise _refused(f"too many pages at once (at most {MAX_PIECE_PAGES})")
             for samples in self._take(page):
                 room -= len(samples)
                 if room < 0:
@@ -154,7 +156,7 @@ class OggOpusDecoder:
         samples = np.concatenate([np.zeros(0, np.float32), *pieces])
         return np.clip(samples, -1.0, 1.0, out=samples)
 
-    def _pages(self) -> Iterator[_Page]:
+    def _pages(self) -> Iterator[Page]:
         """The whole pages of the buffer, found by their capture pattern and believed by their checksum."""
         at = 0
         try:
@@ -165,10 +167,10 @@ class OggOpusDecoder:
                     found = max(at, len(self._buffer) - 3)
                 self._wasted(found - at)
                 at = found
-                size = _page_size(self._buffer, at)
+                size = page_size(self._buffer, at)
                 if size is None or at + size > len(self._buffer):
                     return
-                page = _read_page(bytes(self._buffer[at : at + size]))
+                page = read_page(bytes(self._buffer[at : at + size]))
                 if page is None:
                     self._wasted(size)
                     at += 1
@@ -179,29 +181,35 @@ class OggOpusDecoder:
         finally:
             del self._buffer[:at]
 
-    def _take(self, page: _Page) -> Iterator[Samples]:
+    def _take(self, page: Page) -> Iterator[Samples]:
         """A page's samples; a stream's last ones when its last page has come."""
-        if page.flags & _FIRST:
+        if page.flags & FIRST:
+            self._wasted(_SILENT_PAGE_COSTS)
             if not page.body.startswith(b"OpusHead"):
                 self._anything_else = True
             elif self._link is None or self._link.has_begun:
                 # A stream that begins behind another's pages follows it, even where that has no last page.
                 if self._link is not None:
                     yield self._link.finish()
+                self._wasted(_STREAM_COSTS)
                 self._link = _Link(page.serial, _read_head(page.body), self._sample_rate)
                 self._anything_else = False
             return
         if self._link is None:
             if self._anything_else:
                 raise _refused("holds no Opus audio")
+            self._wasted(_SILENT_PAGE_COSTS)
             return
-        if page.serial == self._link.serial:
-            for samples, damaged in self._link.take(page):
-                self._wasted(damaged * _DAMAGED_PACKET_COSTS)
-                yield samples
-            if page.flags & _LAST:
-                yield self._link.finish()
-                self._link = None
+        if page.serial != self._link.serial:
+            self._wasted(_SILENT_PAGE_COSTS)
+            return
+        samples, sound, damaged = self._link.take(page)
+        self._waste = max(0, self._waste - round(sound * _SOUND_EARNS))
+        self._wasted(damaged * _DAMAGED_PACKET_COSTS + (0 if sound else _SILENT_PAGE_COSTS))
+        yield samples
+        if page.flags & LAST:
+            yield self._link.finish()
+            self._link = None
 
     def _wasted(self, size: int) -> None:
         self._waste += size
@@ -229,38 +237,36 @@ class _Link:
         # The beginning of a packet whose end is on the next page; None if there is none to be continued.
         self._torn: bytes | None = None
 
-    def take(self, page: _Page) -> Iterator[tuple[Samples, bool]]:
-        """The samples of each packet that ends on ``page``, and whether it was damaged."""
+    def take(self, page: Page) -> tuple[Samples, int, int]:
+        """The samples of the packets that end on ``page``, at the sample rate asked for.
+
+        Besides, how many samples at 48 kHz were decoded, and how many packets were damaged.
+        """
         self.has_begun = True
-        decoded = [self._decode(packet) for packet in self._packets(page)]
-        surplus = 0
-        if page.granule != _NO_PACKET_ENDS:
-            if page.flags & _LAST:
-                end = self._granule + sum(len(samples) for samples, _ in decoded)
-                surplus = max(0, end - page.granule)
+        packets = [self._decode(packet) for packet in self._packets(page)]
+        frames = [frame for packet in packets if packet is not None for frame in packet]
+        decoded = np.concatenate([np.zeros((0, self._channels), np.float32), *frames]).mean(axis=1)
+        end = len(decoded)
+        if page.granule != NO_PACKET_ENDS:
+            if page.flags & LAST:
+                end = max(0, min(end, page.granule - self._granule))
             self._granule = page.granule
-        for at in reversed(range(len(decoded))):
-            samples, damaged = decoded[at]
-            kept = max(0, len(samples) - surplus)
-            surplus -= len(samples) - kept
-            decoded[at] = samples[:kept], damaged
-        for samples, damaged in decoded:
-            skipped = min(self._skip, len(samples))
-            self._skip -= skipped
-            yield self._resampler.feed(samples[skipped:]), damaged
+        skipped = min(self._skip, end)
+        self._skip -= skipped
+        return self._resampler.feed(decoded[skipped:end]), len(decoded), packets.count(None)
 
     def finish(self) -> Samples:
         """The last samples."""
         return self._resampler.finish()
 
-    def _packets(self, page: _Page) -> Iterator[bytes]:
+    def _packets(self, page: Page) -> Iterator[bytes]:
         """The packets of audio that end on a page."""
         if self._sequence is not None and page.sequence != (self._sequence + 1) % 2**32:
             self._torn = None
         self._sequence = page.sequence
         if not page.lacing:
             return
-        packet = self._torn if page.flags & _CONTINUED else b""
+        packet = self._torn if page.flags & CONTINUED else b""
         self._torn = None
         for piece, ends in page.pieces():
             # A packet without its beginning, or too long to be one, is left out.
@@ -274,15 +280,14 @@ class _Link:
                 yield packet
             packet = b""
 
-    def _decode(self, packet: bytes) -> tuple[Samples, bool]:
-        """A packet's samples at 48 kHz, none if it is damaged; and whether it is."""
+    def _decode(self, packet: bytes) -> list[Samples] | None:
+        """A packet's samples at 48 kHz, as rows of one a channel; None if it is damaged."""
         assert isinstance(self._opus, av.AudioCodecContext)
         try:
             frames = self._opus.decode(av.Packet(packet))
         except av.FFmpegError:
-            return np.zeros(0, np.float32), True
-        pieces = [frame.to_ndarray().reshape(-1, self._channels).mean(axis=1) for frame in frames]
-        return np.concatenate([np.zeros(0, np.float32), *pieces]), False
+            return None
+        return [np.asarray(frame.to_ndarray(), np.float32).reshape(-1, self._channels) for frame in frames]
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,48 +297,6 @@ class _Head:
     channels: int
     pre_skip: int
     gain: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """A page whose checksum is right (RFC 3533, 6)."""
-
-    flags: int
-    granule: int
-    serial: int
-    sequence: int
-    lacing: bytes
-    body: bytes
-
-    def pieces(self) -> Iterator[tuple[bytes, bool]]:
-        """The packets, or parts of packets, in the body, and whether each ends here."""
-        start = end = 0
-        for length in self.lacing:
-            end += length
-            if length < 255:
-                yield self.body[start:end], True
-                start = end
-        if self.lacing.endswith(b"\xff"):
-            yield self.body[start:end], False
-
-
-def _page_size(buffer: bytearray, at: int) -> int | None:
-    """Bytes of the page that begins at ``at``; None as long as its header is not there."""
-    if len(buffer) < at + _HEADER_BYTES:
-        return None
-    segments = at + _HEADER_BYTES + buffer[at + _HEADER_BYTES - 1]
-    if len(buffer) < segments:
-        return None
-    return segments - at + sum(buffer[at + _HEADER_BYTES : segments])
-
-
-def _read_page(data: bytes) -> _Page | None:
-    """A whole page; None if it is damaged, or of another version."""
-    _, version, flags, granule, serial, sequence, checksum, segments = struct.unpack_from("<4sBBqIIIB", data)
-    if version != 0 or _checksum(data[:22] + bytes(4) + data[26:]) != checksum:
-        return None
-    body = _HEADER_BYTES + segments
-    return _Page(flags, granule, serial, sequence, data[_HEADER_BYTES:body], data[body:])
 
 
 def _read_head(packet: bytes) -> _Head:
@@ -346,16 +309,6 @@ def _read_head(packet: bytes) -> _Head:
     if family != 0 or channels not in (1, 2):
         raise _refused("must have one or two channels")
     return _Head(channels, pre_skip, gain)
-
-
-def _checksum(data: bytes) -> int:
-    """Ogg's CRC-32 of a page whose checksum field is zero.
-
-    It is zlib's polynomial with each byte's bits, and the result's, in the other order, from zero
-    on, and not inverted.
-    """
-    crc = zlib.crc32(data.translate(_BITS_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int(f"{crc:032b}"[::-1], 2)
 
 
 def _refused(reason: str) -> InvalidRequest:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import av
 import numpy as np
 
+from speech import ffmpeg
 from speech.types import NEUTRAL, Boundary, Manner, Samples
 
 PAUSES_S = {
@@ -65,6 +66,7 @@ class ProsodyFilter:
         self._factor = factor
         self._fed = self._given = 0
         self._waiting = _NOTHING
+        ffmpeg.start_no_threads()
         self._graph = av.filter.Graph()
         self._source = self._graph.add_abuffer(format="flt", sample_rate=sample_rate, layout="mono")
         self._last = self._source

@@ -16,6 +16,7 @@ from typing import Self
 import av
 import numpy as np
 
+from speech import ffmpeg
 from speech.recognizer import STEP_S, Heard, HeardWord, Mark, Recognizer, Step
 from speech.types import Samples
 
@@ -187,6 +188,7 @@ class PromptResampler:
         self._source_rate, self._target_rate = source_rate, target_rate
         self._taken = self._given = 0
         self._ready: Samples = np.zeros(round(LEAD_S * target_rate), np.float32)
+        ffmpeg.start_no_threads()
         self._resampler = av.AudioResampler(format="flt", layout="mono", rate=target_rate)
         if source_rate != target_rate:
             # Its first output waits for more than it does later on: let that be silence nobody asked for.

@@ -19,6 +19,7 @@ from dialects.elevenlabs.voice_form import CONSENT_HEADER, VoiceForm, read_voice
 from dialects.elevenlabs.voice_ids import resolve_kept
 from dialects.elevenlabs.voice_recordings import one_recording
 from dialects.elevenlabs.voices_list import sample_id
+from speech.decoding import RECORDINGS, in_turn
 from speech.errors import InvalidRequest
 from speech.service import SpeechService
 from speech.voice_files import media_type
@@ -52,7 +53,7 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
         form = await read_voice_form(request, files_needed=True)
         if not form.consent:
             raise InvalidRequest("consent", NO_CONSENT)
-        recording, whole = await asyncio.to_thread(one_recording, form.files)
+        recording, whole = await in_turn(RECORDINGS, one_recording, form.files)
         with _on_disk():
             voice = await service.cloning.add(
                 form.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from dialects.kani.messages import (
 )
 from dialects.likeness import likeness
 from speech.audio import REFERENCE_RATE, decode_recording, pcm16, reframe, wav
+from speech.decoding import RECORDINGS, in_turn
 from speech.errors import InvalidRequest, UnknownVoice
 from speech.service import SpeechService
 from speech.session import SpeechSession
@@ -73,7 +73,7 @@ async def spoken(
 async def _open(service: SpeechService, speak: Speak, client: str, voices: NamedVoices) -> SpeechSession:
     reference = None
     if speak.reference is not None:
-        reference = await asyncio.to_thread(_decoded, speak.reference)
+        reference = await in_turn(RECORDINGS, _decoded, speak.reference)
     voice = speak.config.voice_id
     request = speak.request(reference)
     named = voices.get(request.voice) if reference is None else None

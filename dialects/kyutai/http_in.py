@@ -19,6 +19,7 @@ from dialects.kyutai.meter import Meter
 from dialects.kyutai.query import read_language
 from dialects.kyutai.speech_in import PROTOCOL
 from speech.audio import REFERENCE_RATE, decode_recording
+from speech.decoding import RECORDINGS, in_turn
 from speech.errors import Busy
 from speech.recognition import RecognitionSession
 from speech.recognizer import HeardWord
@@ -31,14 +32,9 @@ LISTENING_RATE = 16_000
 LONGEST_RECORDING_S = 600.0
 """How long a recording may be that is heard whole."""
 
-DECODED_AT_ONCE = 2
-"""Recordings that are decoded at a time, over all clients: each takes a core and, for a moment, 80 MB."""
-
 
 def http_in_routes(service: SpeechService, max_body: int, meter: Meter) -> list[BaseRoute]:
     """``POST /api/asr-streaming`` and ``POST /api/voice``; max_body: bytes of a recording."""
-
-    decoding = asyncio.Semaphore(DECODED_AT_ONCE)
 
     async def heard(request: Request) -> Response:
         language, body = read_language(request.query_params), await request.body()
@@ -46,19 +42,18 @@ def http_in_routes(service: SpeechService, max_body: int, meter: Meter) -> list[
             protocol=PROTOCOL, client=host(request), sample_rate=LISTENING_RATE, language=language
         )
         async with listening as session:
-            async with decoding:
-                recording = await asyncio.to_thread(
-                    decode_recording, body, max_body, LONGEST_RECORDING_S, sample_rate=LISTENING_RATE
-                )
+            recording = await in_turn(
+                RECORDINGS, decode_recording, body, max_body, LONGEST_RECORDING_S, sample_rate=LISTENING_RATE
+            )
             return JSONResponse(await attended(request, _hear(session, recording.samples), name=TASK))
 
     async def voice(request: Request) -> Response:
         began = time.perf_counter()
         body = await request.body()
-        async with decoding:
-            recording = await asyncio.to_thread(
-                decode_recording, body, max_body, voice_payload.SECONDS, cut=True, sample_rate=REFERENCE_RATE
-            )
+        longest_s = voice_payload.SECONDS
+        recording = await in_turn(
+            RECORDINGS, decode_recording, body, max_body, longest_s, cut=True, sample_rate=REFERENCE_RATE
+        )
         embeddings = await attended(request, service.cloning.embeddings(recording), name=TASK)
         meter.voice_made(time.perf_counter() - began)
         made = messages.voice(voice_payload.write(embeddings))

@@ -25,6 +25,7 @@ from dialects.kyutai.messages import (
 )
 from dialects.kyutai.meter import Meter
 from dialects.kyutai.query import BadQuery, read_language
+from speech.decoding import STREAMS, in_turn
 from speech.errors import SpeechError
 from speech.ogg_opus import OggOpusDecoder
 from speech.recognition import RecognitionSession
@@ -140,7 +141,8 @@ class _Connection:
                     await self._feed(session, messages.samples(message))
             case OggOpus():
                 self._opus = self._opus or OggOpusDecoder(SAMPLE_RATE)
-                samples = await asyncio.to_thread(self._opus.feed, messages.ogg_bytes(message))
+                pages = messages.ogg_bytes(message)
+                samples = await in_turn(STREAMS, self._opus.feed, pages)
                 await self._feed(session, samples)
 
     async def _feed(self, session: RecognitionSession, samples: Samples) -> None:

@@ -18,6 +18,7 @@ from dialects.voxcpm.params import RECORDINGS, STREAMING, VOICE_ID, Params
 from dialects.voxcpm.remote_recordings import RemoteRecordings
 from dialects.voxcpm.settings import VoxCPMSettings
 from dialects.voxcpm.voice_folder import FolderVoice, VoiceFolder
+from speech import decoding
 from speech.audio import REFERENCE_RATE, decode_recording, pcm16
 from speech.budget import Budget
 from speech.errors import InvalidRequest, SpeechError, UnknownVoice
@@ -136,7 +137,9 @@ class Utterance:
                 data = await asyncio.to_thread(house.folder.recording, params.prompt_wav_path)
             else:
                 return None
-            return await asyncio.to_thread(decode_recording, data, sample_rate=REFERENCE_RATE)
+            return await decoding.in_turn(
+                decoding.RECORDINGS, decode_recording, data, sample_rate=REFERENCE_RATE
+            )
 
         return prepare
 

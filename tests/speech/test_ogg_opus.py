@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speech.errors import InvalidRequest
-from speech.ogg_opus import ENCODED_RATE, MAX_PIECE_S, PAGE_S, OggOpusDecoder, OggOpusEncoder
+from speech.ogg_opus import ENCODED_RATE, MAX_PIECE_PAGES, MAX_PIECE_S, PAGE_S, OggOpusDecoder, OggOpusEncoder
 from speech.types import Samples
 from tests.speech.test_audio import encoded
 
@@ -412,3 +412,40 @@ def test_damage_is_survived(
     else:
         assert samples.dtype == np.float32 and np.isfinite(samples).all()
         assert len(samples) <= 60 * ENCODED_RATE and np.abs(samples).max(initial=0) <= 1
+
+
+SHORTEST = bytes([0xE0])
+"""A packet of 2.5 ms of silence."""
+
+
+@pytest.mark.parametrize("last", [page(SHORTEST, [1], 1, LAST, 120), page(b"", [], 1, LAST, 0)])
+def test_a_chain_of_tiny_streams_is_refused_for_the_decoders_that_it_takes(last: bytes) -> None:
+    """Each stream takes a decoder and a resampler, 0.6 ms for 77 bytes; the first few are decoded."""
+    head = opus_head()
+    link = page(head, [len(head)], 0, FIRST) + last
+    assert len(OggOpusDecoder().feed(link * 20)) <= 20 * 60
+    with pytest.raises(InvalidRequest, match="too damaged"):
+        OggOpusDecoder().feed(link * 40)
+
+
+def test_a_chain_of_streams_with_sound_is_decoded_however_long_it_is() -> None:
+    """Streams of half a second, as a client sends them that begins anew with each word."""
+    streams = b"".join(spoken(melody(0.5))) * 100
+    assert len(heard(streams)) == 100 * ENCODED_RATE // 2
+
+
+@pytest.mark.parametrize("serial", [7, 8])
+def test_pages_without_sound_are_not_looked_at_for_ever(serial: int) -> None:
+    """Whether they belong to the stream or to another one."""
+    head = opus_head()
+    beginning = page(head, [len(head)], 0, FIRST)
+    with pytest.raises(InvalidRequest, match="too damaged"):
+        OggOpusDecoder().feed(beginning + page(b"", [], 1, serial=serial) * 2000)
+
+
+def test_a_piece_of_very_many_pages_is_refused() -> None:
+    """A minute of audio in pages of 2.5 ms takes seconds to read: it is not taken at once."""
+    head = opus_head()
+    pages = page(head, [len(head)], 0, FIRST) + page(SHORTEST, [1], 1, 0, 0) * MAX_PIECE_PAGES
+    with pytest.raises(InvalidRequest, match=f"too many pages at once .at most {MAX_PIECE_PAGES}."):
+        OggOpusDecoder().feed(pages)
