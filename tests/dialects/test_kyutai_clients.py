@@ -1,4 +1,4 @@
-"""Kyutai's own clients against the server as it comes: what they hear is judged, and so is what it hears."""
+"""Clients that send what Kyutai's send: what they hear is judged, and so is what the server hears."""
 
 from __future__ import annotations
 
