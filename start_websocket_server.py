@@ -201,7 +201,7 @@ def banner(running: Running) -> str:
         lines.append(f"  speaks   {listed} ({engine.name} {engine.version})")
     if service.recognizer is not None:
         info = service.recognizer.info
-        lines.append(f"  hears    {len(info.languages)} languages ({info.name} {info.version})")
+        lines.append(f"  hears    Whisper's {len(info.languages)} languages ({info.name} {info.version})")
     lines += [
         f"  voices   {len(service.catalogue.list())}",
         f'  try      python websocket_client.py "Hola" -o hola.wav{elsewhere}',

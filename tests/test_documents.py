@@ -1,0 +1,42 @@
+"""What README and the benchmarks' page promise about files and programs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import weights
+
+ROOT = Path(__file__).parent.parent
+BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+
+
+def test_readme_says_how_to_install_without_the_packages_of_the_weights():
+    """What its grep leaves out is what the weights come in, and nothing else."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^grep -v (.*) requirements\.txt > rest\.txt$", readme, re.M)
+    patterns = command.removeprefix("-e ").split(" -e ")
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pinned = [line for line in lines if line and not line.startswith("#")]
+    left_out = {line for line in pinned if any(pattern in line for pattern in patterns)}
+    weight_files = (weights.KOKORO, *weights.WHISPER_BASE)
+    assert left_out == {name for weight in weight_files for name in weight.requirement.split()}
+    assert all(weight.url for weight in weight_files)
+
+
+def test_every_program_that_is_named_exists():
+    """As a file with a command line."""
+    named = set(re.findall(r"-m benchmarks\.(\w+)", BENCHMARKS))
+    assert len(named) > 20
+    for name in named:
+        source = (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
+        assert 'if __name__ == "__main__":' in source, name
+
+
+def test_every_section_names_what_printed_it():
+    """A program, or the page where it stands; so no figure is left that cannot be measured again."""
+    sections = re.split(r"^## ", BENCHMARKS, flags=re.M)[1:]
+    assert len(sections) > 10
+    for section in sections:
+        title = section.partition("\n")[0]
+        assert "benchmarks." in section or re.search(r"\]\(\w+\.md", section), title
