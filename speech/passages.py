@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from speech import languages
+from speech import language_detection
 from speech.languages import primary
 
 SHORTEST = 2
@@ -54,7 +54,7 @@ class Passages:
     """
 
     def __init__(self, language: str, known: Collection[str]) -> None:
-        self._own = languages.scripts_of(primary(language))
+        self._own = language_detection.scripts_of(primary(language))
         self._known = known
         self._latin = "LATIN" in self._own
         self._language: str | None = None
@@ -104,8 +104,8 @@ class Passages:
 
     def _enter(self, passage: str) -> None:
         """Find the language of the passage that begins so: the text's own where nobody speaks it."""
-        told = languages.detect(passage[:LONGEST_LOOK], self._known)
-        self._language = None if told is None or languages.scripts_of(told) & self._own else told
+        told = language_detection.detect(passage[:LONGEST_LOOK], self._known)
+        self._language = None if told is None or language_detection.scripts_of(told) & self._own else told
         self._script = next(script for character in passage if (script := self._foreign(character)))
 
     def _own_part(self, text: str, complete: bool) -> list[Part]:
@@ -177,4 +177,4 @@ def _group(script: str | None) -> str | None:
 @functools.lru_cache(maxsize=4096)
 def _script_of(character: str) -> str | None:
     """The script of a letter that tells a language."""
-    return languages.telling_script(character) if character.isalpha() else None
+    return language_detection.telling_script(character) if character.isalpha() else None

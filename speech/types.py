@@ -164,7 +164,8 @@ class SpeechRequest:
     ``None`` means "not given": what was given and is of no use to the engine is named in the
     answer. The text itself is fed to the session.
 
-    voice: a voice id (``ef_dora``, ``espeak:ar``, ``custom:NAME``); language: a BCP 47 tag;
+    voice: a voice id (``ef_dora``, ``espeak:ar``, ``custom:NAME``); language: a BCP 47 tag; languages: tags
+    of those that the client speaks, in its order, for a text that does not tell its language clearly;
     emotion: one of ``speech.emotions`` or a blend ("happy:0.5,calm:0.5"); emotion_strength: 0–1 of it;
     speed: 0.25–4.0; duration_s: how long all of it is to be, in place of a speed; max_tokens: longest
     speech of one segment, at 50 tokens a second; lexicon: words and how they are said, as
@@ -174,6 +175,7 @@ class SpeechRequest:
 
     voice: str | None = None
     language: str | None = None
+    languages: tuple[str, ...] = ()
     emotion: str | None = None
     emotion_strength: float | None = None
     speed: float | None = None

@@ -9,6 +9,7 @@ import { direction } from "./words.js";
 
 const EMOTIONS = ["neutral", "happy", "sad", "angry", "excited", "calm", "friendly", "professional"];
 const LONGEST_TEXT = 5000;
+const MOST_LANGUAGES = 20;
 
 export class Compose {
   #form = document.querySelector("#compose");
@@ -103,7 +104,7 @@ export class Compose {
     return {
       text,
       mode: "streaming",
-      ...(language && { language }),
+      ...(language ? { language } : { languages: navigator.languages.slice(0, MOST_LANGUAGES) }),
       ...(voice && { voice }),
       ...(felt && { emotion }),
       ...(felt && strength !== 1 && { emotion_strength: strength }),

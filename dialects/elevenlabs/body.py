@@ -65,12 +65,13 @@ class SpeechBody:
     normalize: bool
     unused: tuple[str, ...]
 
-    def request(self, voice: str | None) -> SpeechRequest:
-        """The core's request, for our voice of that id."""
+    def request(self, voice: str | None, accepted: tuple[str, ...]) -> SpeechRequest:
+        """The core's request, for our voice of that id; accepted: the languages that its client speaks."""
         settings = self.voice_settings
         return SpeechRequest(
             voice=voice,
             language=self.language,
+            languages=accepted,
             speed=settings.speed,
             normalize=self.normalize,
             sampling=settings.sampling(self.seed),

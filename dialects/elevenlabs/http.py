@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from dialects.attended import attended
+from dialects.client_languages import accepted
 from dialects.elevenlabs.body import SpeechBody, read_body
 from dialects.elevenlabs.formats import audio_format
 from dialects.elevenlabs.http_answers import TASK, endpoint
@@ -84,7 +85,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
         chosen = audio_format(request.query_params.get("output_format"), streamed=streamed)
         named = request.path_params["voice_id"]
         voice = await asyncio.to_thread(resolve, service, named, settings, body.language)
-        return Order(body, body.request(voice), chosen)
+        return Order(body, body.request(voice, accepted(request.headers)), chosen)
 
     def opened(request: Request, order: Order, at_once: bool) -> SpeechSession:
         return service.open(

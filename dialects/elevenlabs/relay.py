@@ -12,6 +12,7 @@ from contextlib import suppress
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from dialects.client_languages import accepted
 from dialects.elevenlabs import relay_messages as messages
 from dialects.elevenlabs.relay_broadcast import MOST_BEHIND, Broadcast, Listener
 from dialects.elevenlabs.relay_logs import RelayLogs
@@ -129,6 +130,7 @@ class _Reader:
         self._answer = answer
         self._speak = speak
         self._client = websocket.client.host if websocket.client else ""
+        self._languages = accepted(websocket.headers)
         self._written: Utterance | None = None
 
     async def run(self) -> None:
@@ -160,7 +162,7 @@ class _Reader:
 
     def _add(self, text: str) -> Utterance:
         """A new utterance, behind those that are there. Raises BadMessage and TextTooLong."""
-        utterance = Utterance(self._house, self._client, self._speak)
+        utterance = Utterance(self._house, self._client, self._languages, self._speak)
         utterance.feed(text)
         try:
             self._performance.add(utterance)

@@ -60,12 +60,14 @@ class House:
 class Utterance:
     """Text goes in by ``feed`` until ``finish``, before and while it is spoken by ``speak``.
 
-    ``over`` is set once it takes no more text: it was finished, broken off, or failed.
+    ``over`` is set once it takes no more text: it was finished, broken off, or failed. languages: those that
+    its client speaks (BCP 47).
     """
 
-    def __init__(self, house: House, client: str, send: Send) -> None:
+    def __init__(self, house: House, client: str, languages: tuple[str, ...], send: Send) -> None:
         self._house = house
         self._client = client
+        self._languages = languages
         self._send = send
         self._clock = CharacterClock()
         self._session: SpeechSession | None = None
@@ -114,7 +116,9 @@ class Utterance:
         voice = await asyncio.to_thread(self._house.find_voice)
         try:
             session = self._house.service.open(
-                SpeechRequest(voice=voice), protocol=PROTOCOL, client=self._client
+                SpeechRequest(voice=voice, languages=self._languages),
+                protocol=PROTOCOL,
+                client=self._client,
             )
         except SpeechError as error:
             self.drop()

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from dialects.client_languages import accepted
 from dialects.elevenlabs import ws_messages
 from dialects.elevenlabs.contexts import Context, Output
 from dialects.elevenlabs.settings import ElevenLabsSettings
@@ -151,6 +152,7 @@ class Connection:
         request = SpeechRequest(
             voice=self._voice,
             language=self._query.language,
+            languages=accepted(self._websocket.headers),
             speed=voice.speed,
             normalize=self._query.normalize,
             sampling=voice.sampling(self._query.seed),

@@ -61,7 +61,7 @@ def _refusal(status: int, reason: str) -> Response:
 async def _whole(request: Request, service: SpeechService, speak: Speak) -> Response:
     whole = Whole()
     async with (
-        spoken(service, speak, _host(request), NamedVoices()) as (session, chunks),
+        spoken(service, speak, request, NamedVoices()) as (session, chunks),
         _attended(request, session.cancel),
     ):
         async for chunk in chunks:
@@ -74,9 +74,7 @@ async def _streamed(request: Request, service: SpeechService, speak: Speak) -> R
     """The response starts with the first audio, so that what goes wrong before it has a status."""
     speak = replace(speak, chunks=True, whole=False)
     async with AsyncExitStack() as stack:
-        session, chunks = await stack.enter_async_context(
-            spoken(service, speak, _host(request), NamedVoices())
-        )
+        session, chunks = await stack.enter_async_context(spoken(service, speak, request, NamedVoices()))
         async with _attended(request, session.cancel):
             first = await anext(chunks)
         headers = {"X-Sample-Rate": str(SAMPLE_RATE), "X-Channels": "1", "X-Bit-Depth": "16"}
@@ -120,10 +118,6 @@ class _Stream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._session:
             await super().__call__(scope, receive, send)
-
-
-def _host(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 @asynccontextmanager

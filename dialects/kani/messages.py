@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from dialects.client_languages import FIELD, complaint, known_languages
 from speech import languages
 from speech.client_json import TooManyValues, read_object
 from speech.errors import InvalidRequest, SpeechError
@@ -56,6 +57,7 @@ class Config(msgspec.Struct, frozen=True):
     """``data.config``: every field optional, ``null`` the same as left out."""
 
     language: str | None = None
+    languages: list[str] | None = None
     emotion: str | None = None
     emotion_strength: float | None = None
     speed: float | None = None
@@ -120,12 +122,16 @@ class Speak:
         """The same without its voice, for a name that stands for a recording."""
         return replace(self, config=msgspec.structs.replace(self.config, voice_id=None))
 
-    def request(self, reference: Recording | None) -> SpeechRequest:
-        """The core's request. Raises InvalidRequest for an unknown language."""
+    def request(self, reference: Recording | None, accepted: tuple[str, ...] = ()) -> SpeechRequest:
+        """The core's request. Raises InvalidRequest for an unknown language.
+
+        accepted: the languages that the client's connection tells of, where the message tells none.
+        """
         config = self.config
         return SpeechRequest(
             voice=config.voice_id if config.voice_id not in (None, "", "default") else None,
             language=languages.resolve(config.language) if config.language else None,
+            languages=known_languages(config.languages or ()) or accepted,
             emotion=config.emotion,
             emotion_strength=config.emotion_strength,
             speed=config.speed,
@@ -193,6 +199,8 @@ def _speak(parsed: dict[str, Any], *, streaming: bool) -> Speak:
     for field in ("language", "emotion", "voice_id"):
         if len(getattr(config, field) or "") > LONGEST_NAME:
             raise BadMessage(f"{field}: too long (at most {LONGEST_NAME} characters)")
+    if config.languages is not None and (wrong := complaint(config.languages)) is not None:
+        raise BadMessage(f"{FIELD}: {wrong}")
     for field, allowed in _RANGES.items():
         value = getattr(config, field)
         if value is not None:

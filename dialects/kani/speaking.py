@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
+from starlette.requests import HTTPConnection
+
+from dialects.client_languages import accepted
 from dialects.kani.messages import (
     MAX_WHOLE_S,
     SAMPLE_RATE,
@@ -52,14 +55,14 @@ class NamedVoices:
 
 @asynccontextmanager
 async def spoken(
-    service: SpeechService, speak: Speak, client: str, voices: NamedVoices
+    service: SpeechService, speak: Speak, connection: HTTPConnection, voices: NamedVoices
 ) -> AsyncIterator[tuple[SpeechSession, AsyncIterator[SpeechChunk]]]:
     """The session of a request and its audio at 22,050 Hz, in pieces of at most ``chunk_size`` frames.
 
     Raises SpeechError, also while the audio is read.
     """
     try:
-        async with await _open(service, speak, client, voices) as session:
+        async with await _open(service, speak, connection, voices) as session:
             session.feed(speak.text)
             session.finish()
             yield session, reframe(aiter(session), SAMPLE_RATE, speak.frame_samples)
@@ -70,19 +73,21 @@ async def spoken(
         raise InvalidRequest("voice", error.reason) from error
 
 
-async def _open(service: SpeechService, speak: Speak, client: str, voices: NamedVoices) -> SpeechSession:
-    reference = None
+async def _open(
+    service: SpeechService, speak: Speak, connection: HTTPConnection, voices: NamedVoices
+) -> SpeechSession:
+    reference, told = None, accepted(connection.headers)
     if speak.reference is not None:
         reference = await in_turn(RECORDINGS, _decoded, speak.reference)
     voice = speak.config.voice_id
-    request = speak.request(reference)
+    request = speak.request(reference, told)
     named = voices.get(request.voice) if reference is None else None
 
     def opened(request: SpeechRequest) -> SpeechSession:
         return service.open(
             request,
             protocol=PROTOCOL,
-            client=client,
+            client=connection.client.host if connection.client else "",
             fallback_language=FALLBACK_LANGUAGE,
             heard_at_once=speak.chunks,
         )
@@ -95,7 +100,7 @@ async def _open(service: SpeechService, speak: Speak, client: str, voices: Named
                 raise
             voices.name(voice, reference)
             named = reference
-    return opened(speak.nameless().request(named))
+    return opened(speak.nameless().request(named, told))
 
 
 def _decoded(encoded: str) -> Recording:

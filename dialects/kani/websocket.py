@@ -46,7 +46,6 @@ class Connection:
     def __init__(self, websocket: WebSocket, service: SpeechService) -> None:
         self._websocket = websocket
         self._service = service
-        self._client = websocket.client.host if websocket.client else ""
         self._voices = NamedVoices()
         self._waiting: deque[tuple[Speak | BadMessage, int]] = deque()
         self._waiting_bytes = 0
@@ -130,7 +129,7 @@ class Connection:
         The session stays open until that message is sent: a server that stops waits for it.
         """
         try:
-            async with spoken(self._service, speak, self._client, self._voices) as (session, chunks):
+            async with spoken(self._service, speak, self._websocket, self._voices) as (session, chunks):
                 last = await self._speak(speak, session, chunks)
                 self._speaking = None
                 await self._send(last)

@@ -7,7 +7,7 @@ import base64
 import struct
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from dialects.attended import attended
+from dialects.client_languages import accepted
 from dialects.kyutai.connection import host
 from dialects.kyutai.feeding import Feeder
 from dialects.kyutai.http_answers import TASK, endpoint
@@ -104,6 +105,7 @@ def _read(body: bytes, kind: type[T]) -> T:
 
 
 def _open(service: SpeechService, wanted: SpeechRequest, request: Request, *, at_once: bool) -> SpeechSession:
+    wanted = replace(wanted, languages=accepted(request.headers))
     return service.open(wanted, protocol=PROTOCOL, client=host(request), heard_at_once=at_once)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from dialects.client_languages import accepted
 from dialects.kyutai import voice_payload
 from dialects.kyutai.connection import Ending, close, ending_of, host
 from dialects.kyutai.feeding import Feeder
@@ -40,7 +42,8 @@ async def speak(websocket: WebSocket, service: SpeechService, meter: Meter, idle
     await websocket.accept()
     output = Output(query.format)
     try:
-        session = service.open(query.request, protocol=PROTOCOL, client=host(websocket))
+        request = replace(query.request, languages=accepted(websocket.headers))
+        session = service.open(request, protocol=PROTOCOL, client=host(websocket))
     except SpeechError as error:
         await _refuse(websocket, output, error)
         return

@@ -9,6 +9,7 @@ from collections import OrderedDict
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from dialects.client_languages import accepted
 from dialects.voxcpm import messages
 from dialects.voxcpm.messages import (
     BadMessage,
@@ -95,6 +96,7 @@ class Connection:
             self._house,
             self._websocket.client.host if self._websocket.client else "",
             _timeout_s(self._websocket),
+            accepted(self._websocket.headers),
             asyncio.Semaphore(MAX_HEAVY),
             self._send,
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dialects.client_languages import FIELD, complaint, known_languages
 from dialects.voxcpm.messages import BadMessage, invalid
 from speech import languages
 from speech.types import OptionValue, Recording, Sampling, SpeechRequest
@@ -89,6 +90,7 @@ _OTHERS: Mapping[str, Check] = {
     **dict.fromkeys(("voice_id", "voice", "language", "emotion"), _string(LONGEST_NAME)),
     **dict.fromkeys(("emotion_strength", "speed", "duration"), _number()),
     "lexicon": _spellings,
+    FIELD: complaint,
     "normalize": _boolean,
     "seed": _number(whole=True),
 }
@@ -109,6 +111,7 @@ class Params:
     prompt_wav_url: str | None
     prompt_wav_path: str | None
     language: str | None
+    languages: tuple[str, ...]
     emotion: str | None
     emotion_strength: float | None
     speed: float | None
@@ -128,6 +131,7 @@ class Params:
         return SpeechRequest(
             voice=voice,
             language=languages.resolve(self.language) if self.language else None,
+            languages=self.languages,
             emotion=self.emotion or None,
             emotion_strength=self.emotion_strength,
             speed=self.speed,
@@ -168,6 +172,7 @@ def read_params(given: Mapping[str, Any], max_text: int, request_id: str) -> Par
         prompt_wav_url=params.get("prompt_wav_url") or None,
         prompt_wav_path=params.get("prompt_wav_path") or None,
         language=params.get("language"),
+        languages=known_languages(params.get(FIELD, ())),
         emotion=params.get("emotion"),
         emotion_strength=params.get("emotion_strength"),
         speed=params.get("speed"),

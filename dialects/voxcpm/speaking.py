@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -59,12 +59,14 @@ class Visit:
     """What every request of a connection shares.
 
     client: whose rate they count towards; timeout_s: how long the client would wait for one, if it said
-    so; heavy: held by a request while it keeps a recording or a whole answer in memory.
+    so; languages: those that its handshake tells of, where a request tells none; heavy: held by a request
+    while it keeps a recording or a whole answer in memory.
     """
 
     house: House
     client: str
     timeout_s: float | None
+    languages: tuple[str, ...]
     heavy: asyncio.Semaphore
     send: Callable[[str | bytes], Awaitable[None]]
 
@@ -144,6 +146,7 @@ class Utterance:
         return prepare
 
     async def _speak(self, request: SpeechRequest, prepare: Prepare | None) -> None:
+        request = replace(request, languages=request.languages or self._visit.languages)
         session = self._visit.house.service.open(
             request,
             protocol=PROTOCOL,

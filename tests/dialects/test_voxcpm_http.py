@@ -20,7 +20,7 @@ from dialects.voxcpm.http import http_routes
 from dialects.voxcpm.sample_sentences import COUNTING, SENTENCES, sentence
 from dialects.voxcpm.settings import VoxCPMSettings
 from dialects.voxcpm.voice_folder import VoiceFolder
-from speech.languages import detect
+from speech.language_detection import detect
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService

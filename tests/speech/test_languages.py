@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from engines.espeak_library import EspeakLibrary
 from speech.errors import UnsupportedLanguage
-from speech.languages import canonical, detect, load_detector, primary, resolve
+from speech.language_detection import detect, load_detector
+from speech.languages import canonical, primary, resolve
 
 EVERY = sorted({primary(voice.language) for voice in EspeakLibrary.shared().voices} | {"zh"})
 KOKORO = ["es", "en", "fr", "it", "pt"]
