@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import functools
 import re
+import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from speech.errors import UnsupportedLanguage
+from speech.errors import EngineUnavailable, UnsupportedLanguage
 from speech.language_names import LANGUAGES, REGIONAL
 
 if TYPE_CHECKING:
@@ -139,10 +140,20 @@ def detect(text: str, candidates: Iterable[str], sure: float = SURE) -> str | No
 
 @functools.cache
 def load_detector() -> LanguageIdentifier:
-    """The detector (py3langid, 140 languages), loaded once: half a second; best in a thread."""
+    """The detector (py3langid, 140 languages), loaded once: half a second; best in a thread.
+
+    Raises EngineUnavailable where its model, which is unpacked into a temporary file, cannot be.
+    """
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    try:
+        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise EngineUnavailable(
+            f"what tells the language of a text cannot be loaded: {reason}; it needs some MB for temporary "
+            f"files in {tempfile.gettempdir()} (TMPDIR names another folder)"
+        ) from error
 
 
 def _detected(text: str, allowed: frozenset[str], among: frozenset[str], sure: float) -> str | None:
