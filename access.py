@@ -12,17 +12,19 @@ is ``public_token`` where nobody chose another. As everybody knows it, it opens 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
 from collections.abc import Callable, Container, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from websocket_config import PUBLIC_TOKEN
 
@@ -37,6 +39,9 @@ PROXY_PREFIX = "x-forwarded-"
 
 LATER_AT_ONCE = 64
 """So many who have yet to show a key may be here: strangers shall not take the places of others."""
+
+LATER_SECONDS = 15.0
+"""How long each may be: a protocol gives them 10 s, and what it says then may not be taken for ever."""
 
 
 def is_loopback(host: str) -> bool:
@@ -145,6 +150,9 @@ class AccessRules:
         own = [host.lower() for host in hosts]
         if not all(self.origin_allowed(origin, own) for origin in headers.getlist("origin")):
             return Refusal(403, "web pages of this origin may not come in (KANI_ALLOWED_ORIGINS lists more)")
+        # What a page embeds, an image or a recording, is asked for without an Origin.
+        if "origin" not in headers and headers.get("sec-fetch-site", "").lower() == "cross-site":
+            return Refusal(403, "web pages of other sites may not embed or link to this")
         if self.no_auth or (public and path in self.paths.keyless):
             return None
         keys = {*self.keys, PUBLIC_TOKEN} if public else {*self.keys} - {PUBLIC_TOKEN}
@@ -193,15 +201,41 @@ def _has_key(headers: Headers, query: bytes, keys: Iterable[str]) -> bool:
 def _known(offered: Iterable[str], keys: Iterable[str]) -> bool:
     # Digests are of one length, and every pair is compared: the time tells nothing of a key.
     known = [hashlib.sha256(key.encode()).digest() for key in keys]
-    given = [hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest() for key in offered]
+    given = [hashlib.sha256(form).digest() for key in offered for form in _forms(key)]
     return sum(hmac.compare_digest(one, other) for one in given for other in known) > 0
+
+
+def _forms(key: str) -> list[bytes]:
+    """The bytes that ``key`` may stand for. A header's bytes are read as Latin-1, whatever they were."""
+    forms = [key.encode("utf-8", "surrogatepass")]
+    with suppress(UnicodeEncodeError):
+        forms.append(key.encode("latin-1"))
+    return forms
+
+
+class ResourcePolicyMiddleware:
+    """Has browsers keep every answer from pages of other origins that embed it without asking."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one HTTP request or one WebSocket."""
+
+        async def marked_send(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                MutableHeaders(scope=message)["cross-origin-resource-policy"] = "same-origin"
+            await send(message)
+
+        await self._app(scope, receive, marked_send)
 
 
 class AccessMiddleware:
     """Lets in what ``rules`` allow; answers everything else itself, before any upgrade.
 
     bodies: by the beginning of a path, what the body of a refusal is where its clients expect another;
-    later_at_once: WebSockets whose clients have yet to show a key.
+    later_at_once: WebSockets whose clients have yet to show a key; later_s: how long each may be one, its
+    end included.
     """
 
     def __init__(
@@ -210,11 +244,13 @@ class AccessMiddleware:
         rules: AccessRules,
         bodies: Mapping[str, Body] | None = None,
         later_at_once: int = LATER_AT_ONCE,
+        later_s: float = LATER_SECONDS,
     ) -> None:
         self._app = app
         self._rules = rules
         self._bodies = dict(bodies or {})
         self._at_once = later_at_once
+        self._later_s = later_s
         self._unproved = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -241,6 +277,7 @@ class AccessMiddleware:
         """Let somebody in who has yet to show a key, and count them until they have, or have gone."""
         unproved = True
         self._unproved += 1
+        patience = asyncio.timeout(self._later_s)
 
         def is_key(key: str) -> bool:
             nonlocal unproved
@@ -248,10 +285,16 @@ class AccessMiddleware:
             if good and unproved:
                 unproved = False
                 self._unproved -= 1
+                if not patience.expired():
+                    patience.reschedule(None)
             return good
 
         try:
-            await self._app({**scope, "key_check": is_key}, receive, send)
+            async with patience:
+                await self._app({**scope, "key_check": is_key}, receive, send)
+        except TimeoutError:
+            if not patience.expired():
+                raise
         finally:
             self._unproved -= unproved
 

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from intake import Intake, IntakeFull, Share
 from speech import request_ids
 
 log = logging.getLogger("server")
@@ -185,14 +186,17 @@ class ConnectionsMiddleware:
     """Turns away who comes before the server is ready, while it stops, or when it is full.
 
     The paths in ``always`` are served in any phase. HTTP bodies beyond ``max_body`` bytes end in
-    413, whether their length was told or not.
+    413, whether their length was told or not; those for which ``intake`` has no room in 503.
     """
 
-    def __init__(self, app: ASGIApp, connections: Connections, always: frozenset[str], max_body: int) -> None:
+    def __init__(
+        self, app: ASGIApp, connections: Connections, always: frozenset[str], max_body: int, intake: Intake
+    ) -> None:
         self._app = app
         self._connections = connections
         self._always = always
         self._max_body = max_body
+        self._intake = intake
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one HTTP request or one WebSocket."""
@@ -202,7 +206,9 @@ class ConnectionsMiddleware:
         elif connections.phase is not Phase.READY:
             await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
         elif scope["type"] == "http":
-            await connections.serve_request(self._app, scope, _bounded(receive, self._max_body), send)
+            with self._intake.share() as share:
+                bounded = _bounded(receive, self._max_body, share)
+                await connections.serve_request(self._app, scope, bounded, send)
         elif len(connections) >= connections.limit:
             await _unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
         else:
@@ -213,7 +219,8 @@ def _unavailable(reason: str) -> JSONResponse:
     return JSONResponse({"error": {"message": reason}}, 503, {"retry-after": "1"})
 
 
-def _bounded(receive: Receive, limit: int) -> Receive:
+def _bounded(receive: Receive, limit: int, share: Share) -> Receive:
+    """``receive``, with HTTPException for a body beyond ``limit``, or beyond what ``share`` may hold."""
     taken = 0
 
     async def bounded() -> Message:
@@ -222,6 +229,10 @@ def _bounded(receive: Receive, limit: int) -> Receive:
         taken += len(message.get("body", b""))
         if taken > limit:
             raise HTTPException(413, f"the body is too large (at most {limit} bytes)")
+        try:
+            share.hold(taken if message.get("more_body", False) else 0)
+        except IntakeFull as error:
+            raise HTTPException(503, str(error), {"retry-after": "1"}) from error
         return message
 
     return bounded

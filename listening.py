@@ -14,6 +14,12 @@ LOCALHOST = ("127.0.0.1", "::1")
 MISSING_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 PORT_TRIES = 16
 
+SPARE_FILES = 256
+"""Files that the server keeps for itself: engines, voices, services that it asks."""
+
+HTTP_CONNECTIONS = 256
+"""Connections beside ``KANI_MAX_CONNECTIONS`` WebSockets: requests, and those that have sent none yet."""
+
 
 class CannotListen(Exception):
     """An address that cannot be listened on; ``str()`` holds the reason and the cure."""
@@ -70,6 +76,19 @@ def allow_open_files(count: int) -> int:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return wanted
+
+
+def most_files(max_connections: int) -> int:
+    """Files and sockets of a server with so many WebSockets at most."""
+    return max_connections + HTTP_CONNECTIONS + SPARE_FILES
+
+
+def most_connections(max_connections: int, files: int) -> int:
+    """TCP connections that may be open at once, with so many WebSockets and ``files`` files at most.
+
+    Where there are few files, a quarter of them is spared.
+    """
+    return min(max_connections + HTTP_CONNECTIONS, files - min(SPARE_FILES, files // 4))
 
 
 def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:

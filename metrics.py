@@ -19,6 +19,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from speech.observer import Observer
+from tcp_connections import REASONS
 
 FIRST_AUDIO_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10)
 SYNTHESIS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
@@ -112,6 +113,12 @@ class Metrics(Observer):
         self._places = gauge("kani_engine_places", "Segments that an engine speaks at once.", "engine")
         self._connections = gauge("kani_connections", "WebSocket connections open now.")
         self._connections_limit = gauge("kani_connections_limit", "WebSocket connections that may be open.")
+        self._cut = counter(
+            "kani_connections_cut", "TCP connections that the server ended, by reason.", "reason"
+        )
+        # Begun at 0: of a counter that begins at 1 nobody sees that it rose.
+        for reason in REASONS:
+            self._cut.labels(reason)
         self._listening = gauge("kani_listening", "Sessions that listen now.", "protocol")
         self._heard = counter("kani_heard_seconds", "Audio that was listened to.", "protocol")
         self._behind = histogram(
@@ -210,6 +217,10 @@ class Metrics(Observer):
     def connections(self, count: int) -> None:
         """So many WebSocket connections are open now."""
         self._connections.set(count)
+
+    def connection_cut(self, reason: str) -> None:
+        """The server ended a TCP connection, for one of ``tcp_connections.REASONS``."""
+        self._cut.labels(reason).inc()
 
     def listening_opened(self, protocol: str) -> None:
         """A session that listens was admitted."""

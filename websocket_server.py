@@ -20,15 +20,26 @@ from starlette.websockets import WebSocket
 
 import event_loop
 import page
-from access import LATER_AT_ONCE, AccessMiddleware, AccessRules, Body, Paths, Refusal, is_loopback, plain
+from access import (
+    LATER_AT_ONCE,
+    AccessMiddleware,
+    AccessRules,
+    Body,
+    Paths,
+    Refusal,
+    ResourcePolicyMiddleware,
+    is_loopback,
+    plain,
+)
 from connections import Connections, ConnectionsMiddleware, Phase, RequestIdMiddleware
 from dialects import elevenlabs, kani, kyutai, livekit, operations, voices, voxcpm
 from doors import METRICS, METRICS_PORT, CompatPort, Doors, MetricsAloneMiddleware, open_doors
 from elevenlabs_metrics import UpstreamMetrics
 from engines.espeak_rendering import EspeakRenderer
 from engines.registry import engines_for
+from intake import Intake
 from kyutai_metrics import KyutaiMetrics
-from listening import allow_open_files, own_names
+from listening import SPARE_FILES, allow_open_files, most_connections, most_files, own_names
 from metrics import Metrics
 from recognizers.registry import recognizer_for
 from recordings import judged
@@ -40,6 +51,7 @@ from speech.normalizer import TableError, check_tables
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.voices import VoiceStore
+from tcp_connections import TcpTable
 from tls import server_context
 from traffic import TrafficMiddleware
 from unforeseen import UnforeseenMiddleware
@@ -56,8 +68,8 @@ EXPOSED = ("x-request-id", "request-id", "character-cost", "x-unused", *SOUND, *
 """Headers of answers that web pages of other origins may read."""
 
 GOODBYE_SECONDS = 2.0
-SPARE_FILES = 256
-
+STOP_SECONDS = 10.0
+"""How long engines may take to stop, when nothing is spoken any more."""
 
 Facts = list[Callable[[], Mapping[str, Any]]]
 """What dialects add to the facts of /health, asked for each time."""
@@ -223,11 +235,12 @@ def create_app(
     service: SpeechService,
     metrics: Metrics,
     connections: Connections,
+    intake: Intake,
     metrics_port: int | None = None,
 ) -> Starlette:
     """The application: every dialect's routes behind the checks of who may come in.
 
-    metrics_port: where nothing but the metrics is served.
+    intake: holds the bytes of unfinished bodies; metrics_port: where nothing but the metrics is served.
     """
     rules = access_rules(settings)
     facts: Facts = []
@@ -238,6 +251,7 @@ def create_app(
         middleware=[
             Middleware(TrafficMiddleware, registry=metrics.registry),
             Middleware(RequestIdMiddleware),
+            Middleware(ResourcePolicyMiddleware),
             Middleware(_Cors, rules=rules),
             Middleware(UnforeseenMiddleware),
             # Before the look at who comes: on that port `/` is not the page, which is open to all.
@@ -246,13 +260,14 @@ def create_app(
                 AccessMiddleware,
                 rules=rules,
                 bodies=REFUSALS,
-                later_at_once=min(LATER_AT_ONCE, settings.max_connections // 4),
+                later_at_once=min(LATER_AT_ONCE, max(1, settings.max_connections // 4)),
             ),
             Middleware(
                 ConnectionsMiddleware,
                 connections=connections,
                 always=frozenset({HEALTH, METRICS}),
                 max_body=settings.max_message_bytes,
+                intake=intake,
             ),
         ],
         exception_handlers={HTTPException: _http_error, ClientDisconnect: _gone},
@@ -268,7 +283,8 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
     """
     tls = server_context(settings.tls_cert, settings.tls_key)
     doors = open_doors(settings, [door for dialect in DIALECTS for door in dialect.ports])
-    if allow_open_files(settings.max_connections + SPARE_FILES) < settings.max_connections + SPARE_FILES:
+    files = allow_open_files(most_files(settings.max_connections))
+    if files < settings.max_connections + SPARE_FILES:
         log.warning("this machine allows fewer open sockets than KANI_MAX_CONNECTIONS (see ulimit -n)")
     if settings.api_keys and is_loopback(settings.host) and not settings.no_auth:
         log.warning(
@@ -278,12 +294,16 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
     metrics = Metrics(VERSION)
     connections = Connections(settings.max_connections, metrics.connections, settings.ping_timeout)
     service = build_service(settings, metrics)
-    app = create_app(settings, service, metrics, connections, doors.compat.get(METRICS_PORT))
+    intake = Intake()
+    app = create_app(settings, service, metrics, connections, intake, doors.compat.get(METRICS_PORT))
+    protocol = _websocket_protocol(doors, intake)
+    table = TcpTable(most_connections(settings.max_connections, files), metrics.connection_cut)
     metrics.limits(connections=settings.max_connections, waiting=settings.max_waiting)
     metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
     metrics.watch_fast_decoder(lambda: any(engine.decoder == "fast" for engine in service.engines))
-    with signals() as stop, event_loop.watched(metrics.loop_lag):
-        async with accepting(app, settings, doors.sockets, _websocket_protocol(doors), tls, stop):
+    within_s = settings.shutdown_seconds + GOODBYE_SECONDS + STOP_SECONDS
+    with signals(within_s) as stop, event_loop.watched(metrics.loop_lag):
+        async with accepting(app, settings, doors.sockets, protocol, tls, stop, table):
             try:
                 if not await unless(stop, service.start()):
                     # A thread may still be fetching a model: there is nothing here to wait for.
@@ -334,7 +354,7 @@ class _Cors(CORSMiddleware):
         return self._rules.origin_allowed(origin)
 
 
-def _websocket_protocol(doors: Doors) -> type[WebSocketProtocol]:
+def _websocket_protocol(doors: Doors, held: Intake) -> type[WebSocketProtocol]:
     """What every WebSocket is, with what the table says of its path and its port."""
 
     class Protocol(WebSocketProtocol):
@@ -342,6 +362,7 @@ def _websocket_protocol(doors: Doors) -> type[WebSocketProtocol]:
             path: size for dialect in DIALECTS for path, size in dialect.largest_messages.items()
         }
         roots: ClassVar[Mapping[int, str]] = doors.roots
+        intake: ClassVar[Intake] = held
 
     return Protocol
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -42,10 +42,10 @@ class ServerProcess:
 
     folder holds its kept voices (``data``) and its log; ``banner`` is what it printed when it was
     ready; ``compat`` the ports that --compat opened, each by the protocol that the banner names. No
-    setting of the machine's environment reaches it.
+    setting of the machine's environment reaches it. behind: a command that runs it, as prlimit does.
     """
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, behind: Sequence[str] = (), **environment: str) -> None:
         self.folder = folder
         self.log_file = folder / "websocket_server.log"
         self._terminal_path = folder / "terminal.log"
@@ -67,7 +67,7 @@ class ServerProcess:
         names = ("KANI_", "TTS_", "ELEVEN_", "LIVEKIT_", "LOG_", "PORT")
         outside = {name: value for name, value in os.environ.items() if not name.startswith(names)}
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "start_websocket_server.py"), *arguments],
+            [*behind, sys.executable, str(ROOT / "start_websocket_server.py"), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._terminal,
@@ -206,9 +206,14 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
     with ExitStack() as still_running:
 
         def start(
-            *arguments: str, ready: bool = True, settled: bool = True, **environment: str
+            *arguments: str,
+            ready: bool = True,
+            settled: bool = True,
+            behind: Sequence[str] = (),
+            **environment: str,
         ) -> ServerProcess:
-            server = ServerProcess(tmp_path_factory.mktemp("server"), *arguments, **environment)
+            folder = tmp_path_factory.mktemp("server")
+            server = ServerProcess(folder, *arguments, behind=behind, **environment)
             still_running.callback(server.leave)
             if ready:
                 server.wait_until_ready()

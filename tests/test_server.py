@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import websocket_config
 from connections import Connections, Phase
+from intake import Intake
 from metrics import Metrics
 from settings import load
 from websocket_protocol import MOST_FRAGMENTS
@@ -474,7 +475,7 @@ async def test_what_nobody_foresaw_is_an_internal_error(tmp_path: Path) -> None:
     connections = Connections(1, metrics.connections, 300.0)
     # Said to be ready, though the service was never started.
     connections.phase = Phase.READY
-    app = create_app(chosen, build_service(chosen, metrics), metrics, connections)
+    app = create_app(chosen, build_service(chosen, metrics), metrics, connections, Intake())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/v1/audio/voices/ef_dora")

@@ -19,6 +19,7 @@ from connections import RequestIdMiddleware
 from serving import accepting
 from settings import load
 from speech import request_ids
+from tcp_connections import TcpTable
 from traffic import TrafficMiddleware
 from unforeseen import UnforeseenMiddleware
 from websocket_protocol import WebSocketProtocol
@@ -63,7 +64,8 @@ class Broken:
             port = door.getsockname()[1]
             logging.getLogger().addHandler(self.told)
             try:
-                async with accepting(self._app, load({}), [door], WebSocketProtocol, None, asyncio.Event()):
+                stop, table = asyncio.Event(), TcpTable(16, lambda reason: None)
+                async with accepting(self._app, load({}), [door], WebSocketProtocol, None, stop, table):
                     yield f"127.0.0.1:{port}"
             finally:
                 logging.getLogger().removeHandler(self.told)

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosedError
 
 from serving import accepting
 from settings import load
+from tcp_connections import TcpTable
 from websocket_protocol import WebSocketProtocol
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ async def test_who_speaks_behind_uvicorns_own_goodbye_is_told_that_the_client_is
 
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
-        served = accepting(application, load({}), [door], WebSocketProtocol, None, asyncio.Event())
+        served = accepting(
+            application, load({}), [door], WebSocketProtocol, None, asyncio.Event(), TcpTable(64, print)
+        )
         async with served, connect(f"ws://127.0.0.1:{port}") as client:
             client.transport.write(NO_FRAME)
             with pytest.raises(ConnectionClosedError):

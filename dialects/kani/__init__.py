@@ -8,10 +8,13 @@ from __future__ import annotations
 from starlette.routing import BaseRoute
 
 from dialects.kani.http import http_routes
+from dialects.kani.speaking import MAX_WHOLE_BYTES
 from dialects.kani.websocket import websocket_routes
+from speech.budget import Budget
 from speech.service import SpeechService
 
 
 def routes(service: SpeechService) -> list[BaseRoute]:
     """The protocol's routes, spoken by ``service``."""
-    return [*websocket_routes(service), *http_routes(service)]
+    whole_answers = Budget(MAX_WHOLE_BYTES, instead="use tts_stream_request or /stream-tts")
+    return [*websocket_routes(service, whole_answers), *http_routes(service, whole_answers)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
 
 from starlette.requests import Request
@@ -17,6 +17,7 @@ from dialects.kani.messages import SAMPLE_RATE, BadMessage, Speak, describe, rea
 from dialects.kani.speaking import NamedVoices, Whole, spoken
 from dialects.likeness import likeness
 from speech.audio import pcm16
+from speech.budget import Budget
 from speech.errors import Busy, InvalidRequest, SpeechError, TimedOut
 from speech.service import SpeechService
 from speech.session import SpeechSession
@@ -28,8 +29,16 @@ FAILED = b"\xff\xff\xff\xff"
 Answer = Callable[[Request, SpeechService, Speak], Awaitable[Response]]
 
 
-def http_routes(service: SpeechService) -> list[BaseRoute]:
-    """``POST /tts`` (WAV) and ``POST /stream-tts`` (length-prefixed samples)."""
+def http_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute]:
+    """``POST /tts`` (WAV) and ``POST /stream-tts`` (length-prefixed samples).
+
+    whole_answers: the memory of answers that are sent whole.
+    """
+
+    async def whole(request: Request, service: SpeechService, speak: Speak) -> Response:
+        with ExitStack() as held:
+            share = held.enter_context(whole_answers.held())
+            return await _whole(request, service, speak, Whole(share), held)
 
     def endpoint(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
@@ -49,7 +58,7 @@ def http_routes(service: SpeechService) -> list[BaseRoute]:
         return handle
 
     return [
-        Route("/tts", endpoint(_whole), methods=["POST"]),
+        Route("/tts", endpoint(whole), methods=["POST"]),
         Route("/stream-tts", endpoint(_streamed), methods=["POST"]),
     ]
 
@@ -58,8 +67,10 @@ def _refusal(status: int, reason: str) -> Response:
     return JSONResponse({"detail": reason.encode("utf-8", "replace").decode()}, status)
 
 
-async def _whole(request: Request, service: SpeechService, speak: Speak) -> Response:
-    whole = Whole()
+async def _whole(
+    request: Request, service: SpeechService, speak: Speak, whole: Whole, held: ExitStack
+) -> Response:
+    """The WAV file; the answer takes over what is ``held`` for it."""
     async with (
         spoken(service, speak, request, NamedVoices()) as (session, chunks),
         _attended(request, session.cancel),
@@ -67,7 +78,8 @@ async def _whole(request: Request, service: SpeechService, speak: Speak) -> Resp
         async for chunk in chunks:
             whole.add(chunk)
         headers = _likeness_headers(session)
-    return Response(await asyncio.to_thread(whole.wav), media_type="audio/wav", headers=headers)
+    data = await asyncio.to_thread(whole.wav)
+    return _Held(data, headers, held.pop_all())
 
 
 async def _streamed(request: Request, service: SpeechService, speak: Speak) -> Response:
@@ -104,6 +116,18 @@ async def _packets(first: SpeechChunk, rest: AsyncIterator[SpeechChunk]) -> Asyn
 def _packet(chunk: SpeechChunk) -> bytes:
     pcm = pcm16(chunk.samples)
     return len(pcm).to_bytes(4, "little") + pcm
+
+
+class _Held(Response):
+    """A WAV file that gives back what was held for it when it is sent, or its client has gone."""
+
+    def __init__(self, content: bytes, headers: dict[str, str], held: ExitStack) -> None:
+        super().__init__(content, headers=headers, media_type="audio/wav")
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._held:
+            await super().__call__(scope, receive, send)
 
 
 class _Stream(StreamingResponse):

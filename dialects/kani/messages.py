@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -230,6 +231,21 @@ def _convert(value: Any, kind: type[T], where: str) -> T:
         reason, _, path = str(error).partition(" - at `$")
         field = path.rstrip("`").removeprefix(".") or where
         raise BadMessage(f"{field}: {reason[:1].lower()}{reason[1:]}") from error
+    except UnicodeEncodeError as error:
+        # msgspec quotes a value of the wrong type, and cannot where that has half a surrogate pair in it.
+        field = _unquotable(value, kind) or where
+        raise BadMessage(f"{field}: wrong type, and half of a surrogate pair in it") from error
+
+
+def _unquotable(value: Any, kind: type[msgspec.Struct]) -> str | None:
+    """The first field whose value msgspec cannot quote, if ``value`` has fields."""
+    for name, each in value.items() if isinstance(value, dict) else ():
+        with suppress(msgspec.ValidationError):
+            try:
+                msgspec.convert({name: each}, kind)
+            except UnicodeEncodeError:
+                return str(name)
+    return None
 
 
 def reference_bytes(encoded: str) -> bytes:

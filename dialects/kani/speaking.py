@@ -20,6 +20,7 @@ from dialects.kani.messages import (
 )
 from dialects.likeness import likeness
 from speech.audio import REFERENCE_RATE, decode_recording, pcm16, reframe, wav
+from speech.budget import Share
 from speech.decoding import RECORDINGS, in_turn
 from speech.errors import InvalidRequest, UnknownVoice
 from speech.service import SpeechService
@@ -30,6 +31,9 @@ from speech.types import Recording, SpeechChunk, SpeechRequest
 PROTOCOL = "kani"
 FALLBACK_LANGUAGE = "es"
 """Kani's own default, where neither request, voice nor text tells another."""
+
+MAX_WHOLE_BYTES = 512 * 2**20
+"""Of audio of answers that are sent whole, all clients' together."""
 
 MAX_NAMED_VOICES = 16
 """How many voices one connection may name; the oldest is forgotten first."""
@@ -108,14 +112,16 @@ def _decoded(encoded: str) -> Recording:
 
 
 class Whole:
-    """The audio of an answer that is sent whole. Raises InvalidRequest when it grows too long."""
+    """The audio of an answer that is sent whole; ``share`` is what it may hold of all answers' memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: Share) -> None:
+        self._share = share
         self._pcm = bytearray()
         self.spans: list[list[float]] = []
 
     def add(self, chunk: SpeechChunk) -> None:
-        """Keep a chunk."""
+        """Keep a chunk. Raises Busy where there is no memory for it, InvalidRequest for too long a speech."""
+        self._share.take(2 * len(chunk.samples))
         self._pcm += pcm16(chunk.samples)
         self.spans += span_rows(chunk.spans)
         if len(self._pcm) > 2 * SAMPLE_RATE * MAX_WHOLE_S:

@@ -14,6 +14,7 @@ from dialects.kani.messages import BadMessage, Cancel, Ping, Speak
 from dialects.kani.speaking import NamedVoices, Whole, chunk_metadata, metadata, remark, spoken
 from speech import request_ids
 from speech.audio import pcm16
+from speech.budget import Budget
 from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
 from speech.session import SpeechSession
@@ -30,12 +31,12 @@ BIG_ANSWER_BYTES = 2**20
 """An answer with more audio than this is encoded in a thread, so that nobody else waits for it."""
 
 
-def websocket_routes(service: SpeechService) -> list[BaseRoute]:
-    """The WebSocket on ``/``."""
+def websocket_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute]:
+    """The WebSocket on ``/``; whole_answers: the memory of answers that are sent whole."""
 
     async def serve(websocket: WebSocket) -> None:
         await websocket.accept()
-        await Connection(websocket, service).run()
+        await Connection(websocket, service, whole_answers).run()
 
     return [WebSocketRoute("/", serve)]
 
@@ -43,9 +44,10 @@ def websocket_routes(service: SpeechService) -> list[BaseRoute]:
 class Connection:
     """One client. Nothing is sent that wasn't asked for, and each request is answered in its turn."""
 
-    def __init__(self, websocket: WebSocket, service: SpeechService) -> None:
+    def __init__(self, websocket: WebSocket, service: SpeechService, whole_answers: Budget) -> None:
         self._websocket = websocket
         self._service = service
+        self._whole_answers = whole_answers
         self._voices = NamedVoices()
         self._waiting: deque[tuple[Speak | BadMessage, int]] = deque()
         self._waiting_bytes = 0
@@ -129,17 +131,20 @@ class Connection:
         The session stays open until that message is sent: a server that stops waits for it.
         """
         try:
-            async with spoken(self._service, speak, self._websocket, self._voices) as (session, chunks):
-                last = await self._speak(speak, session, chunks)
-                self._speaking = None
-                await self._send(last)
+            with self._whole_answers.held() as share:
+                async with spoken(self._service, speak, self._websocket, self._voices) as (session, chunks):
+                    whole = Whole(share) if speak.whole else None
+                    last = await self._speak(speak, session, chunks, whole)
+                    self._speaking = None
+                    await self._send(last)
         except SpeechError as error:
             self._speaking = None
             await self._send(messages.failure(messages.describe(error)))
 
-    async def _speak(self, speak: Speak, session: SpeechSession, chunks: AsyncIterator[SpeechChunk]) -> str:
-        """Send the chunks that were asked for; the message that ends the answer."""
-        whole = Whole() if speak.whole else None
+    async def _speak(
+        self, speak: Speak, session: SpeechSession, chunks: AsyncIterator[SpeechChunk], whole: Whole | None
+    ) -> str:
+        """Send the chunks that were asked for; the message that ends the answer, with ``whole`` if any."""
         samples = 0
         async for chunk in chunks:
             samples += len(chunk.samples)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from speech.types import Samples
 
@@ -220,8 +221,7 @@ def numbers(packed: msgspec.Raw, field: str) -> Samples:
     if kind is not None and len(body) == count * kind.itemsize:
         rows = np.frombuffer(body, kind)
         if (rows["kind"] == body[0]).all():
-            values = rows["value"].astype(np.float32)
-            return _finite(values, field)
+            return _finite(_singles(rows["value"]), field)
     if len(view) > _BYTES_UNPACKED:
         raise BadMessage(f"{field}: more than {_BYTES_UNPACKED} bytes have to be floats of one kind")
     try:
@@ -230,8 +230,7 @@ def numbers(packed: msgspec.Raw, field: str) -> Samples:
         raise BadMessage(f"{field}: has to be an array of numbers") from error
     except msgspec.DecodeError as error:
         raise BadMessage("message: is not MessagePack") from error
-    with np.errstate(over="ignore"):
-        return _finite(values.astype(np.float32), field)
+    return _finite(_singles(values), field)
 
 
 def _array_head(view: memoryview, field: str) -> tuple[int, int]:
@@ -244,6 +243,12 @@ def _array_head(view: memoryview, field: str) -> tuple[int, int]:
     if first == 0xDD and len(view) >= 5:
         return int.from_bytes(view[1:5]), 5
     raise BadMessage(f"{field}: has to be an array of numbers")
+
+
+def _singles(values: npt.NDArray[np.floating[Any]]) -> Samples:
+    """The same as float32; one that is too large becomes infinite, without numpy's warning."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def _finite(values: Samples, field: str) -> Samples:

@@ -1,0 +1,65 @@
+"""How many bytes of requests that are still coming the server holds, all clients' together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+FREE_BYTES = 64 * 1024
+"""Of each request. uvicorn holds as much before anything is read, and a text to be spoken is shorter, so that
+clients that upload much cannot keep out those that only speak."""
+
+LIMIT_BYTES = 48 * 2**20
+"""Of all requests together, beyond what each has free: three of the largest bodies."""
+
+
+class IntakeFull(Exception):
+    """There is no room for more of a request; ``str()`` is what its client reads."""
+
+    def __init__(self) -> None:
+        super().__init__("too much is being sent to this server at once: try again later")
+
+
+class Intake:
+    """Holds up to ``limit`` bytes of bodies and WebSocket messages whose end has not come yet.
+
+    A request that is alone may be longer, up to its own limit: whatever the limits are, the largest
+    message that is allowed can be received.
+    """
+
+    def __init__(self, limit: int = LIMIT_BYTES) -> None:
+        self._limit = limit
+        self.held = 0
+        """Bytes that all requests hold now, beyond what each has free."""
+
+    @contextmanager
+    def share(self) -> Iterator[Share]:
+        """A share for one request, given back however the body of the ``with`` ends."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            share.hold(0)
+
+    def fits(self, size: int, instead_of: int) -> bool:
+        """Whether one request may hold ``size`` bytes instead of ``instead_of``."""
+        others = self.held - instead_of
+        return size <= instead_of or not others or others + size <= self._limit
+
+
+class Share:
+    """What one request holds of an ``Intake``: ``size`` bytes beyond what is free."""
+
+    __slots__ = ("_intake", "size")
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self.size = 0
+
+    def hold(self, unfinished: int) -> None:
+        """Hold ``unfinished`` bytes from now on, which include the free ones. Raises IntakeFull."""
+        size = max(0, unfinished - FREE_BYTES)
+        if not self._intake.fits(size, self.size):
+            raise IntakeFull
+        self._intake.held += size - self.size
+        self.size = size
