@@ -82,10 +82,14 @@ def through_proxy(headers: Headers) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why someone may not come in: an HTTP status and a sentence for whoever asked."""
+    """Why a request is refused: an HTTP status, and a sentence for its client.
+
+    call: method and path, where there is nothing behind the path or not for that method.
+    """
 
     status: int
     reason: str
+    call: str = ""
 
 
 Body = Callable[[Refusal], dict[str, Any]]

@@ -48,6 +48,16 @@ class DoorSettings(BaseModel):
         about="Listen also on the ports that clients of other servers look for, which follow. Each serves "
         "all that KANI_PORT serves.",
     )
+    rest_port: int = setting(
+        config.REST_PORT,
+        "KANI_REST_PORT",
+        group=ADDRESS,
+        ge=0,
+        le=65535,
+        about="Port for clients of Kani's original HTTP server and for its page, opened with KANI_COMPAT; 0 "
+        "takes a free one. A page that is opened from a file has the origin `null`, which "
+        "KANI_ALLOWED_ORIGINS has to list.",
+    )
     kyutai_port: int = setting(
         config.KYUTAI_PORT,
         "KANI_KYUTAI_PORT",

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import interruptible
 import server_logging
 import settings
 from access import is_loopback
-from speech.errors import EngineUnavailable, InvalidRequest, SpeechError
+from speech.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
 from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 CANNOT_START = 1
 USAGE = 2
 INTERRUPTED = 130
+LISTED = "start without it, and list the voices with: python websocket_client.py --voices"
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised here, not bound
 
 DESCRIPTION = "Speech over WebSocket: clients send text and hear it spoken."
@@ -46,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     address.add_argument(
         "--compat",
         action="store_true",
-        help="listen also where clients of other servers look (8080, 8081, 8092, 9300, 9301)",
+        help="listen also where clients of other servers look (8000, 8080, 8081, 8092, 9300, 9301)",
     )
     address.add_argument("--tls-cert", metavar="FILE", help="certificate (PEM): serve https and wss")
     address.add_argument("--tls-key", metavar="FILE", help="its private key (PEM)")
@@ -118,12 +120,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for sentence in (*settings.unknown_variables(), *settings.foreign_models()):
         logging.getLogger("server").warning(sentence)
     try:
-        return _fetch(chosen) if fetch else _serve(chosen)
+        return _fetch(chosen) if fetch else _serve(chosen, given)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _serve(chosen: settings.Settings) -> int:
+def _called(setting: str, given: Collection[str]) -> str:
+    """What a setting is called where it was set: by its option, or in the environment.
+
+    given: the names of those that the command line sets.
+    """
+    return f"--{setting.replace('_', '-')}" if setting in given else settings.variables(setting)[0]
+
+
+def _as_given(sentence: str, given: Collection[str]) -> str:
+    """A sentence that names settings by their variables, with those of the command line by their options."""
+    for setting in given:
+        sentence = re.sub(rf"\b{settings.variables(setting)[0]}\b", _called(setting, given), sentence)
+    return sentence
+
+
+def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
     # What follows costs most of the start; --help and a wrong setting need not wait for it.
     import uvicorn
 
@@ -135,9 +152,10 @@ def _serve(chosen: settings.Settings) -> int:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(serve(chosen, lambda running: print(banner(running), flush=True)))
     except InvalidRequest as error:
-        return _complain(f"KANI_{error.field.upper()}: {error.reason}", CANNOT_START)
+        hint = f"; {LISTED}" if isinstance(error, UnknownVoice) else ""
+        return _complain(f"{_called(error.field, given)}: {error.reason}{hint}", CANNOT_START)
     except (CannotListen, SpeechError) as error:
-        return _complain(str(error), CANNOT_START)
+        return _complain(_as_given(str(error), given), CANNOT_START)
     return 0
 
 

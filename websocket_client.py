@@ -16,6 +16,7 @@ import json
 import logging
 import random
 import runpy
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ _PING = json.dumps({"type": MESSAGE_TYPES["PING"], "data": {}})
 _CANCEL = json.dumps({"type": "tts_cancel", "data": {}})
 _CANCEL_TIMEOUT_S = 5.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 8.0
+_TRIES_OF_AN_ASSISTANT = 13  # half a minute at least: as long as a server may take to start
 LOCAL = ("localhost", "127.0.0.1", "::1")
 # An answer in one piece comes when all of it is spoken: the time it may take grows with the text.
 _SECONDS_PER_CHARACTER = 0.1
@@ -59,6 +61,10 @@ class KaniTTSError(Exception):
 
 class NotConnected(KaniTTSError, ConnectionError):
     """There is no connection to the server, or it was lost."""
+
+
+class NoServer(NotConnected):
+    """No server listens at the address."""
 
 
 class AuthenticationFailed(NotConnected):
@@ -376,9 +382,13 @@ class KaniTTSClient:
                 raise error(f"{self.url} refused the connection ({status}) {said}".strip()) from refusal
             # A TimeoutError is an OSError; a host or port that cannot be is a ValueError.
             except (OSError, WebSocketException, ValueError) as failure:
-                refused = "Connect call failed" in str(failure)
-                reason = "no server listens there" if refused else str(failure) or type(failure).__name__
-                raise NotConnected(f"cannot connect to {self.url}: {reason}") from failure
+                told = f"cannot connect to {self.url}: "
+                if "Connect call failed" in str(failure):
+                    raise NoServer(f"{told}no server listens there") from failure
+                reason = str(failure) or type(failure).__name__
+                if isinstance(failure, ssl.SSLError) and failure.reason == "WRONG_VERSION_NUMBER":
+                    reason = "the server speaks no TLS; its address begins with ws://"
+                raise NotConnected(f"{told}{reason}") from failure
             self._closing = _closed_with_the_loop(self.websocket)
             await anext(self._closing)
             self._wanted = True
@@ -413,7 +423,10 @@ class KaniTTSClient:
         match message:
             case {"type": str(kind), "data": dict(data)}:
                 return kind, data
-        raise UnexpectedAnswer(f"{self.url} sent a message without type and data")
+        raise UnexpectedAnswer(
+            f"{self.url} does not speak Kani's protocol (a message came without type and data):"
+            f" its server has that on another port, {WEBSOCKET_PORT} if nothing else is set"
+        )
 
     async def _abandon(self, websocket: ClientConnection) -> None:
         """Have the server stop, and read what it had sent: the next message then answers the next request."""
@@ -470,7 +483,8 @@ def _content(data: Mapping[str, Any]) -> tuple[bytes, Metadata]:
 class SpanishAITTSIntegration:
     """A Spanish assistant's voice: connects by itself, speaks friendly Spanish, returns rather than raises.
 
-    voice_config: protocol fields that differ from DEFAULT_CONFIG with emotion "friendly".
+    voice_config: protocol fields that differ from DEFAULT_CONFIG with emotion "friendly". reconnect_tries: as
+    KaniTTSClient has it; 13 of them wait 30 to 60 s for a server that is being restarted.
     """
 
     def __init__(
@@ -480,8 +494,11 @@ class SpanishAITTSIntegration:
         *,
         api_key: str | None = None,
         url: str | None = None,
+        reconnect_tries: int = _TRIES_OF_AN_ASSISTANT,
     ) -> None:
-        self.tts_client = KaniTTSClient(tts_host, tts_port, api_key=api_key, url=url)
+        self.tts_client = KaniTTSClient(
+            tts_host, tts_port, api_key=api_key, url=url, reconnect_tries=reconnect_tries
+        )
         self._initialized = False
 
     @property

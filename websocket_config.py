@@ -80,6 +80,7 @@ ERROR_MESSAGES: Final[dict[str, str]] = {
 
 VERSION: Final = "0.1.0"
 APP_NAME: Final = "kani-tts"
+REST_PORT: Final = 8000
 KYUTAI_PORT: Final = 8080
 KYUTAI_VOICE_PORT: Final = 8092
 RELAY_PORT: Final = 8081

@@ -122,7 +122,7 @@ def _elevenlabs(
 
 
 def _elevenlabs_refusal(refusal: Refusal) -> dict[str, Any]:
-    return elevenlabs.told_by_status(refusal.status, refusal.reason)
+    return elevenlabs.told_by_status(refusal.status, refusal.reason, refusal.call)
 
 
 def _livekit(settings: Settings, service: SpeechService, metrics: Metrics, facts: Facts) -> list[BaseRoute]:
@@ -134,21 +134,25 @@ def _livekit(settings: Settings, service: SpeechService, metrics: Metrics, facts
 
 
 DIALECTS = (
-    Dialect(lambda settings, service, metrics, facts: kani.routes(service)),
-    Dialect(lambda settings, service, metrics, facts: voices.routes(service)),
+    Dialect(
+        lambda settings, service, metrics, facts: kani.routes(service),
+        ports=(CompatPort("rest_port", "http", "Kani REST"),),
+    ),
+    # Its paths begin as ElevenLabs' do: it comes before that protocol.
+    Dialect(lambda settings, service, metrics, facts: voices.routes(service), refusals={voices.PATH: plain}),
     Dialect(lambda settings, service, metrics, facts: page.routes(), Paths(pages=page.PATHS)),
     Dialect(
         _kyutai,
         Paths(
             open=frozenset({"/api/build_info", "/api/modules_info"}),
-            keyed=frozenset({"/api/tts_streaming", "/api/tts", "/api/asr-streaming"}),
+            keyed=frozenset({*kyutai.SPEAKING, "/api/tts", kyutai.LISTENING}),
             keyless=frozenset({"/api/voice"}),
         ),
         ports=(
             CompatPort("kyutai_port", "ws", "Kyutai"),
             CompatPort("kyutai_voice_port", "http", "Kyutai voice cloning"),
         ),
-        largest_messages={"/api/tts_streaming": 64 << 20, "/api/asr-streaming": 64 << 20},
+        largest_messages=dict.fromkeys((*kyutai.SPEAKING, kyutai.LISTENING), 64 << 20),
     ),
     Dialect(
         _voxcpm,
@@ -370,8 +374,8 @@ def _websocket_protocol(doors: Doors, held: Intake) -> type[WebSocketProtocol]:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
-    body = next((body for start, body in REFUSALS.items() if path.startswith(start)), plain)
-    return JSONResponse(body(Refusal(error.status_code, error.detail)), error.status_code, error.headers)
+    refusal = Refusal(error.status_code, error.detail, f"{request.method} {path}")
+    return JSONResponse(_body(path)(refusal), error.status_code, error.headers)
 
 
 async def _gone(request: Request, error: Exception) -> Response:
@@ -380,5 +384,11 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 async def _no_protocol_here(websocket: WebSocket) -> None:
-    answer = JSONResponse({"error": {"message": f"nothing speaks on {websocket.url.path}; try /"}}, 404)
-    await websocket.send_denial_response(answer)
+    path = websocket.url.path
+    refusal = Refusal(404, f"nothing speaks on {path}; try /", f"WebSocket {path}")
+    await websocket.send_denial_response(JSONResponse(_body(path)(refusal), 404))
+
+
+def _body(path: str) -> Body:
+    """What tells a refusal to the clients of a path."""
+    return next((body for start, body in REFUSALS.items() if path.startswith(start)), plain)

@@ -121,14 +121,19 @@ class FilePlayer:
 
 def open_player(sample_rate: int) -> Output:
     """The first way to play sound that this machine has. Raises Failure if there is none."""
-    # It raises OSError where the package is installed and the PortAudio library is not.
-    with contextlib.suppress(ImportError, OSError):
+    cure = "pip install sounddevice"
+    try:
         return SoundCard(importlib.import_module("sounddevice"), sample_rate)
+    except ImportError:
+        pass
+    except OSError as error:
+        cure = f"sounddevice lacks its library ({error}): install libportaudio2"
     for name, *arguments in _PIPE_PLAYERS:
         if program := shutil.which(name):
             return PipePlayer([program, *arguments], sample_rate)
     if program := shutil.which("afplay"):
         return FilePlayer(program, sample_rate)
     raise Failure(
-        "nothing here plays sound: pip install sounddevice, or install aplay (alsa-utils) or ffplay (FFmpeg)"
+        f"nothing here plays sound: {cure}, or install aplay (alsa-utils) or ffplay (FFmpeg),"
+        " or write a file with -o"
     )

@@ -13,11 +13,11 @@ import wave
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import interruptible
 import websocket_voices
-from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected, SpeechPart
+from websocket_client import LOCAL, AuthenticationFailed, KaniTTSClient, KaniTTSError, NoServer, SpeechPart
 from websocket_config import (
     DEFAULT_CONFIG,
     SUPPORTED_EMOTIONS,
@@ -88,7 +88,7 @@ def _cured() -> Iterator[None]:
         yield
     except AuthenticationFailed as failure:
         raise Failure(f"{failure}: give the server's key with --api-key or KANI_API_KEY") from failure
-    except NotConnected as failure:
+    except NoServer as failure:
         raise Failure(f"{failure}; start the server with: python start_websocket_server.py") from failure
 
 
@@ -147,16 +147,24 @@ def _outputs(options: argparse.Namespace, sample_rate: int) -> Iterator[Output]:
 
 
 def server_address(url: str) -> str:
-    """`url`, or `HOST:PORT`, as a WebSocket address. Raises ArgumentTypeError."""
-    url = url if "://" in url else f"ws://{url}"
+    """`url`, or `HOST:PORT`, as a WebSocket address. Raises ArgumentTypeError.
+
+    `http` and `https` stand for `ws` and `wss`. Without a port it is 8001 on this machine, and where no
+    scheme is given; else that of the scheme.
+    """
+    given = url if "://" in url else f"ws://{url}"
     try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
+        parts = urlsplit(given)
+        scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+        valid = scheme in ("ws", "wss") and parts.hostname and parts.port != 0
     except ValueError:
         valid = False
     if not valid:
-        raise argparse.ArgumentTypeError(f"{url!r} is no address such as ws://localhost:8001")
-    return url
+        raise argparse.ArgumentTypeError(f"{url!r} is no address such as ws://localhost:{WEBSOCKET_PORT}")
+    place = parts.netloc
+    if parts.port is None and (parts.hostname in LOCAL or "://" not in url):
+        place = f"{place.removesuffix(':')}:{WEBSOCKET_PORT}"
+    return urlunsplit(parts._replace(scheme=scheme, netloc=place))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -166,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
     )
     parser.add_argument("text", nargs="?", help="what to say; - or nothing: read standard input")
-    out = parser.add_argument_group("where the speech goes (one of the first two at least)")
+    out = parser.add_argument_group("where the speech goes; it is played if nothing is given")
     out.add_argument("-o", "--output", metavar="FILE", help="write a WAV file; - is standard output")
     out.add_argument("--play", action="store_true", help="play it")
     out.add_argument(
@@ -234,8 +242,10 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> by
             parser.error("voices are looked after without speaking: give no text, -o or --play")
         if options.add_voice is not None and not (options.reference and options.consent):
             parser.error("--add-voice needs --reference FILE and --consent WORDS")
-    elif options.output is None and not options.play:
-        parser.error("say where the speech goes: -o FILE, --play or both")
+    elif options.output is None:
+        options.play = True
+    elif options.output != "-" and not (folder := Path(options.output).parent).is_dir():
+        parser.error(f"-o {options.output}: there is no folder {folder}")
     if options.consent is not None and options.add_voice is None:
         parser.error("--consent belongs to --add-voice")
     try:

@@ -2,7 +2,9 @@
 
 Parts: first (from the moment the first clause is complete to the first audio, text coming word by word),
 formats (the first byte of MP3 and Opus beside that of PCM, in turn), times (each character's time against the
-spans that the engine gave, by every way clients count, and the last one's end against the audio's).
+spans that the engine gave, by every way clients count, and the last one's end against the audio's),
+interruption (the first sound of an answer after close_context of the one before it, beside that of one from
+silence).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.elevenlabs_interruption import interruption
 from benchmarks.report import measure, median, ms, percentile, table
 from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, mixed
 from benchmarks.serving import Server
@@ -192,7 +195,7 @@ def times() -> None:
     print(table(head, rows) + "\n", flush=True)
 
 
-PARTS = {"first": first, "formats": formats, "times": times}
+PARTS = {"first": first, "formats": formats, "times": times, "interruption": interruption}
 
 
 if __name__ == "__main__":

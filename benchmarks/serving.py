@@ -55,6 +55,11 @@ class Server:
         """The WebSocket of the Kani protocol."""
         return f"ws://{HOST}:{self.port}/"
 
+    @property
+    def process_id(self) -> int:
+        """The server's process."""
+        return self._process.pid
+
     def memory_bytes(self) -> int:
         """Resident memory of the server and the processes it started."""
         server = psutil.Process(self._process.pid)

@@ -26,6 +26,7 @@ from speech.voice_store import PREFIX, KeptVoice
 
 log = logging.getLogger(__name__)
 
+PATH = "/v1/audio/voices"
 ORIGIN = "voices"
 RECORDINGS = ("audio", "consent_recording")
 MAX_FIELDS = 16
@@ -109,10 +110,7 @@ def routes(service: SpeechService) -> list[BaseRoute]:
         ("DELETE", "/{voice}", deleted),
         ("GET", "/{voice}/sample", heard),
     ]
-    return [
-        Route(f"/v1/audio/voices{path}", _answered(answer), methods=[method])
-        for method, path, answer in calls
-    ]
+    return [Route(f"{PATH}{path}", _answered(answer), methods=[method]) for method, path, answer in calls]
 
 
 def describe(voice: Voice) -> dict[str, Any]:

@@ -18,8 +18,11 @@ from typing import Any
 # The client lies beside this folder. In a project of your own, copy it there and leave this line out.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from websocket_client import RequestFailed, SpanishAITTSIntegration
-from websocket_config import AUDIO_FORMAT, WEBSOCKET_HOST, WEBSOCKET_PORT
+try:
+    from websocket_client import RequestFailed, SpanishAITTSIntegration
+    from websocket_config import AUDIO_FORMAT, WEBSOCKET_HOST, WEBSOCKET_PORT
+except ModuleNotFoundError as missing:
+    raise SystemExit(f"{__doc__}\n{missing}: pip install websockets") from missing
 
 GREETING = "¡Hola! Soy tu asistente. ¿En qué te puedo ayudar?"
 ANSWER = (

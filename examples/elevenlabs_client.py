@@ -13,9 +13,12 @@ import argparse
 import base64
 from pathlib import Path
 
-import httpx
-from elevenlabs.client import ElevenLabs
-from elevenlabs.core.api_error import ApiError
+try:
+    import httpx
+    from elevenlabs.client import ElevenLabs
+    from elevenlabs.core.api_error import ApiError
+except ModuleNotFoundError as missing:
+    raise SystemExit(f"{__doc__}\n{missing}: pip install elevenlabs") from missing
 
 GEORGE = "JBFqnCBsd6RMkjVDRZzb"
 """One of ElevenLabs' own voices; here the default voice of whatever language the text is in."""

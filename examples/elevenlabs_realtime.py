@@ -15,7 +15,10 @@ import wave
 from collections.abc import Iterator
 from pathlib import Path
 
-from elevenlabs.client import ElevenLabs
+try:
+    from elevenlabs.client import ElevenLabs
+except ModuleNotFoundError as missing:
+    raise SystemExit(f"{__doc__}\n{missing}: pip install elevenlabs") from missing
 
 RATE = 24_000
 

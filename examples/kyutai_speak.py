@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-import msgspec
-import numpy as np
-import numpy.typing as npt
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+try:
+    import msgspec
+    import numpy as np
+    import numpy.typing as npt
+    from websockets.asyncio.client import ClientConnection, connect
+    from websockets.exceptions import WebSocketException
+except ModuleNotFoundError as missing:
+    raise SystemExit(f"{__doc__}\n{missing}: pip install msgspec numpy websockets") from missing
 
 RATE = 24_000  # hertz
 

@@ -14,11 +14,14 @@ import wave
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-import numpy as np
-import numpy.typing as npt
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+try:
+    import msgspec
+    import numpy as np
+    import numpy.typing as npt
+    from websockets.asyncio.client import ClientConnection, connect
+    from websockets.exceptions import WebSocketException
+except ModuleNotFoundError as missing:
+    raise SystemExit(f"{__doc__}\n{missing}: pip install msgspec numpy websockets") from missing
 
 RATE = 24_000  # hertz
 FRAME = 1920  # samples of a message: 80 ms

@@ -27,22 +27,27 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-import openai
-from livekit.agents import (
-    Agent,
-    AgentServer,
-    AgentSession,
-    APIConnectionError,
-    APIConnectOptions,
-    APIStatusError,
-    JobContext,
-    cli,
-    llm,
-)
-from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
-from livekit.agents.utils import shortuuid
-from livekit.plugins import elevenlabs
-from livekit_stt import KyutaiSTT  # type: ignore[import-not-found]  # it lies beside this file
+try:
+    import openai
+    from livekit.agents import (
+        Agent,
+        AgentServer,
+        AgentSession,
+        APIConnectionError,
+        APIConnectOptions,
+        APIStatusError,
+        JobContext,
+        cli,
+        llm,
+    )
+    from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
+    from livekit.agents.utils import shortuuid
+    from livekit.plugins import elevenlabs
+    from livekit_stt import KyutaiSTT  # type: ignore[import-not-found]  # it lies beside this file
+except ModuleNotFoundError as missing:
+    raise SystemExit(
+        f"{__doc__}\n{missing}: pip install livekit-agents livekit-plugins-elevenlabs msgspec"
+    ) from missing
 
 Writes = Callable[[llm.ChatContext], AsyncIterator[str]]
 """What answers a conversation, piece by piece."""

@@ -12,15 +12,20 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-import aiohttp
-import msgspec
-import numpy as np
-import numpy.typing as npt
-from livekit import rtc
-from livekit.agents import APIConnectionError, APIConnectOptions, APIStatusError, APITimeoutError, stt
-from livekit.agents.language import LanguageCode
-from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr, TimedString
-from livekit.agents.utils import AudioBuffer, aio, is_given, shortuuid
+try:
+    import aiohttp
+    import msgspec
+    import numpy as np
+    import numpy.typing as npt
+    from livekit import rtc
+    from livekit.agents import APIConnectionError, APIConnectOptions, APIStatusError, APITimeoutError, stt
+    from livekit.agents.language import LanguageCode
+    from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr, TimedString
+    from livekit.agents.utils import AudioBuffer, aio, is_given, shortuuid
+except ModuleNotFoundError as missing:
+    if __name__ != "__main__":
+        raise
+    raise SystemExit(f"{__doc__}\n{missing}: pip install livekit-agents msgspec") from missing
 
 RATE = 24_000  # hertz
 FRAME = 1920  # samples of a message: 80 ms

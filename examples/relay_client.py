@@ -19,8 +19,11 @@ import wave
 from dataclasses import dataclass
 from pathlib import Path
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+try:
+    from websockets.asyncio.client import ClientConnection, connect
+    from websockets.exceptions import WebSocketException
+except ModuleNotFoundError as missing:
+    raise SystemExit(f"{__doc__}\n{missing}: pip install websockets") from missing
 
 RATE = 22_050
 

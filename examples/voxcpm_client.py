@@ -20,8 +20,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+try:
+    from websockets.asyncio.client import ClientConnection, connect
+    from websockets.exceptions import WebSocketException
+except ModuleNotFoundError as missing:
+    raise SystemExit(f"{__doc__}\n{missing}: pip install websockets") from missing
 
 MAGIC = 0xAA55
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from speech.errors import SpeechError
 from speech.types import SpeechChunk
@@ -115,6 +115,8 @@ class Patience:
         self._bounded = seconds > 0
         self._exhausted = exhausted
         self._counts = False
+        self._waiting = False
+        self._excused = False
         self._since: float | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -132,17 +134,31 @@ class Patience:
     @asynccontextmanager
     async def waits(self) -> AsyncIterator[None]:
         """The reader waits while the body runs."""
+        self._waiting = True
         self._set_alarm()
         try:
             yield
         finally:
+            self._waiting = False
             self._stop_alarm()
+
+    @contextmanager
+    def excused(self) -> Iterator[None]:
+        """Waiting does not count while the body runs: the speech gives way to other speech of its client."""
+        self._excused = True
+        self._stop_alarm()
+        try:
+            yield
+        finally:
+            self._excused = False
+            if self._waiting:
+                self._set_alarm()
 
     def _set_alarm(self) -> None:
         loop = asyncio.get_running_loop()
         self._stop_alarm()
         self._since = loop.time()
-        if self._counts:
+        if self._counts and not self._excused:
             self._alarm = loop.call_later(max(self._left_s, 0.0), self._exhausted)
 
     def _stop_alarm(self) -> None:

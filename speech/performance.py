@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from speech.account import Account
 from speech.fitting import SHORTEST, Take, fitted, kept, stretch
 from speech.normalizer import speakable
-from speech.pacing import PacedBuffer
+from speech.pacing import PacedBuffer, Patience
 from speech.passages import Passage
 from speech.places import Place, Turn
+from speech.precedence import Standing
 from speech.script import Rest, Script
 from speech.segmenter import Cut, OpenCut
 from speech.speaking import Speaking
@@ -43,9 +45,11 @@ class Performance:
         surroundings: Surroundings,
         account: Account,
         buffer: PacedBuffer,
+        patience: Patience,
+        standing: Standing,
         heard_at_once: bool,
     ) -> None:
-        self.track = Track(buffer, account)
+        self.track = Track(buffer, account, standing.made)
         self.turn = Turn()
         self.speaker: Speaker | None = None
         self.truncated = False
@@ -55,6 +59,8 @@ class Performance:
         self._around = surroundings
         self._account = account
         self._buffer = buffer
+        self._patience = patience
+        self._standing = standing
         self._heard_at_once = heard_at_once
         self._pause_s: float | None = None
         self._paused_s = 0.0
@@ -200,9 +206,10 @@ class Performance:
                 samples = np.concatenate([tail, chunk.samples])
                 samples, tail = samples[:-tail_samples], samples[-tail_samples:]
                 self.track.add(samples, chunk.spans, written.spoken, start_s)
-                if place is not None and self._buffer.full:
-                    async with place.rest():
+                if place is not None and (self._buffer.full or self._standing.waits):
+                    async with self._rest_of(place):
                         await self._buffer.room()
+                        await self._give_way()
         if last is None:
             last = self._script.finished and not self._script.anything_to_say()
         self.track.end_segment(tail, written.spoken, self._script.length if last else None)
@@ -211,7 +218,8 @@ class Performance:
         """Who says a part, what of it, and the place that it needs."""
         speaker = self._speaker_of(cut)
         place = self._place(speaker)
-        return speaker, self._script.say(cut, place.rest, self._speaking.reading(speaker)), place
+        rest = partial(self._rest_of, place)
+        return speaker, self._script.say(cut, rest, self._speaking.reading(speaker)), place
 
     def _speaker_of(self, cut: Cut | OpenCut) -> Speaker:
         """Who says it: the session's speaker, unless it is in a language that its engine does not speak."""
@@ -239,6 +247,23 @@ class Performance:
         if not self.track.samples:
             self._around.admission.begin(self._account.protocol, name)
         await self._speaking.know(speaker)
-        async with place:
-            self._account.has_place(name, place.waited_s)
-            yield
+        await self._give_way()
+        with self._standing.working():
+            async with place:
+                self._account.has_place(name, place.waited_s)
+                while self._standing.waits:
+                    async with self._rest_of(place):
+                        await self._give_way()
+                yield
+
+    @asynccontextmanager
+    async def _rest_of(self, place: Place) -> AsyncGenerator[None, None]:
+        """Lend the place to others while the body runs: no engine is asked for anything meanwhile."""
+        async with place.rest():
+            with self._standing.working(False):
+                yield
+
+    async def _give_way(self) -> None:
+        """Wait as long as other speech of the same connection comes first."""
+        with self._patience.excused():
+            await self._standing.clear()

@@ -16,6 +16,7 @@ from speech.engine import Engine, EngineInfo
 from speech.errors import EngineUnavailable, UnsupportedLanguage
 from speech.lexicon_file import LexiconFile
 from speech.observer import Observer
+from speech.precedence import Precedence
 from speech.recognition import RecognitionSession
 from speech.recognizer import Recognizer
 from speech.renderer import Renderer
@@ -206,6 +207,7 @@ class SpeechService:
         timeout_s: float | None = None,
         prepare: Prepare | None = None,
         clones: bool = False,
+        among: Precedence | None = None,
     ) -> SpeechSession:
         """A session for ``request``; use it by ``async with``, which frees it however one leaves.
 
@@ -216,7 +218,8 @@ class SpeechService:
         timeout_s: seconds, where the client waits less long than the server would let it; prepare: what
         is waited for before it speaks (a recording that has to be fetched, say), which counts as its
         client's waiting, ends with the session, and may raise a SpeechError; clones: whether it is to sound
-        like somebody whom ``prepare`` names. Raises InvalidRequest or Busy.
+        like somebody whom ``prepare`` names; among: the other sessions of its connection, if some may give
+        way to others. Raises InvalidRequest or Busy.
         """
         admission = self._admission
         if admission is None:
@@ -271,7 +274,8 @@ class SpeechService:
             self._lexicon,
             self._announce_code,
         )
-        session = SpeechSession(request, protocol, surroundings, speaker, heard_at_once, prepare)
+        standing = (among or Precedence()).join()
+        session = SpeechSession(request, protocol, surroundings, speaker, standing, heard_at_once, prepare)
         self._sessions.add(session)
         return session
 

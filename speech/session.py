@@ -16,6 +16,7 @@ from speech.languages import primary
 from speech.pacing import PacedBuffer, Patience
 from speech.passages import Passage
 from speech.performance import Performance
+from speech.precedence import Standing
 from speech.request import unused_fields
 from speech.script import Script
 from speech.segmenter import EARLY_PHRASE, WHOLE_SENTENCES
@@ -38,6 +39,7 @@ class SpeechSession:
         protocol: str,
         surroundings: Surroundings,
         speaker: Speaker | None,
+        standing: Standing,
         heard_at_once: bool,
         prepare: Prepare | None = None,
     ) -> None:
@@ -49,8 +51,16 @@ class SpeechSession:
         self._script = Script(announce_code=surroundings.announce_code)
         self._buffer = PacedBuffer(surroundings.limits.ahead_s)
         self._patience = Patience(surroundings.limits.request_timeout_s, self._time_out)
+        self._standing = standing
         self._performance = Performance(
-            self._script, self._speaking, surroundings, self._account, self._buffer, heard_at_once
+            self._script,
+            self._speaking,
+            surroundings,
+            self._account,
+            self._buffer,
+            self._patience,
+            standing,
+            heard_at_once,
         )
         self._turn, self._track = self._performance.turn, self._performance.track
         self._speaker = speaker
@@ -182,6 +192,7 @@ class SpeechSession:
         finally:
             self._turn.end()
             self._patience.end()
+            self._standing.leave()
             self._account.close(self._speaker)
             self._around.admission.leave(self._account.protocol)
             self._around.closed(self)
@@ -232,10 +243,28 @@ class SpeechSession:
         """Its speech is of no use to its client: figures and log say that it ended by ``error``."""
         self._account.ended(error)
 
+    def give_way(self) -> None:
+        """Be made behind the sessions of the same connection that do not give way, or do so later.
+
+        It is still spoken to its end, while those are ahead of their playback or have nothing to be made.
+        """
+        self._standing.give_way()
+
+    def keep_ahead(self) -> None:
+        """Give way no more: what comes later waits for the end of this session."""
+        self._standing.keep_ahead()
+
+    @property
+    def superseded(self) -> bool:
+        """Whether it gives way to a session that has text."""
+        return self._standing.superseded
+
     def _advance(self) -> None:
         """See that somebody speaks what is there."""
         if self._closed or self._cancelled:
             return
+        if self._script.length:
+            self._standing.text()
         script = self._script
         if not script.begun:
             try:

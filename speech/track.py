@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from speech.account import Account
@@ -18,9 +20,13 @@ NOTHING: Samples = np.zeros(0, np.float32)
 
 
 class Track:
-    """One writer. ``engine`` is whose audio it holds; nothing can be added before it is known."""
+    """One writer. ``engine`` is whose audio it holds; nothing can be added before it is known.
 
-    def __init__(self, buffer: PacedBuffer, account: Account) -> None:
+    made: called with the seconds of all audio that is added.
+    """
+
+    def __init__(self, buffer: PacedBuffer, account: Account, made: Callable[[float], None]) -> None:
+        self._made = made
         self._buffer = buffer
         self._account = account
         self._tiler = SpanTiler()
@@ -101,6 +107,7 @@ class Track:
             self._account.audio(self._engine, len(samples))
         self.samples += len(samples)
         self._buffer.put(SpeechChunk(samples, self.rate, start_s, tuple(spans)))
+        self._made(len(samples) / self.rate)
 
 
 def _as_written(word: Span, spoken: SpokenText, start_s: float) -> Span:

@@ -57,6 +57,7 @@ class ServerProcess:
             "KANI_LOGS_DIR": str(folder / "logs"),
             "KANI_HOST": "localhost",
             "KANI_PORT": "0",
+            "KANI_REST_PORT": "0",
             "KANI_KYUTAI_PORT": "0",
             "KANI_KYUTAI_VOICE_PORT": "0",
             "KANI_RELAY_PORT": "0",

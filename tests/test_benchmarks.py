@@ -20,7 +20,7 @@ PROGRAMS = (
     "hearing_languages",
     *("first_audio", "kani", "kani_quality", "kokoro_decoder", "kokoro_streaming"),
     *("kyutai_hearing", "kyutai_speech"),
-    *("listening", "load", "nearest_voice", "own_share", "page", "recording_judge", "rivals"),
+    *("listening", "load", "memory", "nearest_voice", "own_share", "page", "recording_judge", "rivals"),
     *("voxcpm", "words"),
 )
 

@@ -207,7 +207,9 @@ async def test_on_the_network_a_key_is_needed(start_server: StartServer) -> None
     assert (await get(server, "/health")).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/api/tts_streaming", "/api/asr-streaming", "/api/tts_streaming%0A"])
+@pytest.mark.parametrize(
+    "path", ["/api/tts_streaming", "/api/tts-streaming", "/api/asr-streaming", "/api/tts_streaming%0A"]
+)
 async def test_kyutais_paths_want_a_key_on_this_machine_too(espeak_server: ServerProcess, path: str) -> None:
     """Kyutai's clients send a key everywhere, and are refused with 401 without a right one."""
     url = espeak_server.url + path
@@ -219,7 +221,7 @@ async def test_kyutais_paths_want_a_key_on_this_machine_too(espeak_server: Serve
 
 async def test_kyutais_requests_want_a_key_on_this_machine_too(espeak_server: ServerProcess) -> None:
     """What is asked by POST is guarded as the WebSockets are; what tells of the server is not."""
-    for path in ("/api/tts_streaming", "/api/tts", "/api/asr-streaming"):
+    for path in ("/api/tts_streaming", "/api/tts-streaming", "/api/tts", "/api/asr-streaming"):
         assert (await post(espeak_server, path)).status_code == 401
     for path in ("/api/build_info", "/api/modules_info"):
         assert (await get(espeak_server, path, Host="evil.example")).status_code == 200
@@ -230,6 +232,9 @@ async def test_kyutais_clients_come_in_with_the_key_that_all_have(espeak_server:
     async with connect(espeak_server.url + KYUTAI, additional_headers=PUBLIC) as socket:
         assert await socket.recv() == KYUTAI_READY
     async with connect(f"{espeak_server.url}{KYUTAI}&auth_id=public_token") as socket:
+        assert await socket.recv() == KYUTAI_READY
+    hyphened = KYUTAI.replace("tts_streaming", "tts-streaming")
+    async with connect(espeak_server.url + hyphened, additional_headers=PUBLIC) as socket:
         assert await socket.recv() == KYUTAI_READY
 
 
@@ -262,7 +267,8 @@ async def test_no_auth_asks_kyutais_clients_for_nothing(start_server: StartServe
 async def test_compat_ports_serve_everything(compat_server: ServerProcess) -> None:
     """On each port that --compat opens, and on both loopback addresses, the path decides the protocol."""
     server = compat_server
-    assert set(server.compat) == {"Kyutai", "Kyutai voice cloning", "VoxCPM", "VoxCPM's page", "relay"}
+    kyutai, voxcpm = {"Kyutai", "Kyutai voice cloning"}, {"VoxCPM", "VoxCPM's page"}
+    assert set(server.compat) == {"Kani REST", "relay", *kyutai, *voxcpm}
     for port in server.compat.values():
         for host in ("127.0.0.1", "[::1]"):
             async with connect(f"ws://{host}:{port}") as socket:
@@ -301,6 +307,32 @@ async def test_unknown_paths_are_not_found(espeak_server: ServerProcess) -> None
     assert await refusal(f"{espeak_server.url}/nothing/here") == 404
     answer = await get(espeak_server, "/nothing")
     assert answer.status_code == 404 and answer.json() == {"error": {"message": "Not Found"}}
+
+
+@pytest.mark.parametrize("path", ["/v1/speech-to-text", "/v1/text-to-dialogue/stream", "/v2/anything"])
+async def test_calls_of_elevenlabs_that_are_not_served_are_named_in_its_shape(
+    espeak_server: ServerProcess, path: str
+) -> None:
+    """Its clients read ``detail``, of a handshake too; the server's own calls beside them keep theirs."""
+    answer = await post(espeak_server, path)
+    assert answer.status_code == 404
+    detail = answer.json()["detail"]
+    assert (detail["status"], detail["message"]) == ("not_found", f"POST {path} is not served here.")
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(f"{espeak_server.url}{path}/stream-input")
+    told = json.loads(refused.value.response.body)["detail"]
+    assert told["message"] == f"WebSocket {path}/stream-input is not served here."
+    ours = await get(espeak_server, "/v1/audio/voices/nobody")
+    assert ours.status_code == 404 and ours.json()["error"]["param"] == "voice"
+    assert (await post(espeak_server, "/v1/audio/voices/nobody")).json() == {
+        "error": {"message": "Method Not Allowed"}
+    }
+
+
+async def test_models_that_need_another_call_are_not_offered(espeak_server: ServerProcess) -> None:
+    """LiveKit's plugin speaks with Eleven v3 by text-to-dialogue, which is not served."""
+    models = [model["model_id"] for model in (await get(espeak_server, "/v1/models")).json()]
+    assert "eleven_v3" not in models and "eleven_multilingual_v2" in models
 
 
 async def test_a_message_over_the_limit_closes_with_1009(start_server: StartServer) -> None:

@@ -671,6 +671,37 @@ async def test_reconnecting_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(handshakes) == 4
 
 
+async def gone_after_a_ping(connection: ServerConnection, number: int) -> None:
+    """Leave the first connection once it was seen to work, answer on the others."""
+    if number > 1:
+        await willing(connection, number)
+    else:
+        await connection.recv()
+        await connection.send(json.dumps({"type": "pong", "data": {"status": "alive"}}))
+
+
+async def test_an_assistant_waits_for_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a minute at least, whatever chance makes of it; or as long as its caller says."""
+    waited: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waited.append(seconds)
+
+    for more, tries in (({}, 13), ({"reconnect_tries": 2}, 2)):
+        async with (
+            peer(gone_after_a_ping, (None, *[503] * 12)) as (url, handshakes),
+            SpanishAITTSIntegration(url=url, **more) as assistant,
+        ):
+            assert assistant.tts_client.websocket is not None
+            await assistant.tts_client.websocket.wait_closed()
+            with monkeypatch.context() as patch:
+                patch.setattr(asyncio, "sleep", note)
+                patch.setattr(websocket_client.random, "uniform", lambda least, most: least)
+                assert await assistant.stream_speech(HELLO) is (tries == 13)
+            assert len(handshakes) == 1 + tries
+        assert tries < 13 or sum(waited) >= 30
+
+
 @pytest.mark.parametrize("code", [1007, 1008, 1009])
 async def test_refused_message_is_not_repeated(code: int) -> None:
     """A connection closed because of the message raises RequestFailed with the reason, after one try."""

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from websocket_speak import server_address
+
 PROGRAM = Path(__file__).parent.parent / "websocket_client.py"
 HELLO = "¡Hola! ¿Cómo estás?"
 LONG = "Esta frase se repite para que haya mucho que decir, y nadie espera hasta el final. " * 40
@@ -138,8 +140,8 @@ def test_plays_with_what_is_there(espeak_server: Any, tmp_path: Path) -> None:
     """--play hands a WAV file to a player found on PATH, as it comes with --stream."""
     heard = tmp_path / "heard.wav"
     env = player(tmp_path, f"exec /bin/cat > {heard}")
-    for options in ([], ["--stream"]):
-        done = run(HELLO, "--play", *options, "--server", espeak_server.url, env=env)
+    for options in (["--play"], ["--play", "--stream"], []):
+        done = run(HELLO, *options, "--server", espeak_server.url, env=env)
         assert done.returncode == 0, done.stderr
         assert heard.read_bytes()[:4] == b"RIFF"
         assert len(heard.read_bytes()) > 44 + 22050
@@ -157,6 +159,46 @@ def test_a_player_that_fails_and_none_at_all(espeak_server: Any, tmp_path: Path)
     assert b"pip install sounddevice" in done.stderr
 
 
+@needs_no_sounddevice
+def test_a_sound_card_without_its_library(espeak_server: Any, tmp_path: Path) -> None:
+    """The line names the library that sounddevice lacks, and does not say to install what is there."""
+    (tmp_path / "sounddevice.py").write_text('raise OSError("PortAudio library not found")\n')
+    env = {"PATH": str(tmp_path), "PYTHONPATH": str(tmp_path)}
+    done = run(HELLO, "--server", espeak_server.url, env=env)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"libportaudio2" in done.stderr and b"pip install" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("localhost", "ws://localhost:8001"),
+        ("speech.example", "ws://speech.example:8001"),
+        ("ws://localhost", "ws://localhost:8001"),
+        ("ws://[::1]", "ws://[::1]:8001"),
+        ("http://localhost:8001", "ws://localhost:8001"),
+        ("http://localhost:8001/", "ws://localhost:8001/"),
+        ("https://speech.example", "wss://speech.example"),
+        ("ws://speech.example/kani", "ws://speech.example/kani"),
+        ("wss://localhost:9000", "wss://localhost:9000"),
+    ],
+)
+def test_addresses(given: str, address: str) -> None:
+    """The one that the banner prints for the page is as good; a port that is left out is the server's."""
+    assert server_address(given) == address
+
+
+def test_a_server_that_is_another_one(espeak_server: Any, tmp_path: Path) -> None:
+    """TLS where there is none, and another protocol's path: the line says which it is."""
+    file = tmp_path / "x.wav"
+    plain = run(HELLO, "-o", file, "--server", espeak_server.url.replace("ws://", "wss://"))
+    assert plain.returncode == 1 and b"the server speaks no TLS" in plain.stderr
+    assert b"start the server" not in plain.stderr
+    other = run(HELLO, "-o", file, "--server", f"{espeak_server.url}/tts")
+    assert other.returncode == 1 and b"does not speak Kani's protocol" in other.stderr, other.stderr
+    assert b"8001" in other.stderr
+
+
 def test_no_server(unused_tcp_port: int, tmp_path: Path) -> None:
     """Without a server the one line says how to start one; no file is left behind."""
     done = run(HELLO, "-o", tmp_path / "hola.wav", "--server", f"localhost:{unused_tcp_port}")
@@ -167,7 +209,7 @@ def test_no_server(unused_tcp_port: int, tmp_path: Path) -> None:
 
 def test_file_that_cannot_be_written(espeak_server: Any, tmp_path: Path) -> None:
     """A file that cannot be opened is one line and exit code 1."""
-    done = run(HELLO, "-o", tmp_path / "no" / "such" / "folder.wav", "--server", espeak_server.url)
+    done = run(HELLO, "-o", tmp_path, "--server", espeak_server.url)
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"cannot write the speech" in done.stderr
 
@@ -175,11 +217,11 @@ def test_file_that_cannot_be_written(espeak_server: Any, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "text", "complaint"),
     [
-        ([HELLO], b"", b"-o FILE, --play"),
+        ([HELLO, "-o", "no/such/folder/x.wav"], b"", b"there is no folder no/such/folder"),
         (["-o", "x.wav"], b"  \n", b"no text"),
         (["-o", "x.wav"], b"\xff\xfe", b"not UTF-8"),
         ([HELLO, "-o", "x.wav", "--speed", "fast"], b"", b"--speed"),
-        ([HELLO, "-o", "x.wav", "--server", "http://localhost:8001"], b"", b"--server"),
+        ([HELLO, "-o", "x.wav", "--server", "ftp://localhost:8001"], b"", b"--server"),
         ([HELLO, "-o", "x.wav", "--server", "localhost:port"], b"", b"--server"),
         ([HELLO, "-o", "x.wav", "--reference", "no such file"], b"", b"reference"),
     ],

@@ -21,8 +21,8 @@ from speech.service import SpeechService
 
 __all__ = ["PREFIXES", "ElevenLabsSettings", "RelaySettings", "RelayState", "routes", "told_by_status"]
 
-PREFIXES = ("/v1/text-to-speech", "/v1/voices", "/v2/voices", "/v1/models", "/v1/user")
-"""How the paths of the protocol's HTTP calls begin."""
+PREFIXES = ("/v1/", "/v2/")
+"""How the paths of the protocol's HTTP calls begin, those that are not served included."""
 
 
 def routes(

@@ -151,6 +151,21 @@ class Context:
                 self._session.cancel()
         self._finish()
 
+    def give_way(self) -> None:
+        """Be made and sent behind other contexts of the connection: no more is to be said in it."""
+        if self._session is not None:
+            self._session.give_way()
+
+    def keep_ahead(self) -> None:
+        """Give way no more: the next context of its name waits for its end."""
+        if self._session is not None:
+            self._session.keep_ahead()
+
+    @property
+    def superseded(self) -> bool:
+        """Whether it gives way to a context that has text."""
+        return self._session is not None and self._session.superseded
+
     def _finish(self) -> None:
         self.finished = True
         self.due = None

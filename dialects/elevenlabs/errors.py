@@ -98,9 +98,14 @@ def refusal(error: SpeechError) -> Response:
     return Response(body, failure.status, headers, "application/json")
 
 
-def told_by_status(status: int, reason: str) -> dict[str, Any]:
-    """The body of an HTTP answer that the server gives before the protocol is asked."""
+def told_by_status(status: int, reason: str, call: str = "") -> dict[str, Any]:
+    """The body of an HTTP answer that the server gives before the protocol is asked.
+
+    call: method and path of a call that is not served.
+    """
     code, kind = _BY_STATUS.get(status, ("invalid_request", VALIDATION))
+    if call and status in (404, 405):
+        reason = f"{call} is not served here."
     detail = Failure(status, code, kind, reason).detail(request_ids.current())
     return {"detail": detail | ({"status": "invalid_api_key"} if status == 401 else {})}
 

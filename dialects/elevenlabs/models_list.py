@@ -22,6 +22,9 @@ NAMES = {
 }
 """Every model that is known, by its id."""
 
+_WITH_DIALOGUE = frozenset({"eleven_v3"})
+"""Those that clients speak with by text-to-dialogue, which is not served: they are taken, and not offered."""
+
 
 def check_model(model_id: str | None) -> None:
     """See that a client's ``model_id`` is one of ElevenLabs'. Raises InvalidRequest."""
@@ -30,13 +33,17 @@ def check_model(model_id: str | None) -> None:
 
 
 def listed_models(service: SpeechService, max_text: int) -> list[dict[str, Any]]:
-    """``GET /v1/models``: every model, each with the languages that this server speaks."""
+    """``GET /v1/models``: the models, each with the languages that this server speaks."""
     names = dict(line.partition(" ")[::2] for line in LANGUAGES.strip().splitlines())
     languages = [
         {"language_id": language, "name": names.get(language, language).partition("|")[0]}
         for language in sorted(service.catalogue.languages)
     ]
-    return [_model(model_id, name, languages, max_text) for model_id, name in NAMES.items()]
+    return [
+        _model(model_id, name, languages, max_text)
+        for model_id, name in NAMES.items()
+        if model_id not in _WITH_DIALOGUE
+    ]
 
 
 def _model(model_id: str, name: str, languages: list[dict[str, str]], max_text: int) -> dict[str, Any]:

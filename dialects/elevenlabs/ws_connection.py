@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from dialects.client_languages import accepted
 from dialects.elevenlabs import ws_messages
 from dialects.elevenlabs.contexts import Context, Output
+from dialects.elevenlabs.outgoing import Outgoing
 from dialects.elevenlabs.settings import ElevenLabsSettings
 from dialects.elevenlabs.voice_ids import resolve
 from dialects.elevenlabs.voice_settings import VoiceSettings
@@ -26,6 +27,7 @@ from dialects.elevenlabs.ws_messages import (
 )
 from dialects.elevenlabs.ws_query import Query
 from speech.errors import SpeechCancelled, SpeechError
+from speech.precedence import Precedence
 from speech.service import SpeechService
 from speech.session import SpeechSession
 from speech.types import SpeechRequest
@@ -58,8 +60,8 @@ class Connection:
         self._begun = False
         self._failure: Failure | None = None
         self._ended = asyncio.Event()
-        # In turn: Starlette's socket has one sender.
-        self._writing = asyncio.Lock()
+        self._outgoing = Outgoing(websocket.send_text)
+        self._precedence = Precedence()
         self._contexts: dict[asyncio.Task[None], Context] = {}
 
     async def run(self) -> None:
@@ -163,6 +165,7 @@ class Connection:
             protocol=PROTOCOL,
             client=client.host if client else "",
             max_text=self._settings.max_text,
+            among=self._precedence,
         )
 
     def _speak(
@@ -180,12 +183,12 @@ class Connection:
             await asyncio.wait([before])
         try:
             async for data, timing in context.audio():
-                await self._send(writer.audio(data, timing))
+                await self._outgoing.send(writer.audio(data, timing), behind=lambda: context.superseded)
             if not context.finished:
                 # The server stops, and waits for no more text.
                 raise SpeechCancelled
             if self._failure is None or writer.multi:
-                await self._send(writer.final())
+                await self._outgoing.send(writer.final())
         except SpeechError as error:
             await self._failed(writer, error)
         finally:
@@ -215,14 +218,10 @@ class Connection:
         if self._failure is None:
             await self._close(1000, "")
         else:
-            await self._send(Writer().error(self._failure))
+            await self._outgoing.send(Writer().error(self._failure))
             await self._close(self._failure.code, self._failure.message)
 
     async def _close(self, code: int, sentence: str) -> None:
         reason = sentence.encode()[:LONGEST_REASON].decode(errors="ignore")
         with suppress(RuntimeError):
             await self._websocket.close(code, reason)
-
-    async def _send(self, message: str) -> None:
-        async with self._writing:
-            await self._websocket.send_text(message)

@@ -26,6 +26,7 @@ class MultiConnection(Connection):
 
     A context that breaks by no fault of its client's ends alone: by an error that names it, and ``isFinal``.
     An id may be used again once its context was closed: the new one is heard when the old one has ended.
+    A closed context gives way to those of other ids: most of its clients close one when they are interrupted.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class MultiConnection(Connection):
         elif message.close_context:
             # Its text does not count, as ElevenLabs' own library has it.
             if name in self._open:
-                self._open.pop(name).close()
+                context = self._open.pop(name)
+                context.close()
+                context.give_way()
             while len(self._contexts) - len(self._open) > MAX_CLOSING:
                 await asyncio.wait(self._contexts, return_when=asyncio.FIRST_COMPLETED)
         elif name in self._open:
@@ -60,6 +63,8 @@ class MultiConnection(Connection):
             raise Refused(too_many_contexts(MAX_CONTEXTS))
         context = self._open[name] = self._new_context()
         before = self._speaking.get(name)
+        if before is not None and before in self._contexts:
+            self._contexts[before].keep_ahead()
         task = self._speaking[name] = self._speak(context, Writer(name, multi=True), before)
 
         def over(task: asyncio.Task[None]) -> None:
@@ -75,5 +80,5 @@ class MultiConnection(Connection):
         if isinstance(error, InvalidRequest):
             await super()._failed(writer, error)
         else:
-            await self._send(writer.error(failure_of(error, self._voice_id)))
-        await self._send(writer.final())
+            await self._outgoing.send(writer.error(failure_of(error, self._voice_id)))
+        await self._outgoing.send(writer.final())

@@ -14,14 +14,15 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from dialects.kyutai.http_in import http_in_routes
-from dialects.kyutai.http_out import http_out_routes
+from dialects.kyutai.http_out import SPEAKING, http_out_routes
 from dialects.kyutai.infos import Channels, info_routes
 from dialects.kyutai.meter import Meter
 from dialects.kyutai.speech_in import listen
 from dialects.kyutai.speech_out import speak
 from speech.service import SpeechService
 
-SPEAKING = "/api/tts_streaming"
+__all__ = ["LISTENING", "SPEAKING", "KyutaiSettings", "routes"]
+
 LISTENING = "/api/asr-streaming"
 
 
@@ -50,10 +51,10 @@ def routes(service: SpeechService, settings: KyutaiSettings, meter: Meter) -> li
         return PlainTextResponse("Connection header did not include 'upgrade'", 400)
 
     return [
-        WebSocketRoute(SPEAKING, speaking),
+        *(WebSocketRoute(path, speaking) for path in SPEAKING),
         WebSocketRoute(LISTENING, listening),
         *http_out_routes(service),
         *http_in_routes(service, settings.max_body, meter),
-        *(Route(path, no_upgrade, methods=["GET"]) for path in (SPEAKING, LISTENING)),
+        *(Route(path, no_upgrade, methods=["GET"]) for path in (*SPEAKING, LISTENING)),
         *info_routes(service, settings.version, channels),
     ]

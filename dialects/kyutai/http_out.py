@@ -39,6 +39,9 @@ MAX_WHOLE_S = 1200.0
 
 _UNKNOWN_SIZE = 0xFFFFFFFF
 
+SPEAKING = ("/api/tts_streaming", "/api/tts-streaming")
+"""Paths of speech out; a plugin for LiveKit asks for the second."""
+
 
 class StreamedBody(msgspec.Struct):
     """``POST /api/tts_streaming``: both are needed; an empty voice is the default one."""
@@ -62,7 +65,7 @@ class LegacyBody(msgspec.Struct):
 
 
 def http_out_routes(service: SpeechService) -> list[BaseRoute]:
-    """``POST /api/tts_streaming`` and moshi-server's older ``POST /api/tts``."""
+    """``POST`` on ``SPEAKING`` and moshi-server's older ``POST /api/tts``."""
 
     async def streamed(request: Request) -> Response:
         body = _read(await request.body(), StreamedBody)
@@ -90,7 +93,7 @@ def http_out_routes(service: SpeechService) -> list[BaseRoute]:
             return JSONResponse(await attended(request, _whole(session, feeder, body.max_seq_len), name=TASK))
 
     return [
-        Route("/api/tts_streaming", endpoint(streamed, "voice"), methods=["POST"]),
+        *(Route(path, endpoint(streamed, "voice"), methods=["POST"]) for path in SPEAKING),
         Route("/api/tts", endpoint(legacy, "voice"), methods=["POST"]),
     ]
 

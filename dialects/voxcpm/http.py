@@ -73,7 +73,7 @@ def http_routes(service: SpeechService, settings: VoxCPMSettings, folder: VoiceF
 
     async def categories(request: Request) -> Response:
         counts = _counts(await asyncio.to_thread(voices))
-        return _json({"categories": [{"name": name, "count": counts[name]} for name in sorted(counts)]})
+        return _json({"categories": [{"name": name, "count": counts[name]} for name in counts]})
 
     async def stats(request: Request) -> Response:
         counts = _counts(await asyncio.to_thread(voices))

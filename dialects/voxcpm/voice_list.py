@@ -50,24 +50,40 @@ def listed_voices(catalogue: VoiceCatalogue, folder: VoiceFolder) -> dict[str, L
     """Every voice by its id, in the order of a list; blocks on files.
 
     Built-in voices are in the category of their language's English name. One of the folder that has
-    the id of another is left out, as a request by that id means the other.
+    the id of another is left out, as a request by that id means the other. Categories come in the order of
+    the best engine of their voices, and so do the voices of each, where the catalogue has the best first;
+    kept voices and those of the folder are among the best.
     """
+    built_in_and_kept = catalogue.list()
     voices = [
         ListedVoice(voice.id, voice.name, _category(voice), sentence(voice.language), voice)
-        for voice in catalogue.list()
+        for voice in built_in_and_kept
     ]
     voices += [
         ListedVoice(voice.id, voice.name, voice.category, voice.sample_text, voice) for voice in folder.list()
     ]
+    engines = list(dict.fromkeys(voice.engine for voice in built_in_and_kept if not _is_kept(voice)))
+
+    def rank(voice: ListedVoice) -> int:
+        source = voice.source
+        return engines.index(source.engine) if isinstance(source, Voice) and not _is_kept(source) else 0
+
+    best: dict[str, int] = {}
+    for voice in voices:
+        best[voice.category] = min(rank(voice), best.get(voice.category, len(engines)))
     by_id: dict[str, ListedVoice] = {}
-    for voice in sorted(voices, key=lambda voice: (voice.category, voice.name)):
+    for voice in sorted(voices, key=lambda each: (best[each.category], each.category, rank(each), each.name)):
         if voice.id not in by_id or isinstance(voice.source, Voice):
             by_id[voice.id] = voice
     return by_id
 
 
+def _is_kept(voice: Voice) -> bool:
+    return voice.id.startswith(PREFIX)
+
+
 def _category(voice: Voice) -> str:
-    if voice.id.startswith(PREFIX):
+    if _is_kept(voice):
         return CUSTOM
     return _english_names().get(primary(voice.language), OTHER)
 

@@ -33,11 +33,12 @@ from engines.kokoro.placed import embedder
 from engines.kokoro.speaker import Speaker, WholeSpeaker, WindowSpeaker
 from engines.kokoro.statistics import Statistics
 from engines.kokoro.timing import KEPT_AFTER_S, KEPT_BETWEEN_S, Heard
-from engines.kokoro.turns import Playback, Turns
+from engines.kokoro.turns import Turns
 from engines.kokoro.voices import DEFAULT_VOICES, ENGINE, Voices
 from engines.kokoro.written import WrittenSentence
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
+from speech.playback import Playback
 from speech.types import Boundary, Embedding, Recording, Segment, Span, SpeechChunk
 from speech.writing import WrittenText
 

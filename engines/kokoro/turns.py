@@ -4,32 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-
-
-class Playback:
-    """How long the audio lasts that a stream's listener has got, who plays it as it comes."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._until: float | None = None
-
-    def add(self, seconds: float) -> None:
-        """So much more audio has just been made."""
-        if seconds or self._until is not None:
-            self._until = max(self._until or 0.0, self._clock()) + seconds
-
-    @property
-    def due(self) -> float:
-        """When there is nothing left to hear, on the clock; −∞ while there has been nothing."""
-        return float("-inf") if self._until is None else self._until
-
-    @property
-    def left_s(self) -> float:
-        """Seconds until then, below 0 afterwards; −∞ while there has been nothing."""
-        return self.due - self._clock()
 
 
 class Turns:

@@ -20,12 +20,14 @@ from dialects.voxcpm.http import http_routes
 from dialects.voxcpm.sample_sentences import COUNTING, SENTENCES, sentence
 from dialects.voxcpm.settings import VoxCPMSettings
 from dialects.voxcpm.voice_folder import VoiceFolder
+from dialects.voxcpm.voice_list import listed_voices
+from speech.engine import EngineInfo
 from speech.language_detection import detect
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
-from speech.types import Samples
-from speech.voices import VoiceStore
+from speech.types import Samples, Voice
+from speech.voices import VoiceCatalogue, VoiceStore
 from tests.conftest import ServerProcess, StartServer
 from tests.dialects.test_voices import form, recording
 from tests.dialects.voxcpm_clients.wire import opened
@@ -169,6 +171,32 @@ async def test_voices_are_listed_by_category(start_server: StartServer, voices: 
         "initialized": True,
     }
     assert categories == {"categories": [{"name": name, "count": counts[name]} for name in sorted(counts)]}
+
+
+def test_voices_of_the_best_engine_come_first(tmp_path: Path) -> None:
+    """Their languages before all others, and in each of them they themselves."""
+    voices = {
+        "natural": {"ef_dora": "es", "af_heart": "en"},
+        "robotic": {"robot:af": "af", "a robot:en": "en"},
+    }
+    engines = [
+        EngineInfo(
+            name,
+            "1",
+            24_000,
+            tuple(Voice(voice, voice, language, name) for voice, language in own.items()),
+            {language: voice for voice, language in own.items()},
+        )
+        for name, own in voices.items()
+    ]
+    catalogue = VoiceCatalogue(engines, VoiceStore(tmp_path), None)
+    listed = listed_voices(catalogue, VoiceFolder(None))
+    assert [(voice.category, voice.id) for voice in listed.values()] == [
+        ("English", "af_heart"),
+        ("English", "a robot:en"),
+        ("Spanish", "ef_dora"),
+        ("Afrikaans", "robot:af"),
+    ]
 
 
 async def test_a_search_is_answered_by_one_list(start_server: StartServer, voices: Path) -> None:

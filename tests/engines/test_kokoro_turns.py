@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.kokoro.turns import Playback, Turns
+from engines.kokoro.turns import Turns
+from speech.playback import Playback
 
 
 class Stream:

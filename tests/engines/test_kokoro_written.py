@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.turns import Playback
 from speech.normalizer import PLAIN
+from speech.playback import Playback
 from speech.segmenter import OpenCut
 from speech.types import Boundary, Samples, Segment, Span, SpeechChunk
 from speech.writing import WrittenText
