@@ -15,7 +15,7 @@ from tests.dialects.elevenlabs_clients.wire import Client, Message, multi
 VOICE = "af_heart"
 RATE = 24_000
 WARM = 1
-ROUNDS = 8
+ROUNDS = 6
 GOAL = 1.3
 
 ABANDONED = (

@@ -23,9 +23,9 @@ from benchmarks.sentences import WITH_EARLY_PHRASE, minute
 from benchmarks.serving import HOST, Server
 from websocket_client import KaniTTSClient
 
-REQUESTS = 16
-LONG_REQUESTS = 4
-PASSES = 2
+REQUESTS = 8
+LONG_REQUESTS = 1
+PASSES = 1
 """How often all kinds of requests are asked for again."""
 
 AT_ONCE = 4

@@ -48,6 +48,17 @@ def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -
     return path
 
 
+@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_help_without_the_libraries(example: str) -> None:
+    """Asked for help in a Python that has none of them, each says what it is for and what to install."""
+    bare = [sys.executable, "-S", "-E", str(EXAMPLES / example), "--help"]
+    ended = subprocess.run(bare, capture_output=True, text=True, timeout=60)
+    told = ended.stdout + ended.stderr
+    assert "Traceback" not in told
+    assert "python start_websocket_server.py" in told or "Copy this file" in told
+    assert "pip install" in told.splitlines()[-1]
+
+
 def test_text_to_a_file(recording: Path) -> None:
     """kyutai_speak.py writes what it would play."""
     assert heard(recording) <= WRONG_AT_MOST

@@ -136,10 +136,19 @@ def test_an_engine_that_cannot_run_is_one_line(start_server: StartServer) -> Non
 
 
 def test_an_unknown_default_voice_is_one_line(start_server: StartServer) -> None:
-    """A default voice that no engine has is named."""
+    """A default voice that no engine has is named, by the option or the variable that sets it."""
+    hint = "start without it, and list the voices with: python websocket_client.py --voices"
     line = refusal(start_server("--engine", "espeak", "--voice", "nobody", ready=False))
-    assert line.startswith("KANI_VOICE: unknown voice 'nobody'; ")
-    assert line.endswith("list the voices with: python websocket_client.py --voices")
+    assert line == f"--voice: unknown voice 'nobody'; {hint}"
+    line = refusal(start_server("--engine", "espeak", ready=False, KANI_VOICE="nobody"))
+    assert line == f"KANI_VOICE: unknown voice 'nobody'; {hint}"
+
+
+def test_a_certificate_is_complained_of_by_its_option(start_server: StartServer, tmp_path: Path) -> None:
+    """What the command line sets is called as it is written there."""
+    options = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
+    line = refusal(start_server("--engine", "espeak", *options, ready=False))
+    assert line.startswith("--tls-cert: ") and line.endswith("cannot be read: No such file or directory")
 
 
 def test_broken_weights_are_one_line(start_server: StartServer, tmp_path: Path) -> None:

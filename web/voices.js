@@ -61,7 +61,8 @@ export function languageGroups(languages, voices) {
 }
 
 /**
- * The voices as groups for `fill`: kept ones, then those of each engine for `language`, or of every language.
+ * The voices as groups for `fill`: kept ones, then those of each engine for `language`, or of every language, those
+ * of the best engine first.
  * @param {object[]} voices as the server tells them
  * @param {string} language a tag, or "" for all
  * @param {string} kept what to call the group of kept voices
@@ -70,7 +71,12 @@ export function voiceGroups(voices, language, kept) {
   const fitting = voices.filter((voice) => !voice.kept && (!language || primary(voice.language) === language));
   const label = (voice) => (language ? voice.engine : languageName(primary(voice.language)));
   const labels = [...new Set(fitting.map(label))];
-  if (!language) labels.sort(collator.compare);
+  if (!language) {
+    // The server tells the voices of its best engine first: their languages come first here, too.
+    const engines = [...new Set(fitting.map((voice) => voice.engine))];
+    const best = (name) => engines.indexOf(fitting.find((voice) => label(voice) === name).engine);
+    labels.sort((one, other) => best(one) - best(other) || collator.compare(one, other));
+  }
   const choices = (some) => some.map((voice) => [voice.id, voiceName(voice)]);
   return [
     [kept, choices(voices.filter((voice) => voice.kept))],
