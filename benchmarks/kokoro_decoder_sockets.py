@@ -38,7 +38,7 @@ def decoder_server(decoder: str, **environment: str) -> Server:
 def until_loaded(server: Server, decoder: str) -> float:
     """Wait until /health names ``decoder``; for how many seconds. Raises ServerFailed if it never does."""
     begun = time.perf_counter()
-    while (speaks := _decoder(server)) != decoder:
+    while (speaks := speaking(server)) != decoder:
         if time.perf_counter() > begun + _LOADED_WITHIN_S:
             raise ServerFailed(f"the server still speaks by {speaks!r}, not by {decoder!r}")
         # From outside nothing tells when it is there.
@@ -46,7 +46,8 @@ def until_loaded(server: Server, decoder: str) -> float:
     return time.perf_counter() - begun
 
 
-def _decoder(server: Server) -> str:
+def speaking(server: Server) -> str:
+    """The decoder that says the next sentence, as /health tells."""
     connection = HTTPConnection(HOST, server.port)
     try:
         connection.request("GET", "/health")
