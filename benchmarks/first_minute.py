@@ -12,23 +12,24 @@ audio with and without it are compared.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 
 import psutil
 
-from benchmarks.kokoro_decoder_sockets import speaking
 from benchmarks.listener import Heard, connected, listen
 from benchmarks.report import measure, median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S
-from benchmarks.serving import ROOT, Server
+from benchmarks.serving import HOST, ROOT, Server
 
 PREPARING = "engines.kokoro.fast.preparing"
 """The module of the process that prepares the fast decoder."""
@@ -60,6 +61,13 @@ class Said:
     def gaps_s(self) -> list[float]:
         """The gaps in its playback."""
         return [gap for gap in self.heard.stalls_s if gap > 0]
+
+
+def speaking(server: Server) -> str:
+    """The decoder that says the next sentence, as /health tells."""
+    with closing(HTTPConnection(HOST, server.port)) as connection:
+        connection.request("GET", "/health")
+        return str(json.load(connection.getresponse())["decoder"])
 
 
 async def minute(server: Server) -> list[Said]:

@@ -38,7 +38,7 @@ def decoder_server(decoder: str, **environment: str) -> Server:
 def until_loaded(server: Server, decoder: str) -> float:
     """Wait until /health names ``decoder``; for how many seconds. Raises ServerFailed if it never does."""
     begun = time.perf_counter()
-    while (speaks := speaking(server)) != decoder:
+    while (speaks := _decoder(server)) != decoder:
         if time.perf_counter() > begun + _LOADED_WITHIN_S:
             raise ServerFailed(f"the server still speaks by {speaks!r}, not by {decoder!r}")
         # From outside nothing tells when it is there.
@@ -46,8 +46,7 @@ def until_loaded(server: Server, decoder: str) -> float:
     return time.perf_counter() - begun
 
 
-def speaking(server: Server) -> str:
-    """The decoder that says the next sentence, as /health tells."""
+def _decoder(server: Server) -> str:
     connection = HTTPConnection(HOST, server.port)
     try:
         connection.request("GET", "/health")
