@@ -79,8 +79,8 @@ class Settings(ProtocolSettings):
         "KANI_KOKORO_DECODER",
         group=SPEECH,
         about="Who makes it in windows: `onnx`, `fast` (int8 on torch and Numba; loaded before the server is "
-        "ready, which does not start where it cannot be), or `auto` (`onnx` at first, `fast` some seconds "
-        "later where the machine is fit for it). Decoded whole it is always `onnx`.",
+        "ready, which does not start where it cannot be), or `auto` (`fast` where the machine is fit for it, "
+        "at a first start perhaps `onnx` until it is prepared). Decoded whole it is always `onnx`.",
     )
     lexicon: Path | None = setting(
         None,

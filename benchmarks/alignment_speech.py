@@ -43,7 +43,7 @@ async def speak(sentences: Sentences, voices: Mapping[str, Sequence[str]]) -> li
     renderer = EspeakRenderer()
     spoken = []
     with tempfile.TemporaryDirectory() as nowhere:
-        engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=Path(nowhere)))
+        engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=Path(nowhere), decoder="onnx"))
         await engine.start()
         counts = dict.fromkeys(voices, 0)
         for language, text in mixed(sentences):

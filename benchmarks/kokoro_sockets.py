@@ -57,6 +57,8 @@ async def started(decoding: Decoding) -> AsyncIterator[KokoroEngine]:
     chosen = settings.load({})
     engine = KokoroEngine(KokoroSettings(chosen.models_dir, chosen.cache_dir, alone.THREADS, decoding))
     await engine.start()
+    # A decoder that changed in the middle would make two measurements of one.
+    await engine.settled()
     try:
         yield engine
     finally:

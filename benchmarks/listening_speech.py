@@ -89,7 +89,8 @@ def _kept(words: int) -> Path:
 
 
 async def _made(words: int, kept: Path) -> list[Clip]:
-    engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=settings.Settings().cache_dir))
+    cache_dir = settings.Settings().cache_dir
+    engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache_dir, decoder="onnx"))
     await engine.start()
     made = []
     for language in LANGUAGES:

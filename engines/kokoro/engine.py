@@ -23,13 +23,16 @@ from engines.espeak_library import EspeakLibrary
 from engines.kokoro import parts_cache
 from engines.kokoro.choosing import Choice, FastLoader, load_fast
 from engines.kokoro.decoder import Decoder
+from engines.kokoro.fast.libraries import Pause
 from engines.kokoro.intonation import MANNER
 from engines.kokoro.ipa import Sayer, sayer
+from engines.kokoro.keeping_up import LONGEST_S, seconds_a_second
 from engines.kokoro.model import SAMPLE_RATE, ModelFailed, Stop, Stopped, WholeModel
 from engines.kokoro.nearest_voice import NearestVoice
-from engines.kokoro.parts import PartedModel
+from engines.kokoro.parts import LoadPart, PartedModel
 from engines.kokoro.phonemes import Utterance, utterances
 from engines.kokoro.placed import embedder
+from engines.kokoro.prepared import Preparation
 from engines.kokoro.speaker import Speaker, WholeSpeaker, WindowSpeaker
 from engines.kokoro.statistics import Statistics
 from engines.kokoro.timing import KEPT_AFTER_S, KEPT_BETWEEN_S, Heard
@@ -80,7 +83,7 @@ class KokoroSettings:
     cache_dir: Path
     threads: int = THREADS
     decoding: Decoding = "windows"
-    decoder: Choice = "onnx"
+    decoder: Choice = "auto"
 
 
 class KokoroEngine:
@@ -105,16 +108,33 @@ class KokoroEngine:
     async def start(self) -> None:
         """Load voices, espeak-ng and the model (1 s, at the first start 3 s, or a download).
 
-        The fast decoder is loaded later, behind the speech, unless it is the only one that was chosen. Raises
-        EngineUnavailable.
+        The fast decoder is loaded (2 s), and at the first start prepared before (20 s), unless onnxruntime is
+        chosen, or speaks without gaps meanwhile. Raises EngineUnavailable.
         """
         await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
         if self._fast is None:
             logger.info("Kokoro speaks by onnxruntime, %s", _WHY_ONNX[self._settings.decoding])
         elif self._settings.decoder == "fast":
             await self._fast.load()
+        elif await asyncio.to_thread(self._speaks_meanwhile):
+            self._fast.load_behind(self._turns.idle)
         else:
-            self._fast.load_behind()
+            await self._fast.load_if_fit()
+
+    def _speaks_meanwhile(self) -> bool:
+        """Whether the fast decoder is prepared behind the speech: that takes long, and none of it is late."""
+        assert self._fast is not None and self._model is not None
+        if not self._fast.takes_long:
+            return False
+        seconds = seconds_a_second(self._model.decoder.generator)
+        if seconds <= LONGEST_S:
+            return True
+        logger.info(
+            "onnxruntime takes %.2f s for a second of Kokoro's speech here, too long to play without gaps: "
+            "the server is ready once the fast decoder speaks",
+            seconds,
+        )
+        return False
 
     async def settled(self) -> None:
         """See ``LoadingEngine.settled``."""
@@ -162,20 +182,25 @@ class KokoroEngine:
         if settings.decoding == "whole":
             return WholeSpeaker(WholeModel(onnx, settings.threads), self._voices)
         parts = parts_cache.load(onnx, settings.cache_dir)
-        statistics = Statistics([voice.id for voice in self._voices.all])
-        model = self._model = PartedModel(parts, settings.threads)
-
-        def speak_by(decoder: Decoder) -> None:
-            model.decoder = decoder
-            self._info = replace(self.info, decoder=decoder.name, places=self._places(decoder))
-
         if settings.decoder != "onnx":
-            load = partial(load_fast, cache_dir=settings.cache_dir, cores=os.cpu_count() or 1)
-            self._fast = FastLoader(load, parts, speak_by)
-        return WindowSpeaker(model, self._voices, statistics)
+            cores = os.cpu_count() or 1
+
+            def load(part: LoadPart, folder: Path, pause: Pause | None) -> Decoder:
+                return load_fast(part, folder, cores, pause)
+
+            self._fast = FastLoader(load, parts, self._speak_by, Preparation(settings.cache_dir, cores))
+            self._fast.import_ahead()
+        statistics = Statistics([voice.id for voice in self._voices.all])
+        self._model = PartedModel(parts, settings.threads)
+        return WindowSpeaker(self._model, self._voices, statistics)
+
+    def _speak_by(self, decoder: Decoder) -> None:
+        assert self._model is not None
+        self._model.decoder = decoder
+        self._info = replace(self.info, decoder=decoder.name, places=self._places(decoder))
 
     async def stop(self) -> None:
-        """See ``Engine.stop``; while the fast decoder is being loaded it takes some seconds."""
+        """See ``Engine.stop``; while the fast decoder is being loaded it takes up to 2 s."""
         if self._fast is not None:
             await self._fast.stop()
             self._fast = None
@@ -198,7 +223,7 @@ class KokoroEngine:
     async def stream(self, segment: Segment, written: WrittenText) -> AsyncGenerator[SpeechChunk, None]:
         """See ``WritingEngine.stream``. Raises as ``synthesize``."""
         assert isinstance(self._speaker, WindowSpeaker)
-        sentence = WrittenSentence(self._speaker, self._sayer(segment.language), segment)
+        sentence = WrittenSentence(self._speaker.for_a_segment(), self._sayer(segment.language), segment)
         stop, playback = Stop(), Playback()
         at_s = step_s = 0.0
         while not (written.boundary is not None and sentence.said >= len(written.text)):
@@ -282,12 +307,13 @@ class KokoroEngine:
     def _chunks(self, segment: Segment, stop: Stop) -> Iterator[SpeechChunk]:
         """The segment's speech, in the pool's threads, a chunk a step. Raises Stopped."""
         parts = self._utterances(segment)
+        speaker = self._speaker.for_a_segment()
         at_s = 0.0
         said = 0
         for index, utterance in enumerate(parts):
             begun_s = at_s
             keep_after_s = KEPT_AFTER_S if index + 1 == len(parts) else KEPT_BETWEEN_S
-            for heard in self._speaker.say(utterance, segment, stop, keep_after_s=keep_after_s):
+            for heard in speaker.say(utterance, segment, stop, keep_after_s=keep_after_s):
                 # A word cut in two was named by its first half.
                 chunk = _chunk(heard, at_s, begun_s, named_before=said)
                 at_s = chunk.end_s

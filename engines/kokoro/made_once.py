@@ -16,7 +16,7 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-_ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 # A flipped byte may be read as a damaged sum, as an encryption, or as a compression that nobody knows.
 _BROKEN = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
@@ -51,7 +51,7 @@ class MadeOnce:
         return self._opened(path) or self._made(given, path)
 
     def _key(self, given: bytes) -> str:
-        module = _ROOT.joinpath(*self.module.split(".")).with_suffix(".py")
+        module = ROOT.joinpath(*self.module.split(".")).with_suffix(".py")
         parts = (
             given,
             *(path.read_bytes() for path in (module, *self.sources)),
@@ -113,7 +113,7 @@ class MadeOnce:
             [sys.executable, "-m", self.module, *self.arguments],
             input=given,
             capture_output=True,
-            cwd=_ROOT,
+            cwd=ROOT,
             check=False,
         )
         if done.returncode:

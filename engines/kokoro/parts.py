@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -102,7 +103,11 @@ class PartedModel:
         self._threads = threads
         self._encoder = Network(load("encoder"), threads)
         self.decoder: Decoder = onnx_decoder(load, threads)
-        """Who speaks what begins from now on; what is being said is said by the one that began it."""
+        """Makes the sound of what begins from now on; what is being said is said by the one that began it."""
+
+    def by_one_decoder(self) -> PartedModel:
+        """The same parts, with the decoder of this moment whatever comes."""
+        return copy(self)
 
     @cached_property
     def _recorder(self) -> Network:

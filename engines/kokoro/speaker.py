@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -38,6 +38,9 @@ class Speaker(Protocol):
         an embedding that it cannot speak like, Stopped and ModelFailed.
         """
 
+    def for_a_segment(self) -> Self:
+        """The speaker of one segment: none of its utterances is decoded otherwise than the first."""
+
 
 class WholeSpeaker:
     """All of an utterance at once, by the published graph: the model's own samples."""
@@ -57,6 +60,10 @@ class WholeSpeaker:
         style = self._voices.style(segment.voice, len(symbols))
         rendering = self._model.render(symbols, style, segment.speed, stop)
         yield _whole(rendering, utterance, lead, keep_after_s)
+
+    def for_a_segment(self) -> Self:
+        """See ``Speaker.for_a_segment``."""
+        return self
 
 
 class WindowSpeaker:
@@ -94,6 +101,10 @@ class WindowSpeaker:
         for first, until in windows(begin, end):
             samples = self.window(features, norms, first, until, stop)
             yield timeline.feed(samples, last=until == end)
+
+    def for_a_segment(self) -> Self:
+        """See ``Speaker.for_a_segment``."""
+        return type(self)(self._model.by_one_decoder(), self._voices, self._statistics)
 
     def who(self, segment: Segment) -> Who:
         """Who speaks it: its voice, or the mix that its embedding has for its language.

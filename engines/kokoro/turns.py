@@ -4,8 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from threading import Condition
+
+
+class Idle:
+    """A time in which nothing is computed: begun and ended by one thread, and waited for by others."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._since: float | None = float("-inf")
+        self._given_up = False
+
+    def begin(self) -> None:
+        """Nothing is computed from now on."""
+        with self._changed:
+            self._since = time.monotonic()
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Something is computed from now on."""
+        with self._changed:
+            self._since = None
+
+    def give_up(self) -> None:
+        """Let nothing wait for it any more."""
+        with self._changed:
+            self._given_up = True
+            self._changed.notify_all()
+
+    def wait(self, lasted_s: float, at_most_s: float) -> None:
+        """Return once nothing has been computed for ``lasted_s`` seconds, or after ``at_most_s``."""
+        until = time.monotonic() + at_most_s
+        with self._changed:
+            while not self._given_up:
+                now = time.monotonic()
+                lasts_s = 0.0 if self._since is None else now - self._since
+                if lasts_s >= lasted_s or now >= until:
+                    return
+                self._changed.wait(
+                    until - now if self._since is None else min(lasted_s - lasts_s, until - now)
+                )
 
 
 class Turns:
@@ -16,13 +57,16 @@ class Turns:
     """
 
     def __init__(self, at_once: int) -> None:
-        self._free = at_once
+        self._free = self._all = at_once
         self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
         self._asked = 0
+        self.idle = Idle()
+        """Whether nothing is computed, and for how long, for work that is to be in nobody's way."""
 
     @asynccontextmanager
     async def turn(self, due: float) -> AsyncIterator[None]:
         """A turn to compute one step, which is due at that time (of any clock)."""
+        self.idle.end()
         if self._free:
             self._free -= 1
         else:
@@ -49,3 +93,5 @@ class Turns:
                 theirs.set_result(None)
                 return
         self._free += 1
+        if self._free == self._all:
+            self.idle.begin()

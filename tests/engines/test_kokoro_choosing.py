@@ -20,14 +20,18 @@ import pytest
 
 import engines.kokoro.engine
 from engines.kokoro.choosing import Choice, FastLoader, load_fast
-from engines.kokoro.decoder import Decoder
+from engines.kokoro.decoder import Decoder, Window
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
-from engines.kokoro.fast.libraries import loading_gently
-from engines.kokoro.onnx_decoder import onnx_decoder
+from engines.kokoro.fast.libraries import Pause, loading_gently
+from engines.kokoro.model import Stop
+from engines.kokoro.onnx_decoder import OnnxGenerator, onnx_decoder
 from engines.kokoro.parts import LoadPart
+from engines.kokoro.prepared import Preparation
+from engines.kokoro.turns import Idle
 from speech.errors import EngineUnavailable
-from speech.types import Segment, SpeechChunk
+from speech.types import Samples, Segment, SpeechChunk
 from tests.conftest import ServerProcess, StartServer
+from tests.engines.test_kokoro_written import Writer
 from tests.judge import hear, word_error_rate
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +80,22 @@ class Gate:
         return self._decoder
 
 
+class Prepared(Preparation):
+    """One that has been run, of a machine on which all is loaded behind the speech."""
+
+    takes_long = True
+
+    def run(self, part: LoadPart, *, yielding: bool) -> None:
+        """Nothing is left to do."""
+
+
+@pytest.fixture
+def behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoder is loaded behind the speech."""
+    monkeypatch.setattr(engines.kokoro.engine, "Preparation", Prepared)
+    monkeypatch.setattr(engines.kokoro.engine, "seconds_a_second", lambda generator: 0.1)
+
+
 @pytest.fixture
 async def start(cache: Path) -> AsyncIterator[Callable[[Choice], KokoroEngine]]:
     """Makes engines, which are stopped at the end."""
@@ -105,6 +125,7 @@ def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
 
 @pytest.mark.alone
 @pytest.mark.slow
+@pytest.mark.usefixtures("behind")
 async def test_streams_go_on_while_the_decoder_changes(
     start: Callable[[Choice], KokoroEngine], fast: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +159,37 @@ async def test_streams_go_on_while_the_decoder_changes(
         assert same(first, before[0]) and len(first) > 2
         assert same(second, before[1]) or same(second, after[0])
         assert same(third, after[1])
+
+
+class Silent(OnnxGenerator):
+    """One that is told from any other by what it makes."""
+
+    def audio(self, window: Window, stop: Stop) -> Samples:
+        """See ``Generator.audio``."""
+        return np.zeros_like(super().audio(window, stop))
+
+
+@pytest.mark.usefixtures("behind")
+async def test_a_sentence_that_is_being_written_keeps_its_decoder(
+    start: Callable[[Choice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one has the other."""
+    gate = Gate(replace(other(part), generator=Silent(part("generator"), 1)))
+    monkeypatch.setattr(engines.kokoro.engine, "load_fast", gate.load)
+    engine = start("auto")
+    await engine.start()
+    writer = Writer("El río baja tranquilo entre los álamos y nadie lo mira desde la orilla.", 7)
+    segment = Segment(writer.written.text, "ef_dora", "es")
+    peaks: list[float] = []
+    async for chunk in engine.stream(segment, writer.written):
+        if not peaks:
+            assert writer.written.boundary is None
+            gate.opened.set()
+            await engine.settled()
+            assert engine.info.decoder == "fast"
+        peaks.append(float(np.abs(chunk.samples).max()))
+    assert len(peaks) > 2 and min(peaks) > 0.001
+    assert not any(np.any(chunk.samples) for chunk in await chunks_of(engine, HELLO))
 
 
 async def test_the_fast_decoder_alone_speaks_from_the_start(
@@ -211,21 +263,21 @@ async def test_a_failure_nobody_foresaw_is_logged_and_onnxruntime_speaks(
 
 
 async def test_a_stop_waits_for_what_is_being_loaded(
-    part: LoadPart, caplog: pytest.LogCaptureFixture
+    part: LoadPart, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Until the next part of the graph is asked for; then the thread ends, without a word of complaint."""
     asked, stopped = threading.Event(), threading.Event()
     used: list[Decoder] = []
 
-    def load(part: LoadPart) -> Decoder:
+    def load(part: LoadPart, folder: Path, pause: Pause | None) -> Decoder:
         decoder = other(part)
         asked.set()
         assert stopped.wait(WITHIN_S)
         part("decoder")
         return decoder
 
-    loader = FastLoader(load, part, used.append)
-    loader.load_behind()
+    loader = FastLoader(load, part, used.append, Prepared(tmp_path, 1))
+    loader.load_behind(Idle())
     assert await asyncio.to_thread(asked.wait, WITHIN_S)
     stopping = asyncio.create_task(loader.stop())
     await asyncio.wait([stopping], timeout=0.1)
@@ -236,10 +288,10 @@ async def test_a_stop_waits_for_what_is_being_loaded(
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("kokoro-decoder")]
 
 
-async def test_one_that_never_began_stops_at_once(part: LoadPart) -> None:
+async def test_one_that_never_began_stops_at_once(part: LoadPart, tmp_path: Path) -> None:
     """As an engine's does whose start was not finished."""
     used: list[Decoder] = []
-    loader = FastLoader(other, part, used.append)
+    loader = FastLoader(lambda part, folder, pause: other(part), part, used.append, Prepared(tmp_path, 1))
     await asyncio.wait_for(loader.stop(), WITHIN_S)
     assert not used
 
@@ -273,6 +325,7 @@ def test_what_is_changed_for_the_imports_is_changed_back() -> None:
     assert gc.get_freeze_count() >= frozen + len(left)
 
 
+@pytest.mark.usefixtures("behind")
 async def test_it_is_settled_once_nothing_is_loaded_any_more(
     start: Callable[[Choice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
 ) -> None:

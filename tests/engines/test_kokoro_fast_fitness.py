@@ -17,6 +17,7 @@ from engines.kokoro.fast.convolution import Convolution
 from engines.kokoro.fast.loading import Unfit, load
 from engines.kokoro.fast.packed import packed_generator
 from engines.kokoro.fast.packing import rounded
+from engines.kokoro.fast.probe import PROBE_FILE
 from engines.kokoro.model import Stop
 from engines.kokoro.onnx_decoder import OnnxGenerator
 from engines.kokoro.parts import LoadPart
@@ -142,7 +143,7 @@ def test_the_convolution_is_exact_with_the_largest_weights() -> None:
 
 def test_the_probe_is_small() -> None:
     """It is in the repository."""
-    path = Path(fitness.__file__).with_name(fitness.PROBE_FILE)
+    path = Path(fitness.__file__).with_name(PROBE_FILE)
     assert path.stat().st_size < 200_000
     with np.load(io.BytesIO(path.read_bytes())) as data:
         assert data["features"].shape[2] * 300 == len(data["audio"])

@@ -11,9 +11,9 @@ import torch
 from onnx import ModelProto, numpy_helper
 
 from engines.kokoro.dequantize import dequantized
-from engines.kokoro.fast import fitness
 from engines.kokoro.fast.graph_layers import read
 from engines.kokoro.fast.layers import Layers, ResidualBlock, blocks_of
+from engines.kokoro.fast.probe import probe
 from engines.kokoro.fast.reference import Reference
 from engines.kokoro.graph_surgery import UnknownGraph
 from engines.kokoro.model import Stop
@@ -86,7 +86,7 @@ def test_every_channel_of_the_norms_has_one_layer(layers: Layers) -> None:
 
 def test_computed_plainly_they_are_the_graph_in_float32(generator: bytes, layers: Layers) -> None:
     """Of the piece of speech that a machine is tried with."""
-    window, _ = fitness.probe()
+    window, _ = probe()
     expected = OnnxGenerator(dequantized(generator), 2).audio(window, Stop())
     given = (window.features, window.spectra, window.scale, window.shift)
     made = Reference(layers).audio(*map(torch.from_numpy, given)).numpy()

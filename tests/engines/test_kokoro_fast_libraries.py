@@ -114,6 +114,24 @@ def test_a_cache_that_cannot_be_written_is_lived_with(cache: Path, tmp_path: Pat
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_imports_pause_between_two_modules() -> None:
+    """Those of the large packages, in the thread that loads them; another thread's do not wait."""
+    code = (
+        "import sys, threading\n"
+        "from engines.kokoro.fast.libraries import loading_gently\n"
+        "before, paused = list(sys.meta_path), []\n"
+        "with loading_gently(lambda: paused.append(threading.get_ident())):\n"
+        "    other = threading.Thread(target=__import__, args=('llvmlite',))\n"
+        "    other.start()\n"
+        "    other.join()\n"
+        "    assert not paused\n"
+        "    import numba\n"
+        "print(len(paused) > 100, set(paused) == {threading.get_ident()}, sys.meta_path == before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "True True True\n"
+
+
 def test_two_that_load_at_once_leave_everything_as_it_was() -> None:
     """Garbage is collected again, and threads take turns as before."""
     interval = sys.getswitchinterval()

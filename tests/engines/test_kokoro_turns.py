@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.kokoro.turns import Turns
+from engines.kokoro.turns import Idle, Turns
 from speech.playback import Playback
 
 
@@ -207,3 +208,35 @@ def test_audio_is_played_as_it_comes_one_piece_after_the_other(clock: Clock) -> 
     assert playback.left_s == -2.0
     playback.add(0.25)
     assert playback.due == 103.25
+
+
+WITHIN_S = 300.0
+
+
+async def test_what_is_in_nobodys_way_waits_until_nothing_is_computed() -> None:
+    """It waits while a turn is taken or waited for, and goes on behind the last."""
+    turns = Turns(1)
+    turns.idle.wait(1.0, WITHIN_S)
+    log: list[Stream] = []
+    streams = [Stream(turns, float(number), log) for number in range(2)]
+    await settle()
+    waiting = threading.Thread(target=turns.idle.wait, args=(0.0, WITHIN_S))
+    waiting.start()
+    for stream in streams:
+        assert waiting.is_alive()
+        await stream.leave()
+    await asyncio.to_thread(waiting.join, WITHIN_S)
+    assert not waiting.is_alive()
+
+
+def test_it_waits_so_long_and_no_longer_and_not_at_all_once_given_up() -> None:
+    """A server that never rests has it done, and one that ends does not wait for it."""
+    idle = Idle()
+    idle.end()
+    idle.wait(0.0, 0.0)
+    idle.wait(0.0, -1.0)
+    waiting = threading.Thread(target=idle.wait, args=(0.0, WITHIN_S))
+    waiting.start()
+    idle.give_up()
+    waiting.join(WITHIN_S)
+    assert not waiting.is_alive()

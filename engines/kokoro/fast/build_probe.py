@@ -18,8 +18,8 @@ import torch
 import weights
 from engines.espeak_library import EspeakLibrary
 from engines.kokoro import parts_cache
-from engines.kokoro.fast.fitness import PROBE_FILE
 from engines.kokoro.fast.graph_layers import read
+from engines.kokoro.fast.probe import PROBE_FILE
 from engines.kokoro.fast.reference import Reference
 from engines.kokoro.ipa import sayer
 from engines.kokoro.model import Stop

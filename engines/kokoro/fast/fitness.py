@@ -7,18 +7,15 @@ are known in float32 (``probe.npz``, by ``build_probe``). The source is compared
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from engines.kokoro.decoder import Generator, Window
+from engines.kokoro.decoder import Generator
 from engines.kokoro.fast.convolution import Convolution
 from engines.kokoro.fast.loading import Unfit
+from engines.kokoro.fast.probe import probe
 from engines.kokoro.fast.source import HarmonicSource
-from engines.kokoro.model import Array, Network, Stop
-
-PROBE_FILE = "probe.npz"
+from engines.kokoro.model import Network, Stop
 
 _OPERATORS = ("qconv_prepack", "qconv2d_pointwise")
 _PROCESSORS = ("AVX2", "AVX512")
@@ -80,13 +77,6 @@ def check_source(source: HarmonicSource, graph: Network) -> None:
     apart = np.abs(source.spectra(phase, pitch, 0, _SOURCE_FRAMES) - expected).max()
     if not apart <= _SAME:
         raise Unfit(f"the source is rounded otherwise than the published graph's ({apart:.1g} apart)")
-
-
-def probe() -> tuple[Window, Array]:
-    """The piece of speech that a machine is tried with, and its samples in float32."""
-    with Path(__file__).with_name(PROBE_FILE).open("rb") as file, np.load(file) as data:
-        given = (data[name].astype(np.float32) for name in ("features", "spectra", "scale", "shift"))
-        return Window(*given), data["audio"].astype(np.float32)
 
 
 def check_speech(generator: Generator) -> float:

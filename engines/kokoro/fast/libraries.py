@@ -7,10 +7,13 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 # What the imports would open while no other thread can run Python. None of them calls Python itself.
 _LIBRARIES = (
@@ -19,13 +22,41 @@ _LIBRARIES = (
     ("llvmlite", "binding/libllvmlite.so"),
 )
 
+_LARGE = ("torch", "numba", "llvmlite")
+
 _SWITCH_INTERVAL_S = 0.0005
 _ONE_AT_A_TIME = threading.Lock()
 
 
+Pause = Callable[[], None]
+"""Returns when the thread that calls it may go on."""
+
+
+class _Pauses(MetaPathFinder):
+    """Finds no module: makes its thread pause before each module of the large packages.
+
+    The locks that an import holds meanwhile are those of these packages and of what imports them, which
+    nothing else imports.
+    """
+
+    def __init__(self, pause: Pause) -> None:
+        self._pause = pause
+        self._thread = threading.get_ident()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Pause; the finders behind this one know where the module is."""
+        if threading.get_ident() == self._thread and fullname.partition(".")[0] in _LARGE:
+            self._pause()
+        return None
+
+
 @contextmanager
-def loading_gently() -> Iterator[None]:
+def loading_gently(pause: Pause | None = None) -> Iterator[None]:
     """While the body runs, in a thread, what it imports does not hold up the other threads.
+
+    pause: called before each module of torch and Numba, so that other threads' work can come first.
 
     Measured on two cores: while torch, Numba and the kernels are imported, a timer in another thread that is
     due every 5 ms is up to 340 ms late once, and up to 130 ms several times. The first is a library that is
@@ -41,10 +72,14 @@ def loading_gently() -> Iterator[None]:
         # What is garbage by now is not to stay with the rest.
         gc.collect()
         gc.disable()
+        pauses = [_Pauses(pause)] if pause is not None else []
+        sys.meta_path[:0] = pauses
         try:
             _open_libraries()
             yield
         finally:
+            for one in pauses:
+                sys.meta_path.remove(one)
             gc.freeze()
             if collects:
                 gc.enable()

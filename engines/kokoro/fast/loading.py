@@ -24,6 +24,9 @@ from engines.kokoro.model import ModelFailed, Network
 
 logger = logging.getLogger(__name__)
 
+KERNELS = tuple(f"{__package__}.{name}" for name in ("kernels", "features_kernels", "source"))
+"""The modules that are compiled as they are imported."""
+
 # Two cores have enough for four streams in real time without VNNI. With it they should for four times as
 # many, which nobody has measured.
 _PLACES, _PLACES_VNNI = 8, 20
@@ -38,22 +41,51 @@ class Unfit(Exception):
     """Why the fast decoder cannot speak here, in a few words."""
 
 
-def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Decoder:
-    """The fast decoder, checked and warm. Blocks for 2–4 s; at the first start for 15 to 20.
+def check_machine() -> bool:
+    """Import torch and try its operators; whether neighbouring products are added in 16 bits. Raises Unfit.
 
-    part: gives a part of the graph by its name (``graph_surgery``); cache_dir: where packed weights and
-    compiled kernels are kept; cores: that all windows together may use. From then on whatever this process
-    computes with torch on the CPU is computed with one thread a call. Raises Unfit.
+    From then on whatever this process computes with torch on the CPU is computed with one thread a call.
+    """
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        raise _not_imported(error) from error
+    from engines.kokoro.fast import fitness
+
+    # A window is shared between threads by its branches, which wait for each other less often than the
+    # threads of one convolution would.
+    torch.set_num_threads(1)
+    fitness.check_processor()
+    pairs = fitness.adds_in_pairs()
+    fitness.check_operators(pairs)
+    return pairs
+
+
+def import_libraries(cache_dir: Path) -> bool:
+    """Import torch, Numba and the kernels, which are compiled if ``cache_dir`` has not got them.
+
+    Checks the machine, and returns, as ``check_machine``. Raises Unfit.
     """
     try:
         import numba
-        import torch
     except (ImportError, OSError) as error:
-        raise Unfit(f"{getattr(error, 'name', None) or error} cannot be imported") from error
+        raise _not_imported(error) from error
+    pairs = check_machine()
     try:
-        _import_kernels(cache_dir / _kernels_folder(), numba)
+        _import_kernels(kernels_folder(cache_dir), numba)
     except (OSError, *_TORN) as error:
         raise Unfit(f"its kernels could not be compiled ({error})") from error
+    return pairs
+
+
+def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Decoder:
+    """The fast decoder, checked and warm. Blocks for 2–4 s; with an empty cache folder for 15 to 20.
+
+    part: gives a part of the graph by its name (``graph_surgery``); cache_dir: where packed weights and
+    compiled kernels are kept; cores: that all windows together may use. Uses torch as ``check_machine`` says.
+    Raises Unfit.
+    """
+    pairs = import_libraries(cache_dir)
     from engines.kokoro.fast import fitness
     from engines.kokoro.fast.cores import Cores
     from engines.kokoro.fast.features import FastFeatures
@@ -62,12 +94,6 @@ def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Decoder:
     from engines.kokoro.fast.packed import packed_features, packed_generator
     from engines.kokoro.fast.source import HarmonicSource
 
-    # A window is shared between threads by its branches, which wait for each other less often than the
-    # threads of one convolution would.
-    torch.set_num_threads(1)
-    fitness.check_processor()
-    pairs = fitness.adds_in_pairs()
-    fitness.check_operators(pairs)
     try:
         shared, harmonics = Cores(cores), HarmonicSource()
         fitness.check_source(harmonics, Network(part("source"), 1))
@@ -81,20 +107,21 @@ def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Decoder:
     except NotMade as error:
         raise Unfit(f"its weights could not be packed ({error})") from error
     _give_back()
-    logger.debug(
-        "Kokoro's fast decoder: torch %s, %s%s, %.0f dB from float32's sound of the probe",
-        torch.__version__,
-        torch.backends.cpu.get_cpu_capability(),
-        "" if pairs else " with VNNI",
-        agreement,
-    )
+    logger.debug("Kokoro's fast decoder: %.0f dB from float32's sound of the probe", agreement)
     return Decoder("fast", front, generator, _PLACES if pairs else _PLACES_VNNI)
 
 
-def _kernels_folder() -> str:
-    """Numba looks whether a kernel's own file has changed, not at the one that says how it is compiled."""
+def _not_imported(error: ImportError | OSError) -> Unfit:
+    return Unfit(f"{getattr(error, 'name', None) or error} cannot be imported")
+
+
+def kernels_folder(cache_dir: Path) -> Path:
+    """The folder of compiled kernels inside the cache folder.
+
+    Numba looks whether a kernel's own file has changed, not at the one that says how it is compiled.
+    """
     how = Path(__file__).with_name("compiling.py").read_bytes()
-    return f"numba-{hashlib.sha256(how).hexdigest()[:8]}"
+    return cache_dir / f"numba-{hashlib.sha256(how).hexdigest()[:8]}"
 
 
 def _import_kernels(folder: Path, numba: ModuleType) -> None:
@@ -121,8 +148,8 @@ def _import_kernels(folder: Path, numba: ModuleType) -> None:
 
 
 def _import_modules() -> None:
-    for name in ("kernels", "features_kernels", "source"):
-        import_module(f"{__package__}.{name}")
+    for module in KERNELS:
+        import_module(module)
 
 
 def _give_back() -> None:
