@@ -301,6 +301,7 @@ class AccessMiddleware:
                 raise
         finally:
             self._unproved -= unproved
+            unproved = False
 
     def _is_page(self, method: str, path: str) -> bool:
         return method in ("GET", "HEAD") and path in self._rules.paths.pages

@@ -9,8 +9,9 @@ FREE_BYTES = 64 * 1024
 """Of each request. uvicorn holds as much before anything is read, and a text to be spoken is shorter, so that
 clients that upload much cannot keep out those that only speak."""
 
-LIMIT_BYTES = 48 * 2**20
-"""Of all requests together, beyond what each has free: three of the largest bodies."""
+LIMIT_BYTES = 32 * 2**20
+"""Of all requests together, beyond what each has free: two of the largest bodies. As much again may be lost
+to holes between what is held, which Python's allocator does not give back to the machine."""
 
 
 class IntakeFull(Exception):

@@ -9,7 +9,14 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from access import AccessMiddleware, AccessRules, Paths, host_name, is_loopback
+from access import (
+    AccessMiddleware,
+    AccessRules,
+    Paths,
+    ResourcePolicyMiddleware,
+    host_name,
+    is_loopback,
+)
 
 PATHS = Paths(
     open=frozenset({"/health"}),
@@ -110,6 +117,19 @@ def test_listed_pages_come_in(origin: str) -> None:
     assert judge(rules, host="localhost:8001", origin="http://app.example") == 403
 
 
+@pytest.mark.parametrize("rules", [HOME, dataclasses.replace(NETWORK, no_auth=True)])
+def test_what_a_page_elsewhere_embeds_is_refused(rules: AccessRules) -> None:
+    """An image is asked for without an Origin, but the browser says that a page of another site asks."""
+    for path in ("/", "/voice", "/speech"):
+        assert judge(rules, path=path, host="localhost:8001", sec_fetch_site="cross-site") == 403
+    for site in ("same-origin", "same-site", "none"):
+        assert judge(rules, host="localhost:8001", sec_fetch_site=site) is None
+    assert judge(rules, path="/health", host="localhost:8001", sec_fetch_site="cross-site") is None
+    listed = dataclasses.replace(rules, allowed_origins=frozenset({"https://app.example"}))
+    asks = {"origin": "https://app.example", "sec_fetch_site": "cross-site"}
+    assert judge(listed, host="localhost:8001", **asks) is None
+
+
 def test_a_listed_host_serves_its_own_pages() -> None:
     """Behind a proxy, its name is answered to, and pages from under it come in."""
     rules = dataclasses.replace(HOME, allowed_hosts=frozenset({"tts.example"}))
@@ -128,6 +148,9 @@ def test_a_listed_host_serves_its_own_pages() -> None:
         ("x=1&token=first-key", {}),
         ("token=schl%C3%BCssel", {}),
         ("token=wrong", {"xi_api_key": "first-key"}),
+        ("", {"xi_api_key": "schlüssel"}),
+        ("", {"xi_api_key": "schlüssel".encode().decode("latin-1")}),
+        ("", {"authorization": "Bearer " + "schlüssel".encode().decode("latin-1")}),
     ],
 )
 def test_each_way_of_giving_a_key(query: str, headers: dict[str, str]) -> None:
@@ -458,3 +481,56 @@ def test_a_browsers_websocket_sends_its_key_as_a_protocol() -> None:
 async def test_other_events_pass() -> None:
     """What is neither a request nor a handshake is none of the rules' business."""
     assert await answer_of(NETWORK, "lifespan", "") == [{"type": "inside"}]
+
+
+def test_a_key_with_half_a_surrogate_pair_is_no_key() -> None:
+    """It comes in a message, which can hold what no header can."""
+    assert not NETWORK.is_key("\ud800") and not NETWORK.is_key("\udcff")
+    assert NETWORK.is_key("schlüssel")
+
+
+async def test_who_shows_no_key_cannot_stay_by_taking_nothing() -> None:
+    """A client that does not take its refusal gives its place back; one with a key keeps it."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["query_string"]:
+            assert scope["key_check"]("first-key")
+            await asyncio.sleep(0.2)
+        else:
+            await send({"type": "websocket.close"})
+        ended.append(scope["query_string"])
+
+    async def never(message: Message) -> None:
+        if message["type"] == "websocket.close":
+            await asyncio.Event().wait()
+        else:
+            ended.append(message["type"])
+
+    async def nothing() -> Message:
+        return {"type": "websocket.connect"}
+
+    ended: list[bytes | str] = []
+    middleware = AccessMiddleware(application, NETWORK, later_at_once=1, later_s=0.05)
+    scope = {"type": "websocket", "path": "/later/x", "query_string": b"", "headers": []}
+    await middleware(scope, nothing, never)
+    assert not ended
+    await middleware({**scope, "query_string": b"x"}, nothing, never)
+    assert ended == [b"x"]
+
+
+async def test_every_answer_is_kept_from_pages_elsewhere() -> None:
+    """A browser does not show to a page of another origin what it embeds, refused or not."""
+    sent: list[Message] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def nothing() -> Message:
+        return {"type": "http.request"}
+
+    await ResourcePolicyMiddleware(application)({"type": "http"}, nothing, send)
+    assert sent[0]["headers"] == [(b"cross-origin-resource-policy", b"same-origin")]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.kani import messages
-from dialects.kani.messages import BadMessage, Cancel, Ping, Speak, read, read_body
+from dialects.kani.messages import BadMessage, Cancel, Config, Ping, Speak, read, read_body
 from speech.errors import InvalidRequest
 from speech.types import Sampling, SpeechRequest
 
@@ -164,6 +165,19 @@ def test_half_a_surrogate_pair_is_text() -> None:
     assert isinstance(speak, Speak) and speak.text == "Hola \ud83d"
     assert messages.clean_names(speak.unused) == ["?"]
     assert messages.failure("\ud83d").count("?") == 1
+
+
+@pytest.mark.parametrize("field", [*Config.__struct_fields__, "reference_audio", "config", "stream", "data"])
+def test_half_a_surrogate_pair_of_the_wrong_type_names_its_field(field: str) -> None:
+    """What is wrong about a value is told although the value itself cannot be repeated."""
+    value: Any = "\ud800"
+    if field in Config.__struct_fields__ and Config.__annotations__[field].startswith("str"):
+        value = ["\ud800"]
+    inner: Any = {"config": {field: value}} if field in Config.__struct_fields__ else {field: value}
+    data = value if field == "data" else {"text": "a", **inner}
+    with pytest.raises(BadMessage) as caught:
+        read(json.dumps({"type": "tts_request", "data": data}))
+    assert str(caught.value).startswith(f"{field}: ")
 
 
 def test_an_answer_repeats_little_of_what_a_client_sent() -> None:

@@ -185,3 +185,16 @@ def test_the_detector_is_loaded_once_and_late() -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
     assert load_detector() is load_detector()
+
+
+def test_a_detector_that_cannot_be_unpacked_is_explained() -> None:
+    """Where there is no room for a temporary file, the reason and the cure are told."""
+    code = (
+        "import resource, signal; from speech import languages; from speech.errors import EngineUnavailable\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n    languages.load_detector()\n"
+        "except EngineUnavailable as error:\n    assert 'TMPDIR' in str(error), error\n"
+        "else:\n    raise AssertionError('it was loaded')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
