@@ -151,7 +151,7 @@ class Preparation:
                 cwd=ROOT,
                 # A group that can be ended as one, and that a terminal's Ctrl+C does not reach.
                 start_new_session=True,
-                creationflags=subprocess.IDLE_PRIORITY_CLASS if sys.platform == "win32" and yielding else 0,
+                creationflags=_flags(yielding),
             )
             return self._process
 
@@ -159,6 +159,13 @@ class Preparation:
     def _mark(self) -> Path:
         """A file that is there once all is, under a name that says for what it was made."""
         return self.folder / _MARKS.replace("*", _key())
+
+
+def _flags(yielding: bool) -> int:
+    """Windows' way to say that a process yields; elsewhere it says so itself."""
+    if sys.platform == "win32":
+        return subprocess.IDLE_PRIORITY_CLASS if yielding else 0
+    return 0
 
 
 def _missing() -> str | None:

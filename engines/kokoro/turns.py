@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,12 +42,10 @@ class Idle:
         with self._changed:
             while not self._given_up:
                 now = time.monotonic()
-                lasts_s = 0.0 if self._since is None else now - self._since
-                if lasts_s >= lasted_s or now >= until:
+                lacks_s = math.inf if self._since is None else self._since + lasted_s - now
+                if lacks_s <= 0 or now >= until:
                     return
-                self._changed.wait(
-                    until - now if self._since is None else min(lasted_s - lasts_s, until - now)
-                )
+                self._changed.wait(min(lacks_s, until - now))
 
 
 class Turns:

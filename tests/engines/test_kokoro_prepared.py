@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import psutil
@@ -202,6 +203,20 @@ async def make() -> AsyncIterator[Callable[[Path], KokoroEngine]]:
         await one.stop()
 
 
+class Greedy(Preparation):
+    """One that yields to nothing: other tests may take all of the processor's time.
+
+    asked: whether it should have, at each run.
+    """
+
+    asked: ClassVar[list[bool]] = []
+
+    def run(self, part: LoadPart, *, yielding: bool) -> None:
+        """See ``Preparation.run``."""
+        self.asked.append(yielding)
+        super().run(part, yielding=False)
+
+
 @pytest.mark.parametrize(("seconds", "decoders"), [(0.1, ("onnx", "fast")), (0.9, ("fast", "fast"))])
 async def test_a_slow_machine_is_ready_later(
     make: Callable[[Path], KokoroEngine],
@@ -213,6 +228,8 @@ async def test_a_slow_machine_is_ready_later(
 ) -> None:
     """One that would play with gaps by onnxruntime has the fast decoder first; another one speaks."""
     monkeypatch.setattr("engines.kokoro.engine.seconds_a_second", lambda generator: seconds)
+    monkeypatch.setattr("engines.kokoro.engine.Preparation", Greedy)
+    Greedy.asked.clear()
     engine = make(almost)
     with caplog.at_level("INFO"):
         await engine.start()
@@ -220,6 +237,7 @@ async def test_a_slow_machine_is_ready_later(
         await engine.settled()
     told = [record.getMessage() for record in caplog.records]
     assert (at_first, engine.info.decoder) == decoders
+    assert Greedy.asked == [seconds < 0.5]
     assert any("preparing the fast decoder" in line for line in told)
     assert any("kernels are compiled" in line for line in told)
     assert any("onnxruntime takes 0.90 s" in line for line in told) == (seconds > 0.5)

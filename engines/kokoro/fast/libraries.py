@@ -73,13 +73,12 @@ def loading_gently(pause: Pause | None = None) -> Iterator[None]:
         gc.collect()
         gc.disable()
         pauses = [_Pauses(pause)] if pause is not None else []
-        sys.meta_path[:0] = pauses
         try:
             _open_libraries()
+            sys.meta_path[:0] = pauses
             yield
         finally:
-            for one in pauses:
-                sys.meta_path.remove(one)
+            sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in pauses]
             gc.freeze()
             if collects:
                 gc.enable()
