@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket
 import event_loop
 import page
 from access import LATER_AT_ONCE, AccessMiddleware, AccessRules, Body, Paths, Refusal, is_loopback, plain
+from allocator import trimmed
 from connections import Connections, ConnectionsMiddleware, Phase, RequestIdMiddleware
 from dialects import elevenlabs, kani, kyutai, livekit, operations, voices, voxcpm
 from doors import METRICS, METRICS_PORT, CompatPort, Doors, MetricsAloneMiddleware, open_doors
@@ -287,7 +288,8 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
     metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
     metrics.watch_fast_decoder(lambda: any(engine.decoder == "fast" for engine in service.engines))
     with signals() as stop, event_loop.watched(metrics.loop_lag):
-        async with accepting(app, settings, doors.sockets, _websocket_protocol(doors), tls, stop):
+        sockets = doors.sockets
+        async with trimmed(), accepting(app, settings, sockets, _websocket_protocol(doors), tls, stop):
             try:
                 if not await unless(stop, service.start()):
                     # A thread may still be fetching a model: there is nothing here to wait for.
