@@ -31,6 +31,7 @@ from access import (
     is_loopback,
     plain,
 )
+from allocator import trimmed
 from connections import Connections, ConnectionsMiddleware, Phase, RequestIdMiddleware
 from dialects import elevenlabs, kani, kyutai, livekit, operations, voices, voxcpm
 from doors import METRICS, METRICS_PORT, CompatPort, Doors, MetricsAloneMiddleware, open_doors
@@ -307,7 +308,8 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
     metrics.watch_fast_decoder(lambda: any(engine.decoder == "fast" for engine in service.engines))
     within_s = settings.shutdown_seconds + GOODBYE_SECONDS + STOP_SECONDS
     with signals(within_s) as stop, event_loop.watched(metrics.loop_lag):
-        async with accepting(app, settings, doors.sockets, protocol, tls, stop, table):
+        sockets = doors.sockets
+        async with trimmed(), accepting(app, settings, sockets, protocol, tls, stop, table):
             try:
                 if not await unless(stop, service.start()):
                     # A thread may still be fetching a model: there is nothing here to wait for.
