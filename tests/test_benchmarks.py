@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = (
     *("alignment", "duration", "elevenlabs", "elevenlabs_upstream", "emotions", "normalizer"),
     *("first_audio", "kani", "kani_quality", "kokoro_decoder", "kokoro_streaming"),
-    *("kyutai_hearing", "kyutai_speech"),
+    *("kyutai_hearing", "kyutai_speech", "language_detection"),
     *("listening", "load", "nearest_voice", "own_share", "page", "recording_judge", "rivals"),
     *("voxcpm", "words"),
 )
