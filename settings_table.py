@@ -55,8 +55,8 @@ class Settings(ProtocolSettings):
         config.DEFAULT_LANGUAGE,
         "KANI_LANGUAGE",
         group=SPEECH,
-        about="Language of a text whose language neither the request, nor its voice, nor the text tells; for "
-        "protocols without a default of their own (Kani's own default is Spanish).",
+        about="Language of a text whose language neither the request, nor its voice, nor the text, nor its "
+        "client tells; for protocols without a default of their own (Kani's own default is Spanish).",
     )
     threads: int | None = setting(
         None,

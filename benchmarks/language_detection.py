@@ -86,7 +86,7 @@ def detectors() -> None:
             )
             rows.append(
                 (
-                    f"{name} {found.version}".strip(),
+                    f"{name} ({package} {found.version})" if package else name,
                     among_name,
                     share(right.total(), len(phrases)),
                     share(found.told.count(None), len(phrases)),

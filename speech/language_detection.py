@@ -38,8 +38,8 @@ _NOT_LISTED = 0.2
 """Which share of a text's words is taken to be common in a language that is not in the table."""
 
 _EXPECTED = (10.0, 8.0, 6.0, 4.0)
-"""How much more likely each of a client's languages is than it would be otherwise, in the client's order;
-those further down count as the last."""
+"""How likely each of a client's languages is, in its order, against another one that is met often; those
+further down count as the last."""
 
 _OFTEN = frozenset("de en es fr it pt".split())
 _RARELY = 0.1
@@ -192,12 +192,13 @@ def common_shares(text: str) -> Mapping[str, float]:
 
 @functools.cache
 def load_detector() -> LanguageIdentifier:
-    """The detector (py3langid, 140 languages), loaded once: half a second; best in a thread.
+    """The detector (py3langid, 140 languages), loaded once with the table: half a second; best in a thread.
 
     Raises EngineUnavailable where its model cannot be unpacked, which takes a temporary file.
     """
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
+    common_words.languages()
     try:
         return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     except OSError as error:

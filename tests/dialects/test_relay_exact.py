@@ -69,7 +69,7 @@ async def test_the_times_of_every_character(tmp_path: Path) -> None:
     """A letter lasts 100 ms, a space nothing; audio and characters together are exactly the utterance's."""
     heard = Heard()
     async with housed(ToneEngine(), tmp_path) as house:
-        utterance = Utterance(house, "", heard.send)
+        utterance = Utterance(house, "", (), heard.send)
         utterance.feed("hola sol")
         utterance.finish()
         await utterance.speak()
@@ -92,7 +92,7 @@ async def test_what_breaks_tells_what_came_before_it(tmp_path: Path) -> None:
     """An engine that fails: the words before it are sent, then one error, without its cause."""
     heard = Heard()
     async with housed(ToneEngine(), tmp_path) as house:
-        utterance = Utterance(house, "", heard.send)
+        utterance = Utterance(house, "", (), heard.send)
         utterance.feed("hola kaputt sol")
         utterance.finish()
         await utterance.speak()
@@ -109,7 +109,7 @@ async def test_text_that_stops_coming_is_finished(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(relay_utterance, "IDLE_S", 0.2)
     heard = Heard()
     async with housed(ToneEngine(), tmp_path) as house:
-        utterance = Utterance(house, "", heard.send)
+        utterance = Utterance(house, "", (), heard.send)
         utterance.feed("hola")
         async with asyncio.timeout(300):
             await utterance.speak()
@@ -124,7 +124,7 @@ async def test_text_that_waited_long_enough_is_not_waited_for_again(
     monkeypatch.setattr(relay_utterance, "PATIENCE_S", 0.05)
     engine, heard = ToneEngine(), Heard()
     async with housed(engine, tmp_path) as house:
-        utterance = Utterance(house, "", heard.send)
+        utterance = Utterance(house, "", (), heard.send)
         utterance.feed("hola")
         await asyncio.sleep(0.1)
         monkeypatch.setattr(relay_utterance, "PATIENCE_S", 60.0)

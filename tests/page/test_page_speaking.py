@@ -216,13 +216,23 @@ def asked(visitor: Visitor) -> dict[str, object]:
     return params
 
 
+def test_a_text_that_tells_no_language_is_spoken_in_the_browsers(visit: Visit) -> None:
+    """A greeting is spoken in its own language, whatever the browser's."""
+    visitor = visit(locale="fr-FR")
+    for text, language in (("OK 3", "fr"), ("Hello, world!", "en")):
+        visitor.speak(text)
+        visitor.wait_for_end()
+        assert asked(visitor)["languages"] == ["fr-FR"]
+        assert f"({language})" in visitor.text("#told")
+
+
 def test_only_what_was_chosen_is_asked_for(visit: Visit) -> None:
     """A text is sent alone; a voice, an emotion, a speed and VoxCPM's parameters where they were chosen."""
     visitor = visit()
     page = visitor.page
     visitor.speak("Hi.")
     visitor.wait_for_end()
-    assert asked(visitor) == {"text": "Hi.", "mode": "streaming"}
+    assert asked(visitor) == {"text": "Hi.", "mode": "streaming", "languages": ["en-US"]}
     page.select_option("#language", "en")
     page.select_option("#voice", "espeak:en-us")
     page.select_option("#emotion", "excited")
@@ -270,7 +280,7 @@ def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
     assert not page.is_visible("#strength")
     visitor.speak("Hi.")
     visitor.wait_for_end()
-    assert asked(visitor) == {"text": "Hi.", "mode": "streaming"}
+    assert asked(visitor) == {"text": "Hi.", "mode": "streaming", "languages": ["en-US"]}
 
 
 def test_what_the_server_does_not_accept_is_said_in_plain_words(visit: Visit) -> None:
