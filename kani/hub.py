@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from fnmatch import fnmatch
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 from huggingface_hub import HfApi, ModelInfo, constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
-from huggingface_hub.utils import filter_repo_objects
 
 from kani.errors import CheckpointError
 
@@ -70,7 +70,7 @@ class Hub:
                 repository, revision=pinned or "main", timeout=_TIMEOUT_S, files_metadata=True
             )
             self.told(f"fetching {_described(info, files)}")
-            found = self._snapshot(repository, info.sha or pinned, files, here=False)
+            found = self._snapshot(repository, pinned or info.sha or "main", files, here=False)
         except HFValidationError as error:
             raise CheckpointError(f"{name!r} is no name that a model on a hub may have: {error}") from error
         except RepositoryNotFoundError as error:
@@ -108,8 +108,8 @@ class Hub:
 
 def _described(info: ModelInfo, files: tuple[str, ...]) -> str:
     """A repository's revision, the size of these files, and the licence as its page names it."""
-    siblings = {each.rfilename: each.size or 0 for each in info.siblings or ()}
-    size = sum(siblings[name] for name in filter_repo_objects(siblings, allow_patterns=list(files)))
+    taken = [each for each in info.siblings or () if any(fnmatch(each.rfilename, kind) for kind in files)]
+    size = sum(each.size or 0 for each in taken)
     card = info.card_data
     licence = (card.get("license_name") or card.get("license") if card is not None else None) or "not named"
     page = f"{constants.ENDPOINT}/{info.id}"

@@ -45,9 +45,9 @@ class Surroundings:
     InvalidRequest. speaker_of: the speaker for a request in a language; successor: the one for a
     request's next segment, given its speaker: the same, unless an engine has joined that comes first;
     languages: those that somebody speaks (primary subtags). cloning: what makes a speaker sound like
-    somebody else. closed: told once nothing of the session is left. renderer: by whom the words of engines are found that do
-    not time them; without one a segment is timed as a whole. lexicon: how words are said that the
-    server knows better; announce_code: whether blocks of code are announced.
+    somebody else. closed: told once nothing of the session is left. renderer: by whom the words of engines
+    are found that do not time them; without one a segment is timed as a whole. lexicon: how words are said
+    that the server knows better; announce_code: whether blocks of code are announced.
     """
 
     limits: Limits

@@ -34,7 +34,7 @@ class Hub(ThreadingHTTPServer):
         self.files = files
         self.commit = "a" * 40
         self.card = {"license": "other", "license_name": "an-open-licence"}
-        self.breaks_at: str | None = None
+        self.fails: dict[str, int] = {}
         self.asked: list[str] = []
 
 
@@ -67,8 +67,8 @@ class _HubHandler(BaseHTTPRequestHandler):
         if path.startswith(files):
             commit, _, name = path.removeprefix(files).partition("/")
             headers = {"ETag": f'"{commit[0]}{name}"', "X-Repo-Commit": commit}
-            if name == hub.breaks_at and self.command == "GET":
-                return self.answer(200, b"half", headers | {"Content-Length": "1000"})
+            if name in hub.fails and self.command == "GET":
+                return self.answer(hub.fails[name], b"half", headers | {"Content-Length": "1000"})
             return self.answer(200, hub.files[name] + commit.encode(), headers)
         return self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
 
@@ -194,17 +194,22 @@ def test_a_fetch_says_size_licence_and_revision_first(
     assert asked == [[]]
 
 
-def test_a_fetch_that_breaks_off_goes_on_with_the_next(
-    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(403, id="refused"),
+        # huggingface_hub tries again for a minute.
+        pytest.param(200, id="cut off", marks=pytest.mark.slow),
+    ],
+)
+def test_a_fetch_that_fails_goes_on_with_the_next(tmp_path: Path, hub: Hub, status: int) -> None:
     """What came whole is kept, half a model is never taken for one, and the message says what to do."""
-    monkeypatch.setattr("huggingface_hub.file_download._DEFAULT_RETRY_ON_EXCEPTIONS", (), raising=False)
-    hub.breaks_at = "a.safetensors"
+    hub.fails["a.safetensors"] = status
     with pytest.raises(CheckpointError, match=r"owner/name cannot be fetched .*what came already is kept"):
         find("owner/name", tmp_path)
     with pytest.raises(CheckpointError, match="is not here"):
         find("owner/name", tmp_path, may_fetch=False)
-    hub.breaks_at = None
+    hub.fails.clear()
     hub.asked.clear()
     assert len(list(find("owner/name", tmp_path).iterdir())) == 2
     assert not [path for path in hub.asked if path.endswith("config.json")]
