@@ -18,7 +18,7 @@ PROGRAMS = (
     *("alignment", "duration", "elevenlabs", "elevenlabs_upstream", "emotions", "normalizer"),
     *("first_audio", "kani", "kani_quality", "kokoro_decoder", "kokoro_streaming"),
     *("kyutai_hearing", "kyutai_speech"),
-    *("listening", "load", "nearest_voice", "own_share", "page", "recording_judge", "rivals"),
+    *("listening", "load", "nearest_voice", "outgoing", "own_share", "page", "recording_judge", "rivals"),
     *("voxcpm", "words"),
 )
 

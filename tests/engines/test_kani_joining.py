@@ -200,7 +200,8 @@ async def test_a_server_with_a_gpu_speaks_at_once(
     """Its banner and /health say that the model loads; as that is noise the embedded voice stays."""
     server = start_server(
         "--model", str(folder / "tiny"), "--codec", str(folder / "codec.nemo"),
-        "--device", "cpu", "--precision", "float32", "--slots", "1", LD_LIBRARY_PATH=str(cuda_driver(tmp_path)),
+        "--device", "cpu", "--precision", "float32", "--slots", "1",
+        LD_LIBRARY_PATH=str(cuda_driver(tmp_path)),
     )  # fmt: skip
     assert "loading  kani" in server.banner
     async with KaniTTSClient(server.host, server.port) as client:

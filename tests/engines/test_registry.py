@@ -136,7 +136,7 @@ def test_an_engine_is_imported_only_when_asked_for() -> None:
     code = (
         "import sys; from pathlib import Path; from types import SimpleNamespace as N\n"
         "from engines.registry import engines_for\n"
-        "chosen = N(models_dir=None, cache_dir=Path(), threads=None, kokoro_decoding='windows', no_fetch=False)\n"
+        "chosen = N(models_dir=None, cache_dir=Path(), threads=None, no_fetch=False)\n"
         "engines_for('espeak', chosen)\n"
         "assert not {'onnxruntime', 'torch', 'engines.kokoro.engine'} & set(sys.modules)"
     )
