@@ -313,6 +313,13 @@ class Settings(ProtocolSettings):
         group=FILES,
         about="Folder with model files to use instead of the installed or fetched ones.",
     )
+    no_fetch: bool = setting(
+        False,
+        "KANI_NO_FETCH",
+        group=FILES,
+        about="Fetch no model file, whatever is missing. Otherwise missing files are fetched by `--fetch`, "
+        "for an engine that `--engine` names, and for the Kani model where there is CUDA; nothing else is.",
+    )
     data_dir: Path = setting(
         lambda: user_data_path(config.APP_NAME, appauthor=False),
         "KANI_DATA_DIR",

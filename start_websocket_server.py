@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import interruptible
+import no_telemetry  # noqa: F401 - of this process and its children
 import server_logging
 import settings
 from access import is_loopback
@@ -71,7 +72,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"who makes Kokoro's sound: {settings.takes('kokoro_decoder')} (default auto)",
     )
-    kani = options.add_argument_group("the Kani model (--engine kani, or auto where there is CUDA)")
+    kani = options.add_argument_group(
+        "the Kani model (--engine kani; with auto it joins where there is CUDA)"
+    )
     kani.add_argument(
         "--model", metavar="FOLDER", help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION]"
     )
@@ -82,6 +85,8 @@ def parser() -> argparse.ArgumentParser:
     kani.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
     kani.add_argument("--precision", metavar="NAME", help=f"{settings.takes('precision')} (default auto)")
     kani.add_argument("--slots", metavar="N", help="streams at once (default 8, on CUDA 256)")
+    files = options.add_argument_group("model files")
+    files.add_argument("--no-fetch", action="store_true", help="fetch none, whatever is missing")
     log = options.add_argument_group("what it writes down")
     log.add_argument("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR (default INFO)")
     log.add_argument(
@@ -116,6 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "listen on localhost, or let anyone in with --no-auth",
             CANNOT_START,
         )
+    if fetch and chosen.no_fetch:
+        return _complain("KANI_NO_FETCH forbids what --fetch asks for: leave out one of them", USAGE)
     server_logging.configure(chosen.log_level, chosen.log_format, chosen.log_file, texts=chosen.log_text)
     for sentence in (*settings.unknown_variables(), *settings.foreign_models()):
         logging.getLogger("server").warning(sentence)
@@ -166,15 +173,16 @@ def _fetch(chosen: settings.Settings) -> int:
     from speech.engine import LoadingEngine
 
     async def start_each() -> None:
-        engines = engines_for(chosen.engine, chosen)
+        engines = engines_for(chosen.engine, chosen, fetching=True)
+        joining = engines.joining[1] if engines.joining is not None else None
         recognizer = recognizer_for(chosen.recognizer, chosen)
-        for each in (*engines.preferred, *engines.needed, recognizer):
+        for each in (joining, *engines.needed, recognizer):
             if each is None:
                 continue
             try:
                 await each.start()
             except EngineUnavailable as error:
-                if each not in engines.preferred:
+                if each is not joining:
                     raise
                 print(f"{error}; the other engines speak", flush=True)
                 continue
@@ -217,6 +225,10 @@ def banner(running: Running) -> str:
         spoken = sorted(by_engine.get(engine.name, []))
         listed = " ".join(spoken) if len(spoken) <= 12 else f"{len(spoken)} languages"
         lines.append(f"  speaks   {listed} ({engine.name} {engine.version})")
+    if service.joining is not None:
+        lines.append(
+            f"  loading  {service.joining.name}, which joins once it speaks (see the log, or /health)"
+        )
     if service.recognizer is not None:
         info = service.recognizer.info
         lines.append(f"  hears    Whisper's {len(info.languages)} languages ({info.name} {info.version})")

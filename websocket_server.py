@@ -37,7 +37,7 @@ from dialects import elevenlabs, kani, kyutai, livekit, operations, voices, voxc
 from doors import METRICS, METRICS_PORT, CompatPort, Doors, MetricsAloneMiddleware, open_doors
 from elevenlabs_metrics import UpstreamMetrics
 from engines.espeak_rendering import EspeakRenderer
-from engines.registry import engines_for
+from engines.registry import Engines, engines_for
 from intake import Intake
 from kyutai_metrics import KyutaiMetrics
 from listening import SPARE_FILES, allow_open_files, most_connections, most_files, own_names
@@ -47,6 +47,7 @@ from recordings import judged
 from serving import accepting, signals, unless
 from settings import Settings
 from speech.errors import EngineUnavailable, InvalidRequest, UnknownVoice
+from speech.joining import Joining
 from speech.lexicon_file import LexiconFile
 from speech.normalizer import TableError, check_tables
 from speech.request import Limits
@@ -227,12 +228,21 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         default_language=settings.language,
         default_voice=settings.voice,
         observer=metrics,
-        preferred=engines.preferred,
+        joining=_joining(settings, engines),
         recognizer=recognizer_for(settings.recognizer, settings),
         renderer=EspeakRenderer(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
     )
+
+
+def _joining(settings: Settings, engines: Engines) -> Joining | None:
+    """The engine that joins, with a recogniser of its own, which has to understand it."""
+    recognizer = recognizer_for("auto", settings)
+    if engines.joining is None or recognizer is None:
+        return None
+    name, engine = engines.joining
+    return Joining(name, engine, recognizer, settings.language)
 
 
 def create_app(
@@ -328,6 +338,10 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
             finally:
                 await service.stop()
     log.info("stopped")
+    if service.joining is not None and service.joining.state == "loading":
+        # A thread may still be fetching a model: there is nothing here to wait for.
+        logging.shutdown()
+        os._exit(0)
 
 
 def _check_voices(named: Iterable[str], service: SpeechService) -> None:

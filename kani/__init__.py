@@ -2,6 +2,8 @@
 
 import os
 
+import no_telemetry  # noqa: F401 - before any library that reports
+
 # Read by OpenMP's runtime when torch loads it. A thread that waits spins no longer than a step's gap
 # lasts: where others want the cores too, spinning for longer makes everything ten times slower.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")

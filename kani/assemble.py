@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
-from kani.checkpoint import Checkpoint, find, find_codec
+from kani.checkpoint import Checkpoint
 from kani.errors import CheckpointError, DeviceError
+from kani.hub import Hub
 from kani.lfm2 import LanguageModel
 from kani.linear import Int8
 from kani.nanocodec import NanoCodec
@@ -75,6 +76,7 @@ def assemble(
     slots: int | None = None,
     threads: int | None = None,
     cache: Path,
+    may_fetch: bool = False,
     told: Callable[[str], None] = log.info,
 ) -> Kani:
     """Load, check, place and warm up.
@@ -82,14 +84,16 @@ def assemble(
     model: a folder or a hub's name; codec: a .nemo file or a hub's name; embedder: a folder or a hub's
     name, looked for where the model takes a speaker, and done without where it cannot be had; device:
     ``auto`` is CUDA where there is one; precision: one of ``PRECISIONS``; slots: streams at once (8, on
-    CUDA 256); threads: of the CPU; cache: where fetched and built files are kept; told: gets a line now
-    and then. Raises CheckpointError, DeviceError and OutOfMemory, each with what to do.
+    CUDA 256); threads: of the CPU; cache: where fetched and built files are kept; may_fetch: whether
+    what has a hub's name and is not there may be fetched; told: gets a line now and then. Raises
+    CheckpointError, DeviceError and OutOfMemory, each with what to do.
     """
     place = _device(device)
     products, convolutions = _precisions(precision, place)
     if threads is not None:
         torch.set_num_threads(threads)
-    folder, archive = find(model, cache), find_codec(codec, cache)
+    hub = Hub(cache, may_fetch, told)
+    folder, archive = hub.find(model), hub.find_codec(codec)
     name = _called(model, folder, cache)
     checkpoint = Checkpoint(folder)
     checkpoint.check()
@@ -133,7 +137,7 @@ def assemble(
         runner,
         scheduler,
         arithmetic,
-        _embedder(embedder, checkpoint.config.speaker, cache) if checkpoint.config.speaker else None,
+        _embedder(embedder, checkpoint.config.speaker, hub) if checkpoint.config.speaker else None,
     )
 
 
@@ -142,11 +146,11 @@ def _called(given: str, folder: Path, cache: Path) -> str:
     return given.partition("@")[0].rpartition("/")[2] if cache in folder.parents else folder.resolve().name
 
 
-def _embedder(given: str, size: int, cache: Path) -> SpeakerEmbedder | None:
+def _embedder(given: str, size: int, hub: Hub) -> SpeakerEmbedder | None:
     """What makes speakers of ``size`` numbers; None, and a line in the log, where it cannot be had."""
     try:
-        folder = find(given, cache)
-        embedder = SpeakerEmbedder(folder, _called(given, folder, cache))
+        folder = hub.find(given)
+        embedder = SpeakerEmbedder(folder, _called(given, folder, hub.cache))
         if embedder.size != size:
             raise CheckpointError(f"{embedder.name} makes {embedder.size} numbers, the model takes {size}")
     except CheckpointError as error:

@@ -1,4 +1,4 @@
-"""A Kani checkpoint: its config, tokenizer and weights, from a folder or from a model hub.
+"""A Kani checkpoint: its config, tokenizer and weights, from a folder.
 
 Only JSON and safetensors files are read: no pickle, and no code that a checkpoint brings along.
 """
@@ -6,7 +6,6 @@ Only JSON and safetensors files are read: no pickle, and no code that a checkpoi
 from __future__ import annotations
 
 import json
-import re
 import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -14,10 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import httpx
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
@@ -25,9 +21,6 @@ from transformers import PreTrainedTokenizerFast
 from kani.errors import CheckpointError
 from kani.model_config import ModelConfig
 from kani.tokens import TokenLayout
-
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", re.ASCII)
-_FILES = ("*.json", "*.safetensors", "*.jinja")
 
 
 class Weights(Protocol):
@@ -146,60 +139,6 @@ class Checkpoint:
                 raise CheckpointError(f"{self.folder.name} has no file {name!r}")
             paths.append(path)
         return paths
-
-
-def find(name: str, cache: Path) -> Path:
-    """The folder of a model: ``name`` itself, or a hub's ``OWNER/NAME[@REVISION]``, fetched once.
-
-    Without a revision the commit that the hub's main branch has at the first fetch is kept and used
-    from then on: what was heard yesterday is heard tomorrow. Raises CheckpointError.
-    """
-    folder = Path(name).expanduser()
-    return folder if folder.is_dir() else _fetched(name, cache, _FILES)
-
-
-def find_codec(name: str, cache: Path) -> Path:
-    """The .nemo file of a codec: ``name`` itself, or from a hub, as ``find`` does it."""
-    path = Path(name).expanduser()
-    if path.is_file():
-        return path
-    folder = path if path.is_dir() else _fetched(name, cache, ("*.nemo",))
-    found = sorted(folder.glob("*.nemo"))
-    if len(found) != 1:
-        raise CheckpointError(f"{name} holds {len(found)} .nemo files, where there has to be one")
-    return found[0]
-
-
-def _fetched(name: str, cache: Path, files: tuple[str, ...]) -> Path:
-    if not _HUB_NAME.fullmatch(name):
-        raise CheckpointError(f"{name!r} is neither here nor the name of a model on a hub (OWNER/NAME)")
-    repository, _, revision = name.partition("@")
-    pin = cache / "revisions" / f"{repository.replace('/', '--')}.txt"
-    if not revision and pin.exists():
-        revision = pin.read_text("ascii").strip()
-    try:
-        found = Path(
-            snapshot_download(
-                repository,
-                revision=revision or None,
-                allow_patterns=list(files),
-                cache_dir=cache / "hub",
-                etag_timeout=10,
-            )
-        )
-    except HFValidationError as error:
-        raise CheckpointError(f"{name!r} is no name that a model on a hub may have: {error}") from error
-    except RepositoryNotFoundError as error:
-        raise CheckpointError(f"the model hub has no {repository}") from error
-    except (httpx.HTTPError, OSError) as error:
-        raise CheckpointError(
-            f"{name} cannot be fetched from the model hub ({type(error).__name__}); "
-            "give a folder that holds it, or fetch it where there is a network"
-        ) from error
-    if not revision:
-        pin.parent.mkdir(parents=True, exist_ok=True)
-        pin.write_text(found.name, "ascii")
-    return found
 
 
 def _names(settings: Mapping[str, Any], key: str, entry: str) -> tuple[str, ...]:

@@ -48,11 +48,17 @@ class Admission:
         self._limits = limits
         self._observer = observer
         self._rate = RateLimit(limits.rate_per_minute)
-        self._places = {name: Places(count, self._report) for name, count in places.items()}
+        self._places: dict[str, Places] = {}
+        for name, count in places.items():
+            self.add_places(name, count)
         self._none_open = asyncio.Event()
         self._none_open.set()
         self.sessions = 0
         self.draining = False
+
+    def add_places(self, engine: str, count: Callable[[], int]) -> None:
+        """Have the places of one engine more; count: how many it has now."""
+        self._places[engine] = Places(count, self._report)
 
     @property
     def waiting(self) -> int:

@@ -34,8 +34,8 @@ DRY_S = 0.08
 class Performance:
     """Speaks a script once ``speaker`` is known; one task calls one of its ``speak`` methods.
 
-    ``truncated`` is whether max_tokens cut a segment short, ``passages`` what somebody else than the
-    speaker said so far, because its engine does not speak the language.
+    ``truncated`` is whether max_tokens cut a segment short, ``passages`` what was said so far by another
+    speaker: its engine does not speak the language, or another engine joined.
     """
 
     def __init__(
@@ -222,11 +222,16 @@ class Performance:
         return speaker, self._script.say(cut, rest, self._speaking.reading(speaker)), place
 
     def _speaker_of(self, cut: Cut | OpenCut) -> Speaker:
-        """Who says it: the session's speaker, unless it is in a language that its engine does not speak."""
+        """Who says it: the session's speaker, its successor, or one for a language that neither speaks."""
         assert self.speaker is not None
         if cut.language is None:
-            return self.speaker
-        speaker = self._around.speaker_of(self._speaking.request, cut.language)
+            speaker = self._around.successor(self._speaking.request, self.speaker)
+            if isinstance(cut, OpenCut) and not speaker.engine.info.takes_written_text:
+                # That one has to be given whole sentences: from the next on.
+                self._script.open_no_more()
+                return self.speaker
+        else:
+            speaker = self._around.speaker_of(self._speaking.request, cut.language)
         if speaker.voice != self.speaker.voice:
             end, name = cut.start + len(cut.text), speaker.engine.info.name
             passage = Passage(cut.start, end, speaker.language, speaker.voice, name)

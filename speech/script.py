@@ -143,6 +143,10 @@ class Script:
         self._opens = opens
         self._cut()
 
+    def open_no_more(self) -> None:
+        """Give segments from now on only once their end is known."""
+        self._opens = False
+
     async def next(self) -> Cut | OpenCut | Rest | None:
         """The next part: one that is certain, else an open segment; None behind the last."""
         while not self._parts:

@@ -14,6 +14,7 @@ from speech.admission import Admission
 from speech.cloning import Cloning
 from speech.engine import Engine, EngineInfo
 from speech.errors import EngineUnavailable, UnsupportedLanguage
+from speech.joining import Joining
 from speech.lexicon_file import LexiconFile
 from speech.observer import Observer
 from speech.precedence import Precedence
@@ -48,8 +49,8 @@ class ServiceState:
 class SpeechService:
     """The engines behind one door.
 
-    ``engines`` in order of preference: the first that speaks a language does. preferred: engines
-    that come before them, and are done without where they cannot start. default_language: a BCP 47
+    ``engines`` in order of preference: the first that speaks a language does. joining: one that starts
+    behind the speech and comes before them once it speaks, if it ever does. default_language: a BCP 47
     tag, spoken where nothing tells another. default_voice: replaces the default of its own language.
     recognizer: who listens, started when the first client wants to be heard; None is nobody.
     renderer: by whom the words of engines are found that do not time them. lexicon: how words are said
@@ -66,7 +67,7 @@ class SpeechService:
         default_language: str,
         default_voice: str | None,
         observer: Observer,
-        preferred: Sequence[Engine] = (),
+        joining: Joining | None = None,
         recognizer: Recognizer | None = None,
         renderer: Renderer | None = None,
         lexicon: LexiconFile | None = None,
@@ -77,9 +78,9 @@ class SpeechService:
         self._renderer = renderer
         self._lexicon = lexicon
         self._announce_code = announce_code
-        self._preferred = tuple(preferred)
+        self.joining = joining
         self._needed = tuple(engines)
-        self._engines: list[Engine] = []
+        self._engines: tuple[Engine, ...] = ()
         self._limits = limits
         self._default_language = default_language
         self._default_voice = default_voice
@@ -94,24 +95,16 @@ class SpeechService:
     async def start(self) -> None:
         """Start every engine. Raises EngineUnavailable, or UnknownVoice for the default voice.
 
-        What was started is stopped again when one that is needed fails; that a preferred one fails
-        is logged.
+        What was started is stopped again when one fails. One that joins is begun, not waited for.
         """
         # Half a second of reading that nobody's first request should wait for.
         detector = asyncio.create_task(asyncio.to_thread(language_detection.load_detector))
         async with AsyncExitStack() as started:
-            for engine in (*self._preferred, *self._needed):
-                try:
-                    await engine.start()
-                except EngineUnavailable as error:
-                    if engine in self._needed:
-                        raise
-                    log.warning("%s; the other engines speak", error)
-                    continue
+            for engine in self._needed:
+                await engine.start()
                 started.push_async_callback(engine.stop)
-                self._engines.append(engine)
-            infos = [engine.info for engine in self._engines]
-            self._catalogue = VoiceCatalogue(infos, self.store, self._default_voice)
+            self._engines = self._needed
+            self._catalogue = self._catalogue_of(self._engines)
             self.cloning.start(self._engines)
             await detector
             if self._lexicon is not None:
@@ -121,6 +114,23 @@ class SpeechService:
         for name, count in places.items():
             self._observer.engine_ready(name, count)
         self._admission = Admission(self._limits, places, self._observer)
+        if self.joining is not None:
+            self.joining.begin(self._admit)
+
+    def _catalogue_of(self, engines: Sequence[Engine]) -> VoiceCatalogue:
+        return VoiceCatalogue([engine.info for engine in engines], self.store, self._default_voice)
+
+    def _admit(self, engine: Engine) -> None:
+        """Have an engine speak before the others, from each session's next segment on."""
+        assert self._admission is not None
+        engines = (engine, *self._engines)
+        # The one step that may fail (a file of the default voice is read) comes first.
+        catalogue = self._catalogue_of(engines)
+        places = partial(self._places_of, engine)
+        self._admission.add_places(engine.info.name, places)
+        self._observer.engine_ready(engine.info.name, places)
+        self._engines, self._catalogue = engines, catalogue
+        self.cloning.start(engines)
 
     def _places_of(self, engine: Engine) -> int:
         places = engine.info.places
@@ -135,6 +145,8 @@ class SpeechService:
         if self._admission is not None:
             self._admission.draining = True
             await self._admission.empty()
+            if self.joining is not None:
+                await self.joining.stop()
             await self._stop_listening()
             await self.cloning.stop()
             for engine in self._engines:
@@ -253,6 +265,14 @@ class SpeechService:
             told = told or next((language for language in clients if language in known), None)
             return speaker_of(request, told or fallback_language or self._default_language)
 
+        known = self.catalogue
+
+        def successor(request: SpeechRequest, speaker: Speaker) -> Speaker:
+            if self.catalogue is known or speaker.kept is not None or request.reference is not None or clones:
+                # What was taken from a recording is for the engine that took it.
+                return speaker
+            return speaker_of(request, speaker.language)
+
         admission.enter(protocol, client)
         limits = self._limits
         longest_s = limits.request_timeout_s or timeout_s or 0.0
@@ -267,6 +287,7 @@ class SpeechService:
             self._observer,
             find_speaker,
             speaker_of,
+            successor,
             self.catalogue.languages,
             self.cloning,
             self._sessions.discard,

@@ -36,7 +36,7 @@ class Speaking:
         self._around = surroundings
         self._account = account
         self.manner = manner_of(request.emotion, request.emotion_strength)
-        self._readings: dict[str, Reading] = {}
+        self._readings: dict[tuple[str, str], Reading] = {}
         self._embeddings: dict[tuple[str, str], Embedding] = {}
         self.speed = (request.speed or 1.0) * self.manner.rate
         """How much faster than its voice by itself it speaks, where no length was asked for."""
@@ -74,13 +74,14 @@ class Speaking:
     def reading(self, speaker: Speaker) -> Reading:
         """How ``speaker`` reads a text."""
         info, language = speaker.engine.info, speaker.language
-        if language not in self._readings:
+        if (info.name, language) not in self._readings:
             plain = info.normalizes or not self.request.normalize
             lexicon = self._around.lexicon
             known = lexicon.for_language(language) if lexicon is not None else Words()
             words = known.with_request(self.request.lexicon)
-            self._readings[language] = Reading("" if plain else language, words, info.takes_ipa)
-        return self._readings[language]
+            reading = Reading("" if plain else language, words, info.takes_ipa)
+            self._readings[info.name, language] = reading
+        return self._readings[info.name, language]
 
     def pause_s(self, boundary: Boundary, speed: float) -> float:
         """Seconds of silence behind a segment that ends so."""

@@ -42,11 +42,12 @@ class Surroundings:
 
     find_speaker: the speaker for a request, given the text so far, which its language may have
     to be told from, and whether that is all there is; None while it cannot be told; raises
-    InvalidRequest. speaker_of: the speaker for a request in a language; languages: those that
-    somebody speaks (primary subtags). cloning: what makes a speaker sound like somebody else. closed:
-    told once nothing of the session is left. renderer: by whom the words of engines are found that do
-    not time them; without one a segment is timed as a whole. lexicon: how words are said that the
-    server knows better; announce_code: whether blocks of code are announced.
+    InvalidRequest. speaker_of: the speaker for a request in a language; successor: the one for a
+    request's next segment, given its speaker: the same, unless an engine has joined that comes first;
+    languages: those that somebody speaks (primary subtags). cloning: what makes a speaker sound like
+    somebody else. closed: told once nothing of the session is left. renderer: by whom the words of engines
+    are found that do not time them; without one a segment is timed as a whole. lexicon: how words are said
+    that the server knows better; announce_code: whether blocks of code are announced.
     """
 
     limits: Limits
@@ -54,6 +55,7 @@ class Surroundings:
     observer: Observer
     find_speaker: Callable[[SpeechRequest, str, bool], Speaker | None]
     speaker_of: Callable[[SpeechRequest, str], Speaker]
+    successor: Callable[[SpeechRequest, Speaker], Speaker]
     languages: Collection[str]
     cloning: Cloning
     closed: Callable[[SpeechSession], None]

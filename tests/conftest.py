@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import no_telemetry  # noqa: F401 - of the tests, and of all that they start
 from tests import alone, patience
 
 ROOT = Path(__file__).resolve().parent.parent

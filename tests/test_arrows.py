@@ -19,9 +19,10 @@ MODELS = {"torch", "transformers", "onnxruntime", "onnx"}
 
 ALLOWED_OF_OURS = {
     "speech": {"speech"},
-    "kani": {"kani"},
-    "engines": {"engines", "speech", "weights", "kani"},
-    "recognizers": {"recognizers", "speech", "weights"},
+    "kani": {"kani", "no_telemetry"},
+    "engines": {"engines", "speech", "weights", "kani", "no_telemetry"},
+    "recognizers": {"recognizers", "speech", "weights", "no_telemetry"},
+    "no_telemetry.py": set(),
     "dialects": {"dialects", "speech"},
     "websocket_config.py": set(),
     "websocket_client.py": {"websocket_config"},

@@ -21,8 +21,8 @@ PROGRAMS = (
     *("alignment", "duration", "elevenlabs", "elevenlabs_upstream", "emotions", "normalizer"),
     "hearing_languages",
     *("first_audio", "kani", "kani_quality", "kokoro_decoder", "kokoro_streaming"),
-    *("kyutai_hearing", "kyutai_speech", "language_detection"),
-    *("listening", "load", "memory", "nearest_voice", "own_share", "page", "recording_judge", "rivals"),
+    *("kyutai_hearing", "kyutai_speech", "language_detection", "listening", "load", "memory"),
+    *("nearest_voice", "outgoing", "own_share", "page", "recording_judge", "rivals"),
     *("voxcpm", "words"),
 )
 

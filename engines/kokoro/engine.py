@@ -74,8 +74,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class KokoroSettings:
-    """models_dir, cache_dir: as ``weights.load`` takes them; threads: cores for one step; decoding:
-    "windows" (the first sound early) or "whole" (the model's own samples, an utterance at a time);
+    """models_dir, cache_dir, may_fetch: as ``weights.load`` takes them; threads: cores for one step;
+    decoding: "windows" (the first sound early) or "whole" (the model's own samples, an utterance at a time);
     decoder: who makes the sound in windows.
     """
 
@@ -84,6 +84,7 @@ class KokoroSettings:
     threads: int = THREADS
     decoding: Decoding = "windows"
     decoder: Choice = "auto"
+    may_fetch: bool = False
 
 
 class KokoroEngine:
@@ -178,7 +179,12 @@ class KokoroEngine:
 
     def _new_speaker(self) -> Speaker:
         settings = self._settings
-        onnx = weights.load(weights.KOKORO, models_dir=settings.models_dir, cache_dir=settings.cache_dir)
+        onnx = weights.load(
+            weights.KOKORO,
+            models_dir=settings.models_dir,
+            cache_dir=settings.cache_dir,
+            may_fetch=settings.may_fetch,
+        )
         if settings.decoding == "whole":
             return WholeSpeaker(WholeModel(onnx, settings.threads), self._voices)
         parts = parts_cache.load(onnx, settings.cache_dir)

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from speech.errors import (
     Busy,
     EngineFailed,
-    EngineUnavailable,
     InvalidRequest,
     SpeechCancelled,
     TextTooLong,
@@ -293,42 +292,6 @@ async def test_a_slow_reader_bounds_what_is_made(tmp_path: Path) -> None:
         assert made == 2
         assert len(engine.segments) == 20
         assert sum(chunk.duration_s for chunk in chunks) > 100
-
-
-async def test_a_preferred_engine_that_cannot_start_is_done_without(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The others speak, and the log says why it does not; one that starts speaks first."""
-
-    class Absent(ToneEngine):
-        async def start(self) -> None:
-            raise EngineUnavailable("there is no weather for it")
-
-    def serve(preferred: ToneEngine) -> SpeechService:
-        return SpeechService(
-            [ToneEngine()],
-            VoiceStore(tmp_path),
-            Limits(),
-            default_language="es",
-            default_voice=None,
-            observer=Observer(),
-            preferred=[preferred],
-        )
-
-    service = serve(Absent())
-    await service.start()
-    assert [info.name for info in service.engines] == ["tone"]
-    assert "there is no weather for it" in caplog.text
-    await service.stop()
-
-    better = ToneEngine()
-    better.info = replace(better.info, name="better")
-    service = serve(better)
-    await service.start()
-    assert [info.name for info in service.engines] == ["better", "tone"]
-    assert audio(await speak(service, "hola")).any()
-    assert len(better.segments) == 1
-    await service.stop()
 
 
 async def test_concurrent_streams_equal_their_solo_runs(tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""Where a model's files are: in a folder of the user's, or fetched from a model hub once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import HfApi, ModelInfo, constants, snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+from kani.errors import CheckpointError
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", re.ASCII)
+_FILES = ("*.json", "*.safetensors", "*.jinja")
+_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A model hub, and what was fetched from it.
+
+    cache: where that is kept; may_fetch: whether files that are not there may be fetched; told: gets a line
+    before that, with the size and the licence.
+    """
+
+    cache: Path
+    may_fetch: bool
+    told: Callable[[str], None]
+
+    def find(self, name: str) -> Path:
+        """The folder of a model: ``name`` itself, or a hub's ``OWNER/NAME[@REVISION]``, fetched once.
+
+        Without a revision the commit that the hub's main branch has at the first fetch is kept and used from
+        then on: what was heard yesterday is heard tomorrow. The hub is asked for nothing that is here whole.
+        Raises CheckpointError.
+        """
+        folder = Path(name).expanduser()
+        return folder if folder.is_dir() else self._fetched(name, _FILES)
+
+    def find_codec(self, name: str) -> Path:
+        """The .nemo file of a codec: ``name`` itself, or from a hub, as ``find`` does it."""
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
+        folder = path if path.is_dir() else self._fetched(name, ("*.nemo",))
+        found = sorted(folder.glob("*.nemo"))
+        if len(found) != 1:
+            raise CheckpointError(f"{name} holds {len(found)} .nemo files, where there has to be one")
+        return found[0]
+
+    def _fetched(self, name: str, files: tuple[str, ...]) -> Path:
+        if not _HUB_NAME.fullmatch(name):
+            raise CheckpointError(f"{name!r} is neither here nor the name of a model on a hub (OWNER/NAME)")
+        repository, _, revision = name.partition("@")
+        pin = self.cache / "revisions" / f"{repository.replace('/', '--')}.txt"
+        pinned = revision or (pin.read_text("ascii").strip() if pin.exists() else "")
+        try:
+            if pinned and (here := self._kept(repository, pinned, files)):
+                return here
+            if not self.may_fetch:
+                raise CheckpointError(
+                    f"{name} is not here, and --no-fetch forbids fetching it: give a folder that holds "
+                    "it, or fetch it by --fetch"
+                )
+            info = HfApi().model_info(
+                repository, revision=pinned or "main", timeout=_TIMEOUT_S, files_metadata=True
+            )
+            self.told(f"fetching {_described(info, files)}")
+            found = self._snapshot(repository, pinned or info.sha or "main", files, here=False)
+        except HFValidationError as error:
+            raise CheckpointError(f"{name!r} is no name that a model on a hub may have: {error}") from error
+        except RepositoryNotFoundError as error:
+            raise CheckpointError(f"the model hub has no {repository}") from error
+        except (httpx2.HTTPError, OSError) as error:
+            raise CheckpointError(
+                f"{name} cannot be fetched from the model hub ({type(error).__name__}); "
+                "give a folder that holds it, or start again when there is a network: what came "
+                "already is kept"
+            ) from error
+        if not pinned:
+            pin.parent.mkdir(parents=True, exist_ok=True)
+            pin.write_text(found.name, "ascii")
+        return found
+
+    def _kept(self, repository: str, revision: str, files: tuple[str, ...]) -> Path | None:
+        """The folder of a revision that was fetched whole before; nothing is asked of the hub."""
+        try:
+            return self._snapshot(repository, revision, files, here=True)
+        except LocalEntryNotFoundError:
+            return None
+
+    def _snapshot(self, repository: str, revision: str, files: tuple[str, ...], *, here: bool) -> Path:
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                allow_patterns=list(files),
+                cache_dir=self.cache / "hub",
+                etag_timeout=_TIMEOUT_S,
+                local_files_only=here,
+            )
+        )
+
+
+def _described(info: ModelInfo, files: tuple[str, ...]) -> str:
+    """A repository's revision, the size of these files, and the licence as its page names it."""
+    taken = [each for each in info.siblings or () if any(fnmatch(each.rfilename, kind) for kind in files)]
+    size = sum(each.size or 0 for each in taken)
+    card = info.card_data
+    licence = (card.get("license_name") or card.get("license") if card is not None else None) or "not named"
+    page = f"{constants.ENDPOINT}/{info.id}"
+    return f"{info.id} at revision {info.sha} ({size / 1e6:.0f} MB, licence: {licence}, see {page})"

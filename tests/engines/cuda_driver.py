@@ -1,0 +1,29 @@
+"""A stand-in for CUDA's driver: a library that counts devices, and can do nothing with them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_SOURCE = """
+int cuInit(unsigned int flags) { return 0; }
+int cuDeviceGetCount(int *count) { *count = DEVICES; return 0; }
+"""
+
+
+def cuda_driver(folder: Path, *, devices: int = 1) -> Path:
+    """A folder for LD_LIBRARY_PATH, with a driver that finds so many devices; skips without a compiler."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler (cc) for a stand-in of CUDA's driver")
+    library = folder / "driver" / "libcuda.so.1"
+    library.parent.mkdir()
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", f"-DDEVICES={devices}", "-x", "c", "-o", str(library), "-"],
+        input=_SOURCE.encode(),
+        check=True,
+    )
+    return library.parent

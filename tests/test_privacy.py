@@ -1,0 +1,107 @@
+"""Nothing leaves the machine unless the user asked for it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import no_telemetry
+from benchmarks.outgoing import STRACE, WatchedServer, used
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORTING = frozenset({"onnxruntime", "huggingface_hub", "transformers", "faster_whisper", "torch"})
+"""Libraries that report, or import one that does (torch reports nothing by itself)."""
+
+FILES = sorted(
+    path
+    for path in ROOT.rglob("*.py")
+    if not any(part.startswith((".", "build")) for part in path.parts[:-1])
+)
+# These run in other environments, as children of processes that have the variables.
+CHILDREN = frozenset(ROOT.glob("tests/**/*_judge.py")) | frozenset(ROOT.glob("tests/kani/makers.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The packages that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module.partition(".")[0]
+
+
+def passes(path: Path) -> bool:
+    """Whether a package around a module, or the tests' conftest, imports ``no_telemetry`` before it."""
+    around = [folder / name for folder in path.parents for name in ("__init__.py", "conftest.py")]
+    return any("no_telemetry" in imported(each) for each in around if each.exists() and ROOT in each.parents)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if path not in CHILDREN and REPORTING & set(imported(path))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_each_importer_of_a_library_that_reports_turns_that_off(path: Path) -> None:
+    """No module is reached by any way that does not turn it off before."""
+    assert passes(path)
+
+
+@pytest.mark.parametrize(
+    "package", ["engines", "kani", "recognizers", "benchmarks", "start_websocket_server"]
+)
+def test_a_package_turns_it_off_and_leaves_what_is_set(package: str) -> None:
+    """Every variable is set, and one that the user set stays."""
+    code = f"import os, {package}; print(*(os.environ[name] for name in {sorted(no_telemetry.VARIABLES)}))"
+    bare = {name: value for name, value in os.environ.items() if name not in no_telemetry.VARIABLES}
+
+    def values(**more: str) -> list[str]:
+        run = [sys.executable, "-c", code]
+        done = subprocess.run(run, cwd=ROOT, env=bare | more, check=True, capture_output=True, text=True)
+        return done.stdout.split()
+
+    assert values() == ["1"] * len(no_telemetry.VARIABLES)
+    assert "0" in values(DO_NOT_TRACK="0")
+
+
+def test_huggingface_hub_reads_the_variables() -> None:
+    """Its own constants say so, before any of its functions is called."""
+    code = (
+        "import kani; from huggingface_hub import constants as c; "
+        "assert c.HF_HUB_DISABLE_TELEMETRY and c.HF_HUB_DISABLE_IMPLICIT_TOKEN; "
+        "assert c.HF_HUB_DISABLE_UPDATE_CHECK"
+    )
+    bare = {name: value for name, value in os.environ.items() if name not in no_telemetry.VARIABLES}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=bare, check=True)
+
+
+@pytest.mark.skipif(STRACE is None, reason="no strace, which tells what a server sends")
+async def test_a_default_server_sends_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+    """In an empty home, without CI's variables: it speaks, is interrupted, listens, and no byte leaves."""
+    with WatchedServer(tmp_path) as server:
+        await used(server, minutes=0, interruptions=3)
+    left = server.outgoing()
+    assert (left.files, left.elsewhere, left.questions) == ((), (), ())
+
+
+def test_the_watch_sees_what_is_sent(tmp_path: Path) -> None:
+    """A question for a name and addresses elsewhere are told from those of this machine."""
+    (tmp_path / "trace").write_text(
+        '1 connect(5, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("127.0.0.53")}, 16) = 0\n'
+        '1 connect(5, {sa_family=AF_INET, sin_port=htons(443), sin_addr=inet_addr("203.0.113.7")}, 16) = 0\n'
+        "1 connect(5, {sa_family=AF_INET6, sin6_port=htons(443), sin6_flowinfo=htonl(0), "
+        'inet_pton(AF_INET6, "2001:db8::7", &sin6_addr), sin6_scope_id=0}, 28) = 0\n'
+        '1 connect(5, {sa_family=AF_INET, sin_port=htons(8001), sin_addr=inet_addr("127.0.0.1")}, 16) = 0\n'
+        '1 bind(5, {sa_family=AF_INET, sin_port=htons(8001), sin_addr=inet_addr("0.0.0.0")}, 16) = 0\n'
+    )
+    (tmp_path / ".cache" / "Microsoft").mkdir(parents=True)
+    (tmp_path / ".cache" / "Microsoft" / "deviceid").touch()
+    left = WatchedServer(tmp_path).outgoing()
+    assert left.files == (".cache/Microsoft/deviceid",)
+    assert len(left.questions) == 1
+    assert len(left.elsewhere) == 2
