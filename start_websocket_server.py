@@ -175,7 +175,7 @@ def _fetch(chosen: settings.Settings) -> int:
     async def start_each() -> None:
         engines = engines_for(chosen.engine, chosen, fetching=True)
         joining = engines.joining[1] if engines.joining is not None else None
-        recognizer = recognizer_for(chosen.recognizer, chosen)
+        recognizer = recognizer_for(chosen.recognizer, chosen, fetching=True)
         for each in (joining, *engines.needed, recognizer):
             if each is None:
                 continue

@@ -13,7 +13,8 @@ NAMES = ("auto", "whisper", "none")
 class RecognizerSettings(Protocol):
     """What recognisers need to know of the settings.
 
-    models_dir: a folder with model files, or None; cache_dir: where fetched ones are kept.
+    models_dir: a folder with model files, or None; cache_dir: where fetched ones are kept; no_fetch: whether
+    fetching is forbidden.
     """
 
     @property
@@ -22,17 +23,26 @@ class RecognizerSettings(Protocol):
     @property
     def cache_dir(self) -> Path: ...  # noqa: D102
 
+    @property
+    def no_fetch(self) -> bool: ...  # noqa: D102
 
-def recognizer_for(name: str, settings: RecognizerSettings) -> Recognizer | None:
+
+def recognizer_for(name: str, settings: RecognizerSettings, *, fetching: bool = False) -> Recognizer | None:
     """The recogniser of ``name``, not started; ``auto`` is ``whisper``, ``none`` is None.
 
-    Its libraries are imported only when it is started. Raises ValueError for a name not in ``NAMES``.
+    fetching: whether the user asked for nothing but the files. Missing files are fetched for that, and for a
+    recogniser that was named; unless ``settings.no_fetch``. Its libraries are imported only when it is
+    started. Raises ValueError for a name not in ``NAMES``.
     """
     match name:
         case "auto" | "whisper":
             from recognizers.whisper import WhisperRecognizer
 
-            return WhisperRecognizer(models_dir=settings.models_dir, cache_dir=settings.cache_dir)
+            return WhisperRecognizer(
+                models_dir=settings.models_dir,
+                cache_dir=settings.cache_dir,
+                may_fetch=(fetching or name != "auto") and not settings.no_fetch,
+            )
         case "none":
             return None
     raise ValueError(f"no recogniser is called {name!r}")

@@ -31,9 +31,11 @@ _STEPS_AT_ONCE = 8
 class WhisperRecognizer:
     """Whisper base, int8, heard while someone speaks. See ``docs/listening.md``."""
 
-    def __init__(self, *, models_dir: Path | None, cache_dir: Path) -> None:
-        """models_dir, cache_dir: as ``weights.load`` takes them."""
-        self._models_dir, self._cache_dir = models_dir, cache_dir
+    def __init__(self, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool = False) -> None:
+        """models_dir, cache_dir, may_fetch: as ``weights.load`` takes them."""
+        self._load_weight = partial(
+            weights.load, models_dir=models_dir, cache_dir=cache_dir, may_fetch=may_fetch
+        )
         self._workers = min(os.cpu_count() or 1, _MOST_WORKERS)
         self._turns: Turns[Heard] = Turns(self._workers)
 
@@ -108,11 +110,7 @@ class WhisperRecognizer:
                     coming.exception()
 
     def _load(self) -> None:
-        found = [
-            (weight.name, weights.load(weight, models_dir=self._models_dir, cache_dir=self._cache_dir))
-            for weight in weights.WHISPER_BASE
-        ]
-        files = {name.rpartition("/")[2]: content for name, content in found}
+        files = {weight.name.rpartition("/")[2]: self._load_weight(weight) for weight in weights.WHISPER_BASE}
         try:
             self._whisper = Whisper(files, self._workers)
             self._detector = VoiceDetector()
