@@ -181,6 +181,9 @@ def test_pongs_do_not_pile_up(espeak_server: ServerProcess) -> None:
     with socket.create_connection(("127.0.0.1", espeak_server.port)) as client:
         client.settimeout(GUARD_S)
         client.sendall(HANDSHAKE)
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += client.recv(1)
         for _ in range(64):
             client.sendall(ping * 4096)
         text = b'{"type":"ping"}'
