@@ -220,8 +220,8 @@ def numbers(packed: msgspec.Raw, field: str) -> Samples:
     if kind is not None and len(body) == count * kind.itemsize:
         rows = np.frombuffer(body, kind)
         if (rows["kind"] == body[0]).all():
-            values = rows["value"].astype(np.float32)
-            return _finite(values, field)
+            with np.errstate(over="ignore"):
+                return _finite(rows["value"].astype(np.float32), field)
     if len(view) > _BYTES_UNPACKED:
         raise BadMessage(f"{field}: more than {_BYTES_UNPACKED} bytes have to be floats of one kind")
     try:
