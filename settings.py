@@ -53,7 +53,10 @@ def load(
     ``given`` holds what the command line says, by the setting's name. Raises SettingsError with
     every wrong setting on a line of its own.
     """
-    written = {**dotenv_values(env_file), **environment}
+    try:
+        written = {**dotenv_values(env_file), **environment}
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{env_file} cannot be read: it has to be UTF-8") from error
     values, called = dict(given), {name: "--" + name.replace("_", "-") for name in given}
     for name in Settings.model_fields:
         for variable in variables(name):

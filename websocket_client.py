@@ -415,18 +415,10 @@ class KaniTTSClient:
     async def _receive(self, websocket: ClientConnection, patience: float) -> tuple[str, dict[str, Any]]:
         try:
             async with asyncio.timeout(patience):
-                message = json.loads(await websocket.recv())
+                raw = await websocket.recv()
         except TimeoutError:
             raise AnswerTimeout(f"{self.url} said nothing for {patience:g} s") from None
-        except ValueError:
-            raise UnexpectedAnswer(f"{self.url} sent something that is not JSON") from None
-        match message:
-            case {"type": str(kind), "data": dict(data)}:
-                return kind, data
-        raise UnexpectedAnswer(
-            f"{self.url} does not speak Kani's protocol (a message came without type and data):"
-            f" its server has that on another port, {WEBSOCKET_PORT} if nothing else is set"
-        )
+        return _read(raw, self.url)
 
     async def _abandon(self, websocket: ClientConnection) -> None:
         """Have the server stop, and read what it had sent: the next message then answers the next request."""
@@ -467,6 +459,21 @@ def _request(kind: str, text: str, config: Mapping[str, Any] | None, reference_a
         return json.dumps({"type": MESSAGE_TYPES[kind], "data": data}, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise RequestFailed(f"the request cannot be sent as JSON: {error}") from error
+
+
+def _read(raw: str | bytes, url: str) -> tuple[str, dict[str, Any]]:
+    """The type and the data of a message of the server at ``url``. Raises UnexpectedAnswer."""
+    try:
+        message = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise UnexpectedAnswer(f"{url} sent something that is not JSON") from None
+    match message:
+        case {"type": str(kind), "data": dict(data)}:
+            return kind, data
+    raise UnexpectedAnswer(
+        f"{url} does not speak Kani's protocol (a message came without type and data):"
+        f" its server has that on another port, {WEBSOCKET_PORT} if nothing else is set"
+    )
 
 
 def _content(data: Mapping[str, Any]) -> tuple[bytes, Metadata]:

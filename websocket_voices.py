@@ -113,7 +113,7 @@ def _message(body: bytes) -> str:
     """What an error's body says to people."""
     try:
         return str(json.loads(body)["error"]["message"])
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return body.decode("utf-8", "replace").strip()[:200]
 
 

@@ -190,6 +190,10 @@ class SpeechSession:
                 if not self._task.cancelled() and (error := self._task.exception()) is not None:
                     self._account.broke(self._speaker.engine.info.name if self._speaker else "", error)
         finally:
+            # Errors hold the frames they went through, and those this session: it would be part of a cycle,
+            # with all that it holds, until the garbage collector runs.
+            self._task = None
+            self._buffer.discard(SpeechCancelled())
             self._turn.end()
             self._patience.end()
             self._standing.leave()
@@ -319,6 +323,8 @@ class SpeechSession:
             return
         finally:
             self._close_buffer(error)
+            # Its traceback holds this frame.
+            del error
 
     def _close_buffer(self, error: SpeechError | None = None) -> None:
         """Nothing more will come."""

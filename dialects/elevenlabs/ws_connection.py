@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import cast
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -79,6 +80,8 @@ class Connection:
             # Those whose tasks were cancelled before they had begun.
             for context in self._contexts.values():
                 await context.aclose()
+            # What is in it was cancelled while it ended: such a task refers to this connection.
+            self._contexts.clear()
 
     async def _read(self) -> None:
         """Take what the client sends, until it goes."""
@@ -193,9 +196,9 @@ class Connection:
             await self._failed(writer, error)
         finally:
             await context.aclose()
-            task = asyncio.current_task()
-            assert task is not None
-            del self._contexts[task]
+            # Without a name for the task: it keeps its error, that this frame, and the frame would keep it,
+            # a cycle with all that the context held, until the garbage collector runs.
+            del self._contexts[cast("asyncio.Task[None]", asyncio.current_task())]
 
     async def _failed(self, writer: Writer, error: SpeechError) -> None:
         """A context ends by ``error``, and the connection with it."""

@@ -116,6 +116,8 @@ class Connection:
             try:
                 await asyncio.wait([task])
             except asyncio.CancelledError:
+                # The task keeps its error, that its frames, and those this connection.
+                self._speaking = None
                 task.cancel()
                 await asyncio.wait([task])
                 raise

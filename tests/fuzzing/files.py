@@ -1,0 +1,208 @@
+"""What else is read: recordings, texts, files and what other servers say."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import save
+
+import settings
+import websocket_client
+import websocket_voices
+from engines.elevenlabs import messages as upstream
+from kani.checkpoint import _opened, read_json
+from kani.codec_config import NanoCodecConfig
+from kani.errors import CheckpointError
+from kani.model_config import ModelConfig
+from kani.nemo_archive import CONFIG_NAME, WEIGHTS_NAME, read_nemo
+from speech.audio import decode_recording
+from speech.errors import InvalidRequest, UnsupportedLanguage
+from speech.languages import resolve
+from speech.lexicon_file import _Reading
+from speech.markup.scanner import Markup
+from speech.normalizer import Reading, normalize
+from speech.ogg_opus import OggOpusDecoder, OggOpusEncoder
+from speech.ogg_pages import _checksum
+from speech.segmenter import EARLY_PHRASE, Segmenter
+from speech.types import Embedding
+from speech.voice_files import read_embedding, read_facts, write_embedding
+from tests.fuzzing.mutator import Mutator
+from tests.fuzzing.row import Row, as_json, as_json_bytes
+from tests.kani import tiny_codec
+from tests.kani.random_checkpoint import TINY
+from tests.speech.test_audio import encoded
+
+TEXT = """# Título
+El 3/4/2025 a las 10:30 h, **3,5 €** y 1.234.567 km². *Sí*, `código` [enlace](https://a.es/b_c "t").
+<break time="500ms"/> Dr. Pérez (n.º 5) dijo: "¿Qué?" 😀 مرحبا 你好 e\u0301 +34 600 123 456 a@b.es
+
+- uno
+- dos &amp; tres
+| a | b |
+|---|---|
+"""
+LEXICON = "# es\nKani = kaˈni\nSQL\tese cu ele\n[en]\nnginx = engine x  # server\n[*]\nC++ = /θe mas mas/\n"
+ENV = "KANI_PORT=8001\nKANI_MAX_TEXT='10000'\n# no\nexport KANI_VOICE=\"es\"\nKANI_API_KEYS=a,b\n"
+
+
+def _tone(seconds: float, rate: int) -> Any:
+    times = np.arange(round(seconds * rate)) / rate
+    return (0.3 * np.sin(2 * np.pi * 300 * times)).astype(np.float32)
+
+
+def _recordings() -> tuple[bytes, ...]:
+    kinds = [
+        ("wav", "pcm_s16le", 16_000),
+        ("wav", "pcm_f32le", 16_000),
+        ("wav", "pcm_mulaw", 8_000),
+        ("mp3", "libmp3lame", 24_000),
+        ("flac", "flac", 16_000),
+        ("ogg", "libopus", 48_000),
+        ("mp4", "aac", 24_000),
+    ]
+    return tuple(encoded(box, codec, _tone(0.15, rate), rate, "mono") for box, codec, rate in kinds)
+
+
+def _ogg() -> bytes:
+    encoder = OggOpusEncoder()
+    return encoder.header + encoder.feed(_tone(0.4, 24_000)) + encoder.finish()
+
+
+def _ogg_stream(mutator: Mutator, sample: bytes) -> list[bytes]:
+    """A stream in pieces, the checksums of whose pages are right every other time."""
+    content = bytearray(mutator.bytes(sample))
+    at = content.find(b"OggS") if mutator.sometimes() else -1
+    while at >= 0 and at + 27 <= len(content):
+        following = content.find(b"OggS", at + 4)
+        end = len(content) if following < 0 else following
+        struct.pack_into("<I", content, at + 22, 0)
+        struct.pack_into("<I", content, at + 22, _checksum(bytes(content[at:end])))
+        at = following
+    return mutator.pieces(bytes(content))
+
+
+def _listen(pieces: list[bytes]) -> None:
+    decoder = OggOpusDecoder()
+    for piece in pieces:
+        decoder.feed(piece)
+
+
+def _texts(mutator: Mutator, sample: str) -> list[str]:
+    text = mutator.text(sample)
+    return [text[at : at + 40] for at in range(0, len(text), 40)]
+
+
+def _mark_up(pieces: list[str]) -> None:
+    markup = Markup()
+    parts = [part for piece in pieces for part in markup.feed(piece)] + markup.flush()
+    assert sum(len(part) for part in parts if isinstance(part, str)) == sum(map(len, pieces))
+
+
+def _cut(pieces: list[str]) -> None:
+    segmenter = Segmenter(EARLY_PHRASE)
+    cuts = [cut for piece in pieces for cut in segmenter.feed(piece)] + segmenter.flush()
+    assert all(cut is not None for cut in cuts)
+
+
+def _normalize(text: str) -> None:
+    for language in ("es", "en", "ar"):
+        said = normalize(text, reading=Reading(language))
+        assert isinstance(said.text, str)
+
+
+def _words(content: bytes) -> None:
+    reading = _Reading()
+    reading.read(content, "lexicon.txt", "es")
+    assert len(reading.problems) <= len(content.splitlines())
+
+
+def _from_server(message: str) -> None:
+    """What ``KaniTTSClient`` makes of an answer."""
+    _, data = websocket_client._read(message, "ws://test")
+    websocket_client._content(data)
+
+
+def _mapping(mutator: Mutator, sample: Any) -> dict[str, Any]:
+    """An object whose values are wrong; that it is one is seen to before."""
+    changed = mutator.object(sample)
+    return changed if isinstance(changed, dict) else sample
+
+
+def _facts(content: bytes) -> None:
+    read_facts(content, "0" * 64)
+
+
+def rows(folder: Path) -> list[Row]:
+    """All of them; folder: where files are put that are read by their paths."""
+    file = folder / "file"
+
+    def through(read: Callable[[Path], object]) -> Callable[[bytes], None]:
+        def written(content: bytes) -> None:
+            file.write_bytes(content)
+            read(file)
+
+        return written
+
+    def raw(mutator: Mutator, sample: bytes) -> bytes:
+        return mutator.bytes(sample)
+
+    weights = io.BytesIO()
+    torch.save({"a.b": torch.zeros(2, 3), "c": torch.ones(4)}, weights)
+    codec = tiny_codec.config(tiny_codec.TINY)
+    archive = folder / "codec.nemo"
+    tiny_codec.pack(archive, {CONFIG_NAME: yaml.safe_dump(codec).encode(), WEIGHTS_NAME: weights.getvalue()})
+    embedding = write_embedding(Embedding("tone", "tone 1", np.ones(4, np.float32), {}), "ab")
+    facts = json.dumps(
+        {"name": "a", "made_at": "2026-01-01T00:00:00Z", "consent": "c", "advice": []}
+    ).encode()
+    answer = {"type": "tts_response", "data": {"status": "success", "audio": "UklG", "metadata": {"a": 1}}}
+    times = {"chars": ["a"], "charStartTimesMs": [0], "charDurationsMs": [20]}
+    said = {"audio": "AAAA", "alignment": times, "normalizedAlignment": times, "isFinal": None, "error": None}
+    client_errors = (websocket_client.KaniTTSError,)
+    return [
+        Row("recording", _recordings(), raw, decode_recording, (InvalidRequest,), 0.5),
+        Row("ogg opus stream", (_ogg(),), _ogg_stream, _listen, (InvalidRequest,)),
+        Row("markup", (TEXT,), _texts, _mark_up),
+        Row("segmenter", (TEXT,), _texts, _cut),
+        Row("normalizer", (TEXT,), lambda mutator, sample: mutator.text(sample), _normalize, (), 0.25),
+        Row("lexicon", (LEXICON.encode(),), raw, _words),
+        Row(
+            "language",
+            ("es-419", "Español", "zh-Hans"),
+            lambda m, s: m.text(s),
+            resolve,
+            (UnsupportedLanguage,),
+        ),
+        Row(
+            ".env",
+            (ENV.encode(),),
+            raw,
+            through(lambda path: settings.load({}, {}, path)),
+            (settings.SettingsError,),
+            0.5,
+        ),
+        Row("elevenlabs answer", (said,), as_json, upstream.read, (ValueError,)),
+        Row("client", (answer,), as_json, _from_server, client_errors),
+        Row("client's voices", ({"error": {"message": "no"}},), as_json_bytes, websocket_voices._message),
+        Row("kept voice", (facts,), raw, _facts, (ValueError,)),
+        Row("embedding", (embedding,), raw, lambda c: read_embedding(c, "ab"), (ValueError,)),
+        Row(
+            "config.json",
+            (TINY,),
+            as_json_bytes,
+            through(lambda p: ModelConfig.of(read_json(p))),
+            (CheckpointError,),
+            0.5,
+        ),
+        Row("codec config", (codec,), _mapping, NanoCodecConfig.parse, (CheckpointError,)),
+        Row("nemo", (archive.read_bytes(),), raw, through(read_nemo), (CheckpointError,), 0.25),
+        Row("safetensors", (save({"a": torch.zeros(2, 3)}),), raw, through(_opened), (CheckpointError,)),
+    ]

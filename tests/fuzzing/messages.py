@@ -1,0 +1,302 @@
+"""What clients send: the parsers of every protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import Any
+
+import msgspec
+import numpy as np
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+import dialects.elevenlabs.body as elevenlabs_body
+import dialects.elevenlabs.relay_messages as relay
+import dialects.elevenlabs.ws_messages as elevenlabs_ws
+import dialects.kani.messages as kani
+import dialects.kyutai.messages as kyutai
+import dialects.kyutai.query as kyutai_query
+import dialects.voxcpm.messages as voxcpm
+from dialects import livekit, voices
+from dialects.elevenlabs.errors import TooLarge, Unprocessable
+from dialects.elevenlabs.voice_form import read_voice_form
+from dialects.elevenlabs.ws_query import read_query
+from dialects.kyutai import http_out, voice_payload
+from dialects.voxcpm.params import read_params
+from speech.errors import InvalidRequest, SpeechError
+from speech.types import Embedding
+from tests.fuzzing.mutator import Mutator
+from tests.fuzzing.row import Row, as_json, as_json_bytes
+
+TEXT = "Hola, ¿qué tal? Son las 10:30. 你好 \U0001f600"
+CONFIG = {
+    "voice_id": "a",
+    "language": "spanish",
+    "emotion": "happy",
+    "speed": 1.0,
+    "temperature": 0.7,
+    "top_p": 0.9,
+    "max_tokens": 1200,
+    "seed": 1,
+}
+SPEAK = {
+    "type": "tts_request",
+    "data": {"text": TEXT, "config": CONFIG, "stream": True, "chunk_size": 10, "reference_audio": "UklGRg=="},
+}
+VOXCPM = {
+    "type": "tts_request",
+    "request_id": "r1",
+    "timestamp": 1.5,
+    "params": {"text": TEXT, "mode": "streaming", "voice_id": "es", "cfg_value": 2.0, "seed": 3},
+}
+SETTINGS = {"stability": 0.5, "similarity_boost": 0.8, "style": 0.1, "use_speaker_boost": True, "speed": 1.0}
+ELEVENLABS = {
+    "text": TEXT,
+    "model_id": "eleven_multilingual_v2",
+    "voice_settings": SETTINGS,
+    "seed": 1,
+    "language_code": "es",
+    "apply_text_normalization": "auto",
+    "pronunciation_dictionary_locators": [{"pronunciation_dictionary_id": "a", "version_id": "b"}],
+}
+CONTEXT = {
+    "text": TEXT,
+    "voice_settings": SETTINGS,
+    "generation_config": {"chunk_length_schedule": [120, 160, 250, 290]},
+    "xi_api_key": "key",
+    "context_id": "c",
+    "flush": True,
+    "close_context": False,
+}
+TOKEN = {
+    "room_name": "room",
+    "participant_identity": "me",
+    "participant_name": "Me",
+    "participant_metadata": "{}",
+    "participant_attributes": {"a": "b"},
+    "room_config": {"agents": [{"agent_name": "x"}]},
+}
+BOUNDARY = "b0undary"
+
+
+def _packed(mutator: Mutator, sample: Any) -> bytes:
+    """MessagePack, whose values or whose bytes are wrong."""
+    try:
+        packed = msgspec.msgpack.encode(mutator.object(sample))
+    except (UnicodeEncodeError, OverflowError):
+        # What MessagePack has no way to write.
+        packed = msgspec.msgpack.encode(sample)
+    return mutator.bytes(packed) if mutator.sometimes() else packed
+
+
+def _query(mutator: Mutator, sample: dict[str, str]) -> QueryParams:
+    return QueryParams(mutator.query(sample))
+
+
+def _form(fields: dict[str, str], recording: bytes = b"RIFF") -> bytes:
+    parts = [
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n'
+        for n, v in fields.items()
+    ]
+    file = 'Content-Disposition: form-data; name="files"; filename="a.wav"\r\nContent-Type: audio/wav'
+    head = f"--{BOUNDARY}\r\n{file}\r\n\r\n"
+    return "".join(parts).encode() + head.encode() + recording + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+def _request(body: bytes, split: list[bytes]) -> Request:
+    scope = {
+        "type": "http",
+        # As on a server: what cannot be parsed is an HTTPException.
+        "app": None,
+        "method": "POST",
+        "path": "/",
+        "query_string": b"",
+        "headers": [
+            (b"content-type", f"multipart/form-data; boundary={BOUNDARY}".encode()),
+            (b"x-consent", body[:40].replace(b"\r", b"").replace(b"\n", b"")),
+        ],
+    }
+    messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in split]
+    messages.append({"type": "http.request", "body": b"", "more_body": False})
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    return Request(scope, receive)
+
+
+def _posted(mutator: Mutator, sample: bytes) -> Request:
+    body = mutator.bytes(sample)
+    return _request(body, mutator.pieces(body))
+
+
+def _read_kani(message: str) -> None:
+    read = kani.read(message)
+    if isinstance(read, kani.Speak):
+        _asked(read)
+
+
+def _asked(speak: kani.Speak) -> None:
+    _ = speak.frame_samples
+    speak.request(None)
+    if speak.reference is not None:
+        kani.reference_bytes(speak.reference)
+
+
+def _read_voxcpm(message: str) -> None:
+    read = voxcpm.read(message)
+    if isinstance(read, voxcpm.TtsRequest):
+        read_params(read.params, 5000, read.request_id).request(None, None, "")
+
+
+def _read_heard(message: bytes) -> None:
+    match kyutai.read_to_hear(message):
+        case kyutai.Audio() as audio:
+            kyutai.samples(audio)
+        case kyutai.OggOpus() as pages:
+            kyutai.ogg_bytes(pages)
+
+
+def _payload(mutator: Mutator, sample: bytes) -> np.ndarray:
+    """Numbers of a voice whose container is wrong, though its digest may be right."""
+    content = mutator.bytes(sample)[: voice_payload._BYTES - voice_payload._HEAD.size]
+    digest = voice_payload._digest(content) if mutator.sometimes() else bytes(16)
+    head = voice_payload._HEAD.pack(voice_payload.MAGIC, voice_payload.VERSION, len(content), digest)
+    words = np.frombuffer((head + content).ljust(voice_payload._BYTES, b"\0"), "<i2").astype(np.float32)
+    shape = (1, kyutai.EMBEDDING_CHANNELS, voice_payload.FRAMES)
+    return (words / np.float32(voice_payload._SCALE)).reshape(shape)
+
+
+def _embedding_content() -> bytes:
+    values = voice_payload.write([Embedding("tone", "tone 1", np.ones(4, np.float32), {})])
+    packed = (values.reshape(-1).astype(np.float64) * voice_payload._SCALE).astype("<i2").tobytes()
+    _, _, length, _ = voice_payload._HEAD.unpack_from(packed)
+    return packed[voice_payload._HEAD.size :][:length]
+
+
+def _read_token(body: bytes) -> None:
+    wanted = livekit._Wanted(body)
+    wanted.name("room_name")
+    wanted.name("participant_identity")
+    wanted.claims()
+
+
+def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
+    """All of them; service: whose voices and languages the addresses name."""
+    audio = {"type": "Audio", "pcm": [0.0, 0.5, -0.25] * 20}
+    pages = {"type": "OggOpus", "data": list(b"OggS" + struct.pack("<BBqIIIB", 0, 2, 0, 1, 0, 0, 0))}
+    speak = [{"type": "Text", "text": TEXT}, {"type": "Eos"}]
+    voice = {"type": "Voice", "embeddings": [0.0] * 512, "shape": [1, 512, 1]}
+    speak_query = {
+        "format": "PcmMessagePack",
+        "voice": "espeak:es",
+        "temperature": "0.7",
+        "top_k": "250",
+        "seed": "1",
+        "max_seq_len": "100",
+        "cfg_alpha": "1.5",
+        "language": "es",
+    }
+    elevenlabs_query = {
+        "model_id": "eleven_flash_v2_5",
+        "language_code": "es",
+        "output_format": "pcm_24000",
+        "inactivity_timeout": "20",
+        "seed": "4",
+        "sync_alignment": "true",
+        "auto_mode": "true",
+        "apply_text_normalization": "auto",
+    }
+    form = _form({"name": "Mi voz", "labels": '{"language":"es","consent":"Soy yo"}', "description": "d"})
+
+    def posted(request: Request) -> None:
+        loop.run_until_complete(read_voice_form(request, files_needed=True))
+
+    async def kept(request: Request) -> None:
+        await (await voices.read_form(request)).close()
+
+    return [
+        Row(
+            "kani message",
+            (SPEAK, {"type": "ping", "data": {}}),
+            as_json,
+            _read_kani,
+            (kani.BadMessage, SpeechError),
+        ),
+        Row(
+            "kani body",
+            (SPEAK["data"],),
+            as_json_bytes,
+            lambda body: _asked(kani.read_body(body)),
+            (kani.BadMessage, SpeechError),
+        ),
+        Row("voxcpm message", (VOXCPM,), as_json, _read_voxcpm, (voxcpm.BadMessage,)),
+        Row("kyutai to speak", (*speak, voice), _packed, kyutai.read_to_speak, (kyutai.BadMessage,)),
+        Row(
+            "kyutai to hear",
+            (audio, pages, {"type": "Marker", "id": 1}),
+            _packed,
+            _read_heard,
+            (kyutai.BadMessage,),
+        ),
+        Row(
+            "kyutai query",
+            (speak_query,),
+            _query,
+            lambda query: kyutai_query.read_speak_query(query, service),
+            (kyutai_query.BadQuery,),
+        ),
+        Row(
+            "kyutai body",
+            ({"text": TEXT, "voice": "es"},),
+            as_json_bytes,
+            lambda body: http_out._read(body, http_out.StreamedBody),
+            (kyutai.BadMessage,),
+        ),
+        Row("kyutai voice payload", (_embedding_content(),), _payload, voice_payload.read),
+        Row(
+            "elevenlabs body",
+            (ELEVENLABS,),
+            as_json_bytes,
+            lambda body: elevenlabs_body.read_body(body, 40_000).request(None),
+            (Unprocessable, SpeechError),
+        ),
+        Row(
+            "elevenlabs message",
+            (CONTEXT,),
+            as_json,
+            elevenlabs_ws.read,
+            (elevenlabs_ws.Refused, SpeechError),
+        ),
+        Row(
+            "elevenlabs query",
+            (elevenlabs_query,),
+            _query,
+            lambda query: read_query(query, service),
+            (SpeechError,),
+        ),
+        Row(
+            "elevenlabs form",
+            (form,),
+            _posted,
+            posted,
+            (Unprocessable, TooLarge, InvalidRequest, HTTPException),
+        ),
+        Row(
+            "voices form",
+            (form,),
+            _posted,
+            lambda request: loop.run_until_complete(kept(request)),
+            (voices.Refused,),
+        ),
+        Row(
+            "relay message",
+            ({"action": "start_tts", "text": TEXT},),
+            as_json,
+            relay.read,
+            (relay.BadMessage,),
+        ),
+        Row("livekit token", (TOKEN,), as_json_bytes, _read_token, (livekit.Refused,)),
+    ]

@@ -1,0 +1,147 @@
+"""Wrong inputs out of right ones: the same for the same seed, on every machine."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+JUNK: tuple[Any, ...] = (
+    *(None, True, False, 0, -1, 1, 2**31, -(2**63), 2**64, 10**400, 0.5, -0.0, 1e308, 5e-324),
+    *("", " ", "\0", "\ud800", "\udfff\ud800", "\u202e", "\ufeff", "a" * 5000, "../../etc/passwd", "%00"),
+    *("NaN", "true", "1e999", "-1", "{}", "<break time='9e9s'/>", "\U0001f468\u200d\U0001f469", "\r\n\r\n"),
+    *([], {}, [[]], [None] * 50, {"": {}}, {"\ud800": "\ud800"}, [0.1] * 2000),
+)
+"""Values that are seldom expected, for any field."""
+
+TOKENS = (
+    *("NaN", "Infinity", "-Infinity", "1e999", "\\ud800", "\\u0000", "null", "[" * 1500, '{"a":' * 1500),
+    *("\0", "\ud800", "\x85", "\u2028", "\ufeff", "\U0010ffff", "%", "&", "=", "..", "\r\n", '"', "'", "\\"),
+    *("999999999999999999999", "0x41", "1_000", "١٢٣", "½", "<" * 50, "*" * 50, "`" * 50, "|" * 50, "(" * 50),
+)
+"""Pieces of text that readers stumble over."""
+
+_LENGTHS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
+
+
+class Mutator:
+    """Makes inputs of samples: objects (of JSON), texts or bytes."""
+
+    def __init__(self, seed: str) -> None:
+        self._random = random.Random(seed)
+
+    def text(self, sample: str) -> str:
+        """A text with up to eight places changed."""
+        for _ in range(self._random.randint(1, 8)):
+            at, end = self._span(len(sample))
+            middle = (
+                self._random.choice(TOKENS),
+                sample[at:end] * 3,
+                "",
+                chr(self._random.randrange(0x110000)),
+                sample[at:end][::-1],
+            )
+            sample = sample[:at] + self._random.choice(middle) + sample[end:]
+        return sample
+
+    def bytes(self, sample: bytes) -> bytes:
+        """Bytes with up to eight places changed, or the beginning of them."""
+        content = bytearray(sample)
+        for _ in range(self._random.randint(1, 8)):
+            at, end = self._span(len(content))
+            self._random.choice(self._changes)(self, content, at, end)
+        return bytes(content)
+
+    def object(self, sample: Any) -> Any:
+        """An object of JSON with up to three values changed, dropped, added or wrapped."""
+        whole = json.loads(json.dumps([sample]))
+        for _ in range(self._random.randint(1, 3)):
+            holder, key = self._place(whole)
+            match self._random.randrange(6):
+                case 0 if holder is not whole:
+                    del holder[key]
+                case 1:
+                    holder[key] = [holder[key]] * self._random.randint(0, 3)
+                case 2 if isinstance(holder, dict):
+                    holder[self.text(str(key))] = holder[key]
+                case 3 if isinstance(holder[key], str):
+                    holder[key] = self.text(holder[key])
+                case _:
+                    holder[key] = self._random.choice(JUNK)
+        return whole[0]
+
+    def json(self, sample: Any) -> str:
+        """The text of such an object; now and then a broken one."""
+        written = json.dumps(self.object(sample), ensure_ascii=self._random.random() < 0.5)
+        return self.text(written) if self._random.random() < 0.3 else written
+
+    def query(self, sample: dict[str, str]) -> dict[str, str]:
+        """The parameters of an address, one or two of which are others."""
+        changed = dict(sample)
+        for _ in range(self._random.randint(1, 2)):
+            name = self._random.choice([*sample])
+            junk = self._random.choice(JUNK)
+            changed[name] = junk if isinstance(junk, str) else str(junk)[:400]
+            if self._random.random() < 0.5:
+                changed[name] = self.text(sample[name])
+        return changed
+
+    def pieces(self, sample: bytes) -> list[bytes]:
+        """Bytes cut at a few places."""
+        cuts = sorted(self._random.randrange(len(sample) + 1) for _ in range(self._random.randint(0, 3)))
+        return [sample[at:end] for at, end in zip([0, *cuts], [*cuts, len(sample)], strict=True)]
+
+    def sometimes(self) -> bool:
+        """True every other time."""
+        return self._random.random() < 0.5
+
+    def _span(self, length: int) -> tuple[int, int]:
+        at = self._random.randint(0, length)
+        return at, min(length, at + self._random.choice((0, 1, 1, 2, 4, 16, 200)))
+
+    def _place(self, whole: list[Any]) -> tuple[Any, Any]:
+        """A list or an object in ``whole``, and an index or a key in it."""
+        places: list[tuple[Any, Any]] = [(whole, 0)]
+        for holder, key in places:
+            inner = holder[key]
+            if isinstance(inner, dict | list) and len(places) < 500:
+                places += [
+                    (inner, each) for each in (inner if isinstance(inner, dict) else range(len(inner)))
+                ]
+        return self._random.choice(places)
+
+    def _flip(self, content: bytearray, at: int, end: int) -> None:
+        if at < len(content):
+            content[at] ^= 1 << self._random.randrange(8)
+
+    def _replace(self, content: bytearray, at: int, end: int) -> None:
+        content[at:end] = self._random.randbytes(end - at)
+
+    def _repeat(self, content: bytearray, at: int, end: int) -> None:
+        content[at:at] = content[at:end] * self._random.choice((1, 2, 20))
+
+    def _drop(self, content: bytearray, at: int, end: int) -> None:
+        del content[at:end]
+
+    def _cut(self, content: bytearray, at: int, end: int) -> None:
+        del content[max(at, len(content) // 2) :]
+
+    def _length(self, content: bytearray, at: int, end: int) -> None:
+        size = self._random.choice((1, 2, 4, 8))
+        order = self._random.choice(("little", "big"))
+        content[at : at + size] = (self._random.choice(_LENGTHS) % 256**size).to_bytes(size, order)
+
+    def _zeros(self, content: bytearray, at: int, end: int) -> None:
+        content[at:end] = bytes([self._random.choice((0, 0xFF))]) * (end - at)
+
+    _changes: tuple[Callable[..., None], ...] = (
+        _flip,
+        _flip,
+        _replace,
+        _repeat,
+        _drop,
+        _cut,
+        _length,
+        _zeros,
+    )
