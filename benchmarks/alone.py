@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 import settings
+from benchmarks import report
 from engines.registry import engines_for
-from speech.engine import Engine
+from speech.engine import Engine, LoadingEngine
 from speech.types import Samples, Segment
 
 THREADS = os.cpu_count() or 1
-"""Threads that an engine computes with, everywhere in the benchmarks: the server's own default."""
+"""Threads that an engine computes with, everywhere in the benchmarks: one a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,16 @@ class Spoken:
 
 @asynccontextmanager
 async def started(name: str) -> AsyncIterator[Engine]:
-    """The engine of that name ("kokoro", "espeak"), with the settings that a server would read."""
+    """The engine of that name ("kokoro", "espeak"), with the settings that a server would read.
+
+    Kokoro's decoder is settled, and the report names it.
+    """
     (engine,) = engines_for(name, settings.load({"engine": name, "threads": THREADS})).needed
     await engine.start()
     try:
+        if isinstance(engine, LoadingEngine):
+            await engine.settled()
+            report.note(f"decoder {engine.info.decoder} of the engine alone")
         yield engine
     finally:
         await engine.stop()

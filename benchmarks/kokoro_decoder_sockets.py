@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
 
 from benchmarks import alone
 from benchmarks.kokoro_decoder_windows import FAST, ONNX
@@ -17,7 +15,7 @@ from benchmarks.kokoro_sockets import some
 from benchmarks.listener import Heard, connected, listen
 from benchmarks.report import JUDGE, median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, Sentences
-from benchmarks.serving import HOST, ROOT, Server, ServerFailed
+from benchmarks.serving import ROOT, Server, ServerFailed
 
 GROUPS: dict[str, Sentences] = {"about 4 s": ABOUT_4_S, "about 7 s": ABOUT_7_S}
 
@@ -25,10 +23,11 @@ _LOADED_WITHIN_S = 120.0
 _ASK_AGAIN_S = 0.05
 
 
-def decoder_server(decoder: str, **environment: str) -> Server:
-    """Kokoro in windows, and this decoder once it is loaded (``until_loaded``)."""
+def decoder_server(decoder: str, *, settled: bool = True, **environment: str) -> Server:
+    """Kokoro in windows, and this decoder, at once or (not settled) when it is loaded (``until_loaded``)."""
     return Server(
         *("--engine", "kokoro", "--kokoro-decoder", decoder),
+        settled=settled,
         KANI_THREADS=str(alone.THREADS),
         KANI_KOKORO_DECODING="windows",
         **environment,
@@ -38,21 +37,12 @@ def decoder_server(decoder: str, **environment: str) -> Server:
 def until_loaded(server: Server, decoder: str) -> float:
     """Wait until /health names ``decoder``; for how many seconds. Raises ServerFailed if it never does."""
     begun = time.perf_counter()
-    while (speaks := _decoder(server)) != decoder:
+    while (speaks := server.decoder()) != decoder:
         if time.perf_counter() > begun + _LOADED_WITHIN_S:
             raise ServerFailed(f"the server still speaks by {speaks!r}, not by {decoder!r}")
         # From outside nothing tells when it is there.
         time.sleep(_ASK_AGAIN_S)
     return time.perf_counter() - begun
-
-
-def _decoder(server: Server) -> str:
-    connection = HTTPConnection(HOST, server.port)
-    try:
-        connection.request("GET", "/health")
-        return str(json.load(connection.getresponse())["decoder"])
-    finally:
-        connection.close()
 
 
 @contextmanager

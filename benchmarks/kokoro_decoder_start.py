@@ -23,7 +23,7 @@ def start() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(1 + _LATER):
-            with decoder_server("auto", KANI_CACHE_DIR=folder) as running:
+            with decoder_server("auto", settled=False, KANI_CACHE_DIR=folder) as running:
                 ready = running.memory_bytes()
                 loaded_s = until_loaded(running, FAST)
                 rows.append((running.start_s, loaded_s, ready, running.memory_bytes()))

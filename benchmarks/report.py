@@ -22,6 +22,8 @@ from websocket_config import VERSION
 JUDGE = "KANI_JUDGE_PYTHON"
 """The variable that names the python of an environment with requirements-judges.txt."""
 
+_notes: list[str] = []
+
 LIBRARIES = ("onnxruntime", "numpy", "websockets", "uvicorn")
 
 
@@ -78,6 +80,12 @@ def command() -> str:
     return shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
 
 
+def note(fact: str) -> None:
+    """Have ``sitting`` print a fact about what is measured, once, under its tables."""
+    if fact not in _notes:
+        _notes.append(fact)
+
+
 @contextmanager
 def sitting(title: str, *libraries: str) -> Iterator[None]:
     """Print what the figures are measured on, and at the end who else had the processor.
@@ -100,6 +108,9 @@ def sitting(title: str, *libraries: str) -> Iterator[None]:
     yield
     wall_s = (datetime.now(UTC) - started).total_seconds() * (psutil.cpu_count() or 1)
     others = max(0.0, (_busy_s() - busy) - (_own_s() - own)) / wall_s
+    if _notes:
+        print(f"\nMeasured with {'; '.join(_notes)}.")
+        _notes.clear()
     print(f"\nOther processes had {others:.0%} of the processor meanwhile.\n", flush=True)
 
 

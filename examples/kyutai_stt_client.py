@@ -1,4 +1,6 @@
-"""A recording's words from a Kyutai server, as its protocol's document says: paced, a marker, silence.
+"""A recording's words from a Kyutai server: paced, a marker, silence.
+
+Written here after the protocol's document; it is no client of Kyutai's own.
 
 python start_websocket_server.py                         # in one terminal
 python examples/kyutai_stt_client.py recording.wav       # in another

@@ -1,4 +1,6 @@
-"""Speech from a Kyutai server, as its protocol's document says: purge, then send and receive at once.
+"""Speech from a Kyutai server: purge, then send and receive at once.
+
+Written here after the protocol's document; it is no client of Kyutai's own.
 
 python start_websocket_server.py                                                    # in one terminal
 python examples/kyutai_tts_client.py "Bonjour, comment allez-vous ?" -o bonjour.wav   # in another

@@ -1,4 +1,7 @@
-"""Kyutai's own clients against the server as it comes: what they hear is judged, and so is what it hears."""
+"""Clients that speak as Kyutai's do, written anew here, against a default server.
+
+What they receive is judged by whisper-base, and what the server hears by the text that was spoken to it.
+"""
 
 from __future__ import annotations
 
@@ -36,17 +39,19 @@ QUESTION = "What should we have for dinner tonight, and who is going to cook it?
 ANSWER = "Let us make some soup, because the weather is cold and everybody likes it."
 MOUTHFUL = 960  # samples of a browser's packet: 40 ms
 PARISIAN = "unmute-prod-website/developpeuse-3.wav"
+WRONG_AT_MOST = 0.04  # of the words; of a sentence of a dozen: none
+WITHIN_S = 300.0
 
 
 def assert_heard(samples: Samples, text: str, language: str) -> None:
-    """Assert that whoever listens understands ``text``."""
+    """Assert that whisper-base hears ``text`` in the samples."""
     heard = hear(samples, RATE, language)
-    assert word_error_rate(text, heard, language) <= 0.15, heard
+    assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
 
 
 def assert_understood(words: list[str], text: str, language: str) -> None:
     """Assert that the server understood ``text``."""
-    assert word_error_rate(text, " ".join(words), language) <= 0.15, words
+    assert word_error_rate(text, " ".join(words), language) <= WRONG_AT_MOST, words
 
 
 def assert_timed(
@@ -198,7 +203,7 @@ async def test_the_script_with_a_microphone(server: ServerProcess, say: Say) -> 
     quiet = np.zeros(4 * RATE, np.float32)
     script = MicrophoneScript(server.url)
     sentences = [await say(text, "ef_dora") for text in (SPANISH, DINNER)]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WITHIN_S):
         await script.listen(np.concatenate([sentences[0], quiet, sentences[1], np.tile(quiet, 3)]))
     first, second, _ = script.line.split("|")
     assert_understood(first.split(), SPANISH, "es")
@@ -220,9 +225,9 @@ async def test_invincible_voice_listens(server: ServerProcess, say: Say) -> None
 
 
 async def user_turn(listener: UnmuteListener, samples: Samples) -> float:
-    """Speak to Unmute, then be silent until it answers: seconds of silence until then."""
+    """Speak to Unmute, then be silent until it answers; the seconds of silence until then."""
     loop = asyncio.get_running_loop()
-    quiet = np.zeros(10 * RATE, np.float32)
+    quiet = np.zeros(round(WITHIN_S * RATE), np.float32)
     sound = np.concatenate([samples, quiet])
     began = loop.time()
     for at in range(0, len(sound), MOUTHFUL):
@@ -242,7 +247,7 @@ async def test_a_conversation_with_unmute(server: ServerProcess, say: Say) -> No
     waited_s = await user_turn(listener, question)
     await listener.shut_down()
     assert_understood(listener.words, QUESTION, "en")
-    assert 0 < waited_s < 5
+    assert waited_s > 0
     speaker = UnmuteSpeaker(server.url, "unmute-prod-website/p329_022.wav")
     await speaker.start_up()
     assert_heard((await speaker.say(as_written(ANSWER))).samples, ANSWER, "en")

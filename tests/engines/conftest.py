@@ -18,8 +18,25 @@ from engines.kokoro.parts import LoadPart
 
 @pytest.fixture(scope="session")
 def engine(cache: Path) -> Iterator[KokoroEngine]:
-    """Kokoro, started once for all tests; its weights come from the installed packages."""
-    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache))
+    """Kokoro as the server starts it, once for all tests; its weights come from the installed packages.
+
+    Its decoder is settled: the fast one wherever the processor is fit for it.
+    """
+    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder="auto"))
+
+    async def start() -> None:
+        await made.start()
+        await made.settled()
+
+    asyncio.run(start())
+    yield made
+    asyncio.run(made.stop())
+
+
+@pytest.fixture(scope="session")
+def onnx_engine(cache: Path) -> Iterator[KokoroEngine]:
+    """Kokoro with the published graph's decoder, in windows; once for all tests."""
+    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder="onnx"))
     asyncio.run(made.start())
     yield made
     asyncio.run(made.stop())
@@ -32,8 +49,11 @@ def part(cache: Path) -> LoadPart:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _threads() -> Iterator[None]:
-    """The fast decoder has torch compute with one thread a call; other engines' tests do not want that."""
+def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have torch compute with one thread a call, as loading the fast decoder sets it; for Kani with all."""
+    cores = os.cpu_count() or 1
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(cores if "kani" in request.module.__name__ else 1)
     yield
     if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(os.cpu_count() or 1)
+        sys.modules["torch"].set_num_threads(cores)

@@ -86,14 +86,14 @@ def greedy_codes(folder: Path, text: str, frames: int) -> Samples:
     return np.array(codes, np.int64).reshape(-1, 4)
 
 
-def judged(folder: Path, streams: list[Samples], tmp_path: Path) -> list[Samples]:
-    """The samples of each stream's codes: by NeMo where it is installed, else by our codec."""
+def decoded(judge: str, folder: Path, streams: list[Samples], tmp_path: Path) -> list[Samples]:
+    """The samples of each stream's codes, by NeMo or by this project's codec."""
     archive = folder / "codec.nemo"
-    # One batch, because NeMo takes longest to be imported; the codec is causal, so nobody hears the padding.
+    # One batch, because NeMo takes longest to be imported; padding behind changes nothing: it is causal.
     codes = np.zeros((len(streams), max(map(len, streams)), 4), np.int64)
     for row, stream in zip(codes, streams, strict=True):
         row[: len(stream)] = stream
-    if JUDGE_PYTHON:
+    if judge == "NeMo":
         np.save(tmp_path / "codes.npy", codes)
         subprocess.run(
             [JUDGE_PYTHON, JUDGE, archive, tmp_path / "codes.npy", tmp_path / "samples.npy"], check=True
@@ -112,10 +112,13 @@ def without_silence(samples: Samples) -> Samples:
     return np.concatenate([trim.feed(samples), trim.finish()])
 
 
-async def test_the_socket_gives_what_the_makers_code_gives(
-    folder: Path, start_server: StartServer, tmp_path: Path
+@pytest.mark.parametrize("judge", ["own codec", "NeMo"])
+async def test_the_socket_gives_the_samples_of_transformers_tokens(
+    folder: Path, start_server: StartServer, tmp_path: Path, judge: str
 ) -> None:
-    """Three requests at once, in pieces of 1, 3 and 25 frames: transformers' tokens, NeMo's samples."""
+    """Three requests at once, in pieces of 1, 3 and 25 frames, decoded beside it by NeMo or our codec."""
+    if judge == "NeMo" and not JUDGE_PYTHON:
+        pytest.skip("KANI_JUDGE_PYTHON names no python with nemo_toolkit")
     server = start_server(
         "--engine", "kani", "--model", str(folder / "tiny"), "--codec", str(folder / "codec.nemo"),
         "--device", "cpu", "--precision", "float32", KANI_THREADS="1",
@@ -137,7 +140,7 @@ async def test_the_socket_gives_what_the_makers_code_gives(
         return b"".join(part.pcm for part in parts)
 
     answers = await asyncio.gather(*map(heard, TEXTS, (1, 3, 25)))
-    speech = judged(folder, [greedy_codes(folder, text, frames) for text in TEXTS], tmp_path)
+    speech = decoded(judge, folder, [greedy_codes(folder, text, frames) for text in TEXTS], tmp_path)
     for answer, expected in zip(answers, map(without_silence, speech), strict=True):
         got = np.frombuffer(answer, "<i2")
         assert len(got) == len(expected)

@@ -29,16 +29,18 @@ LONG = (
 @pytest.fixture(scope="module")
 def whole() -> Iterator[KokoroEngine]:
     """The engine that decodes by the published graph; it needs no cache."""
-    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=NOWHERE, decoding="whole"))
+    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=NOWHERE, decoding="whole", decoder="onnx"))
     asyncio.run(made.start())
     yield made
     asyncio.run(made.stop())
 
 
-@pytest.fixture(params=["windows", "whole"])
-def either(request: pytest.FixtureRequest, engine: KokoroEngine, whole: KokoroEngine) -> KokoroEngine:
-    """Either way of decoding."""
-    return engine if request.param == "windows" else whole
+@pytest.fixture(params=["default", "onnx", "whole"])
+def each(request: pytest.FixtureRequest) -> KokoroEngine:
+    """Each way of decoding: in windows by the decoder that users get, by the graph's, and whole."""
+    name = {"default": "engine", "onnx": "onnx_engine", "whole": "whole"}[request.param]
+    engine: KokoroEngine = request.getfixturevalue(name)
+    return engine
 
 
 async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
@@ -74,6 +76,7 @@ def test_the_engine_says_what_it_can(engine: KokoroEngine, whole: KokoroEngine) 
     }
     assert info.timing
     assert info.streams_inside_segment and info.rests and info.takes_written_text
+    assert info.decoder in ("fast", "onnx") and whole.info.decoder == "onnx"
     assert info.cloning == "nearest voice" and whole.info.cloning == "none"
     assert info.uses == frozenset()
     by_sentence = whole.info
@@ -116,10 +119,10 @@ async def test_both_ends_of_the_speed_range_are_understood(engine: KokoroEngine,
     assert word_error_rate(text, heard, "es") <= 0.12, heard
 
 
-async def test_spans_name_each_word_in_order(either: KokoroEngine) -> None:
+async def test_spans_name_each_word_in_order(each: KokoroEngine) -> None:
     """Each word has its characters and its time; times rise and stay inside the audio."""
     text = "¿Hola, qué tal? Nos vemos a las 3:30 en la plaza."
-    samples, spans = await say(either, text)
+    samples, spans = await say(each, text)
     assert [text[span.start : span.end] for span in spans] == [
         *("Hola", "qué", "tal", "Nos", "vemos", "a", "las", "3:30", "en", "la", "plaza"),
     ]
@@ -129,10 +132,10 @@ async def test_spans_name_each_word_in_order(either: KokoroEngine) -> None:
     assert spans[-1].end_s <= len(samples) / 24_000
 
 
-async def test_a_word_after_a_pause_starts_where_it_is_heard(either: KokoroEngine) -> None:
+async def test_a_word_after_a_pause_starts_where_it_is_heard(each: KokoroEngine) -> None:
     """Within 40 ms of the energy's onset, found in another way than the engine's."""
     text = "We know him well. Are you alone? Nobody answered; all were away."
-    samples, spans = await say(either, text, "af_heart", "en")
+    samples, spans = await say(each, text, "af_heart", "en")
     steps = np.diff(loud(samples).astype(int), prepend=0, append=0)
     onsets, offsets = np.flatnonzero(steps == 1) * 0.01, np.flatnonzero(steps == -1) * 0.01
     after_pause = [a for a, before in zip(onsets[1:], offsets[:-1], strict=True) if a - before >= 0.12]
@@ -150,10 +153,10 @@ async def test_a_word_after_a_pause_starts_where_it_is_heard(either: KokoroEngin
     ],
 )
 async def test_the_models_own_silence_is_left_out(
-    either: KokoroEngine, text: str, voice: str, language: str
+    each: KokoroEngine, text: str, voice: str, language: str
 ) -> None:
     """At most 50 ms of near silence stay before the speech and after it."""
-    samples, spans = await say(either, text, voice, language)
+    samples, spans = await say(each, text, voice, language)
     power = np.square(samples[: len(samples) // 120 * 120].reshape(-1, 120)).mean(axis=1)
     heard = np.flatnonzero(power > np.percentile(power, 90) * 10**-4.5)
     assert heard[0] * 0.005 <= 0.05
@@ -163,18 +166,18 @@ async def test_the_models_own_silence_is_left_out(
     assert spans[0].start_s <= 0.05
 
 
-async def test_the_same_segment_gives_the_same_samples(either: KokoroEngine) -> None:
+async def test_the_same_segment_gives_the_same_samples(each: KokoroEngine) -> None:
     """Nothing is drawn by chance."""
-    first, _ = await say(either, "Una vez más.")
-    second, _ = await say(either, "Una vez más.")
+    first, _ = await say(each, "Una vez más.")
+    second, _ = await say(each, "Una vez más.")
     assert np.array_equal(first, second)
 
 
-async def test_segments_spoken_together_sound_as_alone(either: KokoroEngine) -> None:
+async def test_segments_spoken_together_sound_as_alone(each: KokoroEngine) -> None:
     """Two voices and languages at once give the samples that each gives alone."""
     asked = [("Buenas tardes a todos.", "em_alex", "es"), ("A good day to you.", "bf_emma", "en-GB")] * 2
-    alone = [await say(either, *one) for one in asked[:2]] * 2
-    together = await asyncio.gather(*(say(either, *one) for one in asked))
+    alone = [await say(each, *one) for one in asked[:2]] * 2
+    together = await asyncio.gather(*(say(each, *one) for one in asked))
     for (samples, spans), (expected, expected_spans) in zip(together, alone, strict=True):
         assert np.array_equal(samples, expected)
         assert spans == expected_spans
@@ -187,9 +190,9 @@ async def test_a_voice_speaks_another_language(engine: KokoroEngine) -> None:
     assert len(spanish) != len(english) or not np.array_equal(spanish, english)
 
 
-async def test_a_text_of_marks_is_nothing(either: KokoroEngine) -> None:
+async def test_a_text_of_marks_is_nothing(each: KokoroEngine) -> None:
     """Where there is nothing to say there is no chunk."""
-    assert await chunks_of(either, Segment("…", "ef_dora", "es")) == []
+    assert await chunks_of(each, Segment("…", "ef_dora", "es")) == []
 
 
 @pytest.mark.parametrize("boundary", list(Boundary))
@@ -201,23 +204,23 @@ async def test_a_text_without_a_mark_is_spoken_at_any_boundary(
     assert [(span.start, span.end) for chunk in chunks for span in chunk.spans] == [(0, 6), (7, 11)]
 
 
-async def test_wrong_voices_and_languages_are_refused(either: KokoroEngine) -> None:
+async def test_wrong_voices_and_languages_are_refused(each: KokoroEngine) -> None:
     """What is not among the engine's raises the core's errors."""
     with pytest.raises(UnknownVoice):
-        await chunks_of(either, Segment("hola", "nobody", "es"))
+        await chunks_of(each, Segment("hola", "nobody", "es"))
     with pytest.raises(UnsupportedLanguage, match=r"'de'.*es, en, fr, it, pt"):
-        await chunks_of(either, Segment("hallo", "ef_dora", "de"))
+        await chunks_of(each, Segment("hallo", "ef_dora", "de"))
 
 
 @pytest.mark.slow
-async def test_a_cancel_in_the_middle_frees_the_engine_soon(either: KokoroEngine) -> None:
+async def test_a_cancel_in_the_middle_frees_the_engine_soon(each: KokoroEngine) -> None:
     """A cancelled segment ends within a fraction of its time, and the thread with it."""
     segment = Segment(LONG, "ef_dora", "es")
     begun = time.perf_counter()
-    await chunks_of(either, segment)
+    await chunks_of(each, segment)
     whole_s = time.perf_counter() - begun
 
-    task = asyncio.create_task(chunks_of(either, segment))
+    task = asyncio.create_task(chunks_of(each, segment))
     await asyncio.wait([task], timeout=whole_s * 0.3)
     begun = time.perf_counter()
     task.cancel()
@@ -225,13 +228,13 @@ async def test_a_cancel_in_the_middle_frees_the_engine_soon(either: KokoroEngine
         await task
     freed_s = time.perf_counter() - begun
     assert freed_s < whole_s / 4
-    samples, _ = await say(either, "Sigo aquí.")
+    samples, _ = await say(each, "Sigo aquí.")
     assert len(samples)
 
 
-async def test_a_second_cancel_does_not_leave_the_thread_behind(either: KokoroEngine) -> None:
+async def test_a_second_cancel_does_not_leave_the_thread_behind(each: KokoroEngine) -> None:
     """The generator returns when the thread has, however often it is cancelled."""
-    task = asyncio.create_task(chunks_of(either, Segment(LONG, "ef_dora", "es")))
+    task = asyncio.create_task(chunks_of(each, Segment(LONG, "ef_dora", "es")))
     await asyncio.wait([task], timeout=0.2)
     for _ in range(3):
         task.cancel()
@@ -240,10 +243,10 @@ async def test_a_second_cancel_does_not_leave_the_thread_behind(either: KokoroEn
         await task
 
 
-async def test_a_cancelled_wait_never_begins(either: KokoroEngine) -> None:
+async def test_a_cancelled_wait_never_begins(each: KokoroEngine) -> None:
     """Segments beyond the engine's places that are cancelled while they wait do no work."""
     segment = Segment(LONG, "ef_dora", "es")
-    tasks = [asyncio.create_task(chunks_of(either, segment)) for _ in range(6)]
+    tasks = [asyncio.create_task(chunks_of(each, segment)) for _ in range(6)]
     await asyncio.wait(tasks, timeout=0.2)
     for task in tasks:
         task.cancel()
@@ -252,9 +255,9 @@ async def test_a_cancelled_wait_never_begins(either: KokoroEngine) -> None:
 
 
 @pytest.mark.slow
-async def test_closing_after_the_first_chunk_makes_no_second(either: KokoroEngine) -> None:
+async def test_closing_after_the_first_chunk_makes_no_second(each: KokoroEngine) -> None:
     """A generator that is closed between chunks ends at once."""
-    speech = either.synthesize(Segment("Uno, dos, tres, cuatro. " * 12, "ef_dora", "es"))
+    speech = each.synthesize(Segment("Uno, dos, tres, cuatro. " * 12, "ef_dora", "es"))
     chunk = await anext(speech)
     await speech.aclose()
     assert len(chunk.samples)
@@ -263,14 +266,14 @@ async def test_closing_after_the_first_chunk_makes_no_second(either: KokoroEngin
 
 
 @pytest.mark.slow
-async def test_a_text_too_long_for_the_model_is_spoken_in_parts(either: KokoroEngine) -> None:
+async def test_a_text_too_long_for_the_model_is_spoken_in_parts(each: KokoroEngine) -> None:
     """Several chunks, one after the other, with every word once; whisper hears them."""
     text = (
         "El tren de las ocho llega siempre con diez minutos de retraso. Mi hermana estudia medicina "
         "en la universidad de Salamanca. Los niños juegan en el parque mientras sus padres conversan. "
         "La biblioteca cierra los domingos y los días festivos. El perro ladró toda la noche."
     )
-    chunks = await chunks_of(either, Segment(text, "ef_dora", "es"))
+    chunks = await chunks_of(each, Segment(text, "ef_dora", "es"))
     assert len(chunks) > 1
     assert all(a.end_s == pytest.approx(b.start_s) for a, b in pairwise(chunks))
     spans = [span for chunk in chunks for span in chunk.spans]
@@ -282,9 +285,9 @@ async def test_a_text_too_long_for_the_model_is_spoken_in_parts(either: KokoroEn
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["palabra" * 36, "1234567890" * 3])
-async def test_monsters_are_spoken(either: KokoroEngine, text: str) -> None:
+async def test_monsters_are_spoken(each: KokoroEngine, text: str) -> None:
     """A word of 250 letters and a number of 30 digits are audio, with finite samples."""
-    samples, spans = await say(either, text)
+    samples, spans = await say(each, text)
     assert np.isfinite(samples).all()
     assert np.abs(samples).max() <= 1
     assert spans[-1].end == len(text)
@@ -293,7 +296,7 @@ async def test_monsters_are_spoken(either: KokoroEngine, text: str) -> None:
 async def test_broken_models_are_one_sentence(tmp_path: Path) -> None:
     """A wrong file in the models folder stops the start with the file's name."""
     (tmp_path / "kokoro-v1.0.int8.onnx").write_bytes(b"not a model")
-    broken = KokoroEngine(KokoroSettings(models_dir=tmp_path, cache_dir=NOWHERE))
+    broken = KokoroEngine(KokoroSettings(models_dir=tmp_path, cache_dir=NOWHERE, decoder="auto"))
     with pytest.raises(EngineUnavailable, match=r"kokoro-v1\.0\.int8\.onnx in the models folder"):
         await broken.start()
     await broken.stop()

@@ -172,7 +172,9 @@ async def test_an_embedding_that_is_none_is_refused_before_anything_is_said(
 
 async def test_decoding_whole_does_not_clone(embedding: Embedding, tmp_path: Path) -> None:
     """Its pitch cannot be set: it says so, and refuses an embedding."""
-    whole = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=tmp_path, decoding="whole"))
+    whole = KokoroEngine(
+        KokoroSettings(models_dir=None, cache_dir=tmp_path, decoding="whole", decoder="onnx")
+    )
     await whole.start()
     assert (whole.info.cloning, whole.info.embedder) == ("none", "")
     with pytest.raises(InvalidRequest, match=r"reference: .*own voices only"):

@@ -50,9 +50,12 @@ class Estimates(Observer):
 
 
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[tuple[SpeechService, UntimedKokoro, Estimates]]:
+async def service(
+    cache: Path, tmp_path: Path
+) -> AsyncIterator[tuple[SpeechService, UntimedKokoro, Estimates]]:
     """A service over that engine."""
-    engine, estimates = UntimedKokoro(KokoroSettings(models_dir=None, cache_dir=tmp_path)), Estimates()
+    engine = UntimedKokoro(KokoroSettings(models_dir=None, cache_dir=cache, decoder="onnx"))
+    estimates = Estimates()
     service = SpeechService(
         [engine],
         VoiceStore(tmp_path),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from kani.checkpoint import Weights
 from kani.lfm2 import LanguageModel
 from kani.linear import Linear
 from kani.model_config import ModelConfig
+from kani.native.compiler import find_compiler
 from kani.native.library import Library, load
 from kani.native.linear import STRETCH, NativeInt8
 from kani.native.model import NativeLanguageModel
@@ -63,12 +65,23 @@ def random(*shape: int, key: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(key))
 
 
+def missing() -> str:
+    """Why there are no compiled kernels here; fails where all they want is there."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        return f"the kernels are for Linux on x86-64, not for {platform.system()} on {platform.machine()}"
+    if not torch.cpu._is_vnni_supported():
+        return "the processor lacks VNNI, which the kernels want"
+    if find_compiler() is None:
+        return "there is no C++ compiler: g++ of the package build-essential will do"
+    pytest.fail("the kernels could not be compiled or opened, though there are VNNI and a C++ compiler")
+
+
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     """The compiled functions."""
     found = load(tmp_path_factory.mktemp("kernels"))
     if found is None:
-        pytest.skip("no C++ compiler, or no processor with VNNI")
+        pytest.skip(missing())
     return found
 
 

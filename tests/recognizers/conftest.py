@@ -39,12 +39,13 @@ def silence(seconds: float) -> Samples:
 
 
 @pytest.fixture(scope="session")
-def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Said]]:
+def said(cache: Path) -> Iterator[dict[str, Said]]:
     """One sentence in each of three languages."""
 
     async def say() -> dict[str, Said]:
-        engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=tmp_path_factory.mktemp("cache")))
+        engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder="auto"))
         await engine.start()
+        await engine.settled()
         made = {}
         for language, (voice, text) in SENTENCES.items():
             chunks = [chunk async for chunk in engine.synthesize(Segment(text, voice, language))]

@@ -27,6 +27,7 @@ from tests.speech.test_session import collect, serving, speak
 from tests.tone import ToneEngine
 
 RATE = 16_000
+WITHIN_S = 300.0
 SPANISH = SpeechRequest(language="es")
 
 
@@ -129,10 +130,10 @@ async def refined(cloning: Cloning, store: VoiceStore, name: str) -> dict[str, S
 
 
 async def settled() -> None:
-    """Returns once nothing is done in the background any more."""
-    async with asyncio.timeout(10):
-        while any(task.get_name().startswith("refinement") for task in asyncio.all_tasks()):
-            await asyncio.sleep(0)
+    """Return once nothing is done in the background any more."""
+    async with asyncio.timeout(WITHIN_S):
+        while tasks := [task for task in asyncio.all_tasks() if task.get_name().startswith("refinement")]:
+            await asyncio.wait(tasks)
 
 
 async def test_a_recording_is_taken_up_once_however_many_speak_like_it(tmp_path: Path) -> None:

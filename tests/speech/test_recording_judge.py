@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,13 +42,14 @@ async def _said(engine: Engine, voice: str) -> Recording:
 
 
 @pytest.fixture(scope="module")
-def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recording]:
+def recordings(cache: Path) -> dict[str, Recording]:
     """A dozen seconds of each of three voices, with nothing wrong."""
 
     async def made() -> dict[str, Recording]:
-        kokoro = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=tmp_path_factory.mktemp("cache")))
+        kokoro = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder="auto"))
         espeak = EspeakEngine()
         await kokoro.start()
+        await kokoro.settled()
         await espeak.start()
         found = {voice: await _said(kokoro, voice) for voice in (WOMAN, MAN)}
         found["espeak:en-us"] = await _said(espeak, "espeak:en-us")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from speech.errors import StoreUnavailable
 from speech.voice_files import hashed
 from speech.voice_store import KeptVoice, VoiceStore
+from tests import permissions
 from tests.speech.test_voice_store import CONSENT, add, recording
 
 
@@ -83,13 +83,12 @@ def test_what_cannot_be_read_is_refused_with_the_cure(tmp_path: Path, version: b
     assert (tmp_path / "voices" / "version").read_bytes() == version
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user")
 def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
     """The reason is the system's."""
     add(VoiceStore(tmp_path))
     (tmp_path / "voices").chmod(0)
     try:
-        with pytest.raises(StoreUnavailable, match="Permission denied"):
+        with permissions.binding(), pytest.raises(StoreUnavailable, match="Permission denied"):
             VoiceStore(tmp_path)
     finally:
         (tmp_path / "voices").chmod(0o700)

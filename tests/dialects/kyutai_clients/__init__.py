@@ -1,6 +1,6 @@
-"""The clients that Kyutai's servers are used by, each with its own expectations of a server.
+"""Clients of Kyutai's servers, written anew here from the originals' source.
 
-What they send, what they wait for and what makes them give up is theirs (the scripts of
-delayed-streams-modeling, Unmute's backend, InvincibleVoice), told in our own words. Where a client
-would raise, these do.
+They are not the originals (the scripts of delayed-streams-modeling, Unmute's backend, InvincibleVoice), but
+send what those send, wait for what those wait for, and give up where those give up. Where an original would
+raise, these do.
 """
