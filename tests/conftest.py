@@ -16,19 +16,24 @@ from pathlib import Path
 
 import pytest
 
-from tests import alone
+from tests import alone, patience
 
 ROOT = Path(__file__).resolve().parent.parent
 # Guards against a server that hangs, not limits of its speed.
-READY_WITHIN_S = 300.0
-SETTLED_WITHIN_S = 600.0
+READY_WITHIN_S = patience.WITHIN_S
+SETTLED_WITHIN_S = 2 * patience.WITHIN_S
 STOP_WITHIN_S = 180.0
 LOOK_AGAIN_S = 0.05
 # Characters of a log in a failure's message: a run of an hour has too many to find what went wrong.
 SHOWN = 6000
 ADDRESS = re.compile(r"address +wss?://(?P<host>\S+):(?P<port>\d+)\b")
-# Made of a model once (its parts, the fast decoder's weights and kernels), shared by every test of a run.
-CACHE = tempfile.TemporaryDirectory(prefix="tests-cache-")
+# Made of a model once (its parts, the fast decoder's weights and kernels), shared by every test of a run:
+# pytest-xdist's workers are started with this process' environment.
+SHARED = "TESTS_CACHE"
+if SHARED not in os.environ:
+    CACHE = tempfile.TemporaryDirectory(prefix="tests-cache-")
+    os.environ[SHARED] = CACHE.name
+patience.have_clients_wait()
 COMPAT = re.compile(r"also +(?:ws|http)s?://\S+:(?P<port>\d+) \((?P<protocol>.+)\)")
 
 
@@ -47,7 +52,7 @@ class ServerProcess:
         self._terminal = self._terminal_path.open("wb")
         own = {
             "KANI_DATA_DIR": str(folder / "data"),
-            "KANI_CACHE_DIR": CACHE.name,
+            "KANI_CACHE_DIR": os.environ[SHARED],
             "KANI_LOG_FILE": str(self.log_file),
             "KANI_LOGS_DIR": str(folder / "logs"),
             "KANI_HOST": "localhost",
@@ -188,7 +193,7 @@ StartServer = Callable[..., ServerProcess]
 @pytest.fixture(scope="session")
 def cache() -> Path:
     """The cache folder of all test servers."""
-    return Path(CACHE.name)
+    return Path(os.environ[SHARED])
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_no_server_is_told_apart_from_a_failure(unused_tcp_port: int) -> None:
         [sys.executable, PROGRAM, "--server", f"localhost:{unused_tcp_port}"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 2

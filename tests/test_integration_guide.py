@@ -167,7 +167,7 @@ def recording(server: Any) -> bytes:
     config = {"language": "spanish", "voice_id": "em_alex"}
     with connect(server.url, max_size=None) as socket:
         socket.send(json.dumps({"type": "tts_request", "data": {"text": text, "config": config}}))
-        answer = json.loads(socket.recv(timeout=60))
+        answer = json.loads(socket.recv(timeout=300))
     return base64.b64decode(answer["data"]["audio"])
 
 
@@ -232,7 +232,7 @@ def test_the_copied_client_as_a_program(assistant: Path) -> None:
         cwd=assistant,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 1 and done.stdout == ""
@@ -253,7 +253,7 @@ def test_what_a_request_without_language_means(server: Any, data: dict[str, Any]
     """As the guide says: the language that is given, else the voice's, else the text's, else Spanish."""
     with connect(server.url, max_size=None) as socket:
         socket.send(json.dumps({"type": "tts_request", "data": data}))
-        answer = json.loads(socket.recv(timeout=60))
+        answer = json.loads(socket.recv(timeout=300))
     assert answer["data"]["metadata"]["language"] == language
 
 
@@ -271,7 +271,7 @@ def test_too_many_waiting_requests_are_refused_at_once(server: Any) -> None:
     with connect(server.url, max_size=None) as socket:
         for text in ["Mientras esta frase se habla, las otras esperan. " * 20, *["Hola."] * 17]:
             socket.send(json.dumps({"type": "tts_request", "data": {"text": text}}))
-        first = json.loads(socket.recv(timeout=60))
+        first = json.loads(socket.recv(timeout=300))
     assert first["data"]["message"].startswith("too many requests are waiting (at most 16")
     assert "too many requests are waiting" in GUIDE.read_text(encoding="utf-8")
 

@@ -165,7 +165,7 @@ async def test_a_microphone_that_is_muted_ends_the_turn(
     async with ears.stream() as stream:
         for frame in devices.frames(np.repeat(sentences[1], 2), rate=48_000):
             stream.push_frame(frame)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(300):
             async for event in stream:
                 if event.type.value == "final_transcript":
                     break
@@ -182,7 +182,7 @@ async def test_a_question_is_answered(
     answered = asyncio.Event()
     session.on("agent_state_changed", lambda event: event.old_state == "speaking" and answered.set())
     await microphone.hear(np.concatenate([sentences[0], silence(1.5)]))
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(300):
         await answered.wait()
     (heard_by, heard), (said_by, said) = texts(session)
     assert (heard_by, said_by) == ("user", "assistant") and heard == said
@@ -200,7 +200,7 @@ async def test_who_speaks_over_the_agent_interrupts_it(
     handle = session.say(ENGLISH * 4)
     # LiveKit lets nobody interrupt in the first three seconds, while echo cancelling settles.
     await microphone.hear(np.concatenate([silence(3.5), sentences[1], silence(1.0)]))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(300):
         await handle.wait_for_playout()
     assert handle.interrupted
     assert 3.5 < session.output.audio.interrupted_at_s < 3.5 + len(sentences[1]) / RATE + 1.0
@@ -368,11 +368,11 @@ async def test_it_offers_itself_to_a_livekit_server(http_server: Callable[..., A
         sys.executable, str(EXAMPLES / "livekit_agent.py"), "dev", env=os.environ | livekit
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             claims, message = await came
     finally:
         process.terminate()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(300):
             await process.wait()
     assert claims["iss"] == "APIx" and claims["video"]["agent"] is True
     assert message.WhichOneof("message") == "register"

@@ -131,6 +131,6 @@ def test_promtool_finds_nothing_to_say(exposition: bytes) -> None:
         (["test", "rules", str(ROOT / "tests" / "alerts_test.yml")], None),
         (["check", "metrics"], exposition),
     ):
-        done = subprocess.run(["promtool", *arguments], input=given, capture_output=True, timeout=60)
+        done = subprocess.run(["promtool", *arguments], input=given, capture_output=True, timeout=300)
         assert done.returncode == 0, (done.stdout + done.stderr).decode()
         assert given is None or not done.stdout + done.stderr

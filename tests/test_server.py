@@ -66,7 +66,7 @@ async def raw(server: ServerProcess, *pieces: bytes) -> bytes:
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
-        return await asyncio.wait_for(reader.read(), 20)
+        return await asyncio.wait_for(reader.read(), 300)
     except ConnectionError:
         return b""
     finally:
@@ -89,7 +89,7 @@ async def closing_code(socket: ClientConnection) -> int | None:
     """The code with which the server closes the connection."""
     with pytest.raises(ConnectionClosed):
         while True:
-            await asyncio.wait_for(socket.recv(), 20)
+            await asyncio.wait_for(socket.recv(), 300)
     return socket.close_code
 
 
@@ -373,7 +373,7 @@ async def test_a_silent_client_is_let_go(start_server: StartServer) -> None:
         b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
-    received = await asyncio.wait_for(reader.read(), 20)
+    received = await asyncio.wait_for(reader.read(), 300)
     writer.close()
     assert b"101 Switching Protocols" in received and received[-25:].endswith(
         b"\x03\xf3keepalive ping timeout"

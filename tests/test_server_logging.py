@@ -109,7 +109,7 @@ def broken_handshakes(server: ServerProcess, key: str) -> None:
     ):
         with socket.create_connection((server.host, server.port)) as raw:
             raw.sendall(head.encode())
-            raw.settimeout(10)
+            raw.settimeout(300)
             with suppress(OSError):
                 raw.recv(4096)
 
@@ -121,7 +121,7 @@ def speak_in_every_way(server: ServerProcess) -> list[str]:
             request = {"type": "tts_request", "data": {"text": text, "config": more}}
             websocket.send(json.dumps(request))
             websocket.recv()
-    spoken = httpx.post(f"{server.http_url}/tts", json={"text": TEXTS["rest"]}, timeout=60)
+    spoken = httpx.post(f"{server.http_url}/tts", json={"text": TEXTS["rest"]}, timeout=300)
     httpx.post(f"{server.http_url}/tts", json={"text": TEXTS["wrong"], "voice_id": "nobody"})
     own = {"kyutai-api-key": "public_token"}
     with connect(

@@ -35,7 +35,7 @@ def run(
         input=given,
         capture_output=True,
         env={**os.environ, **(env or {})},
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -208,7 +208,7 @@ def test_progress_bar_on_a_terminal(espeak_server: Any, tmp_path: Path, options:
             *options,
         ],
         stderr=side,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     os.close(side)
@@ -234,7 +234,7 @@ def test_interrupted(espeak_server: Any, tmp_path: Path) -> None:
         assert process.stdout is not None
         assert len(process.stdout.read(1000)) == 1000
         process.send_signal(signal.SIGINT)
-        _, complaints = process.communicate(timeout=30)
+        _, complaints = process.communicate(timeout=300)
     assert process.returncode == 130
     assert b"Traceback" not in complaints
 

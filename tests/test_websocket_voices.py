@@ -32,7 +32,7 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -40,7 +40,7 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
 @pytest.fixture(scope="session")
 def recording(espeak_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A WAV file of about four seconds of speech."""
-    answer = httpx.post(f"{espeak_server.http_url}/tts", json={"text": HELLO}, timeout=30)
+    answer = httpx.post(f"{espeak_server.http_url}/tts", json={"text": HELLO}, timeout=300)
     path = tmp_path_factory.mktemp("recording") / "speech.wav"
     path.write_bytes(answer.raise_for_status().content)
     return path

@@ -19,7 +19,7 @@ CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]
 @pytest.fixture(scope="module")
 def client(espeak_server: ServerProcess) -> Iterator[httpx.Client]:
     """A client that never saw the service's documentation."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=60) as client:
+    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
         yield client
 
 
@@ -188,7 +188,7 @@ def test_too_much_text(client: httpx.Client) -> None:
 def test_the_limit_is_a_setting(start_server: StartServer) -> None:
     """And not the one of other protocols."""
     server = start_server("--engine", "espeak", KANI_ELEVENLABS_MAX_TEXT="30", KANI_MAX_TEXT="5")
-    with httpx.Client(base_url=server.http_url, timeout=60) as client:
+    with httpx.Client(base_url=server.http_url, timeout=300) as client:
         assert client.post(PATH, json={"text": "Hola, ¿qué tal estás hoy?"}).status_code == 200
         detail_of(
             client.post(PATH, json={"text": "a" * 31}),
@@ -203,7 +203,7 @@ def test_the_limit_is_a_setting(start_server: StartServer) -> None:
 def test_the_rate_is_counted(start_server: StartServer) -> None:
     """Beyond it the client is told to come again."""
     server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")
-    with httpx.Client(base_url=server.http_url, timeout=60) as client:
+    with httpx.Client(base_url=server.http_url, timeout=300) as client:
         assert client.post(PATH, json={"text": "Hola."}).status_code == 200
         answer = client.post(PATH, json={"text": "Hola."})
     detail_of(answer, 429, "too_many_concurrent_requests", "rate_limit_error")
@@ -213,7 +213,7 @@ def test_the_rate_is_counted(start_server: StartServer) -> None:
 def test_voices_named_by_the_operator(start_server: StartServer) -> None:
     """Are spoken, listed by nobody, and looked up under the id that the client has."""
     server = start_server("--engine", "espeak", KANI_ELEVENLABS_VOICES="theirOwnClone1234567=espeak:ar")
-    with httpx.Client(base_url=server.http_url, timeout=60) as client:
+    with httpx.Client(base_url=server.http_url, timeout=300) as client:
         path = "theirOwnClone1234567"
         assert client.post(f"/v1/text-to-speech/{path}", json={"text": "مرحبا"}).status_code == 200
         told = client.get(f"/v1/voices/{path}").json()

@@ -214,7 +214,7 @@ def test_a_preview_can_be_heard(sdk: ElevenLabs) -> None:
     for voice_id in ("espeak:es", "espeak:ar"):
         url = sdk.voices.get(voice_id).preview_url
         assert url is not None
-        answer = httpx.get(url, timeout=60)
+        answer = httpx.get(url, timeout=300)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/wav")
     assert sdk.voices.get(GEORGE).name == "George" and sdk.voices.get(GEORGE).preview_url is None
 
@@ -300,7 +300,7 @@ async def run_example(server: ServerProcess, *arguments: str | Path) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    printed, _ = await asyncio.wait_for(running.communicate(), 60)
+    printed, _ = await asyncio.wait_for(running.communicate(), 300)
     assert b"Traceback" not in printed, printed.decode()
     return printed.decode()
 

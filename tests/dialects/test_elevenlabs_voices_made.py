@@ -30,14 +30,14 @@ LABELS = {"consent": CONSENT, "language": "Spanish", "accent": "andaluz"}
 def recording(espeak_server: ServerProcess) -> bytes:
     """Somebody who speaks for seven seconds: a WAV file."""
     path = f"{espeak_server.http_url}/v1/text-to-speech/espeak:es"
-    answer = httpx.post(path, params={"output_format": "wav_24000"}, json={"text": SENTENCE}, timeout=60)
+    answer = httpx.post(path, params={"output_format": "wav_24000"}, json={"text": SENTENCE}, timeout=300)
     return answer.raise_for_status().content
 
 
 @contextmanager
 def sdk_of(server: ServerProcess) -> Iterator[ElevenLabs]:
     """The official client, told nothing but where the server is."""
-    with httpx.Client(timeout=60) as client:
+    with httpx.Client(timeout=300) as client:
         yield ElevenLabs(api_key="k", base_url=server.http_url, httpx_client=client)
 
 
@@ -108,7 +108,7 @@ async def test_the_asynchronous_client(
     espeak_server: ServerProcess, recording: bytes, sdk: ElevenLabs
 ) -> None:
     """Sends the same; of two at once that want one name, one gets it."""
-    async with httpx.AsyncClient(timeout=60) as client:
+    async with httpx.AsyncClient(timeout=300) as client:
         both = AsyncElevenLabs(api_key="k", base_url=espeak_server.http_url, httpx_client=client)
         makings = [both.voices.ivc.create(name="ana", files=[recording], labels=LABELS) for _ in range(2)]
         results = await asyncio.gather(*makings, return_exceptions=True)
@@ -240,7 +240,7 @@ async def test_recordings_stay_here_where_elevenlabs_speaks(
             KANI_RECOGNIZER="none",
         )
         asked = len(service.voices_asked)
-        async with httpx.AsyncClient(base_url=server.http_url, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=server.http_url, timeout=300) as client:
             made = await client.post(
                 "/v1/voices/add", data={"name": "ana", "consent": CONSENT}, files=[("files", recording)]
             )

@@ -25,14 +25,14 @@ def recording(espeak_server: ServerProcess) -> bytes:
     """Somebody who speaks for some seconds: a WAV file."""
     path = f"{espeak_server.http_url}/v1/text-to-speech/espeak:en"
     text = "This is my own voice, and there is more than enough of it here for a whole voice to be made."
-    answer = httpx.post(path, params={"output_format": "wav_16000"}, json={"text": text}, timeout=60)
+    answer = httpx.post(path, params={"output_format": "wav_16000"}, json={"text": text}, timeout=300)
     return answer.raise_for_status().content
 
 
 @pytest.fixture
 def client(espeak_server: ServerProcess) -> Iterator[httpx.Client]:
     """A client that never saw the service's documentation; whatever it does, no voice is kept."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=60) as client:
+    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
         yield client
         kept = client.get("/v2/voices", params={"category": "cloned"}).json()["voices"]
         for voice in kept:
@@ -139,7 +139,7 @@ def test_names_that_cannot_be(client: httpx.Client, recording: bytes, name: str)
 
 def test_a_name_is_given_once(espeak_server: ServerProcess, recording: bytes) -> None:
     """The second is refused, and the first stays; spaces do not make another name."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=60) as client:
+    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
         try:
             assert post(client, recording, name="Ana dos").status_code == 200
             for name in ("Ana dos", "Ana_dos"):
@@ -190,7 +190,7 @@ def test_words_that_cannot_be(
 @pytest.mark.parametrize("header", ["It is me.", "Soy yo, la señora 声.".encode()])
 def test_consent_in_a_header(espeak_server: ServerProcess, recording: bytes, header: Any) -> None:
     """For clients whose forms cannot be changed; what was asked for in vain is named."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=60) as client:
+    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
         answer = post(
             client,
             recording,
@@ -208,7 +208,7 @@ def test_consent_in_a_header(espeak_server: ServerProcess, recording: bytes, hea
 
 def test_what_does_not_fit_is_named(espeak_server: ServerProcess, recording: bytes) -> None:
     """Of recordings that are longer together than one may be the first minute is kept."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=60) as client:
+    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
         answer = post(client, *[recording] * 20)
         try:
             assert answer.headers["x-unused"] == "files"
@@ -220,7 +220,7 @@ def test_what_does_not_fit_is_named(espeak_server: ServerProcess, recording: byt
 
 def test_a_recording_is_no_page(espeak_server: ServerProcess, recording: bytes) -> None:
     """Whatever a client uploads, no browser takes it for anything but sound."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=60) as client:
+    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
         assert post(client, recording).status_code == 200
         try:
             [sample] = client.get("/v1/voices/ana").json()["samples"]
@@ -237,7 +237,7 @@ def test_a_key_is_needed_where_there_are_keys(start_server: StartServer, recordi
     """For every call; nobody else makes, hears or deletes voices."""
     server = start_server("--engine", "espeak", KANI_HOST="0.0.0.0", KANI_API_KEYS="secret")
     url = f"http://127.0.0.1:{server.port}"
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=300) as client:
         for method, path in [
             ("POST", ADD),
             ("DELETE", "/v1/voices/ana"),

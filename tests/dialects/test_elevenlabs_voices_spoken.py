@@ -83,7 +83,7 @@ def samples_of(pcm: bytes) -> Samples:
 
 async def call(server: Server, voice: str, way: str) -> Samples:
     """What one of the four HTTP calls answers; the answer says how the voice is spoken."""
-    async with httpx.AsyncClient(base_url=server.http_url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=server.http_url, timeout=300) as client:
         path = f"/v1/text-to-speech/{voice}{way}"
         answer = await client.post(path, params={"output_format": "pcm_22050"}, json={"text": TEXT})
     assert answer.status_code == 200, answer.text
@@ -139,7 +139,7 @@ async def test_a_kept_voice_is_heard(server: Server, way: str, voice: str, level
 
 async def test_it_can_be_spoken_as_soon_as_it_is_made(server: Server) -> None:
     """By the id that the answer gave, and no more once it is deleted."""
-    async with httpx.AsyncClient(base_url=server.http_url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=server.http_url, timeout=300) as client:
         form = {"name": "just made", "labels": '{"consent": "It is me.", "language": "es"}'}
         files = [("files", hum(2.0, 0.5)), ("files", hum(2.0, 0.5))]
         made = (await client.post("/v1/voices/add", data=form, files=files)).json()["voice_id"]

@@ -152,7 +152,7 @@ async def test_the_example_writes_what_it_hears(espeak_server: ServerProcess, tm
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    printed, _ = await asyncio.wait_for(running.communicate(), 60)
+    printed, _ = await asyncio.wait_for(running.communicate(), 300)
     assert running.returncode == 0, printed.decode()
     _, samples = await characters(espeak_server, TEXT, 24_000)
     with wave.open(str(output)) as file:

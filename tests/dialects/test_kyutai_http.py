@@ -22,7 +22,7 @@ TONE = (0.3 * np.sin(np.arange(16_000 * 3) * 2 * np.pi * 220 / 16_000)).astype(n
 
 def client_of(server: ServerProcess, **headers: str) -> httpx.AsyncClient:
     """A client with the key, unless told otherwise."""
-    return httpx.AsyncClient(base_url=server.http_url, headers=headers or KEY, timeout=60)
+    return httpx.AsyncClient(base_url=server.http_url, headers=headers or KEY, timeout=300)
 
 
 def streamed(body: bytes) -> Samples:

@@ -45,7 +45,7 @@ async def until(websocket: ClientConnection, kind: str) -> list[dict[str, Any]]:
     """All messages up to the first of a type."""
     messages: list[dict[str, Any]] = []
     while not messages or messages[-1]["type"] != kind:
-        messages.append(unpack(await asyncio.wait_for(websocket.recv(), 30)))
+        messages.append(unpack(await asyncio.wait_for(websocket.recv(), 300)))
     return messages
 
 
@@ -102,7 +102,7 @@ async def test_the_last_word_comes_before_the_step_that_says_the_speaker_pauses(
         speaking = asyncio.create_task(speak())
         messages: list[dict[str, Any]] = []
         while not words(messages) or messages[-1]["type"] != "Step" or messages[-1]["prs"][2] < 0.6:
-            messages.append(unpack(await asyncio.wait_for(websocket.recv(), 10)))
+            messages.append(unpack(await asyncio.wait_for(websocket.recv(), 300)))
         speaking.cancel()
         await asyncio.wait([speaking])
     assert word_error_rate(SAID, words(messages), "en") == 0.0
@@ -191,7 +191,7 @@ async def test_nobody_listens_where_nobody_is_to(start_server: StartServer) -> N
 @pytest.mark.slow
 async def test_a_recording_is_heard_whole(server: ServerProcess, speech: Samples) -> None:
     """Words and their ends, in a list; at any sample rate."""
-    async with httpx.AsyncClient(headers=KEY, timeout=60) as client:
+    async with httpx.AsyncClient(headers=KEY, timeout=300) as client:
         for rate, samples in ((RATE, speech), (48_000, np.repeat(speech, 2))):
             answer = await client.post(f"{server.http_url}/api/asr-streaming", content=wav(samples, rate))
             assert answer.status_code == 200

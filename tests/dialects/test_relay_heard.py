@@ -62,7 +62,7 @@ def client_says(*arguments: str | Path, code: int = 0) -> str:
         [sys.executable, str(ROOT / "examples/relay_client.py"), *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr

@@ -74,7 +74,7 @@ def form(audio: bytes | None = None, spoken: bytes | None = None, **fields: str)
 @pytest.fixture
 def client(espeak_server: ServerProcess) -> Iterator[httpx.Client]:
     """A client of the server; no voice stays behind."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=30) as client:
+    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
         yield client
         for voice in client.get(PATH).json()["voices"]:
             if voice["kept"]:

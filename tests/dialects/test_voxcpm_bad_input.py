@@ -273,7 +273,7 @@ async def test_recordings_are_held_by_few_at_once(start_server: StartServer) -> 
             before = memory.memory_info().rss
 
 
-ANSWERED_S = 30.0
+ANSWERED_S = 300.0
 """How long an answer may take: a busy machine that stands still for seconds is no fault of the server."""
 
 JSON = st.recursive(

@@ -126,7 +126,7 @@ async def run_example(*arguments: str | Path) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    printed, _ = await asyncio.wait_for(running.communicate(), 100)
+    printed, _ = await asyncio.wait_for(running.communicate(), 300)
     assert b"Traceback" not in printed, printed.decode()
     return printed.decode()
 

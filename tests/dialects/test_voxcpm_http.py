@@ -45,7 +45,7 @@ PARAMS = {
 
 def client_of(server: ServerProcess, **headers: str) -> httpx.AsyncClient:
     """A client of a server."""
-    return httpx.AsyncClient(base_url=server.http_url, headers=headers, timeout=60)
+    return httpx.AsyncClient(base_url=server.http_url, headers=headers, timeout=300)
 
 
 def heard(file: bytes) -> Samples:

@@ -55,7 +55,7 @@ async def test_an_example(server: ServerProcess, example: str) -> None:
         for line in sent:
             await socket.send(line)
         while sum("tts_stream_chunk" not in line for line in received) < ends:
-            message = await asyncio.wait_for(socket.recv(), 60)
+            message = await asyncio.wait_for(socket.recv(), 300)
             assert isinstance(message, str)
             received.append(message)
     assert merged(received) == merged(expected)

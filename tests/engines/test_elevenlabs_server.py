@@ -32,7 +32,7 @@ HELLO = "Hello there, my old friend."
 STORY = (
     "It rains today. مَرحبا يا صديقي! And tomorrow, at 21 degrees, the sun will shine again 😀 for all of us."
 )
-WITHIN_S = 20.0
+WITHIN_S = 300.0
 
 
 @asynccontextmanager
@@ -175,7 +175,7 @@ async def test_a_client_that_goes_takes_the_stream_along(start_server: StartServ
         async with connect(server.url) as socket, asyncio.timeout(WITHIN_S):
             await socket.send(json.dumps({"type": "tts_stream_request", "data": {"text": HELLO}}))
             await service.opened.wait()
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(300):
             await service.exchanges[0].gone.wait()
         await asyncio.to_thread(server.stop)
 

@@ -117,7 +117,7 @@ def test_a_cache_that_cannot_be_written_is_lived_with(cache: Path, tmp_path: Pat
 def test_two_that_load_at_once_leave_everything_as_it_was() -> None:
     """Garbage is collected again, and threads take turns as before."""
     interval = sys.getswitchinterval()
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=300)
 
     def load() -> None:
         both.wait()

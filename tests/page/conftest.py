@@ -34,7 +34,7 @@ READ_ALOUD = "Cada mañana leo en voz alta una página entera, despacio y con cu
 @pytest.fixture(scope="session")
 def recording(espeak_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A WAV file of about six seconds of speech, which is what the browser's microphone hears, too."""
-    answer = httpx.post(f"{espeak_server.http_url}/tts", json={"text": READ_ALOUD}, timeout=30)
+    answer = httpx.post(f"{espeak_server.http_url}/tts", json={"text": READ_ALOUD}, timeout=300)
     path = tmp_path_factory.mktemp("recording") / "speech.wav"
     path.write_bytes(answer.raise_for_status().content)
     return path

@@ -24,7 +24,7 @@ def keep(server: ServerProcess, name: str, recording: Path, **fields: str) -> No
     """Have a voice kept."""
     given = {"name": name, "consent": "A machine's voice.", **fields}
     files = {"audio": ("speech.wav", recording.read_bytes(), "audio/wav")}
-    httpx.post(server.http_url + VOICES, data=given, files=files, timeout=30).raise_for_status()
+    httpx.post(server.http_url + VOICES, data=given, files=files, timeout=300).raise_for_status()
 
 
 def delete_all(server: ServerProcess) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from recognizers.turns import Place, Turns
 
-WITHIN_S = 10.0
+WITHIN_S = 300.0
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ async def test_the_writer_waits_at_high_water_and_goes_on_at_low_water() -> None
     """Full at the limit; room again when half is taken."""
     buffer = PacedBuffer(4.0)
     for _ in range(4):
-        await asyncio.wait_for(buffer.room(), 1)
+        await asyncio.wait_for(buffer.room(), 300)
         buffer.put(second())
     assert buffer.full
     waiting = asyncio.create_task(buffer.room())
@@ -29,7 +29,7 @@ async def test_the_writer_waits_at_high_water_and_goes_on_at_low_water() -> None
         assert not waiting.done()
         await buffer.get()
         await asyncio.sleep(0)
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 300)
     assert not buffer.full
     assert buffer.buffered_s == 2.0
 
@@ -70,4 +70,4 @@ async def test_a_reader_that_waits_is_woken() -> None:
     await asyncio.sleep(0)
     chunk = second(0.5)
     buffer.put(chunk)
-    assert await asyncio.wait_for(reader, 1) is chunk
+    assert await asyncio.wait_for(reader, 300) is chunk

@@ -494,7 +494,7 @@ async def test_draining_says_what_is_there_and_waits_for_no_more(tmp_path: Path,
     """The beginning of a sentence, a number or a tag too, which more text might have changed."""
     engine = ToneEngine()
     async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test") as session, asyncio.timeout(5):
+        async with service.open(SPANISH, protocol="test") as session, asyncio.timeout(300):
             session.feed(text)
             draining = asyncio.create_task(service.drain(60.0))
             await collect(session)

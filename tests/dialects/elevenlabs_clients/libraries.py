@@ -196,6 +196,6 @@ async def with_pipecat(
 
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         await asyncio.gather(runner.run(), talk())
     return spoken

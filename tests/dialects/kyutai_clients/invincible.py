@@ -16,7 +16,7 @@ from tests.dialects.kyutai_clients.wire import FRAME, KEY, RATE, audio_message, 
 async def invincible_speech(http_url: str, text: str, voice: str) -> Samples:
     """One POST, and a WAV file whose length nobody knew when it began."""
     asked = {"text": text, "voice": voice, "temperature": 0.8}
-    async with httpx.AsyncClient(timeout=60) as client:
+    async with httpx.AsyncClient(timeout=300) as client:
         answer = await client.post(f"{http_url}/api/tts_streaming", json=asked, headers=KEY)
     assert answer.status_code == 200 and answer.headers["content-type"] == "audio/wav"
     riff, size, wave, fmt, _, kind, channels, rate, _, _, bits, data, length = struct.unpack_from(

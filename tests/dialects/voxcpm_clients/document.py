@@ -76,6 +76,6 @@ async def speak_in_node(command: list[str], url: str, text: str, folder: Path) -
     running = await asyncio.create_subprocess_exec(
         *command, str(HERE / "run_document.mjs"), str(script), url, text, str(output), stdout=-1, stderr=-1
     )
-    told, complaint = await asyncio.wait_for(running.communicate(), 100)
+    told, complaint = await asyncio.wait_for(running.communicate(), 300)
     assert running.returncode == 0, complaint.decode()
     return Heard(**json.loads(told), pcm=output.read_bytes())
