@@ -242,6 +242,15 @@ def onnx_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProc
 
 
 @pytest.fixture(scope="session")
+def compat_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that speaks by espeak-ng alone and opens every protocol's own port; for the whole run."""
+    running = ServerProcess(tmp_path_factory.mktemp("compat_server"), "--engine", "espeak", "--compat")
+    running.wait_until_ready()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
 def espeak_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server whose only engine is espeak-ng, which is fast; for the whole run."""
     running = ServerProcess(tmp_path_factory.mktemp("espeak_server"), "--engine", "espeak")

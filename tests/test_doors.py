@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 if TYPE_CHECKING:
-    from tests.conftest import StartServer
+    from tests.conftest import ServerProcess, StartServer
 
 PING = '{"type": "ping", "timestamp": 7}'
 MEBIBYTE = 1 << 20
@@ -26,9 +26,9 @@ async def protocol_of(url: str) -> str:
     return "voxcpm" if "server_time" in pong else "kani"
 
 
-async def test_the_port_decides_what_a_websocket_on_the_root_speaks(start_server: StartServer) -> None:
+async def test_the_port_decides_what_a_websocket_on_the_root_speaks(compat_server: ServerProcess) -> None:
     """`/` is VoxCPM's on VoxCPM's port, with or without a query, and Kani's on every other."""
-    server = start_server("--engine", "espeak", "--compat")
+    server = compat_server
     port = server.compat["VoxCPM"]
     for path in ("", "/", "/?token=abc", "/tts", "/tts?client=1"):
         assert await protocol_of(f"ws://localhost:{port}{path}") == "voxcpm"
@@ -37,9 +37,9 @@ async def test_the_port_decides_what_a_websocket_on_the_root_speaks(start_server
         assert await protocol_of(f"ws://localhost:{other}/tts") == "voxcpm"
 
 
-async def test_the_root_of_voxcpms_port_has_voxcpms_limits(start_server: StartServer) -> None:
+async def test_the_root_of_voxcpms_port_has_voxcpms_limits(compat_server: ServerProcess) -> None:
     """A message of more than 1 MiB closes it with 1009, as on `/tts`; Kani's root takes longer ones."""
-    server = start_server("--engine", "espeak", "--compat")
+    server = compat_server
     for url in (f"ws://localhost:{server.compat['VoxCPM']}/", server.url + "/tts"):
         async with connect(url) as client:
             await client.send(" " * (MEBIBYTE - 20) + '{"type": "ping"}')
@@ -53,9 +53,9 @@ async def test_the_root_of_voxcpms_port_has_voxcpms_limits(start_server: StartSe
         assert json.loads(await client.recv())["type"] == "pong"
 
 
-async def test_the_page_is_on_every_port(start_server: StartServer) -> None:
+async def test_the_page_is_on_every_port(compat_server: ServerProcess) -> None:
     """A browser finds it where users of VoxCPM's server look, and on the server's own port."""
-    server = start_server("--engine", "espeak", "--compat")
+    server = compat_server
     async with httpx.AsyncClient() as client:
         for port in (server.port, server.compat["VoxCPM"], server.compat["VoxCPM's page"]):
             answer = await client.get(f"http://localhost:{port}/")

@@ -107,7 +107,8 @@ def test_health_has_the_fields_of_every_original(server: ServerProcess) -> None:
     assert facts["active_sessions"] == facts["counters"]["sessions"] >= 0
     assert facts["version"] == websocket_config.VERSION
     assert {engine["name"] for engine in facts["engines"]} == {"kokoro", "espeak"}
-    assert facts["decoder"] == "onnx"
+    fit = "Kokoro speaks by the fast decoder" in server.log
+    assert facts["decoder"] == ("fast" if fit else "onnx")
     assert facts["languages"]["es"] == "kokoro" and facts["languages"]["de"] == "espeak"
     assert facts["uptime"] > 0
     assert {"requests", "waiting", "speaking", "cancellations", "refusals", "failures"} <= facts[
@@ -257,9 +258,9 @@ async def test_no_auth_asks_kyutais_clients_for_nothing(start_server: StartServe
         assert await socket.recv() == KYUTAI_READY
 
 
-async def test_compat_ports_serve_everything(start_server: StartServer) -> None:
+async def test_compat_ports_serve_everything(compat_server: ServerProcess) -> None:
     """On each port that --compat opens, and on both loopback addresses, the path decides the protocol."""
-    server = start_server("--engine", "espeak", "--compat")
+    server = compat_server
     assert set(server.compat) == {"Kyutai", "Kyutai voice cloning", "VoxCPM", "VoxCPM's page", "relay"}
     for port in server.compat.values():
         for host in ("127.0.0.1", "[::1]"):

@@ -158,9 +158,9 @@ def test_the_banner_says_where_who_and_how(espeak_server: ServerProcess) -> None
     assert f'python websocket_client.py "Hola" -o hola.wav --server {espeak_server.url}' in banner
 
 
-def test_the_banner_names_each_compat_port(start_server: StartServer) -> None:
+def test_the_banner_names_each_compat_port(compat_server: ServerProcess) -> None:
     """Each port that --compat opened has a line with the protocol whose clients look for it."""
-    server = start_server("--engine", "espeak", "--compat")
+    server = compat_server
     ports = server.compat
     assert ports.keys() == {"Kyutai", "Kyutai voice cloning", "VoxCPM", "VoxCPM's page", "relay"}
     assert len({server.port, *ports.values()}) == 6

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+import settings
+from connections import Connections
 from dialects.elevenlabs.formats import FORMATS
 from dialects.elevenlabs.models_list import NAMES
+from metrics import Metrics
 from tests.conftest import ServerProcess, StartServer
+from websocket_server import build_service, create_app
 
 PATH = "/v1/text-to-speech/espeak:es"
 CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]
@@ -238,6 +243,18 @@ def test_nothing_is_found_where_nothing_is(client: httpx.Client) -> None:
         assert detail["param"] == name
 
 
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application in this process; its service is not started, as nothing gets that far."""
+    given = {"engine": "espeak", "recognizer": "none", "data_dir": tmp_path}
+    chosen = settings.load(given, {"KANI_API_KEYS": "right"}, tmp_path / "none")
+    metrics = Metrics("test")
+    connections = Connections(chosen.max_connections, metrics.connections, chosen.ping_timeout)
+    app = create_app(chosen, build_service(chosen, metrics), metrics, connections)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        yield client
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -247,14 +264,13 @@ def test_nothing_is_found_where_nothing_is(client: httpx.Client) -> None:
         ("GET", "/v1/user"),
     ],
 )
-def test_who_has_no_key_is_told_so_in_the_protocols_words(
-    start_server: StartServer, method: str, path: str
+async def test_a_request_without_a_key_is_refused_in_the_protocols_words(
+    guarded: httpx.AsyncClient, method: str, path: str
 ) -> None:
     """Where a key is needed: 401 with the code by which clients know that it is the key."""
-    server = start_server("--engine", "espeak", KANI_API_KEYS="right", KANI_RECOGNIZER="none")
     for headers in ({}, {"xi-api-key": "wrong"}):
-        answer = httpx.request(
-            method, server.http_url + path, headers={**headers, "via": "1.1 proxy"}, json={"text": "Hola."}
+        answer = await guarded.request(
+            method, path, headers={**headers, "via": "1.1 proxy"}, json={"text": "Hola."}
         )
         detail = answer.json()["detail"]
         assert answer.status_code == 401 and detail["type"] == "authentication_error"

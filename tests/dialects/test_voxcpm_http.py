@@ -106,9 +106,9 @@ async def test_what_is_told_to_be_allowed_is(espeak_server: ServerProcess) -> No
         assert too_long.last["error"]["code"] == "TEXT_TOO_LONG"
 
 
-async def test_every_port_names_itself(start_server: StartServer) -> None:
+async def test_every_port_names_itself(compat_server: ServerProcess) -> None:
     """The page's own port too, and a client that goes where it is told is spoken to."""
-    server = start_server("--engine", "espeak", "--compat")
+    server = compat_server
     for port in (server.port, server.compat["VoxCPM"], server.compat["VoxCPM's page"]):
         async with httpx.AsyncClient() as client:
             told = (await client.get(f"http://localhost:{port}/api/config")).json()["wsUrl"]
