@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import subprocess
 import sys
 import threading
 import time
+import wave
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +27,8 @@ from engines.kokoro.onnx_decoder import onnx_decoder
 from engines.kokoro.parts import LoadPart
 from speech.errors import EngineUnavailable
 from speech.types import Segment, SpeechChunk
-from tests.conftest import StartServer
+from tests.conftest import ServerProcess, StartServer
+from tests.judge import hear, word_error_rate
 
 ROOT = Path(__file__).parents[2]
 SENTENCES = [
@@ -298,6 +301,24 @@ async def test_it_is_settled_once_nothing_is_loaded_any_more(
     assert engine.info.decoder == "onnx"
 
 
+def test_a_default_server_speaks_by_the_fast_decoder(server: ServerProcess, fast: Decoder) -> None:
+    """So do the tests that use one: what they hear is what users get."""
+    if isinstance(fast, Other):
+        pytest.skip("this machine is not fit for the fast decoder")
+    assert httpx.get(f"{server.http_url}/health").json()["decoder"] == "fast"
+
+
+def test_the_published_graph_is_understood_where_it_was_chosen(onnx_server: ServerProcess) -> None:
+    """A server whose decoder is onnx stays with it, and says every word."""
+    sentence = SENTENCES[0].text
+    answer = httpx.post(f"{onnx_server.http_url}/tts", json={"text": sentence, "language": "es"})
+    with wave.open(io.BytesIO(answer.raise_for_status().content)) as file:
+        rate, samples = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    heard = hear(samples.astype(np.float32) / 32768, rate, "es")
+    assert word_error_rate(sentence, heard, "es") == 0, heard
+    assert httpx.get(f"{onnx_server.http_url}/health").json()["decoder"] == "onnx"
+
+
 @pytest.mark.slow
 def test_fetch_leaves_nothing_to_be_made(start_server: StartServer, fast: Decoder, tmp_path: Path) -> None:
     """After --fetch the fast decoder is loaded from what is in the cache."""
@@ -324,7 +345,9 @@ async def test_a_server_says_which_decoder_speaks(
         pytest.skip("this machine is not fit for the fast decoder")
     # With an empty cache it takes long enough to be seen at its beginning.
     empty = str(tmp_path / "cache")
-    server = start_server("--engine", "kokoro", "--kokoro-decoder", "auto", KANI_CACHE_DIR=empty)
+    server = start_server(
+        "--engine", "kokoro", "--kokoro-decoder", "auto", KANI_CACHE_DIR=empty, settled=False
+    )
     async with httpx.AsyncClient(base_url=server.http_url) as client:
 
         async def told() -> tuple[str, bool]:

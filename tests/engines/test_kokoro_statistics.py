@@ -121,7 +121,7 @@ def test_a_sentence_is_foreseen_better_than_by_its_voice_alone(
 
 
 @pytest.mark.slow
-def test_recording_again_gives_what_ships(engine: KokoroEngine, voices: list[str]) -> None:
+def test_recording_again_gives_what_ships(onnx_engine: KokoroEngine, voices: list[str]) -> None:
     """Over all its sentences, as ``build_statistics`` does it, within what rounding can change.
 
     Sums of int8 products are exact on every processor; what is between them is not, and its last bits decide
@@ -131,7 +131,7 @@ def test_recording_again_gives_what_ships(engine: KokoroEngine, voices: list[str
     (0.0008). So single channels may be far off, but not many: with any one of the 24 sentences left out the
     median of the log variances is 0.0014 or more.
     """
-    model, voice = parts_of(engine), "em_alex"
+    model, voice = parts_of(onnx_engine), "em_alex"
     means, log_variances = [], []
     for text in SENTENCES["es"]:
         _, features = foreseen(model, voice, uttered(text, "es"))
