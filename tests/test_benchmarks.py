@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import sentences
+from benchmarks import report, sentences
 from benchmarks.listener import first_heard_s, leading_silence, parse, playback, stalls
 from benchmarks.report import median, ms, percentile, table
 
@@ -90,11 +92,54 @@ def test_held_out_sentences_stand_nowhere_else():
             assert not [text for text in held_out if text in content], file
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_a_benchmark_explains_itself(program):
-    """--help says what is measured and starts nothing."""
-    found = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{program}", "--help"], cwd=ROOT, capture_output=True, text=True
+ASK_ALL = """
+import contextlib, io, json, runpy, sys
+told = {}
+for program in sys.argv[1:]:
+    sys.argv = [program, "--help"]
+    out = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out):
+            runpy.run_module(f"benchmarks.{program}", run_name="__main__")
+        code = None
+    except SystemExit as end:
+        code = end.code
+    told[program] = [code, out.getvalue()]
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def told():
+    """The exit code of each program's --help and what it printed, from one process: imports are slow."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_ALL, *PROGRAMS], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.startswith(f"usage: python -m benchmarks.{program}")
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_benchmark_explains_itself(program, told):
+    """--help says what is measured and starts nothing."""
+    code, printed = told[program]
+    assert code == 0
+    assert printed.startswith(f"usage: python -m benchmarks.{program}")
+
+
+@pytest.fixture
+def own_sigterm():
+    """Give SIGTERM back to whatever had it: a report takes it."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_report_names_the_decoder_that_was_measured(capsys, own_sigterm):
+    """What a server or an engine has noted is under the tables, once, and forgotten afterwards."""
+    with report.sitting("a try"):
+        for _ in range(2):
+            report.note("decoder fast of `--engine kokoro`")
+    assert capsys.readouterr().out.count("Measured with decoder fast of `--engine kokoro`.") == 1
+    with report.sitting("another"):
+        pass
+    assert "Measured with" not in capsys.readouterr().out
