@@ -37,7 +37,7 @@ def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None
         [sys.executable, PROGRAM, "--server", server.url, "--keep", tmp_path / "kept"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -203,6 +203,8 @@ async def serving(folder: Path, cache: Path) -> AsyncIterator[Running]:
             loop.call_soon_threadsafe(decided.set)
         return True
 
+    level = choosing.level
+    choosing.setLevel(logging.INFO)
     choosing.addFilter(watch)
     ready: asyncio.Future[Running] = loop.create_future()
     server = asyncio.create_task(serve(load(arguments, {}, folder / "none"), ready.set_result))
@@ -212,6 +214,7 @@ async def serving(folder: Path, cache: Path) -> AsyncIterator[Running]:
         yield ready.result()
     finally:
         choosing.removeFilter(watch)
+        choosing.setLevel(level)
         os.kill(os.getpid(), signal.SIGTERM)
         await server
 
