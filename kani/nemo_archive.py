@@ -101,7 +101,7 @@ def _weights(stream: IO[bytes], size: int, path: Path) -> dict[str, torch.Tensor
             raise CheckpointError(f"{path}: {WEIGHTS_NAME} has compressed or overlapping records")
         stream.seek(0)
         weights = torch.load(stream, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, UnicodeError, LookupError) as error:
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, UnicodeError, LookupError, TypeError) as error:
         raise CheckpointError(f"{path}: {WEIGHTS_NAME} is no file of tensors ({error})") from error
     if not isinstance(weights, Mapping):
         raise CheckpointError(f"{path}: {WEIGHTS_NAME} holds no mapping of names to tensors")
