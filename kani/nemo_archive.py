@@ -25,6 +25,11 @@ MAX_CONFIG_BYTES = 1 << 20
 MAX_WEIGHTS_BYTES = 2 << 30
 MAX_MEMBERS = 256
 
+# What zipfile and torch raise at damaged files, names that are no UTF-8 among them.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, UnicodeError, LookupError, TypeError),
+)
+
 
 def read_nemo(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """Config and weights of the .nemo archive at path, the weights on the CPU.
@@ -101,7 +106,7 @@ def _weights(stream: IO[bytes], size: int, path: Path) -> dict[str, torch.Tensor
             raise CheckpointError(f"{path}: {WEIGHTS_NAME} has compressed or overlapping records")
         stream.seek(0)
         weights = torch.load(stream, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, UnicodeError, LookupError) as error:
+    except _UNREADABLE as error:
         raise CheckpointError(f"{path}: {WEIGHTS_NAME} is no file of tensors ({error})") from error
     if not isinstance(weights, Mapping):
         raise CheckpointError(f"{path}: {WEIGHTS_NAME} holds no mapping of names to tensors")

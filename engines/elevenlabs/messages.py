@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -139,6 +138,7 @@ def _seconds(written: object) -> tuple[float, ...] | None:
     for time in written:
         if not isinstance(time, int | float) or isinstance(time, bool):
             return None
-        if not (math.isfinite(time) and 0 <= time <= _LONGEST_MS):
+        # What is not a number compares as false; an integer may be too large for a float.
+        if not 0 <= time <= _LONGEST_MS:
             return None
     return tuple(time / 1000 for time in written)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Callable
@@ -68,7 +69,7 @@ class Mutator:
                 case 3 if isinstance(holder[key], str):
                     holder[key] = self.text(holder[key])
                 case _:
-                    holder[key] = self._random.choice(JUNK)
+                    holder[key] = copy.deepcopy(self._random.choice(JUNK))
         return whole[0]
 
     def json(self, sample: Any) -> str:
