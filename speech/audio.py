@@ -243,12 +243,14 @@ def _mono(frame: av.AudioFrame) -> Samples:
     array: npt.NDArray[np.generic] = frame.to_ndarray()
     channels = frame.layout.nb_channels
     planes = array if frame.format.is_planar else array.reshape(-1, channels).T
-    mixed = planes.mean(axis=0, dtype=np.float64)
+    # A damaged file of floats holds what is no number, which its reader refuses.
+    with np.errstate(invalid="ignore", over="ignore"):
+        mixed = planes.mean(axis=0, dtype=np.float64)
     if planes.dtype == np.uint8:
         mixed = (mixed - 128.0) / 128.0
     elif np.issubdtype(planes.dtype, np.signedinteger):
         mixed = mixed / float(2 ** (8 * planes.dtype.itemsize - 1))
-    with np.errstate(over="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         mono: Samples = mixed.astype(np.float32)
     return mono
 
