@@ -13,6 +13,7 @@ import settings
 from connections import Connections
 from dialects.elevenlabs.formats import FORMATS
 from dialects.elevenlabs.models_list import NAMES
+from intake import Intake
 from metrics import Metrics
 from tests.conftest import ServerProcess, StartServer
 from websocket_server import build_service, create_app
@@ -250,7 +251,7 @@ async def guarded(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     chosen = settings.load(given, {"KANI_API_KEYS": "right"}, tmp_path / "none")
     metrics = Metrics("test")
     connections = Connections(chosen.max_connections, metrics.connections, chosen.ping_timeout)
-    app = create_app(chosen, build_service(chosen, metrics), metrics, connections)
+    app = create_app(chosen, build_service(chosen, metrics), metrics, connections, Intake())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         yield client
 

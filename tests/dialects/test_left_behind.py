@@ -25,6 +25,7 @@ from metrics import Metrics
 from serving import accepting
 from speech.service import SpeechService
 from speech.session import SpeechSession
+from tcp_connections import TcpTable
 from websocket_protocol import WebSocketProtocol
 from websocket_server import build_service, create_app
 
@@ -94,13 +95,14 @@ async def served(folder: Path) -> AsyncIterator[tuple[str, SpeechService]]:
     metrics = Metrics("0")
     connections = Connections(chosen.max_connections, metrics.connections, chosen.ping_timeout)
     service = build_service(chosen, metrics)
-    app = create_app(chosen, service, metrics, connections)
+    app = create_app(chosen, service, metrics, connections, WebSocketProtocol.intake)
     await service.start()
     connections.phase = Phase.READY
     try:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
-            async with accepting(app, chosen, [listener], WebSocketProtocol, None, asyncio.Event()):
+            table = TcpTable(100, metrics.connection_cut)
+            async with accepting(app, chosen, [listener], WebSocketProtocol, None, asyncio.Event(), table):
                 yield url, service
     finally:
         await service.stop()
