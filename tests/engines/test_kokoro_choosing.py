@@ -393,10 +393,11 @@ def test_fetch_leaves_nothing_to_be_made(start_server: StartServer, fast: Decode
 async def test_a_server_says_which_decoder_speaks(
     start_server: StartServer, fast: Decoder, tmp_path: Path
 ) -> None:
-    """/health and the metrics tell it, from the first moment to the one in which it changes."""
+    """/health and the metrics name it, from the first moment on and when it changes."""
     if isinstance(fast, Other):
         pytest.skip("this machine is not fit for the fast decoder")
-    # With an empty cache it takes long enough to be seen at its beginning.
+    # With an empty cache it takes long enough to be seen at its beginning, unless onnxruntime is too slow here
+    # to speak meanwhile: then the server is ready only with the fast one.
     empty = str(tmp_path / "cache")
     server = start_server(
         "--engine", "kokoro", "--kokoro-decoder", "auto", KANI_CACHE_DIR=empty, settled=False
@@ -407,7 +408,8 @@ async def test_a_server_says_which_decoder_speaks(
             decoder = (await client.get("/health")).json()["decoder"]
             return decoder, "\nkani_fast_decoder 1.0" in (await client.get("/metrics")).text
 
-        assert await told() == ("onnx", False)
+        waited = "too long to play without gaps" in server.log
+        assert await told() == (("fast", True) if waited else ("onnx", False))
         until = time.monotonic() + WITHIN_S
         while (now := await told())[0] != "fast":
             assert time.monotonic() < until, server.terminal
