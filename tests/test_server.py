@@ -522,7 +522,7 @@ def test_a_language_that_no_engine_speaks_is_one_line(start_server: StartServer)
     assert server.wait() == 1
     complaint = server.terminal.splitlines()[-1]
     assert complaint.startswith(
-        "start_websocket_server.py: KANI_LANGUAGE: unsupported language 'ru' (known: en, es, "
+        "start_websocket_server.py: --language: unsupported language 'ru' (known: en, es, "
     )
 
 
