@@ -396,8 +396,8 @@ async def test_a_server_says_which_decoder_speaks(
     """/health and the metrics name it, from the first moment on and when it changes."""
     if isinstance(fast, Other):
         pytest.skip("this machine is not fit for the fast decoder")
-    # With an empty cache it takes long enough to be seen at its beginning, unless onnxruntime is too slow here
-    # to speak meanwhile: then the server is ready only with the fast one.
+    # With an empty cache it takes long enough to be seen at its beginning, unless onnxruntime is too slow
+    # here to speak meanwhile: then the server is ready only with the fast one.
     empty = str(tmp_path / "cache")
     server = start_server(
         "--engine", "kokoro", "--kokoro-decoder", "auto", KANI_CACHE_DIR=empty, settled=False

@@ -19,7 +19,7 @@ import dialects.kani.messages as kani
 import dialects.kyutai.messages as kyutai
 import dialects.kyutai.query as kyutai_query
 import dialects.voxcpm.messages as voxcpm
-from dialects import livekit, voices
+from dialects import client_languages, livekit, voices
 from dialects.elevenlabs.errors import TooLarge, Unprocessable
 from dialects.elevenlabs.voice_form import read_voice_form
 from dialects.elevenlabs.ws_query import read_query
@@ -260,7 +260,7 @@ def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
             "elevenlabs body",
             (ELEVENLABS,),
             as_json_bytes,
-            lambda body: elevenlabs_body.read_body(body, 40_000).request(None),
+            lambda body: elevenlabs_body.read_body(body, 40_000).request(None, ("es",)),
             (Unprocessable, SpeechError),
         ),
         Row(
@@ -297,6 +297,12 @@ def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
             as_json,
             relay.read,
             (relay.BadMessage,),
+        ),
+        Row(
+            "accept-language",
+            ("es-419,es;q=0.9,en-GB;q=0.8,*;q=0.1",),
+            Mutator.text,
+            lambda header: client_languages.accepted({"accept-language": header}),
         ),
         Row("livekit token", (TOKEN,), as_json_bytes, _read_token, (livekit.Refused,)),
     ]
