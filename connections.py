@@ -17,6 +17,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from intake import Intake, IntakeFull, Share
 from speech import request_ids
@@ -24,6 +25,8 @@ from speech import request_ids
 log = logging.getLogger("server")
 
 GOING_AWAY = 1001
+GONE = 1006
+"""Abnormal closure (RFC 6455, 7.4.1): no close frame came."""
 
 
 class Phase(Enum):
@@ -54,13 +57,18 @@ class _Connection:
 
     async def send(self, message: Message) -> None:
         if self.closed:
-            # What Starlette turns into WebSocketDisconnect.
-            raise OSError("the connection was closed")
+            raise WebSocketDisconnect(GONE)
         if message["type"] == "websocket.accept":
             self.accepted = True
         elif message["type"] == "websocket.close":
             self.closed = True
-        await self._send(message)
+        try:
+            await self._send(message)
+        except OSError as error:
+            if message["type"] != "websocket.send":
+                raise
+            # Starlette would raise it once, then RuntimeError: a dialect may have several tasks that send.
+            raise WebSocketDisconnect(GONE) from error
 
     async def close(self, code: int, reason: str) -> None:
         """Say goodbye, unless someone else has said it or is gone."""

@@ -146,5 +146,5 @@ def test_every_example_is_listed() -> None:
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     for example in EXAMPLES.glob("*.py"):
         assert f"({example.name})" in readme
-        if "__main__" in example.read_text(encoding="utf-8"):
+        if '__name__ == "__main__"' in example.read_text(encoding="utf-8"):
             assert f"python examples/{example.name}" in readme

@@ -81,7 +81,7 @@ TOKEN = {
 BOUNDARY = "b0undary"
 
 
-def _packed(mutator: Mutator, sample: Any) -> bytes:
+def packed(mutator: Mutator, sample: Any) -> bytes:
     """MessagePack, whose values or whose bytes are wrong."""
     try:
         packed = msgspec.msgpack.encode(mutator.object(sample))
@@ -233,11 +233,11 @@ def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
             (kani.BadMessage, SpeechError),
         ),
         Row("voxcpm message", (VOXCPM,), as_json, _read_voxcpm, (voxcpm.BadMessage,)),
-        Row("kyutai to speak", (*speak, voice), _packed, kyutai.read_to_speak, (kyutai.BadMessage,)),
+        Row("kyutai to speak", (*speak, voice), packed, kyutai.read_to_speak, (kyutai.BadMessage,)),
         Row(
             "kyutai to hear",
             (audio, pages, {"type": "Marker", "id": 1}),
-            _packed,
+            packed,
             _read_heard,
             (kyutai.BadMessage,),
         ),
