@@ -16,7 +16,14 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from websocket_client import LOCAL, AuthenticationFailed, NotConnected, RequestFailed, UnexpectedAnswer
+from websocket_client import (
+    LOCAL,
+    AuthenticationFailed,
+    NoServer,
+    NotConnected,
+    RequestFailed,
+    UnexpectedAnswer,
+)
 
 TIMEOUT_S = 60.0
 NEAR = "near, not the same"
@@ -95,7 +102,8 @@ class Voices:
             raise VoiceRefused(said or f"{self._url} answered {refusal.code}", refusal.code) from refusal
         except (URLError, OSError, http.client.HTTPException) as failure:
             reason = failure.reason if isinstance(failure, URLError) else failure
-            raise NotConnected(f"cannot reach {self._url}: {reason}") from failure
+            kind = NoServer if isinstance(reason, ConnectionRefusedError) else NotConnected
+            raise kind(f"cannot reach {self._url}: {reason}") from failure
 
 
 def _form(boundary: str, fields: Mapping[str, str], recording: bytes) -> bytes:

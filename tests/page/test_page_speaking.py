@@ -274,7 +274,7 @@ def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
     page.fill("#strength", "1")
     visitor.speak("Hi.")
     visitor.wait_for_end()
-    assert asked(visitor) == {"text": "Hi.", "mode": "streaming", "emotion": "calm"}
+    assert asked(visitor) == {"text": "Hi.", "mode": "streaming", "emotion": "calm", "languages": ["en-US"]}
     page.fill("#strength", "0.35")
     page.select_option("#emotion", "neutral")
     assert not page.is_visible("#strength")
