@@ -95,7 +95,7 @@ def test_the_diagnostics_pass_over_wss(secure: ServerProcess, files: Files) -> N
 
 def test_every_port_speaks_tls_and_nothing_else(secure: ServerProcess, files: Files) -> None:
     """https on each port that the banner names; http gets no answer."""
-    assert len(secure.compat) == 6
+    assert len(secure.compat) == 7
     for port in (secure.port, *secure.compat.values()):
         path = "/metrics" if port == secure.compat["metrics"] else "/health"
         answer = httpx.get(f"https://{secure.host}:{port}{path}", verify=files.trusting)
