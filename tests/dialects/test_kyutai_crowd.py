@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import os
@@ -217,6 +218,8 @@ async def serving(folder: Path, cache: Path) -> AsyncIterator[Running]:
         choosing.setLevel(level)
         os.kill(os.getpid(), signal.SIGTERM)
         await server
+        # A server that was told to stop ends its process some seconds later, whatever hangs: not this one.
+        faulthandler.cancel_dump_traceback_later()
 
 
 async def recordings(port: int) -> list[Samples]:
