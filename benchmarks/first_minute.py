@@ -124,7 +124,7 @@ def suspended(processes: Sequence[psutil.Process]) -> Iterator[None]:
 
 def minute_of(name: str, folder: Path) -> None:
     """Start a server with that cache folder and print how its first minute was."""
-    with Server(KANI_KOKORO_DECODER="auto", KANI_CACHE_DIR=str(folder)) as server:
+    with Server(settled=False, KANI_CACHE_DIR=str(folder)) as server:
         speaks = speaking(server)
         said = asyncio.run(minute(server))
     rows = [
@@ -166,7 +166,7 @@ def loading() -> None:
     """First audio while the fast decoder is prepared behind the speech, with an empty cache folder."""
     with (
         tempfile.TemporaryDirectory() as empty,
-        Server(KANI_KOKORO_DECODER="auto", KANI_CACHE_DIR=empty) as server,
+        Server(settled=False, KANI_CACHE_DIR=empty) as server,
     ):
         running, still = asyncio.run(in_turn(server))
     if not running:
