@@ -23,7 +23,7 @@ room have given back their files."""
 
 NO_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_FILE_S = 0.1
-"""How long nothing is accepted when the machine has no file for it: nothing tells when it has one."""
+"""Pause after the machine ran out of files (seconds): no event says when one is free again."""
 
 
 class Acceptor:

@@ -41,7 +41,7 @@ LATER_AT_ONCE = 64
 """So many who have yet to show a key may be here: strangers shall not take the places of others."""
 
 LATER_SECONDS = 15.0
-"""How long each may be: a protocol gives them 10 s, and what it says then may not be taken for ever."""
+"""Longest life of each, in seconds: a protocol waits 10 s for the key, and its refusal may never be read."""
 
 
 def is_loopback(host: str) -> bool:
@@ -154,7 +154,7 @@ class AccessRules:
         own = [host.lower() for host in hosts]
         if not all(self.origin_allowed(origin, own) for origin in headers.getlist("origin")):
             return Refusal(403, "web pages of this origin may not come in (KANI_ALLOWED_ORIGINS lists more)")
-        # What a page embeds, an image or a recording, is asked for without an Origin.
+        # Browsers send no Origin for what a page embeds, an image or a recording.
         if "origin" not in headers and headers.get("sec-fetch-site", "").lower() == "cross-site":
             return Refusal(403, "web pages of other sites may not embed or link to this")
         if self.no_auth or (public and path in self.paths.keyless):

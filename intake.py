@@ -1,4 +1,4 @@
-"""How many bytes of requests that are still coming the server holds, all clients' together."""
+"""Memory budget of unfinished requests, shared by all clients."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class Intake:
             share.hold(0)
 
     def fits(self, size: int, instead_of: int) -> bool:
-        """Whether one request may hold ``size`` bytes instead of ``instead_of``."""
+        """Return True if one request may hold ``size`` bytes instead of ``instead_of``."""
         others = self.held - instead_of
         return size <= instead_of or not others or others + size <= self._limit
 
 
 class Share:
-    """What one request holds of an ``Intake``: ``size`` bytes beyond what is free."""
+    """Share of one request in an ``Intake``: ``size`` bytes beyond the free ones."""
 
     __slots__ = ("_intake", "size")
 

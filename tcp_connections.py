@@ -15,7 +15,7 @@ PIECE_BYTES = 64 * 1024
 
 
 class Awaited(Enum):
-    """What the client has yet to send; MESSAGE: the rest of a long WebSocket message."""
+    """Input that the client has yet to send; MESSAGE: the rest of a long WebSocket message."""
 
     HEAD = auto()
     BODY = auto()

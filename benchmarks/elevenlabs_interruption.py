@@ -1,4 +1,4 @@
-"""How soon an answer is heard on ElevenLabs' multi-stream-input once the one before it was interrupted."""
+"""First audio on ElevenLabs' multi-stream-input after the answer before it was interrupted."""
 
 from __future__ import annotations
 

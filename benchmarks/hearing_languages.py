@@ -1,4 +1,4 @@
-"""What the recogniser hears in eleven languages, and how often its own rules drop an answer.
+"""Recognition in eleven languages, and the answers that the recogniser's own rules drop.
 
 Kokoro speaks es, en, fr, it and pt; espeak-ng, which is robotic, speaks the others: what is heard wrong of
 it says little about people, but an answer that a rule drops, or that is not there at all, is seen all
@@ -75,7 +75,7 @@ def letters(text: str) -> str:
 
 
 def wrong_characters(reference: str, heard: str) -> int:
-    """How many characters were inserted, left out or changed."""
+    """Count the characters that were inserted, left out or changed."""
     row = list(range(len(heard) + 1))
     for at, character in enumerate(reference, 1):
         diagonal, row[0] = row[0], at
@@ -86,7 +86,7 @@ def wrong_characters(reference: str, heard: str) -> int:
 
 
 def unruled(samples: Samples, language: str) -> str:
-    """What faster-whisper writes down, greedily, with none of its own thresholds."""
+    """Transcribe by faster-whisper, greedily, with none of its own thresholds."""
     segments, _ = whisper().transcribe(
         samples,
         language=language,

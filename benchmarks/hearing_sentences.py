@@ -1,4 +1,4 @@
-"""What is said to the recogniser in many languages: everyday sentences of our own, and a public text."""
+"""Sentences for the recogniser in many languages: everyday ones of our own, and a public text."""
 
 # A sentence a line, however long it is.
 # ruff: noqa: E501

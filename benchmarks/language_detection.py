@@ -1,4 +1,4 @@
-"""How rightly, how fast and in how much memory the language of a short text is told.
+"""Accuracy, speed and memory of telling the language of a short text.
 
 detectors: 400 phrases of one to five words in eight languages, by this server and by others, each in a
 process of its own; among all languages that are spoken here, and among the eight alone. A detector that is
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a detector made of phrases; see ``language_detection_peers``."""
+    """Results of one detector; see ``language_detection_peers``."""
 
     version: str
     start_s: float
@@ -46,7 +46,7 @@ def spoken() -> list[str]:
 
 
 def installed(package: str) -> bool:
-    """Whether a package is there; the empty name is."""
+    """Return True if a package is installed, or the name is empty."""
     try:
         return not package or bool(version(package))
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What the memory of one server is, after each kind of request and by where it lies.
+"""Memory of one server after each kind of request, by where it lies.
 
 Parts: growth (resident memory after the start, after the first request of each kind, which loads what it
 needs, after more of them, and after all of that again). Settings of the C library, such as MALLOC_ARENA_MAX,
@@ -26,7 +26,7 @@ from websocket_client import KaniTTSClient
 REQUESTS = 8
 LONG_REQUESTS = 1
 PASSES = 1
-"""How often all kinds of requests are asked for again."""
+"""Number of times that all kinds of requests are asked for again."""
 
 AT_ONCE = 4
 ARENA_BYTES = 64 << 20
@@ -109,7 +109,7 @@ async def _words(server: Server, number: int) -> None:
 
 
 class Recorded:
-    """What the server itself says, for requests that bring a recording."""
+    """Speech by the server itself, for requests that bring a recording."""
 
     def __init__(self) -> None:
         self._recordings: list[bytes] = []
@@ -133,7 +133,7 @@ class Recorded:
 
 
 async def _ask(server: Server, request: Request, requests: int) -> None:
-    """So many requests, some at once."""
+    """Send ``requests`` requests, ``AT_ONCE`` of them at a time."""
     for begin in range(0, requests, AT_ONCE):
         numbers = range(begin, min(begin + AT_ONCE, requests))
         await asyncio.gather(*(request(server, number) for number in numbers))

@@ -1,4 +1,4 @@
-"""What a default server sends to anywhere while it speaks, is interrupted and listens.
+"""Connections and files of a default server while it speaks, is interrupted and listens.
 
 It starts in an empty home, without any variable of this environment, under strace (which has to be
 installed), and every address is counted that is not this machine's own.
@@ -35,7 +35,7 @@ READY_WITHIN_S = 300.0
 STOP_WITHIN_S = 120.0
 SENTENCE = "Buenos días, esta frase es lo bastante larga para que alguien la interrumpa."
 OWN = (".cache/kani-tts", ".local/share/kani-tts", "server.log", "trace", "terminal")
-"""What the server may write below its home, and what is written here beside it."""
+"""Files that the server may write below its home, and those of this program beside them."""
 
 _ADDRESS = re.compile(
     r"sa_family=AF_INET6?, sin6?_port=htons\((?P<port>\d+)\)"
@@ -48,7 +48,7 @@ _DNS = 53
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What left a server: files that are not its own, addresses elsewhere, questions for names."""
+    """Findings: files that are not the server's own, addresses elsewhere, DNS questions."""
 
     files: tuple[str, ...]
     elsewhere: tuple[str, ...]
@@ -128,7 +128,7 @@ class WatchedServer:
             return len(json.loads(answer.read()))
 
     def outgoing(self) -> Outgoing:
-        """What left it, once it has ended."""
+        """Return the findings, once the server has ended."""
         files = [str(path.relative_to(self.home)) for path in self.home.rglob("*") if path.is_file()]
         elsewhere, questions = [], []
         for line in (self.home / "trace").read_text(encoding="utf-8", errors="replace").splitlines():

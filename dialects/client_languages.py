@@ -47,7 +47,7 @@ def _ranked(part: str) -> tuple[str, float]:
 
 
 def complaint(given: Any) -> str | None:
-    """What is wrong with the value of the field ``languages``; None is nothing."""
+    """Return the error in the value of the field ``languages``, or None."""
     if not isinstance(given, list) or not all(isinstance(tag, str) for tag in given):
         return "must be a list of strings"
     if len(given) > MOST:

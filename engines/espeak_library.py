@@ -41,14 +41,14 @@ _START = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from engines.espeak_w
 _END_WITHIN_S = 2.0
 
 ANSWER_WITHIN_S = 3.0
-"""How long a worker may take for one answer, in seconds.
+"""Longest time of a worker for one answer, in seconds.
 
 An answer takes milliseconds, and 0.1 s for 10,000 characters without a full stop: longer than this, the
 library is in an endless loop, or its process has been stopped.
 """
 
 START_WITHIN_S = 30.0
-"""How long a worker may take to start, in seconds; it takes 0.2 s, most of it for Python's imports."""
+"""Longest time of a worker to start, in seconds; it takes 0.2 s, most of it for Python's imports."""
 
 
 class EspeakLibrary:

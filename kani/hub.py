@@ -1,4 +1,4 @@
-"""Where a model's files are: in a folder of the user's, or fetched from a model hub once."""
+"""Finds a model's files in a folder of the user's, or fetches them from a model hub once."""
 
 from __future__ import annotations
 

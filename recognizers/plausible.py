@@ -28,7 +28,7 @@ _MOST_COMPRESSION = 2.0
 
 
 class TokenLimits:
-    """How many tokens can be said in a time, by language."""
+    """Limits of the tokens of an answer, by its language and its length in seconds."""
 
     def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
         """tokenizer: Whisper's."""

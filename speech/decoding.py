@@ -1,4 +1,4 @@
-"""Where clients' audio is decoded: in threads of its own, so that no other work waits behind it.
+"""Decodes clients' audio in threads of its own, so that no other work waits behind it.
 
 What decoding takes is for the client to choose: a second of a core for ten minutes of MP3. In asyncio's
 default pool, a few clients would hold up every voice that is looked up and every chunk that is encoded.

@@ -1,4 +1,4 @@
-"""How far the audio that was made reaches beyond what a listener has heard of it."""
+"""Playback position of a stream's listener, estimated from the audio that was made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Playback:
-    """How long the audio lasts that a stream's listener has got, who plays it as it comes."""
+    """Estimates the audio that a listener has left, who plays each chunk as it comes."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

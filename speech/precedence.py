@@ -1,4 +1,4 @@
-"""Which of the sessions of one connection is made first, where one supersedes another."""
+"""Order of the sessions of one connection, where one supersedes another."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Precedence:
         self._changed = asyncio.Event()
 
     async def move(self, timeout_s: float) -> None:
-        """Return once something has changed, or after so many seconds (∞: no limit)."""
+        """Return once something has changed, or after ``timeout_s`` seconds (∞: no limit)."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s if math.isfinite(timeout_s) else None):
                 await self._changed.wait()
@@ -78,7 +78,7 @@ class Standing:
 
     @contextmanager
     def working(self, working: bool = True) -> Iterator[None]:
-        """Whether an engine makes its audio, or is waited for, while the body runs."""
+        """Mark it as being synthesised, or waiting for its engine, while the body runs."""
         before, self._working = self._working, working
         self._among.moved()
         try:
@@ -104,12 +104,12 @@ class Standing:
 
     @property
     def superseded(self) -> bool:
-        """Whether there is one to give way to."""
+        """True if there is a session to give way to."""
         return any(self._before())
 
     @property
     def waits(self) -> bool:
-        """Whether it has to give way now."""
+        """True if it has to give way now."""
         return self._wait_s() > 0
 
     async def clear(self) -> None:

@@ -260,7 +260,7 @@ class SpeechSession:
 
     @property
     def superseded(self) -> bool:
-        """Whether it gives way to a session that has text."""
+        """True while it gives way to a session that has text."""
         return self._standing.superseded
 
     def _advance(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether an engine really speaks: it says a sentence, and a recogniser has to understand it."""
+"""Tries an engine: it speaks a sentence that a recogniser has to understand."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from speech.service import SpeechService
 __all__ = ["PREFIXES", "ElevenLabsSettings", "RelaySettings", "RelayState", "routes", "told_by_status"]
 
 PREFIXES = ("/v1/", "/v2/")
-"""How the paths of the protocol's HTTP calls begin, those that are not served included."""
+"""Prefixes of the protocol's HTTP paths, those that are not served included."""
 
 
 def routes(

@@ -163,7 +163,7 @@ class Context:
 
     @property
     def superseded(self) -> bool:
-        """Whether it gives way to a context that has text."""
+        """True while it gives way to a context that has text."""
         return self._session is not None and self._session.superseded
 
     def _finish(self) -> None:
