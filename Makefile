@@ -23,23 +23,23 @@ format:
 	$(PYTHON) -m ruff format .
 
 docs:
-	$(PYTHON) -m settings_page > docs/settings.md
+	$(PYTHON) -m server.settings.document > docs/settings.md
 
 bench:
-	$(PYTHON) -m benchmarks.kokoro_streaming
+	$(PYTHON) -m benchmarks.kokoro.streaming
 	$(PYTHON) -m benchmarks.kokoro_decoder
-	$(PYTHON) -m benchmarks.first_audio
-	$(PYTHON) -m benchmarks.rivals
-	$(PYTHON) -m benchmarks.kyutai_speech
-	$(PYTHON) -m benchmarks.kyutai_hearing
-	$(PYTHON) -m benchmarks.voxcpm
-	$(PYTHON) -m benchmarks.page
-	$(PYTHON) -m benchmarks.listening
-	$(PYTHON) -m benchmarks.own_share
-	$(PYTHON) -m benchmarks.words
-	$(PYTHON) -m benchmarks.load
+	$(PYTHON) -m benchmarks.kokoro.first_audio
+	$(PYTHON) -m benchmarks.kokoro.rivals
+	$(PYTHON) -m benchmarks.protocols.kyutai_speech
+	$(PYTHON) -m benchmarks.recognition.kyutai_hearing
+	$(PYTHON) -m benchmarks.protocols.voxcpm
+	$(PYTHON) -m benchmarks.server.page
+	$(PYTHON) -m benchmarks.recognition.listening
+	$(PYTHON) -m benchmarks.server.own_share
+	$(PYTHON) -m benchmarks.kokoro.words
+	$(PYTHON) -m benchmarks.server.load
 	$(PYTHON) -m benchmarks.kani
-	$(PYTHON) -m benchmarks.kani_quality
+	$(PYTHON) -m benchmarks.kani.quality
 
 run:
 	$(PYTHON) start_websocket_server.py

@@ -10,11 +10,10 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-import interruptible
 import no_telemetry  # noqa: F401 - of this process and its children
-import server_logging
-import settings
-from access import is_loopback
+from client import interrupt
+from server import logs, settings
+from server.access import is_loopback
 from speech.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
 from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
@@ -123,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     if fetch and chosen.no_fetch:
         return _complain("KANI_NO_FETCH forbids what --fetch asks for: leave out one of them", USAGE)
-    server_logging.configure(chosen.log_level, chosen.log_format, chosen.log_file, texts=chosen.log_text)
+    logs.configure(chosen.log_level, chosen.log_format, chosen.log_file, texts=chosen.log_text)
     for sentence in (*settings.unknown_variables(), *settings.foreign_models()):
         logging.getLogger("server").warning(sentence)
     try:
@@ -151,7 +150,7 @@ def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
     # What follows costs most of the start; --help and a wrong setting need not wait for it.
     import uvicorn
 
-    from listening import CannotListen
+    from server.network.listeners import CannotListen
     from websocket_server import serve
 
     loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
@@ -168,8 +167,8 @@ def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
 
 def _fetch(chosen: settings.Settings) -> int:
     # Who starts has every file that is needed, and has checked each.
+    from engines.recognizers import recognizer_for
     from engines.registry import engines_for
-    from recognizers.registry import recognizer_for
     from speech.engine import LoadingEngine
 
     async def start_each() -> None:
@@ -194,7 +193,7 @@ def _fetch(chosen: settings.Settings) -> int:
                 await each.stop()
 
     try:
-        interruptible.run(start_each())
+        interrupt.run(start_each())
     except SpeechError as error:
         return _complain(str(error), CANNOT_START)
     return 0

@@ -26,7 +26,9 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
-import interruptible
+from client import interrupt
+from client.command import server_address
+from client.voices import VoiceRefused, Voices, outcome
 from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected
 from websocket_config import (
     AUDIO_FORMAT,
@@ -36,8 +38,6 @@ from websocket_config import (
     WEBSOCKET_HOST,
     WEBSOCKET_PORT,
 )
-from websocket_speak import server_address
-from websocket_voices import VoiceRefused, Voices, outcome
 
 SPANISH = (
     ("friendly", 1.0, "¡Hola! ¿Cómo estás hoy?"),
@@ -389,7 +389,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.keep is not None:
         options.keep.mkdir(parents=True, exist_ok=True)
     try:
-        return interruptible.run(_main(options))
+        return interrupt.run(_main(options))
     except KeyboardInterrupt:
         return 130
 

@@ -1,7 +1,7 @@
 """Client of the Kani text-to-speech server.
 
 Copy this file and websocket_config.py into any project: they need Python 3.11 and `websockets` (13 or later),
-nothing else. As a program, which is websocket_speak.py beside it, it speaks:
+nothing else. As a program, which is client/command.py beside it, it speaks:
 
     python websocket_client.py "¡Hola! ¿Cómo estás?" -o hola.wav
 """
@@ -570,8 +570,7 @@ def _spanish(voice_config: Mapping[str, Any] | None) -> dict[str, Any]:
 
 if __name__ == "__main__":
     # The program imports the library, never the other way round: it stays at home when this file is copied.
-    names = ("speak", "sound", "voices")
-    program, *parts = (Path(__file__).with_name(f"websocket_{name}.py") for name in names)
-    if missing := [path.name for path in (program, *parts) if not path.exists()]:
-        raise SystemExit(f"error: as a program this needs {', '.join(missing)} beside it: copy that, too")
+    program = Path(__file__).with_name("client") / "command.py"
+    if not program.exists():
+        raise SystemExit("error: as a program this needs the folder client/ beside it: copy that, too")
     runpy.run_path(str(program), run_name="__main__")

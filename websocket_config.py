@@ -76,7 +76,7 @@ ERROR_MESSAGES: Final[dict[str, str]] = {
     "MODEL_NOT_INITIALIZED": "TTS models not initialized",
 }
 
-# Server defaults: settings.py says what each means and which values it may take.
+# Server defaults: server/settings/__init__.py says what each means and which values it may take.
 
 VERSION: Final = "0.1.0"
 APP_NAME: Final = "kani-tts"

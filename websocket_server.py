@@ -18,9 +18,16 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-import event_loop
-import page
-from access import (
+from engines.elevenlabs.metrics import UpstreamMetrics
+from engines.espeak.reference_voice import EspeakRenderer
+from engines.recognizers import recognizer_for
+from engines.recording_judge import judged
+from engines.registry import Engines, engines_for
+from protocols import elevenlabs, kani, kyutai, livekit_tokens, voices_api, voxcpm
+from protocols.kyutai.metrics import KyutaiMetrics
+from protocols.voxcpm.metrics import VoxCPMMetrics
+from server import event_loop, health, page
+from server.access import (
     LATER_AT_ONCE,
     AccessMiddleware,
     AccessRules,
@@ -31,35 +38,27 @@ from access import (
     is_loopback,
     plain,
 )
-from allocator import trimmed
-from connections import Connections, ConnectionsMiddleware, Phase, RequestIdMiddleware
-from dialects import elevenlabs, kani, kyutai, livekit, operations, voices, voxcpm
-from doors import METRICS, METRICS_PORT, CompatPort, Doors, MetricsAloneMiddleware, open_doors
-from elevenlabs_metrics import UpstreamMetrics
-from engines.espeak_rendering import EspeakRenderer
-from engines.registry import Engines, engines_for
-from intake import Intake
-from kyutai_metrics import KyutaiMetrics
-from listening import SPARE_FILES, allow_open_files, most_connections, most_files, own_names
-from metrics import Metrics
-from recognizers.registry import recognizer_for
-from recordings import judged
-from serving import accepting, signals, unless
-from settings import Settings
+from server.allocator import trimmed
+from server.connections import Connections, ConnectionsMiddleware, Phase, RequestIdMiddleware
+from server.lifecycle import accepting, signals, unless
+from server.metrics import Metrics
+from server.middleware import TrafficMiddleware
+from server.network.listeners import SPARE_FILES, allow_open_files, most_connections, most_files, own_names
+from server.network.ports import METRICS, METRICS_PORT, CompatPort, Doors, MetricsAloneMiddleware, open_doors
+from server.network.tcp_connections import TcpTable
+from server.network.tls import server_context
+from server.network.upload_budget import Intake
+from server.network.uvicorn_websocket import WebSocketProtocol
+from server.settings import Settings
+from server.unhandled_errors import UnforeseenMiddleware
 from speech.errors import EngineUnavailable, InvalidRequest, UnknownVoice
-from speech.joining import Joining
-from speech.lexicon_file import LexiconFile
-from speech.normalizer import TableError, check_tables
+from speech.late_engine import Joining
 from speech.request import Limits
 from speech.service import SpeechService
-from speech.voices import VoiceStore
-from tcp_connections import TcpTable
-from tls import server_context
-from traffic import TrafficMiddleware
-from unforeseen import UnforeseenMiddleware
-from voxcpm_metrics import VoxCPMMetrics
+from speech.text.lexicon_file import LexiconFile
+from speech.text.normalizer import TableError, check_tables
+from speech.voices.catalogue import VoiceStore
 from websocket_config import VERSION
-from websocket_protocol import WebSocketProtocol
 
 log = logging.getLogger("server")
 
@@ -129,10 +128,10 @@ def _elevenlabs_refusal(refusal: Refusal) -> dict[str, Any]:
 
 def _livekit(settings: Settings, service: SpeechService, metrics: Metrics, facts: Facts) -> list[BaseRoute]:
     secret = settings.livekit_api_secret
-    chosen = livekit.LiveKitSettings(
+    chosen = livekit_tokens.LiveKitSettings(
         settings.livekit_url, settings.livekit_api_key, secret.get_secret_value() if secret else None
     )
-    return livekit.routes(chosen)
+    return livekit_tokens.routes(chosen)
 
 
 DIALECTS = (
@@ -141,7 +140,10 @@ DIALECTS = (
         ports=(CompatPort("rest_port", "http", "Kani REST"),),
     ),
     # Its paths begin as ElevenLabs' do: it comes before that protocol.
-    Dialect(lambda settings, service, metrics, facts: voices.routes(service), refusals={voices.PATH: plain}),
+    Dialect(
+        lambda settings, service, metrics, facts: voices_api.routes(service),
+        refusals={voices_api.PATH: plain},
+    ),
     Dialect(lambda settings, service, metrics, facts: page.routes(), Paths(pages=page.PATHS)),
     Dialect(
         _kyutai,
@@ -260,7 +262,7 @@ def create_app(
     rules = access_rules(settings)
     facts: Facts = []
     routes = [route for dialect in DIALECTS for route in dialect.routes(settings, service, metrics, facts)]
-    routes += operations.routes(service, VERSION, lambda: connections.phase.value, metrics, facts)
+    routes += health.routes(service, VERSION, lambda: connections.phase.value, metrics, facts)
     return Starlette(
         routes=[*routes, WebSocketRoute("/{path:path}", _no_protocol_here)],
         middleware=[

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import settings
 from benchmarks import report
 from engines.registry import engines_for
+from server import settings
 from speech.engine import Engine, LoadingEngine
 from speech.types import Samples, Segment
 

@@ -20,7 +20,7 @@ import psutil
 from websocket_config import VERSION
 
 JUDGE = "KANI_JUDGE_PYTHON"
-"""The variable that names the python of an environment with requirements-judges.txt."""
+"""The variable that names the python of an environment with tests/judges/requirements-judges.txt."""
 
 _notes: list[str] = []
 
@@ -77,7 +77,8 @@ def versions(*more: str) -> str:
 
 def command() -> str:
     """The command that runs this program again."""
-    return shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
+    program = Path(sys.argv[0]).with_suffix("").relative_to(Path(__file__).parents[1]).parts
+    return shlex.join(["python", "-m", ".".join(program).removesuffix(".__main__"), *sys.argv[1:]])
 
 
 def note(fact: str) -> None:

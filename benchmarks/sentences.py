@@ -112,7 +112,7 @@ HELD_OUT: Sentences = {
         "Thank you for your help, we would never have finished in time without you.",
     ),
 }
-"""Sentences that nobody listened to while the server was built: for ``benchmarks.words`` alone."""
+"""Sentences that nobody listened to while the server was built: for ``benchmarks.kokoro.words`` alone."""
 
 ABOUT_4_S: Sentences = {
     "es": (

@@ -138,7 +138,7 @@ def cuda_devices() -> int:
 
 
 def _kani(settings: EngineSettings, device: str) -> Engine:
-    from engines.kani import KaniEngine, KaniSettings
+    from engines.kani.engine import KaniEngine, KaniSettings
 
     return KaniEngine(
         KaniSettings(
@@ -171,7 +171,7 @@ def _kokoro(settings: EngineSettings, *, may_fetch: bool) -> Engine:
 
 
 def _espeak() -> Engine:
-    from engines.espeak import EspeakEngine
+    from engines.espeak.engine import EspeakEngine
 
     return EspeakEngine()
 

@@ -18,9 +18,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from kani.codec.nanocodec import NanoCodec
 from kani.errors import OutOfMemory
 from kani.lfm2 import SPEAKER_PLACE, LanguageModel
-from kani.nanocodec import NanoCodec
 from kani.sampler import SamplerState, Sampling, SavedDraws
 from kani.state import LanguageState, SavedStream
 

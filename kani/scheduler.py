@@ -19,7 +19,7 @@ import torch
 
 from kani.lfm2 import ANSWERED
 from kani.runner import Prefill, Runner, Samples
-from kani.stream import Attempt, End, Ending, Listener, Place, Stream, Utterance
+from kani.sequence import Attempt, End, Ending, Listener, Place, Stream, Utterance
 
 log = logging.getLogger(__name__)
 

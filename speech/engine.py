@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+from speech.text.growing_text import WrittenText
 from speech.types import Embedding, Recording, Segment, SpeechChunk, Voice
-from speech.writing import WrittenText
 
 Cloning = Literal["none", "nearest voice", "embedding"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from speech.emotions import manner_of
 from speech.engine import EngineInfo
 from speech.errors import InvalidRequest
-from speech.lexicon import Words, said
+from speech.text.lexicon import Words, said
 from speech.types import SpeechRequest
 
 TOKENS_PER_SECOND = 50

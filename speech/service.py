@@ -9,23 +9,23 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 
-from speech import language_detection, languages
-from speech.admission import Admission
-from speech.cloning import Cloning
 from speech.engine import Engine, EngineInfo
 from speech.errors import EngineUnavailable, UnsupportedLanguage
-from speech.joining import Joining
-from speech.lexicon_file import LexiconFile
+from speech.late_engine import Joining
 from speech.observer import Observer
-from speech.precedence import Precedence
-from speech.recognition import RecognitionSession
 from speech.recognizer import Recognizer
-from speech.renderer import Renderer
 from speech.request import Limits, validate
-from speech.session import SpeechSession
-from speech.surroundings import Prepare, Speaker, Surroundings
+from speech.session.admission import Admission
+from speech.session.context import Prepare, Speaker, Surroundings
+from speech.session.precedence import Precedence
+from speech.session.recognition import RecognitionSession
+from speech.session.session import SpeechSession
+from speech.text import language_detection, languages
+from speech.text.lexicon_file import LexiconFile
+from speech.timing.reference_voice import Renderer
 from speech.types import SpeechRequest
-from speech.voices import VoiceCatalogue, VoiceStore
+from speech.voices.catalogue import VoiceCatalogue, VoiceStore
+from speech.voices.cloning import Cloning
 
 log = logging.getLogger(__name__)
 

@@ -169,7 +169,7 @@ class SpeechRequest:
     emotion: one of ``speech.emotions`` or a blend ("happy:0.5,calm:0.5"); emotion_strength: 0–1 of it;
     speed: 0.25–4.0; duration_s: how long all of it is to be, in place of a speed; max_tokens: longest
     speech of one segment, at 50 tokens a second; lexicon: words and how they are said, as
-    ``speech.lexicon`` reads them, before those of the server's own; normalize: whether numbers,
+    ``speech.text.lexicon`` reads them, before those of the server's own; normalize: whether numbers,
     abbreviations and the like are spelled out; options: what only some engines know.
     """
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import no_telemetry  # noqa: F401 - of the tests, and of all that they start
-from tests import alone, patience
+from tests.support import alone, patience
 
 ROOT = Path(__file__).resolve().parent.parent
 # Guards against a server that hangs, not limits of its speed.

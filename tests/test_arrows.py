@@ -20,13 +20,13 @@ MODELS = {"torch", "transformers", "onnxruntime", "onnx"}
 ALLOWED_OF_OURS = {
     "speech": {"speech"},
     "kani": {"kani", "no_telemetry"},
-    "engines": {"engines", "speech", "weights", "kani", "no_telemetry"},
-    "recognizers": {"recognizers", "speech", "weights", "no_telemetry"},
+    "engines": {"engines", "speech", "kani", "no_telemetry"},
     "no_telemetry.py": set(),
-    "dialects": {"dialects", "speech"},
+    "protocols": {"protocols", "speech"},
+    "server": {"server", "speech", "websocket_config"},
+    "client": {"client", "websocket_client", "websocket_config"},
     "websocket_config.py": set(),
     "websocket_client.py": {"websocket_config"},
-    "weights.py": {"speech"},
 }
 """What each place may import of this repository; a place that isn't named may import anything."""
 
@@ -69,13 +69,13 @@ def test_the_core_knows_no_socket_and_no_model() -> None:
         assert not forbidden, f"{path.relative_to(ROOT)} imports {forbidden}"
 
 
-def test_dialects_know_no_engine_and_no_other_dialect() -> None:
-    """A dialect imports, of dialects/, only its own package, and what belongs to none."""
-    for path in modules("dialects"):
-        place = path.relative_to(ROOT / "dialects").parts[0].removesuffix(".py")
+def test_protocols_import_no_engine_and_no_other_protocol() -> None:
+    """A protocol imports, of protocols/, only its own package and ``shared``."""
+    for path in modules("protocols"):
+        place = path.relative_to(ROOT / "protocols").parts[0].removesuffix(".py")
         for name in imports(path):
-            if top(name) == "dialects":
-                assert name.split(".")[1] in (place, "attended", "client_languages", "likeness"), (
+            if top(name) == "protocols":
+                assert name.split(".")[1] in (place, "shared"), (
                     f"{path.relative_to(ROOT)} imports {name}"
                 )
             assert top(name) not in MODELS

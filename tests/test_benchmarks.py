@@ -12,18 +12,39 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import hearing_sentences, listening_speech, report, sentences
-from benchmarks.listener import first_heard_s, leading_silence, parse, playback, stalls
+from benchmarks import report, sentences
+from benchmarks.recognition import hearing_sentences, listening_speech
+from benchmarks.recognition.listener import first_heard_s, leading_silence, parse, playback, stalls
 from benchmarks.report import median, ms, percentile, table
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = (
-    *("alignment", "duration", "elevenlabs", "elevenlabs_upstream", "emotions", "normalizer"),
-    "hearing_languages",
-    *("first_audio", "kani", "kani_quality", "kokoro_decoder", "kokoro_streaming"),
-    *("kyutai_hearing", "kyutai_speech", "language_detection", "listening", "load", "memory"),
-    *("nearest_voice", "outgoing", "own_share", "page", "recording_judge", "rivals"),
-    *("voxcpm", "words"),
+    "kani",
+    "kani.quality",
+    "kokoro.duration",
+    "kokoro.first_audio",
+    "kokoro.rivals",
+    "kokoro.streaming",
+    "kokoro.words",
+    "kokoro_decoder",
+    "protocols.elevenlabs",
+    "protocols.elevenlabs_upstream",
+    "protocols.kyutai_speech",
+    "protocols.voxcpm",
+    "recognition.hearing_languages",
+    "recognition.kyutai_hearing",
+    "recognition.listening",
+    "server.load",
+    "server.memory",
+    "server.outgoing",
+    "server.own_share",
+    "server.page",
+    "text.language_detection",
+    "text.normalizer",
+    "timing.alignment",
+    "voices.emotions",
+    "voices.nearest_voice",
+    "voices.recording_judge",
 )
 
 
@@ -94,10 +115,10 @@ def test_held_out_sentences_stand_nowhere_else():
 
 def test_held_out_sentences_are_imported_by_judging_programs_alone():
     """Whatever else imports them could have been tuned on them."""
-    judging = {"duration", "kani_quality", "nearest_voice_speech", "words"}
-    files = [*ROOT.glob("*.py"), *(ROOT / "benchmarks").glob("*.py"), *(ROOT / "engines").rglob("*.py")]
+    judging = {"kokoro/duration", "kani/quality", "voices/nearest_voice_speech", "kokoro/words"}
+    files = [*ROOT.glob("*.py"), *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "engines").rglob("*.py")]
     importing = {
-        file.stem
+        file.relative_to(ROOT / "benchmarks").with_suffix("").as_posix()
         for file in files
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and any(name.name == "HELD_OUT" for name in node.names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import weights
+from engines import weights
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
@@ -26,10 +26,12 @@ def test_readme_says_how_to_install_without_the_packages_of_the_weights():
 
 def test_every_program_that_is_named_exists():
     """As a file with a command line."""
-    named = set(re.findall(r"-m benchmarks\.(\w+)", BENCHMARKS))
+    named = set(re.findall(r"-m benchmarks\.([\w.]+)", BENCHMARKS))
     assert len(named) > 20
     for name in named:
-        source = (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
+        path = ROOT / "benchmarks" / name.rstrip(".").replace(".", "/")
+        program = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+        source = program.read_text(encoding="utf-8")
         assert 'if __name__ == "__main__":' in source, name
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, ServerProcess
-from tests.judge import hear, word_error_rate
+from tests.judges.judge import hear, word_error_rate
 
 EXAMPLES = ROOT / "examples"
 WRONG_AT_MOST = 0.04  # of the words; of a sentence of a dozen: none

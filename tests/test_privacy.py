@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import no_telemetry
-from benchmarks.outgoing import STRACE, WatchedServer, used
+from benchmarks.server.outgoing import STRACE, WatchedServer, used
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTING = frozenset({"onnxruntime", "huggingface_hub", "transformers", "faster_whisper", "torch"})
@@ -24,7 +24,7 @@ FILES = sorted(
     if not any(part.startswith((".", "build")) for part in path.parts[:-1])
 )
 # These run in other environments, as children of processes that have the variables.
-CHILDREN = frozenset(ROOT.glob("tests/**/*_judge.py")) | frozenset(ROOT.glob("tests/kani/makers.py"))
+CHILDREN = frozenset(ROOT.glob("tests/**/*_judge.py")) | frozenset(ROOT.glob("tests/judges/makers.py"))
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -53,7 +53,7 @@ def test_each_importer_of_a_library_that_reports_turns_that_off(path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "package", ["engines", "kani", "recognizers", "benchmarks", "start_websocket_server"]
+    "package", ["engines", "kani", "engines.whisper", "benchmarks", "start_websocket_server"]
 )
 def test_a_package_turns_it_off_and_leaves_what_is_set(package: str) -> None:
     """Every variable is set, and one that the user set stays."""

@@ -14,18 +14,18 @@ from urllib.parse import urlsplit
 
 from engines.elevenlabs import account, messages
 from engines.elevenlabs.account import ENGINE, VOICE_ID
+from engines.elevenlabs.audio_in import Hearing
 from engines.elevenlabs.connection import opened
 from engines.elevenlabs.exchange import exchange
 from engines.elevenlabs.failures import UpstreamFailed
-from engines.elevenlabs.hearing import Hearing
+from engines.elevenlabs.fallback import StandIn
 from engines.elevenlabs.meter import UpstreamMeter
-from engines.elevenlabs.standing_in import StandIn
 from engines.elevenlabs.text import SentText
 from speech.engine import Engine, EngineInfo, LoadingEngine
 from speech.errors import EngineFailed, EngineUnavailable
-from speech.languages import primary
+from speech.text.growing_text import WrittenText
+from speech.text.languages import primary
 from speech.types import Segment, SpeechChunk, Voice
-from speech.writing import WrittenText
 
 PLACES = 4
 """Streams at once, as many as ElevenLabs' smallest plan takes of its fast models."""

@@ -6,8 +6,8 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
+from speech.text.growing_text import WrittenText
 from speech.types import Boundary, Segment
-from speech.writing import WrittenText
 
 
 class SentText:

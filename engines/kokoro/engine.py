@@ -17,33 +17,33 @@ from typing import Literal, TypeVar
 
 import onnxruntime
 
-import weights
+from engines import weights
 from engines.cancelling import outlast
-from engines.espeak_library import EspeakLibrary
-from engines.kokoro import parts_cache
-from engines.kokoro.choosing import Choice, FastLoader, load_fast
-from engines.kokoro.decoder import Decoder
-from engines.kokoro.fast.libraries import Pause
-from engines.kokoro.intonation import MANNER
-from engines.kokoro.ipa import Sayer, sayer
-from engines.kokoro.keeping_up import LONGEST_S, seconds_a_second
-from engines.kokoro.model import SAMPLE_RATE, ModelFailed, Stop, Stopped, WholeModel
-from engines.kokoro.nearest_voice import NearestVoice
-from engines.kokoro.parts import LoadPart, PartedModel
-from engines.kokoro.phonemes import Utterance, utterances
-from engines.kokoro.placed import embedder
-from engines.kokoro.prepared import Preparation
-from engines.kokoro.speaker import Speaker, WholeSpeaker, WindowSpeaker
-from engines.kokoro.statistics import Statistics
+from engines.espeak.client import EspeakLibrary
+from engines.kokoro.cloning.nearest_voice import NearestVoice
+from engines.kokoro.decoder_build import Preparation
+from engines.kokoro.decoder_choice import Choice, FastLoader, load_fast
+from engines.kokoro.incremental import WrittenSentence
+from engines.kokoro.int8.libraries import Pause
+from engines.kokoro.network import parts_cache
+from engines.kokoro.network.decoder import Decoder
+from engines.kokoro.network.norm_statistics import Statistics
+from engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped, WholeModel
+from engines.kokoro.network.parts import LoadPart, PartedModel
+from engines.kokoro.pitch_control import MANNER
+from engines.kokoro.scheduler import Turns
+from engines.kokoro.speed_check import LONGEST_S, seconds_a_second
+from engines.kokoro.synthesizer import Speaker, WholeSpeaker, WindowSpeaker
+from engines.kokoro.text.espeak_ipa import Sayer, sayer
+from engines.kokoro.text.phonemes import Utterance, utterances
 from engines.kokoro.timing import KEPT_AFTER_S, KEPT_BETWEEN_S, Heard
-from engines.kokoro.turns import Turns
+from engines.kokoro.voice_embedding import embedder
 from engines.kokoro.voices import DEFAULT_VOICES, ENGINE, Voices
-from engines.kokoro.written import WrittenSentence
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from speech.playback import Playback
+from speech.text.growing_text import WrittenText
 from speech.types import Boundary, Embedding, Recording, Segment, Span, SpeechChunk
-from speech.writing import WrittenText
 
 THREADS = 2
 LEAST_AT_ONCE = 2

@@ -16,9 +16,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from engines.kokoro.model import FRAME, Rendering
-from engines.kokoro.phonemes import Utterance
-from speech.languages import primary
+from engines.kokoro.network.onnx_model import FRAME, Rendering
+from engines.kokoro.text.phonemes import Utterance
+from speech.text.languages import primary
 
 LONGEST_SHORT = 14
 """Utterances of up to so many symbols are led in: the burst is gone in longer ones, and they would

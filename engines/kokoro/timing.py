@@ -13,9 +13,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from engines.kokoro.model import FRAME, SAMPLE_RATE
-from engines.kokoro.phonemes import Utterance, Word
-from speech.characters import spread
+from engines.kokoro.network.onnx_model import FRAME, SAMPLE_RATE
+from engines.kokoro.text.phonemes import Utterance, Word
+from speech.timing.characters import spread
 from speech.types import Samples
 
 KEPT_BEFORE_S = 0.01

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engines.kokoro.mix import Who
+from engines.kokoro.voice_mix import Who
 from speech.errors import EngineUnavailable, UnknownVoice
 from speech.types import Voice
 
@@ -33,7 +33,7 @@ class Voices:
 
     def __init__(self) -> None:
         """Raises EngineUnavailable when the data files are missing or do not belong together."""
-        folder = Path(__file__).parent
+        folder = Path(__file__).parent / "data"
         try:
             facts = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
             self.sha256, index = str(facts["sha256"]), facts["voices"]
@@ -41,7 +41,7 @@ class Voices:
         except (OSError, ValueError, KeyError) as error:
             raise EngineUnavailable(
                 "Kokoro's voice files are missing or broken: take them anew from the repository "
-                "(engines/kokoro/voices.npy and voices.json)"
+                "(engines/kokoro/data/voices.npy and voices.json)"
             ) from error
         if self._styles.shape != (len(index), *STYLES_SHAPE):
             raise EngineUnavailable(

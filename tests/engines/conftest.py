@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import weights
-from engines.kokoro import parts_cache
+from engines import weights
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
-from engines.kokoro.parts import LoadPart
+from engines.kokoro.network import parts_cache
+from engines.kokoro.network.parts import LoadPart
 
 
 @pytest.fixture(scope="session")

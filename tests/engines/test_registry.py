@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 from pydantic import SecretStr
 
-from engines.kani import KaniEngine
+from engines.kani.engine import KaniEngine
 from engines.kokoro.engine import KokoroEngine
 from engines.registry import NAMES, engines_for
 from speech.errors import EngineUnavailable

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soxr
 
-from engines import speaker_encoder as module
 from engines.kokoro.engine import KokoroEngine
-from engines.speaker_encoder import (
+from engines.speaker_encoder import encoder as module
+from engines.speaker_encoder.encoder import (
     DATA_FILE,
     ORIGIN_FILE,
     SAMPLE_RATE,
@@ -32,7 +32,7 @@ from speech.types import Samples, Segment
 
 FOLDER = Path(module.__file__).parent
 JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
-JUDGE = Path(__file__).with_name("resemblyzer_judge.py")
+JUDGE = Path(__file__).parents[1] / "judges" / "resemblyzer_judge.py"
 
 TEXTS = (
     "La lluvia golpea los cristales, y dentro huele a café recién hecho.",

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.espeak_rendering import EspeakRenderer
+from engines.espeak.reference_voice import EspeakRenderer
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
 from speech.engine import EngineInfo
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.types import Segment, Span, SpeechChunk, SpeechRequest
-from speech.voices import VoiceStore
+from speech.voices.catalogue import VoiceStore
 
 TEXT = "La abuela, que estaba sentada junto al fuego, contaba un cuento muy antiguo. Nadie la interrumpía."
 

@@ -14,31 +14,31 @@ import torch
 import yaml
 from safetensors.torch import save
 
-import settings
 import websocket_client
-import websocket_voices
+from client import voices
 from engines.elevenlabs import messages as upstream
 from kani.checkpoint import _opened, read_json
-from kani.codec_config import NanoCodecConfig
+from kani.codec.config import NanoCodecConfig
+from kani.codec.nemo_archive import CONFIG_NAME, WEIGHTS_NAME, read_nemo
 from kani.errors import CheckpointError
 from kani.model_config import ModelConfig
-from kani.nemo_archive import CONFIG_NAME, WEIGHTS_NAME, read_nemo
-from speech.audio import decode_recording
+from server import settings
+from speech.audio.ogg_opus import OggOpusDecoder, OggOpusEncoder
+from speech.audio.ogg_pages import _checksum
+from speech.audio.pcm import decode_recording
 from speech.errors import InvalidRequest, UnsupportedLanguage
-from speech.languages import resolve
-from speech.lexicon_file import _Reading
-from speech.markup.scanner import Markup
-from speech.normalizer import Reading, normalize
-from speech.ogg_opus import OggOpusDecoder, OggOpusEncoder
-from speech.ogg_pages import _checksum
-from speech.segmenter import EARLY_PHRASE, Segmenter
+from speech.text.languages import resolve
+from speech.text.lexicon_file import _Reading
+from speech.text.markup.scanner import Markup
+from speech.text.normalizer import Reading, normalize
+from speech.text.segmenter import EARLY_PHRASE, Segmenter
 from speech.types import Embedding
-from speech.voice_files import read_embedding, read_facts, write_embedding
+from speech.voices.store_files import read_embedding, read_facts, write_embedding
 from tests.fuzzing.mutator import Mutator
 from tests.fuzzing.row import Row, as_json, as_json_bytes
-from tests.kani import tiny_codec
+from tests.kani.codec import tiny_codec
 from tests.kani.random_checkpoint import TINY
-from tests.speech.test_audio import encoded
+from tests.speech.audio.test_pcm import encoded
 
 TEXT = """# Título
 El 3/4/2025 a las 10:30 h, **3,5 €** y 1.234.567 km². *Sí*, `código` [enlace](https://a.es/b_c "t").
@@ -191,7 +191,7 @@ def rows(folder: Path) -> list[Row]:
         ),
         Row("elevenlabs answer", (said,), as_json, upstream.read, (ValueError,)),
         Row("client", (answer,), as_json, _from_server, client_errors),
-        Row("client's voices", ({"error": {"message": "no"}},), as_json_bytes, websocket_voices._message),
+        Row("client's voices", ({"error": {"message": "no"}},), as_json_bytes, voices._message),
         Row("kept voice", (facts,), raw, _facts, (ValueError,)),
         Row("embedding", (embedding,), raw, lambda c: read_embedding(c, "ab"), (ValueError,)),
         Row(

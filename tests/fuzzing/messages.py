@@ -12,19 +12,20 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-import dialects.elevenlabs.body as elevenlabs_body
-import dialects.elevenlabs.relay_messages as relay
-import dialects.elevenlabs.ws_messages as elevenlabs_ws
-import dialects.kani.messages as kani
-import dialects.kyutai.messages as kyutai
-import dialects.kyutai.query as kyutai_query
-import dialects.voxcpm.messages as voxcpm
-from dialects import client_languages, livekit, voices
-from dialects.elevenlabs.errors import TooLarge, Unprocessable
-from dialects.elevenlabs.voice_form import read_voice_form
-from dialects.elevenlabs.ws_query import read_query
-from dialects.kyutai import http_out, voice_payload
-from dialects.voxcpm.params import read_params
+from protocols import livekit_tokens, voices_api
+from protocols.elevenlabs.errors import TooLarge, Unprocessable
+from protocols.elevenlabs.http import body as elevenlabs_body
+from protocols.elevenlabs.http.voice_form import read_voice_form
+from protocols.elevenlabs.relay import messages as relay
+from protocols.elevenlabs.websocket import messages as elevenlabs_ws
+from protocols.elevenlabs.websocket.query import read_query
+from protocols.kani import messages as kani
+from protocols.kyutai import http_out, voice_payload
+from protocols.kyutai import messages as kyutai
+from protocols.kyutai import query as kyutai_query
+from protocols.shared import client_languages
+from protocols.voxcpm import messages as voxcpm
+from protocols.voxcpm.params import read_params
 from speech.errors import InvalidRequest, SpeechError
 from speech.types import Embedding
 from tests.fuzzing.mutator import Mutator
@@ -177,7 +178,7 @@ def _embedding_content() -> bytes:
 
 
 def _read_token(body: bytes) -> None:
-    wanted = livekit._Wanted(body)
+    wanted = livekit_tokens._Wanted(body)
     wanted.name("room_name")
     wanted.name("participant_identity")
     wanted.claims()
@@ -215,7 +216,7 @@ def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
         loop.run_until_complete(read_voice_form(request, files_needed=True))
 
     async def kept(request: Request) -> None:
-        await (await voices.read_form(request)).close()
+        await (await voices_api.read_form(request)).close()
 
     return [
         Row(
@@ -289,7 +290,7 @@ def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
             (form,),
             _posted,
             lambda request: loop.run_until_complete(kept(request)),
-            (voices.Refused,),
+            (voices_api.Refused,),
         ),
         Row(
             "relay message",
@@ -304,5 +305,5 @@ def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
             Mutator.text,
             lambda header: client_languages.accepted({"accept-language": header}),
         ),
-        Row("livekit token", (TOKEN,), as_json_bytes, _read_token, (livekit.Refused,)),
+        Row("livekit token", (TOKEN,), as_json_bytes, _read_token, (livekit_tokens.Refused,)),
     ]

@@ -19,11 +19,11 @@ import pytest
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
-from speech.voices import VoiceStore
+from speech.voices.catalogue import VoiceStore
 from tests.fuzzing import files, messages
 from tests.fuzzing.mutator import Mutator
 from tests.fuzzing.row import Row
-from tests.tone import ToneEngine
+from tests.support.tone import ToneEngine
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "2000"))
 SEED = os.environ.get("FUZZ_SEED", "0")

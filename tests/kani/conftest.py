@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kani.checkpoint import Checkpoint
+from kani.codec.nanocodec import NanoCodec
 from kani.lfm2 import LanguageModel
-from kani.nanocodec import NanoCodec
 from kani.runner import Runner
 from kani.sampler import Sampling
 from kani.tokens import TokenLayout
-from tests.kani import tiny_codec
-from tests.kani.lfm2_judge import Judge
+from tests.judges.lfm2_judge import Judge
+from tests.kani.codec import tiny_codec
 from tests.kani.random_checkpoint import random_checkpoint
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import WavLMConfig, WavLMModel
 
-from kani.speaker import _Head
+from kani.speaker_encoder import _Head
 
 
 def random_embedder(folder: Path, *, outputs: int = 128, **sizes: object) -> Path:

@@ -17,8 +17,8 @@ from kani.linear import Int8
 from kani.model_config import ModelConfig
 from kani.state import LanguageState
 from kani.tokens import TokenLayout
+from tests.judges.lfm2_judge import Judge
 from tests.kani.conftest import CPU, load
-from tests.kani.lfm2_judge import Judge
 from tests.kani.random_checkpoint import FULL, TINY, random_checkpoint
 
 NEAR = 2e-4

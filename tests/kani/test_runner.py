@@ -10,13 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kani.codec.nanocodec import NanoCodec
 from kani.errors import OutOfMemory
 from kani.lfm2 import LanguageModel
-from kani.nanocodec import NanoCodec
 from kani.runner import Runner, SavedSlot
 from kani.sampler import Sampling
+from tests.judges.lfm2_judge import Judge
 from tests.kani.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, NewRunner, Prompt, join, say
-from tests.kani.lfm2_judge import Judge
 
 GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
 PENALISED = Sampling(temperature=0.0, repetition_penalty=1.1)

@@ -17,13 +17,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kani.nanocodec import NanoCodec
+from kani.codec.nanocodec import NanoCodec
 from kani.runner import Codes, Prefill, Runner, Samples
 from kani.sampler import Sampling
 from kani.scheduler import ATTEMPTS, Scheduler
-from kani.stream import CHUNK_FRAMES, End, Ending, Stream, Utterance
+from kani.sequence import CHUNK_FRAMES, End, Ending, Stream, Utterance
+from tests.judges.lfm2_judge import Judge
 from tests.kani.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, NewRunner, Prompt, say
-from tests.kani.lfm2_judge import Judge
 
 GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
 SAMPLED = Sampling(seed=7)

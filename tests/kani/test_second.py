@@ -10,18 +10,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kani.checkpoint import Checkpoint
+from kani.codec.nanocodec import NanoCodec
 from kani.errors import CheckpointError
 from kani.lfm2 import LanguageModel
 from kani.linear import Int8
 from kani.model_config import ModelConfig
-from kani.nanocodec import NanoCodec
 from kani.rope import Turns
 from kani.runner import Runner
 from kani.sampler import Sampling
 from kani.scheduler import Scheduler
-from kani.stream import Utterance
+from kani.sequence import Utterance
 from kani.tokens import TokenLayout
-from tests.kani import makers
+from tests.judges import makers
 from tests.kani.conftest import CPU, LONGEST_FRAMES, LONGEST_PROMPT, Frames, Prompt, load
 from tests.kani.random_checkpoint import TINY, random_checkpoint, random_second
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-import page
+from server import page
 
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess, StartServer

@@ -1,0 +1,1 @@
+"""Benchmarks of the Kani model: speed, streams, exactness and quality."""

@@ -1,0 +1,212 @@
+"""Kani at its published size with random weights: how fast, how exact, how near to what the machine can do.
+
+Beside each other in one run: the makers' code (transformers' generate, and NeMo's decode where
+KANI_JUDGE_PYTHON names the python of an environment that has nemo_toolkit), and ours, asked through
+its scheduler as the engine asks; the memory's bandwidth is probed again and again in between. Random
+weights say nothing that anybody would understand, and take as long as trained ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import kani as _  # noqa: F401 (says how OpenMP waits, which counts only before torch is loaded)
+
+# isort: split
+import torch
+
+from benchmarks.kani import exactness as kani_exactness
+from benchmarks.kani import parts, probes, streams, tables
+from benchmarks.kani import reference as kani_reference
+from benchmarks.kani.exactness import Closeness
+from benchmarks.kani.streams import Listening, Together
+from benchmarks.report import sitting
+from kani.checkpoint import Checkpoint
+from kani.codec.config import NanoCodecConfig
+from kani.loader import PRECISIONS, Kani, assemble
+from tests.kani import random_checkpoint
+from tests.kani.codec import tiny_codec
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+THREADS = os.cpu_count() or 1
+COUNTS = {"cpu": (1, 2, 4, 8, 16), "cuda": (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)}
+STEPS = {"cpu": (1, 4, 8, 16), "cuda": (1, 8, 64, 256, 512)}
+SHAPES = {
+    "cpu": ((1, 1), (1, 4), (1, 25), (8, 1)),
+    "cuda": ((1, 1), (1, 4), (1, 25), (8, 1), (64, 1), (512, 1)),
+}
+FRAMES = 100
+"""Of each of several streams: 8 s of audio."""
+ALONE_FRAMES = 125
+ALONE_ROUNDS = 3
+FIRSTS = 12
+CANCELS = 10
+LOOSE = {"cpu": ("bfloat16", "int8"), "cuda": ("bfloat16",)}
+"""Precisions that are compared with float32."""
+
+
+def apart(work: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
+    """Run ``work`` in a thread of its own: OpenMP's helpers end with the thread that called them."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work, *args, **named).result()
+
+
+def told(line: str) -> None:
+    """Progress, apart from the figures."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A checkpoint's folder and a codec's archive, and where built files may be kept."""
+
+    model: Path
+    codec: Path
+    cache: Path
+
+    @classmethod
+    def made(cls, folder: Path) -> Files:
+        """Random ones of full size."""
+        told("making weights")
+        files = cls(folder / "model", folder / "codec.nemo", folder / "cache")
+        random_checkpoint.random_checkpoint(files.model, random_checkpoint.FULL, as_trained=True)
+        tiny_codec.write(files.codec, tiny_codec.FULL)
+        return files
+
+    def assembled(self, device: torch.device, precision: str, slots: int) -> Kani:
+        """Ours, as the engine puts it together."""
+        told(f"ours, {precision}")
+        return assemble(
+            str(self.model),
+            str(self.codec),
+            device=device.type,
+            precision=precision,
+            slots=slots,
+            threads=THREADS,
+            cache=self.cache,
+            told=told,
+        )
+
+
+def reference(files: Files, device: torch.device) -> tables.Reference:
+    """The makers' code: the language model in the precision that it loads, and in float32; the codec."""
+    codec = NanoCodecConfig.parse(tiny_codec.config(tiny_codec.FULL))
+    layout = Checkpoint(files.model).layout(codebooks=codec.codebooks, codebook_size=codec.codebook_size)
+    prompt = streams.prompt(layout, 0)
+    generated = {}
+    for precision in (torch.bfloat16, torch.float32):
+        told(f"transformers, {precision}")
+        generated[precision] = apart(kani_reference.generated, files.model, precision, device, prompt, layout)
+    told("NeMo")
+    return tables.Reference(generated, kani_reference.nemo_s(files.codec, device, THREADS))
+
+
+def ours(kani: Kani, memory: probes.Memory) -> tables.Ours:
+    """All that is timed of ours: the parts first, then streams through the scheduler."""
+    device = kani.model.device
+
+    def probe() -> None:
+        apart(memory.probe)
+
+    probe()
+    told("parts")
+    prefill_s = apart(parts.prefill_s, kani)
+    steps_s = apart(parts.step_s, kani, STEPS[device.type])
+    frames_s = apart(parts.codec_frame_s, kani, SHAPES[device.type])
+    kani.scheduler.start()
+    told("one stream")
+    alone = []
+    Listening(kani, 0, FRAMES).wait()
+    for seed in range(ALONE_ROUNDS):
+        probe()
+        alone.append(Listening(kani, seed, ALONE_FRAMES).wait())
+    told("first audio")
+    firsts_s = streams.first_audio(kani, FIRSTS)
+    together: dict[int, Together] = {}
+    for count in COUNTS[device.type]:
+        told(f"{count} streams")
+        probe()
+        together[count] = streams.together(kani, count, FRAMES)
+    told("cancels")
+    cancels = streams.cancels(kani, CANCELS)
+    kani.scheduler.stop()
+    probe()
+    return tables.Ours(
+        kani.precision,
+        prefill_s,
+        steps_s,
+        frames_s,
+        [listening.real_time_factor for listening in alone],
+        firsts_s,
+        together,
+        cancels,
+    )
+
+
+def floor(kani: Kani, memory: probes.Memory) -> tables.Floor:
+    """The least time that this machine allows, for the precisions at hand."""
+    told("peak")
+    products, convolutions = kani.precision.split(", codec ")
+    return tables.Floor(
+        bytes_a_step=probes.weights_a_step(kani) * getattr(torch, products).itemsize,
+        bytes_a_second=memory.bytes_a_second,
+        bandwidth=memory.told(),
+        operations_a_frame=probes.codec_operations(kani.codec.config),
+        operations_a_second=apart(probes.peak, kani.model.device, getattr(torch, convolutions)),
+    )
+
+
+def exactness(files: Files, device: torch.device) -> tables.Exactness:
+    """Every precision against transformers' float32, on the CPU; the codec's against its own float32."""
+    exact = files.assembled(device, "float32", 1)
+    prompt = streams.prompt(exact.layout, 0)
+    said = kani_exactness.speech(exact.layout, kani_exactness.FRAMES)
+    true = kani_exactness.legal(
+        apart(kani_reference.logits, files.model, [*prompt, *said]), len(prompt), exact.layout
+    )
+    found, noise_db = {}, {}
+    for name in ("float32", *LOOSE[device.type]):
+        kani = exact if name == "float32" else files.assembled(device, name, 1)
+        found[name] = Closeness.of(apart(kani_exactness.rated, kani.model, prompt, said), true)
+        if name == "bfloat16":
+            noise_db[name] = apart(kani_exactness.noise_db, kani.codec, exact.codec)
+    return tables.Exactness(len(said), found, noise_db)
+
+
+def main() -> None:
+    """The command line."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks.kani", description=__doc__)
+    options.add_argument("--device", choices=list(COUNTS), default="cpu")
+    options.add_argument("--precision", choices=PRECISIONS, default="auto", help="of what is timed of ours")
+    chosen = options.parse_args()
+    device = torch.device(chosen.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        options.error("torch finds no CUDA device")
+    torch.set_num_threads(THREADS)
+    kani_reference.quiet()
+    with sitting("Kani at full size, random weights", "torch", "transformers"), ExitStack() as stack:
+        files = Files.made(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        theirs = reference(files, device)
+        memory = probes.Memory(device, files.cache)
+        kani = apart(files.assembled, device, chosen.precision, max(COUNTS[device.type]))
+        measured = ours(kani, memory)
+        least = floor(kani, memory)
+        del kani, memory
+        tables.show(device, THREADS, theirs, measured, least)
+        tables.show_exactness(exactness(files, device))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""How long Kani's parts take by themselves: a prompt, a decode step, a frame of the codec.
+
+The scheduler must not have been started: these call the runner in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from benchmarks.kani.probes import best_s
+from benchmarks.kani.streams import PROMPT_TOKENS, prompt
+from kani.loader import Kani
+from kani.sampler import Sampling
+
+CONTEXT = 300
+"""Tokens that a stream has read when its steps are timed."""
+
+_BLOCK = 3
+_BLOCKS = 5
+_CODEC_FRAMES = 40
+
+
+def step_s(kani: Kani, counts: Sequence[int]) -> dict[int, float]:
+    """Seconds of one decode step (model, head and draw) by streams that step together.
+
+    Each stream has read some CONTEXT tokens. The best of five rounds of three frames.
+    """
+    runner, codebooks = kani.runner, kani.layout.codebooks
+    prefill = runner.prefill([prompt(kani.layout, 0)])
+    runner.read(prefill, PROMPT_TOKENS)
+    runner.join(0, prefill, 0, Sampling())
+    for _ in range((CONTEXT - PROMPT_TOKENS) // codebooks):
+        runner.complete(1)
+        runner.begin(1)
+    aged = runner.save(0)
+    runner.leave(0, 1)
+    found = {}
+    for count in counts:
+        for slot in range(count):
+            runner.restore(slot, aged)
+
+        def frames(count: int = count) -> None:
+            for _ in range(_BLOCK):
+                runner.complete(count)
+                runner.begin(count)
+
+        found[count] = best_s(frames, kani.model.device, _BLOCKS) / _BLOCK / codebooks
+        for slot in reversed(range(count)):
+            runner.leave(slot, slot + 1)
+    return found
+
+
+def prefill_s(kani: Kani) -> float:
+    """Seconds to read one prompt; the best of five."""
+    runner = kani.runner
+
+    def read() -> None:
+        runner.read(runner.prefill([prompt(kani.layout, 0)]), PROMPT_TOKENS)
+
+    return best_s(read, kani.model.device, _BLOCKS)
+
+
+def codec_frame_s(kani: Kani, shapes: Sequence[tuple[int, int]]) -> dict[tuple[int, int], float]:
+    """Seconds a frame by (streams, frames) of a call; the best of five rounds, and of 40 frames at least."""
+    codec, device = kani.codec, kani.model.device
+    found = {}
+    for streams, frames in shapes:
+        state = codec.new_state(streams)
+        codes = torch.randint(0, codec.config.codebook_size, (streams, frames, codec.config.codebooks))
+        codes, slots = codes.to(device), torch.arange(streams, device=device)
+        rounds = max(_BLOCKS, _CODEC_FRAMES // (streams * frames))
+        work_s = best_s(lambda: codec.decode(codes, slots, state), device, rounds)  # noqa: B023
+        found[streams, frames] = work_s / streams / frames
+    return found

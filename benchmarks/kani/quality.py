@@ -1,0 +1,123 @@
+"""What whisper-base hears of a real Kani checkpoint, and how soon one hears something.
+
+The held-out sentences in the languages that the checkpoint speaks, each drawn anew in every run, by
+the engine as the server builds it. Without weights (no folder is given, and no hub can be reached)
+nothing is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks import alone
+from benchmarks.alone import Spoken
+from benchmarks.report import median, ms, percentile, sitting, table
+from benchmarks.sentences import HELD_OUT, mixed
+from engines.kani.engine import KaniEngine, KaniSettings
+from kani.loader import CODEC, MODEL, PRECISIONS
+from server import settings
+from speech.errors import EngineFailed, EngineUnavailable
+from tests.judges.judge import hear, wrong_words
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One sentence; ``spoken`` is None where the engine gave up."""
+
+    language: str
+    text: str
+    spoken: Spoken | None
+
+
+async def say_all(chosen: KaniSettings) -> tuple[str, list[Said]]:
+    """The engine's version, and every sentence, after two to warm up.
+
+    Raises EngineUnavailable without weights.
+    """
+    engine = KaniEngine(chosen, cache_dir=settings.load({}).cache_dir)
+    await engine.start()
+    try:
+        sentences = [one for one in mixed(HELD_OUT) if one[0] in engine.info.default_voices]
+        for language, text in sentences[:2]:
+            await say(engine, language, text)
+        said = [Said(language, text, await say(engine, language, text)) for language, text in sentences]
+        return engine.info.version, said
+    finally:
+        await engine.stop()
+
+
+async def say(engine: KaniEngine, language: str, text: str) -> Spoken | None:
+    """One sentence, if the model finds words for it."""
+    try:
+        return await alone.speak(engine, language, text)
+    except EngineFailed:
+        return None
+
+
+def show(said: Sequence[Said]) -> None:
+    """Words heard wrong and times, by language, and every sentence that was not heard as it stands."""
+    counts: dict[str, list[tuple[int, int]]] = {}
+    by_language: dict[str, list[Said]] = {}
+    errors = []
+    for one in said:
+        heard = hear(one.spoken.samples, one.spoken.sample_rate, one.language) if one.spoken else ""
+        wrong, words = wrong_words(one.text, heard, one.language)
+        if wrong:
+            errors.append([str(wrong), one.text, heard])
+        for language in ("both", one.language):
+            counts.setdefault(language, []).append((wrong, words))
+            by_language.setdefault(language, []).append(one)
+    rows = []
+    for language, chosen in by_language.items():
+        wrong, words = (sum(column) for column in zip(*counts[language], strict=True))
+        spoken = [one.spoken for one in chosen if one.spoken is not None]
+        firsts = [one.first_s for one in spoken]
+        rows.append(
+            [
+                *(
+                    language,
+                    f"{len(spoken)} of {len(chosen)}",
+                    str(words),
+                    str(wrong),
+                    f"{wrong / words:.1%}",
+                ),
+                *((ms(median(firsts)), ms(percentile(firsts, 95))) if spoken else ("", "")),
+                f"{median([one.whole_s / one.duration_s for one in spoken]):.3f}" if spoken else "",
+                f"{median([one.duration_s for one in spoken]):.1f} s" if spoken else "",
+            ]
+        )
+    head = (
+        *("language", "sentences said", "words", "wrong", "word error rate"),
+        *("first audio, median", "p95", "real-time factor", "audio, median"),
+    )
+    print(table(head, rows) + "\n")
+    if errors:
+        print(table(("wrong", "to say", "heard"), errors))
+
+
+def main() -> None:
+    """The command line."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks.kani.quality", description=__doc__)
+    options.add_argument(
+        "--model", default=MODEL, help="a checkpoint's folder or its name on a hub (%(default)s)"
+    )
+    options.add_argument("--codec", default=CODEC, help="a .nemo file or its name on a hub (%(default)s)")
+    options.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    options.add_argument("--precision", choices=PRECISIONS, default="auto")
+    given = options.parse_args()
+    chosen = KaniSettings(given.model, given.codec, given.device, given.precision, threads=alone.THREADS)
+    with sitting(f"Words of {given.model} heard wrong by whisper-base", "torch", "faster-whisper"):
+        try:
+            version, said = asyncio.run(say_all(chosen))
+        except EngineUnavailable as error:
+            print(f"Not measured: {error}")
+            return
+        print(f"{version}, {alone.THREADS} threads.\n")
+        show(said)
+
+
+if __name__ == "__main__":
+    main()

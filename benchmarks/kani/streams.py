@@ -1,0 +1,169 @@
+"""Utterances asked of Kani's scheduler, as the engine asks, and when their audio came."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kani.loader import Kani
+from kani.runner import Samples
+from kani.sampler import Sampling
+from kani.scheduler import End, Ending, Utterance
+from kani.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
+
+PROMPT_TOKENS = 60
+
+_AROUND_TEXT = 5
+_PATIENCE_S = 600.0
+_MOMENT_S = 0.2
+
+
+class Listening:
+    """One utterance, asked for now. All times are seconds since then.
+
+    arrivals_s, durations_s: when each piece came, and its length; ``first`` is set with the first,
+    ``over`` when no more comes; steps_at_first, steps_at_end: frames that the scheduler had made then.
+    """
+
+    def __init__(self, kani: Kani, seed: int, frames: int) -> None:
+        self.arrivals_s: list[float] = []
+        self.durations_s: list[float] = []
+        self.first, self.over = threading.Event(), threading.Event()
+        self.steps_at_first = self.steps_at_end = 0
+        self.end: End | None = None
+        self._kani = kani
+        self._submitted = threading.Event()
+        length_s = frames * kani.frame_s
+        utterance = Utterance(tuple(prompt(kani.layout, seed)), Sampling(seed=seed), frames, length_s)
+        self.asked = time.perf_counter()
+        self.stream = kani.scheduler.submit(utterance, self._told)
+        self._submitted.set()
+
+    def _told(self, event: Samples | End) -> None:
+        now = time.perf_counter() - self.asked
+        if isinstance(event, End):
+            self.end, self.steps_at_end = event, self._kani.scheduler.frames
+            self.over.set()
+            return
+        if not self.arrivals_s:
+            self.steps_at_first = self._kani.scheduler.frames
+            self.first.set()
+        self.arrivals_s.append(now)
+        self.durations_s.append(len(event) / self._kani.sample_rate)
+        self._submitted.wait()
+        self._kani.scheduler.taken(self.stream, len(event))
+
+    def wait_first(self) -> Listening:
+        """Until something is heard. Raises RuntimeError if nothing is."""
+        if not self.first.wait(_PATIENCE_S):
+            raise RuntimeError("a stream was never heard")
+        return self
+
+    def wait(self) -> Listening:
+        """Until all has come. Raises RuntimeError if it did not end as it should."""
+        if not self.over.wait(_PATIENCE_S) or self.end is None:
+            raise RuntimeError("a stream never ended")
+        if self.end.ending not in (Ending.SAID, Ending.LONGEST):
+            raise RuntimeError(f"a stream ended with {self.end.ending.value}: {self.end.detail}")
+        return self
+
+    def cancel(self) -> None:
+        """Ask for no more, and wait until the slot is free."""
+        self._kani.scheduler.cancel(self.stream)
+        if not self.over.wait(_PATIENCE_S):
+            raise RuntimeError("a cancelled stream never ended")
+
+    @property
+    def audio_s(self) -> float:
+        """Audio that came."""
+        return sum(self.durations_s)
+
+    @property
+    def real_time_factor(self) -> float:
+        """Time for a second of audio, from the first piece on."""
+        return (self.arrivals_s[-1] - self.arrivals_s[0]) / (self.audio_s - self.durations_s[0])
+
+    @property
+    def stalled(self) -> bool:
+        """Whether somebody who plays each piece as it comes would have heard a gap."""
+        heard = self.arrivals_s[0]
+        for arrival, duration in zip(self.arrivals_s, self.durations_s, strict=True):
+            if arrival > heard:
+                return True
+            heard += duration
+        return False
+
+
+def prompt(layout: TokenLayout, seed: int) -> list[int]:
+    """A prompt of PROMPT_TOKENS tokens around random text."""
+    chance = random.Random(seed)
+    words = PROMPT_TOKENS - _AROUND_TEXT - 1
+    text = [chance.randrange(END_OF_TEXT + 1, layout.text_vocabulary) for _ in range(words)]
+    return layout.prompt([START_OF_TEXT, *text])
+
+
+def first_audio(kani: Kani, times: int) -> list[float]:
+    """Seconds to the first piece of streams that run alone, each cancelled once it was heard."""
+    found = []
+    for seed in range(times):
+        listening = Listening(kani, seed, kani.runner.longest_frames).wait_first()
+        listening.cancel()
+        found.append(listening.arrivals_s[0])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Streams that were asked for at the same time: how many, audio of all, seconds until the last
+    ended, seconds to the first piece of each, and how many of them had a gap."""
+
+    streams: int
+    audio_s: float
+    wall_s: float
+    first_s: Sequence[float]
+    stalled: int
+
+    @property
+    def throughput(self) -> float:
+        """Audio seconds a second, prompts included."""
+        return self.audio_s / self.wall_s
+
+
+def together(kani: Kani, count: int, frames: int) -> Together:
+    """So many streams of so many frames at once."""
+    begun = time.perf_counter()
+    streams = [Listening(kani, seed, frames) for seed in range(count)]
+    audio_s = sum(stream.wait().audio_s for stream in streams)
+    wall_s = time.perf_counter() - begun
+    first_s = [stream.arrivals_s[0] for stream in streams]
+    return Together(count, audio_s, wall_s, first_s, sum(stream.stalled for stream in streams))
+
+
+def cancels(kani: Kani, times: int) -> list[tuple[int, int]]:
+    """All slots taken and one stream more that waits: one of them is cancelled, over and over.
+
+    For each, in steps of the scheduler (a frame of every stream): from the cancel until the slot
+    was free, and until the stream that had waited, its prompt read, was heard.
+    """
+    chance = random.Random(0)
+    longest = kani.runner.longest_frames
+    running = [Listening(kani, seed, longest) for seed in range(kani.runner.slots)]
+    for listening in running:
+        listening.wait_first()
+    found = []
+    for seed in range(times):
+        waiting = Listening(kani, len(running) + seed, longest)
+        gone = running.pop(chance.randrange(len(running)))
+        # At any moment of a step: without this, always at its end, when something was heard.
+        time.sleep(chance.uniform(0, _MOMENT_S))
+        before = kani.scheduler.frames
+        gone.cancel()
+        waiting.wait_first()
+        found.append((gone.steps_at_end - before, waiting.steps_at_first - before))
+        running.append(waiting)
+    for listening in running:
+        listening.cancel()
+    return found

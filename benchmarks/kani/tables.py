@@ -1,0 +1,297 @@
+"""What ``benchmarks.kani`` found, as tables: the goals first, then what they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks.kani.exactness import Closeness
+from benchmarks.kani.parts import CONTEXT
+from benchmarks.kani.reference import CHUNK, LOOKBACK, Generated
+from benchmarks.kani.streams import PROMPT_TOKENS, Together
+from benchmarks.report import median, ms, percentile, table
+
+TOKENS_A_SECOND = 50.0
+FRAMES_A_SECOND = 12.5
+_TOKENS_A_FRAME = round(TOKENS_A_SECOND / FRAMES_A_SECOND)
+_START_TOKENS = 2
+
+AT_ONCE_CPU, AT_ONCE_CUDA = 8, 64
+"""Streams started together that a goal speaks of."""
+
+_GOALS_CUDA = (
+    ("H200: first audio, one stream", "≤ 30 ms"),
+    (f"H200: first audio, {AT_ONCE_CUDA} streams started together, p95", "≤ 100 ms"),
+    ("H200: real-time factor, one stream", "≤ 0.03"),
+    ("H200: audio seconds a second", "≥ 1,000"),
+    ("H200: streams at once, none with a gap", "≥ 512"),
+)
+_COSINES = {"float32": "1", "bfloat16": "≥ 0.999", "int8": "≥ 0.99"}
+NO_CUDA = "not measured (no CUDA)"
+NO_NEMO = "not measured (no NeMo)"
+
+FAST, SLOW = 70e9, 35e9
+"""Bytes a second of the hosts that a goal's stricter and its laxer value are meant for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The makers' code: transformers by its precision; NeMo's seconds by frames of a call, or None."""
+
+    generated: Mapping[torch.dtype, Generated]
+    nemo: Mapping[int, float] | None
+
+    def real_time_factor(self, precision: torch.dtype) -> float | None:
+        """In the middle of speech, prompt left out; None without NeMo."""
+        if self.nemo is None:
+            return None
+        chunk_s = CHUNK / FRAMES_A_SECOND
+        return self.generated[precision].token_s * TOKENS_A_SECOND + self.nemo[CHUNK + LOOKBACK] / chunk_s
+
+    def first_audio_s(self, precision: torch.dtype) -> float | None:
+        """Prompt, both start tokens, the first chunk's tokens, and its decode; None without NeMo."""
+        if self.nemo is None:
+            return None
+        found = self.generated[precision]
+        tokens = _START_TOKENS + _TOKENS_A_FRAME * CHUNK - 1
+        return found.prefill_s + tokens * found.token_s + self.nemo[CHUNK]
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What was timed of ours, in seconds: a prompt; a decode step by streams; a frame of the codec by
+    (streams, frames) of a call; real-time factors and first audio of one stream; many streams by
+    their number; steps from a cancel until its slot was free, and until the next stream was heard."""
+
+    precision: str
+    prefill_s: float
+    steps_s: Mapping[int, float]
+    frames_s: Mapping[tuple[int, int], float]
+    real_time_factors: Sequence[float]
+    firsts_s: Sequence[float]
+    together: Mapping[int, Together]
+    cancels: Sequence[tuple[int, int]]
+
+    @property
+    def real_time_factor(self) -> float:
+        """Of one stream, the median."""
+        return median(self.real_time_factors)
+
+    @property
+    def in_real_time(self) -> int:
+        """The most streams of which none had a gap."""
+        return max((count for count, found in self.together.items() if not found.stalled), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What a decode step has to read and a frame to compute, and how fast the machine does either."""
+
+    bytes_a_step: int
+    bytes_a_second: float
+    bandwidth: str
+    operations_a_frame: int
+    operations_a_second: float
+
+    @property
+    def step_s(self) -> float:
+        """Of one decode step, however many streams."""
+        return self.bytes_a_step / self.bytes_a_second
+
+    @property
+    def frame_s(self) -> float:
+        """Of one frame of the codec."""
+        return self.operations_a_frame / self.operations_a_second
+
+    @property
+    def real_time_factor(self) -> float:
+        """Of one stream, the one after the other."""
+        return self.step_s * TOKENS_A_SECOND + self.frame_s * FRAMES_A_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Exactness:
+    """Logits at so many positions against transformers' float32, and the codec's noise in decibels."""
+
+    positions: int
+    logits: Mapping[str, Closeness]
+    noise_db: Mapping[str, float]
+
+
+def show(device: torch.device, threads: int, theirs: Reference, ours: Ours, floor: Floor) -> None:
+    """Print all that is about speed."""
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"the CPU, {threads} threads"
+    print(f"On {where}; ours in {ours.precision}; memory read at {floor.bandwidth}.\n")
+    rows = _goals_cuda(ours) if device.type == "cuda" else _goals_cpu(theirs, ours, floor.bytes_a_second)
+    slot = max(free for free, _ in ours.cancels)
+    rows.append(_judged("steps between a cancel and its slot's reuse", "≤ 1", str(slot), slot <= 1))
+    print(table(("measure", "goal", "measured", ""), rows))
+    print(f"\nThe makers' code ({CHUNK} frames a chunk, {LOOKBACK} of lookback) and ours:\n")
+    print(_reference(theirs, ours))
+    print("\nParts of ours, alone, against the least that memory and arithmetic allow:\n")
+    print(_parts(ours, floor))
+    longest_s = max(found.audio_s / count for count, found in ours.together.items())
+    print(f"\nStreams asked for together, {longest_s:.0f} s each, language model and codec:\n")
+    print(_streams(ours))
+    frees, waits = zip(*ours.cancels, strict=True)
+    print(
+        f"\nOf {len(frees)} streams cancelled while all slots were taken, each slot was free after "
+        f"{min(frees)}–{max(frees)} steps of the scheduler (a frame of every stream); the stream that had "
+        f"waited for it was heard, its prompt read, after {min(waits)}–{max(waits)}.\n",
+        flush=True,
+    )
+
+
+def show_exactness(exact: Exactness) -> None:
+    """Print how near to float32 the faster precisions are."""
+    print(f"Logits of the legal codes at {exact.positions} positions against transformers' in float32:\n")
+    rows = []
+    for name, found in exact.logits.items():
+        noise_db = exact.noise_db.get(name)
+        rows.append(
+            [
+                name,
+                _COSINES[name],
+                f"{found.cosine:.6f}",
+                f"{found.least:.6f}",
+                f"{found.equal:.1%}",
+                "" if noise_db is None else f"{noise_db:.0f} dB",
+            ]
+        )
+    head = (
+        *("precision", "goal", "cosine, mean", "least", "likeliest code equal"),
+        "codec, signal to noise against float32",
+    )
+    print(table(head, rows))
+
+
+def _judged(measure: str, goal: str, found: str, reached: bool | None) -> list[str]:
+    """A line of the goals' table; ``None`` is for what could not be measured."""
+    if reached is None:
+        return [measure, goal, found, ""]
+    return [measure, goal, found if reached else f"**{found}**", "reached" if reached else "missed"]
+
+
+def _goal_here(fast: float, slow: float, bytes_a_second: float) -> float:
+    """Between a goal's two values, as this host's memory is between the two hosts' that they are for."""
+    share = min(max((bytes_a_second - SLOW) / (FAST - SLOW), 0.0), 1.0)
+    return slow + (fast - slow) * share
+
+
+def _goals_cpu(theirs: Reference, ours: Ours, bytes_a_second: float) -> list[list[str]]:
+    factor, first_s = ours.real_time_factor, median(ours.firsts_s)
+    at_once = ours.together[AT_ONCE_CPU].throughput
+    factor_goal = _goal_here(0.5, 0.75, bytes_a_second)
+    first_goal = _goal_here(0.080, 0.110, bytes_a_second)
+    at_once_goal = _goal_here(6.0, 4.5, bytes_a_second)
+    rival = theirs.real_time_factor(torch.bfloat16)
+    ratio = None if rival is None else rival / factor
+    return [
+        _judged(
+            "real-time factor, one stream",
+            f"≤ 0.5 at 70 GB/s, ≤ 0.75 at 35: ≤ {factor_goal:.2f} here",
+            f"{factor:.2f}",
+            factor <= factor_goal,
+        ),
+        _judged(
+            "how many times faster than the makers' code",
+            "≥ 5",
+            NO_NEMO if ratio is None else f"{ratio:.1f}",
+            None if ratio is None else ratio >= 5,
+        ),
+        _judged(
+            f"first audio, prompt of {PROMPT_TOKENS} tokens, median of {len(ours.firsts_s)}",
+            f"≤ 80 ms, ≤ 110 on a slow host: ≤ {ms(first_goal)} here",
+            f"{ms(first_s)} (p95 {ms(percentile(ours.firsts_s, 95))})",
+            first_s <= first_goal,
+        ),
+        _judged(
+            f"{AT_ONCE_CPU} streams, audio seconds a second",
+            f"≥ 6, ≥ 4.5 on a slow host: ≥ {at_once_goal:.1f} here",
+            f"{at_once:.1f}",
+            at_once >= at_once_goal,
+        ),
+        *([*row, NO_CUDA, ""] for row in _GOALS_CUDA),
+    ]
+
+
+def _goals_cuda(ours: Ours) -> list[list[str]]:
+    first_s = median(ours.firsts_s)
+    crowd_s = percentile(ours.together[AT_ONCE_CUDA].first_s, 95)
+    most = max(found.throughput for found in ours.together.values())
+    values = [
+        (f"{ms(first_s)} (p95 {ms(percentile(ours.firsts_s, 95))})", first_s <= 0.030),
+        (ms(crowd_s), crowd_s <= 0.100),
+        (f"{ours.real_time_factor:.3f}", ours.real_time_factor <= 0.03),
+        (f"{most:.0f}", most >= 1000),
+        (str(ours.in_real_time), ours.in_real_time >= 512),
+    ]
+    return [_judged(*row, *value) for row, value in zip(_GOALS_CUDA, values, strict=True)]
+
+
+def _reference(theirs: Reference, ours: Ours) -> str:
+    rows = []
+    for precision, found in theirs.generated.items():
+        factor, first_s = theirs.real_time_factor(precision), theirs.first_audio_s(precision)
+        rows.append(
+            [
+                f"transformers, {str(precision).removeprefix('torch.')}, and NeMo, float32",
+                ms(found.prefill_s),
+                ms(found.token_s),
+                NO_NEMO if theirs.nemo is None else ms(theirs.nemo[CHUNK + LOOKBACK] / CHUNK),
+                NO_NEMO if factor is None else f"{factor:.2f}",
+                NO_NEMO if first_s is None else ms(first_s),
+            ]
+        )
+    rows.append(
+        [
+            f"ours, {ours.precision}",
+            ms(ours.prefill_s),
+            ms(ours.steps_s[1]),
+            ms(ours.frames_s[1, CHUNK]),
+            f"{ours.real_time_factor:.2f} (measured together)",
+            ms(median(ours.firsts_s)),
+        ]
+    )
+    head = ("who, one stream", "prompt", "a token", "a frame of the codec", "real-time factor", "first audio")
+    return table(head, rows)
+
+
+def _parts(ours: Ours, floor: Floor) -> str:
+    rows = [[f"prompt of {PROMPT_TOKENS} tokens", ms(ours.prefill_s), "", ""]]
+    read = f"{floor.bytes_a_step / 1e6:.0f} MB of weights: {ms(floor.step_s)}"
+    for count, step_s in ours.steps_s.items():
+        name = f"decode step, {count} stream{'s' * (count > 1)}, some {CONTEXT} tokens read"
+        rows.append([name, ms(step_s), read, f"{step_s / floor.step_s:.2f}"])
+    computed = f"{floor.operations_a_frame / 1e9:.2f} GFLOP: {ms(floor.frame_s)}"
+    for (streams, frames), frame_s in ours.frames_s.items():
+        name = f"codec, a frame, {streams} × {frames} a call"
+        rows.append([name, ms(frame_s), computed, f"{frame_s / floor.frame_s:.2f}"])
+    factor = ours.real_time_factor
+    rows.append(
+        [
+            "one stream, real-time factor",
+            f"{factor:.3f} ({min(ours.real_time_factors):.3f}–{max(ours.real_time_factors):.3f})",
+            f"{floor.real_time_factor:.3f}",
+            f"{factor / floor.real_time_factor:.2f}",
+        ]
+    )
+    peak = f"at {floor.operations_a_second / 1e9:.0f} GFLOP/s and {floor.bytes_a_second / 1e9:.0f} GB/s"
+    return table(("what", "measured", f"floor, {peak}", "measured ÷ floor"), rows)
+
+
+def _streams(ours: Ours) -> str:
+    rows = [
+        [
+            str(count),
+            f"{found.throughput:.2f}",
+            ms(median(found.first_s)),
+            ms(percentile(found.first_s, 95)),
+            f"{count - found.stalled} of {count}",
+        ]
+        for count, found in ours.together.items()
+    ]
+    head = ("streams", "audio seconds a second", "first audio, median", "p95", "played without a gap")
+    return table(head, rows)

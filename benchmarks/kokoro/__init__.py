@@ -1,0 +1,1 @@
+"""Benchmarks of the Kokoro engine: first audio, streaming, durations, peers."""

@@ -1,0 +1,88 @@
+"""How soon one hears something: Kokoro, streamed, end to end through the socket.
+
+Each sentence is said by the engine alone and then asked of the server, in turn, so that both meet
+the same machine. First audio is the arrival of the first piece of audio at a client on the same
+machine (the client shares its cores). A stall is counted where a client that plays each piece as it
+comes has nothing to play.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks import alone
+from benchmarks.alone import Spoken
+from benchmarks.recognition.listener import Heard, connected, listen
+from benchmarks.report import median, ms, percentile, sitting, table
+from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, mixed
+from benchmarks.serving import Server
+
+GROUPS = {
+    "a phrase ends within six words": WITH_EARLY_PHRASE,
+    "no phrase ends that early": WITHOUT_EARLY_PHRASE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One sentence: by the engine alone, and through the socket."""
+
+    own: Spoken
+    heard: Heard
+
+
+async def measure(url: str) -> dict[str, list[Measured]]:
+    """Every sentence once, after one of each group to warm up."""
+    measured: dict[str, list[Measured]] = {name: [] for name in GROUPS}
+    by_text = {text: name for name, group in GROUPS.items() for _, text in mixed(group)}
+    sentences = mixed(*GROUPS.values())
+    async with alone.started("kokoro") as engine, connected(url) as websocket:
+        for language, text in sentences[: 2 * len(GROUPS)]:
+            await alone.speak(engine, language, text)
+            await listen(websocket, language, text)
+        for language, text in sentences:
+            own = await alone.speak(engine, language, text)
+            heard = await listen(websocket, language, text)
+            measured[by_text[text]].append(Measured(own, heard))
+    return measured
+
+
+def row(name: str, results: Sequence[Measured]) -> list[str]:
+    """One line of the table."""
+    first = [result.heard.first_audio_s for result in results]
+    whole = [result.heard.done_s for result in results]
+    stalled = [sum(result.heard.stalls_s) for result in results]
+    return [
+        f"{name} ({len(results)})",
+        ms(median(first)),
+        ms(percentile(first, 90)),
+        ms(median([result.heard.first_heard_s for result in results])),
+        ms(median([result.own.whole_s for result in results])),
+        f"{median([result.heard.first_audio_s / result.own.whole_s for result in results]):.2f}",
+        ms(median(whole)),
+        f"{median([result.heard.done_s / result.heard.duration_s for result in results]):.3f}",
+        f"{median([result.heard.duration_s for result in results]):.1f} s",
+        f"{sum(stall > 0 for stall in stalled)} of {len(results)}, longest {ms(max(stalled))}",
+    ]
+
+
+def main() -> None:
+    """The command line."""
+    argparse.ArgumentParser(prog="python -m benchmarks.kokoro.first_audio", description=__doc__).parse_args()
+    with sitting("First audio of Kokoro, streamed, through the socket"):
+        with Server("--engine", "kokoro", KANI_THREADS=str(alone.THREADS)) as server:
+            measured = asyncio.run(measure(server.url))
+        head = (
+            *("sentences (es and en)", "first audio, median", "p90", "first sound heard, median"),
+            *("the engine alone, whole sentence", "first audio ÷ that", "last audio, median"),
+            *("real-time factor", "audio, median", "stalls"),
+        )
+        print(table(head, [row(name, results) for name, results in measured.items()]))
+        print(f"\nThe engine computes with {alone.THREADS} threads.")
+
+
+if __name__ == "__main__":
+    main()

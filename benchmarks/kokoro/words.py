@@ -1,0 +1,75 @@
+"""How many words of what the server says are heard wrong, by whisper-base.
+
+The forty held-out sentences, each asked for as a stream and as a whole. Where
+both are the same samples they are heard once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.recognition.listener import SAMPLE_RATE, connected, listen
+from benchmarks.report import sitting, table
+from benchmarks.sentences import HELD_OUT, mixed
+from benchmarks.serving import Server
+from speech.types import Samples
+from tests.judges.judge import hear, wrong_words
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One sentence, and what came back, by the way it was asked for."""
+
+    language: str
+    text: str
+    audio: dict[str, Samples]
+
+
+async def say_all(url: str) -> list[Said]:
+    """Every held-out sentence, both ways."""
+    said = []
+    async with connected(url) as websocket:
+        for language, text in mixed(HELD_OUT):
+            streamed = await listen(websocket, language, text)
+            whole = await listen(websocket, language, text, streamed=False)
+            said.append(Said(language, text, {"streamed": streamed.samples, "whole": whole.samples}))
+    return said
+
+
+def main() -> None:
+    """The command line."""
+    argparse.ArgumentParser(prog="python -m benchmarks.kokoro.words", description=__doc__).parse_args()
+    with sitting("Words heard wrong by whisper-base", "faster-whisper"):
+        with Server("--engine", "kokoro") as server:
+            said = asyncio.run(say_all(server.url))
+        counts: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        errors, same = [], 0
+        for sentence in said:
+            streamed, whole = sentence.audio["streamed"], sentence.audio["whole"]
+            equal = np.array_equal(streamed, whole)
+            same += equal
+            heard = ""
+            for way, samples in sentence.audio.items():
+                if not (way == "whole" and equal):
+                    heard = hear(samples, SAMPLE_RATE, sentence.language)
+                wrong, words = wrong_words(sentence.text, heard, sentence.language)
+                for language in (sentence.language, "both"):
+                    counts.setdefault((way, language), []).append((wrong, words))
+                if wrong and not (way == "whole" and equal):
+                    errors.append(["both ways" if equal else way, str(wrong), sentence.text, heard])
+        rows = []
+        for (way, language), found in sorted(counts.items()):
+            wrong, words = (sum(column) for column in zip(*found, strict=True))
+            rows.append([way, language, str(len(found)), str(words), str(wrong), f"{wrong / words:.1%}"])
+        print(table(("asked for", "language", "sentences", "words", "wrong", "word error rate"), rows))
+        print(f"\n{same} of {len(said)} sentences are the same samples both ways.\n")
+        if errors:
+            print(table(("asked for", "wrong", "to say", "heard"), errors))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Benchmarks of the int8 decoder beside the ONNX one."""

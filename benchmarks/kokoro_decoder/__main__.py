@@ -1,0 +1,94 @@
+"""Kokoro's fast decoder beside the one on ONNX Runtime, and beside PyPI's kokoro-onnx.
+
+generator: what a frame costs by the window's length, the generator alone, one thread and all of them.
+rival: whole sentences through the socket, beside kokoro-onnx on the same model file.
+first: first audio of one stream, two servers in turn.
+streams: how many are played without a late piece.
+likeness: beside float32, on the same features and on the same prosody, 60 sentences, all voices.
+words: what whisper-base hears of either, and of float32, 180 sentences.
+windows: beside one window over everything, by the same generator.
+start: until the server is ready, and until the fast decoder speaks; the first start and later ones.
+memory: of a server with either decoder.
+
+DNSMOS, kokoro-onnx and the picture need another environment (tests/judges/requirements-judges.txt), whose
+python KANI_JUDGE_PYTHON names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.kokoro_decoder import cost, likeness, sockets, start, streams
+from benchmarks.kokoro_decoder.windows import FAST, ONNX
+from benchmarks.report import JUDGE, median, sitting
+
+PARTS: dict[str, Callable[[], None]] = {
+    "generator": cost.generator,
+    "rival": sockets.rival,
+    "first": sockets.first,
+    "streams": streams.streams,
+    "likeness": likeness.likeness,
+    "words": likeness.words,
+    "windows": likeness.windows,
+    "start": start.start,
+    "memory": start.memory,
+}
+
+
+def draw(out: Path) -> None:
+    """What a frame costs by the window's length and by streams. Needs the judges' environment."""
+    python = os.environ.get(JUDGE, "")
+    if not python:
+        raise SystemExit(
+            f"no picture: {JUDGE} names no environment with tests/judges/requirements-judges.txt"
+        )
+    lines = {}
+    by_length = cost.costs(1)
+    for name in (ONNX, FAST):
+        lines[f"generator_{name}"] = np.array([(n, median(found[name])) for n, found in by_length.items()])
+        lines[f"streams_{name}"] = np.array(
+            [
+                (one.streams, one.cost, len(one.played.late))
+                for one in streams.rounds()
+                if (one.decoder, one.begun) == (name, streams.SPREAD)
+            ]
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        costs = Path(folder) / "costs.npz"
+        np.savez(costs, cores=os.cpu_count() or 1, **lines)
+        program = Path(__file__).with_name("picture.py")
+        # -P: or this folder's names would stand before the libraries'.
+        subprocess.run([python, "-P", str(program), str(costs), str(out)], check=True)
+    print(f"{out} is written.")
+
+
+def main() -> None:
+    """The command line."""
+    options = argparse.ArgumentParser(
+        prog="python -m benchmarks.kokoro_decoder",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("part", nargs="*", help=f"which of {', '.join(PARTS)}; all, if none is named")
+    options.add_argument(
+        "--picture", type=Path, metavar="OUT.png", help="draw what generator and streams found, too"
+    )
+    chosen = options.parse_args()
+    if unknown := set(chosen.part) - set(PARTS):
+        options.error(f"there is no part {', '.join(sorted(unknown))}")
+    with sitting("Kokoro's fast decoder", "torch", "numba", "faster-whisper"):
+        for part in chosen.part or PARTS:
+            PARTS[part]()
+        if chosen.picture is not None:
+            draw(chosen.picture)
+
+
+if __name__ == "__main__":
+    main()

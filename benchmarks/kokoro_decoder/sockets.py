@@ -1,0 +1,115 @@
+"""Two servers beside each other, one with each decoder: first audio, and a whole sentence's time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from benchmarks import alone
+from benchmarks.kokoro.sockets import some
+from benchmarks.kokoro_decoder.windows import FAST, ONNX
+from benchmarks.recognition.listener import Heard, connected, listen
+from benchmarks.report import JUDGE, median, ms, percentile, table
+from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, Sentences
+from benchmarks.serving import ROOT, Server, ServerFailed
+
+GROUPS: dict[str, Sentences] = {"about 4 s": ABOUT_4_S, "about 7 s": ABOUT_7_S}
+
+_LOADED_WITHIN_S = 120.0
+_ASK_AGAIN_S = 0.05
+
+
+def decoder_server(decoder: str, *, settled: bool = True, **environment: str) -> Server:
+    """Kokoro in windows, and this decoder, at once or (not settled) when it is loaded (``until_loaded``)."""
+    return Server(
+        *("--engine", "kokoro", "--kokoro-decoder", decoder),
+        settled=settled,
+        KANI_THREADS=str(alone.THREADS),
+        KANI_KOKORO_DECODING="windows",
+        **environment,
+    )
+
+
+def until_loaded(server: Server, decoder: str) -> float:
+    """Wait until /health names ``decoder``; for how many seconds. Raises ServerFailed if it never does."""
+    begun = time.perf_counter()
+    while (speaks := server.decoder()) != decoder:
+        if time.perf_counter() > begun + _LOADED_WITHIN_S:
+            raise ServerFailed(f"the server still speaks by {speaks!r}, not by {decoder!r}")
+        # From outside nothing tells when it is there.
+        time.sleep(_ASK_AGAIN_S)
+    return time.perf_counter() - begun
+
+
+@contextmanager
+def both() -> Iterator[dict[str, Server]]:
+    """A server with each decoder, loaded."""
+    with decoder_server(ONNX) as onnx, decoder_server(FAST) as fast:
+        servers = {ONNX: onnx, FAST: fast}
+        for decoder, server in servers.items():
+            until_loaded(server, decoder)
+        yield servers
+
+
+async def _measure(servers: dict[str, Server]) -> dict[str, dict[str, list[Heard]]]:
+    """By group and decoder: every sentence by both, in an order that is turned round each time."""
+    async with (
+        connected(servers[ONNX].url) as onnx,
+        connected(servers[FAST].url) as fast,
+    ):
+        sockets = {ONNX: onnx, FAST: fast}
+        for language, text in some(ABOUT_4_S)[:3]:
+            for socket in sockets.values():
+                await listen(socket, language, text)
+        found: dict[str, dict[str, list[Heard]]] = {}
+        for group, sentences in GROUPS.items():
+            found[group] = {ONNX: [], FAST: []}
+            for number, (language, text) in enumerate(some(sentences)):
+                for decoder in list(sockets)[:: 1 if number % 2 else -1]:
+                    found[group][decoder].append(await listen(sockets[decoder], language, text))
+    return found
+
+
+def first() -> None:
+    """First audio of one stream, and the end of it, by both servers."""
+    with both() as servers:
+        measured = asyncio.run(_measure(servers))
+    head = (
+        *("sentences es, en, fr", f"first audio, {ONNX}", f"{FAST}", f"{FAST} ÷ {ONNX}, median", "p90"),
+        *("goal", f"all of it, {ONNX}", FAST, f"{FAST} ÷ {ONNX}, median", "stalls, fast"),
+    )
+    rows = []
+    for group, found in measured.items():
+        onnx, fast = found[ONNX], found[FAST]
+        ratios = [own.first_audio_s / other.first_audio_s for own, other in zip(fast, onnx, strict=True)]
+        totals = [own.done_s / other.done_s for own, other in zip(fast, onnx, strict=True)]
+        rows.append(
+            [
+                f"{group} ({len(fast)})",
+                *(ms(median([one.first_audio_s for one in own])) for own in (onnx, fast)),
+                *(f"{median(ratios):.3f}", f"{percentile(ratios, 90):.3f}"),
+                "≤ 0.7" if group == "about 7 s" else "",
+                *(ms(median([one.done_s for one in own])) for own in (onnx, fast)),
+                f"{median(totals):.3f}",
+                f"{sum(any(stall > 0 for stall in one.stalls_s) for one in fast)} of {len(fast)}",
+            ]
+        )
+    print("First audio of one stream through the socket, the two servers in turn:\n")
+    print(table(head, rows) + "\n", flush=True)
+
+
+def rival() -> None:
+    """Whole sentences beside kokoro-onnx, which the judges' environment has."""
+    python = os.environ.get(JUDGE, "")
+    if not python:
+        print(
+            f"Whole sentences beside kokoro-onnx: not measured ({JUDGE} names no environment)\n", flush=True
+        )
+        return
+    with both() as servers:
+        urls = [servers[decoder].url for decoder in (ONNX, FAST)]
+        subprocess.run([python, "-m", "benchmarks.kokoro_decoder.rival", *urls], cwd=ROOT, check=True)

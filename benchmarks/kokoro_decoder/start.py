@@ -1,0 +1,79 @@
+"""When the fast decoder speaks after a start, the first one and later ones; and what memory it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from benchmarks.kokoro_decoder.sockets import decoder_server, until_loaded
+from benchmarks.kokoro_decoder.windows import FAST, ONNX
+from benchmarks.recognition.listener import connected, listen
+from benchmarks.report import median, mib, table
+from benchmarks.sentences import ABOUT_7_S
+from benchmarks.server.load import SPOKEN, speak_some, watched
+from benchmarks.serving import Server
+
+_LATER = 3
+_TOGETHER = 4
+
+
+def start() -> None:
+    """Start the server with an empty cache folder, then with what it left there."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(1 + _LATER):
+            with decoder_server("auto", settled=False, KANI_CACHE_DIR=folder) as running:
+                ready = running.memory_bytes()
+                loaded_s = until_loaded(running, FAST)
+                rows.append((running.start_s, loaded_s, ready, running.memory_bytes()))
+            if not number:
+                size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+    first, later = rows[:1], rows[1:]
+    head = (
+        *("start", "to ready, by ONNX", "goal", "then until the fast decoder speaks", "goal"),
+        *("memory when ready", "with the fast decoder", "files in the cache"),
+    )
+    shown = []
+    for name, own, goals in (
+        ("the first, empty cache", first, ("", "")),
+        (f"later, median of {_LATER}", later, ("≤ 3 s", "≤ 5 s")),
+    ):
+        ready_s, loaded_s, ready_bytes, loaded_bytes = (median(values) for values in zip(*own, strict=True))
+        shown.append(
+            [
+                *(name, f"{ready_s:.2f} s", goals[0], f"{loaded_s:.2f} s", goals[1]),
+                *(mib(ready_bytes), mib(loaded_bytes), mib(size)),
+            ]
+        )
+    print("Start to the fast decoder's first word (--kokoro-decoder auto):\n")
+    print(table(head, shown) + "\n", flush=True)
+
+
+async def _together(server: Server) -> int:
+    """Several streams at once; the most memory the server had meanwhile."""
+
+    async def one(text: str) -> None:
+        async with connected(server.url) as socket:
+            await listen(socket, "es", text)
+
+    async with watched(server, 0.05) as memory, asyncio.TaskGroup() as group:
+        for text in ABOUT_7_S["es"][:_TOGETHER]:
+            group.create_task(one(text))
+    return max(memory)
+
+
+def memory() -> None:
+    """Resident memory of a server with each decoder."""
+    rows, after = [], {}
+    for decoder in (ONNX, FAST):
+        with decoder_server(decoder) as server:
+            until_loaded(server, decoder)
+            loaded = server.memory_bytes()
+            most = max(asyncio.run(speak_some(server)), asyncio.run(_together(server)))
+            after[decoder] = server.memory_bytes()
+        rows.append([decoder, mib(loaded), mib(after[decoder]), mib(most), ""])
+    rows.append([f"{FAST} − {ONNX}", "", mib(after[FAST] - after[ONNX]), "", "≤ 400 MiB"])
+    spoken = f"after {SPOKEN} sentences and {_TOGETHER} streams together"
+    print("Resident memory of the server and what it started:\n")
+    print(table(("decoder", "loaded", spoken, "most seen meanwhile", "goal"), rows) + "\n", flush=True)

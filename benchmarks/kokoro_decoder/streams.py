@@ -1,0 +1,132 @@
+"""How many streams are played without a pause, by each decoder, and what the processor does for it.
+
+A client plays what it gets as it comes, asks for pieces of 0.4 s, and takes one when the piece before it
+begins to play (``benchmarks.server.load.play``): its only buffer is the first piece. Streams begin at the
+same moment, or spread over some seconds, as people come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import psutil
+
+from benchmarks.kokoro_decoder.sockets import decoder_server, until_loaded
+from benchmarks.kokoro_decoder.windows import FAST, ONNX
+from benchmarks.report import median, ms, table
+from benchmarks.sentences import ABOUT_7_S
+from benchmarks.server.load import Played, play
+from benchmarks.serving import Server
+
+COUNTS = (1, 2, 4, 6, 8, 10, 12, 15, 18, 20)
+TOGETHER, SPREAD = "together", "over 4 s"
+
+_BEGIN_WITHIN_S = {TOGETHER: 0.0, SPREAD: 4.0}
+_SENTENCES_EACH = 2
+_GOAL = 15
+_TOO_MANY, _TRIES = 0.1, 2
+"""Where so large a share of the pieces came late so often, no more streams are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """So many streams by one decoder: what all of them met, and the server's processor seconds."""
+
+    decoder: str
+    begun: str
+    streams: int
+    played: Played
+    processor_s: float
+
+    @property
+    def cost(self) -> float:
+        """Processor seconds for a second of audio."""
+        return self.processor_s / self.played.played
+
+
+def streams() -> None:
+    """The table."""
+    head = (
+        *("decoder", "begun", "streams", "first audio, median", "last"),
+        *("late pieces", "latest by", "processor seconds for a second of audio"),
+    )
+    rows = [
+        [
+            *(
+                one.decoder,
+                one.begun,
+                str(one.streams),
+                ms(median(one.played.first)),
+                ms(max(one.played.first)),
+            ),
+            *(f"{len(one.played.late)} of {one.played.pieces}", ms(max(one.played.late, default=0.0))),
+            f"{one.cost:.3f}",
+        ]
+        for one in rounds()
+    ]
+    print(f"Streams of {_SENTENCES_EACH} sentences of about 7 s, played as they come:\n")
+    print(table(head, rows) + "\n")
+    most = {
+        (decoder, begun): max((one.streams for one in own if not one.played.late), default=0)
+        for decoder in (ONNX, FAST)
+        for begun in _BEGIN_WITHIN_S
+        if (own := [one for one in rounds() if (one.decoder, one.begun) == (decoder, begun)])
+    }
+    goal = {FAST: f"≥ {_GOAL}"}
+    summary = [
+        [decoder, begun, str(count), goal.get(decoder, "")] for (decoder, begun), count in most.items()
+    ]
+    print(
+        table(("decoder", "begun", "most streams without a late piece", "goal"), summary) + "\n", flush=True
+    )
+
+
+@cache
+def rounds() -> list[Round]:
+    """Ever more streams by each decoder: measured once for the table and the picture."""
+    found: list[Round] = []
+    for decoder in (ONNX, FAST):
+        with decoder_server(decoder) as server:
+            until_loaded(server, decoder)
+            asyncio.run(_round(server, 1, TOGETHER))
+            for begun in _BEGIN_WITHIN_S:
+                found += _climb(server, decoder, begun)
+    return found
+
+
+def _climb(server: Server, decoder: str, begun: str) -> Iterator[Round]:
+    left = _TRIES
+    for count in COUNTS:
+        before_s = _processor_s()
+        played = asyncio.run(_round(server, count, begun))
+        yield Round(decoder, begun, count, played, _processor_s() - before_s)
+        left -= len(played.late) > _TOO_MANY * played.pieces
+        if not left:
+            return
+
+
+async def _round(server: Server, count: int, begun: str) -> Played:
+    played = Played()
+
+    async def one(number: int) -> None:
+        await asyncio.sleep(_BEGIN_WITHIN_S[begun] * number / count)
+        await play(server.port, _text(number), played)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            group.create_task(one(number))
+    return played
+
+
+def _text(number: int) -> str:
+    sentences = ABOUT_7_S["es"]
+    return " ".join(sentences[(number + at) % len(sentences)] for at in range(_SENTENCES_EACH))
+
+
+def _processor_s() -> float:
+    """What the server, the only one that we started and that still runs, has used."""
+    times = [process.cpu_times() for process in psutil.Process().children(recursive=True)]
+    return float(sum(one.user + one.system for one in times))

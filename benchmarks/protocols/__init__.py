@@ -1,0 +1,1 @@
+"""Benchmarks of single protocols: latency and timing at their sockets."""

@@ -1,0 +1,202 @@
+"""ElevenLabs' stream-input with Kokoro: how soon it is heard while it is written, and how true its times are.
+
+Parts: first (from the moment the first clause is complete to the first audio, text coming word by word),
+formats (the first byte of MP3 and Opus beside that of PCM, in turn), times (each character's time against the
+spans that the engine gave, by every way clients count, and the last one's end against the audio's),
+interruption (the first sound of an answer after close_context of the one before it, beside that of one from
+silence).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.protocols.elevenlabs_interruption import interruption
+from benchmarks.report import measure, median, ms, percentile, table
+from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, mixed
+from benchmarks.serving import Server
+from engines.kokoro.voices import DEFAULT_VOICES
+from tests.clients.elevenlabs.wire import BOS, EOS, Character, Heard, opened
+from tests.clients.voxcpm.wire import opened as voxcpm
+
+WORD_S = 0.04
+"""How long a language model takes for a word; 25 a second."""
+
+CLAUSE_ENDS = (",", ";", ":", ".", "?", "!", "…")
+WARM = 3
+TIMED = 10
+"""Sentences whose times are compared."""
+RATE = 24_000
+SINCE_START = "since the start (sync_alignment)"
+ADDED_UP = "added up by the messages before"
+WITH_AUDIO = "added to the audio before"
+FORMATS = ("pcm_24000", "mp3_44100_128", "opus_48000_64")
+
+
+def _address(server: Server) -> str:
+    return server.url.removesuffix("/")
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    """Seconds from the first clause's last word, and from the first word, to the first audio."""
+
+    after_clause_s: float
+    after_word_s: float
+
+
+async def _first(url: str, language: str, text: str) -> _First:
+    """One sentence, word by word."""
+    words = [f"{word} " for word in text.split()]
+    async with opened(url, voice=DEFAULT_VOICES[language], output_format=f"pcm_{RATE}") as client:
+        await client.send(BOS)
+        begun = clause = 0.0
+
+        async def write() -> None:
+            nonlocal begun, clause
+            for word in words:
+                await client.send({"text": word})
+                begun = begun or time.perf_counter()
+                if word.rstrip().endswith(CLAUSE_ENDS):
+                    clause = clause or time.perf_counter()
+                await asyncio.sleep(WORD_S)
+            await client.send(EOS)
+
+        writing = asyncio.create_task(write())
+        while not client.heard().parts:
+            await client.take()
+        heard = time.perf_counter()
+        await writing
+        await client.until_closed()
+    return _First(heard - clause if clause <= heard else 0.0, heard - begun)
+
+
+def first() -> None:
+    """How soon a text is heard that is being written."""
+    groups = {"ends within six words": WITH_EARLY_PHRASE, "ends later": WITHOUT_EARLY_PHRASE}
+
+    async def run(url: str) -> list[list[str]]:
+        rows = []
+        for name, group in groups.items():
+            sentences = mixed(group)
+            found = [await _first(url, *each) for each in [*sentences[:WARM], *sentences]][WARM:]
+            late, whole = ([getattr(each, part) for each in found] for part in _First.__slots__)
+            rows.append(
+                [
+                    f"{name} ({len(found)})",
+                    *(ms(value) for value in (median(late), percentile(late, 90), max(late))),
+                    "≤ 350 ms",
+                    ms(median(whole)),
+                ]
+            )
+        return rows
+
+    with Server("--engine", "kokoro") as server:
+        rows = asyncio.run(run(_address(server)))
+    print(
+        f"First audio of stream-input, a word every {WORD_S * 1000:.0f} ms (0 ms: before the clause was "
+        "complete):\n"
+    )
+    head = ("the first clause", "after it: median", "p90", "most", "goal", "after the first word: median")
+    print(table(head, rows) + "\n", flush=True)
+
+
+async def _first_byte(url: str, language: str, text: str, name: str) -> float:
+    async with opened(url, voice=DEFAULT_VOICES[language], output_format=name) as client:
+        begun = time.perf_counter()
+        await client.send({"text": text}, EOS)
+        while not client.heard().audio:
+            await client.take()
+        waited_s = time.perf_counter() - begun
+        await client.until_closed()
+    return waited_s
+
+
+def formats() -> None:
+    """How much later than PCM the other formats begin."""
+
+    async def run(url: str) -> dict[str, list[float]]:
+        sentences = mixed(WITH_EARLY_PHRASE)
+        waited: dict[str, list[float]] = {name: [] for name in FORMATS}
+        for language, text in [*sentences[:WARM], *sentences]:
+            for name in FORMATS:
+                waited[name].append(await _first_byte(url, language, text, name))
+        return {name: values[WARM:] for name, values in waited.items()}
+
+    with Server("--engine", "kokoro") as server:
+        waited = asyncio.run(run(_address(server)))
+    plain = waited[FORMATS[0]]
+    rows = []
+    for name, values in waited.items():
+        later = [value - pcm for value, pcm in zip(values, plain, strict=True)]
+        beyond = [] if name == FORMATS[0] else [ms(median(later)), ms(percentile(later, 90)), "≤ 80 ms"]
+        rows.append([name, str(len(values)), ms(median(values)), *(beyond or ["", "", ""])])
+    print("First bytes of audio, the whole text sent at once, the formats in turn:\n")
+    head = ("format", "sentences", "median", "after PCM: median", "p90", "goal")
+    print(table(head, rows) + "\n", flush=True)
+
+
+def _read(way: str, heard: Heard) -> list[Character]:
+    """The characters of a stream, by one way to count."""
+    if way == SINCE_START:
+        return heard.absolute()
+    return heard.summed() if way == ADDED_UP else heard.with_audio(RATE)
+
+
+def _off(characters: Sequence[Character], rows: Sequence[Sequence[float]]) -> list[float]:
+    """How far each span's first character is from the engine's own time, in seconds."""
+    return [abs(characters[int(start)].start / 1000 - start_s) for start, _, start_s, _ in rows]
+
+
+def times() -> None:
+    """How true the times of characters are."""
+    ways = {SINCE_START: "true", ADDED_UP: "false", WITH_AUDIO: "false"}
+
+    async def run(url: str) -> list[list[str]]:
+        found: dict[str, list[float]] = {way: [] for way in ways}
+        ends: dict[str, list[float]] = {way: [] for way in ways}
+        for language, text in mixed(WITH_EARLY_PHRASE)[:TIMED]:
+            async with voxcpm(url) as client:
+                spoken = await client.speak(text, voice_id=DEFAULT_VOICES[language])
+            for way, sync in ways.items():
+                asked = {"sync_alignment": sync, "output_format": f"pcm_{RATE}"}
+                async with opened(url, voice=DEFAULT_VOICES[language], **asked) as asking:
+                    heard = await asking.speak(text)
+                if not np.array_equal(heard.samples, spoken.samples):
+                    # Opened at another word, it was said a little differently.
+                    continue
+                characters = _read(way, heard)
+                found[way] += _off(characters, spoken.spans)
+                end_s = (characters[-1].start + characters[-1].duration) / 1000
+                ends[way].append(abs(end_s - len(heard.samples) / RATE))
+        return [
+            [
+                way,
+                f"{len(off)} in {len(ends[way])} sentences",
+                *(ms(median(off)), ms(percentile(off, 95)), ms(max(off)), "≤ 0.5 ms"),
+                *(ms(max(ends[way])), "≤ 20 ms"),
+            ]
+            for way, off in found.items()
+        ]
+
+    with Server("--engine", "kokoro", KANI_ELEVENLABS_TIMES="auto") as server:
+        rows = asyncio.run(run(_address(server)))
+    with Server("--engine", "kokoro", KANI_ELEVENLABS_TIMES="relative") as server:
+        strict = asyncio.run(run(_address(server)))
+    rows.append(["the same, KANI_ELEVENLABS_TIMES=relative", *strict[-1][1:]])
+    print("Each word's and each gap's first character against the engine's own time:\n")
+    ends = "last end and audio's: most"
+    head = ("times are", "characters", "off: median", "p95", "most", "goal", ends, "goal")
+    print(table(head, rows) + "\n", flush=True)
+
+
+PARTS = {"first": first, "formats": formats, "times": times, "interruption": interruption}
+
+
+if __name__ == "__main__":
+    measure("protocols.elevenlabs", __doc__, "ElevenLabs' WebSocket", PARTS)

@@ -1,0 +1,100 @@
+"""First audio on ElevenLabs' multi-stream-input after the answer before it was interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+
+from benchmarks.kokoro_decoder.sockets import until_loaded
+from benchmarks.kokoro_decoder.windows import FAST
+from benchmarks.report import median, ms, table
+from benchmarks.serving import Server
+from tests.clients.elevenlabs.wire import Client, Message, multi
+
+VOICE = "af_heart"
+RATE = 24_000
+WARM = 1
+ROUNDS = 6
+GOAL = 1.3
+
+ABANDONED = (
+    "The lighthouse keeper climbed the narrow stairs every evening before the fog came in. ",
+    "He cleaned the great lamp with a soft cloth and wrote the weather into his book. ",
+    "On clear nights he could see the harbour and the small boats that waited for the tide. ",
+    "In the morning his daughter brought him fresh bread and the letters from the village. ",
+)
+ANSWER = "Of course, I can tell you about the opening hours of the library instead. "
+
+ALONE = "alone, from silence"
+INTERRUPTING = "after close_context of another at its first sound"
+DROPPED = "on a new socket, the other one dropped"
+
+
+def _texts(name: str, texts: tuple[str, ...]) -> list[Message]:
+    """A context with each text flushed, as clients in auto_mode send it."""
+    opening: Message = {"text": " ", "context_id": name}
+    return [opening, *({"text": text, "context_id": name, "flush": True} for text in texts)]
+
+
+async def _until_audio(client: Client, name: str) -> None:
+    """Read until there is audio of this context."""
+    while not client.heard(name).audio:
+        await client.take()
+
+
+async def _first_sound(client: Client, name: str) -> float:
+    """Seconds from the answer's text to its first sound; the answer is read to its end."""
+    begun = time.perf_counter()
+    await client.send(*_texts(name, (ANSWER,)))
+    await _until_audio(client, name)
+    waited_s = time.perf_counter() - begun
+    await client.send({"context_id": name, "close_context": True})
+    await client.until_final(name)
+    return waited_s
+
+
+async def _round(url: str) -> dict[str, tuple[float, float]]:
+    """By situation: seconds to the first sound, and seconds of the abandoned answer's audio before it."""
+    found = {}
+    asked = {"output_format": f"pcm_{RATE}", "language_code": "en"}
+    async with multi(url, VOICE, **asked) as client:
+        found[ALONE] = (await _first_sound(client, "alone"), 0.0)
+        await client.send(*_texts("abandoned", ABANDONED))
+        await _until_audio(client, "abandoned")
+        await client.send({"context_id": "abandoned", "close_context": True})
+        before = len(client.heard("abandoned").audio)
+        begun = time.perf_counter()
+        await client.send(*_texts("answer", (ANSWER,)))
+        await _until_audio(client, "answer")
+        waited_s = time.perf_counter() - begun
+        stale_s = (len(client.heard("abandoned").audio) - before) / 2 / RATE
+        found[INTERRUPTING] = (waited_s, stale_s)
+    async with AsyncExitStack() as stack:
+        left = await stack.enter_async_context(multi(url, VOICE, **asked))
+        await left.send(*_texts("abandoned", ABANDONED))
+        await _until_audio(left, "abandoned")
+        left.socket.transport.abort()
+        client = await stack.enter_async_context(multi(url, VOICE, **asked))
+        found[DROPPED] = (await _first_sound(client, "dropped"), 0.0)
+    return found
+
+
+def interruption() -> None:
+    """First sound of an answer, from silence and after an interruption, in turn on the same socket."""
+
+    async def run(url: str) -> list[dict[str, tuple[float, float]]]:
+        return [await _round(url) for _ in range(WARM + ROUNDS)][WARM:]
+
+    with Server("--engine", "kokoro", KANI_KOKORO_DECODER="auto") as server:
+        until_loaded(server, FAST)
+        rounds = asyncio.run(run(server.url.removesuffix("/")))
+    rows = []
+    for situation, goal in ((ALONE, ""), (INTERRUPTING, f"≤ {GOAL}"), (DROPPED, "")):
+        waited, stale = zip(*(found[situation] for found in rounds), strict=True)
+        ratios = [found[situation][0] / found[ALONE][0] for found in rounds]
+        spread = (ms(median(waited)), ms(min(waited)), ms(max(waited)))
+        rows.append([situation, *spread, f"{median(ratios):.2f}", goal, f"{median(stale):.2f} s"])
+    print(f"First sound of an answer by {VOICE} ({FAST} decoder), {ROUNDS} rounds in turn:\n")
+    head = ("the answer comes", "median", "least", "most", "÷ alone: median", "goal", "stale audio before it")
+    print(table(head, rows) + "\n", flush=True)

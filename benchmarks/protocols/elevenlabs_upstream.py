@@ -1,0 +1,176 @@
+"""What the server adds to each message that it passes on from ElevenLabs.
+
+A stand-in for ElevenLabs' service, which sends the frames that the real one was recorded to send, speaks
+from this machine, a message of 250 ms at a time with a pause in between. One client connects to it
+directly, another asks the server, in turn, and a third asks the relay there. A message's delay is from
+its being sent to the moment at which a client holds the first half of its audio: what is held back for the
+next message, so that the seams are right, is the shorter half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from websockets.asyncio.client import connect
+
+from benchmarks.recognition.listener import connected, parse
+from benchmarks.report import median, ms, percentile, sitting, table
+from benchmarks.serving import Server
+from tests.support.elevenlabs_service import (
+    FINAL,
+    KEY,
+    PIECE_S,
+    RATE,
+    VOICE,
+    ElevenLabsService,
+    Exchange,
+    frames,
+    pieces,
+    running,
+    tone,
+)
+
+ROUNDS = 20
+PAUSE_S = 0.05
+CLIENT_RATE = 22_050
+TEXT = "The small museum behind the station keeps a collection of old maps, and nobody knows who drew them."
+
+Delays = list[float]
+
+
+class Paced:
+    """Speaks in messages that come one by one; ``sent_at`` is when each of the last text was sent."""
+
+    def __init__(self) -> None:
+        self.sent_at: list[float] = []
+
+    async def speak(self, exchange: Exchange) -> None:
+        """Answer one client."""
+        self.sent_at = []
+        async for text in pieces(exchange):
+            for frame in frames(text, *tone(text), synchronous=True, said_s=0.0):
+                self.sent_at.append(time.perf_counter())
+                await exchange.send(frame)
+                await asyncio.sleep(PAUSE_S)
+        await exchange.send(FINAL)
+        await exchange.socket.close(1000, "")
+
+    def delays(self, arrivals: list[tuple[float, float]]) -> Delays:
+        """Seconds from each message to the arrival that makes up half of it.
+
+        arrivals: when how many seconds of audio were there.
+        """
+        found = []
+        for number, sent_at in enumerate(self.sent_at):
+            wanted_s = (number + 0.5) * PIECE_S
+            if (at := next((at for at, there_s in arrivals if there_s >= wanted_s), None)) is not None:
+                found.append(at - sent_at)
+        return found
+
+
+async def direct(url: str) -> list[tuple[float, float]]:
+    """A client of ElevenLabs."""
+    arrivals, there_s = [], 0.0
+    address = f"{url.replace('http', 'ws')}/v1/text-to-speech/{VOICE}/stream-input?sync_alignment=true"
+    async with connect(address, additional_headers={"xi-api-key": KEY}, compression=None) as socket:
+        for text in (" ", TEXT, ""):
+            await socket.send(json.dumps({"text": text}))
+        async for raw in socket:
+            frame = json.loads(raw)
+            if frame["audio"]:
+                there_s += len(base64.b64decode(frame["audio"])) / 2 / RATE
+                arrivals.append((time.perf_counter(), there_s))
+    return arrivals
+
+
+async def through_kani(socket: Any) -> list[tuple[float, float]]:
+    """A client of this server's own protocol."""
+    arrivals, there_s = [], 0.0
+    data = {"text": TEXT, "config": {"language": "english"}}
+    await socket.send(json.dumps({"type": "tts_stream_request", "data": data}))
+    while True:
+        kind, samples = parse(await socket.recv())
+        if samples is None or kind != "tts_stream_chunk":
+            return arrivals
+        there_s += len(samples) / CLIENT_RATE
+        arrivals.append((time.perf_counter(), there_s))
+
+
+async def through_relay(socket: Any) -> list[tuple[float, float]]:
+    """A client of the relay."""
+    arrivals, there_s = [], 0.0
+    await socket.send(json.dumps({"action": "start_tts", "text": TEXT}))
+    while True:
+        message = json.loads(await socket.recv())
+        if message["type"] != "chunk":
+            return arrivals
+        there_s += len(base64.b64decode(message["audio"])) / 2 / CLIENT_RATE
+        arrivals.append((time.perf_counter(), there_s))
+
+
+@asynccontextmanager
+async def served(service: ElevenLabsService) -> AsyncIterator[Server]:
+    """The server, whose engine is ``service``; this loop answers it meanwhile."""
+    server = Server(
+        *("--engine", "elevenlabs"),
+        ELEVEN_API_KEY=KEY,
+        ELEVEN_VOICE_ID=VOICE,
+        KANI_ELEVENLABS_URL=service.url,
+        KANI_RECOGNIZER="none",
+    )
+    await asyncio.to_thread(server.__enter__)
+    try:
+        yield server
+    finally:
+        await asyncio.to_thread(server.__exit__, None, None, None)
+
+
+async def measure() -> list[list[str]]:
+    """The table's lines."""
+    found: dict[str, Delays] = {"directly": [], "through Kani's protocol": [], "through the relay": []}
+    paced = Paced()
+    async with running() as service, served(service) as server:
+        async with connected(server.url) as kani, connected(f"{server.url}stream_tts") as relay:
+            asked: dict[str, Callable[[], Any]] = {
+                "directly": lambda: direct(service.url),
+                "through Kani's protocol": lambda: through_kani(kani),
+                "through the relay": lambda: through_relay(relay),
+            }
+            for number in range(ROUNDS + 1):
+                for name, ask in asked.items():
+                    service.answers = [paced.speak]
+                    arrivals = await ask()
+                    if number:
+                        found[name] += paced.delays(arrivals)
+    alone = median(found["directly"])
+    return [
+        [
+            name,
+            str(len(delays)),
+            ms(median(delays)),
+            ms(percentile(delays, 99)),
+            ms(median(delays) - alone) if name != "directly" else "",
+        ]
+        for name, delays in found.items()
+    ]
+
+
+def main() -> None:
+    """The command line."""
+    argparse.ArgumentParser(
+        prog="python -m benchmarks.protocols.elevenlabs_upstream", description=__doc__
+    ).parse_args()
+    with sitting("Relaying ElevenLabs"):
+        rows = asyncio.run(measure())
+        print(table(("a client", "messages", "delay, median", "p99", "added, median (goal: 5 ms)"), rows))
+
+
+if __name__ == "__main__":
+    main()

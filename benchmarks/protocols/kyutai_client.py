@@ -1,0 +1,89 @@
+"""A client of Kyutai's protocol that notes when everything arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import msgspec
+import numpy as np
+from websockets.asyncio.client import ClientConnection, connect
+
+from benchmarks.recognition.listener import stalls
+from speech.types import Samples
+
+KEY = {"kyutai-api-key": "public_token"}
+SAMPLE_RATE = 24_000
+FRAME_S = 0.08
+WORD_S = 0.1
+"""How far apart a language model's words come."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spoken:
+    """One text. Moments are seconds of one clock.
+
+    fed: when each word was sent, and last the Eos; arrivals: when each frame came; words: each with
+    its times in the audio.
+    """
+
+    fed: tuple[float, ...]
+    arrivals: tuple[float, ...]
+    samples: Samples
+    words: tuple[tuple[str, float, float], ...]
+
+    @property
+    def stalled_s(self) -> float:
+        """How long playback ran dry in all."""
+        return sum(stalls(self.arrivals, [FRAME_S] * len(self.arrivals)))
+
+
+def to_speak(url: str, **query: str) -> connect:
+    """A connection that hears speech, in messages."""
+    parameters = urlencode({"format": "PcmMessagePack", **query})
+    return connect(
+        f"{url}api/tts_streaming?{parameters}", additional_headers=KEY, max_size=None, compression=None
+    )
+
+
+def to_listen(url: str, **query: str) -> connect:
+    """A connection that is heard."""
+    return connect(
+        f"{url}api/asr-streaming?{urlencode(query)}", additional_headers=KEY, max_size=None, compression=None
+    )
+
+
+async def speak(url: str, text: str, *, word_s: float | None = WORD_S, **query: str) -> Spoken:
+    """Hear ``text``, fed a word each ``word_s`` seconds, or whole where that is None."""
+    async with to_speak(url, **query) as websocket:
+        await websocket.recv()
+        fed: list[float] = []
+        write = asyncio.create_task(
+            _write(websocket, [text] if word_s is None else text.split(), word_s, fed)
+        )
+        arrivals: list[float] = []
+        pcm: list[list[float]] = []
+        words: list[tuple[str, float, float]] = []
+        async for packed in websocket:
+            message = msgspec.msgpack.decode(packed)
+            if message["type"] == "Audio":
+                arrivals.append(time.perf_counter())
+                pcm.append(message["pcm"])
+            elif message["type"] == "Text" and message["text"]:
+                words.append((message["text"], message["start_s"], message["stop_s"]))
+        await write
+    return Spoken(tuple(fed), tuple(arrivals), np.array(pcm, np.float32).reshape(-1), tuple(words))
+
+
+async def _write(
+    websocket: ClientConnection, words: list[str], word_s: float | None, fed: list[float]
+) -> None:
+    begun = time.perf_counter()
+    for number, word in enumerate(words):
+        await asyncio.sleep(begun + number * (word_s or 0.0) - time.perf_counter())
+        fed.append(time.perf_counter())
+        await websocket.send(msgspec.msgpack.encode({"type": "Text", "text": word}))
+    fed.append(time.perf_counter())
+    await websocket.send(msgspec.msgpack.encode({"type": "Eos"}))

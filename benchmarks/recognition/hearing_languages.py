@@ -1,0 +1,157 @@
+"""Recognition in eleven languages, and the answers that the recogniser's own rules drop.
+
+Kokoro speaks es, en, fr, it and pt; espeak-ng, which is robotic, speaks the others: what is heard wrong of
+it says little about people, but an answer that a rule drops, or that is not there at all, is seen all
+the same. Beside it the same weights in faster-whisper, greedily and without any such rule.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import soxr
+
+from benchmarks import alone
+from benchmarks.recognition.hearing_sentences import ARTICLE_1, EVERYDAY
+from benchmarks.recognition.listening import started, words_in
+from benchmarks.report import sitting, table
+from engines.whisper.engine import WhisperRecognizer
+from engines.whisper.vad import SAMPLE_RATE
+from speech.engine import Engine
+from speech.types import Samples
+from tests.judges.judge import whisper
+
+KOKORO = ("es", "en", "fr", "it", "pt")
+SILENCE_S = 0.5
+LANGUAGES = tuple(EVERYDAY)
+
+_RULES = {"not speech": "too many tokens", "repeat": "repetition", "improbable": "improbable"}
+
+_HEAD = (
+    "language",
+    "spoken by",
+    "passages",
+    "characters wrong",
+    "the same weights, no rules",
+    "passages with no word",
+    *(f"dropped: {rule}" for rule in _RULES.values()),
+)
+
+
+@dataclass(slots=True)
+class Found:
+    """Characters to say and characters wrong, for one language."""
+
+    passages: int = 0
+    characters: int = 0
+    ours: int = 0
+    theirs: int = 0
+    silent: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+class Dropped(logging.Handler):
+    """Counts the answers that a rule of the recogniser drops, by the rule."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.found: Counter[str] = Counter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See ``logging.Handler.emit``."""
+        self.found.update(rule for part, rule in _RULES.items() if part in record.getMessage())
+
+
+def letters(text: str) -> str:
+    """``text`` as it is compared: small letters, marks of vowels and digits; no space, no punctuation."""
+    return re.sub(r"[^\w\u0300-\u036f\u0900-\u0963]|_", "", unicodedata.normalize("NFC", text).lower())
+
+
+def wrong_characters(reference: str, heard: str) -> int:
+    """Count the characters that were inserted, left out or changed."""
+    row = list(range(len(heard) + 1))
+    for at, character in enumerate(reference, 1):
+        diagonal, row[0] = row[0], at
+        for column, other in enumerate(heard, 1):
+            best = min(row[column] + 1, row[column - 1] + 1, diagonal + (character != other))
+            diagonal, row[column] = row[column], best
+    return row[-1]
+
+
+def unruled(samples: Samples, language: str) -> str:
+    """Transcribe by faster-whisper, greedily, with none of its own thresholds."""
+    segments, _ = whisper().transcribe(
+        samples,
+        language=language,
+        beam_size=1,
+        temperature=0.0,
+        compression_ratio_threshold=None,
+        log_prob_threshold=None,
+        no_speech_threshold=None,
+        condition_on_previous_text=False,
+    )
+    return "".join(segment.text for segment in segments)
+
+
+async def measure(recognizer: WhisperRecognizer, engine: Engine, language: str) -> Found:
+    """All passages of one language."""
+    found, dropped = Found(), Dropped()
+    logger = logging.getLogger("engines.whisper.model")
+    logger.addHandler(dropped)
+    quiet = np.zeros(int(SILENCE_S * SAMPLE_RATE), np.float32)
+    for text in (ARTICLE_1[language], *EVERYDAY[language]):
+        spoken = await alone.speak(engine, language, text)
+        samples = soxr.resample(spoken.samples, spoken.sample_rate, SAMPLE_RATE).astype(np.float32)
+        samples = np.concatenate([quiet, samples, quiet])
+        ours = "".join(word.text for word in await words_in(recognizer, samples, language))
+        said, heard = letters(text), letters(ours)
+        found.passages += 1
+        found.characters += len(said)
+        found.ours += wrong_characters(said, heard)
+        found.theirs += wrong_characters(said, letters(unruled(samples, language)))
+        found.silent += not heard
+    logger.removeHandler(dropped)
+    found.dropped = dropped.found
+    return found
+
+
+async def measured() -> None:
+    """Print the table, a line as soon as it is measured."""
+    async with started() as recognizer, alone.started("kokoro") as kokoro, alone.started("espeak") as espeak:
+        for language in LANGUAGES:
+            engine = kokoro if language in KOKORO else espeak
+            found = await measure(recognizer, engine, language)
+            cells = (
+                language,
+                engine.info.name,
+                str(found.passages),
+                f"{found.ours / found.characters:.0%}",
+                f"{found.theirs / found.characters:.0%}",
+                str(found.silent),
+                *(str(found.dropped[rule]) for rule in _RULES.values()),
+            )
+            print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def main() -> None:
+    """The command line."""
+    argparse.ArgumentParser(
+        prog="python -m benchmarks.recognition.hearing_languages",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+    with sitting("Hearing, by language", "ctranslate2", "faster-whisper"):
+        logging.getLogger("engines.whisper.model").setLevel(logging.DEBUG)
+        print(table(_HEAD, ()), flush=True)
+        asyncio.run(measured())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""How soon, how rightly and for how much work the recogniser hears.
+
+Kokoro's speech in three languages and seven voices, four sentences a clip, with pauses of 0.4 to 2 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from itertools import cycle, islice
+
+import numpy as np
+
+from benchmarks.recognition.listening_measures import Hearing, at_once, together, word_error_rate
+from benchmarks.recognition.listening_speech import LANGUAGES, SAMPLE_RATE, Clip, clips, with_noise
+from benchmarks.report import median, percentile, sitting, table
+from engines.whisper.engine import WhisperRecognizer
+from server import settings
+from speech.recognizer import HeardWord
+from speech.types import Samples
+
+WORDS = 340
+"""In each language."""
+
+NOISE_DB = 10.0
+ALONE_CLIPS = 4
+
+NOTHING_S = 43
+"""Of each sound in which nobody speaks: five minutes in all."""
+
+# What a start adds to a process that has its libraries already: told by a process of its own.
+_START = """
+import asyncio, time, psutil, settings, numpy, onnxruntime
+from engines.recognizers import recognizer_for
+process, own = psutil.Process(), settings.Settings()
+recognizer, before, begun = recognizer_for("whisper", own), process.memory_info().rss, time.perf_counter()
+asyncio.run(recognizer.start())
+print(time.perf_counter() - begun, process.memory_info().rss - before)
+"""
+
+
+@asynccontextmanager
+async def started() -> AsyncIterator[WhisperRecognizer]:
+    """The recogniser, with the settings that a server would read."""
+    own = settings.Settings()
+    recognizer = WhisperRecognizer(models_dir=own.models_dir, cache_dir=own.cache_dir)
+    await recognizer.start()
+    yield recognizer
+    await recognizer.stop()
+
+
+def nothing() -> dict[str, Samples]:
+    """Sounds in which nobody speaks, by name."""
+    random = np.random.default_rng(5)
+    length = NOTHING_S * SAMPLE_RATE
+    at = np.arange(length) / SAMPLE_RATE
+    white = random.standard_normal(length)
+    spectrum, frequencies = np.fft.rfft(white), np.maximum(np.fft.rfftfreq(length), 1 / length)
+    pink, brown = (np.fft.irfft(spectrum / frequencies**power, length) for power in (0.5, 1.0))
+    clicks = np.zeros(length)
+    clicks[random.integers(0, length, 4 * NOTHING_S)] = 1.0
+    tones = 220.0 * 2 ** (random.integers(0, 20, 3 * NOTHING_S) / 12)
+    melody = np.sin(2 * np.pi * np.cumsum(np.repeat(tones, length // len(tones) + 1)[:length]) / SAMPLE_RATE)
+    hum = np.sin(2 * np.pi * 50 * at) + 0.5 * np.sin(2 * np.pi * 150 * at)
+    sounds = {"white noise": white, "pink noise": pink, "brown noise": brown, "hum": hum, "melody": melody}
+    scaled = {name: 0.1 * sound / sound.std() for name, sound in sounds.items()}
+    scaled |= {"zeros": np.zeros(length), "clicks": clicks}
+    return {name: np.clip(sound, -1, 1).astype(np.float32) for name, sound in scaled.items()}
+
+
+async def words_in(
+    recognizer: WhisperRecognizer, samples: Samples, language: str | None = None
+) -> list[HeardWord]:
+    """The words in a recording, in ``language`` or in the one that is recognised."""
+    told = recognizer.recognize(at_once(samples), language)
+    return [what async for what in told if isinstance(what, HeardWord)]
+
+
+def seconds(values: Sequence[float], percent: float | None = None) -> str:
+    """The median, or a percentile, in seconds."""
+    return f"{median(values) if percent is None else percentile(values, percent):.2f} s"
+
+
+def row(name: str, hearings: Sequence[Hearing], busy_s: float) -> list[str]:
+    """A line of the table of streams."""
+    delays = [delay for hearing in hearings for delay in hearing.delays_s]
+    errors = [error for hearing in hearings for error in hearing.start_errors_s]
+    words = sum(hearing.wrong[1] for hearing in hearings)
+    duration_s = sum(hearing.clip.duration_s for hearing in hearings)
+    return [
+        name,
+        str(words),
+        f"{word_error_rate(hearings):.1%}",
+        f"{seconds(delays)} / {seconds(delays, 95)}",
+        f"{seconds(errors)} / {seconds(errors, 90)}",
+        str(sum(hearing.late_words for hearing in hearings)),
+        str(sum(hearing.false_ends for hearing in hearings)),
+        f"{busy_s / duration_s:.2f}",
+    ]
+
+
+async def streams(parts: Sequence[str], said: list[Clip]) -> None:
+    """Clips heard at real time, some at once."""
+    clean = [(clip, clip.samples) for clip in said]
+    noisy = [(clip, with_noise(clip.samples, NOISE_DB, at)) for at, clip in enumerate(said)]
+    ways: dict[str, tuple[str, Callable[[], list[tuple[Clip, Samples]]], int, bool]] = {
+        "one": ("one stream", lambda: clean[:ALONE_CLIPS], 1, True),
+        "untold": ("one stream, language not given", lambda: clean[:ALONE_CLIPS], 1, False),
+        "six": ("six at once", lambda: clean, 6, True),
+        "noise": (f"six at once, {NOISE_DB:g} dB noise", lambda: noisy, 6, True),
+        "ten": ("ten at once", lambda: list(islice(cycle(clean), 20)), 10, True),
+    }
+    rows, languages = [], []
+    async with started() as recognizer:
+        for part, (name, chosen, at_a_time, told) in ways.items():
+            if part not in parts:
+                continue
+            before_s = time.process_time()
+            hearings = await together(recognizer, chosen(), at_a_time, told=told)
+            rows.append(row(name, hearings, time.process_time() - before_s))
+            by_language = [[one for one in hearings if one.clip.language == code] for code in LANGUAGES]
+            languages.append([name, *(f"{word_error_rate(some):.1%}" for some in by_language)])
+    head = (
+        "at real time",
+        "words",
+        "wrong",
+        "delay, median / p95",
+        "start error, median / p90",
+        "words behind their pause",
+        "false ends of turn",
+        "core share a stream",
+    )
+    print(table(head, rows) + "\n", flush=True)
+    print(table(("wrong, by language", *LANGUAGES), languages) + "\n", flush=True)
+
+
+async def recordings(parts: Sequence[str], said: list[Clip]) -> None:
+    """Recordings that are there at once, and sounds in which nobody speaks."""
+    async with started() as recognizer:
+        if "backlog" in parts:
+            audio = np.concatenate([clip.samples for clip in said if clip.language == LANGUAGES[0]])
+            begun = time.perf_counter()
+            count = len(await words_in(recognizer, audio))
+            wall_s, duration_s = time.perf_counter() - begun, len(audio) / SAMPLE_RATE
+            print(
+                f"A recording of {duration_s:.0f} s, sent at once: {count} words in {wall_s:.1f} s, "
+                f"{duration_s / wall_s:.0f} times as fast as it was spoken.\n",
+                flush=True,
+            )
+        if "nothing" in parts:
+            rows = []
+            for name, samples in nothing().items():
+                begun_s = time.process_time()
+                words = await words_in(recognizer, samples)
+                share = (time.process_time() - begun_s) / NOTHING_S
+                rows.append([name, f"{NOTHING_S} s", str(len(words)), f"{share:.4f}"])
+            print(table(("nobody speaks", "length", "words heard", "core share"), rows) + "\n", flush=True)
+
+
+def main() -> None:
+    """The command line."""
+    every = ("one", "untold", "six", "noise", "ten", "backlog", "nothing", "start")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recognition.listening", description=__doc__)
+    parser.add_argument("parts", nargs="*", default=every, metavar="PART", help=f"of {', '.join(every)}")
+    parts = parser.parse_args().parts
+    if not set(parts) <= set(every):
+        parser.error(f"a part is one of {', '.join(every)}")
+    said = asyncio.run(clips(WORDS)) if set(parts) - {"nothing", "start"} else []
+    with sitting("Hearing while someone speaks", "ctranslate2", "faster-whisper"):
+        if set(parts) & {"one", "untold", "six", "noise", "ten"}:
+            asyncio.run(streams(parts, said))
+        asyncio.run(recordings(parts, said))
+        if "start" in parts:
+            ran = subprocess.run([sys.executable, "-c", _START], check=True, capture_output=True, text=True)
+            took_s, size = map(float, ran.stdout.split())
+            print(f"A start takes {took_s:.1f} s and {size / 2**20:.0f} MiB.\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Speech whose words and their times are known, to be recognised: Kokoro's, with pauses between."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from benchmarks.sentences import (
+    ABOUT_4_S,
+    ABOUT_7_S,
+    WITH_EARLY_PHRASE,
+    WITHOUT_EARLY_PHRASE,
+    WITHOUT_INNER_MARK,
+)
+from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from server import settings
+from speech.types import Samples, Segment
+
+SAMPLE_RATE = 16_000
+
+VOICES = {
+    "es": ("ef_dora", "em_alex", "em_santa"),
+    "en": ("af_heart", "am_michael", "bf_emma"),
+    "fr": ("ff_siwis",),
+}
+LANGUAGES = tuple(VOICES)
+
+SENTENCES_A_CLIP = 4
+PAUSES_S = (0.4, 2.0)
+"""The silence between two sentences is drawn between these."""
+
+BEFORE_S, BEHIND_S = 0.7, 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenWord:
+    """One word as it is written, and when it is said, in seconds of its clip."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """Some sentences of one voice. samples: 16 kHz; sentences: when each begins and ends."""
+
+    language: str
+    voice: str
+    samples: Samples
+    words: tuple[SpokenWord, ...]
+    sentences: tuple[tuple[float, float], ...]
+
+    @property
+    def text(self) -> str:
+        """All that is said."""
+        return " ".join(word.text for word in self.words)
+
+    @property
+    def duration_s(self) -> float:
+        """The clip's length."""
+        return len(self.samples) / SAMPLE_RATE
+
+
+def sentences(language: str) -> list[str]:
+    """Long and short ones in turns; none that is held out, as the recogniser is tuned on these."""
+    groups = (ABOUT_7_S, ABOUT_4_S, WITHOUT_INNER_MARK, WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE)
+    columns = [group[language] for group in groups if language in group]
+    return [text for row in zip(*columns, strict=False) for text in row]
+
+
+async def clips(words: int) -> list[Clip]:
+    """Clips of at least so many words in each language; kept in the cache folder between runs."""
+    kept = _kept(words)
+    return pickle.loads(kept.read_bytes()) if kept.exists() else await _made(words, kept)
+
+
+def _kept(words: int) -> Path:
+    what = repr((words, VOICES, SENTENCES_A_CLIP, PAUSES_S, BEFORE_S, BEHIND_S))
+    texts = repr([sentences(language) for language in LANGUAGES])
+    name = hashlib.sha256((what + texts).encode()).hexdigest()[:16]
+    # The user's own folder: what is unpickled has to be ours.
+    return settings.Settings().cache_dir / f"benchmark-listening-{name}.pickle"
+
+
+async def _made(words: int, kept: Path) -> list[Clip]:
+    cache_dir = settings.Settings().cache_dir
+    engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache_dir, decoder="onnx"))
+    await engine.start()
+    made = []
+    for language in LANGUAGES:
+        texts, said, number = sentences(language), 0, 0
+        while said < words:
+            first = number * SENTENCES_A_CLIP
+            some = [texts[at % len(texts)] for at in range(first, first + SENTENCES_A_CLIP)]
+            voice = VOICES[language][number % len(VOICES[language])]
+            clip = await _clip(engine, language, voice, some, np.random.default_rng(number))
+            made.append(clip)
+            said += len(clip.words)
+            number += 1
+    await engine.stop()
+    # Languages in turns, so that the first few are a fair choice.
+    made = [made[at] for at in sorted(range(len(made)), key=lambda at: _turn(made, at))]
+    kept.write_bytes(pickle.dumps(made))  # noqa: ASYNC240
+    return made
+
+
+def _turn(made: list[Clip], at: int) -> int:
+    return sum(other.language == made[at].language for other in made[:at])
+
+
+async def _clip(
+    engine: KokoroEngine, language: str, voice: str, texts: list[str], random: np.random.Generator
+) -> Clip:
+    pieces = [np.zeros(int(BEFORE_S * SAMPLE_RATE), np.float32)]
+    words, spoken, at = list[SpokenWord](), list[tuple[float, float]](), len(pieces[0])
+    for text in texts:
+        chunks = [chunk async for chunk in engine.synthesize(Segment(text, voice, language))]
+        whole = np.concatenate([chunk.samples for chunk in chunks])
+        samples = soxr.resample(whole, chunks[0].sample_rate, SAMPLE_RATE).astype(np.float32)
+        begun_s = at / SAMPLE_RATE
+        for chunk in chunks:
+            for span in chunk.spans:
+                own = text[span.start : span.end].strip()
+                words.append(SpokenWord(own, begun_s + span.start_s, begun_s + span.end_s))
+        spoken.append((begun_s, begun_s + len(samples) / SAMPLE_RATE))
+        silence = np.zeros(int(random.uniform(*PAUSES_S) * SAMPLE_RATE), np.float32)
+        pieces += [samples, silence]
+        at += len(samples) + len(silence)
+    pieces.append(np.zeros(int(BEHIND_S * SAMPLE_RATE), np.float32))
+    return Clip(language, voice, np.concatenate(pieces), tuple(words), tuple(spoken))
+
+
+def with_noise(samples: Samples, decibels: float, seed: int) -> Samples:
+    """``samples`` with white noise over it, whose power is so far below that of the speech."""
+    speech = samples[np.abs(samples) > 0.01]
+    power = float(np.mean(np.square(speech)))
+    noise = np.random.default_rng(seed).standard_normal(len(samples)).astype(np.float32)
+    return samples + noise * np.float32(np.sqrt(power / 10 ** (decibels / 10)))

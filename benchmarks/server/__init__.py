@@ -1,0 +1,1 @@
+"""Benchmarks of the whole server: load, memory, first minute, outgoing traffic."""

@@ -1,0 +1,222 @@
+"""Many at once: streams, idle connections, and what a start costs.
+
+streams: 100 clients have espeak-ng read about a minute of text each, and play it at real time. A
+client asks for pieces of 0.4 s, takes one when the piece before it begins to play, and has no more
+than 64 KiB in its socket, so that the server has to wait for it. A piece is late when it is there
+only after the piece before it has been heard. Three rounds, with the server's resident memory.
+
+idle: 2,000 connections that were opened, sent a ping, and are left alone until the server has
+pinged each of them; what the server's resident memory grew by.
+
+start: from spawning the process to the first 200 of /health, five times, files in the system's
+cache; resident memory when ready, and after speaking 20 sentences.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from websockets.asyncio.client import connect
+
+from benchmarks import alone
+from benchmarks.recognition.listener import SAMPLE_RATE, connected, listen, parse
+from benchmarks.report import measure, median, mib, ms, percentile, table
+from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, minute, mixed
+from benchmarks.serving import HOST, Server
+
+STREAMS = 100
+ROUNDS = 3
+PIECE_FRAMES = 5
+SOCKET_BYTES = 64 * 1024
+IDLE = 2000
+OPENING = 100
+"""How many connections are opened at the same time."""
+# The server pings every 20 s.
+LEFT_ALONE_S = 25.0
+STARTS = 5
+SPOKEN = 20
+FILES_BESIDES = 256
+PING = '{"type":"ping","data":{}}'
+
+
+@dataclass(slots=True)
+class Played:
+    """What one client, or all of a round, met; seconds.
+
+    first: waits for the first piece; pieces: how many others came; late: by how much those that
+    were late were; played: audio that was played.
+    """
+
+    first: list[float] = field(default_factory=list)
+    pieces: int = 0
+    late: list[float] = field(default_factory=list)
+    played: float = 0.0
+
+
+async def play(port: int, text: str, played: Played) -> None:
+    """Ask for ``text`` and play it at real time."""
+    with socket.socket() as own:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
+        own.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(own, (HOST, port))
+        async with connect(
+            f"ws://{HOST}:{port}/", sock=own, max_size=None, max_queue=1, compression=None, ping_interval=None
+        ) as websocket:
+            config = {"language": "spanish", "chunk_size": PIECE_FRAMES}
+            sent = time.perf_counter()
+            await websocket.send(
+                json.dumps({"type": "tts_stream_request", "data": {"text": text, "config": config}})
+            )
+            begins = ends = 0.0
+            while True:
+                kind, samples = parse(await websocket.recv())
+                now = time.perf_counter()
+                if kind != "tts_stream_chunk":
+                    return
+                if samples is None or not len(samples):
+                    continue
+                if not ends:
+                    played.first.append(now - sent)
+                else:
+                    played.pieces += 1
+                    if now > ends:
+                        played.late.append(now - ends)
+                begins = max(now, ends)
+                ends = begins + len(samples) / SAMPLE_RATE
+                played.played += len(samples) / SAMPLE_RATE
+                # The next one is due when this one begins to play: no player keeps more.
+                await asyncio.sleep(begins - time.perf_counter())
+
+
+@asynccontextmanager
+async def watched(server: Server, every_s: float) -> AsyncIterator[list[int]]:
+    """The server's memory, looked at so often while the body runs."""
+    memory = [server.memory_bytes()]
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            memory.append(server.memory_bytes())
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield memory
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+
+
+async def round_of_streams(server: Server) -> tuple[Played, list[int]]:
+    """All streams at once; what they met, and the server's memory every second."""
+    played = Played()
+    async with watched(server, 1.0) as memory, asyncio.TaskGroup() as group:
+        for number in range(STREAMS):
+            group.create_task(play(server.port, minute(number), played))
+    return played, memory
+
+
+def streams() -> None:
+    """100 streams at once."""
+    rows = []
+    with Server("--engine", "espeak") as server:
+        for number in range(ROUNDS):
+            played, memory = asyncio.run(round_of_streams(server))
+            quarters = [memory[round(share * (len(memory) - 1))] for share in (0, 0.25, 0.5, 0.75, 1)]
+            rows.append(
+                [
+                    str(number + 1),
+                    f"{played.played / STREAMS:.0f} s",
+                    f"{ms(median(played.first))}, p99 {ms(percentile(played.first, 99))}",
+                    f"{len(played.late)} of {played.pieces}",
+                    ms(max(played.late, default=0.0)),
+                    " → ".join(mib(size).removesuffix(" MiB") for size in quarters) + " MiB",
+                    mib(max(memory)),
+                ]
+            )
+    head = (
+        *("round", "audio each", "first audio, median", "late pieces", "latest by"),
+        *("server's memory, by quarters of the round", "most"),
+    )
+    print(f"{STREAMS} espeak-ng streams of about a minute, read at real time:\n")
+    print(table(head, rows) + "\n", flush=True)
+
+
+async def hold_idle(server: Server) -> tuple[int, int, int, int]:
+    """Memory before; with all open; once they were left alone; and after all have gone."""
+    async with connected(server.url) as websocket:
+        await websocket.send(PING)
+        await websocket.recv()
+    before = server.memory_bytes()
+    opening = asyncio.Semaphore(OPENING)
+    async with AsyncExitStack() as stack:
+
+        async def open_one() -> None:
+            async with opening:
+                websocket = await stack.enter_async_context(connected(server.url))
+                await websocket.send(PING)
+                await websocket.recv()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(IDLE):
+                group.create_task(open_one())
+        opened = server.memory_bytes()
+        await asyncio.sleep(LEFT_ALONE_S)
+        idle = server.memory_bytes()
+    return before, opened, idle, server.memory_bytes()
+
+
+def idle() -> None:
+    """2,000 connections that do nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < IDLE + FILES_BESIDES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, IDLE + FILES_BESIDES), hard))
+    with Server("--engine", "espeak") as server:
+        before, opened, left, after = asyncio.run(hold_idle(server))
+    each, each_later = (f"{(size - before) / IDLE / 1024:.1f} KiB" for size in (opened, left))
+    row = [mib(before), mib(opened), each, mib(left), each_later, mib(after)]
+    head = ("before", "open", "for each", f"left alone {LEFT_ALONE_S:g} s", "for each", "after all have gone")
+    print(f"{IDLE} idle connections, the server's resident memory:\n")
+    print(table(head, [row]) + "\n", flush=True)
+
+
+async def speak_some(server: Server) -> int:
+    """Speak ``SPOKEN`` sentences one after another; the most memory the server had meanwhile."""
+    async with watched(server, 0.05) as memory, connected(server.url) as websocket:
+        for language, text in mixed(WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE)[:SPOKEN]:
+            await listen(websocket, language, text)
+    return max(memory)
+
+
+def start() -> None:
+    """What a start costs, with every engine that --engine auto starts."""
+    with Server():
+        pass
+    starts, ready, spoken, most = [], [], [], []
+    for _ in range(STARTS):
+        with Server(KANI_THREADS=str(alone.THREADS)) as server:
+            starts.append(server.start_s)
+            ready.append(server.memory_bytes())
+            most.append(asyncio.run(speak_some(server)))
+            spoken.append(server.memory_bytes())
+    head = (
+        *("start to ready, median", "all", "memory when ready, median"),
+        *(f"after {SPOKEN} sentences, median", "most seen meanwhile"),
+    )
+    times = ", ".join(f"{seconds:.2f}" for seconds in starts)
+    row = [f"{median(starts):.2f} s", times, mib(median(ready)), mib(median(spoken)), mib(max(most))]
+    print(f"Start of the server as it comes (--engine auto), {STARTS} times:\n")
+    print(table(head, [row]) + "\n", flush=True)
+
+
+PARTS: dict[str, Callable[[], None]] = {"streams": streams, "idle": idle, "start": start}
+
+
+if __name__ == "__main__":
+    measure("server.load", __doc__, "Load", PARTS, "psutil")

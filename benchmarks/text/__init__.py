@@ -1,0 +1,1 @@
+"""Benchmarks of the text front end: normalizer and language detection."""

@@ -1,0 +1,152 @@
+"""Accuracy, speed and memory of telling the language of a short text.
+
+detectors: 400 phrases of one to five words in eight languages, by this server and by others, each in a
+process of its own; among all languages that are spoken here, and among the eight alone. A detector that is
+not installed is named and passed over (tests/judges/requirements-judges.txt has all).
+clients: this server where the client says its languages, and where what it says is wrong.
+tuning: the same on the phrases that thresholds were tried on, and other languages that are taken for these.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from benchmarks.report import measure, mib, ms, table
+from benchmarks.text.language_detection_peers import DETECTORS
+from benchmarks.text.phrases import JUDGED, TUNING, Phrases, read_phrases
+from engines.espeak.client import EspeakLibrary
+from speech.text.language_detection import common_shares, detect
+from speech.text.languages import primary
+
+EIGHT = ("es", "en", "fr", "it", "pt", "de", "zh", "ja")
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Results of one detector; see ``language_detection_peers``."""
+
+    version: str
+    start_s: float
+    bytes: int
+    spent_s: float
+    told: Sequence[str | None]
+
+
+def spoken() -> list[str]:
+    """The languages that are spoken here (primary subtags)."""
+    return sorted({primary(voice.language) for voice in EspeakLibrary.shared().voices} | set(EIGHT))
+
+
+def installed(package: str) -> bool:
+    """Return True if a package is installed, or the name is empty."""
+    try:
+        return not package or bool(version(package))
+    except PackageNotFoundError:
+        return False
+
+
+def tell(name: str, among: Collection[str], phrases: Phrases) -> Told:
+    """The phrases, told by a detector in a process of its own."""
+    found = subprocess.run(
+        [sys.executable, "-m", "benchmarks.text.language_detection_peers", name],
+        cwd=ROOT,
+        input=json.dumps({"among": list(among), "texts": [text for _, text in phrases]}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Told(**json.loads(found.stdout))
+
+
+def share(part: int, whole: int) -> str:
+    """``part`` of ``whole``, and in per cent."""
+    return f"{part / whole:.1%} ({part} of {whole})"
+
+
+def detectors() -> None:
+    """Print how each detector does."""
+    phrases = read_phrases(JUDGED)
+    rows = []
+    for name, (package, _) in DETECTORS.items():
+        if not installed(package):
+            print(f"{name}: {package} is not installed, passed over\n")
+            continue
+        for among_name, among in (("all spoken here", spoken()), ("the eight", EIGHT)):
+            found = tell(name, among, phrases)
+            right = Counter(
+                language for (language, _), told in zip(phrases, found.told, strict=True) if told == language
+            )
+            rows.append(
+                (
+                    f"{name} ({package} {found.version})" if package else name,
+                    among_name,
+                    share(right.total(), len(phrases)),
+                    share(found.told.count(None), len(phrases)),
+                    " ".join(f"{language} {right[language]}" for language in EIGHT),
+                    ms(found.start_s),
+                    mib(found.bytes),
+                    f"{found.spent_s / len(phrases) * 1e6:.0f} µs",
+                )
+            )
+    head = ("detector", "among", "right", "left open", "of 50 each", "start", "memory", "a phrase")
+    print(table(head, rows) + "\n", flush=True)
+
+
+def clients() -> None:
+    """Print what a client's word does."""
+    phrases, known = read_phrases(JUDGED), spoken()
+
+    def row(name: str, some: Phrases, expected: Sequence[str] | None) -> tuple[str, str]:
+        right = 0
+        for language, text in some:
+            wanted = [language] if expected is None else expected
+            right += (detect(text, known, expected=wanted) or next(iter(wanted), None)) == language
+        return name, share(right, len(some))
+
+    unlisted = [each for each in phrases if common_shares(each[1]).get(each[0], 0.0) < 1.0]
+    rows = [
+        row("nothing", phrases, ()),
+        row("nothing; phrases with a word that is not in the table", unlisted, ()),
+        row("its language", phrases, None),
+        row("English, of phrases in others", [each for each in phrases if each[0] != "en"], ("en-US", "en")),
+        row("Spanish, of phrases in others", [each for each in phrases if each[0] != "es"], ("es",)),
+        row("German, English, French, Italian", phrases, ("de-CH", "en", "fr", "it")),
+    ]
+    print(table(("what the client says", "right"), rows) + "\n", flush=True)
+
+
+def tuning() -> None:
+    """Print the same for the phrases that were looked at."""
+    phrases, known = read_phrases(TUNING), spoken()
+    ours = [each for each in phrases if each[0] in EIGHT]
+    others = [each for each in phrases if each[0] not in EIGHT]
+    right = sum(detect(text, known) == language for language, text in ours)
+    told = [(language, detect(text, known)) for language, text in others]
+    five = [detect(text, EIGHT[:5]) for language, text in phrases if language not in EIGHT[:5]]
+    others_right = sum(language == found for language, found in told)
+    mistaken = sum(found in EIGHT for _, found in told)
+    rows = [
+        ("the eight languages, right", share(right, len(ours))),
+        ("15 others, right", share(others_right, len(others))),
+        ("15 others, taken for one of the eight", share(mistaken, len(others))),
+        ("a language not spoken, taken for one of five", share(len(five) - five.count(None), len(five))),
+    ]
+    print(table(("tuning phrases", ""), rows) + "\n", flush=True)
+
+
+if __name__ == "__main__":
+    measure(
+        "text.language_detection",
+        __doc__,
+        "The language of short texts",
+        {"detectors": detectors, "clients": clients, "tuning": tuning},
+        "py3langid",
+    )

@@ -1,0 +1,1 @@
+"""Benchmarks of emotions, voice cloning and the recording check."""

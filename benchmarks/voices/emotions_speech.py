@@ -1,0 +1,139 @@
+"""Sentences said in each emotion, as a session brings them to a listener, and what is measured of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import astuple, dataclass
+from itertools import cycle
+
+import numpy as np
+import soxr
+
+from benchmarks.kokoro.measures import pitch
+from benchmarks.sentences import ABOUT_4_S
+from engines.kokoro.network.onnx_model import SAMPLE_RATE
+from speech.audio.prosody_filter import split_manner, split_speed
+from speech.audio.segment_filter import Rendering
+from speech.emotions import manner_of
+from speech.engine import Engine
+from speech.types import Samples, Segment
+
+Voices = Mapping[str, tuple[str, ...]]
+"""Who says the sentences of each language (BCP 47)."""
+
+KOKORO_VOICES: Voices = {"es": ("ef_dora", "em_alex"), "en": ("af_heart", "am_michael")}
+ESPEAK_VOICES: Voices = {"es": ("espeak:es",), "en": ("espeak:en-us",)}
+
+_LONGEST_S = 60
+_LOUD_DB = 40.0
+_STEP = 480
+_BRIGHT_HZ = 2000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """What is said, in which language (BCP 47), by whom."""
+
+    text: str
+    language: str
+    voice: str
+
+
+def sentences(voices: Voices) -> list[Sentence]:
+    """Twenty sentences es and en, the voices of each language by turns."""
+    return [
+        Sentence(text, language, voice)
+        for language, own in voices.items()
+        for text, voice in zip(ABOUT_4_S[language], cycle(own), strict=False)
+    ]
+
+
+def rendering(engine: Engine, sentence: Sentence, emotion: str, speed: float = 1.0) -> Rendering:
+    """The sentence as a session of that emotion and speed has it rendered."""
+    info, manner = engine.info, manner_of(emotion, None)
+    own_speed, factor = split_speed(speed * manner.rate, info.speed_range)
+    own, left = split_manner(manner, info.manner)
+    segment = Segment(sentence.text, sentence.voice, sentence.language, own_speed, own, _LONGEST_S * factor)
+    return Rendering(
+        engine.synthesize(segment), info.sample_rate, factor, _LONGEST_S * info.sample_rate, left
+    )
+
+
+async def spoken(engine: Engine, sentence: Sentence, emotion: str) -> Samples:
+    """All of it at 24 kHz."""
+    pieces = [chunk.samples async for chunk in rendering(engine, sentence, emotion).chunks()]
+    samples = np.concatenate(pieces)
+    return np.asarray(soxr.resample(samples, engine.info.sample_rate, SAMPLE_RATE), np.float32)
+
+
+async def first_sound_s(engine: Engine, sentence: Sentence, emotion: str, speed: float) -> float:
+    """Seconds until there is any audio of it; the rest is not made."""
+    begun = time.perf_counter()
+    async with aclosing(rendering(engine, sentence, emotion, speed).chunks()) as chunks:
+        async for chunk in chunks:
+            if len(chunk.samples):
+                return time.perf_counter() - begun
+    raise AssertionError("a sentence has a sound")
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Of one recording. length_s: seconds; pitch: the median, in semitones above 1 Hz; pitch_range: from
+    the 10th to the 90th percentile, in semitones; loudness: mean power of what is heard, in decibels;
+    brightness: power above 2 kHz against that below, in decibels.
+    """
+
+    length_s: float
+    pitch: float
+    pitch_range: float
+    loudness: float
+    brightness: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One recording against the same sentence said neutrally: times as fast, semitones higher, times as
+    wide (between the same percentiles), decibels louder, decibels brighter.
+    """
+
+    rate: float
+    pitch: float
+    pitch_range: float
+    loudness: float
+    brightness: float
+
+    @classmethod
+    def between(cls, found: Measures, neutral: Measures) -> Change:
+        """``found`` against ``neutral``."""
+        return cls(
+            neutral.length_s / found.length_s,
+            found.pitch - neutral.pitch,
+            found.pitch_range / neutral.pitch_range,
+            found.loudness - neutral.loudness,
+            found.brightness - neutral.brightness,
+        )
+
+    def values(self) -> tuple[float, ...]:
+        """All five, factors by their logarithms."""
+        rate, higher, wider, *decibels = astuple(self)
+        return (float(np.log(rate)), higher, float(np.log(wider)), *decibels)
+
+
+def measured(samples: Samples) -> Measures:
+    """What is measured of speech at 24 kHz."""
+    found = pitch(samples)
+    tones = 12 * np.log2(found[~np.isnan(found)])
+    low, middle, high = np.percentile(tones, (10, 50, 90))
+    power = np.square(samples[: len(samples) // _STEP * _STEP].reshape(-1, _STEP)).mean(axis=1)
+    heard = power[power > power.max() * 10 ** (-_LOUD_DB / 10)]
+    spectrum = np.square(np.abs(np.fft.rfft(samples)))
+    bright = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE) > _BRIGHT_HZ
+    return Measures(
+        len(samples) / SAMPLE_RATE,
+        float(middle),
+        float(high - low),
+        float(10 * np.log10(heard.mean())),
+        float(10 * np.log10(spectrum[bright].sum() / spectrum[~bright].sum())),
+    )

@@ -1,0 +1,340 @@
+"""The Kani model as an engine of the speech core: text in, the codec's samples out.
+
+All of the model is in ``kani/``, which imports torch; so this imports it only when it starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import secrets
+import sys
+import threading
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engines.cancelling import outlast
+from engines.kani.voices import KaniVoices
+from engines.silence_trim import SilenceTrim
+from speech.audio.pcm import Resampler
+from speech.engine import EngineInfo
+from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest
+from speech.text.segmenter import weight
+from speech.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
+
+if TYPE_CHECKING:
+    from kani.loader import Kani
+    from kani.sequence import End, Utterance
+    from kani.speaker_encoder import SpeakerEmbedder
+
+ENGINE = "kani"
+_WEIGHT_A_SECOND = 13.0
+_PLACES_A_SLOT = 2
+_QUIETEST_DB = -65.0
+_NICENESS = 10
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KaniSettings:
+    """model: a checkpoint's folder or its name on a hub; codec: a .nemo file or a hub's name; embedder: what
+    makes the speakers of KaniTTS-2, a folder or a hub's name; device: auto, cpu, cuda or cuda:N; precision:
+    auto, float32, bfloat16 or int8; slots: streams at once; threads: of the CPU; may_fetch: whether what is
+    named by a hub's name and is not here may be fetched. None is the model's own default."""
+
+    model: str | None = None
+    codec: str | None = None
+    embedder: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    slots: int | None = None
+    threads: int | None = None
+    may_fetch: bool = False
+
+
+class KaniEngine:
+    """A Kani checkpoint with NanoCodec, many voices in one batch."""
+
+    def __init__(self, settings: KaniSettings, *, cache_dir: Path) -> None:
+        """cache_dir: where fetched and built files are kept."""
+        self._settings = settings
+        self._cache = cache_dir / "kani"
+        self._kani: Kani | None = None
+        self._info: EngineInfo | None = None
+        self._voices = KaniVoices(ENGINE, "", (), ())
+        self._stopping = threading.Event()
+        # One recording at a time: each takes all the cores that speech leaves.
+        self._listener = ThreadPoolExecutor(
+            1, thread_name_prefix=f"{ENGINE}-embedder", initializer=_step_back
+        )
+
+    @property
+    def info(self) -> EngineInfo:
+        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
+        if self._info is None:
+            raise RuntimeError("the engine has not been started")
+        return self._info
+
+    async def start(self) -> None:
+        """Load the model and warm it up, which takes seconds. Raises EngineUnavailable."""
+        # A thread of its own: OpenMP's helpers of the thread that warms up stay with it.
+        pool = ThreadPoolExecutor(1, thread_name_prefix=ENGINE)
+        try:
+            self._kani = await asyncio.get_running_loop().run_in_executor(pool, self._load)
+        finally:
+            # Cancelled, it may be fetching still: the loop does not wait for that.
+            pool.shutdown(wait=False)
+        self._info = self._described(self._kani)
+        self._kani.scheduler.start()
+
+    async def stop(self) -> None:
+        """See ``Engine.stop``."""
+        self._stopping.set()
+        await asyncio.to_thread(self._listener.shutdown)
+        if self._kani is not None:
+            await asyncio.to_thread(self._kani.scheduler.stop)
+            self._kani = None
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``Engine.synthesize``; a chunk for one frame at first, then for more and more.
+
+        The last chunk carries the segment's one span. Raises EngineFailed where the model found no
+        words for the text, or broke, and InvalidRequest for ``reference`` where the segment's embedding is
+        none of this engine's.
+        """
+        kani = self._kani
+        if kani is None:
+            raise EngineFailed("the Kani engine is not running")
+        from kani.output_guard import AUDIBLE
+
+        speaker = self._speaker(segment.embedding)
+        trim = SilenceTrim(kani.sample_rate, AUDIBLE)
+        made = 0
+        room_s = segment.max_seconds
+        for text, prompt in self._pieces(kani, segment, segment.text):
+            utterance = _utterance(kani, text, prompt, speaker, segment, room_s)
+            async with aclosing(_spoken(kani, utterance)) as spoken:
+                async for samples in spoken:
+                    heard = trim.feed(samples)
+                    room_s -= len(samples) / kani.sample_rate
+                    if len(heard):
+                        yield SpeechChunk(heard, kani.sample_rate, made / kani.sample_rate)
+                        made += len(heard)
+            if room_s < kani.frame_s:
+                break
+        rest = trim.finish()
+        end_s = (made + len(rest)) / kani.sample_rate
+        if made:
+            spans = (Span(0, len(segment.text), 0.0, end_s),)
+            yield SpeechChunk(rest, kani.sample_rate, made / kani.sample_rate, spans)
+
+    async def embed(self, recording: Recording) -> Embedding:
+        """See ``CloningEngine.embed``; of the first 30 s, one recording after the other."""
+        embedder = self._kani.embedder if self._kani is not None else None
+        if embedder is None:
+            raise EngineFailed("the Kani engine is not running, or does not clone")
+        stop = threading.Event()
+
+        def stopped() -> bool:
+            return stop.is_set() or self._stopping.is_set()
+
+        try:
+            job = self._listener.submit(_embedded, embedder, recording, stopped)
+        except RuntimeError as error:
+            raise EngineFailed("the Kani engine has been stopped") from error
+        work = asyncio.wrap_future(job)
+        try:
+            values = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stop.set()
+            # One that waits behind another's recording need not wait for its end.
+            if not job.cancel():
+                with suppress(asyncio.CancelledError):
+                    await outlast(work)
+            raise
+        except RuntimeError as error:
+            logger.exception("a recording could not be embedded")
+            raise EngineFailed("the Kani engine could not take up the recording", told=True) from error
+        if not len(values):
+            raise EngineFailed("the Kani engine has been stopped")
+        return Embedding(ENGINE, embedder.name, values)
+
+    async def refine(
+        self, recording: Recording, embedding: Embedding, language: str
+    ) -> AsyncGenerator[Embedding, None]:
+        """See ``CloningEngine.refine``: there is nothing better than what the model was trained with."""
+        better: tuple[Embedding, ...] = ()
+        for one in better:
+            yield one
+
+    def _speaker(self, embedding: Embedding | None) -> tuple[float, ...]:
+        """What of a segment's embedding goes to the model: of length 1; nothing without one."""
+        if embedding is None:
+            return ()
+        kani = self._kani
+        if kani is None or kani.embedder is None:
+            raise InvalidRequest("reference", "this Kani model does not speak like a recording")
+        if (embedding.engine, embedding.model) != (ENGINE, kani.embedder.name):
+            raise InvalidRequest("reference", "an embedding that another model made")
+        values = np.asarray(embedding.values, np.float64)
+        length = np.linalg.norm(values)
+        if values.shape != (kani.embedder.size,) or not np.isfinite(length) or length == 0:
+            raise InvalidRequest(
+                "reference", f"an embedding is {kani.embedder.size} numbers, not all of them 0"
+            )
+        return tuple((values / length).tolist())
+
+    def _pieces(self, kani: Kani, segment: Segment, text: str) -> list[tuple[str, list[int]]]:
+        """The text and its prompt; more of both, cut at spaces, where a prompt can't hold all its tokens."""
+        cloned = segment.embedding is not None
+        written = self._voices.written(text, None if cloned else segment.voice, segment.language)
+        whole = kani.layout.prompt(kani.checkpoint.text_tokens(written))
+        # A speaker takes the place of a token.
+        if len(whole) + cloned <= kani.runner.longest_prompt or len(text) < 2:
+            return [(text, whole)]
+        middle = len(text) // 2
+        cut = text.rfind(" ", 1, middle) + 1 or middle
+        return self._pieces(kani, segment, text[:cut]) + self._pieces(kani, segment, text[cut:])
+
+    def _load(self) -> Kani:
+        try:
+            from kani.errors import CheckpointError, DeviceError, OutOfMemory
+            from kani.loader import CODEC, EMBEDDER, MODEL, assemble
+        except ModuleNotFoundError as error:
+            raise EngineUnavailable(
+                f"the Kani engine needs {error.name}: pip install -r requirements.txt"
+            ) from error
+        settings = self._settings
+        try:
+            return assemble(
+                settings.model or MODEL,
+                settings.codec or CODEC,
+                settings.embedder or EMBEDDER,
+                device=settings.device,
+                precision=settings.precision,
+                slots=settings.slots,
+                threads=settings.threads,
+                cache=self._cache,
+                may_fetch=settings.may_fetch,
+                told=logger.info,
+            )
+        except (CheckpointError, DeviceError, OutOfMemory) as error:
+            raise EngineUnavailable(
+                f"the Kani engine cannot start: {error} (--engine auto speaks without it)"
+            ) from error
+
+    def _described(self, kani: Kani) -> EngineInfo:
+        checkpoint = kani.checkpoint
+        voices = KaniVoices(ENGINE, kani.name, checkpoint.speakers, checkpoint.language_tags)
+        self._voices = voices
+        return EngineInfo(
+            name=ENGINE,
+            version=f"{kani.name}, {kani.precision}",
+            sample_rate=kani.sample_rate,
+            voices=voices.all,
+            default_voices=voices.defaults,
+            # A slot that is freed is filled within a turn, without waiting for a place to be handed on.
+            places=_PLACES_A_SLOT * kani.runner.slots,
+            speed_range=(1.0, 1.0),
+            uses=frozenset({"temperature", "top_p", "top_k", "repetition_penalty", "seed"}),
+            streams_inside_segment=True,
+            timing=False,
+            cloning="embedding" if kani.embedder is not None else "none",
+            embedder=kani.embedder.name if kani.embedder is not None else "",
+        )
+
+
+def _step_back() -> None:
+    """Let those who speak have the cores first: on Linux each thread has a niceness of its own."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        # Never forward: that is for those who may.
+        os.setpriority(os.PRIO_PROCESS, thread, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
+
+
+def _embedded(embedder: SpeakerEmbedder, recording: Recording, stopped: Callable[[], bool]) -> Samples:
+    """The embedding of a recording; nothing where it was stopped."""
+    from kani.speaker_encoder import LONGEST_S, SAMPLE_RATE, Stopped
+
+    samples = recording.samples[: round(LONGEST_S * recording.sample_rate)]
+    loudness = float(samples.std(dtype=np.float64)) if len(samples) else 0.0
+    if not loudness > 10 ** (_QUIETEST_DB / 20):
+        raise InvalidRequest("reference", "there is no speech in the recording")
+    resampler = Resampler(recording.sample_rate, SAMPLE_RATE)
+    try:
+        return embedder.embed(np.concatenate((resampler.feed(samples), resampler.finish())), stopped)
+    except ValueError as error:
+        raise InvalidRequest("reference", "there is no speech in the recording") from error
+    except Stopped:
+        return np.zeros(0, np.float32)
+
+
+def _utterance(
+    kani: Kani, text: str, prompt: list[int], speaker: tuple[float, ...], segment: Segment, room_s: float
+) -> Utterance:
+    from kani.sampler import Sampling
+    from kani.sequence import Utterance
+
+    wanted, default = segment.sampling, Sampling(top_k=kani.checkpoint.top_k)
+    sampling = Sampling(
+        temperature=default.temperature if wanted.temperature is None else wanted.temperature,
+        # 0 leaves one candidate, as the smallest share does.
+        top_p=default.top_p if wanted.top_p is None else max(wanted.top_p, 1e-6),
+        top_k=default.top_k if wanted.top_k is None else wanted.top_k,
+        repetition_penalty=(
+            default.repetition_penalty if wanted.repetition_penalty is None else wanted.repetition_penalty
+        ),
+        seed=secrets.randbits(63) if wanted.seed is None else wanted.seed,
+    )
+    # One frame more than there is room for, where it fits: by that the core knows that it was cut.
+    frames = min(math.ceil(room_s / kani.frame_s - 1e-6) + 1, kani.runner.longest_frames)
+    expected_s = max(weight(text) / _WEIGHT_A_SECOND, 0.5)
+    return Utterance(tuple(prompt), sampling, frames, expected_s, segment.request_id, speaker)
+
+
+async def _spoken(kani: Kani, utterance: Utterance) -> AsyncGenerator[Samples, None]:
+    """The audio of an utterance as it is made; when left early, returns once its slot is free."""
+    from kani.sequence import End, Ending
+
+    loop = asyncio.get_running_loop()
+    events: asyncio.Queue[Samples | End] = asyncio.Queue()
+
+    def told(event: Samples | End) -> None:
+        loop.call_soon_threadsafe(events.put_nowait, event)
+
+    stream = kani.scheduler.submit(utterance, told)
+    heard = ended = False
+    try:
+        while True:
+            event = await events.get()
+            if isinstance(event, End):
+                ended = True
+                break
+            kani.scheduler.taken(stream, len(event))
+            heard = True
+            yield event
+    finally:
+        if not ended:
+            kani.scheduler.cancel(stream)
+            await outlast(asyncio.ensure_future(_end(events)))
+    match event.ending:
+        case Ending.FAILED | Ending.CANCELLED:
+            raise EngineFailed(f"the Kani engine failed: {event.detail or event.ending.value}")
+        case Ending.TROUBLE if not heard:
+            raise EngineFailed(f"the Kani model could not say this text: {event.detail}")
+
+
+async def _end(events: asyncio.Queue[Samples | End]) -> None:
+    from kani.sequence import End
+
+    while not isinstance(await events.get(), End):
+        pass

@@ -1,0 +1,1 @@
+"""Kokoro voices for recordings: speaker embedding and F0, weights over voices, refinement."""

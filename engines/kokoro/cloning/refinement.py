@@ -1,0 +1,104 @@
+"""A recording placed better by listening: mixes are spoken and heard, and each one corrects the next."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engines.kokoro.cloning.pitch import Melody
+from engines.kokoro.cloning.placement import SEMITONE, Placer, Speaker
+from engines.kokoro.cloning.weight_solver import Search
+from engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
+from engines.kokoro.synthesizer import WindowSpeaker
+from engines.kokoro.text.espeak_ipa import Sayer
+from engines.kokoro.text.phonemes import Utterance, utterances
+from engines.kokoro.voice_embedding import mix_of, with_mix
+from engines.kokoro.voice_mix import HIGHEST_PITCH, Mix
+from engines.kokoro.voices import Voices
+from speech.text.languages import primary
+from speech.types import Embedding, Recording, Segment, Similarity
+
+SYNTHESES = 5
+"""Of mixes, the one that was placed included; before them the nearest single voice is heard."""
+
+# Said by every mix: some five seconds, and no sentence that the surrogate was fitted on.
+_SAID: Mapping[str, str] = {
+    "es": "Ayer por la tarde paseamos junto al río, y hablamos de los viejos amigos del barrio.",
+    "en": "Yesterday afternoon we walked along the river, and talked about old friends from our street.",
+    "fr": "Hier après-midi, nous avons marché le long du fleuve, en parlant de nos vieux amis.",
+    "it": "Ieri pomeriggio abbiamo camminato lungo il fiume, parlando dei vecchi amici del quartiere.",
+    "pt": "Ontem à tarde andamos pela beira do rio, falando dos velhos amigos do nosso bairro.",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tried:
+    """A mix, who was heard, and the cosine to whom it is to be like."""
+
+    mix: Mix
+    heard: Speaker
+    likeness: float
+
+
+class Refiner:
+    """Refines what a ``Placer`` placed; for any thread."""
+
+    def __init__(self, placer: Placer, speaker: WindowSpeaker, voices: Voices) -> None:
+        self._placer = placer
+        self._speaker = speaker
+        self._voices = voices
+
+    def refine(
+        self, recording: Recording, embedding: Embedding, language: str, say: Sayer, stop: Stop
+    ) -> Generator[Embedding | None, None, None]:
+        """Ever better embeddings for a language (BCP 47), with None after every step of a window's length.
+
+        The first is of what was placed or, where that is heard to be nearer, of the single voice. say: tells
+        the symbols of that language. Raises InvalidRequest, Stopped and ModelFailed.
+        """
+        spoken = primary(language)
+        placed = mix_of(embedding, spoken, self._voices)
+        wanted = yield from self._placer.hear(recording)
+        (utterance,) = utterances(_SAID[spoken], say)
+
+        def with_(mix: Mix, before: float, now: float) -> Embedding:
+            similarity = Similarity(before, now, measured=True)
+            return with_mix(embedding, spoken, mix, similarity, self._voices)
+
+        def tried(mix: Mix) -> Generator[None, None, _Tried]:
+            segment = Segment("", mix.melody, language, embedding=with_(mix, 0.0, 0.0))
+            heard = yield from self._heard(segment, utterance, stop)
+            return _Tried(mix, heard, float(heard.embedding @ wanted.embedding))
+
+        best = single = yield from tried(Mix.of(self._placer.single(wanted, spoken)))
+        if placed != single.mix:
+            first = yield from tried(placed)
+            best = max(single, first, key=lambda one: one.likeness)
+        yield with_(best.mix, single.likeness, best.likeness)
+        table = self._placer.table(spoken, self._placer.level(best.mix))
+        search = Search(table, wanted.embedding, self._placer.weights(best.mix), best.heard.embedding)
+        for _ in range(SYNTHESES - 1):
+            weights = search.next()
+            mix = replace(_tuned(best, wanted.melody), timbre=self._placer.timbre(weights))
+            one = yield from tried(mix)
+            if search.tell(weights, one.heard.embedding):
+                best = one
+                yield with_(best.mix, single.likeness, best.likeness)
+
+    def _heard(self, segment: Segment, utterance: Utterance, stop: Stop) -> Generator[None, None, Speaker]:
+        """Who is heard when ``segment``'s speaker says the utterance."""
+        pieces = []
+        for piece in self._speaker.say(utterance, segment, stop):
+            pieces.append(piece.samples)
+            yield
+        return (yield from self._placer.hear(Recording(np.concatenate(pieces), SAMPLE_RATE)))
+
+
+def _tuned(best: _Tried, wanted: Melody | None) -> Mix:
+    """The best mix, at the pitch that is wanted, as far as it was heard to be off."""
+    if wanted is None or best.heard.melody is None:
+        return best.mix
+    off = (wanted.level - best.heard.melody.level) / SEMITONE
+    return replace(best.mix, pitch=float(np.clip(best.mix.pitch + off, -HIGHEST_PITCH, HIGHEST_PITCH)))

@@ -1,0 +1,95 @@
+"""Which weights bring a mix nearest to a speaker, where its embedding is nearly linear in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.kokoro.voice_mix import LEAST_WEIGHT, MOST_BELOW_ZERO, MOST_WEIGHT
+
+_STEPS = 200
+_HALVINGS = 40
+
+_STAYING = 0.1
+_NEARER, _FARTHER = 4.0, 0.5
+_LEAST_CHANGE = 1e-6
+
+Array = npt.NDArray[np.float64]
+
+
+def nearest(table: Array, target: Array, ridge: float, near: Array | None = None) -> Array:
+    """The weights [V] for which ``weights @ table`` comes nearest to ``target`` [256].
+
+    They add up to 1 and keep to the limits of ``mix``. table: [V, 256]; ridge: what it costs to be away from
+    ``near`` (or from equal weights), by the square of the distance. By accelerated projected gradients
+    (Beck and Teboulle 2009): 10 ms for 37 voices.
+    """
+    centre = np.full(len(table), 1 / len(table)) if near is None else near
+    gram = table @ table.T + ridge * np.eye(len(table))
+    pull = table @ target + ridge * centre
+    step = 1 / float(np.linalg.eigvalsh(gram)[-1])
+    weights = ahead = within(centre)
+    momentum = 1.0
+    for _ in range(_STEPS):
+        before = weights
+        weights = within(ahead - step * (gram @ ahead - pull))
+        faster = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = weights + (momentum - 1) / faster * (weights - before)
+        momentum = faster
+    return _less_below_zero(weights)
+
+
+def within(weights: Array) -> Array:
+    """The nearest weights that add up to 1, each between the least and the most that one may have."""
+    low, high = float(weights.min()) - MOST_WEIGHT, float(weights.max()) - LEAST_WEIGHT
+    for _ in range(_HALVINGS):
+        shift = (low + high) / 2
+        if np.clip(weights - shift, LEAST_WEIGHT, MOST_WEIGHT).sum() > 1:
+            low = shift
+        else:
+            high = shift
+    return np.clip(weights - high, LEAST_WEIGHT, MOST_WEIGHT)
+
+
+def _less_below_zero(weights: Array) -> Array:
+    """The same where little is below zero; else as far towards those above as it takes."""
+    below = float(-weights[weights < 0].sum())
+    if below <= MOST_BELOW_ZERO:
+        return weights
+    share = MOST_BELOW_ZERO / below
+    above = np.maximum(weights, 0)
+    return np.asarray(share * weights + (1 - share) * above / above.sum())
+
+
+class Search:
+    """Looks for the weights whose mix is heard nearest to a target, each try corrected by those before.
+
+    Gauss and Newton's way: what the table says of a change is believed, but counted from what was heard of
+    the best weights so far; and what is heard corrects the table (Broyden 1965). Where weights turn out less
+    alike, the next ones stay nearer to the best.
+    """
+
+    def __init__(self, table: Array, target: Array, weights: Array, heard: Array) -> None:
+        """table: [V, 256]; target, heard: embeddings of length 1, heard being that of ``weights`` [V]."""
+        self._table = table.copy()
+        self._target = target
+        self._staying = _STAYING
+        self.weights, self._heard = weights, heard
+        self.likeness = float(heard @ target)
+
+    def next(self) -> Array:
+        """The weights to try now."""
+        offset = self._heard - self.weights @ self._table
+        return nearest(self._table, self._target - offset, self._staying, near=self.weights)
+
+    def tell(self, weights: Array, heard: Array) -> bool:
+        """What was heard of ``weights``; returns whether they are the best so far."""
+        change = weights - self.weights
+        missed = heard - self._heard - change @ self._table
+        self._table += np.outer(change, missed) / (change @ change + _LEAST_CHANGE)
+        likeness = float(heard @ self._target)
+        better = likeness > self.likeness
+        self._staying *= _FARTHER if better else _NEARER
+        if better:
+            self.weights, self._heard, self.likeness = weights, heard, likeness
+        return better

@@ -1,0 +1,124 @@
+"""The decoder part's weights as ``features`` takes them: packed once, and kept in the cache folder.
+
+    python -m engines.kokoro.int8.features_packing < DECODER.onnx > PACKED.npz
+
+What is packed, by a layer's name in the original network: of an int8 convolution ``levels`` int8 [outputs,
+inputs, taps], ``scale`` and ``bias`` [outputs], ``lifted``, what inputs of one everywhere would give
+without the bias [outputs], and ``smooth`` [inputs]; of a small one ``weight`` and ``bias``. ``norms`` are the
+bytes of a graph: style → gain, bias, own, the first two as the part has them, the last of its own norms.
+
+A norm's output has a mean and a deviation that the style tells, whatever is said: so inputs are
+smoothed (Xiao et al. 2022) by what the shipped voices' styles let them grow to, and nothing is calibrated.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+from onnx.utils import Extractor
+
+from engines.kokoro.int8.packing import rounded, write
+from engines.kokoro.network.dequantize import dequantized
+from engines.kokoro.network.graph_surgery import UnknownGraph
+from engines.kokoro.network.onnx_model import Array
+from engines.kokoro.voices import Voices
+
+BLOCKS = ("encode", "decode.0", "decode.1", "decode.2", "decode.3")
+
+_PREFIX = "/decoder/decoder/"
+_BIASES = "decoder.decoder."
+_SMALL = ("F0_conv", "N_conv", "asr_res.0")
+_HALF_A_STYLE = 128
+_STYLES = (20, 60, 120)
+"""Of utterances of so many symbols."""
+
+_DEVIATIONS = 3.5
+_TO_THE_WEIGHTS = 0.3
+"""How much of the inputs' different sizes is left to the levels (0: all to the weights; best of four)."""
+
+
+class _Part:
+    """The decoder part, its weights in float32."""
+
+    def __init__(self, decoder: bytes) -> None:
+        self._graph = onnx.load_model_from_string(dequantized(decoder)).graph
+        self._nodes = {node.name: node for node in self._graph.node}
+        self._constants = {tensor.name: tensor for tensor in self._graph.initializer}
+
+    def weight(self, name: str) -> Array:
+        """Of a layer, by the name of its node."""
+        node = self._nodes.get(f"{_PREFIX}{name}")
+        if node is None:
+            raise UnknownGraph(f"no layer {name} in the decoder")
+        return self._value(node.input[1])
+
+    def bias(self, name: str) -> Array:
+        """Of a layer, by its name."""
+        return self._value(f"{_BIASES}{name}.bias")
+
+    def _value(self, name: str) -> Array:
+        if name not in self._constants:
+            raise UnknownGraph(f"no constant {name} in the decoder")
+        return np.array(numpy_helper.to_array(self._constants[name]), np.float32)
+
+
+def pack(decoder: bytes, pairs: bool) -> dict[str, npt.NDArray[np.generic]]:
+    """All of it; pairs: as ``packing.rounded`` takes it. Raises UnknownGraph."""
+    part = _Part(decoder)
+    voices = Voices()
+    styles = np.concatenate(
+        [voices.style(voice.id, symbols)[:, :_HALF_A_STYLE] for voice in voices.all for symbols in _STYLES]
+    )
+    packed: dict[str, npt.NDArray[np.generic]] = {}
+
+    def integer(name: str, bias: Array | None, smooth: Array) -> None:
+        weight = part.weight(f"{name.replace('.conv', '/conv')}/Conv_quant")
+        levels, scale = rounded(weight * smooth[:, None], pairs)
+        packed[f"{name}.levels"] = levels
+        packed[f"{name}.scale"] = scale
+        packed[f"{name}.bias"] = np.zeros_like(scale) if bias is None else bias
+        packed[f"{name}.lifted"] = (levels.sum(axis=(1, 2), dtype=np.int64) * scale).astype(np.float32)
+        packed[f"{name}.smooth"] = smooth
+
+    for block in BLOCKS:
+        for number in (1, 2):
+            name, norm = f"{block}.conv{number}", f"{block}/norm{number}/fc"
+            weight = part.weight(f"{name.replace('.conv', '/conv')}/Conv_quant")
+            adapted = styles @ part.weight(f"{norm}/Gemm_MatMul_quant") + part.bias(norm.replace("/", "."))
+            gain, bias = np.split(adapted, 2, axis=1)
+            reached = (np.abs(bias) + _DEVIATIONS * np.abs(1 + gain)).mean(axis=0)
+            integer(name, part.bias(name), _smooth(reached, np.abs(weight).max(axis=(0, 2))))
+        integer(
+            f"{block}.conv1x1", None, np.ones(part.weight(f"{block}/conv1x1/Conv_quant").shape[1], np.float32)
+        )
+    for name in _SMALL:
+        node = f"asr_res/{name}" if name.startswith("asr_res") else name
+        packed[f"{name}.weight"] = part.weight(f"{node}/Conv_quant")
+        packed[f"{name}.bias"] = part.bias(name)
+    packed["pool.weight"] = part.weight("decode.3/pool/ConvTranspose")
+    packed["pool.bias"] = part.bias("decode.3.pool")
+    packed["norms"] = np.frombuffer(_norms(decoder), np.uint8)
+    return packed
+
+
+def _smooth(reached: Array, weight: Array) -> Array:
+    """What each input is divided by before it is rounded; their geometric mean is 1."""
+    smooth = reached ** (1 - _TO_THE_WEIGHTS) / np.maximum(weight, 1e-6) ** _TO_THE_WEIGHTS
+    return np.asarray(smooth / np.exp(np.log(smooth).mean()), np.float32)
+
+
+def _norms(decoder: bytes) -> bytes:
+    """The part of the part that the style alone goes into."""
+    model = onnx.load_model_from_string(decoder)
+    own = [f"{_PREFIX}{block}/norm{number}/fc/Gemm_output_0" for block in BLOCKS for number in (1, 2)]
+    model.graph.node.append(helper.make_node("Concat", own, ["own"], axis=1))
+    model.graph.output.append(helper.make_tensor_value_info("own", onnx.TensorProto.FLOAT, (1, "O")))
+    extracted = Extractor(model).extract_model(["style"], ["gain", "bias", "own"])
+    return bytes(extracted.SerializeToString())
+
+
+if __name__ == "__main__":
+    # A process of its own: onnx and its objects are not for a server's memory.
+    write(pack, "decoder part")

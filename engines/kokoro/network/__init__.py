@@ -1,0 +1,1 @@
+"""Kokoro's graph: cut into subgraphs, run by onnxruntime, decoded window by window."""

@@ -1,0 +1,114 @@
+"""Kokoro's graph in float32: what the int8 export computes, but for the rounding of what flows through it.
+
+    python -m engines.kokoro.network.dequantize OUT.onnx
+
+The export (kokoro-onnx' int8 file, ``weights.KOKORO``) keeps its weights as 8-bit integers, and rounds the
+input of each product to 8 bits by a scale found in that input: so two ways of cutting an utterance never
+give the same samples, however right both are. Here weights are what the integers stand for, and inputs
+stay as they are. No name changes, so ``graph_surgery`` cuts this graph as it cuts the other one. The
+server has no use for it: tests and benchmarks have.
+
+A product of the export, and what becomes of its nodes:
+
+    x → DynamicQuantizeLinear → x_quantized, x_scale, x_zero_point   x_quantized = x
+    x_scale · w_scale                                                1
+    bias / (x_scale · w_scale) → Floor → Cast to int32               bias / 1
+    MatMulInteger or ConvInteger of x_quantized, w_quantized         MatMul or Conv of x, w
+    → Add bias → Cast to float → Mul by (x_scale · w_scale)          → Add bias → 1 · sum
+
+onnxruntime drops what changes nothing when it loads the model. The tables of embeddings stay bytes: a row
+is looked up first and then made float, which is exact.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from engines import weights
+from engines.kokoro.network.onnx_model import Array
+
+_PRODUCTS = {"MatMulInteger": "MatMul", "ConvInteger": "Conv"}
+_LSTM_WEIGHTS, _LSTM_SCALES, _LSTM_ZEROS, _LSTM_INPUTS = slice(1, 3), slice(8, 12, 2), slice(9, 12, 2), 8
+_FLOORED_BIAS, _INTEGER_BIAS = ".bias_quant_rounded", ".bias_quantized_node"
+
+
+def dequantized(model: bytes) -> bytes:
+    """The int8 export ``model`` (the file's bytes) in float32; 330 MB. Takes 2 GB while it works."""
+    opened = onnx.load_model_from_string(model)
+    constants = {tensor.name: tensor for tensor in opened.graph.initializer}
+    scales = {node.output[1] for node in opened.graph.node if node.op_type == "DynamicQuantizeLinear"}
+    # By name, as several nodes may share one: the encoder's layers do.
+    made: dict[str, Array] = {}
+    nodes: list[NodeProto] = []
+
+    def value(name: str) -> Array:
+        return np.asarray(numpy_helper.to_array(constants[name]), np.float32)
+
+    for node in opened.graph.node:
+        if node.op_type == "DynamicQuantizeLinear" or node.name.endswith(_FLOORED_BIAS):
+            nodes.append(helper.make_node("Identity", node.input[:1], node.output[:1], node.name))
+        elif node.op_type == "Mul" and node.input[0] in scales:
+            made[node.output[0]] = np.ones((), np.float32)
+        elif node.name.endswith(_INTEGER_BIAS):
+            nodes.append(helper.make_node("Cast", node.input, node.output, node.name, to=TensorProto.FLOAT))
+        elif node.op_type in _PRODUCTS:
+            nodes.append(_instead_of(node, _PRODUCTS[node.op_type], node.input[:2]))
+            weight, zero = node.input[1], node.input[3]
+            # Of a matrix there is a scale for each column, of a convolution one.
+            made[weight] = (value(weight) - value(zero)) * value(weight.removesuffix("_quantized") + "_scale")
+        elif node.op_type == "DynamicQuantizeLSTM":
+            nodes.append(_instead_of(node, "LSTM", node.input[:_LSTM_INPUTS]))
+            names = (node.input[part] for part in (_LSTM_WEIGHTS, _LSTM_SCALES, _LSTM_ZEROS))
+            for weight, scale, zero in zip(*names, strict=True):
+                # A scale for each direction; inputs and gates are the other way round in the float operation.
+                by_gate = (value(weight).T - value(zero)) * value(scale)
+                made[weight] = by_gate.transpose(2, 0, 1)
+        else:
+            nodes.append(node)
+
+    real = [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in made.items()]
+    kept = [tensor for name, tensor in constants.items() if name not in made]
+    needed = {name for node in nodes for name in node.input}
+    graph = helper.make_graph(
+        nodes,
+        opened.graph.name,
+        opened.graph.input,
+        opened.graph.output,
+        [tensor for tensor in (*kept, *real) if tensor.name in needed],
+    )
+    result = helper.make_model(graph, opset_imports=opened.opset_import, ir_version=opened.ir_version)
+    return bytes(result.SerializeToString())
+
+
+def _instead_of(node: NodeProto, operation: str, inputs: Iterable[str]) -> NodeProto:
+    """A node of the standard's ``operation`` by the same name, with the same attributes and outputs."""
+    made = helper.make_node(operation, list(inputs), list(node.output), node.name)
+    made.attribute.extend(node.attribute)
+    return made
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m engines.kokoro.network.dequantize", description="Write Kokoro's graph in float32."
+    )
+    parser.add_argument("out", type=Path, help="the file to write, 330 MB")
+    parser.add_argument(
+        "--cache-dir",
+        type=Path,
+        default=Path("kokoro-cache"),
+        help="where a fetched model is kept",
+    )
+    given = parser.parse_args()
+    model = weights.load(weights.KOKORO, models_dir=None, cache_dir=given.cache_dir)
+    given.out.write_bytes(dequantized(model))
+
+
+if __name__ == "__main__":
+    main()

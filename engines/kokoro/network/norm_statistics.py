@@ -1,0 +1,158 @@
+"""What the generator's norms see when a voice speaks, so that a window need not have heard it all.
+
+Over a whole sentence each norm finds a mean and a variance for each of its channels. They are nearly
+the voice's own: recorded over some sentences of each voice that ships (``build_statistics.py``), they
+are known before a sentence is decoded. Two fifths of what a sentence changes about them is told by a
+ridge regression from what is known of it by then: pitch, energy, pauses and the decoder's features.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from engines.kokoro.network.onnx_model import Array
+from engines.kokoro.network.parts import VOICED_HZ, Features, NormStatistics, Prosody
+from engines.kokoro.voice_mix import Mix, Who
+from speech.errors import EngineUnavailable
+
+DATA_FILE = "statistics.npz"
+ORIGIN_FILE = "statistics.json"
+
+LEAST_VARIANCE = 1e-5
+"""Added before a variance's logarithm is taken."""
+
+_KEPT_VOICES = 64
+_KEPT_MIXES = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VoiceStatistics:
+    """A voice's own: mean and log variance [C], of sentences that were like ``sentence`` [K].
+
+    level: the power of its loud parts (``timing.level_of``); tone: log hertz at which it speaks
+    (``parts.tone_of``).
+    """
+
+    mean: Array
+    log_variance: Array
+    sentence: Array
+    level: float
+    tone: float
+
+
+class Statistics:
+    """The norms' statistics of voices: of those that ship, and of those that were recorded since."""
+
+    def __init__(self, voices: Sequence[str]) -> None:
+        """voices: whose rows the data file holds, in its order. Raises EngineUnavailable if it doesn't."""
+        try:
+            # Opened here, because numpy leaves a file open that is no archive.
+            with (Path(__file__).parents[1] / "data" / DATA_FILE).open("rb") as file, np.load(file) as data:
+                self._projection, self._weights = data["projection"], data["weights"].astype(np.float32)
+                rows = [data[name] for name in ("mean", "log_variance", "sentence", "level", "tone")]
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+            raise EngineUnavailable(
+                f"Kokoro's statistics are missing or broken: take engines/kokoro/{DATA_FILE} anew from the "
+                "repository"
+            ) from error
+        if any(len(row) != len(voices) for row in rows):
+            raise EngineUnavailable(
+                f"Kokoro's {DATA_FILE} and voices.json do not belong together: "
+                "take both anew from the repository"
+            )
+        self._shipped = dict(
+            zip(voices, (VoiceStatistics(*row) for row in zip(*rows, strict=True)), strict=True)
+        )
+        self._recorded: OrderedDict[str, VoiceStatistics] = OrderedDict()
+        # Several threads ask; what two of them add up at once is the same.
+        self._mixed = lru_cache(_KEPT_MIXES)(self._added_up)
+
+    def knows(self, voice: str) -> bool:
+        """Whether ``expected`` can be asked for ``voice``. It always can for a mix of voices that ship."""
+        return voice in self._shipped or voice in self._recorded
+
+    def expected(self, who: Who, prosody: Prosody, features: Features) -> NormStatistics:
+        """What the norms will see in an utterance of ``who``. Raises KeyError for one not known."""
+        own = self._own(who)
+        change = (self._projected(prosody, features) - own.sentence) @ self._weights
+        mean, log_variance = np.split(change, 2)
+        mean += own.mean
+        log_variance += own.log_variance
+        return NormStatistics(
+            mean[np.newaxis, :, np.newaxis], np.exp(log_variance)[np.newaxis, :, np.newaxis]
+        )
+
+    def level(self, who: Who) -> float:
+        """The power of the loud parts of ``who``. Raises KeyError for one not known."""
+        return float(self._own(who).level)
+
+    def tone(self, who: Who) -> float:
+        """The log hertz at which ``who`` speaks (a mix before its pitch). Raises KeyError as ``level``."""
+        return float(self._own(who).tone)
+
+    def record(
+        self, voice: str, prosody: Prosody, features: Features, seen: NormStatistics, level: float
+    ) -> None:
+        """Keep what was found in an utterance of a voice that does not ship (of the last 64 voices)."""
+        self._recorded[voice] = VoiceStatistics(
+            seen.mean.ravel(),
+            np.log(seen.variance.ravel() + LEAST_VARIANCE),
+            self._projected(prosody, features),
+            level,
+            prosody.tone,
+        )
+        while len(self._recorded) > _KEPT_VOICES:
+            self._recorded.popitem(last=False)
+
+    def _own(self, who: Who) -> VoiceStatistics:
+        if isinstance(who, Mix):
+            return self._mixed(who)
+        return self._shipped.get(who) or self._recorded[who]
+
+    def _added_up(self, mix: Mix) -> VoiceStatistics:
+        """What the norms see of a mix: what they see of its voices, by weight (levels as logarithms)."""
+        parts = [(np.float32(weight), self._shipped[voice]) for voice, weight in mix.timbre]
+        return VoiceStatistics(
+            np.asarray(sum(weight * part.mean for weight, part in parts)),
+            np.asarray(sum(weight * part.log_variance for weight, part in parts)),
+            np.asarray(sum(weight * part.sentence for weight, part in parts)),
+            float(np.exp(sum(weight * np.log(part.level) for weight, part in parts))),
+            self._shipped[mix.melody].tone,
+        )
+
+    def _projected(self, prosody: Prosody, features: Features) -> Array:
+        return np.asarray(describe(prosody, features) @ self._projection)
+
+
+def describe(prosody: Prosody, features: Features) -> Array:
+    """What is known of an utterance before its sound [1034]: what the regression is from.
+
+    Level and spread of pitch (log hertz) and energy, the share that is voiced, loud, or silent at the
+    ends, the length; and each decoder feature's mean and log variance over time.
+    """
+    pitch = prosody.pitch.ravel()
+    voiced = pitch > VOICED_HZ
+    tone = np.log(pitch[voiced]) if voiced.any() else np.zeros(1, np.float32)
+    energy = prosody.energy.ravel()
+    frames = float(prosody.frames.sum())
+    channels = features.features[0]
+    told = [
+        tone.mean(),
+        tone.std(),
+        voiced.mean(),
+        energy.mean(),
+        energy.std(),
+        *np.percentile(energy, (10, 90)),
+        (energy > energy.mean()).mean(),
+        1 / frames,
+        (prosody.frames[0] + prosody.frames[-1]) / frames,
+    ]
+    spread = np.log(channels.var(axis=1) + LEAST_VARIANCE)
+    return np.concatenate([np.array(told, np.float32), channels.mean(axis=1), spread])

@@ -1,0 +1,95 @@
+"""The published graph's decoder, on onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from engines.kokoro.network.decoder import Decoded, Decoder, Window
+from engines.kokoro.network.onnx_model import FRAME, Array, Network, Stop
+from speech.types import Samples
+
+CONTEXT = 4
+"""Frames on either side of a window that its sound depends on (measured: with one less it differs)."""
+
+PLACES = 8
+"""See ``Decoder``; two to four of them are played in real time."""
+
+_SPECTRA_A_FRAME = 120
+_SPARED = 64
+
+
+def onnx_decoder(part: Callable[[str], bytes], threads: int) -> Decoder:
+    """part: gives a part of the graph by its name (``graph_surgery``); threads: cores for one call.
+
+    Raises ModelFailed, and what ``part`` raises.
+    """
+    return Decoder("onnx", OnnxFront(part, threads), OnnxGenerator(part("generator"), threads), PLACES)
+
+
+class OnnxFront:
+    """See ``Front``."""
+
+    def __init__(self, part: Callable[[str], bytes], threads: int) -> None:
+        """As ``onnx_decoder``."""
+        self._decoder = Network(part("decoder"), threads)
+        self._source = Network(part("source"), threads)
+
+    def decoded(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> Decoded:
+        """See ``Front.decoded``."""
+        features, phase, gain, bias = self._decoder.run(
+            {"asr": asr, "pitch": pitch, "energy": energy, "style": style},
+            ("features", "phase", "gain", "bias"),
+            stop,
+        )
+        return Decoded(features, gain, bias, OnnxSource(self._source, phase, pitch))
+
+
+class OnnxSource:
+    """See ``Source``. What it has made once it keeps."""
+
+    def __init__(self, network: Network, phase: Array, pitch: Array) -> None:
+        """phase [1, 2F, 9], pitch [1, 2F]: of all F frames."""
+        self._network = network
+        self._phase, self._pitch = phase, pitch
+        self._made = np.zeros((1, 22, 0), np.float32)
+
+    def spectra(self, first: int, end: int, stop: Stop) -> Array:
+        """See ``Source.spectra``."""
+        if self._made.shape[2] <= end * _SPECTRA_A_FRAME:
+            # It is made from the first frame on: no more than is needed for the first windows, with one
+            # frame behind it, and later some more at a time, so that little is made again.
+            of_all = self._pitch.shape[1] // 2
+            frames = min(max(end + 1, 2 * end - _SPARED), of_all)
+            inputs = {"phase": self._phase[:, : 2 * frames], "pitch": self._pitch[:, : 2 * frames]}
+            (spectra,) = self._network.run(inputs, ("spectra",), stop)
+            # The last frame, unless it is the last of all, hears the end of what was given.
+            kept = frames if frames == of_all else frames - 1
+            self._made = spectra[:, :, : kept * _SPECTRA_A_FRAME + 1]
+        return self._made[:, :, first * _SPECTRA_A_FRAME : end * _SPECTRA_A_FRAME + 1]
+
+
+class OnnxGenerator:
+    """See ``Generator``."""
+
+    context = CONTEXT
+
+    def __init__(self, onnx: bytes, threads: int) -> None:
+        """onnx: ``graph_surgery``'s part; threads: cores that one call may use. Raises ModelFailed."""
+        self._network = Network(onnx, threads)
+
+    def audio(self, window: Window, stop: Stop) -> Samples:
+        """See ``Generator.audio``."""
+        inputs = {
+            "features": window.features,
+            "spectra": window.spectra,
+            "scale": window.scale,
+            "shift": window.shift,
+        }
+        (audio,) = self._network.run(inputs, ("audio",), stop)
+        end = window.features.shape[2] // 2 - window.after
+        return np.asarray(audio[window.before * FRAME : end * FRAME], np.float32)
+
+    def close(self) -> None:
+        """See ``Generator.close``; the session ends with its last user."""

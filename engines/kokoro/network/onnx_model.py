@@ -1,0 +1,153 @@
+"""The Kokoro-82M network on onnxruntime, as it was published: symbols in, a whole utterance out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+from engines.kokoro.text.vocabulary import PAD, VOCABULARY
+from speech.types import Samples
+
+SAMPLE_RATE = 24_000
+FRAME = 600
+"""Samples of one frame, the unit of the model's durations: 25 ms."""
+
+Array = npt.NDArray[np.float32]
+
+_AUDIO = "audio"
+_DURATIONS = "/encoder/Clip_output_0"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rendering:
+    """What the model made of one utterance of n symbols.
+
+    samples: at ``SAMPLE_RATE``, with the model's own silence around the speech; frames: int64
+    [n + 2], how long each symbol lasts, the two pads included; their sum times ``FRAME`` is the
+    length of ``samples``.
+    """
+
+    samples: Samples
+    frames: npt.NDArray[np.int64]
+
+
+class Stop:
+    """Ends calls of a network from another thread, within one node of its graph."""
+
+    def __init__(self) -> None:
+        self.options = onnxruntime.RunOptions()
+        self.shrinking_options = onnxruntime.RunOptions()
+        self.shrinking_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+
+    def set(self) -> None:
+        """Make every call that has it raise ``Stopped``, whether begun or not."""
+        self.options.terminate = True
+        self.shrinking_options.terminate = True
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the calls were told to end."""
+        return bool(self.options.terminate)
+
+
+class Stopped(Exception):
+    """The call was ended by its ``Stop``."""
+
+
+class ModelFailed(Exception):
+    """onnxruntime could not load or run the model."""
+
+
+# onnxruntime's exceptions have no common base of their own.
+_FAILURES = (
+    state.EPFail,
+    state.Fail,
+    state.InvalidArgument,
+    state.InvalidGraph,
+    state.InvalidProtobuf,
+    state.NoModel,
+    state.NotImplemented,
+    state.RuntimeException,
+)
+
+
+class Network:
+    """One graph that is loaded; several threads may run it at once."""
+
+    def __init__(self, onnx: bytes, threads: int, *, shrinks: bool = False) -> None:
+        """threads: cores that one run may use; shrinks: whether what a run's memory grew by is given
+        back after it (1–2 % of the time), for a graph whose inputs may be long: else the longest
+        run's memory stays for good. Raises ModelFailed when the bytes are no model.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        # Measured on two cores: as fast, and a third of the processor time is not burnt by threads
+        # that wait. The arena stays on: without it, texts of ever new lengths take a fifth more
+        # processor time.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._shrinks = shrinks
+        try:
+            self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        except _FAILURES as error:
+            raise ModelFailed(str(error)) from error
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str], stop: Stop) -> list[Any]:
+        """The graph's ``outputs``. Raises Stopped or ModelFailed."""
+        options = stop.shrinking_options if self._shrinks else stop.options
+        try:
+            return list(self._session.run(outputs, inputs, options))
+        except _FAILURES as error:
+            if stop.is_set:
+                raise Stopped from error
+            raise ModelFailed(str(error)) from error
+
+
+class WholeModel:
+    """The published graph: all of an utterance in one run."""
+
+    def __init__(self, onnx: bytes, threads: int) -> None:
+        """Load the int8 export from its bytes (0.8 s). As ``Network``; raises ModelFailed."""
+        # An utterance's memory is 25 MB for each second of it.
+        self._network = Network(onnx + _OUTPUT_FOR_DURATIONS, threads, shrinks=True)
+
+    def render(self, symbols: str, style: Array, speed: float, stop: Stop) -> Rendering:
+        """Say ``symbols`` (1–510 of the vocabulary) in ``style`` [1, 256] at ``speed``.
+
+        Blocks for a sixth to a third of the audio's length on two cores. The same input gives the
+        same samples. Raises Stopped or ModelFailed.
+        """
+        samples, frames = self._network.run(inputs_of(symbols, style, speed), (_AUDIO, _DURATIONS), stop)
+        return Rendering(np.asarray(samples, np.float32).ravel(), frames_of(frames))
+
+
+def inputs_of(symbols: str, style: Array, speed: float) -> dict[str, npt.NDArray[Any]]:
+    """What the published graph and its encoder take."""
+    tokens = np.array([[PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD]], np.int64)
+    return {"tokens": tokens, "style": style, "speed": np.array([speed], np.float32)}
+
+
+def frames_of(durations: Array) -> npt.NDArray[np.int64]:
+    """The graph's durations [n + 2], which are whole numbers, as such."""
+    return np.asarray(durations).ravel().astype(np.int64)
+
+
+def _message(number: int, content: bytes) -> bytes:
+    """A protocol-buffers field of length-delimited content below 128 bytes."""
+    return bytes((number << 3 | 2, len(content))) + content
+
+
+# The durations are inside the graph, but no output of it. Concatenated protocol-buffers messages
+# are merged (https://protobuf.dev/programming-guides/encoding/#last-one-wins), so a ModelProto
+# whose graph (field 7) has nothing but one output (12) of that name (1) and of type (2) float
+# tensor adds it, without parsing and writing 92 MB. Field numbers: onnx.proto.
+_FLOAT_TENSOR = _message(1, b"\x08\x01")
+_OUTPUT_FOR_DURATIONS = _message(
+    7, _message(12, _message(1, _DURATIONS.encode()) + _message(2, _FLOAT_TENSOR))
+)

@@ -1,0 +1,1 @@
+"""Programs that make ``engines/kokoro/data``: ``python -m engines.kokoro.offline.NAME``."""

@@ -1,0 +1,280 @@
+"""Calibrate the int8 convolutions: makes ``scales.npz`` and ``scales.json``.
+
+    python -m engines.kokoro.offline.calibrate
+
+Fourteen voices say a sentence each, as the server lets them; the generator makes sound of it in float32
+(``reference``), and what each convolution is given is noted. A convolution's scales are those of a small
+grid with which, its weights rounded too, it makes the least squared error, on pieces of all sentences:
+
+    range   of each channel: all that it was given, or where its own squared error is least, or between
+    steps   by channel ∝ range^a / weight^(1 − a), the largest weight's of the channel (Xiao et al. 2023,
+            SmoothQuant): at a = 1 each channel uses all levels, and weights differ most
+    size    of all steps: as the widest range needs it, or less, which clips the widest
+
+Weights are rounded as for processors without VNNI, the harder case. Takes some minutes on two cores; the same
+model, voices and sentences give the same scales on the same kind of processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from engines import weights
+from engines.espeak.client import EspeakLibrary
+from engines.kokoro.int8.graph_layers import read
+from engines.kokoro.int8.layers import Convolution, Layers, Upsampling, blocks_of
+from engines.kokoro.int8.packing import rounded, two_taps
+from engines.kokoro.int8.scales import DATA_FILE, ORIGIN_FILE, Scale
+from engines.kokoro.network import parts_cache
+from engines.kokoro.network.norm_statistics import Statistics
+from engines.kokoro.network.onnx_model import Array, Stop
+from engines.kokoro.network.parts import Affine, LoadPart, PartedModel
+from engines.kokoro.offline.float_reference import Reference, convolved
+from engines.kokoro.offline.sentences import SENTENCES
+from engines.kokoro.synthesizer import WindowSpeaker, spoken_frames
+from engines.kokoro.text.espeak_ipa import sayer
+from engines.kokoro.text.phonemes import utterances
+from engines.kokoro.voices import Voices
+from speech.text.languages import primary
+from speech.types import Segment
+
+SAYINGS = {
+    "ef_dora": 6,
+    "em_alex": 10,
+    "af_heart": 0,
+    "af_nicole": 10,
+    "am_michael": 4,
+    "am_onyx": 18,
+    "bf_emma": 16,
+    "bm_george": 7,
+    "bm_lewis": 12,
+    "ff_siwis": 0,
+    "if_sara": 6,
+    "im_nicola": 4,
+    "pf_dora": 13,
+    "pm_alex": 10,
+}
+"""Who says which of its language's sentences (``statistics_sentences``)."""
+
+_PIECES = 4
+_ROWS = 48
+"""Pieces of each sentence, and how many rows a convolution makes of one."""
+
+_CLIPS = (0.0, 0.5, 1.0)
+_EXPONENTS = (0.4, 0.55, 0.7, 0.85, 1.0)
+_SIZES = (1.0, 0.8)
+_SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+_LEVELS = 255
+_TINY = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Range:
+    """The least and the largest of each channel [C]; zero is always within."""
+
+    low: Tensor
+    high: Tensor
+
+    @property
+    def width(self) -> Tensor:
+        """Never nothing."""
+        return (self.high - self.low).clamp(min=_TINY)
+
+    def scaled(self, low: Tensor | float, high: Tensor | float) -> Range:
+        """Both ends times something."""
+        return Range(self.low * low, self.high * high)
+
+
+class Inputs:
+    """What the convolutions are given: a ``Convolve`` that notes it."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """names: of the convolutions that count."""
+        self.pieces: dict[str, list[Tensor]] = {name: [] for name in names}
+        self.ranges: dict[str, Range] = {}
+
+    def __call__(self, layer: Convolution | Upsampling, values: Tensor) -> Tensor:
+        """The layer in float32."""
+        if layer.name in self.pieces:
+            self._note(layer, values[0])
+        return convolved(layer, values)
+
+    def _note(self, layer: Convolution | Upsampling, values: Tensor) -> None:
+        reach = 1 if isinstance(layer, Upsampling) else layer.dilation * (layer.weight.shape[2] - 1)
+        rows = _ROWS + reach
+        if values.shape[1] < rows:
+            raise ValueError(f"a sentence of {values.shape[1]} rows is too short to calibrate {layer.name}")
+        for piece in range(_PIECES):
+            first = (values.shape[1] - rows) * (2 * piece + 1) // (2 * _PIECES)
+            self.pieces[layer.name].append(values[:, first : first + rows].clone())
+        low, high = values.amin(dim=1).clamp(max=0), values.amax(dim=1).clamp(min=0)
+        known = self.ranges.get(layer.name, Range(low, high))
+        self.ranges[layer.name] = Range(torch.minimum(low, known.low), torch.maximum(high, known.high))
+
+
+class Said:
+    """What the generator is given for sentences, by the graph's own parts."""
+
+    def __init__(self, parts: LoadPart) -> None:
+        """parts: as ``parts_cache.load`` gives them."""
+        self._voices = {voice.id: voice for voice in Voices().all}
+        self._statistics = Statistics(list(self._voices))
+        self._speaker = WindowSpeaker(PartedModel(parts, threads=2), Voices(), self._statistics)
+
+    def of(self, voice: str, text: str) -> list[Tensor]:
+        """Features, spectra, scale and shift of all that sounds of ``text``, one sentence."""
+        language = self._voices[voice].language
+        say = sayer(EspeakLibrary.shared(), language)
+        assert say is not None
+        (utterance,) = utterances(text, say, ending=".")
+        prosody, features = self._speaker.foresee(utterance.symbols, Segment(text, voice, language), Stop())
+        norms = Affine.of(features, self._statistics.expected(voice, prosody, features))
+        begin, end = spoken_frames(prosody)
+        spectra = features.source.spectra(begin, end, Stop())
+        given = (features.features[:, :, 2 * begin : 2 * end], spectra, norms.scale, norms.shift)
+        return [torch.from_numpy(np.ascontiguousarray(array)) for array in given]
+
+    def text(self, voice: str, index: int) -> str:
+        """One of the sentences of the voice's language."""
+        return SENTENCES[primary(self._voices[voice].language)][index]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rounded:
+    """A convolution that is to be rounded: weight [outputs, inputs, taps]."""
+
+    name: str
+    weight: Array
+    dilation: int
+
+    def made(self, values: Tensor, weight: Array) -> Tensor:
+        """What ``weight`` makes of pieces [n, inputs, rows], without bias and padding."""
+        return functional.conv1d(values, torch.from_numpy(weight), dilation=self.dilation)
+
+    def by(self, scale: Scale, pairs: bool) -> Array:
+        """The weight as ``packing`` rounds it."""
+        levels, unit = rounded(self.weight * scale.step[:, None], pairs)
+        return np.asarray(levels * unit[:, None, None] / scale.step[:, None], np.float32)
+
+
+def convolutions(layers: Layers) -> Iterator[Rounded]:
+    """All that are computed in int8."""
+    for stage in layers.stages:
+        yield Rounded(stage.upsampling.name, two_taps(stage.upsampling), 1)
+    for block in blocks_of(layers):
+        for step in (step for pair in block.pairs for step in pair):
+            yield Rounded(step.convolution.name, step.convolution.weight, step.convolution.dilation)
+
+
+def quantised(values: Tensor, scale: Scale) -> Tensor:
+    """What is left of values [..., C, T]: the level times the step, counted from zero's."""
+    step, zero = (torch.from_numpy(array.astype(np.float32))[:, None] for array in scale)
+    return ((values / step + zero + 0.5).floor().clamp(0, _LEVELS) - zero) * step
+
+
+def scale_of(range_: Range, step: Tensor) -> Scale:
+    """The range in the middle of the levels; whatever does not fit is clipped."""
+    zero = (_LEVELS - (range_.low + range_.high) / step) / 2
+    return Scale(step.numpy(), zero.round().clamp(0, _LEVELS).to(torch.uint8).numpy())
+
+
+def least_error(pieces: Tensor, widest: Range) -> Range:
+    """For each channel of pieces [n, C, T] the share of its range that rounds it with the least error."""
+
+    def error(range_: Range) -> Tensor:
+        scale = scale_of(range_, range_.width / _LEVELS)
+        return (quantised(pieces, scale) - pieces).square().mean(dim=(0, 2))
+
+    best, least = widest, error(widest)
+    for high_end in (False, True, False, True):
+        kept = best
+        for share in _SHARES:
+            tried = Range(kept.low, widest.high * share) if high_end else Range(widest.low * share, kept.high)
+            found = error(tried)
+            better = found < least
+            best = Range(torch.where(better, tried.low, best.low), torch.where(better, tried.high, best.high))
+            least = torch.minimum(found, least)
+    return best
+
+
+def calibrated(convolution: Rounded, pieces: Tensor, widest: Range) -> tuple[Scale, float]:
+    """The best scale of the grid, and its squared error as a share of what the convolution makes.
+
+    pieces: of the input [n, C, T]; widest: all that each channel was given.
+    """
+    exact = convolution.made(pieces, convolution.weight)
+    power = (exact - exact.mean(dim=(0, 2), keepdim=True)).square().sum()
+    tight = least_error(pieces, widest)
+    ends = ((tight.low - _TINY) / (widest.low - _TINY), (tight.high + _TINY) / (widest.high + _TINY))
+    largest = torch.from_numpy(np.abs(convolution.weight).max(axis=(0, 2))).clamp(min=_TINY)
+    best: tuple[Scale, float] | None = None
+    for clip, exponent, size in product(_CLIPS, _EXPONENTS, _SIZES):
+        range_ = widest.scaled(*(end**clip for end in ends))
+        steps = range_.width**exponent * largest ** (exponent - 1)
+        steps *= size * (range_.width / steps).max() / _LEVELS
+        scale = scale_of(range_, steps)
+        made = convolution.made(quantised(pieces, scale), convolution.by(scale, pairs=True))
+        error = float((made - exact).square().sum() / power)
+        if best is None or error < best[1]:
+            best = scale, error
+    assert best is not None
+    return best
+
+
+@torch.inference_mode()
+def calibrate(parts: LoadPart) -> dict[str, npt.NDArray[np.generic]]:
+    """The arrays of ``scales.npz``."""
+    layers = read(parts("generator"))
+    chosen = list(convolutions(layers))
+    inputs = Inputs([convolution.name for convolution in chosen])
+    reference, said = Reference(layers, inputs), Said(parts)
+    for voice, index in SAYINGS.items():
+        reference.audio(*said.of(voice, said.text(voice, index)))
+        print(voice, said.text(voice, index), flush=True)
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
+    for convolution in chosen:
+        pieces = torch.stack(inputs.pieces.pop(convolution.name))
+        scale, error = calibrated(convolution, pieces, inputs.ranges[convolution.name])
+        print(f"{convolution.name}: error {10 * np.log10(error):.1f} dB", flush=True)
+        arrays |= {f"{convolution.name}.step": scale.step, f"{convolution.name}.zero": scale.zero}
+    return arrays
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m engines.kokoro.offline.calibrate")
+    parser.add_argument(
+        "--cache-dir", type=Path, default=Path("kokoro-cache"), help="where the model and its parts are kept"
+    )
+    cache = parser.parse_args().cache_dir
+    model = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache)
+    arrays = calibrate(parts_cache.load(model, cache))
+    folder = Path(__file__).parents[1] / "data"
+    np.savez_compressed(folder / DATA_FILE, allow_pickle=False, **arrays)
+    origin = {
+        "made_by": "python -m engines.kokoro.offline.calibrate",
+        "onnxruntime": onnxruntime.__version__,
+        "torch": torch.__version__,
+        "model_sha256": weights.KOKORO.sha256,
+        "sentences_sha256": hashlib.sha256(json.dumps(SENTENCES).encode()).hexdigest(),
+        "sayings": SAYINGS,
+        "sha256": hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest(),
+    }
+    (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Builds the piece of speech that a machine is tried with, and its samples in float32: ``probe.npz``.
+
+    python -m engines.kokoro.offline.probe
+
+Features, spectra and norms are those of the middle of a word of a voice that ships, rounded to float16;
+the samples are ``reference``'s of just these.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from engines import weights
+from engines.espeak.client import EspeakLibrary
+from engines.kokoro.int8.graph_layers import read
+from engines.kokoro.network import parts_cache
+from engines.kokoro.network.norm_statistics import Statistics
+from engines.kokoro.network.onnx_model import Stop
+from engines.kokoro.network.parts import Affine, PartedModel
+from engines.kokoro.offline.float_reference import Reference
+from engines.kokoro.probe import PROBE_FILE
+from engines.kokoro.synthesizer import WindowSpeaker, spoken_frames
+from engines.kokoro.text.espeak_ipa import sayer
+from engines.kokoro.text.phonemes import utterances
+from engines.kokoro.voices import Voices
+from speech.types import Segment
+
+_TEXT, _VOICE, _LANGUAGE = "Mañana", "ef_dora", "es"
+_FRAMES = 12
+# The loudest vowel is in the second third of the word.
+_SKIPPED = 12
+
+
+def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
+    """What the generator is given, and what it gives in float32."""
+    parts = parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir), cache_dir)
+    voices = Voices()
+    statistics = Statistics([voice.id for voice in voices.all])
+    speaker = WindowSpeaker(PartedModel(parts, threads=2), voices, statistics)
+    say = sayer(EspeakLibrary.shared(), _LANGUAGE)
+    assert say is not None
+    (utterance,) = utterances(_TEXT, say, ending=".")
+    prosody, features = speaker.foresee(utterance.symbols, Segment(_TEXT, _VOICE, _LANGUAGE), Stop())
+    norms = Affine.of(features, statistics.expected(_VOICE, prosody, features))
+    begin, _ = spoken_frames(prosody)
+    begin += _SKIPPED
+    end = begin + _FRAMES
+    given = {
+        "features": features.features[:, :, 2 * begin : 2 * end],
+        "spectra": features.source.spectra(begin, end, Stop()),
+        "scale": norms.scale,
+        "shift": norms.shift,
+    }
+    rounded = {name: array.astype(np.float16) for name, array in given.items()}
+    exact = [torch.from_numpy(array.astype(np.float32)) for array in rounded.values()]
+    audio = Reference(read(parts("generator"))).audio(*exact)
+    return {**rounded, "audio": audio.numpy().astype(np.float16)}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m engines.kokoro.offline.probe", description=__doc__)
+    parser.add_argument("--cache-dir", type=Path, default=Path("kokoro-cache"))
+    given = parser.parse_args()
+    arrays = probe(given.cache_dir)
+    np.savez_compressed((Path(__file__).parents[1] / "data" / PROBE_FILE), allow_pickle=False, **arrays)
+
+
+if __name__ == "__main__":
+    main()

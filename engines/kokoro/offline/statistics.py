@@ -1,0 +1,146 @@
+"""Make ``statistics.npz`` and ``statistics.json``: what the norms see when each voice speaks.
+
+    python -m engines.kokoro.offline.statistics
+
+Every voice says the sentences of its language (``statistics_sentences.py``); the recorder tells what
+each norm saw. A voice's own statistics are the mean over its sentences, as means and as log variances.
+How a sentence differs from its voice's mean is regressed on how its description (``statistics.describe``)
+differs, over all voices together: ridge, solved in its dual form, and cut to the ``RANK`` directions in
+which its answers vary most. Takes a quarter of an hour on two cores; the same model, voices and sentences
+give the same numbers but for rounding.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from engines import weights
+from engines.espeak.client import EspeakLibrary
+from engines.kokoro.network import parts_cache
+from engines.kokoro.network.norm_statistics import DATA_FILE, LEAST_VARIANCE, ORIGIN_FILE, describe
+from engines.kokoro.network.onnx_model import Array, Stop
+from engines.kokoro.network.parts import PartedModel
+from engines.kokoro.offline.sentences import SENTENCES
+from engines.kokoro.text.espeak_ipa import sayer
+from engines.kokoro.text.phonemes import utterances
+from engines.kokoro.timing import level_of
+from engines.kokoro.voices import Voices
+from speech.text.languages import primary
+from speech.types import Voice
+
+RANK = 48
+RIDGE = 1.0
+"""In units of the mean eigenvalue of the descriptions' products."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """One sentence: its description, the norms' mean and log variance in one [2 C], its level and tone."""
+
+    description: Array
+    statistics: Array
+    level: float
+    tone: float
+
+
+class Recorder:
+    """Lets voices speak, and notes what the norms see."""
+
+    def __init__(self, cache_dir: Path) -> None:
+        """cache_dir: where the network's parts are kept, and the model if it has to be fetched."""
+        onnx = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir)
+        self._model = PartedModel(parts_cache.load(onnx, cache_dir), threads=2)
+        self._espeak = EspeakLibrary.shared()
+        self.voices = Voices()
+
+    def record(self, voice: Voice, text: str) -> Recorded:
+        """What the norms see in ``text``, one sentence."""
+        say = sayer(self._espeak, voice.language)
+        assert say is not None
+        (utterance,) = utterances(text, say, ending=".")
+        style = self.voices.style(voice.id, len(utterance.symbols))
+        stop = Stop()
+        prosody = self._model.prosody(utterance.symbols, style, 1.0, stop)
+        features = self._model.features(prosody, style, stop)
+        samples, seen = self._model.recorded(features, stop)
+        return Recorded(
+            describe(prosody, features),
+            np.concatenate([seen.mean.ravel(), np.log(seen.variance.ravel() + LEAST_VARIANCE)]),
+            level_of(samples),
+            prosody.tone,
+        )
+
+    def all_of(self, voice: Voice) -> Iterator[Recorded]:
+        """All sentences of the voice's language."""
+        for text in SENTENCES[primary(voice.language)]:
+            yield self.record(voice, text)
+
+
+def regress(descriptions: Array, changes: Array) -> tuple[Array, Array]:
+    """The regression of ``changes`` [N, 2 C] on ``descriptions`` [N, D], both about their voices' means.
+
+    Returns projection [D, RANK] and weights [RANK, 2 C]; their product is what it says.
+    """
+    scale = descriptions.std(axis=0) + np.float32(1e-9)
+    scaled = descriptions / scale
+    products = scaled @ scaled.T
+    ridge = RIDGE * np.trace(products) / len(products)
+    dual = np.linalg.solve(products + ridge * np.eye(len(products)), changes)
+    _, _, directions = np.linalg.svd(products @ dual, full_matrices=False)
+    directions = directions[:RANK]
+    projection = (scaled.T @ (dual @ directions.T)) / scale[:, np.newaxis]
+    return projection.astype(np.float32), directions.astype(np.float32)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m engines.kokoro.offline.statistics")
+    parser.add_argument(
+        "--cache-dir", type=Path, default=Path("kokoro-cache"), help="where the model is kept"
+    )
+    recorder = Recorder(parser.parse_args().cache_dir)
+    recorded = []
+    for voice in recorder.voices.all:
+        recorded.append(list(recorder.all_of(voice)))
+        print(voice.id, len(recorded[-1]), "sentences", flush=True)
+    descriptions = np.array([[one.description for one in own] for own in recorded])
+    statistics = np.array([[one.statistics for one in own] for own in recorded])
+    means = [values.mean(axis=1, keepdims=True) for values in (descriptions, statistics)]
+    projection, directions = regress(
+        (descriptions - means[0]).reshape(-1, descriptions.shape[2]),
+        (statistics - means[1]).reshape(-1, statistics.shape[2]),
+    )
+    mean, log_variance = np.split(means[1][:, 0], 2, axis=1)
+    arrays = {
+        "mean": mean.astype(np.float16),
+        "log_variance": log_variance.astype(np.float16),
+        "sentence": (means[0][:, 0] @ projection).astype(np.float32),
+        # A voice's level hardly changes from sentence to sentence (by 1 dB; between voices by 12).
+        "level": np.array([np.mean([one.level for one in own[:2]]) for own in recorded], np.float32),
+        "tone": np.array([np.mean([one.tone for one in own]) for own in recorded], np.float32),
+        "projection": projection,
+        "weights": directions.astype(np.float16),
+    }
+    folder = Path(__file__).parents[1] / "data"
+    np.savez(folder / DATA_FILE, **arrays)
+    origin = {
+        "made_by": "python -m engines.kokoro.offline.statistics",
+        "onnxruntime": onnxruntime.__version__,
+        "model_sha256": weights.KOKORO.sha256,
+        "voices_sha256": json.loads((folder / "voices.json").read_text(encoding="utf-8"))["sha256"],
+        "sentences_sha256": hashlib.sha256(json.dumps(SENTENCES).encode()).hexdigest(),
+        "sha256": hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest(),
+    }
+    (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

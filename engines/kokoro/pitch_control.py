@@ -1,0 +1,36 @@
+"""The melody of an utterance, made as it is wanted before its sound is.
+
+The encoder foresees pitch as a curve, and the decoder takes whatever curve it is given: so a voice is made
+higher, lower, livelier or flatter without its timbre, and with no filter behind it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from engines.kokoro.network.parts import VOICED_HZ, Prosody
+from speech.types import Manner
+
+MANNER = frozenset({"pitch", "pitch_range"})
+"""Which fields of a ``Manner`` are rendered here."""
+
+_SEMITONE = np.log(2.0) / 12
+# Farther than this from the voice's tone is no melody: the curve dips so in consonants without a voice.
+_FARTHEST = 6 * _SEMITONE
+
+
+def intoned(prosody: Prosody, manner: Manner, tone: float) -> Prosody:
+    """``prosody`` with its pitch as ``manner`` wants it; itself where that is how it is.
+
+    tone: the log hertz about which the range is widened or narrowed. The voice's own rather than the
+    utterance's, so that all pieces of a text agree.
+    """
+    if manner.pitch == 0.0 and manner.pitch_range == 1.0:
+        return prosody
+    voiced = prosody.pitch > VOICED_HZ
+    away = np.clip(np.log(np.maximum(prosody.pitch, VOICED_HZ)) - tone, -_FARTHEST, _FARTHEST)
+    moved = manner.pitch * _SEMITONE + (manner.pitch_range - 1.0) * away
+    pitch = np.where(voiced, prosody.pitch * np.exp(moved), prosody.pitch).astype(np.float32)
+    return replace(prosody, pitch=pitch)

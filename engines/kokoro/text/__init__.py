@@ -1,0 +1,1 @@
+"""Text to Kokoro's symbols: espeak-ng's phonemes, lexicon entries, the words they belong to."""

@@ -1,0 +1,1 @@
+"""NanoCodec: frames of tokens to audio."""

@@ -1,0 +1,130 @@
+"""NanoCodec's decoder: frames of codes to speech, stream by stream, each frame decoded once.
+
+The network is that of NVIDIA's NanoCodec (``AudioCodecModel`` with group FSQ and a causal HiFi-GAN
+decoder, NeMo 3.0), read from its .nemo archive without NeMo. All memory of a stream is a row of a
+CodecState, so that streams of different ages share a call.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from kani.codec.checkpoint import build_decoder
+from kani.codec.config import NanoCodecConfig
+from kani.codec.cpu import CpuDecoder
+from kani.codec.kernels import compile_kernels
+from kani.codec.layers import Decoder
+from kani.codec.nemo_archive import read_nemo
+
+__all__ = ["CodecState", "NanoCodec", "NanoCodecConfig"]
+
+
+FRAMES_A_PASS = 4
+"""Frames that the CPU decodes at once: more is no faster, and oneDNN's layout of the weights, chosen at
+load, no longer suits very long signals: it would be changed at every call (ten times slower)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodecState:
+    """What the decoder remembers of each slot's stream; rows [slots, values], zero at a stream's start."""
+
+    rows: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes of all slots together."""
+        return self.rows.nbytes
+
+
+class NanoCodec:
+    """A decoder that holds no stream: states are passed in and may be many.
+
+    On a CPU, calls of one NanoCodec must not overlap where they share a slot.
+    """
+
+    def __init__(
+        self, config: NanoCodecConfig, decoder: Decoder, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.config = config
+        self._decoder, self._device, self._dtype = decoder, device, dtype
+        self._code_vectors = _code_vectors(config.levels).to(device)
+        self._fused: CpuDecoder | None = None
+
+    @classmethod
+    def load(cls, path: Path, *, device: torch.device, precision: torch.dtype) -> NanoCodec:
+        """The decoder of the .nemo archive at path.
+
+        precision: float32, exact, or bfloat16, of the convolutions and the state; activations and
+        sums stay in float32. On CUDA, float32 is exact only where TF32 is off for cuDNN's
+        convolutions. Raises CheckpointError with what doesn't fit, OSError where nothing can be read.
+        """
+        yaml, weights = read_nemo(path)
+        config = NanoCodecConfig.parse(yaml)
+        decoder = build_decoder(config, weights).to(device)
+        decoder.set_precision(precision)
+        if device.type == "cpu":
+            decoder.pack()
+        return cls(config, decoder, device, precision)
+
+    def compile(self) -> bool:
+        """Switch to kernels built on the spot; False, and nothing changes, where that isn't possible.
+
+        Takes about a second, on a CPU that has a C++ compiler, and counts on the threads that torch
+        has now. May run in another thread: the call that is under way ends as it began, and states
+        stay good.
+        """
+        kernels = compile_kernels(self._dtype) if self._device.type == "cpu" else None
+        if kernels is not None:
+            self._fused = CpuDecoder(self._decoder, kernels)
+        return kernels is not None
+
+    def new_state(self, slots: int) -> CodecState:
+        """State for that many streams, each at its start."""
+        return CodecState(
+            torch.zeros(slots, self._decoder.state_size, dtype=self._dtype, device=self._device)
+        )
+
+    @property
+    def frames_a_call(self) -> int:
+        """How many frames are decoded at once: a call with more takes several passes. Unbounded on a GPU."""
+        return FRAMES_A_PASS if self._device.type == "cpu" else sys.maxsize
+
+    def reset(self, state: CodecState, slots: Tensor) -> None:
+        """New streams begin in these slots (int64 [n])."""
+        state.rows.index_fill_(0, slots, 0)
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor, slots: Tensor, state: CodecState) -> Tensor:
+        """The next frames of some streams: samples in [-1, 1], float32 [streams, frames · samples_per_frame].
+
+        codes: int64 [streams, frames, codebooks], each from 0 to codebook_size - 1, one stream and
+        one frame at least; slots: int64 [streams], the streams' rows of state, no row twice; these
+        rows are advanced. Raises IndexError on a CPU where a code or slot is out of range. Nothing
+        here waits for a GPU, and what is launched depends on shapes alone.
+        """
+        frames = self._code_vectors[codes].flatten(2)
+        count = frames.shape[1]
+        step = min(self.frames_a_call, count)
+        passes = [frames[:, at : at + step] for at in range(0, count, step)]
+        return torch.cat([self._advance(part, slots, state.rows) for part in passes], dim=1)
+
+    def _advance(self, frames: Tensor, slots: Tensor, rows: Tensor) -> Tensor:
+        if self._fused is not None:
+            return self._fused(frames, slots, rows)
+        samples: Tensor
+        samples, renewed = self._decoder(frames, rows.index_select(0, slots))
+        rows.index_copy_(0, slots, renewed)
+        return samples
+
+
+def _code_vectors(levels: tuple[int, ...]) -> Tensor:
+    """The dequantised vector of each code, [codebook size, dimensions]; the first dimension turns fastest."""
+    # NeMo: (index − ⌊levels/2⌋) / ⌊levels/2⌋.
+    axes = [[(i - n // 2) / (n // 2) for i in range(n)] for n in reversed(levels)]
+    return torch.tensor([vector[::-1] for vector in product(*axes)])

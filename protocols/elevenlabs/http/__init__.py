@@ -1,0 +1,1 @@
+"""ElevenLabs' HTTP API: speech, voices, lists."""

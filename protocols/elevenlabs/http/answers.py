@@ -1,0 +1,36 @@
+"""How the protocol's HTTP calls answer, and tell errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from protocols.elevenlabs.errors import Unprocessable, refusal
+from speech.errors import SpeechError
+
+TASK = "elevenlabs request"
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+def endpoint(answer: Answer) -> Answer:
+    """``answer``, whose errors become a status and a ``detail``."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except Unprocessable as error:
+            return json_response({"detail": error.errors}, 422)
+        except SpeechError as error:
+            return refusal(error)
+
+    return handle
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """JSON, in ASCII: half a surrogate pair of a client's comes back as it came."""
+    return Response(json.dumps(content), status, {"cache-control": "no-cache"}, "application/json")

@@ -1,0 +1,131 @@
+"""What clients look up before they speak: voices, models, and an account that costs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from protocols.elevenlabs.http.answers import endpoint, json_response
+from protocols.elevenlabs.http.voices_list import describe_all, described_id, search
+from protocols.elevenlabs.models import listed_models
+from protocols.elevenlabs.settings import ElevenLabsSettings
+from protocols.elevenlabs.voice_ids import resolve
+from protocols.elevenlabs.voice_settings import DEFAULTS
+from speech.service import SpeechService
+from speech.voices.store import MAX_VOICES
+
+NO_LIMIT = 1_000_000_000
+"""Characters that an account here may still have spoken: clients stop where none are left."""
+
+SUBSCRIPTION: dict[str, Any] = {
+    "tier": "local",
+    "character_count": 0,
+    "character_limit": NO_LIMIT,
+    "max_character_limit_extension": None,
+    "max_credit_limit_extension": 0,
+    "can_extend_character_limit": False,
+    "allowed_to_extend_character_limit": False,
+    "next_character_count_reset_unix": None,
+    "professional_voice_slots_used": 0,
+    "professional_voice_slots_used_in_workspace": 0,
+    "voice_limit": MAX_VOICES,
+    "max_voice_add_edits": None,
+    "voice_add_edit_counter": 0,
+    "professional_voice_limit": 0,
+    "can_extend_voice_limit": False,
+    "can_use_professional_voice_cloning": False,
+    "currency": None,
+    "current_overage": {"amount": "0", "currency": "usd"},
+    "status": "active",
+    "billing_period": None,
+    "character_refresh_period": None,
+    "next_invoice": None,
+    "open_invoices": [],
+    "has_open_invoices": False,
+}
+USER: dict[str, Any] = {
+    "user_id": "local",
+    "workspace_id": "local",
+    "is_new_user": False,
+    "can_use_delayed_payment_methods": False,
+    "is_onboarding_completed": True,
+    "is_onboarding_checklist_completed": True,
+    "first_name": None,
+    "xi_api_key": None,
+    "created_at": 0,
+    "seat_type": "workspace_admin",
+}
+
+
+def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
+    """The calls; none of them changes anything."""
+
+    async def voices(request: Request) -> Response:
+        base = _base_url(request)
+        listed = await asyncio.to_thread(service.catalogue.list)
+        return json_response({"voices": await asyncio.to_thread(describe_all, service, listed, base)})
+
+    async def found(request: Request) -> Response:
+        base = _base_url(request)
+        listed = await asyncio.to_thread(service.catalogue.list)
+        page, total, following = search(listed, dict(request.query_params))
+        return json_response(
+            {
+                "voices": await asyncio.to_thread(describe_all, service, page, base),
+                "has_more": following is not None,
+                "total_count": total,
+                "next_page_token": following,
+            }
+        )
+
+    async def voice(request: Request) -> Response:
+        named = request.path_params["voice_id"]
+        return json_response(
+            await asyncio.to_thread(described_id, service, named, settings, _base_url(request))
+        )
+
+    async def voice_settings(request: Request) -> Response:
+        await asyncio.to_thread(resolve, service, request.path_params["voice_id"], settings)
+        return json_response(DEFAULTS)
+
+    async def default_settings(request: Request) -> Response:
+        return json_response(DEFAULTS)
+
+    async def models(request: Request) -> Response:
+        return json_response(listed_models(service, settings.max_text))
+
+    async def user(request: Request) -> Response:
+        return json_response(USER | {"subscription": await _subscription(service)})
+
+    async def subscription(request: Request) -> Response:
+        return json_response(await _subscription(service))
+
+    calls = {
+        "/v1/voices": voices,
+        "/v2/voices": found,
+        "/v1/voices/settings/default": default_settings,
+        "/v1/voices/{voice_id}": voice,
+        "/v1/voices/{voice_id}/settings": voice_settings,
+        "/v1/models": models,
+        "/v1/user": user,
+        "/v1/user/subscription": subscription,
+    }
+    return [Route(path, endpoint(answer), methods=["GET"]) for path, answer in calls.items()]
+
+
+async def _subscription(service: SpeechService) -> dict[str, Any]:
+    """What the account may do: have voices made, where an engine speaks like them."""
+    kept = await asyncio.to_thread(service.store.list)
+    clones = any(engine.cloning != "none" for engine in service.engines)
+    return SUBSCRIPTION | {"voice_slots_used": len(kept), "can_use_instant_voice_cloning": clones}
+
+
+def _base_url(request: Request) -> str:
+    """How the client reaches this server, as far as its request tells."""
+    forwarded = request.headers.get("x-forwarded-proto", request.url.scheme)
+    scheme = "https" if forwarded.partition(",")[0].strip().lower() == "https" else "http"
+    return f"{scheme}://{request.headers.get('host', 'localhost')}"

@@ -1,0 +1,130 @@
+"""Voices that clients make of recordings: kept, edited, heard and deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from protocols.elevenlabs.http.answers import endpoint, json_response
+from protocols.elevenlabs.http.voice_form import CONSENT_HEADER, VoiceForm, read_voice_form
+from protocols.elevenlabs.http.voice_recordings import one_recording
+from protocols.elevenlabs.http.voices_list import sample_id
+from protocols.elevenlabs.settings import ElevenLabsSettings
+from protocols.elevenlabs.voice_ids import resolve_kept
+from speech.audio.decoding import RECORDINGS, in_turn
+from speech.errors import InvalidRequest
+from speech.service import SpeechService
+from speech.voices.store import KeptVoice
+from speech.voices.store_files import media_type
+
+log = logging.getLogger(__name__)
+
+ORIGIN = "elevenlabs"
+
+NO_CONSENT = (
+    "that of the person who speaks is needed, in words, as a form field of that name, "
+    f"as labels.consent or in the header {CONSENT_HEADER}"
+)
+ONE_RECORDING = "a kept voice is its one recording: delete the voice, and make it anew"
+
+
+def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
+    """The calls. Errors are ``{"detail": …}`` with 400, 404, 413, 422, 429, 503 or 507."""
+
+    async def named(request: Request) -> KeptVoice:
+        return await asyncio.to_thread(resolve_kept, service, request.path_params["voice_id"], settings)
+
+    async def recorded(request: Request) -> KeptVoice:
+        """The voice, if the sample that is asked for is its own."""
+        voice = await named(request)
+        if request.path_params["sample_id"] != sample_id(voice):
+            raise HTTPException(404, "the voice has no sample of that sample_id")
+        return voice
+
+    async def add(request: Request) -> Response:
+        form = await read_voice_form(request, files_needed=True)
+        if not form.consent:
+            raise InvalidRequest("consent", NO_CONSENT)
+        recording, whole = await in_turn(RECORDINGS, one_recording, form.files)
+        with _on_disk():
+            voice = await service.cloning.add(
+                form.name,
+                recording,
+                origin=ORIGIN,
+                consent=form.consent,
+                language=form.language,
+                description=form.description or "",
+            )
+        answer = {"voice_id": voice.id, "requires_verification": False, "advice": list(voice.advice)}
+        return _unused(json_response(answer), (*form.unused, *([] if whole else ["files"])))
+
+    async def edit(request: Request) -> Response:
+        form = await read_voice_form(request, files_needed=False)
+        voice = await named(request)
+        _check_edit(form, voice)
+        with _on_disk():
+            voice = await service.cloning.rename(voice.name, form.name)
+        return _unused(json_response({"status": "ok", "voice_id": voice.id}), form.unused)
+
+    async def delete(request: Request) -> Response:
+        voice = await named(request)
+        with _on_disk():
+            await service.cloning.delete(voice.name)
+        return json_response({"status": "ok"})
+
+    async def hear(request: Request) -> Response:
+        voice = await recorded(request)
+        recording = await asyncio.to_thread(service.store.sample, voice)
+        headers = {
+            "cache-control": "no-store",
+            "content-disposition": f"inline; filename*=UTF-8''{quote(voice.name)}",
+            "x-content-type-options": "nosniff",
+        }
+        return Response(recording, media_type=media_type(recording), headers=headers)
+
+    async def delete_sample(request: Request) -> Response:
+        await recorded(request)
+        raise InvalidRequest("sample_id", ONE_RECORDING)
+
+    calls = [
+        ("POST", "/v1/voices/add", add),
+        ("DELETE", "/v1/voices/{voice_id}", delete),
+        ("POST", "/v1/voices/{voice_id}/edit", edit),
+        ("GET", "/v1/voices/{voice_id}/samples/{sample_id}/audio", hear),
+        ("DELETE", "/v1/voices/{voice_id}/samples/{sample_id}", delete_sample),
+    ]
+    return [Route(path, endpoint(answer), methods=[method]) for method, path, answer in calls]
+
+
+def _check_edit(form: VoiceForm, voice: KeptVoice) -> None:
+    """Raise InvalidRequest for what would be another voice."""
+    if form.files:
+        raise InvalidRequest("files", ONE_RECORDING)
+    if form.description not in (None, voice.description):
+        raise InvalidRequest("description", "stays as it was given with the recording")
+    if form.language not in (None, voice.language):
+        raise InvalidRequest("labels.language", "stays as it was given with the recording")
+
+
+def _unused(answer: Response, names: tuple[str, ...]) -> Response:
+    if names:
+        answer.headers["x-unused"] = ", ".join(names)
+    return answer
+
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    """Tells a client that its change could not be written."""
+    try:
+        yield
+    except OSError as error:
+        log.error("a kept voice could not be changed: %s", error)
+        raise HTTPException(507, "the voice could not be written on this server") from error

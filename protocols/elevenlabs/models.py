@@ -1,0 +1,68 @@
+"""ElevenLabs' models, which clients choose by ``model_id``: here each is the same voices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from speech.errors import InvalidRequest
+from speech.service import SpeechService
+from speech.text.language_names import LANGUAGES
+
+DEFAULT = "eleven_multilingual_v2"
+
+NAMES = {
+    "eleven_multilingual_v2": "Eleven Multilingual v2",
+    "eleven_flash_v2_5": "Eleven Flash v2.5",
+    "eleven_turbo_v2_5": "Eleven Turbo v2.5",
+    "eleven_flash_v2": "Eleven Flash v2",
+    "eleven_turbo_v2": "Eleven Turbo v2",
+    "eleven_v3": "Eleven v3",
+    "eleven_multilingual_v1": "Eleven Multilingual v1",
+    "eleven_monolingual_v1": "Eleven English v1",
+}
+"""Every model that is known, by its id."""
+
+_WITH_DIALOGUE = frozenset({"eleven_v3"})
+"""Those that clients speak with by text-to-dialogue, which is not served: they are taken, and not offered."""
+
+
+def check_model(model_id: str | None) -> None:
+    """See that a client's ``model_id`` is one of ElevenLabs'. Raises InvalidRequest."""
+    if model_id is not None and model_id not in NAMES:
+        raise InvalidRequest("model_id", f"must be one of {', '.join(NAMES)}")
+
+
+def listed_models(service: SpeechService, max_text: int) -> list[dict[str, Any]]:
+    """``GET /v1/models``: the models, each with the languages that this server speaks."""
+    names = dict(line.partition(" ")[::2] for line in LANGUAGES.strip().splitlines())
+    languages = [
+        {"language_id": language, "name": names.get(language, language).partition("|")[0]}
+        for language in sorted(service.catalogue.languages)
+    ]
+    return [
+        _model(model_id, name, languages, max_text)
+        for model_id, name in NAMES.items()
+        if model_id not in _WITH_DIALOGUE
+    ]
+
+
+def _model(model_id: str, name: str, languages: list[dict[str, str]], max_text: int) -> dict[str, Any]:
+    return {
+        "model_id": model_id,
+        "name": name,
+        "can_be_finetuned": False,
+        "can_do_text_to_speech": True,
+        "can_do_voice_conversion": False,
+        "can_use_style": False,
+        "can_use_speaker_boost": False,
+        "serves_pro_voices": False,
+        "token_cost_factor": 0.0,
+        "description": "Spoken by this server's own voices, whichever model is named.",
+        "requires_alpha_access": False,
+        "max_characters_request_free_user": max_text,
+        "max_characters_request_subscribed_user": max_text,
+        "maximum_text_length_per_request": max_text,
+        "languages": languages,
+        "model_rates": {"character_cost_multiplier": 0.0, "cost_discount_multiplier": 1.0},
+        "concurrency_group": "standard",
+    }

@@ -1,0 +1,1 @@
+"""The relay protocol: one ElevenLabs-like socket whose speech is broadcast to its listeners."""

@@ -1,0 +1,1 @@
+"""ElevenLabs' stream-input sockets, of one context and of several."""

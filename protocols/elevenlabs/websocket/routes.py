@@ -1,0 +1,35 @@
+"""ElevenLabs' two WebSockets, ``stream-input`` and ``multi-stream-input``."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from protocols.elevenlabs.errors import refusal
+from protocols.elevenlabs.settings import ElevenLabsSettings
+from protocols.elevenlabs.websocket.multi import MultiConnection
+from protocols.elevenlabs.websocket.query import read_query
+from protocols.elevenlabs.websocket.single import SingleConnection
+from speech.errors import InvalidRequest
+from speech.service import SpeechService
+
+PREFIX = "/v1/text-to-speech/"
+"""How the paths of both begin. Their clients may send the key with their first message."""
+
+
+def routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
+    """Both WebSockets, spoken by ``service``."""
+
+    def route(name: str, kind: type[SingleConnection] | type[MultiConnection]) -> WebSocketRoute:
+        async def serve(websocket: WebSocket) -> None:
+            try:
+                query = read_query(websocket.query_params, service)
+            except InvalidRequest as error:
+                await websocket.send_denial_response(refusal(error))
+                return
+            await websocket.accept()
+            await kind(websocket, service, settings, query).run()
+
+        return WebSocketRoute(f"{PREFIX}{{voice_id}}/{name}", serve, name=name)
+
+    return [route("stream-input", SingleConnection), route("multi-stream-input", MultiConnection)]

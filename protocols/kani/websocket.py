@@ -1,0 +1,167 @@
+"""The Kani JSON protocol on its WebSocket: one request is spoken at a time, others wait in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from protocols.kani import messages
+from protocols.kani.messages import BadMessage, Cancel, Ping, Speak
+from protocols.kani.request import NamedVoices, Whole, chunk_metadata, metadata, remark, spoken
+from protocols.shared.memory_budget import Budget
+from protocols.shared.tasks import until_first
+from speech import request_ids
+from speech.audio.pcm import pcm16
+from speech.errors import SpeechCancelled, SpeechError
+from speech.service import SpeechService
+from speech.session.session import SpeechSession
+from speech.types import SpeechChunk
+
+MAX_WAITING = 16
+"""Requests of one connection that wait while another is spoken."""
+
+MAX_WAITING_BYTES = 32 * 2**20
+"""How much those may weigh together."""
+
+BIG_ANSWER_BYTES = 2**20
+"""An answer with more audio than this is encoded in a thread, so that nobody else waits for it."""
+
+
+def websocket_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute]:
+    """The WebSocket on ``/``; whole_answers: the memory of answers that are sent whole."""
+
+    async def serve(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await Connection(websocket, service, whole_answers).run()
+
+    return [WebSocketRoute("/", serve)]
+
+
+class Connection:
+    """One client. Nothing is sent that wasn't asked for, and each request is answered in its turn."""
+
+    def __init__(self, websocket: WebSocket, service: SpeechService, whole_answers: Budget) -> None:
+        self._websocket = websocket
+        self._service = service
+        self._whole_answers = whole_answers
+        self._voices = NamedVoices()
+        self._waiting: deque[tuple[Speak | BadMessage, int]] = deque()
+        self._waiting_bytes = 0
+        self._arrived = asyncio.Event()
+        self._speaking: asyncio.Task[None] | None = None
+        self._idle = True
+        self._requests = 0
+
+    async def run(self) -> None:
+        """Serve until the client goes, or something breaks that no message explains."""
+        await until_first(self._read(), self._work(), name="kani connection", quietly=WebSocketDisconnect)
+
+    async def _read(self) -> None:
+        while True:
+            received = await self._websocket.receive()
+            if received["type"] == "websocket.disconnect":
+                return
+            raw = received.get("text")
+            if raw is None:
+                raw = received["bytes"]
+            try:
+                message = messages.read(raw)
+            except BadMessage as error:
+                await self._queue(error, len(raw))
+                continue
+            match message:
+                case Ping():
+                    await self._send(messages.pong(self._service.ready))
+                case Cancel():
+                    self._cancel()
+                case Speak():
+                    await self._queue(message, len(raw))
+
+    def _cancel(self) -> None:
+        """End the speech under way, or the one that is about to begin because it came just before."""
+        if self._speaking is not None:
+            self._speaking.cancel()
+        elif self._idle and self._waiting and isinstance(self._waiting[0][0], Speak):
+            self._waiting[0] = (BadMessage(str(SpeechCancelled())), self._waiting[0][1])
+
+    async def _queue(self, request: Speak | BadMessage, size: int) -> None:
+        """Let a request wait for its turn; a bad one too, so that answers keep the order of requests."""
+        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
+            limit = f"{MAX_WAITING}, and {MAX_WAITING_BYTES // 2**20} MiB in all"
+            await self._send(messages.failure(f"too many requests are waiting (at most {limit})"))
+            return
+        self._waiting.append((request, size))
+        self._waiting_bytes += size
+        self._arrived.set()
+
+    async def _work(self) -> None:
+        while True:
+            while not self._waiting:
+                self._idle = True
+                self._arrived.clear()
+                await self._arrived.wait()
+            self._idle = False
+            request, size = self._waiting.popleft()
+            self._waiting_bytes -= size
+            if isinstance(request, BadMessage):
+                await self._send(messages.failure(str(request)))
+                continue
+            self._requests += 1
+            with request_ids.named(f"{request_ids.current()}-{self._requests}"):
+                task = self._speaking = asyncio.create_task(self._answer(request), name="kani request")
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                # The task keeps its error, that its frames, and those this connection.
+                self._speaking = None
+                task.cancel()
+                await asyncio.wait([task])
+                raise
+            self._speaking = None
+            if task.cancelled():
+                await self._send(messages.failure(str(SpeechCancelled())))
+            else:
+                task.result()
+
+    async def _answer(self, speak: Speak) -> None:
+        """Speak one request. Cancelling it is allowed until its last message is on its way.
+
+        The session stays open until that message is sent: a server that stops waits for it.
+        """
+        try:
+            with self._whole_answers.held() as share:
+                async with spoken(self._service, speak, self._websocket, self._voices) as (session, chunks):
+                    whole = Whole(share) if speak.whole else None
+                    last = await self._speak(speak, session, chunks, whole)
+                    self._speaking = None
+                    await self._send(last)
+        except SpeechError as error:
+            self._speaking = None
+            await self._send(messages.failure(messages.describe(error)))
+
+    async def _speak(
+        self, speak: Speak, session: SpeechSession, chunks: AsyncIterator[SpeechChunk], whole: Whole | None
+    ) -> str:
+        """Send the chunks that were asked for; the message that ends the answer, with ``whole`` if any."""
+        samples = 0
+        async for chunk in chunks:
+            samples += len(chunk.samples)
+            if speak.chunks:
+                await self._send(messages.stream_chunk(pcm16(chunk.samples), chunk_metadata(chunk)))
+            if whole is not None:
+                whole.add(chunk)
+        facts = metadata(session, speak, samples)
+        if whole is None:
+            return messages.stream_complete(remark(session, "Audio streaming completed"), facts)
+        facts["spans"] = whole.spans
+        done = remark(session, "Audio generated successfully")
+        if 2 * samples > BIG_ANSWER_BYTES:
+            return await asyncio.to_thread(lambda: messages.success(whole.wav(), done, facts))
+        return messages.success(whole.wav(), done, facts)
+
+    async def _send(self, message: str) -> None:
+        await self._websocket.send_text(message)

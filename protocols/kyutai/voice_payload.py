@@ -1,0 +1,112 @@
+"""A voice in the numbers of a ``Voice`` message: what ``/api/voice`` answers and the socket takes back.
+
+moshi-server's encoder was never published, so that nobody can make the numbers it makes. These are a
+container in their shape, [1, 512, 125]: each number carries 16 bits as a fraction of 32,768, which single
+and double floats hold exactly, so that it survives a client which reads the numbers and writes them anew.
+
+The bits, as little-endian bytes: 8 of ``MAGIC``, 2 of ``VERSION``, 4 of the content's length, 16 of its
+digest (BLAKE2b), the content, zeros. The content is MessagePack: what each engine took from the recording.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+import numpy as np
+
+from protocols.kyutai.messages import EMBEDDING_CHANNELS
+from speech.types import MAX_EMBEDDING, Embedding, Samples, Similarity
+
+SECONDS = 10.0
+"""How much of a recording is listened to: 125 frames of 80 ms."""
+
+FRAMES = 125
+VERSION = 1
+MAGIC = b"kanitts\0"
+
+MOST_EMBEDDINGS = 7
+"""Engines that one container has room for, however long their embeddings are."""
+
+_SCALE = 32_768
+_BYTES = 2 * EMBEDDING_CHANNELS * FRAMES
+_HEAD = struct.Struct("<8sHI16s")
+
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_Language = Annotated[str, msgspec.Meta(min_length=2, max_length=8)]
+_Cosine = Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)]
+
+
+class _Kept(msgspec.Struct, frozen=True, array_like=True):
+    """An embedding; values: single floats, little-endian; similarity: before, now, measured."""
+
+    engine: _Name
+    model: _Name
+    values: Annotated[bytes, msgspec.Meta(min_length=4, max_length=4 * MAX_EMBEDDING)]
+    similarity: Annotated[dict[_Language, tuple[_Cosine, _Cosine, bool]], msgspec.Meta(max_length=64)]
+
+
+_Content = Annotated[list[_Kept], msgspec.Meta(max_length=MOST_EMBEDDINGS)]
+_decode = msgspec.msgpack.Decoder(_Content).decode
+
+
+def write(embeddings: Iterable[Embedding]) -> Samples:
+    """The numbers [1, 512, 125], float32 in [-1, 1), of at most ``MOST_EMBEDDINGS`` embeddings."""
+    content = msgspec.msgpack.encode([_kept(embedding) for embedding in embeddings])
+    head = _HEAD.pack(MAGIC, VERSION, len(content), _digest(content))
+    words = np.frombuffer((head + content).ljust(_BYTES, b"\0"), "<i2")
+    values: Samples = (words.astype(np.float32) / np.float32(_SCALE)).reshape(1, EMBEDDING_CHANNELS, FRAMES)
+    return values
+
+
+def read(values: Samples) -> tuple[Embedding, ...] | None:
+    """The embeddings in numbers [1, 512, T]; None if this server's container is not in them, whole.
+
+    Another maker's voice is not, nor one that another version of this server wrote. What the numbers of an
+    embedding mean is for its engine to check.
+    """
+    if values.shape != (1, EMBEDDING_CHANNELS, FRAMES):
+        return None
+    scaled = values.reshape(-1).astype(np.float64) * _SCALE
+    words = np.clip(np.rint(scaled), -_SCALE, _SCALE - 1)
+    if not np.array_equal(words, scaled):
+        return None
+    packed = words.astype("<i2").tobytes()
+    magic, version, length, digest = _HEAD.unpack_from(packed)
+    content, rest = packed[_HEAD.size : _HEAD.size + length], packed[_HEAD.size + length :]
+    if (magic, version) != (MAGIC, VERSION) or any(rest) or _digest(content) != digest:
+        return None
+    try:
+        return tuple(_embedding(kept) for kept in _decode(content))
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
+        # Its digest is right: somebody made it by hand.
+        return None
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def _kept(embedding: Embedding) -> _Kept:
+    similarity = {
+        language: (_cosine(known.before), _cosine(known.now), known.measured)
+        for language, known in sorted(embedding.similarity.items())
+    }
+    return _Kept(embedding.engine, embedding.model, embedding.values.astype("<f4").tobytes(), similarity)
+
+
+def _cosine(computed: float) -> float:
+    """As it is but for a rounding error beyond 1, which ``read`` would not take."""
+    return min(max(float(computed), -1.0), 1.0)
+
+
+def _embedding(kept: _Kept) -> Embedding:
+    """Raises ValueError for values that are no finite numbers."""
+    values = np.frombuffer(kept.values, "<f4").astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError("values that are no finite numbers")
+    similarity = {language: Similarity(*known) for language, known in kept.similarity.items()}
+    return Embedding(kept.engine, kept.model, values, similarity)

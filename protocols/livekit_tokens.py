@@ -1,0 +1,262 @@
+"""LiveKit: tokens with which an app enters a room, as the relay's token server and LiveKit's own give them.
+
+``GET /token?identity=&room=`` is what the relay's app asks for; ``POST /token`` is LiveKit's standard
+endpoint, which its client libraries' ``TokenSource`` asks
+(https://docs.livekit.io/frontends/build/authentication/endpoint); ``GET /debug`` tells whether they can be
+answered. A token is a JWT, signed here (HS256) with the key that the LiveKit server knows: nothing is
+asked of that server. Errors are ``{"detail": …}`` with 400, 413 or 500.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import warnings
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from unicodedata import category
+
+import jwt
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from protocols.shared.json_input import read_object
+
+log = logging.getLogger(__name__)
+
+PATH = "/token"
+TOKEN_SECONDS = 7200
+"""How long a token opens its room: as long as the relay's do."""
+
+MAX_NAME_BYTES = 256
+"""Of a room, an identity or a name: LiveKit's own limit."""
+
+MAX_EXTRA_BYTES = 4096
+"""Of metadata, attributes or a room's configuration each: a token travels in a URL."""
+
+MAX_BODY_BYTES = 32 * 1024
+SAFE_SECRET_BYTES = 32
+"""A shorter secret is weaker than HS256 itself (RFC 7518, section 3.2)."""
+
+_FRESH = {"cache-control": "no-store"}
+_UNWRITABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+T = TypeVar("T")
+Answer = Callable[[Request], Awaitable[Response]]
+Sign = Callable[[str, str, Mapping[str, Any]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKitSettings:
+    """What an operator knows of a LiveKit server.
+
+    url: where clients find it (``wss://…``); api_key, api_secret: a key of its, by which it knows our
+    tokens; token_seconds: how long one is good for entering.
+    """
+
+    url: str | None
+    api_key: str | None = field(repr=False)
+    api_secret: str | None = field(repr=False)
+    token_seconds: int = TOKEN_SECONDS
+
+
+class Refused(Exception):
+    """A request that is answered by an error: its status, and a sentence for the client."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+def routes(settings: LiveKitSettings) -> list[BaseRoute]:
+    """The routes. What is odd about the settings is logged, once."""
+    _advise(settings)
+    number = _numbers()
+
+    async def asked(request: Request) -> Response:
+        url, sign = _signer(settings)
+        query, default = request.query_params, f"realtime-{number()}"
+        identity = _name("identity", query.get("identity")) or default
+        room = _name("room", query.get("room")) or default
+        token = sign(identity, room, {})
+        return _json({"accessToken": token, "url": url, "room": room, "identity": identity})
+
+    async def posted(request: Request) -> Response:
+        url, sign = _signer(settings)
+        wanted, default = _Wanted(await _body(request)), f"realtime-{number()}"
+        identity = wanted.name("participant_identity") or default
+        room = wanted.name("room_name") or default
+        return _json({"server_url": url, "participant_token": sign(identity, room, wanted.claims())}, 201)
+
+    async def debug(request: Request) -> Response:
+        loaded = bool(settings.api_key and settings.api_secret)
+        # The room is the one that the relay's token server names; nobody is sent there.
+        facts = {"status": "running", "default_room": "tts-reading-room", "livekit_url": settings.url}
+        return _json(facts | {"credentials_loaded": loaded})
+
+    return [
+        Route(PATH, _endpoint(asked), methods=["GET"]),
+        Route(PATH, _endpoint(posted), methods=["POST"]),
+        Route("/debug", debug, methods=["GET"]),
+    ]
+
+
+def _advise(settings: LiveKitSettings) -> None:
+    given = (settings.url, settings.api_key, settings.api_secret)
+    if any(given) and not all(given):
+        log.warning(
+            "/token needs all of LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET, and answers 500"
+        )
+    if settings.api_secret and len(settings.api_secret.encode()) < SAFE_SECRET_BYTES:
+        log.warning(
+            "LIVEKIT_API_SECRET has fewer than %d characters: whoever has a token of ours could guess it",
+            SAFE_SECRET_BYTES,
+        )
+        # That was said now, and need not be with every token.
+        warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
+
+
+def _numbers() -> Callable[[], int]:
+    """A function that gives another number each time, larger than all before it, after a restart too.
+
+    The relay's token server counts from 50 in a file. The time in milliseconds needs none: whoever is still
+    in a room of before the restart stays alone there.
+    """
+    last = 0
+
+    def following() -> int:
+        nonlocal last
+        last = max(last + 1, time.time_ns() // 1_000_000)
+        return last
+
+    return following
+
+
+def _signer(settings: LiveKitSettings) -> tuple[str, Sign]:
+    """Where the LiveKit server is, and what makes a token of an identity, a room and further claims.
+
+    Raises Refused where nobody told.
+    """
+    key, secret = settings.api_key, settings.api_secret
+    if not (key and secret):
+        raise Refused(500, "LiveKit credentials not configured. Check .env file.")
+    if not settings.url:
+        raise Refused(500, "LiveKit URL not configured. Check .env file.")
+
+    def sign(identity: str, room: str, further: Mapping[str, Any]) -> str:
+        now = int(time.time())
+        grant = {"roomJoin": True, "room": room}
+        grant |= dict.fromkeys(("canPublish", "canSubscribe", "canPublishData"), True)
+        times = {"nbf": now, "exp": now + settings.token_seconds}
+        return jwt.encode({"video": grant, "sub": identity, "iss": key, **times, **further}, secret, "HS256")
+
+    return settings.url, sign
+
+
+class _Wanted:
+    """What the body of a ``POST /token`` asks for: all of it optional.
+
+    It is a protobuf message as JSON, whose fields may be called by either name (``room_name``, ``roomName``)
+    and are not there where they are null or empty. Fields that are not known are not looked at.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        """Raises Refused for what is no JSON object."""
+        try:
+            self._fields = read_object(body.decode()) if body.strip() else {}
+        except ValueError as error:
+            raise Refused(400, f"body: has to be a JSON object ({error})") from error
+
+    def name(self, name: str) -> str | None:
+        """What a room or someone in it is called, None where that is left to us. Raises Refused."""
+        return _name(name, self._get(name))
+
+    def claims(self) -> dict[str, Any]:
+        """What the token says besides who may enter which room. Raises Refused."""
+        return {
+            claim: value
+            for claim, value in (
+                ("name", self.name("participant_name")),
+                ("metadata", self._metadata("participant_metadata")),
+                ("attributes", self._attributes("participant_attributes")),
+                ("roomConfig", self._room_config("room_config")),
+            )
+            if value
+        }
+
+    def _get(self, name: str) -> Any:
+        first, *others = name.split("_")
+        other_name = first + "".join(word.capitalize() for word in others)
+        return self._fields.get(name, self._fields.get(other_name))
+
+    def _metadata(self, name: str) -> str | None:
+        value = self._get(name)
+        if value is not None and not isinstance(value, str):
+            raise Refused(400, f"{name}: has to be a text")
+        return _bounded(name, value)
+
+    def _attributes(self, name: str) -> dict[str, str] | None:
+        value = self._get(name)
+        if value is not None and not (
+            isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+        ):
+            raise Refused(400, f"{name}: has to be an object whose values are texts")
+        return _bounded(name, value)
+
+    def _room_config(self, name: str) -> dict[str, Any] | None:
+        value = self._get(name)
+        if value is not None and not isinstance(value, dict):
+            raise Refused(400, f"{name}: has to be an object")
+        if value and "egress" in value:
+            # It would have the LiveKit server record everybody in the room, and send it anywhere.
+            raise Refused(400, f"{name}: egress is not a client's to ask for")
+        return _bounded(name, value)
+
+
+def _name(field_name: str, value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    # Without halves of surrogate pairs a text can be encoded.
+    good = isinstance(value, str) and value.strip() and not _UNWRITABLE.intersection(map(category, value))
+    if not good or len(value.encode()) > MAX_NAME_BYTES:
+        reason = f"has to be a text of at most {MAX_NAME_BYTES} bytes, without control characters"
+        raise Refused(400, f"{field_name}: {reason}")
+    return str(value)
+
+
+def _bounded(name: str, value: T) -> T:
+    try:
+        written = json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise Refused(400, f"{name}: has half of a surrogate pair in it") from error
+    if len(written) > MAX_EXTRA_BYTES:
+        raise Refused(400, f"{name}: too large (at most {MAX_EXTRA_BYTES} bytes as JSON)")
+    return value
+
+
+def _endpoint(answer: Answer) -> Answer:
+    """``answer``, whose refusals become a status and a sentence."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except Refused as refused:
+            return _json({"detail": str(refused)}, refused.status)
+
+    return handle
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise Refused(413, f"body: too large (at most {MAX_BODY_BYTES // 1024} KiB)")
+    return body
+
+
+def _json(content: Mapping[str, Any], status: int = 200) -> Response:
+    return JSONResponse(content, status, _FRESH)

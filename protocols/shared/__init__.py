@@ -1,0 +1,1 @@
+"""Parts that several protocols use; none of them belongs to one."""

@@ -1,0 +1,69 @@
+"""The languages that a client says it speaks, in its order: of use where a text does not tell its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from speech.errors import UnsupportedLanguage
+from speech.text.languages import resolve
+
+FIELD = "languages"
+"""The name of the field in the protocols that have one."""
+
+MOST = 20
+"""Languages that are taken at most."""
+
+LONGEST_TAG = 35
+"""Characters of a tag (BCP 47, section 4.4.1)."""
+
+LONGEST_HEADER = 1000
+"""Characters of an ``Accept-Language`` that are looked at; browsers send some 100."""
+
+
+def accepted(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """The tags (BCP 47) of ``Accept-Language``, likeliest first; empty without the header, or for ``*``.
+
+    What cannot be read, or is no known language, is passed over: a browser writes the header, not its user.
+    """
+    header = headers.get("accept-language", "")[:LONGEST_HEADER]
+    ranked = [_ranked(part) for part in header.split(",")]
+    ordered = sorted(ranked, key=lambda ranked: ranked[1], reverse=True)
+    return known_languages([tag for tag, quality in ordered if quality > 0])
+
+
+def _ranked(part: str) -> tuple[str, float]:
+    """A language of the header and its quality; 0 for what cannot be read."""
+    tag, *parameters = (piece.strip() for piece in part.split(";"))
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "q":
+            try:
+                quality = float(value)
+            except ValueError:
+                return tag, 0.0
+            return tag, quality if 0 <= quality <= 1 else 0.0
+    return tag, 1.0
+
+
+def complaint(given: Any) -> str | None:
+    """Return the error in the value of the field ``languages``, or None."""
+    if not isinstance(given, list) or not all(isinstance(tag, str) for tag in given):
+        return "must be a list of strings"
+    if len(given) > MOST:
+        return f"too many (at most {MOST})"
+    too_long = any(len(tag) > LONGEST_TAG for tag in given)
+    return f"too long (at most {LONGEST_TAG} characters each)" if too_long else None
+
+
+def known_languages(tags: Sequence[str]) -> tuple[str, ...]:
+    """Those of ``tags`` that are known, each once, as BCP 47 writes them; ``MOST`` at most."""
+    known: dict[str, None] = {}
+    for tag in tags[:MOST]:
+        if len(tag) > LONGEST_TAG:
+            continue
+        try:
+            known[resolve(tag)] = None
+        except UnsupportedLanguage:
+            continue
+    return tuple(known)

@@ -1,0 +1,274 @@
+"""/v1/audio/voices: the voices there are, and those that clients keep here, hear, rename and delete."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from speech.audio.pcm import MAX_RECORDING_BYTES
+from speech.errors import Busy, EngineUnavailable, InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
+from speech.service import SpeechService
+from speech.types import Voice
+from speech.voices.cloning import EngineLikeness
+from speech.voices.store import PREFIX, KeptVoice
+from speech.voices.store_files import media_type
+
+log = logging.getLogger(__name__)
+
+PATH = "/v1/audio/voices"
+ORIGIN = "voices"
+RECORDINGS = ("audio", "consent_recording")
+MAX_FIELDS = 16
+MAX_FIELD_BYTES = 16 * 1024
+MAX_BOTH_BYTES = 15 * 1024 * 1024
+"""Bytes of both recordings at most, so that a form is shorter than the server's longest message."""
+
+MAX_FORM_BYTES = MAX_BOTH_BYTES + MAX_FIELDS * (MAX_FIELD_BYTES + 1024)
+
+_EXTENSIONS = {
+    "audio/wav": "wav",
+    "audio/ogg": "ogg",
+    "audio/flac": "flac",
+    "audio/mp4": "m4a",
+    "audio/mpeg": "mp3",
+}
+
+
+class Refused(Exception):
+    """A request that is answered by an error; ``param`` names the form's field, if it is one's."""
+
+    def __init__(self, status: int, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.param = param
+
+
+class _Renamed(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a PATCH."""
+
+    name: str
+
+
+def routes(service: SpeechService) -> list[BaseRoute]:
+    """The routes.
+
+    Errors are ``{"error": {"message": …, "param": …}}`` with 400, 404, 409 (the name is taken), 413, 503 (too
+    many are being added, a newer version of the server has changed the voices, or what judges recordings is
+    missing) or 507 (they could not be read or written).
+    """
+
+    async def listed(request: Request) -> Response:
+        return JSONResponse({"voices": await asyncio.to_thread(_described, service)})
+
+    async def told(request: Request) -> Response:
+        return JSONResponse(await asyncio.to_thread(_one, service, request.path_params["voice"]))
+
+    async def heard(request: Request) -> Response:
+        voice = await asyncio.to_thread(service.store.get, request.path_params["voice"])
+        recording = await asyncio.to_thread(service.store.sample, voice)
+        kind = media_type(recording)
+        headers = {
+            "cache-control": "no-store",
+            "content-disposition": f"inline; filename*=UTF-8''{quote(voice.name)}.{_EXTENSIONS[kind]}",
+            "x-content-type-options": "nosniff",
+        }
+        return Response(recording, media_type=kind, headers=headers)
+
+    async def kept(request: Request) -> Response:
+        form = await read_form(request)
+        try:
+            voice = await _keep(service, form)
+        finally:
+            await form.close()
+        return JSONResponse(await asyncio.to_thread(_told, service, voice), 201)
+
+    async def renamed(request: Request) -> Response:
+        new = await _new_name(request)
+        voice = await service.cloning.rename(request.path_params["voice"], new)
+        return JSONResponse(await asyncio.to_thread(_told, service, voice))
+
+    async def deleted(request: Request) -> Response:
+        await service.cloning.delete(request.path_params["voice"])
+        return Response(status_code=204)
+
+    calls = [
+        ("GET", "", listed),
+        ("POST", "", kept),
+        ("GET", "/{voice}", told),
+        ("PATCH", "/{voice}", renamed),
+        ("DELETE", "/{voice}", deleted),
+        ("GET", "/{voice}/sample", heard),
+    ]
+    return [Route(f"{PATH}{path}", _answered(answer), methods=[method]) for method, path, answer in calls]
+
+
+def describe(voice: Voice) -> dict[str, Any]:
+    """A voice as the answers show it; ``kept`` tells those that clients made."""
+    return {
+        "id": voice.id,
+        "name": voice.name,
+        "language": voice.language,
+        "gender": voice.gender,
+        "engine": voice.engine,
+        "kept": voice.id.startswith(PREFIX),
+    }
+
+
+def describe_kept(voice: Voice, kept: KeptVoice, engines: list[EngineLikeness]) -> dict[str, Any]:
+    """A voice that a client made: what came with it, and how each engine speaks like it."""
+    return describe(voice) | {
+        "description": kept.description,
+        "duration_s": kept.duration_s,
+        "origin": kept.origin,
+        "consent_at": kept.consent_at,
+        "consent_recording": kept.consent_recording,
+        "renamed_at": kept.renamed_at,
+        "advice": list(kept.advice),
+        "engines": [
+            {
+                "engine": likeness.engine,
+                "cloning": likeness.cloning,
+                "state": likeness.state,
+                "similarity": {
+                    language: {
+                        "before": round(similarity.before, 3),
+                        "now": round(similarity.now, 3),
+                        "measured": similarity.measured,
+                    }
+                    for language, similarity in likeness.similarity.items()
+                },
+            }
+            for likeness in engines
+        ],
+    }
+
+
+async def read_form(request: Request) -> FormData:
+    """The form of a request, never more of it than its recordings may be. Raises Refused."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise Refused(400, "a multipart form is needed: name, audio (a file) and consent")
+    parser = MultiPartParser(
+        request.headers,
+        _bounded(
+            request, MAX_FORM_BYTES, _too_large("audio", f"; with the consent {MAX_BOTH_BYTES // 2**20} MiB")
+        ),
+        max_files=len(RECORDINGS),
+        max_fields=MAX_FIELDS,
+        max_part_size=MAX_FIELD_BYTES,
+    )
+    try:
+        return await parser.parse()
+    except MultiPartException as error:
+        raise Refused(400, error.message) from error
+
+
+async def _bounded(request: Request, limit: int, beyond: Refused) -> AsyncGenerator[bytes, None]:
+    taken = 0
+    async for piece in request.stream():
+        taken += len(piece)
+        if taken > limit:
+            raise beyond
+        yield piece
+
+
+def _too_large(field: str, more: str = "") -> Refused:
+    return Refused(413, f"{field}: too large (at most {MAX_RECORDING_BYTES // 2**20} MiB{more})", field)
+
+
+async def _keep(service: SpeechService, form: FormData) -> KeptVoice:
+    files = {field: form.get(field) for field in RECORDINGS}
+    for field, file in files.items():
+        if isinstance(file, UploadFile) and (file.size or 0) > MAX_RECORDING_BYTES:
+            raise _too_large(field)
+    audio, spoken = files.values()
+    if not isinstance(audio, UploadFile):
+        raise Refused(400, "audio: a file is needed", "audio")
+    if isinstance(spoken, str):
+        raise Refused(400, "consent_recording: must be a file", "consent_recording")
+    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    for field in ("name", "consent") if spoken is None else ("name",):
+        if not fields.get(field, "").strip():
+            raise Refused(400, f"{field}: is needed", field)
+    return await service.cloning.add(
+        fields["name"].strip(),
+        await audio.read(),
+        origin=ORIGIN,
+        consent=fields.get("consent", ""),
+        consent_recording=None if spoken is None else await spoken.read(),
+        language=fields.get("language") or None,
+        description=fields.get("description", ""),
+    )
+
+
+async def _new_name(request: Request) -> str:
+    too_long = Refused(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
+    body = b"".join([piece async for piece in _bounded(request, MAX_FIELD_BYTES, too_long)])
+    try:
+        return msgspec.json.decode(body, type=_Renamed).name.strip()
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
+
+
+def _described(service: SpeechService) -> list[dict[str, Any]]:
+    """All voices as the answers show them. Reads files."""
+    described = [describe(voice) for engine in service.engines for voice in engine.voices]
+    for kept in service.store.list():
+        # One may be deleted, or get another name, while the others are read.
+        with suppress(UnknownVoice):
+            described.append(_told(service, kept))
+    return described
+
+
+def _one(service: SpeechService, name: str) -> dict[str, Any]:
+    """A voice as the answers show it, by its id or a kept one's name. Reads files. Raises UnknownVoice."""
+    try:
+        found = service.catalogue.find(name)
+    except UnknownVoice:
+        found = None
+    if isinstance(found, Voice):
+        return describe(found)
+    return _told(service, found or service.store.get(name))
+
+
+def _told(service: SpeechService, kept: KeptVoice) -> dict[str, Any]:
+    """A kept voice as the answers show it. Reads files. Raises UnknownVoice."""
+    return describe_kept(service.catalogue.listed(kept), kept, service.cloning.likenesses(kept))
+
+
+def _answered(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """``answer``, with what is wrong told in this API's words."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except Refused as refused:
+            return _error(refused)
+        except UnknownVoice as unknown:
+            return _error(Refused(404, str(unknown), "voice"))
+        except NameTaken as taken:
+            return _error(Refused(409, str(taken), "name"))
+        except InvalidRequest as invalid:
+            return _error(Refused(400, str(invalid), invalid.field))
+        except (Busy, StoreUnavailable, EngineUnavailable) as unavailable:
+            return _error(Refused(503, str(unavailable)))
+        except OSError as error:
+            log.error("the kept voices could not be read or written: %s", error)
+            return _error(Refused(507, "the voices could not be read or written on this server"))
+
+    return answered
+
+
+def _error(refused: Refused) -> Response:
+    message = str(refused).encode("utf-8", "replace").decode()
+    return JSONResponse({"error": {"message": message, "param": refused.param}}, refused.status)

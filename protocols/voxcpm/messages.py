@@ -1,0 +1,203 @@
+"""The JSON messages of VoxCPM's protocol: read, told apart and written without a socket.
+
+The form is that of the original's PROTOCOL.md (justa-cai/listenai-server, folder tts).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from protocols.shared.json_input import TooManyValues, read_object
+from speech.errors import (
+    Busy,
+    EngineUnavailable,
+    InvalidRequest,
+    RateLimited,
+    SpeechCancelled,
+    SpeechError,
+    TextTooLong,
+    TimedOut,
+    UnknownVoice,
+)
+
+LONGEST_ID = 200
+"""Characters of a request_id."""
+
+LARGEST_TIMESTAMP = 2**63 - 1
+
+_LONGEST_ECHO = 40
+
+_FIELDS = {"voice": "voice_id", "duration_s": "duration"}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a client is told when something goes wrong: one of the protocol's codes, a sentence, details."""
+
+    code: str
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class BadMessage(Exception):
+    """A message that cannot be done.
+
+    request_id: the message's own, if it has one that can be read.
+    """
+
+    def __init__(self, failure: Failure, request_id: str | None = None) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.request_id = request_id
+
+
+@dataclass(frozen=True, slots=True)
+class TtsRequest:
+    """``tts_request``; params: as they came."""
+
+    request_id: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """``cancel``: end a request under way."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """``ping``; timestamp: the client's, or now in seconds."""
+
+    timestamp: float
+
+
+ClientMessage = TtsRequest | Cancel | Ping
+
+
+def read(message: str) -> ClientMessage:
+    """A client's message. Raises BadMessage."""
+    parsed = _parsed(message)
+    match parsed.get("type"):
+        case "tts_request":
+            if "params" not in parsed and "data" in parsed:
+                reason = 'is required (a request with "data" is Kani\'s, whose path is /)'
+                raise BadMessage(invalid({"params": reason}), _readable_id(parsed))
+            params = parsed.get("params")
+            if params is not None and not isinstance(params, dict):
+                raise BadMessage(invalid({"params": "must be an object"}), _readable_id(parsed))
+            return TtsRequest(_request_id(parsed), params or {})
+        case "cancel":
+            return Cancel(_request_id(parsed))
+        case "ping":
+            return Ping(_timestamp(parsed))
+        case other:
+            kind = "not a string" if isinstance(other, dict | list) else str(other)[:_LONGEST_ECHO]
+            failure = Failure("UNKNOWN_MESSAGE_TYPE", f"Unknown message type: {kind}")
+            raise BadMessage(failure, _readable_id(parsed))
+
+
+def _parsed(message: str) -> dict[str, Any]:
+    try:
+        return read_object(message)
+    except TooManyValues as error:
+        raise BadMessage(Failure("INVALID_JSON", str(error))) from error
+    except ValueError as error:
+        raise BadMessage(Failure("INVALID_JSON", "Invalid JSON format")) from error
+
+
+def _readable_id(parsed: Mapping[str, Any]) -> str | None:
+    given = parsed.get("request_id")
+    return given if isinstance(given, str) and 0 < len(given) <= LONGEST_ID else None
+
+
+def _request_id(parsed: Mapping[str, Any]) -> str:
+    found = _readable_id(parsed)
+    if found is not None:
+        return found
+    match parsed.get("request_id"):
+        case None:
+            reason = "is required"
+        case "":
+            reason = "cannot be empty"
+        case str():
+            reason = f"too long (max {LONGEST_ID} characters)"
+        case _:
+            reason = "must be a string"
+    raise BadMessage(invalid({"request_id": reason}))
+
+
+def _timestamp(parsed: Mapping[str, Any]) -> float:
+    given = parsed.get("timestamp")
+    if given is None:
+        return int(time.time())
+    endless = isinstance(given, float) and not math.isfinite(given)
+    if isinstance(given, bool) or not isinstance(given, int | float) or endless:
+        raise BadMessage(invalid({"timestamp": "must be a number"}))
+    if abs(given) > LARGEST_TIMESTAMP:
+        limits = f"{-LARGEST_TIMESTAMP} and {LARGEST_TIMESTAMP}"
+        raise BadMessage(invalid({"timestamp": f"must be between {limits}"}))
+    return given
+
+
+def invalid(errors: Mapping[str, str], code: str = "INVALID_PARAMS") -> Failure:
+    """What is told of parameters that are wrong: a reason by each one's name."""
+    reasons = ", ".join(f"{name}: {reason}" for name, reason in errors.items())
+    return Failure(code, f"Validation failed: {reasons}", {"errors": dict(errors)})
+
+
+def failure_of(error: SpeechError, recording: str = "reference") -> Failure:
+    """What is told of an error of the core; recording: the parameter that the reference came from."""
+    match error:
+        case RateLimited():
+            return Failure("RATE_LIMITED", str(error), {"limit": error.limit, "window": "60s"})
+        case Busy():
+            return Failure("QUEUE_FULL", f"Request queue is full, please try again later ({error})")
+        case TimedOut():
+            return Failure("TIMEOUT", str(error), {"timeout": error.seconds})
+        case UnknownVoice():
+            return Failure("VOICE_NOT_FOUND", f"Voice '{error.voice}' not found", {"voice_id": error.voice})
+        case TextTooLong():
+            return invalid({"text": f"too long (max {error.limit} characters)"}, "TEXT_TOO_LONG")
+        case InvalidRequest():
+            name = recording if error.field == "reference" else _FIELDS.get(error.field, error.field)
+            return invalid({name: error.reason})
+        case EngineUnavailable():
+            return Failure("MODEL_NOT_LOADED", str(error))
+        case SpeechCancelled():
+            return Failure("GENERATION_FAILED", "the server is stopping")
+    return Failure("GENERATION_FAILED", str(error))
+
+
+def _message(kind: str, **fields: Any) -> str:
+    # ASCII alone: half a surrogate pair, which a client may have sent, comes back as it came.
+    return json.dumps({"type": kind, **fields}, separators=(",", ":"))
+
+
+def progress(request_id: str, state: str, share: float, message: str, **more: int) -> str:
+    """How far a request is; share: 0 to 1, to a hundredth."""
+    return _message(
+        "progress", request_id=request_id, state=state, progress=round(share, 2), message=message, **more
+    )
+
+
+def complete(request_id: str, result: Mapping[str, Any]) -> str:
+    """The end of a request."""
+    return _message("complete", request_id=request_id, result=result)
+
+
+def error(request_id: str | None, failure: Failure) -> str:
+    """The end of a request that failed, or of a message that was none; None where there was no request."""
+    told = {"code": failure.code, "message": failure.message, "details": failure.details}
+    return _message("error", request_id=request_id, error=told)
+
+
+def pong(timestamp: float) -> str:
+    """The answer to a ping: its timestamp, and this machine's time in whole seconds."""
+    return _message("pong", timestamp=timestamp, server_time=int(time.time()))

@@ -1,0 +1,203 @@
+"""The parameters of a request: their types, ranges, and the reasons that clients know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from protocols.shared.client_languages import FIELD, complaint, known_languages
+from protocols.voxcpm.messages import BadMessage, invalid
+from speech.text import languages
+from speech.types import OptionValue, Recording, Sampling, SpeechRequest
+
+STREAMING = "streaming"
+NON_STREAMING = "non_streaming"
+
+VOICE_ID = "voice_id"
+RECORDINGS = ("prompt_wav_url", "prompt_wav_path")
+"""Parameters that name a recording."""
+
+LONGEST_NAME = 200
+"""Characters of a name: a language, an emotion, a voice."""
+
+NAMED_UNUSED = 32
+LONGEST_UNUSED = 64
+"""How many of a client's own parameters an answer names at most, and how much of each name."""
+
+Check = Callable[[Any], str | None]
+"""What is wrong with a value that is not null; None is nothing."""
+
+
+def _string(longest: int | None) -> Check:
+    def check(value: Any) -> str | None:
+        if not isinstance(value, str):
+            return "must be a string"
+        if longest is not None and len(value) > longest:
+            return f"too long (max {longest} characters)"
+        return None
+
+    return check
+
+
+def _number(low: float | None = None, high: float | None = None, *, whole: bool = False) -> Check:
+    """low, high: both or neither, where the core knows the range."""
+
+    def check(value: Any) -> str | None:
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+            return "must be an integer" if whole else "must be a number"
+        if low is not None and high is not None and not low <= value <= high:
+            return f"must be between {low} and {high}"
+        return None
+
+    return check
+
+
+def _boolean(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "must be a boolean"
+
+
+def _spellings(value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return "must be an object"
+    return None if all(isinstance(each, str) for each in value.values()) else "must be an object of strings"
+
+
+def _mode(value: Any) -> str | None:
+    known = value in (STREAMING, NON_STREAMING) if isinstance(value, str) else False
+    return None if known else "must be 'streaming' or 'non_streaming'"
+
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    "cfg_value": (0.1, 10.0),
+    "inference_timesteps": (1, 50),
+    "retry_badcase_max_times": (0, 10),
+    "retry_badcase_ratio_threshold": (1.0, 20.0),
+}
+"""Those of VoxCPM's own numbers, both ends included; whole ones where both ends are."""
+
+OPTIONS: Mapping[str, Check] = {
+    "prompt_text": _string(None),
+    **dict.fromkeys(("denoise", "retry_badcase"), _boolean),
+    **{name: _number(*ends, whole=isinstance(ends[0], int)) for name, ends in RANGES.items()},
+}
+"""What only some engines know."""
+
+_OTHERS: Mapping[str, Check] = {
+    "mode": _mode,
+    "prompt_wav_url": _string(None),
+    "prompt_wav_path": _string(None),
+    **dict.fromkeys(("voice_id", "voice", "language", "emotion"), _string(LONGEST_NAME)),
+    **dict.fromkeys(("emotion_strength", "speed", "duration"), _number()),
+    "lexicon": _spellings,
+    FIELD: complaint,
+    "normalize": _boolean,
+    "seed": _number(whole=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """What a request asks for; ``None`` is "not given".
+
+    voice: a voice's id, of this server or of its voice folder; prompt_wav_url, prompt_wav_path: at most
+    one of them; duration: seconds of all the speech; unknown: names of parameters that mean nothing here,
+    bounded.
+    """
+
+    text: str
+    mode: str
+    voice: str | None
+    prompt_wav_url: str | None
+    prompt_wav_path: str | None
+    language: str | None
+    languages: tuple[str, ...]
+    emotion: str | None
+    emotion_strength: float | None
+    speed: float | None
+    duration: float | None
+    lexicon: Mapping[str, str]
+    normalize: bool
+    seed: int | None
+    options: Mapping[str, OptionValue]
+    unknown: tuple[str, ...]
+
+    def request(self, voice: str | None, reference: Recording | None, prompt_text: str) -> SpeechRequest:
+        """The core's request; prompt_text: what is said in the reference, where the client tells nothing.
+
+        Raises UnsupportedLanguage for a language that nobody knows.
+        """
+        options = {"prompt_text": prompt_text, **self.options} if prompt_text else self.options
+        return SpeechRequest(
+            voice=voice,
+            language=languages.resolve(self.language) if self.language else None,
+            languages=self.languages,
+            emotion=self.emotion or None,
+            emotion_strength=self.emotion_strength,
+            speed=self.speed,
+            duration_s=self.duration,
+            lexicon=self.lexicon,
+            normalize=self.normalize,
+            sampling=Sampling(seed=self.seed),
+            reference=reference,
+            options=options,
+        )
+
+
+def read_params(given: Mapping[str, Any], max_text: int, request_id: str) -> Params:
+    """Check every parameter, ``null`` the same as left out; text: at most ``max_text`` characters.
+
+    Raises BadMessage with all that is wrong.
+    """
+    known = {"text", *OPTIONS, *_OTHERS}
+    params = {name: value for name, value in given.items() if name in known and value is not None}
+    errors: dict[str, str] = {}
+    if (wrong := _text(params.get("text"), max_text)) is not None:
+        errors["text"] = wrong
+    for name, check in {**_OTHERS, **OPTIONS}.items():
+        if name in params and (wrong := check(params[name])) is not None:
+            errors[name] = wrong
+    if not errors:
+        errors = _contradictions(params)
+    if errors:
+        too_long = errors.get("text", "").startswith("too long")
+        failure = invalid(errors, "TEXT_TOO_LONG" if too_long else "INVALID_PARAMS")
+        raise BadMessage(failure, request_id)
+    voice = params.get("voice_id") or params.get("voice")
+    unknown = (name for name in given if name not in known)
+    return Params(
+        text=params["text"],
+        mode=params.get("mode", STREAMING),
+        voice=voice if voice and voice != "default" else None,
+        prompt_wav_url=params.get("prompt_wav_url") or None,
+        prompt_wav_path=params.get("prompt_wav_path") or None,
+        language=params.get("language"),
+        languages=known_languages(params.get(FIELD, ())),
+        emotion=params.get("emotion"),
+        emotion_strength=params.get("emotion_strength"),
+        speed=params.get("speed"),
+        duration=params.get("duration"),
+        lexicon=params.get("lexicon", {}),
+        normalize=params.get("normalize", True),
+        seed=params.get("seed"),
+        options={name: params[name] for name in OPTIONS if name in params},
+        unknown=tuple(name[:LONGEST_UNUSED] for name, _ in zip(unknown, range(NAMED_UNUSED), strict=False)),
+    )
+
+
+def _text(text: Any, longest: int) -> str | None:
+    if text is None:
+        return "is required"
+    if not isinstance(text, str):
+        return "must be a string"
+    if not text.strip():
+        return "cannot be empty"
+    return f"too long (max {longest} characters)" if len(text.strip()) > longest else None
+
+
+def _contradictions(params: Mapping[str, Any]) -> dict[str, str]:
+    if params.get("voice_id") and params.get("voice") and params["voice_id"] != params["voice"]:
+        return {"voice": "is another than voice_id (one is enough)"}
+    if params.get("prompt_wav_url") and params.get("prompt_wav_path"):
+        return {"prompt_wav_path": "cannot be given together with prompt_wav_url"}
+    return {}

@@ -1,0 +1,255 @@
+"""Recordings that a client names by URL: fetched from public addresses alone, and never much or long.
+
+Whoever may ask this server to fetch something could use it to reach what only this server reaches.
+So every address of a URL's host is looked at, and one of those looked at is connected to: between the
+two nobody is asked again what the name means. The same holds for each redirect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import ipaddress
+import logging
+import re
+import ssl
+from dataclasses import dataclass
+from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
+
+import httpcore
+
+from protocols.voxcpm.checked_network import BoundedStream, CheckedAddresses
+from protocols.voxcpm.public_addresses import Resolver, is_own, is_public
+from speech.audio.pcm import MAX_RECORDING_BYTES
+from speech.errors import Busy, InvalidRequest
+
+log = logging.getLogger(__name__)
+
+FIELD = "prompt_wav_url"
+LONGEST_S = 10.0
+"""For everything, in seconds: the lookups, the redirects, and the last byte of the recording."""
+
+MAX_URL = 2000
+MAX_REDIRECTS = 3
+MAX_FETCHES = 16
+
+# A recording of 10 MiB in chunks of half a kibibyte; each costs a little time, however small.
+_MAX_PIECES = 20_000
+_PIECES_A_TURN = 50
+_PORTS = {"http": 80, "https": 443}
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_](?:[a-z0-9_-]{0,62})")
+_TARGET_SAFE = "%/:?#[]@!$&'()*+,;=~"
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A URL taken apart once, so that what is checked and what is fetched cannot differ."""
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def netloc(self) -> str:
+        """The host and, where it is not the scheme's own, the port, as the Host header has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def is_listed(self, allowed: frozenset[str]) -> bool:
+        """Whether ``allowed`` has the host, or this port of it."""
+        names = {self.host, f"[{self.host}]"} if ":" in self.host else {self.host}
+        return bool(allowed & {*names, *(f"{name}:{self.port}" for name in names)})
+
+
+class RemoteRecordings:
+    """Fetches recordings over HTTP and HTTPS, and takes them out of ``data:`` URLs.
+
+    allowed_hosts: ``name`` or ``name:port``, in any case, whose addresses may be private;
+    longest_s: seconds for one recording, whatever happens; largest: bytes of one.
+    """
+
+    def __init__(
+        self,
+        allowed_hosts: frozenset[str],
+        *,
+        longest_s: float = LONGEST_S,
+        largest: int = MAX_RECORDING_BYTES,
+    ) -> None:
+        self._allowed = frozenset(host.lower() for host in allowed_hosts)
+        self._longest_s = longest_s
+        self._largest = largest
+        self._resolver = Resolver()
+        self._under_way = 0
+        self._tls: ssl.SSLContext | None = None
+
+    async def fetch(self, url: str) -> bytes:
+        """What ``url`` names, as it came. It is not looked at: ``decode_recording`` is for that.
+
+        Raises InvalidRequest for ``prompt_wav_url``, and Busy while MAX_FETCHES are under way. The
+        sentence is the same for a host that is not there and for one that is not public.
+        """
+        if url[:5].lower() == "data:":
+            return await asyncio.to_thread(_read_data, url, self._largest)
+        if self._under_way >= MAX_FETCHES:
+            raise Busy("too many recordings are being fetched: try again later")
+        self._under_way += 1
+        try:
+            async with asyncio.timeout(self._longest_s):
+                return await self._follow(_read_url(url))
+        except TimeoutError as error:
+            raise _refused(f"was not fetched within {self._longest_s:g} s") from error
+        finally:
+            self._under_way -= 1
+
+    async def _follow(self, target: _Target) -> bytes:
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = await self._get(target)
+            if isinstance(answer, bytes):
+                return answer
+            target = _read_url(answer, target.url)
+        raise _refused(f"redirects too often (at most {MAX_REDIRECTS} times)")
+
+    async def _get(self, target: _Target) -> bytes | str:
+        """The body; or where it is said to be."""
+        listed = target.is_listed(self._allowed)
+        addresses = await self._resolver.look_up(target.host, target.port)
+        public = all(is_public(address) and not is_own(address) for address in addresses)
+        if not addresses or not (listed or public):
+            log.info(
+                "%s refused: %s has no public address (KANI_RECORDING_HOSTS lists others)",
+                FIELD,
+                target.netloc,
+            )
+            raise _refused("names no host with a public address")
+        if target.scheme == "https" and self._tls is None:
+            self._tls = await asyncio.to_thread(httpcore.default_ssl_context)
+        try:
+            async with (
+                httpcore.AsyncConnectionPool(
+                    self._tls,
+                    max_connections=1,
+                    max_keepalive_connections=0,
+                    network_backend=CheckedAddresses(addresses),
+                ) as pool,
+                pool.stream("GET", _parsed(target), headers=_headers(target)) as response,
+            ):
+                return await self._read(response, listed)
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+            raise _refused("could not be fetched") from error
+
+    async def _read(self, response: httpcore.Response, listed: bool) -> bytes | str:
+        headers = [(name.lower(), value) for name, value in response.headers]
+        values = dict(headers)
+        if response.status in _REDIRECTS and values.get(b"location"):
+            return values[b"location"].decode("utf-8", "replace")
+        if response.status != 200:
+            # What a private host answers is nobody's to know.
+            told = "" if listed else f" (status {response.status})"
+            raise _refused(f"was not answered with a recording{told}")
+        if any(value.lower() != b"identity" for name, value in headers if name == b"content-encoding"):
+            raise _refused("was answered compressed, which nobody asked for")
+        if int(values.get(b"content-length", b"0")) > self._largest:
+            raise self._too_large()
+        stream = response.extensions["network_stream"]
+        assert isinstance(stream, BoundedStream)
+        stream.left = 2 * self._largest
+        body, pieces = bytearray(), 0
+        async for piece in response.aiter_stream():
+            body += piece
+            pieces += 1
+            if len(body) > self._largest:
+                raise self._too_large()
+            if pieces > _MAX_PIECES:
+                raise _refused("comes in too small pieces")
+            if not pieces % _PIECES_A_TURN:
+                # They come without waiting where they came in one packet.
+                await asyncio.sleep(0)
+        return bytes(body)
+
+    def _too_large(self) -> InvalidRequest:
+        return _refused(_too_large(self._largest))
+
+
+def _read_url(text: str, base: str = "") -> _Target:
+    """What a URL, which may be relative to ``base``, asks for. Raises InvalidRequest."""
+    # What a URL parser would drop without a word is refused, so that all mean the same by it.
+    if not text.isprintable() or " " in text or "\\" in text:
+        raise _refused("holds characters that no URL has")
+    if len(text) > MAX_URL:
+        raise _refused(f"too long (at most {MAX_URL} characters)")
+    try:
+        url = urljoin(base, text)
+        split = urlsplit(url)
+        if split.scheme not in _PORTS:
+            raise _refused("must begin with http://, https:// or data:")
+        if "@" in split.netloc:
+            raise _refused("must not hold a user name or a password")
+        host = _host(split.hostname or "")
+        port = _PORTS[split.scheme] if split.port is None else split.port
+    except ValueError as error:
+        raise _refused("is not a URL") from error
+    path = quote(split.path or "/", _TARGET_SAFE) + (
+        f"?{quote(split.query, _TARGET_SAFE)}" if split.query else ""
+    )
+    return _Target(url, split.scheme, host, port, path)
+
+
+def _host(name: str) -> str:
+    """A host as it is looked up. Raises ValueError if it is none (UnicodeError is one)."""
+    if ":" in name:
+        address = ipaddress.IPv6Address(name)
+        if address.scope_id:
+            raise ValueError("an address of one link")
+        return str(address)
+    host = name.encode("idna").decode("ascii").lower().removesuffix(".")
+    if len(host) > 253 or not _HOST.fullmatch(host):
+        raise ValueError("not a host's name")
+    return host
+
+
+def _read_data(url: str, largest: int) -> bytes:
+    """What a ``data:`` URL holds (RFC 2397). Raises InvalidRequest."""
+    kind, comma, content = url[5:].partition(",")
+    if not comma:
+        raise _refused("is not a data: URL: a comma is missing")
+    try:
+        data = unquote_to_bytes(content)
+        if kind.rstrip().lower().endswith(";base64"):
+            plain = b"".join(data.split()).rstrip(b"=")
+            data = base64.b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
+    except (UnicodeEncodeError, binascii.Error) as error:
+        raise _refused("is not a data: URL: its base64 cannot be read") from error
+    if len(data) > largest:
+        raise _refused(_too_large(largest))
+    return data
+
+
+def _parsed(target: _Target) -> httpcore.URL:
+    return httpcore.URL(
+        scheme=target.scheme.encode(),
+        host=target.host.encode(),
+        port=target.port,
+        target=target.path.encode(),
+    )
+
+
+def _headers(target: _Target) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"Host", target.netloc.encode()),
+        (b"User-Agent", b"kani-tts"),
+        (b"Accept", b"audio/*, */*;q=0.1"),
+        (b"Accept-Encoding", b"identity"),
+        (b"Connection", b"close"),
+    ]
+
+
+def _too_large(largest: int) -> str:
+    return f"too large (at most {largest / 2**20:g} MiB)"
+
+
+def _refused(reason: str) -> InvalidRequest:
+    return InvalidRequest(FIELD, reason)

@@ -1,0 +1,1 @@
+"""The process around the protocols: access, connections, settings, logs, metrics."""

@@ -1,0 +1,1 @@
+"""Sockets and uvicorn: listening, accepting, limits of time and memory below the application."""

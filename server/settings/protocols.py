@@ -1,0 +1,143 @@
+"""The settings that one protocol or one service outside has: ElevenLabs', the relay's, LiveKit's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import SecretStr
+
+import websocket_config as config
+from server.settings.network import DoorSettings
+from server.settings.types import Fallback, Pairs, Times, WebAddress, setting
+
+ELEVENLABS = "ElevenLabs' protocol"
+UPSTREAM = "ElevenLabs' own voices"
+RELAY = "The relay"
+LIVEKIT = "LiveKit"
+
+HERE = Path(__file__).resolve().parents[2]
+
+
+class ProtocolSettings(DoorSettings):
+    """Frozen; a name that is no setting is an error."""
+
+    elevenlabs_voices: Pairs = setting(
+        {},
+        "KANI_ELEVENLABS_VOICES",
+        group=ELEVENLABS,
+        about="Voices by the ids that ElevenLabs' clients name, `ID=VOICE`, separated by commas "
+        "(`21m00Tcm4TlvDq8ikWAM=af_heart`). Voices of this server have their own ids there too; the ids of "
+        "ElevenLabs' well-known voices are known.",
+    )
+    elevenlabs_times: Times = setting(
+        "auto",
+        "KANI_ELEVENLABS_TIMES",
+        group=ELEVENLABS,
+        about="What the times of characters count from on the WebSockets: `absolute` from the start of the "
+        "stream, `relative` from where the message's own audio starts, which then waits until its characters "
+        "are known (up to a word longer); `auto` is absolute for clients that ask for `sync_alignment`, else "
+        "from the end of the characters before, as clients add them up.",
+    )
+    elevenlabs_max_text: int = setting(
+        config.ELEVENLABS_MAX_TEXT,
+        "KANI_ELEVENLABS_MAX_TEXT",
+        group=ELEVENLABS,
+        unit="characters",
+        ge=1,
+        le=10_000_000,
+        about="Longest text of one request, or of one context of a WebSocket, in ElevenLabs' protocol.",
+    )
+
+    elevenlabs_api_key: SecretStr | None = setting(
+        None,
+        "KANI_ELEVENLABS_API_KEY",
+        "ELEVEN_API_KEY",
+        group=UPSTREAM,
+        about="Key of an ElevenLabs account, for KANI_ENGINE=elevenlabs. Never printed or logged; without "
+        "that engine it sends nothing anywhere.",
+    )
+    elevenlabs_voice_id: str | None = setting(
+        None,
+        "KANI_ELEVENLABS_VOICE_ID",
+        "ELEVEN_VOICE_ID",
+        group=UPSTREAM,
+        pattern=r"^[^\s/?#%]{1,72}$",
+        about="The account's voice that speaks where a client names none. With another engine, a voice of "
+        "this server that the relay speaks with; an id of ElevenLabs' means its default voices there.",
+    )
+    elevenlabs_model: str = setting(
+        "eleven_flash_v2_5",
+        "KANI_ELEVENLABS_MODEL",
+        "ELEVEN_MODEL",
+        group=UPSTREAM,
+        pattern=r"^[a-z0-9_]{1,64}$",
+        about="ElevenLabs' model.",
+    )
+    elevenlabs_optimize_latency: int = setting(
+        1,
+        "KANI_ELEVENLABS_OPTIMIZE_LATENCY",
+        "ELEVEN_OPTIMIZE_LATENCY",
+        group=UPSTREAM,
+        ge=0,
+        le=4,
+        about="How much of its quality ElevenLabs gives for an earlier first sound.",
+    )
+    elevenlabs_url: WebAddress = setting(
+        "https://api.elevenlabs.io",
+        "KANI_ELEVENLABS_URL",
+        group=UPSTREAM,
+        about="Where ElevenLabs is: one of its regions' addresses.",
+    )
+    elevenlabs_fallback: Fallback = setting(
+        "none",
+        "KANI_ELEVENLABS_FALLBACK",
+        group=UPSTREAM,
+        about="Who speaks with a voice of this machine where ElevenLabs fails before its first sound.",
+    )
+
+    log_alignment: bool = setting(
+        False,
+        "KANI_LOG_ALIGNMENT",
+        "LOG_ALIGNMENT",
+        group=RELAY,
+        about="Keep the times of every character of what the relay said, text included, a JSON file an "
+        "utterance, under KANI_LOGS_DIR.",
+    )
+    log_outputs: bool = setting(
+        False,
+        "KANI_LOG_OUTPUTS",
+        "LOG_OUTPUTS",
+        group=RELAY,
+        about="Keep what the relay said as text there.",
+    )
+    logs_dir: Path = setting(
+        HERE / "logs",
+        "KANI_LOGS_DIR",
+        group=RELAY,
+        about="Folder of these files. Not set: `logs` beside the server.",
+    )
+
+    livekit_url: str | None = setting(
+        None,
+        "KANI_LIVEKIT_URL",
+        "LIVEKIT_URL",
+        group=LIVEKIT,
+        pattern=r"^(wss?|https?)://[^\s/]+/?$",
+        about="LiveKit server that `/token` sends clients to (`wss://rooms.example`).",
+    )
+    livekit_api_key: str | None = setting(
+        None,
+        "KANI_LIVEKIT_API_KEY",
+        "LIVEKIT_API_KEY",
+        group=LIVEKIT,
+        min_length=1,
+        about="Name of the key that its tokens are signed with.",
+    )
+    livekit_api_secret: SecretStr | None = setting(
+        None,
+        "KANI_LIVEKIT_API_SECRET",
+        "LIVEKIT_API_SECRET",
+        group=LIVEKIT,
+        about="That key's secret, 32 characters or more (a shorter one works, and is warned of). Never "
+        "printed or logged.",
+    )

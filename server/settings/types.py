@@ -1,0 +1,86 @@
+"""What a setting is made of, the kinds of value it can have, and how each is written in a variable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr
+
+from speech.errors import UnsupportedLanguage
+from speech.text.languages import resolve
+
+LANGUAGES = "a known language, such as es, pt-BR or spanish"
+
+
+def _listed(value: Any) -> Any:
+    """Split a comma list, as the environment and the command line give it."""
+    if isinstance(value, str):
+        return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+    return value
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _language(value: Any) -> Any:
+    try:
+        return resolve(value) if isinstance(value, str) else value
+    except UnsupportedLanguage:
+        raise ValueError(f"has to be {LANGUAGES}") from None
+
+
+def _origins(value: Any) -> Any:
+    origins = _listed(value)
+    for origin in origins:
+        parts = urlsplit(origin)
+        if origin != "null" and not (parts.scheme and parts.netloc and not parts.path.strip("/")):
+            raise ValueError(f"{origin!r} is no origin (https://host, https://host:port or null)")
+    return tuple(origin.rstrip("/").lower() for origin in origins)
+
+
+def _paired(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in _listed(value)]
+    if not all(name.strip() and named.strip() for name, _, named in pairs):
+        raise ValueError("has to be a list of NAME=VALUE, separated by commas")
+    return {name.strip(): named.strip() for name, _, named in pairs}
+
+
+def _web_address(value: Any) -> Any:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("has to be an address like https://api.example or http://localhost:9000")
+    return value.rstrip("/")
+
+
+def setting(default: Any, *variables: str, group: str, unit: str = "", about: str, **limits: Any) -> Any:
+    """A field that is read from the first of the environment ``variables`` that is set."""
+    source = {"default_factory": default} if callable(default) else {"default": default}
+    extra: dict[str, Any] = {"variables": list(variables), "group": group, "unit": unit}
+    return Field(description=about, json_schema_extra=extra, **source, **limits)
+
+
+CommaList = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)]
+Pairs = Annotated[Mapping[str, str], BeforeValidator(_paired)]
+WebAddress = Annotated[str, BeforeValidator(_web_address)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
+Language = Annotated[str, BeforeValidator(_language)]
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+Engine = Annotated[Literal["auto", "kani", "kokoro", "espeak", "elevenlabs"], BeforeValidator(_lower)]
+Recognizer = Annotated[Literal["auto", "whisper", "none"], BeforeValidator(_lower)]
+Decoding = Annotated[Literal["windows", "whole"], BeforeValidator(_lower)]
+Decoder = Annotated[Literal["auto", "onnx", "fast"], BeforeValidator(_lower)]
+CodeBlocks = Annotated[Literal["announce", "skip"], BeforeValidator(_lower)]
+Precision = Annotated[Literal["auto", "float32", "bfloat16", "int8"], BeforeValidator(_lower)]
+Times = Annotated[Literal["auto", "absolute", "relative"], BeforeValidator(_lower)]
+Fallback = Annotated[Literal["none", "kokoro", "espeak"], BeforeValidator(_lower)]
+LogFormat = Annotated[Literal["text", "json"], BeforeValidator(_lower)]

@@ -1,0 +1,138 @@
+"""MP3 as it is made, by LAME, with the frame before it that tells players what to leave out."""
+
+from __future__ import annotations
+
+import struct
+
+import av
+import numpy as np
+
+from speech.audio import ffmpeg
+from speech.types import Samples
+
+_BIT_RATES = {
+    1: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+"""kbit/s that a frame header can name from index 1 on, by MPEG version (ISO/IEC 13818-3, 2.4.2.3)."""
+
+_SAMPLE_RATES = {1: (44100, 48000, 32000), 2: (22050, 24000, 16000)}
+_VERSION_BITS = {1: 0xFFFB, 2: 0xFFF3}
+_SIDE_INFO_BYTES = {1: 17, 2: 9}
+_MONO = 0xC0
+_TAG_BYTES = 120 + 36
+
+_LAME_DELAY = 576
+"""Samples by which LAME is late; its tag counts these."""
+
+_DECODER_DELAY = 529
+"""Samples by which any decoder of layer III is late; no tag counts them, every player knows them."""
+
+_HAS_FRAMES, _HAS_BYTES = 1, 2
+_UNKNOWN_BYTES = 0xFFFFFFFF
+_CONSTANT_BIT_RATE = 1
+
+
+class Mp3Encoder:
+    """A stream of mono samples at ``sample_rate`` hertz as MP3 of ``bit_rate`` bits a second, constant.
+
+    The first frame is an "Info" frame, as LAME writes it: no sound, but how many samples at the beginning
+    are the encoder's delay, so that players leave them out. Whoever has the whole file puts
+    ``whole_info`` in its place: it also says what to leave out at the end, which is silence of less than
+    a frame (26 ms) otherwise. LAME holds three frames back (78 ms). One stream, one thread at a time.
+    """
+
+    def __init__(self, sample_rate: int, bit_rate: int) -> None:
+        self._version = 1 if sample_rate >= 32000 else 2
+        self._sample_rate, self._bit_rate = sample_rate, bit_rate
+        ffmpeg.start_no_threads()
+        lame = av.CodecContext.create("libmp3lame", "w")
+        assert isinstance(lame, av.AudioCodecContext)
+        lame.sample_rate = sample_rate
+        lame.layout = "mono"
+        lame.format = "fltp"
+        lame.bit_rate = bit_rate
+        lame.open()
+        self._lame = lame
+        self._frame = lame.frame_size
+        self._waiting = np.zeros(0, np.float32)
+        self._taken = self._frames = self._bytes = 0
+
+    def feed(self, samples: Samples) -> bytes:
+        """Take samples; the frames that are ready."""
+        begun = self._taken or len(self._waiting)
+        self._waiting = np.concatenate([self._waiting, samples])
+        whole = len(self._waiting) // self._frame * self._frame
+        pieces = self._waiting[:whole].reshape(-1, self._frame)
+        self._waiting = self._waiting[whole:]
+        ready = b"".join(map(self._encode, pieces))
+        return ready if begun or not len(samples) else self._info(0, _UNKNOWN_BYTES, 0) + ready
+
+    def finish(self) -> bytes:
+        """The rest; nothing can be fed any more."""
+        begun = self._taken or len(self._waiting)
+        rest = self._encode(self._waiting) if len(self._waiting) else b""
+        if self._taken:
+            flushed = [bytes(packet) for packet in self._lame.encode(None)]
+            # LAME may fill up with a frame more than any sound reaches into.
+            needed = -(-(self._taken + _LAME_DELAY + _DECODER_DELAY) // self._frame)
+            rest += self._counted(flushed[: max(0, needed - self._frames)])
+        return rest if begun else self._info(0, _UNKNOWN_BYTES, 0)
+
+    def whole_info(self) -> bytes:
+        """What takes the place, byte for byte, of the first frame once ``finish`` has given the last one."""
+        size = len(self._info(0, _UNKNOWN_BYTES, 0)) + self._bytes
+        padding = self._frames * self._frame - _LAME_DELAY - self._taken
+        return self._info(self._frames, size, padding)
+
+    def _encode(self, samples: Samples) -> bytes:
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples)[np.newaxis], format="fltp", layout="mono"
+        )
+        frame.sample_rate = self._sample_rate
+        frame.pts = self._taken
+        self._taken += len(samples)
+        return self._counted([bytes(packet) for packet in self._lame.encode(frame)])
+
+    def _counted(self, frames: list[bytes]) -> bytes:
+        self._frames += len(frames)
+        self._bytes += sum(map(len, frames))
+        return b"".join(frames)
+
+    def _info(self, frames: int, size: int, padding: int) -> bytes:
+        """The Info frame (the Xing header and LAME's extension of it, "MP3 Info Tag rev 1").
+
+        frames: those behind this one, 0 where nobody knows; size: bytes of the file; padding: samples at
+        its end that are none of the sound's, the decoder's delay included.
+        """
+        version = self._version
+        rates = _BIT_RATES[version]
+        factor = self._frame // 8
+        needed = 4 + _SIDE_INFO_BYTES[version] + _TAG_BYTES
+        # Of the stream's own bit rate, where the tag has room in such a frame; else of the next that has.
+        index, length = next(
+            (at, length)
+            for at, kbits in enumerate(rates, 1)
+            if kbits * 1000 >= self._bit_rate
+            and (length := factor * kbits * 1000 // self._sample_rate) >= needed
+        )
+        third = index << 4 | _SAMPLE_RATES[version].index(self._sample_rate) << 2
+        head = struct.pack(">HBB", _VERSION_BITS[version], third, _MONO) + bytes(_SIDE_INFO_BYTES[version])
+        flags = _HAS_BYTES | (_HAS_FRAMES if frames else 0)
+        known = struct.pack(">II", frames, size) if frames else struct.pack(">I", size)
+        tag = b"Info" + struct.pack(">I", flags) + known
+        delays = _LAME_DELAY << 12 | max(0, min(padding, 4095))
+        tag += b"LAME3.100" + bytes([_CONSTANT_BIT_RATE]) + bytes(10)
+        tag += bytes([min(self._bit_rate // 1000, 255)]) + delays.to_bytes(3, "big") + bytes(4)
+        tag += struct.pack(">IH", size if frames else 0, 0)
+        return (head + tag + struct.pack(">H", _crc16(head + tag))).ljust(length, b"\0")
+
+
+def _crc16(data: bytes) -> int:
+    """The checksum that ends LAME's tag: CRC-16/ARC."""
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    return crc

@@ -1,0 +1,1 @@
+"""One speech session, from text to audio: its worker, its slot, its output."""

@@ -1,0 +1,1 @@
+"""Text before an engine: languages, markup, normalization, segments, lexicon."""

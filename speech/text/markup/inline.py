@@ -1,0 +1,323 @@
+"""Markup inside a line: emphasis, code, links, tags, character references."""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from dataclasses import dataclass
+
+from speech.text.markup import links, tags
+from speech.text.markup.links import Verdict
+from speech.text.markup.plain import PARAGRAPH, Plain
+from speech.text.markup.source import LONGEST_LOOK, Source
+
+LONGEST_RUN = 16
+"""Marks of emphasis that are looked at together."""
+
+_PLAIN = re.compile(r"[^\n\\`*_~=<>&\[\]!#|]+")
+_RUN = re.compile(rf"([*_~=])\1{{0,{LONGEST_RUN - 1}}}")
+_TICKS = re.compile(r"`+")
+_AUTOLINK = re.compile(r"<(?=(?:https?|ftp)://|mailto:|[\w.+-]{1,64}@)", re.IGNORECASE)
+_AUTOLINK_BEGUN = re.compile(r"<[\w.+-]{0,64}:?/?")
+_COMMENT_BEGUN = re.compile(r"<(?:!-?)?")
+_ENDS_ADDRESS = frozenset("\n<>`|")
+_BEHIND_ADDRESS = frozenset(".,;:!?)\"'»”’")
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Text is dropped up to where ``end`` matches, and with it what it matches.
+
+    held: how many characters may be the beginning of that.
+    """
+
+    end: re.Pattern[str]
+    held: int = 0
+
+
+_COMMENT = Skip(re.compile("-->"), 2)
+_TARGET = Skip(re.compile(r"\)|(?=\s)"))
+_UNREAD = {name: Skip(re.compile(rf"(?=</{name})", re.IGNORECASE), len(name) + 1) for name in tags.UNREAD}
+
+
+class Inline:
+    """Reads what stands in a line. ``skip``: what is being dropped, if anything is."""
+
+    def __init__(self, source: Source, plain: Plain) -> None:
+        self._source = source
+        self._plain = plain
+        self._breaks = tags.Breaks()
+        self._links = 0
+        self._autolink = False
+        self._starred = False
+        self.skip: Skip | None = None
+
+    def new_line(self) -> None:
+        """What is open ends with its line."""
+        self._links = 0
+        self._autolink = self._starred = False
+
+    def read(self, at: int) -> int | None:
+        """Read from ``at`` on; where that ended: at ``at`` if it needs more text. None: ask the line."""
+        text, plain = self._source.text, self._plain
+        if found := _PLAIN.match(text, at):
+            plain.say(found.group())
+            return found.end()
+        if plain.address:
+            end = self._address(at)
+            if end is not None:
+                return end
+        match text[at]:
+            case "\\":
+                return self._escape(at)
+            case "`":
+                return self._code(at)
+            case "*" | "_" | "~" | "=":
+                return self._emphasis(at)
+            case "<":
+                return self._angle(at)
+            case ">":
+                return self._end_autolink(at)
+            case "&":
+                return self._reference(at)
+            case "!":
+                return self._image(at)
+            case "[":
+                return self._bracket(at)
+            case "]":
+                return self._end_link(at)
+        return None
+
+    def dropped(self, at: int) -> str | None:
+        """Drop what is to be skipped from ``at`` on; what that was. None if it needs more text."""
+        skip, source = self.skip, self._source
+        assert skip is not None
+        found = skip.end.search(source.text, at)
+        if found is not None:
+            self.skip = None
+            end = found.end()
+        else:
+            end = len(source.text) - (0 if source.complete else skip.held)
+        if end <= at and found is None:
+            return None
+        self._plain.mask(source.text[at:end])
+        return source.text[at:end]
+
+    def say(self, at: int, end: int) -> int:
+        """What is written at ``[at, end)`` is said."""
+        self._plain.say(self._source.text[at:end])
+        return end
+
+    def mask(self, at: int, end: int) -> int:
+        """What is written at ``[at, end)`` is not said."""
+        self._plain.mask(self._source.text[at:end])
+        return end
+
+    def _address(self, at: int) -> int | None:
+        """A character that means something elsewhere, in an address; None if it ends that."""
+        source, plain = self._source, self._plain
+        character = source.text[at]
+        if character in _ENDS_ADDRESS or (character == "]" and self._links):
+            plain.address = 0
+            return None
+        if character not in "*_~":
+            return self.say(at, at + 1)
+        found = _RUN.match(source.text, at)
+        assert found is not None
+        end = found.end()
+        if source.unsure(at, end, LONGEST_RUN):
+            return at
+        if source.blank(end) or source.text[end] in _BEHIND_ADDRESS:
+            plain.address = 0
+            return self.mask(at, end)
+        return self.say(at, end)
+
+    def _escape(self, at: int) -> int:
+        source = self._source
+        if source.unsure(at, at + 1):
+            return at
+        following = source.text[at + 1 : at + 2]
+        if following in ("(", ")", "[", "]"):
+            # Of a formula, or of a bracket that is none of a link's: neither is said.
+            return self.mask(at, at + 2)
+        if following == "\n":
+            return self.mask(at, at + 1)
+        if following and following in string.punctuation:
+            self.mask(at, at + 1)
+            self._plain.put(following, following)
+            return at + 2
+        return self.say(at, at + 1)
+
+    def _code(self, at: int) -> int:
+        """A code span: its ticks are not said, and nothing in it is markup."""
+        source = self._source
+        text = source.text
+        window = at + LONGEST_LOOK
+        ticks = _TICKS.match(text, at, window)
+        assert ticks is not None
+        opened = ticks.end()
+        if source.unsure(at, opened, LONGEST_LOOK):
+            return at
+        newline = text.find("\n", opened, window)
+        limit = min(window, len(text)) if newline < 0 else newline
+        for closer in _TICKS.finditer(text, opened, limit):
+            ends = closer.end()
+            if source.unsure(at, ends, LONGEST_LOOK):
+                return at
+            if ends - closer.start() == opened - at and (ends < window or ends == newline):
+                self.mask(at, opened)
+                self.say(opened, closer.start())
+                return self.mask(closer.start(), ends)
+        if newline < 0 and source.unsure(at, len(text), LONGEST_LOOK):
+            return at
+        return self.mask(at, opened)
+
+    def _emphasis(self, at: int) -> int:
+        source = self._source
+        found = _RUN.match(source.text, at)
+        assert found is not None
+        end = found.end()
+        if source.unsure(at, end, LONGEST_RUN):
+            return at
+        after = source.text[end : end + 1] if end - at < LONGEST_RUN else ""
+        if not self._emphasizes(found.group(), after):
+            return self.say(at, end)
+        if (end - at) % 2:
+            self._starred = found[1] == "*" and after.strip() != "" and not _in_word(self._plain.before)
+        return self.mask(at, end)
+
+    def _emphasizes(self, run: str, after: str) -> bool:
+        """Whether marks are markup, by what stands on both sides of them, as in Markdown.
+
+        Not every mark finds its other half: it is dropped all the same.
+        """
+        before = self._plain.before
+        mark, count = run[0], len(run)
+        if count > 2 or before == mark:
+            return True
+        if not (before.strip() or after.strip()):
+            return False
+        inside = _in_word(before) and _in_word(after)
+        if mark == "_":
+            return not inside
+        if mark == "~":
+            return count == 2
+        if mark == "=":
+            return count == 2 and not inside
+        if not inside:
+            return True
+        if count == 2:
+            return not (before.isdigit() or after.isdigit())
+        # "3*4", and "Lehrer*innen", but the end of "*foo*bar".
+        return self._starred and not (before.isdigit() and after.isdigit())
+
+    def _angle(self, at: int) -> int:
+        source, plain = self._source, self._plain
+        text = source.text
+        if text.startswith("<!--", at):
+            self.skip = _COMMENT
+            return self.mask(at, at + 4)
+        if _AUTOLINK.match(text, at):
+            self._autolink = True
+            return self.mask(at, at + 1)
+        for begun in (_COMMENT_BEGUN, _AUTOLINK_BEGUN):
+            if source.unsure(at, len(text)) and begun.fullmatch(text, at):
+                return at
+        tag = tags.tag(source, at, plain.before)
+        if tag is None:
+            return self.say(at, at + 1)
+        if tag.end == at:
+            return at
+        if tag.placeholder:
+            self.mask(at, at + 1)
+            self.say(at + 1, tag.end - 1)
+            return self.mask(tag.end - 1, tag.end)
+        return self._tag(tag, at)
+
+    def _tag(self, tag: tags.Tag, at: int) -> int:
+        plain, text = self._plain, self._source.text
+        if tag.name in tags.UNREAD and not tag.closing:
+            self.skip = _UNREAD[tag.name]
+        stands_for = ""
+        if plain.last:
+            if tag.name == "br":
+                stands_for = "\n"
+            elif tag.name in tags.PARAGRAPHS:
+                stands_for = PARAGRAPH
+            elif tag.name in tags.CELLS and tag.closing:
+                stands_for = " " if plain.marked else ", "
+        if stands_for:
+            end = at + len(stands_for)
+            plain.put(stands_for, text[at:end])
+            if tag.name not in tags.CELLS:
+                plain.last = ""
+            at = end
+        self.mask(at, tag.end)
+        if (
+            tag.name == "break"
+            and not tag.closing
+            and (rest := self._breaks.allow(tag.attributes)) is not None
+        ):
+            plain.pause(rest)
+        return tag.end
+
+    def _end_autolink(self, at: int) -> int:
+        if not self._autolink:
+            return self.say(at, at + 1)
+        self._autolink = False
+        return self.mask(at, at + 1)
+
+    def _reference(self, at: int) -> int:
+        plain, text = self._plain, self._source.text
+        found = tags.reference(self._source, at)
+        if found is None:
+            return self.say(at, at + 1)
+        end, says = found
+        if end > at:
+            if says:
+                plain.put(says, text[at : at + len(says)])
+            self.mask(at + len(says), end)
+        return end
+
+    def _image(self, at: int) -> int:
+        source = self._source
+        if source.unsure(at, at + 1):
+            return at
+        if source.text[at + 1 : at + 2] == "[":
+            verdict, _ = links.opening(source, at + 1)
+            if verdict is Verdict.UNSURE:
+                return at
+            if verdict is Verdict.LINK:
+                return self.mask(at, at + 1)
+        return self.say(at, at + 1)
+
+    def _bracket(self, at: int) -> int:
+        verdict, end = links.opening(self._source, at)
+        if verdict is Verdict.UNSURE:
+            return at
+        if verdict is Verdict.TEXT:
+            return self.say(at, at + 1)
+        if verdict is Verdict.LINK:
+            self._links += 1
+        return self.mask(at, end)
+
+    def _end_link(self, at: int) -> int:
+        source = self._source
+        if not self._links:
+            return self.say(at, at + 1)
+        if source.unsure(at, at + 1):
+            return at
+        if source.text[at + 1 : at + 2] not in ("(", "["):
+            return self.say(at, at + 1)
+        verdict, end = links.closing(source, at)
+        if verdict is Verdict.UNSURE:
+            return at
+        self._links -= 1
+        if verdict is Verdict.LONG:
+            self.skip = _TARGET
+        return self.mask(at, end if verdict is not Verdict.TEXT else at + 1)
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or (character != "" and unicodedata.category(character)[0] == "M")

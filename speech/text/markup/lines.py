@@ -1,0 +1,287 @@
+"""What lines begin and end with: headings, lists, quotes, tables, rules, code blocks."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+
+from speech.text.markup import links
+from speech.text.markup.inline import Inline, Skip
+from speech.text.markup.links import Verdict
+from speech.text.markup.plain import CODE, DROPPED, PARAGRAPH, Plain
+from speech.text.markup.source import LONGEST_HELD, LONGEST_LOOK, Source
+
+_BLANKS = re.compile(r"[ \t\r]+")
+_HEADING = re.compile(r"#{1,6}(?=[ \t\r\n])")
+_HEADING_RUN = re.compile(r"#{1,6}")
+_HEADING_END = re.compile(r"#{1,16}[ \t\r]*")
+_LINE_MARKS = re.compile(r"([-+*_=])\1{0,2}")
+_RULES = frozenset("-*_=")
+_BULLETS = frozenset("-+*")
+_BULLET_SIGNS = frozenset("•‣◦▪●")
+_NUMBERED = re.compile(r"[ \t]*(?:>[ \t]*)*\d{1,3}[.)][ \t]")
+_FENCE = re.compile(r"`{3,}|~{3,}")
+_FENCE_BEGUN = re.compile(r"`{1,2}|~{1,2}")
+_INFO = re.compile(r"[\w+#.-]*[ \t\r]*")
+_CODE_LINE = re.compile(r"[^\n]*\n?")
+_CLOSING_FENCE = re.compile(r"[ \t>]*(`{3,}|~{3,})[ \t\r]*")
+_CLOSING_FENCE_BEGUN = re.compile(r"[ \t>]*(?:`*|~*)[ \t\r]*")
+_DELIMITERS = re.compile(r"\|[ \t\r:|-]*")
+_CELL_END = re.compile(r"\|[ \t\r]*")
+_NEXT_LINE = re.compile(r"\n[ \t\r]*")
+
+_RULE = Skip(re.compile(r"(?=[^-=*_~:| \t\r])"))
+_LINE = Skip(re.compile(r"(?=\n)"))
+
+
+class _Kind(Enum):
+    PLAIN = auto()
+    HEADING = auto()
+    ITEM = auto()
+    ROW = auto()
+
+
+class Lines:
+    """Reads text from wherever it is in a line."""
+
+    def __init__(self, source: Source, plain: Plain, inline: Inline, announce_code: bool) -> None:
+        self._source = source
+        self._plain = plain
+        self._inline = inline
+        self._announces = announce_code
+        self._starts = True
+        self._kind = _Kind.PLAIN
+        self._in_table = False
+        self._fence = ""
+
+    def read(self, at: int) -> int:
+        """Read from ``at`` on; where that ended: at ``at`` if it needs more text."""
+        if self._inline.skip is not None:
+            rule = self._inline.skip is _RULE
+            dropped = self._inline.dropped(at)
+            if dropped is None:
+                return at
+            if rule and "|" in dropped:
+                self._in_table = True
+            if dropped:
+                return at + len(dropped)
+        if self._fence:
+            return self._code_line(at)
+        if self._starts:
+            end = self._start(at)
+            if end is not None:
+                return end
+            self._starts = False
+        elif self._source.text[at] == "`" and (end := self._opening_fence(at)) is not None:
+            return end
+        end = self._inline.read(at)
+        if end is not None:
+            return end
+        match self._source.text[at]:
+            case "#":
+                return self._hash(at)
+            case "|":
+                return self._pipe(at)
+        return self._newline(at)
+
+    def _start(self, at: int) -> int | None:
+        """Read what a line begins with; None if it is text."""
+        source, inline = self._source, self._inline
+        text = source.text
+        if blanks := _BLANKS.match(text, at):
+            return inline.say(at, blanks.end())
+        character = text[at]
+        if character == "\n":
+            self._in_table = False
+        elif character == ">":
+            return inline.mask(at, at + 1)
+        elif character == "#":
+            return self._heading(at)
+        elif character in _BULLET_SIGNS:
+            return self._item(at, at + 1)
+        elif character in _BULLETS or character in _RULES:
+            return self._marks(at)
+        elif character == "|":
+            return self._row(at)
+        elif character in "`~":
+            return self._opening_fence(at)
+        elif character == "[":
+            return self._bracket(at)
+        return None
+
+    def _heading(self, at: int) -> int | None:
+        source = self._source
+        run = _HEADING_RUN.match(source.text, at)
+        assert run is not None
+        if source.unsure(at, run.end()):
+            return at
+        if not source.blank(run.end()):
+            return None
+        self._kind = _Kind.HEADING
+        self._starts = False
+        return self._inline.mask(at, run.end())
+
+    def _item(self, at: int, end: int) -> int:
+        self._kind = _Kind.ITEM
+        return self._inline.mask(at, end)
+
+    def _marks(self, at: int) -> int | None:
+        """A bullet or a rule; else marks of emphasis or a sign."""
+        source = self._source
+        run = _LINE_MARKS.match(source.text, at)
+        assert run is not None
+        end = run.end()
+        if end - at == 3 and run[1] in _RULES:
+            self._starts = False
+            self._inline.skip = _RULE
+            return self._inline.mask(at, end)
+        if source.unsure(at, end):
+            return at
+        if end - at == 1 and run[1] in _BULLETS and source.blank(end):
+            return self._item(at, end)
+        return None
+
+    def _row(self, at: int) -> int:
+        """A table's row, or the line that divides its head from them."""
+        source, inline, plain = self._source, self._inline, self._plain
+        found = _DELIMITERS.match(source.text, at, at + LONGEST_HELD)
+        assert found is not None
+        end = found.end()
+        if source.unsure(at, end):
+            return at
+        self._starts = False
+        if end - at == LONGEST_HELD or ("-" in found.group() and source.ends_line(end)):
+            self._in_table = True
+            inline.skip = _RULE
+            return inline.mask(at, end)
+        self._kind = _Kind.ROW
+        plain.last = ""
+        return inline.mask(at, at + 1)
+
+    def _opening_fence(self, at: int) -> int | None:
+        """The fence before a code block; None if it is none.
+
+        Behind other text of its line it is one too, against Markdown's rule, where nothing but a language's
+        name follows: else the closing fence would be taken for an opening one.
+        """
+        source, plain = self._source, self._plain
+        text = source.text
+        found = _FENCE.match(text, at, at + LONGEST_LOOK)
+        if found is None:
+            begun = _FENCE_BEGUN.match(text, at)
+            assert begun is not None
+            return at if source.unsure(at, begun.end()) else None
+        newline = text.find("\n", at, at + LONGEST_LOOK)
+        end = newline if newline >= 0 else min(len(text), at + LONGEST_LOOK)
+        info = text[found.end() : end]
+        if (text[at] == "`" and "`" in info) or not (self._starts or _INFO.fullmatch(info)):
+            return None
+        if newline < 0:
+            if source.unsure(at, end, LONGEST_LOOK):
+                return at
+            if end - at == LONGEST_LOOK or not self._starts:
+                return None
+        self._fence = found.group()
+        self._starts = False
+        shown = (CODE + PARAGRAPH + DROPPED if self._announces else "").ljust(end - at)
+        plain.put(shown, text[at:end])
+        return end
+
+    def _code_line(self, at: int) -> int:
+        """A line of a code block, or as much of it as there is."""
+        source, plain = self._source, self._plain
+        text = source.text
+        if self._starts:
+            found = _CLOSING_FENCE.match(text, at, source.window(at))
+            if found is not None and found[1].startswith(self._fence):
+                if source.unsure(at, found.end()):
+                    return at
+                if source.ends_line(found.end()):
+                    return self._end_code(at, found.end())
+            if source.unsure(at, len(text)) and _CLOSING_FENCE_BEGUN.fullmatch(text, at):
+                return at
+        line = _CODE_LINE.match(text, at)
+        assert line is not None
+        self._starts = line.group().endswith("\n")
+        plain.put(" " * len(line.group()), line.group())
+        return line.end()
+
+    def _end_code(self, at: int, end: int) -> int:
+        source, plain = self._source, self._plain
+        self._fence = ""
+        newline = source.text[end : end + 1]
+        # What was announced is a paragraph by itself already.
+        shown = " " if self._announces else newline
+        plain.put(" " * (end - at) + shown[: len(newline)], source.text[at : end + len(newline)])
+        self._begin_line(starts=newline == "\n")
+        return end + len(newline)
+
+    def _bracket(self, at: int) -> int | None:
+        verdict, end = links.at_line_start(self._source, at)
+        if verdict is Verdict.UNSURE:
+            return at
+        if verdict is Verdict.TEXT:
+            return None
+        self._starts = False
+        if verdict is Verdict.DEFINITION:
+            self._inline.skip = _LINE
+        return self._inline.mask(at, end)
+
+    def _hash(self, at: int) -> int:
+        """A "#" inside a line: a heading may end in some."""
+        source, inline = self._source, self._inline
+        if self._kind is not _Kind.HEADING or not self._plain.before.isspace():
+            return inline.say(at, at + 1)
+        found = _HEADING_END.match(source.text, at, source.window(at))
+        assert found is not None
+        if source.unsure(at, found.end()):
+            return at
+        if source.ends_line(found.end()):
+            return inline.mask(at, found.end())
+        return inline.say(at, at + 1)
+
+    def _pipe(self, at: int) -> int:
+        """Between two cells, or behind the last; a pipe elsewhere is text."""
+        source, inline, plain = self._source, self._inline, self._plain
+        if not (self._kind is _Kind.ROW or self._in_table):
+            return inline.say(at, at + 1)
+        found = _CELL_END.match(source.text, at, source.window(at))
+        assert found is not None
+        end = found.end()
+        if source.unsure(at, end):
+            return at
+        self._kind = _Kind.ROW
+        if source.ends_line(end):
+            return inline.mask(at, at + 1)
+        if plain.last == "" or plain.marked:
+            plain.put(" ", "|")
+        else:
+            # A comma with a digit on either side would be part of a number.
+            tight = not (plain.before.isspace() or source.blank(at + 1))
+            plain.put(";" if tight else ",", "|")
+        return at + 1
+
+    def _newline(self, at: int) -> int:
+        source, plain = self._source, self._plain
+        shown = "\n"
+        if self._kind in (_Kind.HEADING, _Kind.ROW):
+            shown = PARAGRAPH
+        elif self._kind is _Kind.ITEM or _NUMBERED.match(plain.head):
+            found = _NEXT_LINE.match(source.text, at, source.window(at))
+            assert found is not None
+            if source.unsure(at, found.end()):
+                return at
+            following = source.text[found.end() : found.end() + 1]
+            # An item goes on in the next line where that begins with a small letter.
+            shown = "\n" if following == "\n" or following.islower() else PARAGRAPH
+        if plain.last == "" or plain.marked:
+            shown = "\n"
+        plain.put(shown, "\n")
+        self._begin_line(starts=True)
+        return at + 1
+
+    def _begin_line(self, *, starts: bool) -> None:
+        self._starts = starts
+        self._kind = _Kind.PLAIN
+        self._plain.new_line()
+        self._inline.new_line()

@@ -1,0 +1,83 @@
+"""The characters of a text that a voice has any use for."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from dataclasses import dataclass
+
+from speech.text.markup import CODE, PARAGRAPH
+
+SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾")
+"""Characters other than letters and digits that are read aloud on their own."""
+
+_TATWEEL = "\u0640"
+"""Draws Arabic letters apart, and says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanText:
+    """A text without what is invisible; each character stands for ``[starts[i], ends[i])`` of the written."""
+
+    text: str
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+
+
+def clean(written: str) -> CleanText:
+    """Leave out invisible characters and broken code units, turn emoji into spaces.
+
+    A letter and the combining marks behind it are composed where Unicode has a letter for them,
+    so that "e" and an accent are one "é" to the engine. Where a paragraph ends without a mark it gets a
+    full stop.
+    """
+    if all(map(_is_itself, set(written))):
+        return CleanText(written, tuple(range(len(written))), tuple(range(1, len(written) + 1)))
+    kept: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    at = 0
+    last = ""
+    while at < len(written):
+        end = at + 1
+        while end < len(written) and unicodedata.category(written[end]) == "Mn":
+            end += 1
+        said = _said(written[at:end])
+        if written[at] == PARAGRAPH and last.isalnum():
+            said = ". "
+        last = said.strip()[-1:] or last
+        for character in said:
+            kept.append(character)
+            starts.append(at)
+            ends.append(end)
+        at = end
+    return CleanText("".join(kept), tuple(starts), tuple(ends))
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_itself(character: str) -> bool:
+    """Whether a character stays what it is, whatever stands beside it."""
+    if character == PARAGRAPH:
+        return False
+    return unicodedata.category(character) != "Mn" and (character.isspace() or _said(character) == character)
+
+
+def _said(cluster: str) -> str:
+    base = cluster[0]
+    category = unicodedata.category(base)
+    if base == CODE:
+        return base
+    if base.isspace():
+        return base
+    if base == _TATWEEL:
+        return ""
+    if category == "So" and base not in SIGNS:
+        return " "
+    if category in ("Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me", "Sk") and not base.isascii():
+        return ""
+    if category == "Cc":
+        return ""
+    if len(cluster) == 1:
+        return cluster
+    marks = "".join(mark for mark in cluster[1:] if not "\ufe00" <= mark <= "\ufe0f")
+    return unicodedata.normalize("NFC", base + marks)

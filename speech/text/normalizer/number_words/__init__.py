@@ -1,0 +1,1 @@
+"""Numbers as words, in seven languages."""

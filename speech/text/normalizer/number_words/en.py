@@ -1,0 +1,33 @@
+"""English numbers: years in pairs, decades, parts."""
+
+from __future__ import annotations
+
+from speech.text.normalizer.number_words.words import NumberWords, words
+
+
+class EnglishNumbers(NumberWords):
+    """Numbers without "and", as most American readers say them."""
+
+    def cardinal(self, number: int, gender: str = "") -> str:
+        """ "one thousand two hundred fifty"."""
+        return words("en", number, "cardinal").replace(",", "").replace(" and ", " ")
+
+    def ordinal(self, number: int, form: str = "") -> str:
+        """ "one hundred first"; form "plural" adds an s."""
+        said = words("en", number, "ordinal").replace(",", "").replace(" and ", " ")
+        return f"{said}s" if form == "plural" else said
+
+    def year(self, number: int) -> str:
+        """ "nineteen ninety-nine", "nineteen oh five", "two thousand five"."""
+        return words("en", number, "year").replace(" and ", " ").replace("oh-", "oh ")
+
+    def decade(self, number: int) -> str:
+        """ "nineteen nineties", "nineties", "two thousands"."""
+        said = self.year(number)
+        return f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"
+
+    def denominator(self, number: int, numerator: int) -> str | None:
+        """Ordinals, up to a hundred."""
+        if not 4 < number <= 100:
+            return None
+        return self.ordinal(number, "" if numerator == 1 else "plural")

@@ -1,0 +1,30 @@
+"""Which languages have number words of their own."""
+
+from __future__ import annotations
+
+import functools
+
+from speech.text.normalizer.number_words.ar import ArabicNumbers
+from speech.text.normalizer.number_words.de import GermanNumbers
+from speech.text.normalizer.number_words.en import EnglishNumbers
+from speech.text.normalizer.number_words.es import SpanishNumbers
+from speech.text.normalizer.number_words.fr import FrenchNumbers
+from speech.text.normalizer.number_words.it import ItalianNumbers
+from speech.text.normalizer.number_words.pt import PortugueseNumbers
+from speech.text.normalizer.number_words.words import NumberWords
+
+_OWN: dict[str, type[NumberWords]] = {
+    "ar": ArabicNumbers,
+    "de": GermanNumbers,
+    "en": EnglishNumbers,
+    "es": SpanishNumbers,
+    "fr": FrenchNumbers,
+    "it": ItalianNumbers,
+    "pt": PortugueseNumbers,
+}
+
+
+@functools.cache
+def number_words(language: str, variety: str = "") -> NumberWords:
+    """Those of ``language`` (a primary subtag that num2words knows); variety: the country's, as "pt_BR"."""
+    return _OWN.get(language, NumberWords)(variety or language)

@@ -1,0 +1,1 @@
+"""Rules of the normalizer, a kind of token a module."""

@@ -1,0 +1,51 @@
+"""Figures that are joined to letters: "80er", "18-jährig", and particles written before a number."""
+
+from __future__ import annotations
+
+import re
+
+from speech.text.normalizer.spoken import Piece, Said
+from speech.text.normalizer.tables.table import Table
+from speech.text.normalizer.tokens import Cursor, Word
+
+_ENDING = re.compile(r"(\d{1,4})(-?)([^\W\d_]\S*)")
+
+_BEFORE = tuple("+-−±~≈%٪")
+
+
+def ending(cursor: Cursor, table: Table) -> Said | None:
+    """A number that is the first part of a word, as [numbers] endings have it."""
+    word = cursor.word()
+    match = _ENDING.fullmatch(word.core) if table.numbers.endings else None
+    if match is None or (len(match[1]) > 1 and match[1][0] == "0"):
+        return None
+    rest = match[3]
+    found = rest.startswith(table.numbers.endings)
+    # "3-Zimmer-Wohnung": where nouns have capitals, any of them may follow.
+    compound = table.agreement.capitals and match[2] != "" and rest[0].isupper() and rest[1:2].islower()
+    if not (found or compound):
+        return None
+    number = int(match[1])
+    year = 1100 <= number < 2100 and not match[2]
+    said = table.words.year(number) if year else table.words.cardinal(number, "m")
+    at = word.core_start + match.start(3)
+    said = f"{said}-" if compound and not found else said
+    return Said((Piece(said, word.core_start, at), Piece(rest, at, word.core_end)), word.core_end)
+
+
+def prefix(core: str, table: Table) -> str:
+    """What stands before the figures of a word and is said as a part of the number, "" for nothing."""
+    for written in table.numbers.prefixes:
+        behind = core[len(written) : len(written) + 1]
+        if core.startswith(written) and (
+            behind.isnumeric() or behind in _BEFORE or behind in table.currencies
+        ):
+            return written
+    return ""
+
+
+def prefixed(said: Said, written: str, word: Word, table: Table) -> Said:
+    """What is said of a number, with what stands before its figures."""
+    first, *others = said.pieces
+    joined = Piece(table.words.prefixed(written, first.text), word.core_start, first.end)
+    return Said((joined, *others), said.end)

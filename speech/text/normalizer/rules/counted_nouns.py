@@ -1,0 +1,295 @@
+"""What figures count: the words behind them, and how all of it is said."""
+
+from __future__ import annotations
+
+import re
+
+from speech.text.normalizer.rules.fractions import mixed, noun_behind
+from speech.text.normalizer.rules.numerals import VULGAR, Figure, read_figure, say_figure
+from speech.text.normalizer.rules.units import (
+    Measure,
+    Phrase,
+    gender_of,
+    gender_of_counted,
+    gender_of_forms,
+    meaning,
+    past_stop,
+    say_amount,
+    without_per,
+)
+from speech.text.normalizer.spoken import Said
+from speech.text.normalizer.tables.file import Forms
+from speech.text.normalizer.tables.table import Currency, Table, Unit
+from speech.text.normalizer.tokens import Cursor, Word
+
+_CODE = re.compile(r"[A-Z]{3}")
+_GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
+
+
+class CountedFigures:
+    """One or two figures, and what stands behind them."""
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        table: Table,
+        word: Word,
+        match: re.Match[str],
+        first: Figure,
+        second: Figure | None,
+    ) -> None:
+        self._cursor = cursor
+        self._table = table
+        self._first = first
+        self._second = second
+        base = word.core_start
+        self._start = base + match.start("number")
+        self._dash = base + match.end("number")
+        self._other = base + (match.start("second") if second is not None else match.end("number"))
+        self._end = base + (match.end("second") if second is not None else match.end("number"))
+        self._whole = base
+        self.end = word.core_end
+        self._measure_at = (self._end, word.core_end)
+        self._gender = ""
+        self._magnitude_word = ""
+        self.per = ""
+        self.mixed_with: tuple[int, int] | None = None
+
+    def take_per(self, suffix: str, money: bool) -> str:
+        """``suffix`` without the unit that money is paid for ("€" of "€/kg", "k" of "k/yr", "" of "/h")."""
+        suffix, self.per = without_per(suffix, self._table, money)
+        return suffix
+
+    def code_behind(self, money: Currency) -> Currency:
+        """Which currency the amount is in: what stands behind it knows better than "$" ("$50 CAD")."""
+        ahead = 1
+        while self._cursor.word(ahead).core and self._cursor.word(ahead).end <= self.end:
+            ahead += 1
+        if not self._cursor.touches(ahead):
+            return money
+        word = self._cursor.word(ahead)
+        known = self._table.currencies.get(word.core) if _CODE.fullmatch(word.core) else None
+        if known is None:
+            return money
+        self.end = word.core_end
+        return known
+
+    def find_measure(self, counted: bool) -> tuple[Measure | None, Forms | None]:
+        """Look at the words behind the figures; counted: whether a noun there may have its say."""
+        cursor, table = self._cursor, self._table
+        if not cursor.touches(1):
+            return None, None
+        ahead = 1
+        while self._second is None and self._takes_group(ahead):
+            ahead += 1
+        if not cursor.touches(ahead):
+            return None, None
+        word = cursor.word(ahead)
+        if self._second is None and not self._first.decimals and self._takes_fraction(word, ahead):
+            ahead += 1
+            if not cursor.touches(ahead):
+                return None, None
+            word = cursor.word(ahead)
+        symbol = self.take_per(word.core, money=True) if counted else word.core
+        measure, magnitude = meaning(symbol, table, attached=False)
+        if not counted:
+            measure = None
+        if counted and measure is None and cursor.previous().core in table.units:
+            # "5 ft 6 in"
+            measure = table.units.get(word.core)
+        if measure is not None or magnitude is not None:
+            self.end = word.core_end if measure is None else past_stop(cursor, ahead)
+            self._measure_at = (word.core_start, word.core_end)
+            if measure is None and word.close == "." and self._goes_on(ahead + 1):
+                self.end += 1
+            if measure is None and counted and (money := self.currency_behind(ahead + 1)) is not None:
+                return money, magnitude
+            return self.scale(word.core, measure, ahead + 1), magnitude
+        if word.core.lower() in table.numbers.magnitude_words:
+            self._magnitude_word = word.core
+            self.end = word.core_end
+            self._measure_at = (word.core_start, word.core_end)
+            self._gender = table.numbers.magnitude_gender
+            if counted and self._is_numeral(word.core):
+                self._gender = gender_of_counted(cursor, table, ahead + 1, True) or self._gender
+            return self._unit_of_many(ahead + 1) if counted else self.currency_behind(ahead + 1), None
+        if counted:
+            plural = self._second is not None or self._first.value != 1
+            self._gender = gender_of_counted(cursor, table, ahead, plural)
+        return None, None
+
+    def currency_behind(self, ahead: int) -> Currency | None:
+        """What millions so far ahead are of, if it is money ("3,5 mln €")."""
+        if not self._cursor.touches(ahead):
+            return None
+        word = self._cursor.word(ahead)
+        money = self._table.currencies.get(word.core)
+        if money is not None:
+            self.end = word.core_end
+        return money
+
+    def _unit_of_many(self, ahead: int) -> Measure | None:
+        """What millions so far ahead are of, money or a unit ("100 million kg")."""
+        money = self.currency_behind(ahead)
+        if money is not None or not self._cursor.touches(ahead):
+            return money
+        word = self._cursor.word(ahead)
+        unit, _ = meaning(word.core, self._table, attached=False)
+        if unit is not None:
+            self.end = word.core_end
+            self._measure_at = (self._measure_at[0], word.core_end)
+        return unit
+
+    def _is_numeral(self, magnitude: str) -> bool:
+        """Whether a word for a large number is part of the number as "mil" is, no noun as "millones"."""
+        forms = self._table.numbers.magnitudes.values()
+        return magnitude.lower() in {form["other"] for form in forms if len(form) == 1}
+
+    def _goes_on(self, ahead: int) -> bool:
+        """Whether the word so far ahead may be what is counted ("3 Mio. Euro"), not a sentence's first."""
+        word = self._cursor.word(ahead)
+        return word.core != "" and word.core.lower() not in self._table.agreement.not_nouns
+
+    def scale(self, sign: str, measure: Measure | None, ahead: int) -> Measure | None:
+        """The unit of "20 ° C" and "20° C": the letter so far ahead belongs to the degrees before it."""
+        if sign not in ("°", "º") or not self._cursor.touches(ahead):
+            return measure
+        letter = self._cursor.word(ahead)
+        scale = self._table.units.get(f"°{letter.core}")
+        if scale is None:
+            return measure
+        self.end = letter.core_end
+        self._measure_at = (self._measure_at[0], letter.core_end)
+        return scale
+
+    def _takes_group(self, ahead: int) -> bool:
+        """Take "000" behind "10" for a part of the same number."""
+        if not self._cursor.touches(ahead):
+            return False
+        word = self._cursor.word(ahead)
+        digits = self._first.digits
+        if not _GROUP.fullmatch(word.core) or self._first.decimals or self._first.is_long:
+            return False
+        if (ahead == 1 and len(digits) > 3) or (self._first.grouped and ahead == 1) or digits == "0":
+            return False
+        more = figure_of(word.core, self._table)
+        whole, mark, decimals = word.core.partition(self._table.numbers.decimal)
+        if more is None or (mark and not decimals):
+            return False
+        self._first = Figure(digits + whole[:3], more.decimals, grouped=True)
+        self.end = self._end = self._other = self._dash = word.core_end
+        self._measure_at = (word.core_end, word.core_end)
+        return True
+
+    def _takes_fraction(self, word: Word, ahead: int) -> bool:
+        """Take "1/2" or "½" behind a number for its broken part."""
+        if word.core in VULGAR:
+            self.mixed_with = VULGAR[word.core]
+        elif found := re.fullmatch(r"(\d{1,2})[/⁄](\d{1,3})", word.core):
+            part, of = int(found[1]), int(found[2])
+            if not 0 < part < of:
+                return False
+            self.mixed_with = part, of
+        else:
+            return False
+        self.end = self._end = word.core_end
+        self._gender = noun_behind(self._cursor, self._table, ahead + 1)
+        return True
+
+    def counted(self, phrase: Phrase, measure: Unit | None, magnitude: Forms | None) -> Said:
+        """The figures and the name of what they count."""
+        table = self._table
+        if self.mixed_with is not None:
+            unit = table.form(measure.forms, self._first.value + 1) if measure is not None else ""
+            gender = self._gender if measure is None else measure.gender or gender_of(unit, table)
+            phrase.add(mixed(self._first, self.mixed_with, table, gender), self._start, self._end)
+            if unit:
+                phrase.add(unit, *self._measure_at)
+            return phrase.said(self.end)
+        last = self._second or self._first
+        name = ""
+        gender = self._gender
+        if magnitude is not None:
+            name = table.form(magnitude, last.value)
+            gender = table.numbers.magnitude_gender if len(magnitude) > 1 else "m"
+        if measure is not None:
+            many = magnitude is not None or self._magnitude_word != ""
+            unit = self._of_many(measure.forms, magnitude) if many else table.form(measure.forms, last.value)
+            gender = gender or measure.gender or gender_of_forms(measure.forms, table)
+            name = f"{name or self._magnitude_word} {unit}".strip()
+        if not self._is_said_by(magnitude or (measure.forms if measure is not None else None)):
+            self._say_figures(phrase, gender, year=measure is None and not name)
+        if name or self._magnitude_word:
+            start, end = self._measure_at
+            if start == end:
+                # Its sign stands before the figures ("%2").
+                start, end = self._start if self._second is None else self._other, self._end
+            phrase.add(name or self._magnitude_word, start, end)
+        if self.per:
+            phrase.add(self.per.lstrip(), self._end, self.end)
+        return phrase.said(self.end)
+
+    def _is_said_by(self, forms: Forms | None) -> bool:
+        """Whether what is counted says the number itself."""
+        first = self._first
+        alone = forms is not None and self._second is None and not first.decimals and not first.is_long
+        return alone and self._table.says_number(forms or {}, first.value)
+
+    def money(self, phrase: Phrase, money: Currency, magnitude: Forms | None, whole: bool) -> Said:
+        """An amount; whole: the sign stands before it, so that no part can be told from another."""
+        table = self._table
+        figure = self._second or self._first
+        large = bool(magnitude or self._magnitude_word)
+        gender = money.gender or gender_of_forms(money.forms, table)
+        large_gender = table.numbers.magnitude_gender if large else gender
+        if large or (self._second is not None and not self._first.decimals and not figure.decimals):
+            amount = say_figure(figure, table, large_gender)
+            if self._second is not None:
+                first = say_figure(self._first, table, large_gender)
+                amount = f"{first} {table.numbers.to} {amount}"
+            if large:
+                name = self._magnitude_word or table.form(magnitude or {}, figure.value)
+                amount = name if self._is_said_by(magnitude) else f"{amount} {name}"
+                amount = f"{amount} {self._of_many(money.forms, magnitude)}"
+            else:
+                amount = f"{amount} {table.form(money.forms, figure.value)}"
+        else:
+            amount = say_amount(figure, money, gender, table)
+            if self._second is not None:
+                amount = f"{say_amount(self._first, money, gender, table)} {table.numbers.to} {amount}"
+        start = self._whole if whole and not phrase.pieces else self._start
+        phrase.add(amount + self.per, start, self.end)
+        return phrase.said(self.end)
+
+    def _of_many(self, forms: Forms, magnitude: Forms | None) -> str:
+        """What so many are called: behind a noun as "millones", or behind a numeral as "mil"."""
+        thousand = magnitude is not None and len(magnitude) == 1
+        thousand = thousand or self._is_numeral(self._magnitude_word)
+        return forms["other"] if thousand else self._table.many(forms)
+
+    def _say_figures(self, phrase: Phrase, gender: str, year: bool) -> None:
+        table = self._table
+        first = self._say(self._first, gender, year)
+        phrase.add(first, self._start, self._dash)
+        if self._second is not None:
+            phrase.add(table.numbers.to, self._dash, self._other)
+            phrase.add(self._say(self._second, gender, year), self._other, self._end)
+
+    def _say(self, figure: Figure, gender: str, year: bool) -> str:
+        if year and not gender and is_year(figure, self._cursor.previous(), self._table):
+            return self._table.words.year(int(figure.digits))
+        return say_figure(figure, self._table, gender)
+
+
+def is_year(figure: Figure, previous: Word, table: Table) -> bool:
+    """Whether four digits that count nothing are said as a year."""
+    if len(figure.digits) != 4 or figure.decimals or figure.grouped:
+        return False
+    return 1100 <= int(figure.digits) < 2100 or previous.core.lower() in table.numbers.year_after
+
+
+def figure_of(written: str, table: Table) -> Figure | None:
+    """What figures mean, ".5" among them; None for what is no number."""
+    if written[0] == ".":
+        return Figure("0", written[1:])
+    return read_figure(written, table)

@@ -1,0 +1,109 @@
+"""Numbers with what they count: money, units, percentages, ranges, fractions, nouns."""
+
+from __future__ import annotations
+
+import re
+
+from speech.text.normalizer.rules.counted_nouns import CountedFigures, figure_of
+from speech.text.normalizer.rules.fractions import mixed, noun_behind, of_unit
+from speech.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR, read_figure
+from speech.text.normalizer.rules.units import Phrase, meaning, past_stop, sign_name
+from speech.text.normalizer.spoken import Piece, Said
+from speech.text.normalizer.tables.table import Currency, Table, Unit
+from speech.text.normalizer.tokens import Cursor
+
+_VULGAR = "".join(VULGAR)
+_QUANTITY = re.compile(
+    rf"(?P<sign>\+/-|[-+−–±~≈≤≥<>])?(?P<before>[^\w\s.,'+−–{_VULGAR}-]|[A-Z]{{1,3}}\$|[A-Z]{{3}})?(?P<late>[-−])?"
+    rf"(?:(?P<number>{NUMBER}|\.\d+)(?:(?P<dash>[{DASHES}])(?P<again>[^\w\s.,'+−–-]|[A-Z]{{1,3}}\$)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
+    rf"(?P<suffix>[^\d\s]{{0,12}})"
+)
+_SHARES = "%‰٪؉"
+"""Signs that some write before their number."""
+
+
+def quantity(cursor: Cursor, table: Table) -> Said | None:
+    """A number, its sign, and what it counts if that can be known; None where it is something else."""
+    word = cursor.word()
+    match = _QUANTITY.fullmatch(word.core)
+    if match is None or not (match["number"] or match["vulgar"]):
+        return None
+    before, suffix = match["before"], match["suffix"]
+    first = figure_of(match["number"], table) if match["number"] else None
+    second = read_figure(match["second"], table) if match["second"] else None
+    if (match["number"] and first is None) or (match["second"] and second is None):
+        return None
+    money = table.currencies.get(before) if before else None
+    shares = table.units.get(before) if before and before in _SHARES and not suffix else None
+    if match["again"] and match["again"] != before:
+        return None
+    if before and money is None and before not in table.signs and before not in "#№":
+        return None
+    end = word.core_end
+    phrase = Phrase()
+    start = word.core_start
+    for sign in (match["sign"], match["late"]):
+        if sign:
+            phrase.add(sign_name(sign, table), start, start + len(sign))
+    if before and money is None and shares is None:
+        at = word.core_start + match.start("before")
+        name = table.numbers.number_sign if before in "#№" else table.signs[before]
+        phrase.add(name, at, at + len(before))
+    if first is None or match["vulgar"]:
+        if suffix or money:
+            return None
+        at = word.core_start + (match.start("number") if first else match.start("vulgar"))
+        if first is None and (measured := of_unit(cursor, VULGAR[match["vulgar"]], table)) is not None:
+            phrase.add(measured[0], at, measured[1])
+            return phrase.said(measured[1])
+        gender = noun_behind(cursor, table)
+        phrase.add(mixed(first, VULGAR[match["vulgar"]], table, gender), at, word.core_end)
+        return phrase.said(end)
+    figures = CountedFigures(cursor, table, word, match, first, second)
+    suffix = figures.take_per(suffix, money is not None)
+    if suffix:
+        measure, magnitude = meaning(suffix, table, attached=True)
+        if money is not None and magnitude is None:
+            measure, magnitude = None, table.numbers.money_magnitudes.get(suffix)
+        if measure is None and magnitude is None:
+            return None
+        measure = figures.scale(suffix, measure, 1)
+        if measure is None and money is None:
+            measure = figures.currency_behind(1)
+        if suffix[-1].isalpha():
+            figures.end = max(figures.end, past_stop(cursor, 0))
+    elif shares is not None:
+        measure, magnitude = shares, None
+    elif figures.per:
+        measure, magnitude = None, None
+        figures.end = past_stop(cursor, 0)
+    else:
+        measure, magnitude = figures.find_measure(counted=money is None)
+    if money is not None:
+        return figures.money(phrase, figures.code_behind(money), magnitude, whole=True)
+    if isinstance(measure, Currency) and figures.mixed_with is not None:
+        measure = Unit(measure.forms, measure.gender, attached=False)
+    if isinstance(measure, Currency):
+        return figures.money(phrase, measure, magnitude, whole=False)
+    return figures.counted(phrase, measure, magnitude)
+
+
+def currency_before(cursor: Cursor, table: Table) -> Said | None:
+    """ "USD 20": the code before its amount."""
+    word = cursor.word()
+    money = table.currencies.get(word.core)
+    if money is None or not cursor.touches(1):
+        return None
+    amount = cursor.word(1)
+    if not re.fullmatch(NUMBER, amount.core) or (first := read_figure(amount.core, table)) is None:
+        return None
+    cursor.at += 1
+    try:
+        match = _QUANTITY.fullmatch(amount.core)
+        assert match is not None
+        figures = CountedFigures(cursor, table, amount, match, first, None)
+        _, magnitude = figures.find_measure(counted=False)
+        said = figures.money(Phrase(), money, magnitude, whole=True)
+    finally:
+        cursor.at -= 1
+    return Said((Piece(said.pieces[0].text, word.core_start, said.end),), said.end)

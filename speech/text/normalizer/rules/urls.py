@@ -1,0 +1,136 @@
+"""Addresses, names of files, hashtags, names in programs."""
+
+from __future__ import annotations
+
+import re
+
+from speech.text.normalizer.rules.acronyms import capitals, humps, spelled
+from speech.text.normalizer.rules.numerals import say_digits
+from speech.text.normalizer.spoken import Piece, Said
+from speech.text.normalizer.tables.table import Table
+from speech.text.normalizer.tokens import Cursor
+
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z+.-]{1,9}://)?(?P<www>www\.)?(?P<host>[^\s/?#@:]+)(?P<rest>[:/?#]\S*)?", re.I
+)
+_HOST = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,20}[^\W\d_]{2,18}")
+_NETWORK = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_EMAIL = re.compile(r"(?:mailto:)?[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+_FILE = re.compile(r"[\w()-]+(?:\.[\w()-]+)*\.[^\W_]{1,5}")
+_PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?")
+_TAG = re.compile(r"([#@])(\w*[^\W\d]\w*(?:[.-]\w+)*)")
+_SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
+_PARTS = re.compile(r"[^\W\d_]+|\d+|.", re.DOTALL)
+_LONGEST_SPELLED_OUT = 80
+
+
+def address(cursor: Cursor, table: Table) -> Said | None:
+    """An address of a page or of a person, a file's name."""
+    word = cursor.word()
+    core, start = word.core, word.core_start
+    if "@" in core[1:]:
+        if not _EMAIL.fullmatch(core):
+            return None
+        skipped = len("mailto:") if core.startswith("mailto:") else 0
+        return Said(say_signs(core[skipped:], start + skipped, table), word.core_end)
+    if core.startswith("file:///"):
+        return Said(say_signs(core, start, table), word.core_end)
+    if _PATH.fullmatch(core):
+        return Said(say_signs(core, start, table), word.core_end)
+    if core in table.units and len(core) > 1 and not core.isalpha():
+        # A unit without its number ("in km/h", "of m²").
+        return Said((Piece(table.units[core].forms["other"], start, word.core_end),), word.core_end)
+    match = _URL.fullmatch(core)
+    if match is None:
+        return None
+    known = match["scheme"] or match["www"]
+    if (
+        known
+        or ((_HOST.fullmatch(match["host"]) or _NETWORK.fullmatch(match["host"])) and match["rest"])
+        or _is_host(match["host"], table)
+        or (match["host"].lower() == "localhost" and match["rest"])
+    ):
+        begin = match.start("www") if match["www"] else match.start("host")
+        last = len(core) if len(core) <= _LONGEST_SPELLED_OUT else match.end("host")
+        written = core[begin:last].rstrip("/")
+        if not written or (match["rest"] and not (known or match["rest"][0] in "/:")):
+            return None
+        return Said(say_signs(written, start + begin, table), word.core_end)
+    if (
+        _FILE.fullmatch(core)
+        and core.rpartition(".")[2].lower() in table.web.spelled | table.web.words.keys()
+    ):
+        return Said(say_signs(core, start, table), word.core_end)
+    return None
+
+
+def _is_host(host: str, table: Table) -> bool:
+    """Whether something without any scheme or path is the name of a machine: it ends as one known does."""
+    return bool(_HOST.fullmatch(host)) and host.rpartition(".")[2].lower() in _TOP
+
+
+_TOP = frozenset(
+    "com org net edu gov mil int info io ai app dev eu es mx ar cl co pe uk us ca au de at ch fr be it pt br "
+    "nl ie jp cn in".split()
+)
+"""Ends of names that are taken for hosts where nothing else says so."""
+
+
+def tag(cursor: Cursor, table: Table) -> Said | None:
+    """ "#SaveTheWhales", "@maria"."""
+    word = cursor.word()
+    match = _TAG.fullmatch(word.core)
+    if match is None:
+        return None
+    name = table.web.hashtag if match[1] == "#" else table.web.mention
+    first = Piece(f"{name} ", word.core_start, word.core_start + 1) if name else None
+    pieces = say_signs(match[2], word.core_start + 1, table, joined=True)
+    return Said((first, *pieces) if first else pieces, word.core_end)
+
+
+def snake(cursor: Cursor, table: Table) -> Said | None:
+    """ "user_name": its words, without what joins them."""
+    word = cursor.word()
+    if not _SNAKE.fullmatch(word.core):
+        return None
+    return Said(say_signs(word.core, word.core_start, table, joined=True), word.core_end)
+
+
+def say_signs(text: str, start: int, table: Table, joined: bool = False) -> tuple[Piece, ...]:
+    """Words as they are, signs by name, in the order in which they stand.
+
+    joined: an underscore only joins words and is not said.
+    """
+    pieces: list[Piece] = []
+    for match in _PARTS.finditer(text):
+        part, at = match.group(), start + match.start()
+        said: tuple[Piece, ...]
+        if part[0].isdecimal():
+            digits = len(part) > 4 or (part[0] == "0" and len(part) > 1)
+            number = say_digits(part, table) if digits else table.words.cardinal(int(part))
+            said = (Piece(number, at, at + len(part)),)
+        elif part[0].isalpha():
+            said = _word(part, at, table)
+        elif part == "_" and joined:
+            continue
+        else:
+            said = (Piece(table.web.signs.get(part, table.signs.get(part, " ")), at, at + 1),)
+        if pieces:
+            pieces.append(Piece(" ", at, at + 1))
+        pieces += said
+    return tuple(pieces)
+
+
+def _word(part: str, at: int, table: Table) -> tuple[Piece, ...]:
+    lower = part.lower()
+    if lower in table.web.words:
+        return (Piece(table.web.words[lower], at, at + len(part)),)
+    if lower in table.web.spelled:
+        return spelled(part, at, table)
+    if part.isupper() and len(part) > 1:
+        return capitals(part, at, table)
+    if (parts := humps(part, at, table)) is not None:
+        return parts
+    if table.letters and 1 < len(part) <= 4 and part.isascii() and table.acronyms.vowels.isdisjoint(lower):
+        return spelled(part, at, table)
+    return (Piece(part, at, at + len(part)),)

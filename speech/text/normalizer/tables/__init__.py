@@ -1,0 +1,1 @@
+"""Tables of the normalizer, a language a file, and their reader."""

@@ -1,0 +1,1 @@
+"""Times of words and characters: spans, forced alignment, the reference voice."""

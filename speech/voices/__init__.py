@@ -1,0 +1,1 @@
+"""Voices: the catalogue, stored voices, cloning, the check of recordings."""

@@ -1,0 +1,149 @@
+"""Which engine and which voice speak a request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from speech.engine import Cloning, EngineInfo
+from speech.errors import UnknownVoice, UnsupportedLanguage
+from speech.text.languages import canonical, primary
+from speech.types import Voice
+from speech.voices.store import PREFIX, KeptVoice, VoiceStore
+
+__all__ = ["DEFAULT_VOICE", "Choice", "KeptVoice", "VoiceCatalogue", "VoiceStore"]
+
+log = logging.getLogger(__name__)
+
+DEFAULT_VOICE = "default"
+"""The name that means: whoever speaks the language."""
+
+_CLONES: Mapping[Cloning, int] = {"none": 0, "nearest voice": 1, "embedding": 2}
+
+_LATIN_AMERICA = frozenset("AR BO CL CO CR CU DO EC GT HN MX NI PA PE PR PY SV US UY VE".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who speaks: an engine's name, one of its voices, and the language (BCP 47) it speaks.
+
+    kept: the kept voice that was asked for, if one was: what its speaker sounds like.
+    """
+
+    engine: str
+    voice: str
+    language: str
+    kept: KeptVoice | None = None
+
+
+class VoiceCatalogue:
+    """All voices of some engines, and those that are kept.
+
+    engines: in order of preference; default_voice: replaces the default of its own language.
+    Raises UnknownVoice if there is no such voice.
+    """
+
+    def __init__(self, engines: Sequence[EngineInfo], store: VoiceStore, default_voice: str | None) -> None:
+        self._engines = tuple(engines)
+        self._store = store
+        self._voices = {voice.id: voice for engine in engines for voice in engine.voices}
+        self._by_name = {engine.name: engine for engine in engines}
+        self._default = default_voice if default_voice != DEFAULT_VOICE else None
+        self._missed = False
+        self.find(self._default)
+
+    @property
+    def languages(self) -> Mapping[str, str]:
+        """The engine that speaks each language, by primary subtag."""
+        spoken: dict[str, str] = {}
+        for engine in self._engines:
+            for language in engine.default_voices:
+                spoken.setdefault(language, engine.name)
+        return spoken
+
+    def list(self) -> list[Voice]:
+        """Every voice a client can name: the engines', then the kept ones (reads files)."""
+        return [*self._voices.values(), *map(self.listed, self._store.list())]
+
+    def listed(self, voice: KeptVoice) -> Voice:
+        """A kept voice as ``list`` has it, with the engine that speaks its language."""
+        spoken = primary(voice.language or "") in self.languages
+        engine = self._default_for(voice.language or "", clones=True).engine if spoken else ""
+        return Voice(voice.id, voice.name, voice.language or "", engine)
+
+    def language_of(self, voice: str | None) -> str | None:
+        """The language of a voice that is named; None for the default and for one without."""
+        found = self.find(voice)
+        return found.language or None if found is not None else None
+
+    def resolve(
+        self, voice: str | Voice | KeptVoice | None, language: str, *, clones: bool = False
+    ) -> Choice:
+        """Who speaks ``language`` (BCP 47) for a client that asked for ``voice``, by its id or as found.
+
+        clones: whether it is to sound like somebody else, so that an engine which can comes first.
+        A voice whose engine does not speak the language gives way to the default of that
+        language; a kept voice is spoken by the default of the engine that comes nearest to it. Raises
+        UnknownVoice, and UnsupportedLanguage if no engine speaks it.
+        """
+        found = self.find(voice) if isinstance(voice, str | None) else voice
+        if found is None:
+            return self._default_for(language, clones=clones)
+        if isinstance(found, KeptVoice):
+            default = self._default_for(language, clones=True)
+            return Choice(default.engine, default.voice, default.language, found)
+        if primary(language) in self._by_name[found.engine].default_voices:
+            return Choice(found.engine, found.id, language)
+        return self._default_for(language)
+
+    def find(self, voice: str | None) -> Voice | KeptVoice | None:
+        """The voice of that id, a kept one as it is now (reads a file); None for the default."""
+        if voice is None or voice == DEFAULT_VOICE:
+            return None
+        if voice.startswith(PREFIX):
+            return self._store.get(voice)
+        if voice not in self._voices:
+            raise UnknownVoice(voice)
+        return self._voices[voice]
+
+    def _default_for(self, language: str, *, clones: bool = False) -> Choice:
+        default, kept = self._own_default(), None
+        speaking = [engine for engine in self._engines if primary(language) in engine.default_voices]
+        if not speaking:
+            raise UnsupportedLanguage(language, ", ".join(sorted(self.languages)))
+        first = max(speaking, key=lambda engine: _CLONES[engine.cloning])
+        if default is not None and primary(default.language or "") == primary(language):
+            if isinstance(default, Voice):
+                if not clones or default.engine == first.name:
+                    return Choice(default.engine, default.id, language)
+            else:
+                kept = default
+        engine = first if clones or kept is not None else speaking[0]
+        return Choice(engine.name, _regional(engine, language), language, kept)
+
+    def _own_default(self) -> Voice | KeptVoice | None:
+        """The voice that replaces its language's default, unless somebody deleted it meanwhile."""
+        try:
+            return self.find(self._default)
+        except UnknownVoice:
+            if not self._missed:
+                log.warning("the default voice is gone: its language's own speaks")
+                self._missed = True
+            return None
+
+
+def _regional(engine: EngineInfo, language: str) -> str:
+    """The engine's voice for a language: one of just that region, if the default is of another."""
+    default = engine.default_voices[primary(language)]
+    wanted = canonical(language)
+    tags = {voice.id: voice.language for voice in engine.voices}
+    alike = [wanted]
+    if primary(wanted) == "es" and wanted.rpartition("-")[2] in _LATIN_AMERICA:
+        alike.append("es-419")
+    for tag in alike:
+        if tags.get(default) == tag:
+            return default
+        if regional := next((voice for voice in tags if tags[voice] == tag), None):
+            return regional
+    return default

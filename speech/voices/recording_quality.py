@@ -1,0 +1,259 @@
+"""What a recording sounds like besides the voice: its pauses, what is heard in them, echo, band.
+
+Measured on synthetic speech with faults added to it (``benchmarks/voices/recording_judge.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+from speech.types import Recording, Samples
+
+SAMPLE_RATE = 16_000
+CHUNK = 512
+CHUNK_S = CHUNK / SAMPLE_RATE
+
+Mask = npt.NDArray[np.bool_]
+Values = npt.NDArray[np.float64]
+
+Behind = Literal["noise", "music", "hum"]
+
+# The detector is given speech at about the same level, however it was recorded: that of the loud chunks among
+# those that are not silent against the mean.
+_LEVEL, _SILENT = 0.1, 1e-5
+_LOUD_PERCENT = 95
+_SILENT_SHARE = 0.01
+# With white noise 20 dB below the speech the detector hears what comes from a telephone, which it misses half
+# of without; with other recordings it changes nothing.
+_NOISE = 0.01
+
+# A voice is there from this probability on, and gone below that one; shorter than so many chunks it is a
+# click or a note of music.
+_ON, _OFF = 0.5, 0.2
+_LEAST_CHUNKS = 3
+_CUT_CHUNKS = 3
+_SILENCE = 10**-2.5
+# So many chunks before and behind a voice are not yet its pause: breath, fading words, echo.
+_BEFORE, _BEHIND = 2, 5
+
+_FLOOR = 1e-12
+_DIGITAL_SILENCE = 1e-9
+_LEAST_PAUSE_CHUNKS, _LONGEST_PAUSE_CHUNKS = 4, 60
+_QUIETEST_PERCENT = 3
+_SHORT = SAMPLE_RATE // 100
+
+_TONE_WINDOW = 1024
+_TONE_BINS = slice(4, 400)
+_TONE_AROUND = 31
+_TONE_ABOVE = 10.0
+_TONAL = 0.18
+_MAINS_HZ = (50, 60)
+_HARMONICS = 8
+_LEAST_HUM_S = 0.15
+_HUMMING = 0.6
+
+_DROP = 12
+_DROP_FROM_DB = 10.0
+_DROP_PERCENT = 97
+
+_HIGH_HZ, _MIDDLE_HZ = (4300.0, 7500.0), (300.0, 3400.0)
+_BRIGHTEST_PERCENT = 98
+
+
+class Detector(Protocol):
+    """Hears whether somebody speaks. Safe to be used by several threads."""
+
+    def probabilities(self, samples: Samples) -> npt.NDArray[np.float32]:
+        """How likely it is that somebody speaks in each ``CHUNK`` of ``samples`` (``SAMPLE_RATE``)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """A recording and where somebody speaks in it.
+
+    samples: at ``SAMPLE_RATE``, whole chunks, without a constant offset, brought to a common level by
+    ``gain`` (a factor); speech, pause: by chunk; what is in neither is digital silence, which nobody
+    recorded, or may be the end or the beginning of a word.
+    """
+
+    samples: Samples
+    gain: float
+    speech: Mask
+    pause: Mask
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds in which somebody speaks."""
+        return float(self.speech.sum()) * CHUNK_S
+
+    @property
+    def silence(self) -> float:
+        """The share of it in which nobody speaks and hardly anything is heard: 0–1.
+
+        The detector misses half of what is whispered: that is no silence.
+        """
+        quiet = _powers(self.samples, CHUNK) < _SILENCE * self.speech_power
+        return float(np.mean(quiet & ~self.speech))
+
+    @property
+    def spoken(self) -> Samples:
+        """Only what is speech, joined."""
+        return self._chunks[self.speech].reshape(-1)
+
+    @property
+    def cuts_s(self) -> Values:
+        """Where in ``spoken`` at least 0.1 s of silence was left out, in seconds of it."""
+        spans = runs(self.speech)
+        ends = np.cumsum(spans[:, 1] - spans[:, 0])[:-1]
+        return ends[spans[1:, 0] - spans[:-1, 1] >= _CUT_CHUNKS] * CHUNK_S
+
+    @property
+    def level_db(self) -> float:
+        """Root mean square of the speech in the recording itself, in decibels against full scale."""
+        return decibels(self.speech_power) - 20 * float(np.log10(self.gain))
+
+    @property
+    def speech_power(self) -> float:
+        """Mean power of the speech in ``samples``."""
+        return float(np.mean(np.square(self.spoken, dtype=np.float64)))
+
+    @property
+    def _chunks(self) -> Samples:
+        return self.samples.reshape(-1, CHUNK)
+
+    def pauses(self) -> list[Samples]:
+        """What is heard in each pause, at its beginning if it is long."""
+        return [
+            self.samples[begin * CHUNK : min(end, begin + _LONGEST_PAUSE_CHUNKS) * CHUNK]
+            for begin, end in runs(self.pause)
+        ]
+
+
+def parts(recording: Recording, detector: Detector) -> Parts:
+    """Where somebody speaks in ``recording``: 10 ms a second of it, most of it the detector's."""
+    samples = recording.samples - recording.samples.mean(dtype=np.float64).astype(np.float32)
+    if recording.sample_rate != SAMPLE_RATE:
+        samples = soxr.resample(samples, recording.sample_rate, SAMPLE_RATE)
+    samples = np.pad(samples, (0, -len(samples) % CHUNK)).astype(np.float32)
+    powers = _powers(samples, CHUNK)
+    loud = float(np.percentile(powers[powers >= _SILENT_SHARE * powers.mean()], _LOUD_PERCENT))
+    gain = _LEVEL / max(float(np.sqrt(loud)), _SILENT)
+    samples = samples * np.float32(gain)
+    noise = np.random.default_rng(0).standard_normal(len(samples), np.float32)
+    voice = detector.probabilities(samples + np.float32(_NOISE) * noise)
+    speech = np.zeros(len(voice), bool)
+    pause = (voice < _OFF) & (_powers(samples, CHUNK) > _DIGITAL_SILENCE)
+    for begin, end in runs(voice >= _OFF):
+        pause[max(begin - _BEFORE, 0) : end + _BEHIND] = False
+        speech[begin:end] = np.count_nonzero(voice[begin:end] >= _ON) >= _LEAST_CHUNKS
+    return Parts(samples, gain, speech, pause)
+
+
+def runs(mask: Mask) -> npt.NDArray[np.int64]:
+    """Where ``mask`` is true without a gap: [n, 2], begin and end (exclusive)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
+    return np.asarray(edges.reshape(-1, 2), np.int64)
+
+
+def decibels(power: float) -> float:
+    """A power against 1."""
+    return 10 * float(np.log10(power + _FLOOR))
+
+
+def distance_db(heard: Parts) -> float:
+    """How far what is heard between the words is below the speech, in decibels.
+
+    The middle of the pauses' power; of speech without pauses that of the quietest moments.
+    """
+    powers = _powers(heard.samples, CHUNK)[heard.pause]
+    if len(powers) >= _LEAST_PAUSE_CHUNKS:
+        between = float(np.median(powers))
+    else:
+        levels = _envelope(heard.samples)
+        between = float(np.percentile(levels[levels > _DIGITAL_SILENCE], _QUIETEST_PERCENT))
+    return decibels(heard.speech_power) - decibels(between)
+
+
+def behind(heard: Parts) -> Behind:
+    """What it is that is heard in the pauses: the mains' hum, tones (music), or noise."""
+    pauses = heard.pauses()
+    if _humming(pauses) > _HUMMING:
+        return "hum"
+    return "music" if _tonal(pauses) > _TONAL else "noise"
+
+
+def deepest_drop_db(heard: Parts) -> float:
+    """How far loud speech falls within 120 ms where it falls fast, in decibels.
+
+    Rooms let it fall by 7 dB if their echo takes a second to fall by 60, and by what they are quieter than
+    the voice itself. Infinite where nothing loud is followed by anything.
+    """
+    levels = 10 * np.log10(_envelope(heard.samples) + _DIGITAL_SILENCE)
+    loud = decibels(heard.speech_power) - _DROP_FROM_DB
+    drops = (levels[:-_DROP] - levels[_DROP:])[levels[:-_DROP] > loud]
+    return float(np.percentile(drops, _DROP_PERCENT)) if len(drops) else float("inf")
+
+
+def brightness_db(heard: Parts) -> float:
+    """Power at 4.3 to 7.5 kHz in the sharpest sounds against that in a telephone's band, by the hertz."""
+    spectra = _spectra(heard.spoken.reshape(-1, CHUNK))
+    frequencies = np.fft.rfftfreq(CHUNK, 1 / SAMPLE_RATE)
+    high, middle = (
+        spectra[:, (frequencies > lowest) & (frequencies < highest)].mean(axis=1)
+        for lowest, highest in (_HIGH_HZ, _MIDDLE_HZ)
+    )
+    return decibels(float(np.percentile(high, _BRIGHTEST_PERCENT))) - decibels(float(middle.mean()))
+
+
+def _powers(samples: Samples, length: int) -> Values:
+    """Mean power of each ``length`` samples."""
+    frames = samples[: len(samples) // length * length].reshape(-1, length)
+    return np.asarray(np.mean(np.square(frames, dtype=np.float64), axis=1))
+
+
+def _envelope(samples: Samples) -> Values:
+    """Power over 20 ms, every 10 ms."""
+    return np.convolve(_powers(samples, _SHORT), (0.5, 0.5), "valid")
+
+
+def _spectra(frames: Samples) -> Values:
+    return np.square(np.abs(np.fft.rfft(frames * np.hanning(frames.shape[1]), axis=1)))
+
+
+def _tonal(pauses: list[Samples]) -> float:
+    """How much of the pauses' power stands out of its neighbourhood in the spectrum: 0–1."""
+    step = _TONE_WINDOW // 2
+    frames = [
+        pause[begin : begin + _TONE_WINDOW]
+        for pause in pauses
+        for begin in range(0, len(pause) - _TONE_WINDOW + 1, step)
+    ]
+    if not frames:
+        return 0.0
+    spectra = _spectra(np.stack(frames))[:, _TONE_BINS]
+    beside = _TONE_AROUND // 2
+    padded = np.pad(spectra, ((0, 0), (beside, beside)), mode="reflect")
+    around = np.median(np.lib.stride_tricks.sliding_window_view(padded, _TONE_AROUND, axis=1), axis=2)
+    standing_out = np.where(spectra > _TONE_ABOVE * around, spectra, 0.0)
+    return float(standing_out.sum() / (spectra.sum() + _FLOOR))
+
+
+def _humming(pauses: list[Samples]) -> float:
+    """How much of the pauses' power the mains' first harmonics explain: 0–1."""
+    long_ones = [pause for pause in pauses if len(pause) >= _LEAST_HUM_S * SAMPLE_RATE]
+    whole = sum(float(np.sum(np.square(pause, dtype=np.float64))) for pause in long_ones)
+    return max(sum(_explained(pause, mains) for pause in long_ones) for mains in _MAINS_HZ) / (whole + _FLOOR)
+
+
+def _explained(pause: Samples, mains_hz: int) -> float:
+    """Energy of ``pause`` that sines of the mains' harmonics give, fitted by least squares."""
+    cycles = np.outer(np.arange(len(pause)), np.arange(1, _HARMONICS + 1)) * mains_hz / SAMPLE_RATE
+    phases = 2 * np.pi * cycles
+    waves = np.concatenate([np.sin(phases), np.cos(phases)], axis=1)
+    weights = np.linalg.lstsq(waves, pause.astype(np.float64), rcond=None)[0]
+    return float(np.sum(np.square(waves @ weights)))

@@ -1,0 +1,159 @@
+"""test_websocket.py, the diagnostics program, against the real server and against ones that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import subprocess
+import sys
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+import test_websocket as diagnostics
+from client.voices import Voices
+from websocket_client import KaniTTSClient
+
+PROGRAM = Path(__file__).parents[2] / "test_websocket.py"
+RATE = 22050
+
+
+def noise(seconds: float) -> bytes:
+    """Something that is not silence."""
+    samples = np.random.default_rng(0).uniform(-8000, 8000, round(seconds * RATE))
+    return samples.astype("<i2").tobytes()
+
+
+@pytest.mark.slow
+def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None:
+    """All checks pass on the real server; the figures, the summary and the kept files are there."""
+    done = subprocess.run(
+        [sys.executable, PROGRAM, "--server", server.url, "--keep", tmp_path / "kept"],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAIL" not in done.stdout and "All checks passed." in done.stdout
+    for name in ("connectivity", "spanish", "streaming", "errors", "configurations", "saying", "voices"):
+        assert any(line.startswith(f"ok    {name} ") for line in done.stdout.splitlines())
+    kept = {path.name for path in (tmp_path / "kept").iterdir()}
+    assert {"stream.wav", "spanish_1_friendly.wav", "emotion_calm.wav", "german.wav"} <= kept
+    assert "voice_spoken_with.wav" in kept
+    assert not [voice for voice in Voices(server.url).list() if voice["kept"]]
+    with wave.open(str(tmp_path / "kept" / "stream.wav")) as file:
+        assert file.getnframes() / RATE > 5
+
+
+def test_no_server_is_told_apart_from_a_failure(unused_tcp_port: int) -> None:
+    """Without a server it ends with 2 and says how to start one."""
+    done = subprocess.run(
+        [sys.executable, PROGRAM, "--server", f"localhost:{unused_tcp_port}"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "python start_websocket_server.py" in done.stderr
+    assert done.stdout == ""
+
+
+async def test_a_server_that_lies_fails() -> None:
+    """Wrong durations, accepted nonsense and a missing stream are each reported; the exit code is 1."""
+
+    async def lie(connection: ServerConnection) -> None:
+        async for message in connection:
+            kind = json.loads(message)["type"] if message != "{" else "tts_request"
+            if kind == "ping":
+                await connection.send(json.dumps({"type": "pong", "data": {}}))
+            elif kind != "tts_cancel":
+                file = io.BytesIO()
+                with wave.open(file, "wb") as writer:
+                    writer.setnchannels(1)
+                    writer.setsampwidth(2)
+                    writer.setframerate(RATE)
+                    writer.writeframes(noise(2.0))
+                audio = base64.b64encode(file.getvalue()).decode()
+                metadata = {"duration": 4.0, "sample_rate": RATE, "channels": 1}
+                data = {"status": "success", "message": "", "audio": audio, "metadata": metadata}
+                await connection.send(json.dumps({"type": "tts_response", "data": data}))
+
+    async with serve(lie, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            PROGRAM,
+            "--server",
+            f"ws://127.0.0.1:{port}",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, complaints = await process.communicate()
+    report = {line[6:32].strip(): line for line in out.decode().splitlines()}
+    assert process.returncode == 1, complaints
+    assert report["ping"].startswith("ok")
+    assert report["spanish 1 friendly"].startswith("FAIL")
+    assert "metadata says 4.000 s, the audio is 2.000 s long" in report["spanish 1 friendly"]
+    assert "tts_stream_request" in report["stream"] and report["stream"].startswith("FAIL")
+    assert report["error: speed"].startswith("FAIL")
+    assert report["errors"].startswith("FAIL") and "0 of 8" in report["errors"]
+    assert report["saying"].startswith("FAIL") and "0 of 8" in report["saying"]
+    assert report["voice added"].startswith("FAIL") and "cannot reach" in report["voice added"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "stated", "characters", "speed", "fault"),
+    [
+        (3.0, 3.0, 45, 1.0, ""),
+        (1.5, 1.5, 45, 2.0, ""),
+        (3.0, 3.1, 45, 1.0, "metadata says"),
+        (1.0, 1.0, 45, 1.0, "45 characters"),
+        (15.0, 15.0, 45, 1.0, "45 characters"),
+    ],
+)
+def test_what_counts_as_speech_of_a_text(
+    seconds: float, stated: float, characters: int, speed: float, fault: str
+) -> None:
+    """The stated duration is the audio's, and it is as long as somebody would take to say the text."""
+    found = diagnostics.faults(noise(seconds), RATE, stated, "a" * characters, speed)
+    assert fault in found and bool(fault) == bool(found)
+
+
+def test_silence_and_other_rates_are_faults() -> None:
+    """Silence isn't speech, and the protocol's rate is 22050 Hz."""
+    assert diagnostics.faults(bytes(6 * RATE), RATE, 3.0, "a" * 45, 1.0) == "silence"
+    assert "16000" in diagnostics.faults(noise(3.0), 16000, 3.0, "a" * 45, 1.0)
+
+
+async def test_a_server_that_can_keep_no_voice_is_passed_over(start_server: Any, tmp_path: Path) -> None:
+    """Where voices cannot be written, the check is skipped with the reason."""
+    (tmp_path / "file").write_bytes(b"")
+    server = start_server("--engine", "espeak", KANI_DATA_DIR=str(tmp_path / "file"))
+    async with KaniTTSClient(url=server.url) as client:
+        results = [result async for result in diagnostics.kept_voices(client, None, Voices(server.url))]
+    assert [(result.name, result.failure) for result in results] == [("voice added", "")]
+    assert "written" in results[0].skipped
+
+
+async def test_a_voice_that_is_refused_fails(espeak_server: Any) -> None:
+    """A server that takes no speech of its own as a voice has a fault."""
+
+    class Unwilling(Voices):
+        """Asks for what no server grants."""
+
+        def add(self, name: str, recording: bytes, consent: str, language: str | None = None) -> Any:
+            """A name that cannot be."""
+            return super().add(f"{name}/", recording, consent, language)
+
+    async with KaniTTSClient(url=espeak_server.url) as client:
+        check = diagnostics.kept_voices(client, None, Unwilling(espeak_server.url))
+        (result,) = [result async for result in check]
+    assert result.failure.startswith("name: ")

@@ -1,0 +1,228 @@
+"""The voices of a server, looked after with `python websocket_client.py` and from Python."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from client.voices import VoiceRefused, Voices, described, outcome
+from websocket_client import AuthenticationFailed, NotConnected, UnexpectedAnswer
+
+PROGRAM = Path(__file__).parents[2] / "websocket_client.py"
+HELLO = "Esta es la voz de una máquina, y quien la oye puede guardarla si quiere."
+CONSENT = "A machine's voice: «nadie» has to consent.\nReally."
+
+
+def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The program with these arguments."""
+    return subprocess.run(
+        [sys.executable, PROGRAM, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def recording(espeak_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A WAV file of about four seconds of speech."""
+    answer = httpx.post(f"{espeak_server.http_url}/tts", json={"text": HELLO}, timeout=300)
+    path = tmp_path_factory.mktemp("recording") / "speech.wav"
+    path.write_bytes(answer.raise_for_status().content)
+    return path
+
+
+@pytest.fixture
+def voices(espeak_server: Any) -> Iterator[Voices]:
+    """The voices of the server; none stays behind."""
+    voices = Voices(espeak_server.url)
+    yield voices
+    for voice in kept(voices):
+        voices.delete(voice["id"])
+
+
+def kept(voices: Voices) -> list[dict[str, Any]]:
+    """Those that clients made."""
+    return [voice for voice in voices.list() if voice["kept"]]
+
+
+def test_a_voice_is_added_listed_spoken_with_and_deleted(
+    espeak_server: Any, voices: Voices, recording: Path, tmp_path: Path
+) -> None:
+    """--add-voice prints the id that --voice takes; --voices lists it first; --delete-voice ends it."""
+    at = ("--server", espeak_server.url)
+    consent = ("--consent", CONSENT)
+    done = run("--add-voice", "ñandú", "--reference", recording, *consent, "--language", "spanish", *at)
+    assert (done.returncode, done.stdout) == (0, "custom:ñandú\n"), done.stderr
+    assert "no engine of this server can speak like it" in done.stderr
+    (facts,) = (espeak_server.folder / "data").rglob("voice.json")
+    assert json.loads(facts.read_text(encoding="utf-8"))["consent"] == CONSENT
+    assert facts.with_name("recording").read_bytes() == recording.read_bytes()
+    first, *rest = run("--voices", *at).stdout.splitlines()
+    assert first.startswith("custom:ñandú  es, ")
+    assert "espeak:es-419  es-419, espeak" in rest
+    done = run("Hola.", "--voice", "custom:ñandú", "-o", tmp_path / "hola.wav", *at)
+    assert done.returncode == 0 and "not cloned" in done.stderr
+    done = run("--delete-voice", "custom:ñandú", *at)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert kept(voices) == []
+
+
+def test_what_the_server_refuses_is_one_line_with_the_field(
+    espeak_server: Any, voices: Voices, recording: Path, tmp_path: Path
+) -> None:
+    """A name that is taken or cannot be, no recording, an unknown voice: exit code 1 and the reason."""
+    voices.add("ana", recording.read_bytes(), CONSENT)
+    no_audio = tmp_path / "no.wav"
+    no_audio.write_text("words")
+    for arguments, reason in (
+        (("--add-voice", "ana", "--reference", recording), "name: there is a voice 'ana' already"),
+        (("--add-voice", "../x", "--reference", recording), "name: "),
+        (("--add-voice", "eva", "--reference", no_audio), "audio: "),
+        (("--add-voice", "eva", "--reference", recording, "--language", "klingonish"), "language: "),
+    ):
+        done = run(*arguments, "--consent", CONSENT, "--server", espeak_server.url)
+        assert done.returncode == 1 and done.stderr.startswith(f"error: {reason}"), done.stderr
+        assert done.stderr.count("\n") == 1 and done.stdout == ""
+    done = run("--delete-voice", "eva", "--server", espeak_server.url)
+    assert done.returncode == 1 and done.stderr.startswith("error: voice: unknown voice")
+    assert [voice["id"] for voice in kept(voices)] == ["custom:ana"]
+    with pytest.raises(VoiceRefused) as refusal:
+        voices.delete("eva/../ana")
+    assert refusal.value.status == 404
+    assert len(kept(voices)) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["Hola", "--voices"], "without speaking"),
+        (["--delete-voice", "ana", "-o", "x.wav"], "without speaking"),
+        (["--voices", "--delete-voice", "ana"], "not allowed with"),
+        (["--add-voice", "ana", "--consent", "mine"], "--reference FILE"),
+        (["--add-voice", "ana", "--reference", __file__], "--consent WORDS"),
+        (["--add-voice", "ana", "--reference", __file__, "--consent", ""], "--consent WORDS"),
+        (["--add-voice", "ana", "--reference", "none.wav", "--consent", "mine"], "cannot read the reference"),
+        (["Hola", "-o", "x.wav", "--consent", "mine"], "--consent belongs to --add-voice"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], complaint: str) -> None:
+    """What does not go together is said before any server is asked: exit code 2."""
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+
+
+def test_the_cure_is_named_where_there_is_no_server_or_no_key(
+    unused_tcp_port: int, start_server: Any
+) -> None:
+    """No server, no key, and the right one."""
+    done = run("--voices", "--server", f"localhost:{unused_tcp_port}")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "python start_websocket_server.py" in done.stderr
+    server = start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS="open-sesame")
+    at = ("--voices", "--server", f"localhost:{server.port}")
+    done = run(*at)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "--api-key" in done.stderr and "401" in done.stderr
+    assert "espeak:es-419" in run(*at, KANI_API_KEY="open-sesame").stdout
+
+
+async def test_errors_are_told_apart(unused_tcp_port: int) -> None:
+    """Nobody there, a key that is wrong, and something that is no such server."""
+    answers = iter([(403, "no"), (200, "<html>"), (200, "[]"), (200, '{"other": 1}'), (500, "broken")])
+
+    def answer(connection: ServerConnection, request: Request) -> Response:
+        status, words = next(answers)
+        return connection.respond(status, words)  # type: ignore[arg-type]
+
+    async def unheard(connection: ServerConnection) -> None:
+        raise AssertionError
+
+    with pytest.raises(NotConnected):
+        Voices(f"ws://localhost:{unused_tcp_port}").list()
+    async with serve(unheard, "127.0.0.1", 0, process_request=answer) as server:
+        voices = Voices(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "wrong")
+        with pytest.raises(AuthenticationFailed, match=r"403.*no"):
+            await asyncio.to_thread(voices.list)
+        for _ in range(3):
+            with pytest.raises(UnexpectedAnswer):
+                await asyncio.to_thread(voices.list)
+        with pytest.raises(VoiceRefused, match="broken"):
+            await asyncio.to_thread(voices.list)
+
+
+def test_a_proxy_is_not_asked_for_this_machine(
+    espeak_server: Any, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy of the environment is for others."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_tcp_port}")
+    assert Voices(espeak_server.url).list()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        (
+            {"cloning": "nearest voice", "similarity": {"before": 0.7051, "now": 0.851, "measured": True}},
+            "nearest voice 0.71 → 0.85: near, not the same",
+        ),
+        (
+            {"cloning": "nearest voice", "similarity": {"before": 0.7, "now": 0.8, "measured": False}},
+            "nearest voice 0.70 → 0.80 expected: near, not the same",
+        ),
+        ({"cloning": "nearest voice"}, "nearest voice: near, not the same"),
+        ({"cloning": "embedding"}, "the recorded voice itself spoke, as well as the engine can"),
+        (
+            {"cloning": "none"},
+            "the voice of the recording was not cloned: the engine at hand does not clone",
+        ),
+    ],
+)
+def test_what_became_of_a_recording_is_said_in_words(metadata: dict[str, Any], words: str) -> None:
+    """Each kind of cloning has its sentence."""
+    assert outcome(metadata) == words
+
+
+def test_what_is_known_of_a_kept_voice_is_said_in_words() -> None:
+    """Who speaks like it, how near, in which state; and what would make a better recording."""
+    near = {
+        "es": {"before": 0.7, "now": 0.85, "measured": True},
+        "en": {"before": 0.6, "now": 0.7, "measured": False},
+    }
+    voice = {
+        "id": "custom:ana",
+        "kept": True,
+        "language": "",
+        "duration_s": 12.34,
+        "consent_at": "2026-02-03T04:05:06+00:00",
+        "advice": ["It is quiet."],
+        "engines": [
+            {"engine": "kani", "cloning": "embedding", "state": "missing", "similarity": {}},
+            {"engine": "kokoro", "cloning": "nearest voice", "state": "refining", "similarity": near},
+            {"engine": "espeak", "cloning": "none", "state": "missing", "similarity": {}},
+        ],
+    }
+    assert list(described(voice)) == [
+        "custom:ana  any language, 12.3 s, kept 2026-02-03",
+        "  kani: embedding, not taken up yet",
+        "  kokoro: nearest voice, coming nearer; es 0.70 → 0.85: near, not the same",
+        "  advice: It is quiet.",
+    ]
+    assert "es 0.70 → 0.85, en 0.60 → 0.70 expected" in list(described(voice | {"language": "en-US"}))[2]
+    near["es"]["measured"] = False
+    assert "es 0.70 → 0.85 expected, en 0.60 → 0.70 expected" in list(described(voice))[2]

@@ -1,0 +1,201 @@
+"""The three libraries that speak ElevenLabs' protocol, as their users use them: what each hears, and when.
+
+Nothing of them is changed but where they connect to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import numpy as np
+from livekit.plugins import elevenlabs as livekit_elevenlabs
+
+from elevenlabs.client import ElevenLabs
+from elevenlabs.types import VoiceSettings
+from speech.types import Samples
+
+with warnings.catch_warnings():
+    # It imports audioop, which a later Python has no more.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from pipecat.frames.frames import (
+        ErrorFrame,
+        Frame,
+        LLMFullResponseEndFrame,
+        LLMFullResponseStartFrame,
+        LLMTextFrame,
+        TTSAudioRawFrame,
+        TTSStoppedFrame,
+    )
+    from pipecat.pipeline.pipeline import Pipeline
+    from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+    from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+    from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
+    from pipecat.services.tts_service import TextAggregationMode
+    from pipecat.workers.runner import WorkerRunner
+
+MODEL = "eleven_flash_v2_5"
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word, and when a client would show it, in seconds of what it hears."""
+
+    text: str
+    start_s: float
+
+
+@dataclass
+class Spoken:
+    """What a client heard."""
+
+    audio: bytearray = field(default_factory=bytearray)
+    words: list[Word] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def samples(self) -> Samples:
+        """Its PCM, between -1 and 1."""
+        return np.frombuffer(bytes(self.audio), "<i2").astype(np.float32) / 32768
+
+
+def pieces(text: str) -> list[str]:
+    """A text as a language model writes it: a word and the space before it at a time."""
+    first, *more = text.split(" ")
+    return [first, *(f" {word}" for word in more)]
+
+
+def sdk(http_url: str) -> ElevenLabs:
+    """The official library; it would use TLS for its WebSocket whatever it is told."""
+    client = ElevenLabs(api_key="key", base_url=http_url)
+    client.text_to_speech._ws_base_url = http_url.replace("http", "ws", 1)
+    return client
+
+
+async def with_sdk(
+    http_url: str, voice: str, text: Iterable[str], output_format: Any, speed: float | None = None
+) -> Spoken:
+    """``convert_realtime`` of the official library. Raises its ApiError."""
+
+    def speak() -> bytes:
+        def written() -> Iterator[str]:
+            yield from text
+
+        asked = {} if speed is None else {"voice_settings": VoiceSettings(speed=speed)}
+        return b"".join(
+            sdk(http_url).text_to_speech.convert_realtime(
+                voice, text=written(), model_id=MODEL, output_format=output_format, **asked
+            )
+        )
+
+    return Spoken(bytearray(await asyncio.to_thread(speak)))
+
+
+async def with_livekit(http_url: str, voice: str, texts: Iterable[str], **options: Any) -> list[Spoken]:
+    """LiveKit's plugin: a stream for each text, all over one connection, in PCM at 22,050 Hz."""
+    encoding = options.pop("encoding", "pcm_22050")
+    async with aiohttp.ClientSession() as session:
+        speaker = livekit_elevenlabs.TTS(
+            api_key="key",
+            voice_id=voice,
+            base_url=f"{http_url}/v1",
+            encoding=encoding,
+            model=MODEL,
+            http_session=session,
+            **options,
+        )
+        heard = []
+        for text in texts:
+            spoken = Spoken()
+            async with speaker.stream() as stream:
+                for piece in pieces(text):
+                    stream.push_text(piece)
+                stream.end_input()
+                async for event in stream:
+                    spoken.audio += bytes(event.frame.data)
+                    timed = event.frame.userdata.get("lk.timed_transcripts", [])
+                    spoken.words += [Word(str(word).strip(), word.start_time) for word in timed]
+            heard.append(spoken)
+        await speaker.aclose()
+        return heard
+
+
+class _PipecatVoice(ElevenLabsTTSService):
+    """pipecat's service; it tells the times that it has computed."""
+
+    def __init__(self, spoken: list[Spoken], **options: Any) -> None:
+        super().__init__(**options)
+        self._spoken = spoken
+
+    async def add_word_timestamps(self, word_times: Any, *args: Any, **options: Any) -> None:
+        self._spoken[-1].words += [Word(*each) for each in word_times]
+        await super().add_word_timestamps(word_times, *args, **options)
+
+
+class _Listener(FrameProcessor):
+    """Hears what comes out of the pipeline."""
+
+    def __init__(self, spoken: list[Spoken], said: asyncio.Event) -> None:
+        super().__init__()
+        self._spoken = spoken
+        self._said = said
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        match frame:
+            case TTSAudioRawFrame():
+                self._spoken[-1].audio += frame.audio
+            case TTSStoppedFrame():
+                self._said.set()
+            case ErrorFrame():
+                self._spoken[-1].errors.append(frame.error)
+                self._said.set()
+        await self.push_frame(frame, direction)
+
+
+async def with_pipecat(
+    url: str, voice: str, texts: Iterable[str], rate: int = 24_000, *, tokens: bool = False
+) -> list[Spoken]:
+    """pipecat's service in a pipeline: a turn of a language model for each text, over one connection.
+
+    tokens: whether it sends them as they come, instead of in sentences.
+    """
+    spoken: list[Spoken] = []
+    said, started = asyncio.Event(), asyncio.Event()
+    mode = TextAggregationMode.TOKEN if tokens else TextAggregationMode.SENTENCE
+    settings = ElevenLabsTTSService.Settings(voice=voice, model=MODEL)
+    service = _PipecatVoice(
+        spoken, api_key="key", url=url, sample_rate=rate, settings=settings, text_aggregation_mode=mode
+    )
+    worker = PipelineWorker(
+        Pipeline([service, _Listener(spoken, said)]), params=PipelineParams(), cancel_on_idle_timeout=False
+    )
+
+    @worker.event_handler("on_pipeline_started")
+    async def on_started(*_: Any) -> None:
+        started.set()
+
+    async def talk() -> None:
+        await started.wait()
+        for text in texts:
+            spoken.append(Spoken())
+            said.clear()
+            await worker.queue_frames(
+                [
+                    LLMFullResponseStartFrame(),
+                    *(LLMTextFrame(piece) for piece in pieces(text)),
+                    LLMFullResponseEndFrame(),
+                ]
+            )
+            await said.wait()
+        await worker.stop_when_done()
+
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    async with asyncio.timeout(300):
+        await asyncio.gather(runner.run(), talk())
+    return spoken

@@ -1,0 +1,383 @@
+"""LiveKit's agents with this server as voice and ears: examples/livekit_agent.py, without a room."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from types import ModuleType
+from typing import Any
+
+import httpx
+import jwt
+import numpy as np
+import pytest
+
+from speech.types import Samples
+from tests.conftest import ROOT, ServerProcess, StartServer
+from tests.judges.judge import hear, word_error_rate
+from tests.protocols.kyutai.test_speech_out import say
+
+EXAMPLES = ROOT / "examples"
+RATE = 24_000
+WRONG_AT_MOST = 0.04
+SPANISH = "Buenos días. Hoy vamos a preparar una tortilla de patatas con mucha cebolla, ¿te parece bien?"
+ENGLISH = "Good morning. The train to the north leaves from platform seven, and it never waits for anybody."
+SAID = ("The train to the north leaves from platform seven.", "Please take your bags with you.")
+
+
+def silence(seconds: float) -> Samples:
+    """So much of it."""
+    return np.zeros(round(seconds * RATE), np.float32)
+
+
+@pytest.fixture(scope="module")
+def agent() -> Any:
+    """The example; its modules lie in a folder of no package, and are slow to import."""
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        return importlib.import_module("livekit_agent")
+    finally:
+        sys.path.remove(str(EXAMPLES))
+
+
+@pytest.fixture(scope="module")
+def devices(agent: ModuleType) -> Any:
+    """What the agent hears and speaks with."""
+    return importlib.import_module("tests.support.livekit_devices")
+
+
+@pytest.fixture(scope="module")
+def sentences(server: ServerProcess) -> list[Samples]:
+    """Somebody says SAID."""
+
+    async def spoken() -> list[Samples]:
+        return [(await say(server, text, voice="af_heart")).samples for text in SAID]
+
+    return asyncio.run(spoken())
+
+
+@pytest.fixture
+async def conversation(
+    agent: Any, devices: Any, server: ServerProcess
+) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
+    """Begin one: ``await conversation(devices.Microphone(), lasting=True, speech_voice="af_heart")``."""
+    from livekit.agents import Agent
+    from livekit.agents.utils import http_context
+
+    begun = []
+
+    async def begin(microphone: Any = None, lasting: bool = False, **choices: str) -> Any:
+        chosen = agent.Choices.of(
+            {name.upper(): value for name, value in {"speech_server": server.url, **choices}.items()}
+        )
+        session = agent.session(chosen)
+        session.input.audio = microphone
+        session.output.audio = devices.Loudspeaker(lasting)
+        session.output.transcription = devices.Captions()
+        await session.start(Agent(instructions=chosen.agent_task))
+        begun.append(session)
+        return session
+
+    async with http_context.open():
+        yield begin
+        for session in begun:
+            await session.aclose()
+
+
+def assert_understood(samples: Samples, text: str, language: str) -> None:
+    """Assert that whoever listens understands ``text``."""
+    heard = hear(samples, RATE, language)
+    assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
+
+
+def texts(session: Any) -> list[tuple[str, str]]:
+    """Who said what so far; the protocol's times have a space behind the last word."""
+    return [(item.role, item.text_content.rstrip()) for item in session.history.messages()]
+
+
+async def test_the_agent_is_understood_and_its_transcript_follows(
+    conversation: Callable[..., Awaitable[Any]],
+) -> None:
+    """LiveKit's own plugin, unmodified: the words shown are the text, and tile the time of the sound."""
+    session = await conversation()
+    for text, language, voice in ((SPANISH, "es", "ef_dora"), (ENGLISH, "en", "af_heart")):
+        session.tts.update_options(voice_id=voice)
+        session.output.audio.played.clear()
+        session.output.transcription.shown.clear()
+        await session.say(text).wait_for_playout()
+        played = session.output.audio.samples
+        assert_understood(played, text, language)
+        shown = session.output.transcription.shown
+        assert "".join(shown).strip() == text and len(shown) == len(text.split())
+        # A word ends where the next begins, to the millisecond that the protocol's times have.
+        seams = [(before.end_time, after.start_time) for before, after in pairwise(shown)]
+        assert all(end_s == pytest.approx(start_s, abs=0.002) for end_s, start_s in seams)
+        assert shown[0].start_time == pytest.approx(0.0, abs=0.001)
+        assert shown[-1].end_time == pytest.approx(len(played) / RATE, abs=0.02)
+    assert texts(session) == [("assistant", SPANISH), ("assistant", ENGLISH)]
+
+
+async def test_what_is_heard_comes_word_by_word_and_turn_by_turn(
+    agent: Any, devices: Any, server: ServerProcess, sentences: list[Samples]
+) -> None:
+    """Each turn begins, grows by a word at a time, is final and ends, with times of the whole stream."""
+    both = np.concatenate([silence(0.5), sentences[0], silence(1.5), sentences[1]])
+    ears = agent.KyutaiSTT(server.url, language="en")
+    # As a telephone room gives it, and as a stereo microphone does.
+    events = []
+    async with ears.stream() as stream:
+        for frame in devices.frames(both, channels=2):
+            stream.push_frame(frame)
+        stream.end_input()
+        async for event in stream:
+            events.append(event)
+    kinds = [event.type.value for event in events]
+    ends = [number for number, kind in enumerate(kinds) if kind == "end_of_speech"]
+    assert len(ends) == 2 and ends[-1] == len(events) - 1
+    for turn, text in zip((events[: ends[0] + 1], events[ends[0] + 1 :]), SAID, strict=True):
+        assert turn[0].type.value == "start_of_speech"
+        *interim, final = [event.alternatives[0] for event in turn[1:-1]]
+        assert all(event.type.value == "interim_transcript" for event in turn[1:-2])
+        assert turn[-2].type.value == "final_transcript"
+        assert [len(said.words) for said in interim] == list(range(1, len(final.words) + 1))
+        assert all(final.text.startswith(said.text) for said in interim) and interim[-1].text == final.text
+        assert word_error_rate(text, final.text, "en") == 0.0, final.text
+        assert len({event.request_id for event in turn}) == 1
+        assert all(word.start_time <= word.end_time for word in final.words)
+        assert (final.start_time, final.end_time) == (final.words[0].start_time, final.words[-1].end_time)
+        assert final.language == "en"
+    first, second = (events[number - 1].alternatives[0] for number in ends)
+    began_s = 0.5 + len(sentences[0]) / RATE + 1.5
+    assert first.end_time <= began_s - 1.0 and began_s - 0.1 <= second.start_time
+    assert second.end_time <= len(both) / RATE + 0.1
+
+
+async def test_a_microphone_that_is_muted_ends_the_turn(
+    agent: Any, devices: Any, server: ServerProcess, sentences: list[Samples]
+) -> None:
+    """Nothing comes behind the last word, at 48 kHz: that is silence too."""
+    ears = agent.KyutaiSTT(server.url)
+    async with ears.stream() as stream:
+        for frame in devices.frames(np.repeat(sentences[1], 2), rate=48_000):
+            stream.push_frame(frame)
+        async with asyncio.timeout(300):
+            async for event in stream:
+                if event.type.value == "final_transcript":
+                    break
+    assert word_error_rate(SAID[1], event.alternatives[0].text, "en") == 0.0
+
+
+@pytest.mark.slow
+async def test_a_question_is_answered(
+    conversation: Callable[..., Awaitable[Any]], devices: Any, sentences: list[Samples]
+) -> None:
+    """From the microphone to the loudspeaker, at the speed of speech; without a model it says it back."""
+    microphone = devices.Microphone()
+    session = await conversation(microphone, speech_voice="af_heart", speech_language="en")
+    answered = asyncio.Event()
+    session.on("agent_state_changed", lambda event: event.old_state == "speaking" and answered.set())
+    await microphone.hear(np.concatenate([sentences[0], silence(1.5)]))
+    async with asyncio.timeout(300):
+        await answered.wait()
+    (heard_by, heard), (said_by, said) = texts(session)
+    assert (heard_by, said_by) == ("user", "assistant") and heard == said
+    assert word_error_rate(SAID[0], heard, "en") == 0.0
+    assert_understood(session.output.audio.samples, SAID[0], "en")
+
+
+@pytest.mark.slow
+async def test_who_speaks_over_the_agent_interrupts_it(
+    conversation: Callable[..., Awaitable[Any]], devices: Any, sentences: list[Samples]
+) -> None:
+    """The first word that is heard is enough."""
+    microphone = devices.Microphone()
+    session = await conversation(microphone, lasting=True, speech_voice="af_heart", speech_language="en")
+    # Long enough for a recogniser on a slow machine to hear the word before all is played.
+    speaking = asyncio.Event()
+    session.on("agent_state_changed", lambda event: event.new_state == "speaking" and speaking.set())
+    handle = session.say(" ".join([ENGLISH] * 40))
+    # LiveKit lets nobody interrupt in the first three seconds, while echo cancelling settles.
+    async with asyncio.timeout(300):
+        await speaking.wait()
+        await microphone.hear(np.concatenate([silence(3.5), sentences[1], silence(1.0)]))
+        await handle.wait_for_playout()
+    assert handle.interrupted
+    assert session.output.audio.interrupted_at_s > 3.5
+
+
+async def test_a_language_model_writes_what_is_said(
+    conversation: Callable[..., Awaitable[Any]], http_server: Callable[..., Awaitable[str]]
+) -> None:
+    """Behind any OpenAI-compatible address: it is asked with the whole conversation, and streams."""
+    from aiohttp import web
+
+    asked: list[dict[str, Any]] = []
+
+    async def complete(request: web.Request) -> web.StreamResponse:
+        asked.append(await request.json() | {"key": request.headers["authorization"]})
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        for word in SPANISH.split():
+            delta = json.dumps({"content": f"{word} "})
+            await response.write(f'data: {{"choices": [{{"index": 0, "delta": {delta}}}]}}\n\n'.encode())
+        await response.write(b'data: {"choices": []}\n\ndata: [DONE]\n\n')
+        return response
+
+    url = await http_server(web.post("/v1/chat/completions", complete))
+    session = await conversation(llm_url=f"{url}/v1", llm_model="small", llm_key="k-1")
+    await session.generate_reply(user_input="¿Qué tiempo hará?").wait_for_playout()
+    assert texts(session) == [("user", "¿Qué tiempo hará?"), ("assistant", SPANISH)]
+    assert_understood(session.output.audio.samples, SPANISH, "es")
+    (request,) = asked
+    assert (request["model"], request["stream"], request["key"]) == ("small", True, "Bearer k-1")
+    told = [(message["role"], message["content"]) for message in request["messages"]]
+    assert told[0][0] == "system" and told[0][1].startswith("Eres un asistente de voz.")
+    assert told[1:] == [("user", "¿Qué tiempo hará?")]
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1", 401), ("/nowhere", 404)])
+async def test_a_model_that_refuses_is_an_error_of_livekits(
+    agent: Any, http_server: Callable[..., Awaitable[str]], path: str, status: int
+) -> None:
+    """With its status, so that the framework knows whether to ask again."""
+    from aiohttp import web
+    from livekit.agents import APIStatusError, llm
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"error": {"message": "no such key"}}, status=401)
+
+    url = await http_server(web.post("/v1/chat/completions", refuse))
+    with pytest.raises(APIStatusError) as refused:
+        [text async for text in agent.model(url + path, "small", "k")(llm.ChatContext.empty())]
+    assert refused.value.status_code == status and not refused.value.retryable
+
+
+async def test_a_model_that_is_not_there_is_an_error_of_livekits(agent: Any) -> None:
+    """One that tells to ask again."""
+    from livekit.agents import APIConnectionError, llm
+
+    with pytest.raises(APIConnectionError, match="http://localhost:9/v1") as failed:
+        [text async for text in agent.model("http://localhost:9/v1", "small", "k")(llm.ChatContext.empty())]
+    assert failed.value.retryable
+
+
+@pytest.fixture
+async def http_server() -> AsyncIterator[Callable[..., Awaitable[str]]]:
+    """Serve routes of aiohttp's: ``url = await http_server(web.get("/", answer))``."""
+    from aiohttp import web
+
+    runners = []
+
+    async def serve(*routes: Any) -> str:
+        application = web.Application()
+        application.add_routes(routes)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        runners.append(runner)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    yield serve
+    for runner in runners:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def failing(ears: Any, samples: Samples, devices: Any) -> AsyncIterator[Any]:
+    """A stream without a second try, all of which was pushed."""
+    from livekit.agents import APIConnectOptions
+
+    async with ears.stream(conn_options=APIConnectOptions(max_retry=0, timeout=5.0)) as stream:
+        for frame in devices.frames(samples):
+            stream.push_frame(frame)
+        yield stream
+
+
+async def test_ears_that_cannot_hear_say_why(agent: Any, devices: Any, espeak_server: ServerProcess) -> None:
+    """Nobody at the address, a key that is not known, a language that is not: errors of LiveKit's kinds."""
+    from livekit.agents import APIConnectionError, APIStatusError
+
+    async with failing(agent.KyutaiSTT("ws://localhost:9"), silence(0.1), devices) as stream:
+        with pytest.raises(APIConnectionError, match="cannot be reached"):
+            await anext(stream)
+    for ears, status in (
+        (agent.KyutaiSTT(espeak_server.url, key="guessed"), 401),
+        (agent.KyutaiSTT(espeak_server.url, language="xx-none"), 400),
+    ):
+        async with failing(ears, silence(0.1), devices) as stream:
+            with pytest.raises(APIStatusError) as refused:
+                await anext(stream)
+        assert refused.value.status_code == status and not refused.value.retryable
+
+
+async def test_a_server_that_has_no_place_or_goes_is_a_reason_to_come_again(
+    agent: Any, devices: Any, start_server: StartServer
+) -> None:
+    """Both are errors that the framework tries again after."""
+    from livekit.agents import APIConnectionError
+
+    server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")
+    ears = agent.KyutaiSTT(server.url)
+    async with failing(ears, silence(0.1), devices) as first:
+        async with httpx.AsyncClient() as client:
+            while not (await client.get(f"{server.http_url}/health")).json()["active_sessions"]:
+                await asyncio.sleep(0.05)
+        async with failing(ears, silence(0.1), devices) as second:
+            with pytest.raises(APIConnectionError, match="no free channels") as refused:
+                await anext(second)
+        await asyncio.to_thread(server.stop)
+        with pytest.raises(APIConnectionError, match="has gone") as gone:
+            await anext(first)
+    assert refused.value.retryable and gone.value.retryable
+
+
+def test_the_environment_chooses(agent: Any) -> None:
+    """By the names that the example tells of; what is not there stays as it is."""
+    chosen = agent.Choices.of({"SPEECH_SERVER": "wss://tts.example.test", "LLM_MODEL": "m", "HOME": "/"})
+    assert (chosen.speech_server, chosen.llm_model) == ("wss://tts.example.test", "m")
+    assert chosen.speech_voice == "ef_dora"
+    told = agent.__doc__
+    assert all(name.upper() in told for name in agent.Choices.__dataclass_fields__)
+
+
+@pytest.mark.slow
+async def test_it_offers_itself_to_a_livekit_server(http_server: Callable[..., Awaitable[str]]) -> None:
+    """``python examples/livekit_agent.py dev`` comes to any LiveKit server, with that server's key."""
+    from aiohttp import web
+    from livekit.protocol.agent import RegisterWorkerResponse, ServerMessage, WorkerMessage
+
+    came: asyncio.Future[tuple[dict[str, Any], Any]] = asyncio.get_running_loop().create_future()
+    secret = "a-secret-of-more-than-32-characters-9f2c"
+
+    async def worker(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        message = WorkerMessage.FromString(await socket.receive_bytes())
+        registered = RegisterWorkerResponse(worker_id="AW_1")
+        await socket.send_bytes(ServerMessage(register=registered).SerializeToString())
+        came.set_result((jwt.decode(token, secret, algorithms=["HS256"]), message))
+        async for _ in socket:
+            pass
+        return socket
+
+    url = await http_server(web.get("/agent", worker))
+    livekit = {"LIVEKIT_URL": url, "LIVEKIT_API_KEY": "APIx", "LIVEKIT_API_SECRET": secret}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(EXAMPLES / "livekit_agent.py"), "dev", env=os.environ | livekit
+    )
+    try:
+        async with asyncio.timeout(300):
+            claims, message = await came
+    finally:
+        process.terminate()
+        async with asyncio.timeout(300):
+            await process.wait()
+    assert claims["iss"] == "APIx" and claims["video"]["agent"] is True
+    assert message.WhichOneof("message") == "register"

@@ -1,0 +1,437 @@
+"""The ElevenLabs engine against the service as it was recorded: what it sends, and what it hears."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.elevenlabs import exchange as exchange_module
+from engines.elevenlabs import messages
+from engines.elevenlabs.audio_in import Hearing
+from engines.elevenlabs.messages import Message, TimedText
+from engines.elevenlabs.times import CharacterTimes
+from speech.types import Boundary, Sampling, Segment, SpeechChunk
+from tests.engines.elevenlabs.elevenlabs_engine import (
+    ID,
+    LONG,
+    TEXT,
+    WITHIN_S,
+    Typing,
+    audio_of,
+    expected_words,
+    in_order,
+    said,
+    started,
+    words_of,
+)
+from tests.support import elevenlabs_service as fake
+from tests.support.elevenlabs_service import (
+    KEY,
+    LETTER_S,
+    RATE,
+    VOICE,
+    ElevenLabsService,
+    Frame,
+    running,
+    tone,
+)
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[ElevenLabsService]:
+    """ElevenLabs, as far as this engine can tell."""
+    async with running() as started:
+        yield started
+
+
+# What is sent, and what is heard.
+
+
+async def test_a_whole_text_is_sent_and_heard(service: ElevenLabsService) -> None:
+    """Messages as the service documents them; samples as they came; every character's time exact."""
+    async with started(service) as engine:
+        chunks = await said(engine, speed=1.1, sampling=Sampling(seed=2**32 + 7))
+    (exchange,) = service.exchanges
+    assert exchange.path == f"/v1/text-to-speech/{VOICE}/stream-input"
+    assert exchange.query == {
+        "model_id": "eleven_flash_v2_5",
+        "output_format": "pcm_24000",
+        "optimize_streaming_latency": "1",
+        "sync_alignment": "true",
+        "inactivity_timeout": "180",
+        "enable_ssml_parsing": "false",
+        "language_code": "en",
+        "seed": "7",
+    }
+    assert exchange.headers["xi-api-key"] == KEY
+    assert exchange.received == [
+        {
+            "text": " ",
+            "generation_config": {"chunk_length_schedule": [500]},
+            "voice_settings": {"speed": 1.1},
+        },
+        {"text": TEXT},
+        {"text": ""},
+    ]
+    assert audio_of(chunks) == tone(TEXT + " ")[0]
+    assert all(chunk.sample_rate == RATE for chunk in chunks)
+    assert words_of(TEXT, chunks) == expected_words(TEXT)
+    in_order(chunks, TEXT)
+    marks = [round(mark * 1000) for chunk in chunks for span in chunk.spans for mark in span.marks]
+    assert marks == [round(at * LETTER_S * 1000) for at, letter in enumerate(TEXT) if letter != " "]
+
+
+async def test_the_model_is_told_the_language_only_where_it_takes_it(service: ElevenLabsService) -> None:
+    """The older models refuse the parameter."""
+    async with started(service, model="eleven_multilingual_v2") as engine:
+        await said(engine)
+        assert "hu" not in engine.info.default_voices and "ar" in engine.info.default_voices
+    assert "language_code" not in service.exchanges[0].query
+
+
+async def test_what_it_says_of_itself(service: ElevenLabsService) -> None:
+    """The account's voices, the configured one first; ids that could be a path are left out."""
+    async with started(service) as engine:
+        info = engine.info
+    assert [(voice.id, voice.name, voice.gender) for voice in info.voices] == [
+        (ID, "Rachel", "female"),
+        (f"elevenlabs:{fake.OTHER_VOICE}", "Sarah", "female"),
+    ]
+    assert info.sample_rate == RATE and info.speed_range == (0.7, 1.2)
+    assert info.takes_written_text and info.streams_inside_segment and info.uses == {"seed"}
+    assert info.default_voices["es"] == info.default_voices["ar"] == ID
+    assert service.voices_asked[0]["xi-api-key"] == KEY
+
+
+def times_absolute(frame: Frame, sent_ms: float) -> Frame:
+    """As ``sync_alignment`` was observed to do."""
+    return frame
+
+
+def times_relative(frame: Frame, sent_ms: float) -> Frame:
+    """As its documentation says: from the message's own audio on."""
+    alignment = frame["alignment"]
+    if alignment:
+        starts = [round(start - sent_ms) for start in alignment["charStartTimesMs"]]
+        frame = frame | {"alignment": alignment | {"charStartTimesMs": starts}}
+    return frame
+
+
+def names_snake(frame: Frame, sent_ms: float) -> Frame:
+    """By the names that some clients read too."""
+    if alignment := frame["alignment"]:
+        renamed = {
+            "chars": alignment["chars"],
+            "char_start_times_ms": alignment["charStartTimesMs"],
+            "charsDurationsMs": alignment["charDurationsMs"],
+        }
+        frame = frame | {"alignment": renamed}
+    return frame
+
+
+def only_normalized(frame: Frame, sent_ms: float) -> Frame:
+    """The text as it is read out, which here is the same, and begins with a space."""
+    return frame | {"alignment": None}
+
+
+def pairs_of_characters(frame: Frame, sent_ms: float) -> Frame:
+    """Several characters in one entry."""
+    if alignment := frame["alignment"]:
+        chars, starts, durations = (
+            alignment[name] for name in ("chars", "charStartTimesMs", "charDurationsMs")
+        )
+        frame = frame | {
+            "alignment": {
+                "chars": ["".join(chars[at : at + 2]) for at in range(0, len(chars), 2)],
+                "charStartTimesMs": starts[::2],
+                "charDurationsMs": [sum(durations[at : at + 2]) for at in range(0, len(chars), 2)],
+            }
+        }
+    return frame
+
+
+@pytest.mark.parametrize(
+    "wording", [times_absolute, times_relative, names_snake, only_normalized, pairs_of_characters]
+)
+async def test_times_are_read_however_they_are_told(
+    service: ElevenLabsService, wording: Callable[[Frame, float], Frame]
+) -> None:
+    """The same words at the same times, to the millisecond, over many messages."""
+    sent_ms = 0.0
+
+    def change(frame: Frame, number: int) -> list[Frame | str | bytes]:
+        nonlocal sent_ms
+        changed = wording(frame, sent_ms)
+        sent_ms += len(base64.b64decode(frame["audio"] or "")) / (2 * RATE) * 1000
+        return [changed]
+
+    service.change = change
+    async with started(service) as engine:
+        chunks = await said(engine, LONG)
+    assert words_of(LONG, chunks) == expected_words(LONG)
+    assert len(chunks) > 10
+
+
+@pytest.mark.parametrize("sync", [True, False])
+async def test_several_pieces_of_one_text_follow_each_other(
+    service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch, sync: bool
+) -> None:
+    """Also where all times of a piece come with its first message, counted from there."""
+    path = messages.path
+    monkeypatch.setattr(
+        messages, "path", lambda voice, **query: path(voice, **(query | {"sync_alignment": sync}))
+    )
+    async with started(service) as engine:
+        first = Typing(LONG)
+        segment = Segment(first.written.text, ID, "en")
+        async with asyncio.timeout(WITHIN_S), aclosing(engine.stream(segment, first.written)) as speech:
+            chunks = [await anext(speech)]
+            first.add(" And so on.", Boundary.SENTENCE)
+            chunks += [chunk async for chunk in speech]
+    text = f"{LONG} And so on."
+    assert service.exchanges[0].text == text
+    assert words_of(text, chunks) == expected_words(text)
+
+
+async def test_text_goes_straight_through_while_it_is_written(service: ElevenLabsService) -> None:
+    """Each piece is sent as it comes; what is made of it is heard while more is waited for."""
+    typing = Typing("One two")
+    async with started(service) as engine:
+        segment = Segment("One two", ID, "en")
+        async with asyncio.timeout(WITHIN_S), aclosing(engine.stream(segment, typing.written)) as speech:
+            pending = asyncio.ensure_future(anext(speech))
+            await typing.waits.wait()
+            typing.add(" three four five six seven eight nine ten eleven")
+            first = await pending
+            assert first.spans[0].marks and typing.written.boundary is None
+            await typing.waits.wait()
+            typing.add(" twelve.", Boundary.SENTENCE)
+            rest = [chunk async for chunk in speech]
+    (exchange,) = service.exchanges
+    assert [frame["text"] for frame in exchange.received] == [
+        " ",
+        "One two",
+        " three four five six seven eight nine ten eleven",
+        " twelve.",
+        "",
+    ]
+    assert exchange.received[0]["generation_config"] == {"chunk_length_schedule": [50, 120, 160, 250]}
+    in_order([first, *rest], typing.written.text)
+
+
+async def test_a_stream_that_waits_for_text_says_so(
+    service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lone space is the service's own way; it adds nothing to the text."""
+    monkeypatch.setattr(exchange_module, "KEEP_ALIVE_S", 0.05)
+    typing = Typing("One two")
+    async with started(service) as engine:
+
+        async def listen() -> list[SpeechChunk]:
+            return [chunk async for chunk in engine.stream(Segment("One two", ID, "en"), typing.written)]
+
+        async with asyncio.timeout(WITHIN_S):
+            listening = asyncio.create_task(listen())
+            await service.opened.wait()
+            while len(service.exchanges[0].received) < 5:
+                await asyncio.sleep(0.01)
+            typing.add(" three.", Boundary.SENTENCE)
+            chunks = await listening
+    assert service.exchanges[0].text == "One two three."
+    in_order(chunks, "One two three.")
+
+
+async def test_silence_around_the_speech_is_left_out(service: ElevenLabsService) -> None:
+    """At most 50 ms of it stay on each side, and times count from the first sample that is heard."""
+    silence = base64.b64encode(bytes(2 * RATE * 6 // 10)).decode()
+    untimed: Frame = {"alignment": None, "audio": silence, "isFinal": None, "normalizedAlignment": None}
+
+    def later(frame: Frame) -> Frame:
+        alignment = frame["alignment"] or {"charStartTimesMs": []}
+        starts = [start + 600 for start in alignment["charStartTimesMs"]]
+        return frame | {"alignment": frame["alignment"] and alignment | {"charStartTimesMs": starts}}
+
+    def change(frame: Frame, number: int) -> list[Frame | str | bytes]:
+        if number < 0:
+            return [untimed, frame]
+        return [untimed, later(frame)] if number == 0 else [later(frame)]
+
+    service.change = change
+    async with started(service) as engine:
+        chunks = await said(engine)
+    kept = 2 * RATE * 5 // 100
+    assert audio_of(chunks) == bytes(kept) + tone(TEXT + " ")[0] + bytes(kept)
+    *words, (last, begins, ends) = [(w, start + 50, end + 50) for w, start, end in expected_words(TEXT)]
+    assert words_of(TEXT, chunks) == [*words, (last, begins, ends + 50)]
+
+
+# What is sent amiss.
+
+
+def rubbish(frame: Frame, number: int) -> list[Frame | str | bytes]:
+    """Whatever is no message."""
+    return ["not json", b"\x00\x01", "[1, 2]", "null", '{"audio": NaN}', "[" * 5000, {"audio": 7}, {}, frame]
+
+
+def without_times(frame: Frame, number: int) -> list[Frame | str | bytes]:
+    """Audio only."""
+    return [frame | {"alignment": None, "normalizedAlignment": None}]
+
+
+def times_alone(frame: Frame, number: int) -> list[Frame | str | bytes]:
+    """Times and audio in messages of their own."""
+    return [frame | {"audio": None}, frame | {"alignment": None, "normalizedAlignment": None}]
+
+
+def odd_bytes(frame: Frame, number: int) -> list[Frame | str | bytes]:
+    """Samples torn in two, and base64 without its padding."""
+    audio = base64.b64decode(frame["audio"] or "")
+    halves = [audio[:33], audio[33:]] if audio else [b""]
+    return [frame | {"audio": base64.b64encode(half).decode().rstrip("=")} for half in halves]
+
+
+def in_one() -> Callable[[Frame, int], list[Frame | str | bytes]]:
+    """All audio in one large message, and all times."""
+    audio, alignment = b"", {"chars": [], "charStartTimesMs": [], "charDurationsMs": []}
+
+    def change(frame: Frame, number: int) -> list[Frame | str | bytes]:
+        nonlocal audio
+        audio += base64.b64decode(frame["audio"] or "")
+        for name in alignment:
+            alignment[name] += (frame["alignment"] or {}).get(name, [])
+        whole = frame | {"audio": base64.b64encode(audio).decode(), "alignment": alignment}
+        return [] if number >= 0 else [whole]
+
+    return change
+
+
+def spoiled(**fields: Any) -> Callable[[Frame, int], list[Frame | str | bytes]]:
+    """Alignments with some of their fields changed."""
+
+    def change(frame: Frame, number: int) -> list[Frame | str | bytes]:
+        alignment = frame["alignment"] and frame["alignment"] | fields
+        return [frame | {"alignment": alignment, "normalizedAlignment": None}]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        rubbish,
+        without_times,
+        times_alone,
+        in_one(),
+        odd_bytes,
+        spoiled(charStartTimesMs=[5, 3, 1]),
+        spoiled(charStartTimesMs=None),
+        spoiled(charDurationsMs=[1]),
+        spoiled(charDurationsMs=["a", {}]),
+        spoiled(chars=[1, 2]),
+        spoiled(chars="abc"),
+        spoiled(chars=["x"], charStartTimesMs=[0], charDurationsMs=[10]),
+        spoiled(chars=["H"], charStartTimesMs=[-1], charDurationsMs=[10]),
+        spoiled(chars=["H"], charStartTimesMs=[0], charDurationsMs=[1e400]),
+        spoiled(chars=["H"], charStartTimesMs=[True], charDurationsMs=[10]),
+        spoiled(chars=[" ", ""], charStartTimesMs=[0, 1], charDurationsMs=[10, 10]),
+        spoiled(chars=["H", "e"], charStartTimesMs=[3_000_000, 3_000_001], charDurationsMs=[10, 10]),
+    ],
+)
+async def test_what_is_sent_amiss_costs_no_audio(
+    service: ElevenLabsService, change: Callable[[Frame, int], list[Frame | str | bytes]]
+) -> None:
+    """All samples are heard, and every word has a time in them."""
+    service.change = change
+    async with started(service) as engine:
+        chunks = await said(engine)
+    assert audio_of(chunks) == tone(TEXT + " ")[0]
+    in_order(chunks, TEXT)
+
+
+async def test_words_without_times_share_the_audio_evenly(service: ElevenLabsService) -> None:
+    """A letter is as long as any other."""
+    service.change = without_times
+    async with started(service) as engine:
+        chunks = await said(engine, "ab cd")
+    assert words_of("ab cd", chunks) == [("ab", 0, 150), ("cd", 150, 300)]
+
+
+async def test_a_gap_in_the_times_is_filled(service: ElevenLabsService) -> None:
+    """Letters that one message does not tell lie between those of its neighbours."""
+
+    def change(frame: Frame, number: int) -> list[Frame | str | bytes]:
+        return without_times(frame, number) if number in (1, 2) else [frame]
+
+    service.change = change
+    async with started(service) as engine:
+        chunks = await said(engine, LONG)
+    in_order(chunks, LONG)
+    told = {word: start for word, start, _ in words_of(LONG, chunks)}
+    assert told == {word: pytest.approx(start, abs=150) for word, start, _ in expected_words(LONG)}
+    assert told["fifteen."] == expected_words(LONG)[-1][1]
+
+
+NUMBERS = st.one_of(
+    st.integers(-10, 10**7),
+    st.floats(),
+    st.none(),
+    st.booleans(),
+    st.text(max_size=2),
+    st.lists(st.integers()),
+)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "audio": st.one_of(
+                    NUMBERS, st.binary(max_size=9).map(lambda b: base64.b64encode(b).decode())
+                ),
+                "isFinal": NUMBERS,
+                "alignment": st.one_of(
+                    NUMBERS,
+                    st.fixed_dictionaries(
+                        {},
+                        optional={
+                            "chars": st.one_of(
+                                NUMBERS, st.lists(st.sampled_from(["a", "b", " ", "a b", ""]))
+                            ),
+                            "charStartTimesMs": st.one_of(NUMBERS, st.lists(NUMBERS)),
+                            "charDurationsMs": st.one_of(NUMBERS, st.lists(NUMBERS)),
+                        },
+                    ),
+                ),
+            },
+        )
+    )
+)
+def test_no_message_breaks_it(frames: list[Frame]) -> None:
+    """Whatever comes, each word is told once, in order, within the audio."""
+    hearing = Hearing()
+    text = "ab a bb ab"
+    hearing.times.write(text)
+    chunks = [hearing.feed(Message(audio=np.full(240, 9000, "<i2").tobytes()))]
+    chunks += [hearing.feed(messages.read(json.dumps(frame))) for frame in frames]
+    chunks.append(hearing.finish())
+    in_order([chunk for chunk in chunks if chunk is not None], text)
+
+
+def test_text_without_spaces_is_told_letter_by_letter() -> None:
+    """Where a script puts no spaces, each wide character is a word, and is told as soon as it is timed."""
+    times = CharacterTimes()
+    times.write("今天很好。OK")
+    told = TimedText(tuple("今天很"), (0.0, 0.2, 0.4), (0.2, 0.2, 0.2))
+    assert times.told(told, 0.0)
+    assert [(word.start, word.end) for word in times.words(10.0)] == [(0, 1), (1, 2), (2, 3)]
+    assert [(word.start, word.end) for word in times.finish(1.0)] == [(3, 4), (4, 5), (5, 7)]

@@ -1,0 +1,374 @@
+"""The espeak-ng engine: what it says of itself, its chunks and spans, its cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engines.espeak.client import PhonemeEvent, WordEvent
+from engines.espeak.engine import SPEED_RANGE, EspeakEngine
+from engines.espeak.word_groups import Group, Grouping
+from engines.espeak.words import KEPT_SILENCE_S, QUIET, WordChunker
+from speech.errors import UnknownVoice
+from speech.timing.characters import spread
+from speech.types import Segment, SpeechChunk
+
+RATE = 22050
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[EspeakEngine]:
+    """A started engine."""
+    started = EspeakEngine()
+    await started.start()
+    yield started
+    await started.stop()
+
+
+async def spoken(engine: EspeakEngine, segment: Segment) -> list[SpeechChunk]:
+    """All chunks of a segment."""
+    return [chunk async for chunk in engine.synthesize(segment)]
+
+
+def samples_of(chunks: list[SpeechChunk]) -> np.ndarray:
+    """All samples of some chunks."""
+    return np.concatenate([chunk.samples for chunk in chunks])
+
+
+def said(text: str, chunks: list[SpeechChunk]) -> list[str]:
+    """The characters of each span."""
+    return [text[span.start : span.end] for chunk in chunks for span in chunk.spans]
+
+
+async def test_it_says_what_it_is(engine: EspeakEngine) -> None:
+    """Voices have unique ids and BCP 47 tags, and every language has a default among them."""
+    info = engine.info
+    voices = {voice.id: voice for voice in info.voices}
+    assert info.name == "espeak" and info.sample_rate == RATE and info.timing
+    assert len(voices) == len(info.voices) > 120
+    assert all(voice.id.startswith("espeak:") and voice.engine == "espeak" for voice in info.voices)
+    assert voices["espeak:es-419"].language == "es-419"
+    assert voices["espeak:en-us"].language == "en-US"
+    assert voices["espeak:cmn"].language == "zh"
+    assert len(info.default_voices) > 100
+    for language, voice in info.default_voices.items():
+        assert voices[voice].language.partition("-")[0] == language
+    expected = {"en": "en-us", "es": "es", "pt": "pt-br", "zh": "cmn", "ar": "ar", "fr": "fr", "nb": "nb"}
+    assert {language: info.default_voices[language] for language in expected} == {
+        language: f"espeak:{name}" for language, name in expected.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("voice", "language", "text", "shortest_s", "longest_s"),
+    [
+        ("espeak:es", "es", "Buenos días a todos, hoy es martes.", 1.5, 4.0),
+        ("espeak:ar", "ar", "مرحبا، كيف حالك اليوم؟", 1.5, 4.0),
+        ("espeak:de", "de", "Guten Morgen, heute ist Dienstag.", 1.5, 4.0),
+        ("espeak:cmn", "zh", "今天天气很好。", 1.0, 4.0),
+    ],
+)
+async def test_it_speaks(
+    engine: EspeakEngine, voice: str, language: str, text: str, shortest_s: float, longest_s: float
+) -> None:
+    """Speech has a plausible length and level, and chunks that follow one another."""
+    chunks = await spoken(engine, Segment(text, voice, language))
+    audio = samples_of(chunks)
+    assert shortest_s < len(audio) / RATE < longest_s
+    assert audio.dtype == np.float32 and 0.1 < np.abs(audio).max() <= 1.0
+    at = 0
+    for chunk in chunks:
+        assert chunk.sample_rate == RATE
+        assert chunk.start_s == pytest.approx(at / RATE)
+        at += len(chunk.samples)
+
+
+@pytest.mark.parametrize(
+    ("voice", "text", "words"),
+    [
+        ("es", "¿Qué tal, José? ¡Bien!", ["Qué", "tal", "José", "Bien"]),
+        ("es", "Son 1.234,56 euros.", ["Son", "1.234,56", "euros"]),
+        ("es", "«Hola» (dijo) él", ["Hola", "dijo", "él"]),
+        ("en-us", "one of the well-known in it", ["one", "of", "the", "well-known", "in", "it"]),
+        ("en-us", "It’s “fine”—really", ["It’s", "fine”—really"]),
+        ("fr", "l'homme n'est-ce pas", ["l'homme", "n'est-ce", "pas"]),
+        ("ar", "مرحبا، كيف حالك؟", ["مرحبا", "كيف", "حالك"]),
+        ("es", "  dos   espacios ", ["dos", "espacios"]),
+    ],
+)
+async def test_spans_are_the_written_words(
+    engine: EspeakEngine, voice: str, text: str, words: list[str]
+) -> None:
+    """Each written word has one span, without the punctuation around it, in order."""
+    chunks = await spoken(engine, Segment(text, f"espeak:{voice}", voice[:2]))
+    assert said(text, chunks) == words
+    spans = [span for chunk in chunks for span in chunk.spans]
+    times = [time for span in spans for time in (span.start_s, span.end_s)]
+    assert times == sorted(times)
+    assert spans[0].start_s <= 0.05 and times[-1] <= chunks[-1].end_s
+    assert all(span.end_s > span.start_s for span in spans)
+
+
+async def test_letters_are_told_by_the_phonemes_of_their_word(engine: EspeakEngine) -> None:
+    """A word's letters are spread over its phonemes, whose samples are the library's."""
+    begun: list[int] = []
+    engine._library.synthesize(
+        "Hola, amigo", "es", lambda *audio: begun.extend(event.sample for event in audio[2])
+    )
+    chunks = await spoken(engine, Segment("Hola, amigo", "espeak:es", "es"))
+    first, second = (span for chunk in chunks for span in chunk.spans)
+    # Three phonemes, ˈo l a, for four letters; five for five.
+    edges = [sample / RATE for sample in begun]
+    assert first.marks == pytest.approx(spread(4, [*edges[:3], first.end_s]))
+    assert second.marks == pytest.approx(edges[3:])
+
+
+async def test_weak_words_share_their_phonemes(engine: EspeakEngine) -> None:
+    """A word that espeak-ng joins to another begins with a phoneme of its own."""
+    text = "One of the well-known in it"
+    begun: list[int] = []
+    engine._library.synthesize(text, "en-us", lambda *audio: begun.extend(event.sample for event in audio[2]))
+    chunks = await spoken(engine, Segment(text, "espeak:en-us", "en"))
+    starts = {text[span.start : span.end]: span.start_s for chunk in chunks for span in chunk.spans}
+    edges = [sample / RATE for sample in begun]
+    assert (starts["of"], starts["the"]) == pytest.approx((edges[3], edges[5]))
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 9])
+def test_groups_do_not_depend_on_how_events_came(cut: int) -> None:
+    """A word's first phoneme may come later than its event."""
+    words = [WordEvent(1, 3, 0), WordEvent(5, 3, 300), WordEvent(9, 4, 700)]
+    phonemes = [PhonemeEvent(*event) for event in ((1, 0), (1, 300), (5, 380), (5, 500), (9, 750))]
+    events: list[WordEvent | PhonemeEvent] = [
+        words[0],
+        *phonemes[:2],
+        words[1],
+        *phonemes[2:4],
+        words[2],
+        phonemes[4],
+    ]
+
+    def groups(size: int) -> list[Group]:
+        grouping = Grouping("one old ship")
+        found: list[Group] = []
+        for start in range(0, len(events), size):
+            some = events[start : start + size]
+            found += grouping.feed(
+                [event for event in some if isinstance(event, WordEvent)],
+                [event for event in some if isinstance(event, PhonemeEvent)],
+            )
+        return found + list(grouping.finish(900))
+
+    assert groups(cut) == groups(len(events))
+    # The second word begins behind the last consonant of the first, though its event does not.
+    assert [(group.start_sample, group.end_sample) for group in groups(cut)] == [
+        (0, 380),
+        (380, 700),
+        (700, 900),
+    ]
+    assert [group.phonemes for group in groups(cut)] == [(0, 300), (380, 500), (750,)]
+
+
+async def test_a_pause_belongs_to_no_word(engine: EspeakEngine) -> None:
+    """A word before a comma ends where its sound ends."""
+    chunks = await spoken(engine, Segment("Hola, amigo", "espeak:es", "es"))
+    first, second = (span for chunk in chunks for span in chunk.spans)
+    assert second.start_s - first.end_s > 0.05
+    gap = samples_of(chunks)[round(first.end_s * RATE) + 1 : round(second.start_s * RATE) - 1]
+    assert np.abs(gap).max() * 32768 <= QUIET
+
+
+async def test_a_script_without_spaces_has_spans_inside(engine: EspeakEngine) -> None:
+    """Chinese words are told apart although nothing is written between them."""
+    text = "今天天气很好。"
+    chunks = await spoken(engine, Segment(text, "espeak:cmn", "zh"))
+    assert len(said(text, chunks)) >= 4
+    assert "".join(said(text, chunks)) == "今天天气很好"
+
+
+async def test_spans_go_with_the_chunk_in_which_they_start(engine: EspeakEngine) -> None:
+    """No span starts before or after the chunk that carries it."""
+    chunks = await spoken(
+        engine, Segment("Uno dos tres cuatro cinco seis siete ocho. " * 4, "espeak:es", "es")
+    )
+    assert len(chunks) > 4
+    for chunk in chunks:
+        assert all(chunk.start_s <= span.start_s < chunk.end_s for span in chunk.spans)
+
+
+async def test_the_first_chunk_is_a_word(engine: EspeakEngine) -> None:
+    """The first chunk is short, so that the first sound need not wait for the second."""
+    chunks = await spoken(
+        engine, Segment("Uno dos tres cuatro cinco seis siete ocho nueve", "espeak:es", "es")
+    )
+    assert len(chunks[0].spans) == 1
+
+
+async def test_no_silence_around_the_speech(engine: EspeakEngine) -> None:
+    """At most 50 ms of silence stand before and after the speech."""
+    audio = samples_of(await spoken(engine, Segment("«Hola», sí... ", "espeak:es", "es")))
+    loud = np.flatnonzero(np.abs(audio) * 32768 > QUIET)
+    assert loud[0] <= 0.05 * RATE
+    assert len(audio) - loud[-1] <= 0.05 * RATE
+
+
+@pytest.mark.parametrize("text", ["…", " ", "?!", "\u200f"])
+async def test_nothing_to_say_yields_nothing(engine: EspeakEngine, text: str) -> None:
+    """A text without anything to say gives no chunk."""
+    assert await spoken(engine, Segment(text, "espeak:es", "es")) == []
+
+
+@pytest.mark.parametrize("language", ["es", "en", "de", "fr", "ar"])
+async def test_speed_is_what_it_says(engine: EspeakEngine, language: str) -> None:
+    """Over the engine's range the length is the normal one divided by the speed, within 6 %."""
+    texts = {
+        "es": "El tren sale a las ocho, pero hoy llega tarde por la lluvia.",
+        "en": "The train leaves at eight, but it is late today because of the rain.",
+        "de": "Der Zug fährt um acht, aber heute hat er wegen des Regens Verspätung.",
+        "fr": "Le train part à huit heures, mais il est en retard à cause de la pluie.",
+        "ar": "القطار يغادر في الثامنة، لكنه متأخر اليوم بسبب المطر.",
+    }
+    voice = engine.info.default_voices[language]
+    length = {}
+    for speed in (1.0, *SPEED_RANGE, 0.75, 1.25):
+        chunks = await spoken(engine, Segment(texts[language], voice, language, speed=speed))
+        length[speed] = chunks[-1].end_s
+    for speed, seconds in length.items():
+        assert seconds * speed == pytest.approx(length[1.0], rel=0.06)
+
+
+async def test_a_voice_of_another_language_gives_way(engine: EspeakEngine) -> None:
+    """Arabic text is not read letter by letter by a Spanish voice."""
+    text = "مرحبا كيف حالك"
+    arabic = samples_of(await spoken(engine, Segment(text, "espeak:ar", "ar")))
+    asked = samples_of(await spoken(engine, Segment(text, "espeak:es", "ar")))
+    assert np.array_equal(arabic, asked)
+
+
+async def test_a_region_speaks_with_its_own_voice(engine: EspeakEngine) -> None:
+    """A voice of the segment's language is kept, whatever the region: es-419 is not es."""
+    text = "Gracias, zapato"
+    spain = samples_of(await spoken(engine, Segment(text, "espeak:es", "es-MX")))
+    america = samples_of(await spoken(engine, Segment(text, "espeak:es-419", "es-MX")))
+    assert not np.array_equal(spain, america)
+
+
+async def test_an_unknown_voice_is_refused(engine: EspeakEngine) -> None:
+    """A voice that espeak-ng does not have is an error that names it."""
+    with pytest.raises(UnknownVoice, match="espeak:nobody"):
+        await spoken(engine, Segment("Hola", "espeak:nobody", "es"))
+
+
+async def test_max_seconds_ends_the_speech(engine: EspeakEngine) -> None:
+    """The engine stops soon after max_seconds, past it, so that the cut can be seen."""
+    chunks = await spoken(engine, Segment("palabra " * 400, "espeak:es", "es", max_seconds=3.0))
+    assert 3.0 <= chunks[-1].end_s < 4.5
+
+
+async def test_streams_at_once_equal_their_solo_run(engine: EspeakEngine) -> None:
+    """Twenty segments at once give exactly what each gives alone."""
+    segments = [Segment(f"Número {n}, buenos días", "espeak:es", "es") for n in range(20)]
+    alone = [samples_of(await spoken(engine, segment)) for segment in segments]
+    together = await asyncio.gather(*(spoken(engine, segment) for segment in segments))
+    assert all(
+        np.array_equal(samples_of(chunks), expected) for chunks, expected in zip(together, alone, strict=True)
+    )
+
+
+async def test_closing_the_generator_frees_the_engine(engine: EspeakEngine) -> None:
+    """After aclose the thread is idle, and the next segment is spoken."""
+    long = Segment("palabra " * 2000, "espeak:es", "es", max_seconds=2000.0)
+    async with aclosing(engine.synthesize(long)) as chunks:
+        first = await anext(chunks)
+    assert len(first.samples)
+    # The pool has one thread: what is run in it now runs at once if it is free.
+    assert await asyncio.wrap_future(engine._pool.submit(lambda: "free")) == "free"
+    assert await spoken(engine, Segment("Hola", "espeak:es", "es"))
+
+
+async def test_a_cancelled_task_leaves_nothing(engine: EspeakEngine) -> None:
+    """Cancelling a reader, also one that waits for the thread, ends its work and nobody else's."""
+    long = Segment("palabra " * 2000, "espeak:es", "es", max_seconds=2000.0)
+    tasks = [asyncio.create_task(spoken(engine, long)) for _ in range(4)]
+    last = asyncio.create_task(spoken(engine, Segment("Hola", "espeak:es", "es")))
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    assert all(
+        isinstance(end, asyncio.CancelledError)
+        for end in await asyncio.gather(*tasks, return_exceptions=True)
+    )
+    assert await last
+
+
+def test_a_word_that_spans_calls_keeps_its_times() -> None:
+    """Spans do not depend on how the samples were cut on their way."""
+    audio = np.full(22050, 1000, np.int16)
+    audio[8000:10000] = 0
+    events = [WordEvent(1, 3, 0), WordEvent(5, 3, 10000)]
+
+    def chunked(size: int) -> list[tuple[int, int, float, float]]:
+        chunker = WordChunker("uno dos", RATE)
+        chunks = []
+        for start in range(0, len(audio), size):
+            begun = [event for event in events if start <= event.sample < start + size]
+            chunks.append(chunker.feed(audio[start : start + size], begun))
+        chunks.append(chunker.finish())
+        return [(s.start, s.end, s.start_s, s.end_s) for c in chunks if c for s in c.spans]
+
+    assert chunked(1000) == chunked(22050) == [(0, 3, 0.0, 8000 / RATE), (4, 7, 10000 / RATE, 1.0)]
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.text("ab ,.今é1-", max_size=30),
+    st.lists(st.tuples(st.integers(-2, 40), st.integers(0, 20), st.integers(0, 4000)), max_size=12),
+    st.lists(st.tuples(st.integers(0, 900), st.sampled_from([0, 5, 900])), max_size=12),
+)
+def test_chunks_hold_whatever_the_library_says(
+    text: str, events: list[tuple[int, int, int]], runs: list[tuple[int, int]]
+) -> None:
+    """Samples are those that came, without silence around them; spans are in order and in the text."""
+    audio = np.concatenate(
+        [np.zeros(0, np.int16), *(np.full(length, level, np.int16) for length, level in runs)]
+    )
+    words = [
+        WordEvent(*event) for event in sorted(events, key=lambda event: event[2]) if event[2] <= len(audio)
+    ]
+    chunker = WordChunker(text, 1000)
+    chunks = []
+    for start in range(0, max(1, len(audio)), 250):
+        begun = [word for word in words if start <= word.sample < start + 250]
+        chunks.append(chunker.feed(audio[start : start + 250], begun))
+    chunks.append(chunker.finish())
+    got = [chunk for chunk in chunks if chunk is not None]
+    loud = np.flatnonzero(audio > QUIET)
+    if not len(loud):
+        assert not got
+        return
+    kept = round(KEPT_SILENCE_S * 1000)
+    expected = audio[max(0, loud[0] - kept) : loud[-1] + 1 + kept]
+    assert np.array_equal(np.concatenate([c.samples for c in got]) * 32768, expected)
+    at, before = 0.0, 0
+    for chunk in got:
+        for span in chunk.spans:
+            assert before <= span.start < span.end <= len(text)
+            assert at - 1e-9 <= span.start_s <= span.end_s <= got[-1].end_s + 1e-9
+            before, at = span.end, span.end_s
+
+
+async def test_german_is_understood(engine: EspeakEngine) -> None:
+    """Whisper understands at least two thirds of the words of espeak-ng's German."""
+    from tests.judges.judge import hear
+
+    text = "Guten Morgen, heute ist Dienstag und wir fahren mit dem Zug nach Berlin."
+    heard = hear(samples_of(await spoken(engine, Segment(text, "espeak:de", "de"))), RATE, "de")
+    wanted = {word.strip(".,").lower() for word in text.split()}
+    got = {word.strip(".,").lower() for word in heard.split()}
+    assert len(wanted & got) / len(wanted) > 0.66, heard

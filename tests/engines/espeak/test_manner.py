@@ -1,0 +1,75 @@
+"""A manner's melody, given to espeak-ng by its numbers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import soxr
+
+from benchmarks.kokoro.measures import pitch
+from engines.espeak.engine import EspeakEngine, pitch_numbers
+from engines.kokoro.network.onnx_model import SAMPLE_RATE
+from speech.types import NEUTRAL, Manner, Samples, Segment
+
+TEXTS = {
+    "es": "Mis primos viven en una casa de madera junto al faro.",
+    "ar": "مرحبا، كيف حالك اليوم يا صديقي العزيز؟",
+}
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[EspeakEngine]:
+    """espeak-ng, started."""
+    started = EspeakEngine()
+    asyncio.run(started.start())
+    yield started
+    asyncio.run(started.stop())
+
+
+async def said(engine: EspeakEngine, language: str, manner: Manner) -> Samples:
+    """All samples of the language's sentence."""
+    segment = Segment(TEXTS[language], f"espeak:{language}", language, manner=manner)
+    return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
+
+
+def semitones(samples: Samples, rate: int) -> tuple[float, float]:
+    """Median, and distance of the 10th from the 90th percentile."""
+    found = pitch(np.asarray(soxr.resample(samples, rate, SAMPLE_RATE), np.float32))
+    low, middle, high = np.percentile(12 * np.log2(found[~np.isnan(found)]), (10, 50, 90))
+    return float(middle), float(high - low)
+
+
+def test_neutral_is_the_voices_own() -> None:
+    """The numbers that espeak-ng has by itself."""
+    assert pitch_numbers(NEUTRAL) == (50, 50)
+
+
+@pytest.mark.parametrize(
+    "manner", [Manner(pitch=99.0, pitch_range=9.0), Manner(pitch=-99.0, pitch_range=0.1)]
+)
+def test_no_number_leaves_the_librarys_range(manner: Manner) -> None:
+    """What is too much is as much as it can."""
+    assert all(0 <= number <= 99 for number in pitch_numbers(manner))
+
+
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize(
+    "manner",
+    [
+        Manner(pitch=2.0, pitch_range=1.4),
+        Manner(pitch=-2.0, pitch_range=0.6),
+        Manner(pitch=3.5, pitch_range=1.6),
+        Manner(pitch=1.0),
+    ],
+)
+async def test_it_is_heard_as_it_is_asked(engine: EspeakEngine, language: str, manner: Manner) -> None:
+    """The pitch within 0.6 semitones, the range within three tenths."""
+    rate = engine.info.sample_rate
+    plain = semitones(await said(engine, language, NEUTRAL), rate)
+    level, spread = semitones(await said(engine, language, manner), rate)
+    assert level - plain[0] == pytest.approx(manner.pitch, abs=0.6)
+    assert spread / plain[1] == pytest.approx(manner.pitch_range, rel=0.3)
+    assert engine.info.manner == {"pitch", "pitch_range"}

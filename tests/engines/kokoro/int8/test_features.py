@@ -1,0 +1,237 @@
+"""The decoder part in int8: nearer to float32 than the published graph's, whoever shares the work."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.espeak.client import EspeakLibrary
+from engines.kokoro.int8.compatibility import adds_in_pairs, check_operators, check_processor
+from engines.kokoro.int8.cores import Cores
+from engines.kokoro.int8.features import FastFeatures, Threads
+from engines.kokoro.int8.features_kernels import add_scaled, add_up, leaky_levels, pool
+from engines.kokoro.int8.front import FastFront, FastSource
+from engines.kokoro.int8.harmonic_source import HarmonicSource, phase_of
+from engines.kokoro.int8.loader import Unfit
+from engines.kokoro.int8.packed import packed_features
+from engines.kokoro.network.decoder import Decoder
+from engines.kokoro.network.dequantize import dequantized
+from engines.kokoro.network.graph_surgery import UnknownGraph
+from engines.kokoro.network.norm_statistics import Statistics
+from engines.kokoro.network.onnx_decoder import OnnxGenerator, OnnxSource
+from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
+from engines.kokoro.network.parts import Affine, LoadPart, PartedModel, Prosody
+from engines.kokoro.text.espeak_ipa import sayer
+from engines.kokoro.text.phonemes import utterances
+from engines.kokoro.voices import Voices
+from tests.engines.kokoro.network.test_parts import agreement_db
+
+LEAK = np.float32(0.2)
+ROWS, CHANNELS = 31, 18
+
+
+def normal(*shape: int, draw: int = 0) -> Array:
+    """Some values."""
+    return np.random.default_rng(draw).standard_normal(shape).astype(np.float32)
+
+
+def test_adding_up() -> None:
+    """Sums and extremes of each channel."""
+    values = normal(ROWS, CHANNELS)
+    total, squares = np.empty((2, CHANNELS))
+    least, most = np.empty((2, CHANNELS), np.float32)
+    add_up(values, total, squares, least, most)
+    exact = values.astype(np.float64)
+    assert np.allclose(total, exact.sum(axis=0), rtol=0, atol=1e-5)
+    assert np.allclose(squares, np.square(exact).sum(axis=0), rtol=1e-6)
+    assert np.array_equal(least, values.min(axis=0)) and np.array_equal(most, values.max(axis=0))
+
+
+@pytest.mark.parametrize("slope", [LEAK, np.float32(1)])
+def test_levels(slope: np.float32) -> None:
+    """Within the rounding of float32 of the nearest level, and clipped at both ends."""
+    values, per_step = normal(ROWS, CHANNELS), 300 * normal(CHANNELS, draw=1)
+    shift = normal(CHANNELS, draw=2)
+    levels = np.empty(values.shape, np.uint8)
+    leaky_levels(values, per_step, shift, slope, np.float32(60), levels)
+    linear = values.astype(np.float64) * per_step + shift
+    exact = np.clip(np.where(linear > 0, linear, linear * slope) + 60, 0, 255)
+    assert exact.min() == 0 and exact.max() == 255
+    assert np.abs(levels - exact).max() <= 0.5 + 1e-3
+
+
+def test_pooling() -> None:
+    """A transposed convolution of each channel by itself, in two pieces as in one."""
+    values, scale, shift = normal(ROWS, CHANNELS), normal(CHANNELS, draw=1), normal(CHANNELS, draw=2)
+    weight, bias = normal(3, CHANNELS, draw=3), normal(CHANNELS, draw=4)
+    linear = values * scale + shift
+    leaky = np.where(linear > 0, linear, linear * LEAK)
+    expected = np.zeros((2 * ROWS + 1, CHANNELS), np.float32)
+    for tap in range(3):
+        # Output row 2 t − 1 + tap, of which the first is cut off.
+        expected[tap : tap + 2 * ROWS : 2][:ROWS] += leaky * weight[tap]
+    expected = expected[1:] + bias
+    pooled = np.empty((2 * ROWS, CHANNELS), np.float32)
+    pool(values, scale, shift, LEAK, weight, bias, 0, pooled[:14])
+    pool(values, scale, shift, LEAK, weight, bias, 7, pooled[14:])
+    assert np.allclose(pooled, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_adding_scaled() -> None:
+    """Rows of the other stand for two; columns behind are left alone."""
+    values, others, shift = normal(10, CHANNELS), normal(9, CHANNELS, draw=1), normal(CHANNELS, draw=2)
+    out = np.full((10, CHANNELS + 3), 7, np.float32)
+    add_scaled(values, np.float32(0.5), others, np.float32(2), shift, 2, 6, out)
+    expected = 0.5 * values + 2 * np.repeat(others, 2, axis=0)[6:16] + shift
+    assert np.allclose(out[:, :CHANNELS], expected, rtol=1e-5, atol=1e-5)
+    assert (out[:, CHANNELS:] == 7).all()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 30])
+def test_rows_are_shared_in_pairs(rows: int) -> None:
+    """All are made once, and no pair is made by two."""
+    with ThreadPoolExecutor(1) as spare:
+        made: list[tuple[int, int]] = []
+        Threads(spare).share(rows, lambda first, end: made.append((first, end)))
+    assert sorted(row for first, end in made for row in range(first, end)) == list(range(rows))
+    assert all(first % 2 == 0 for first, _ in made)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sentence:
+    """One, as the encoder foresees it, and the model that says it."""
+
+    part: LoadPart
+    cache: Path
+    model: PartedModel
+    prosody: Prosody
+    style: Array
+
+    def features(self, cores: int) -> FastFeatures:
+        """Those of one's own."""
+        with packed_features(self.part("decoder"), self.cache, pairs=adds_in_pairs()) as packed:
+            return FastFeatures(packed, Cores(cores))
+
+    @property
+    def given(self) -> dict[str, Array]:
+        """What features are made of."""
+        prosody = self.prosody
+        return {"asr": prosody.asr, "pitch": prosody.pitch, "energy": prosody.energy, "style": self.style}
+
+
+@pytest.fixture(scope="module")
+def sentence(part: LoadPart, cache: Path) -> Sentence:
+    """A Spanish one."""
+    try:
+        check_processor()
+        check_operators(adds_in_pairs())
+    except Unfit as unfit:
+        pytest.skip(str(unfit))
+    say = sayer(EspeakLibrary.shared(), "es")
+    assert say is not None
+    (utterance,) = utterances("El barco azul salió del puerto muy temprano.", say, ending=".")
+    style = Voices().style("em_alex", len(utterance.symbols))
+    model = PartedModel(part, 2)
+    return Sentence(part, cache, model, model.prosody(utterance.symbols, style, 1.0, Stop()), style)
+
+
+@pytest.fixture(scope="module")
+def alone(sentence: Sentence) -> FastFeatures:
+    """On one core."""
+    return sentence.features(cores=1)
+
+
+def by_graphs(sentence: Sentence, given: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """By the published graph in float32, and as it is."""
+    names = ("features", "phase", "gain", "bias")
+    part = sentence.part("decoder")
+    exact, known = (
+        dict(zip(names, Network(graph, 2).run(given, names, Stop()), strict=True))
+        for graph in (dequantized(part), part)
+    )
+    return exact, known
+
+
+def test_nearer_to_float32_than_the_published_graph(sentence: Sentence, alone: FastFeatures) -> None:
+    """Features are; what of the rest comes of pitch and style alone is the same."""
+    exact, known = by_graphs(sentence, sentence.given)
+    features, gain, bias = alone.of(**sentence.given, stop=Stop())
+    assert features.shape == known["features"].shape
+    own, graphs = (agreement_db(exact["features"], made) for made in (features, known["features"]))
+    assert own > graphs + 1
+    assert np.array_equal(phase_of(sentence.prosody.pitch), known["phase"])
+    assert np.array_equal(gain, known["gain"]) and np.array_equal(bias, known["bias"])
+
+
+def test_two_threads_make_what_one_makes(sentence: Sentence, alone: FastFeatures) -> None:
+    """To the last bit, each time."""
+    shared = sentence.features(cores=2)
+    first, again, together = (made.of(**sentence.given, stop=Stop())[0] for made in (alone, alone, shared))
+    assert np.array_equal(first, again)
+    assert np.array_equal(first, together)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5])
+def test_the_shortest_utterances(sentence: Sentence, frames: int) -> None:
+    """As few rows as there may be, shared by two. Nobody says so little: that it is the same will do.
+
+    A norm over two frames makes much of a small difference.
+    """
+    prosody = sentence.prosody
+    given = {
+        "asr": prosody.asr[:, :, 20 : 20 + frames],
+        "pitch": prosody.pitch[:, 40 : 40 + 2 * frames],
+        "energy": prosody.energy[:, 40 : 40 + 2 * frames],
+        "style": sentence.style,
+    }
+    exact, _ = by_graphs(sentence, given)
+    features, _, _ = sentence.features(cores=2).of(**given, stop=Stop())
+    assert features.shape == (1, 512, 2 * frames)
+    assert agreement_db(exact["features"], features) >= 12
+
+
+def test_an_utterance_keeps_the_decoder_it_began_with(sentence: Sentence, alone: FastFeatures) -> None:
+    """Features, source and generator of one that the graph began come of the graph."""
+    model, stop = sentence.model, Stop()
+    graphs = model.decoder
+    begun = model.features(sentence.prosody, sentence.style, stop)
+    generator = OnnxGenerator(sentence.part("generator"), 1)
+    model.decoder = Decoder("fast", FastFront(alone, HarmonicSource()), generator, 1)
+    later = model.features(sentence.prosody, sentence.style, stop)
+    assert begun.generator is graphs.generator and isinstance(begun.source, OnnxSource)
+    assert later.generator is generator and isinstance(later.source, FastSource)
+    model.decoder = graphs
+    assert np.array_equal(later.features, alone.of(**sentence.given, stop=stop)[0])
+    assert agreement_db(begun.features, later.features) >= 20
+
+
+def test_the_generator_hears_no_other_source(sentence: Sentence) -> None:
+    """Of the same features, the float32 generator's sound by the fast source is that by the graph's."""
+    model, stop = sentence.model, Stop()
+    voices = [voice.id for voice in Voices().all]
+    begun = model.features(sentence.prosody, sentence.style, stop)
+    begun = replace(begun, generator=OnnxGenerator(dequantized(sentence.part("generator")), 2))
+    norms = Affine.of(begun, Statistics(voices).expected("em_alex", sentence.prosody, begun))
+    fast = replace(begun, source=FastSource(HarmonicSource(), sentence.prosody.pitch))
+    known, heard = (model.window(features, norms, 20, 60, stop) for features in (begun, fast))
+    assert agreement_db(known, heard) >= 80
+
+
+def test_it_ends_when_it_is_told_to(sentence: Sentence, alone: FastFeatures) -> None:
+    """Before the next block."""
+    stop = Stop()
+    stop.set()
+    with pytest.raises(Stopped):
+        alone.of(**sentence.given, stop=stop)
+
+
+def test_another_part_is_refused_by_what_it_lacks(sentence: Sentence) -> None:
+    """Nothing is packed of a graph that is not the decoder."""
+    from engines.kokoro.int8.features_packing import pack
+
+    with pytest.raises(UnknownGraph, match="no layer"):
+        pack(sentence.part("source"), pairs=True)

@@ -1,0 +1,150 @@
+"""The fast generator: what it makes of a sentence, whole and in windows, alone and beside others."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.kokoro.measures import log_spectral_distance
+from engines.espeak.client import EspeakLibrary
+from engines.kokoro.int8.convolution import Convolution
+from engines.kokoro.int8.loader import Unfit, load
+from engines.kokoro.network.decoder import Decoder
+from engines.kokoro.network.norm_statistics import Statistics
+from engines.kokoro.network.onnx_model import FRAME, Array, ModelFailed, Stop, Stopped
+from engines.kokoro.network.parts import Affine, Features, LoadPart, PartedModel
+from engines.kokoro.synthesizer import WindowSpeaker
+from engines.kokoro.text.espeak_ipa import sayer
+from engines.kokoro.text.phonemes import utterances
+from engines.kokoro.voices import Voices
+from speech.types import Segment
+from tests.engines.kokoro.network.test_parts import agreement_db
+
+TEXT, VOICE, LANGUAGE = "El barco azul salió del puerto muy temprano, sin hacer ruido.", "em_alex", "es"
+
+
+class Spoken:
+    """A sentence up to its features, and who makes its sound."""
+
+    def __init__(self, parts: LoadPart, cache: Path) -> None:
+        self.parts, self.cache = parts, cache
+        self.model = PartedModel(self.parts, threads=2)
+        self.onnx = self.model.decoder
+        self.fast = self.loaded(cores=2)
+        self.model.decoder = self.fast
+        voices = Voices()
+        statistics = Statistics([voice.id for voice in voices.all])
+        speaker = WindowSpeaker(self.model, voices, statistics)
+        say = sayer(EspeakLibrary.shared(), LANGUAGE)
+        assert say is not None
+        (utterance,) = utterances(TEXT, say, ending=".")
+        segment = Segment(TEXT, VOICE, LANGUAGE)
+        prosody, self.features = speaker.foresee(utterance.symbols, segment, Stop())
+        self.norms = Affine.of(self.features, statistics.expected(VOICE, prosody, self.features))
+        self.whole = self.window(0, self.features.frames)
+
+    def loaded(self, cores: int) -> Decoder:
+        """A fast decoder of one's own."""
+        return load(self.parts, self.cache, cores)
+
+    def window(self, first: int, end: int, features: Features | None = None) -> Array:
+        """The samples of frames [first, end)."""
+        return self.model.window(features or self.features, self.norms, first, end, Stop())
+
+
+@pytest.fixture(scope="module")
+def spoken(part: LoadPart, cache: Path) -> Spoken:
+    """The sentence."""
+    try:
+        return Spoken(part, cache)
+    except Unfit as unfit:
+        pytest.skip(str(unfit))
+
+
+@pytest.mark.slow
+def test_nearer_to_float32_than_the_published_graph(spoken: Spoken) -> None:
+    """The log-spectral distance to the same layers in float32, of the same features and norms."""
+    import torch
+
+    from engines.kokoro.int8.graph_layers import read
+    from engines.kokoro.offline.float_reference import Reference
+
+    features = spoken.features
+    spectra = features.source.spectra(0, features.frames, Stop())
+    inputs = (features.features, spectra, spoken.norms.scale, spoken.norms.shift)
+    exact = Reference(read(spoken.parts("generator"))).audio(*map(torch.from_numpy, inputs)).numpy()
+    onnx = spoken.window(0, features.frames, replace(features, generator=spoken.onnx.generator))
+    assert len(exact) == len(spoken.whole) == features.frames * FRAME
+    fast_db, onnx_db = (log_spectral_distance(samples, exact) for samples in (spoken.whole, onnx))
+    assert fast_db < 1.3
+    assert fast_db < onnx_db
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_window_has_the_samples_of_the_whole(spoken: Spoken, data: st.DataObject) -> None:
+    """Wherever it begins and ends."""
+    frames = spoken.features.frames
+    first = data.draw(st.integers(0, frames - 2))
+    end = data.draw(st.integers(first + 2, min(first + 40, frames)))
+    np.testing.assert_array_equal(spoken.window(first, end), spoken.whole[first * FRAME : end * FRAME])
+
+
+@pytest.mark.parametrize("first", [0, 1, 30, 31])
+def test_a_window_of_a_frame(spoken: Spoken, first: int) -> None:
+    """Sums of so few rows are added up in another order: what differs is float32's rounding of them."""
+    whole = spoken.whole[first * FRAME : (first + 1) * FRAME]
+    assert agreement_db(whole, spoken.window(first, first + 1)) >= 80
+
+
+def test_threads_do_not_change_it(spoken: Spoken) -> None:
+    """Alone with a spare core, without one, and four windows at once: the same samples."""
+    alone = replace(spoken.features, generator=spoken.loaded(cores=1).generator)
+    edges = [(first, first + 20) for first in range(0, spoken.features.frames - 20, 20)]
+    expected = [spoken.window(*edge, alone) for edge in edges]
+    for edge, samples in zip(edges, expected, strict=True):
+        np.testing.assert_array_equal(spoken.window(*edge), samples)
+    with ThreadPoolExecutor(4) as pool:
+        windows = list(pool.map(lambda edge: spoken.window(*edge), edges * 2))
+    for samples, made in zip(expected * 2, windows, strict=True):
+        np.testing.assert_array_equal(made, samples)
+
+
+def test_it_stops_between_layers(spoken: Spoken) -> None:
+    """A call that was told to stop ends so; those after it are not concerned."""
+    stop = Stop()
+    stop.set()
+    with pytest.raises(Stopped):
+        spoken.model.window(spoken.features, spoken.norms, 0, 20, stop)
+    assert agreement_db(spoken.whole[: 20 * FRAME], spoken.window(0, 20)) >= 80
+
+
+def test_what_torch_fails_at_is_told_as_onnxruntime_s_failures_are(
+    spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine knows ModelFailed."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("could not execute a primitive")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Convolution, "__call__", fail)
+        with pytest.raises(ModelFailed, match="could not execute a primitive"):
+            spoken.window(0, 20)
+    assert agreement_db(spoken.whole[: 20 * FRAME], spoken.window(0, 20)) >= 80
+
+
+def test_an_utterance_keeps_who_began_it(spoken: Spoken) -> None:
+    """Whoever speaks from now on."""
+    begun = spoken.features
+    spoken.model.decoder = spoken.onnx
+    try:
+        assert agreement_db(spoken.whole[: 20 * FRAME], spoken.window(0, 20, begun)) >= 80
+    finally:
+        spoken.model.decoder = spoken.fast

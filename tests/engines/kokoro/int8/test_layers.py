@@ -1,0 +1,149 @@
+"""The generator's layers, read out of the graph: computed plainly they are the graph in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import ModelProto, numpy_helper
+
+from engines.kokoro.int8.graph_layers import read
+from engines.kokoro.int8.layers import Layers, ResidualBlock, blocks_of
+from engines.kokoro.network.dequantize import dequantized
+from engines.kokoro.network.graph_surgery import UnknownGraph
+from engines.kokoro.network.onnx_decoder import OnnxGenerator
+from engines.kokoro.network.onnx_model import Stop
+from engines.kokoro.network.parts import LoadPart
+from engines.kokoro.offline.float_reference import Reference
+from engines.kokoro.probe import probe
+from tests.engines.kokoro.network.test_parts import agreement_db
+
+CHANNELS = 9216
+"""Of all norms together."""
+
+
+@pytest.fixture(scope="module")
+def generator(part: LoadPart) -> bytes:
+    """The published graph's."""
+    return part("generator")
+
+
+@pytest.fixture(scope="module")
+def layers(generator: bytes) -> Layers:
+    """What is read out of it."""
+    return read(generator)
+
+
+def test_the_layers_are_those_of_the_network(layers: Layers) -> None:
+    """Their shapes, strides and dilations, as the original is built."""
+    first, second = layers.stages
+    assert [stage.upsampling.weight.shape for stage in layers.stages] == [(512, 256, 20), (256, 128, 12)]
+    assert [(stage.upsampling.stride, stage.upsampling.padding) for stage in layers.stages] == [
+        (10, 5),
+        (6, 3),
+    ]
+    assert [stage.source.weight.shape for stage in layers.stages] == [(256, 22, 12), (128, 22, 1)]
+    assert [(stage.source.stride, stage.source.padding) for stage in layers.stages] == [(6, 3), (1, 0)]
+    assert [stage.reflected for stage in layers.stages] == [0, 1]
+    assert (first.slope, second.slope, layers.slope) == (0.1, 0.1, 0.01)
+    assert (layers.last.weight.shape, layers.last.padding) == ((22, 128, 7), 3)
+    assert (layers.basis.shape, layers.hop, layers.margin) == ((22, 20), 5, 10)
+    built = {block.name: shape_of(block) for block in blocks_of(layers)}
+    assert built == {
+        "noise_res.0": (256, 7),
+        "resblocks.0": (256, 3),
+        "resblocks.1": (256, 7),
+        "resblocks.2": (256, 11),
+        "noise_res.1": (128, 11),
+        "resblocks.3": (128, 3),
+        "resblocks.4": (128, 7),
+        "resblocks.5": (128, 11),
+    }
+
+
+def shape_of(block: ResidualBlock) -> tuple[int, int]:
+    """Channels and taps of all of a block's convolutions, which are named and dilated as they should be."""
+    for place, (first, second) in enumerate(block.pairs):
+        assert first.convolution.name == f"{block.name}.convs1.{place}"
+        assert second.convolution.name == f"{block.name}.convs2.{place}"
+        assert (first.convolution.dilation, second.convolution.dilation) == (1 + 2 * place, 1)
+    steps = [step for pair in block.pairs for step in pair]
+    ((outputs, inputs, taps),) = {step.convolution.weight.shape for step in steps}
+    assert outputs == inputs and {len(step.snake.alpha) for step in steps} == {inputs}
+    return inputs, taps
+
+
+def test_every_channel_of_the_norms_has_one_layer(layers: Layers) -> None:
+    """The norms' parts tile the packed scale and shift."""
+    snakes = [step.snake for block in blocks_of(layers) for pair in block.pairs for step in pair]
+    channels = np.concatenate([np.arange(snake.norm, snake.norm + len(snake.alpha)) for snake in snakes])
+    assert len(snakes) == 48
+    assert sorted(channels.tolist()) == list(range(layers.norms)) == list(range(CHANNELS))
+
+
+def test_computed_plainly_they_are_the_graph_in_float32(generator: bytes, layers: Layers) -> None:
+    """Of the piece of speech that a machine is tried with."""
+    window, _ = probe()
+    expected = OnnxGenerator(dequantized(generator), 2).audio(window, Stop())
+    given = (window.features, window.spectra, window.scale, window.shift)
+    made = Reference(layers).audio(*map(torch.from_numpy, given)).numpy()
+    assert made.shape == expected.shape and np.abs(expected).max() > 0.05
+    assert agreement_db(expected, made) >= 90
+
+
+def dilate(graph: ModelProto) -> None:
+    """A convolution looks elsewhere."""
+    node = next(
+        node for node in graph.graph.node if node.op_type == "ConvInteger" and "convs1.1" in node.name
+    )
+    (dilations,) = (attribute for attribute in node.attribute if attribute.name == "dilations")
+    dilations.ints[0] = 2
+
+
+def square_otherwise(graph: ModelProto) -> None:
+    """The snakes' exponent is another."""
+    power = next(node for node in graph.graph.node if node.op_type == "Pow")
+    (exponent,) = (tensor for tensor in graph.graph.initializer if tensor.name == power.input[1])
+    exponent.CopyFrom(numpy_helper.from_array(np.array(3, np.float32), exponent.name))
+
+
+def cross_norms(graph: ModelProto) -> None:
+    """A norm adds what is another's."""
+    split = next(node for node in graph.graph.node if node.op_type == "Split" and node.input[0] == "shift")
+    split.output[0], split.output[2] = split.output[2], split.output[0]
+
+
+def skip_residual(graph: ModelProto) -> None:
+    """A block adds something else than what it was given."""
+    maker = {output: node for node in graph.graph.node for output in node.output}
+    name = "/decoder/decoder/generator/resblocks.4/Add_5_output_0"
+    maker[name].input[1] = maker[maker[name].input[1]].input[1]
+
+
+def bend_the_phase(graph: ModelProto) -> None:
+    """The phase is not a sine's."""
+    node = next(node for node in graph.graph.node if node.op_type == "Sin" and "generator/Sin" in node.name)
+    node.op_type = "Tanh"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (dilate, r"convs1\.1"),
+        (square_otherwise, "the snake before"),
+        (cross_norms, "the norm before"),
+        (skip_residual, r"what is added behind resblocks\.4\.convs1\.1"),
+        (bend_the_phase, "Sin at"),
+    ],
+)
+def test_another_network_is_refused(
+    generator: bytes, change: Callable[[ModelProto], None], told: str
+) -> None:
+    """One difference is enough; the error says where it is."""
+    graph = onnx.load_model_from_string(generator)
+    change(graph)
+    with pytest.raises(UnknownGraph, match=told):
+        read(graph.SerializeToString())

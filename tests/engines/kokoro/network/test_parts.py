@@ -1,0 +1,238 @@
+"""The network's parts say what the published graph says, wherever an utterance is cut into windows.
+
+Equality is told in float32 (``dequantize``): int8 rounds each window by scales of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engines import weights
+from engines.espeak.client import EspeakLibrary
+from engines.kokoro.network.dequantize import dequantized
+from engines.kokoro.network.graph_surgery import PARTS, Surgery, UnknownGraph
+from engines.kokoro.network.onnx_decoder import CONTEXT, OnnxGenerator
+from engines.kokoro.network.onnx_model import FRAME, Array, Stop, WholeModel
+from engines.kokoro.network.parts import Affine, Features, PartedModel
+from engines.kokoro.text.espeak_ipa import sayer
+from engines.kokoro.text.phonemes import utterances
+from engines.kokoro.voices import Voices
+from engines.kokoro.windows import FIRST, windows
+from speech.types import Samples
+
+EDGE = 10
+"""Samples at the start that the export's inverse STFT makes louder or quieter, and the parts don't."""
+
+
+def agreement_db(expected: Array, got: Array) -> float:
+    """How far below ``expected`` its difference from ``got`` is; infinite where they are equal."""
+    difference = np.square(np.asarray(expected, np.float64) - got).sum()
+    return float(10 * np.log10(np.square(np.asarray(expected, np.float64)).sum() / max(difference, 1e-30)))
+
+
+def symbols_and_style(text: str, voice: str, language: str) -> tuple[str, Array]:
+    """What the network is given for ``text``."""
+    say = sayer(EspeakLibrary.shared(), language)
+    assert say is not None
+    (utterance,) = utterances(text, say, ending=".")
+    return utterance.symbols, Voices().style(voice, len(utterance.symbols))
+
+
+@pytest.fixture(scope="module")
+def published() -> bytes:
+    """The int8 export."""
+    return weights.load(weights.KOKORO, models_dir=None, cache_dir=Path("unused"))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The int8 parts, and those that make sound in float32."""
+
+    int8: dict[str, bytes]
+    float32: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def cut(published: bytes) -> Cut:
+    """All parts."""
+    surgery = Surgery(published)
+    int8 = {name: bytes(getattr(surgery, name)()) for name in PARTS}
+    return Cut(int8, int8 | {name: dequantized(int8[name]) for name in ("generator", "recorder")})
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """An utterance: ``audio`` is the recorder's, ``at_once`` the generator's in one window.
+
+    ``norms`` are those that the recorder found.
+    """
+
+    model: PartedModel
+    features: Features
+    norms: Affine
+    audio: Samples
+    at_once: Samples
+
+    def in_windows(self, edges: Sequence[int]) -> Samples:
+        """The utterance anew, cut into windows at those frames."""
+        features = anew(self.features)
+        bounds = [0, *sorted(set(edges) - {0, features.frames}), features.frames]
+        return np.concatenate(
+            [self.model.window(features, self.norms, *bound, Stop()) for bound in pairwise(bounds)]
+        )
+
+
+def anew(features: Features) -> Features:
+    """The same, with a source of their own. The copied one is never asked: it would keep what it made."""
+    return replace(features, source=copy(features.source))
+
+
+@pytest.fixture(scope="module")
+def spoken(cut: Cut) -> Spoken:
+    """A short Spanish sentence with a pause in it, its sound made in float32."""
+    model = PartedModel(cut.float32.__getitem__, 2)
+    symbols, style = symbols_and_style("Sí, claro que vamos.", "ef_dora", "es")
+    features = model.features(model.prosody(symbols, style, 1.0, Stop()), style, Stop())
+    audio, seen = model.recorded(anew(features), Stop())
+    norms = Affine.of(features, seen)
+    at_once = model.window(anew(features), norms, 0, features.frames, Stop())
+    return Spoken(model, features, norms, audio, at_once)
+
+
+def test_the_norms_are_affine_maps_once_their_statistics_are_known(spoken: Spoken) -> None:
+    """By the statistics that the recorder found, the generator gives the recorder's samples."""
+    assert agreement_db(spoken.audio, spoken.at_once) >= 100
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=15)
+@given(data=st.data())
+def test_any_cuts_give_the_same_samples(spoken: Spoken, data: st.DataObject) -> None:
+    """80 dB below what one window over everything gives, and below the recorder, nothing differs."""
+    edges = data.draw(st.lists(st.integers(0, spoken.features.frames), max_size=6))
+    got = spoken.in_windows(edges)
+    assert agreement_db(spoken.at_once, got) >= 80
+    assert agreement_db(spoken.audio, got) >= 80
+
+
+def test_the_engines_own_cuts_give_the_same_samples(spoken: Spoken) -> None:
+    """The plan that is spoken by, from a first frame that is not the utterance's."""
+    frames = spoken.features.frames
+    plan = list(windows(7, frames - 3))
+    assert plan[0] == (7, 7 + FIRST) and plan[-1][1] == frames - 3
+    assert all(before[1] == after[0] for before, after in pairwise(plan))
+    got = spoken.in_windows([edge for window in plan for edge in window])
+    assert agreement_db(spoken.at_once, got) >= 80
+
+
+@pytest.mark.parametrize(("context", "exact"), [(CONTEXT, True), (CONTEXT - 1, False)])
+def test_the_context_is_needed_and_enough(
+    spoken: Spoken, monkeypatch: pytest.MonkeyPatch, context: int, exact: bool
+) -> None:
+    """With a frame less, what is beyond a window's ends is missed."""
+    monkeypatch.setattr(OnnxGenerator, "context", context)
+    first, end = 20, 40
+    got = spoken.model.window(anew(spoken.features), spoken.norms, first, end, Stop())
+    agreed = agreement_db(spoken.at_once[first * FRAME : end * FRAME], got)
+    assert agreed >= 80 if exact else agreed < 60
+
+
+def test_a_window_is_the_same_each_time(cut: Cut) -> None:
+    """In int8 too, by several threads at once too: to the last bit."""
+    model = PartedModel(cut.int8.__getitem__, 2)
+    symbols, style = symbols_and_style("Sí, claro que vamos.", "ef_dora", "es")
+
+    features = model.features(model.prosody(symbols, style, 1.0, Stop()), style, Stop())
+    norms = Affine.of(features, model.recorded(features, Stop())[1])
+
+    def say(_: int) -> Samples:
+        again = model.features(model.prosody(symbols, style, 1.0, Stop()), style, Stop())
+        return model.window(again, norms, 30, 42, Stop())
+
+    with ThreadPoolExecutor(3) as pool:
+        first, *others = pool.map(say, range(4))
+    assert len(first) == 12 * FRAME and np.abs(first).max() > 0.01
+    assert all(np.array_equal(first, other) for other in others)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Sí, claro que vamos.", pytest.param("¿Dónde está la parada del tranvía?", marks=pytest.mark.slow)],
+)
+def test_the_parts_say_what_the_published_graph_says(published: bytes, cut: Cut, text: str) -> None:
+    """The int8 graph, cut and uncut: the same durations, the same samples but for the first.
+
+    Those the export divides by its windows' sum. Nothing else is computed in another way, so that the
+    quantisation, which makes one last bit's difference 15 dB of noise, has none to start from.
+    """
+    symbols, style = symbols_and_style(text, "ef_dora", "es")
+    expected = WholeModel(published, 2).render(symbols, style, 1.0, Stop())
+    model = PartedModel(cut.int8.__getitem__, 2)
+    prosody = model.prosody(symbols, style, 1.0, Stop())
+    assert np.array_equal(prosody.frames, expected.frames)
+    samples, _ = model.recorded(model.features(prosody, style, Stop()), Stop())
+    assert agreement_db(expected.samples[EDGE:], samples[EDGE:]) >= 100
+
+
+@pytest.mark.slow
+def test_float32_sounds_as_int8_does(published: bytes, cut: Cut) -> None:
+    """Of the same prosody: near enough to be what the int8 graph rounds."""
+    symbols, style = symbols_and_style("Nobody knows why it was painted green.", "af_heart", "en")
+    int8 = PartedModel(cut.int8.__getitem__, 2)
+    prosody = int8.prosody(symbols, style, 1.0, Stop())
+    rounded, _ = int8.recorded(int8.features(prosody, style, Stop()), Stop())
+    surgery = Surgery(dequantized(published))
+    model = PartedModel(lambda name: bytes(getattr(surgery, name)()), 2)
+    real, _ = model.recorded(model.features(prosody, style, Stop()), Stop())
+    assert log_mel_distance_db(real, rounded) <= 2
+    own = model.prosody(symbols, style, 1.0, Stop())
+    assert own.frames.sum() == pytest.approx(prosody.frames.sum(), rel=0.05)
+
+
+def log_mel_distance_db(expected: Samples, got: Samples) -> float:
+    """Mean over the loud steps of the root mean square difference of 80 mel bands, in decibels."""
+    size, hop, bands = 1024, 256, 80
+    edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + 12_000 / 700), bands + 2) / 2595) - 1)
+    bins = np.fft.rfftfreq(size, 1 / 24_000)
+    low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    filters = np.maximum(0, np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)))
+
+    def levels(samples: Samples) -> Array:
+        steps = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop] * np.hanning(size)
+        return np.asarray(10 * np.log10(np.abs(np.fft.rfft(steps)) ** 2 @ filters.T + 1e-6), np.float32)
+
+    ours, theirs = levels(got), levels(expected)
+    loud = theirs.max(axis=1) > theirs.max() - 50
+    return float(np.sqrt(np.square(ours - theirs)[loud].mean(axis=1)).mean())
+
+
+def test_another_graph_is_refused_by_what_it_lacks(cut: Cut) -> None:
+    """No cut is made where the tensors or the norms are not those that it was made for."""
+    with pytest.raises(UnknownGraph, match="no ONNX model"):
+        Surgery(b"not a model")
+    with pytest.raises(UnknownGraph, match="no tensor"):
+        Surgery(cut.int8["encoder"])
+
+
+def test_a_graph_with_a_norm_too_few_is_refused(published: bytes) -> None:
+    """The generator's norms are counted."""
+    opened = onnx.load_model_from_string(published)
+    norm = next(
+        node
+        for node in opened.graph.node
+        if node.op_type == "Add" and node.name.endswith("generator/resblocks.0/adain1.0/Add_3")
+    )
+    norm.name = "renamed"
+    with pytest.raises(UnknownGraph, match="47 norms"):
+        Surgery(opened.SerializeToString())

@@ -1,0 +1,279 @@
+"""What the fast decoder is loaded from: made once, in a process that yields to others and can be ended."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import ClassVar
+
+import httpx
+import psutil
+import pytest
+
+from engines.kokoro.decoder_build import Preparation
+from engines.kokoro.decoder_choice import load_fast
+from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.int8.build import PARTS
+from engines.kokoro.network.onnx_model import Stopped
+from engines.kokoro.network.parts import LoadPart
+from speech.errors import EngineUnavailable
+from tests.conftest import StartServer
+
+ROOT = Path(__file__).parents[3]
+MODULE = "engines.kokoro.int8.build"
+WITHIN_S = 300.0
+FIRST_START = ("--engine", "kokoro", "--recognizer", "none", "--kokoro-decoder", "fast")
+
+
+def processes() -> list[psutil.Process]:
+    """Those that prepare, of this process and all that it started, with those that they started."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if MODULE in process.cmdline():
+                found += [process, *process.children(recursive=True)]
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return found
+
+
+class Running:
+    """A preparation in a thread; ``ended`` has what it raised, or None."""
+
+    def __init__(self, preparation: Preparation, part: LoadPart, *, yielding: bool = True) -> None:
+        self.preparation = preparation
+        self.ended: list[Exception | None] = []
+        self._part, self._yielding = part, yielding
+        self._given = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Running:
+        self._thread.start()
+        assert self._given.wait(WITHIN_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.preparation.stop()
+        self.join()
+
+    def join(self) -> None:
+        """Wait for its end."""
+        self._thread.join(WITHIN_S)
+        assert self.ended
+
+    def _give(self, name: str) -> bytes:
+        part = self._part(name)
+        if name == PARTS[-1]:
+            self._given.set()
+        return part
+
+    def _run(self) -> None:
+        try:
+            self.preparation.run(self._give, yielding=self._yielding)
+        except (EngineUnavailable, Stopped) as error:
+            self.ended.append(error)
+        else:
+            self.ended.append(None)
+
+
+def test_it_yields_to_others_and_leaves_nothing_when_it_is_ended(part: LoadPart, tmp_path: Path) -> None:
+    """Its priority is the lowest; told to stop, it ends with all that it started."""
+    with Running(Preparation(tmp_path, 2), part) as running:
+        started = processes()
+        assert started and all(process.nice() == 19 for process in started)
+        running.preparation.stop()
+        running.join()
+        assert isinstance(running.ended[0], Stopped)
+        gone, alive = psutil.wait_procs(started, WITHIN_S)
+        assert gone and not alive
+    assert not running.preparation.done
+    with pytest.raises(Stopped):
+        running.preparation.run(part, yielding=True)
+
+
+def test_one_whose_process_is_killed_says_so(part: LoadPart, tmp_path: Path) -> None:
+    """As by a machine that has too little memory."""
+    with Running(Preparation(tmp_path, 2), part) as running:
+        for process in processes():
+            process.kill()
+        running.join()
+    assert "the process that prepares it ended with" in str(running.ended[0])
+
+
+def test_it_ends_with_the_one_that_wants_it(part: LoadPart, tmp_path: Path) -> None:
+    """However that ends: nothing is left that computes for no one."""
+    code = (
+        "import os, sys, threading\n"
+        "from pathlib import Path\n"
+        "import weights\n"
+        "from engines.kokoro.network import parts_cache\n"
+        "from engines.kokoro.decoder_build import Preparation\n"
+        "cache = Path(sys.argv[1])\n"
+        "part = parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)\n"
+        "preparation = Preparation(cache, 2)\n"
+        "given = threading.Event()\n"
+        "def give(name):\n"
+        "    print(name, flush=True)\n"
+        "    return part(name)\n"
+        "preparation.run(give, yielding=True)\n"
+    )
+    wanting = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    with wanting:
+        assert wanting.stdout is not None
+        while wanting.stdout.readline().strip() != PARTS[-1]:
+            assert wanting.poll() is None
+        started = processes()
+        wanting.kill()
+    assert started
+    gone, alive = psutil.wait_procs(started, WITHIN_S)
+    assert gone and not alive
+
+
+def test_a_machine_that_is_not_fit_for_it_says_why(part: LoadPart, tmp_path: Path) -> None:
+    """The reason is the one that loading gives; and nothing is taken for done."""
+    preparation = Preparation(tmp_path, 2)
+    with pytest.raises(EngineUnavailable, match=r"weights could not be packed|AVX2"):
+        preparation.run(lambda name: b"no graph" if name == "generator" else part(name), yielding=False)
+    assert not preparation.done
+
+
+def test_what_was_prepared_is_found(part: LoadPart, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By the next one, which starts no process and asks for no part; the decoder is loaded from it."""
+    try:
+        Preparation(cache, 2).run(part, yielding=False)
+    except EngineUnavailable as error:
+        pytest.skip(f"this machine is not fit for the fast decoder: {error}")
+    made = {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb?")}
+    assert made and len(list(cache.glob("kokoro-fast-*.prepared"))) == 1
+    caplog.clear()
+    again = Preparation(cache, 2)
+    assert again.done and not again.takes_long
+    with caplog.at_level("INFO"):
+        again.run(dict[str, bytes]().__getitem__, yielding=True)
+    assert not caplog.records
+    load_fast(part, again.folder, 2)
+    assert made == {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb?")}
+
+
+@pytest.mark.slow
+def test_a_cache_that_cannot_be_written_is_lived_with(part: LoadPart, tmp_path: Path) -> None:
+    """It is prepared in a folder that is taken away again."""
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    preparation = Preparation(file / "cache", 2)
+    try:
+        preparation.run(part, yielding=False)
+    except EngineUnavailable as error:
+        pytest.skip(f"this machine is not fit for the fast decoder: {error}")
+    folder = preparation.folder
+    assert list(folder.rglob("*.nbc")) and list(tmp_path.iterdir()) == [file]
+    preparation.close()
+    assert not folder.exists()
+
+
+@pytest.fixture
+def almost(cache: Path, part: LoadPart, tmp_path: Path) -> Path:
+    """A cache folder in which all is, but nothing says so: it is prepared in some seconds."""
+    try:
+        Preparation(cache, 2).run(part, yielding=False)
+    except EngineUnavailable as error:
+        pytest.skip(f"this machine is not fit for the fast decoder: {error}")
+    folder = tmp_path / "cache"
+    shutil.copytree(cache, folder, ignore=shutil.ignore_patterns("*.prepared", "*.lock"))
+    return folder
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[Callable[[Path], KokoroEngine]]:
+    """Make engines with a cache folder, which are stopped at the end."""
+    made: list[KokoroEngine] = []
+
+    def engine(folder: Path) -> KokoroEngine:
+        made.append(KokoroEngine(KokoroSettings(models_dir=None, cache_dir=folder)))
+        return made[-1]
+
+    yield engine
+    for one in made:
+        await one.stop()
+
+
+class Greedy(Preparation):
+    """One that yields to nothing: other tests may take all of the processor's time.
+
+    asked: whether it should have, at each run.
+    """
+
+    asked: ClassVar[list[bool]] = []
+
+    def run(self, part: LoadPart, *, yielding: bool) -> None:
+        """See ``Preparation.run``."""
+        self.asked.append(yielding)
+        super().run(part, yielding=False)
+
+
+@pytest.mark.parametrize(("seconds", "decoders"), [(0.1, ("onnx", "fast")), (0.9, ("fast", "fast"))])
+async def test_a_slow_machine_is_ready_later(
+    make: Callable[[Path], KokoroEngine],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    almost: Path,
+    seconds: float,
+    decoders: tuple[str, str],
+) -> None:
+    """One that would play with gaps by onnxruntime has the fast decoder first; another one speaks."""
+    monkeypatch.setattr("engines.kokoro.engine.seconds_a_second", lambda generator: seconds)
+    monkeypatch.setattr("engines.kokoro.engine.Preparation", Greedy)
+    Greedy.asked.clear()
+    engine = make(almost)
+    with caplog.at_level("INFO"):
+        await engine.start()
+        at_first = engine.info.decoder
+        await engine.settled()
+    told = [record.getMessage() for record in caplog.records]
+    assert (at_first, engine.info.decoder) == decoders
+    assert Greedy.asked == [seconds < 0.5]
+    assert any("preparing the fast decoder" in line for line in told)
+    assert any("kernels are compiled" in line for line in told)
+    assert any("onnxruntime takes 0.90 s" in line for line in told) == (seconds > 0.5)
+    again = make(almost)
+    await again.start()
+    assert again.info.decoder == "fast"
+
+
+def test_a_server_that_prepares_says_so_and_can_be_stopped(start_server: StartServer, tmp_path: Path) -> None:
+    """A line on the terminal; /health answers meanwhile; SIGTERM ends it, and what it started."""
+    server = start_server(*FIRST_START, ready=False, KANI_CACHE_DIR=str(tmp_path / "cache"), KANI_PORT="0")
+    until_told(server.process, lambda: server.log, "preparing the fast decoder")
+    port = next(
+        one.laddr.port
+        for one in psutil.Process(server.process.pid).net_connections("tcp")
+        if one.status == psutil.CONN_LISTEN
+    )
+    answer = httpx.get(f"http://localhost:{port}/health", timeout=WITHIN_S)
+    started = processes()
+    if answer.status_code == 200 or not started:
+        pytest.skip("it is prepared already, or this machine is not fit for the fast decoder")
+    assert answer.status_code == 503 and answer.json()["status"] == "starting"
+    assert "preparing the fast decoder" in server.terminal
+    server.process.terminate()
+    assert server.process.wait(WITHIN_S) == 0
+    gone, alive = psutil.wait_procs(started, WITHIN_S)
+    assert gone and not alive
+
+
+def until_told(process: subprocess.Popen[bytes], log: Callable[[], str], line: str) -> None:
+    """Wait until a server's log has a line."""
+    ended = threading.Event()
+    for _ in range(int(WITHIN_S / 0.05)):
+        if line in log():
+            return
+        assert process.poll() is None, log()
+        # From outside nothing tells when a line is written.
+        ended.wait(0.05)
+    pytest.fail(log())

@@ -1,0 +1,422 @@
+"""Which decoder speaks: chosen, loaded behind the speech, done without, and exchanged under it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import subprocess
+import sys
+import threading
+import time
+import wave
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+import engines.kokoro.engine
+from engines.kokoro.decoder_build import Preparation
+from engines.kokoro.decoder_choice import Choice, FastLoader, load_fast
+from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.int8.libraries import Pause, loading_gently
+from engines.kokoro.network.decoder import Decoder, Window
+from engines.kokoro.network.onnx_decoder import OnnxGenerator, onnx_decoder
+from engines.kokoro.network.onnx_model import Stop
+from engines.kokoro.network.parts import LoadPart
+from engines.kokoro.scheduler import Idle
+from speech.errors import EngineUnavailable
+from speech.types import Samples, Segment, SpeechChunk
+from tests.conftest import ServerProcess, StartServer
+from tests.engines.kokoro.test_incremental import Writer
+from tests.judges.judge import hear, word_error_rate
+
+ROOT = Path(__file__).parents[3]
+SENTENCES = [
+    Segment(text, "ef_dora", "es")
+    for text in (
+        "El río baja tranquilo entre los álamos.",
+        "La biblioteca cierra los domingos.",
+        "Nadie lee allí.",
+    )
+]
+HELLO = Segment("Hola.", "ef_dora", "es")
+STREAMS = 3
+WITHIN_S = 240.0
+
+
+class Other(Decoder):
+    """The published graph's, under the other name."""
+
+
+def other(part: LoadPart) -> Other:
+    """A session of its own."""
+    decoder = onnx_decoder(part, 1)
+    return Other("fast", decoder.front, decoder.generator, 12)
+
+
+@pytest.fixture(scope="module")
+def fast(cache: Path, part: LoadPart) -> Decoder:
+    """The fast decoder, or another session of the published graph's where the machine is not fit for it."""
+    try:
+        return load_fast(part, cache, 2)
+    except EngineUnavailable:
+        return other(part)
+
+
+class Gate:
+    """What is loaded when it is opened, and not before."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.opened = threading.Event()
+        self._decoder = decoder
+
+    def load(self, *_: object, **__: object) -> Decoder:
+        """As ``load_fast``."""
+        assert self.opened.wait(WITHIN_S)
+        return self._decoder
+
+
+class Prepared(Preparation):
+    """One that has been run, of a machine on which all is loaded behind the speech."""
+
+    takes_long = True
+
+    def run(self, part: LoadPart, *, yielding: bool) -> None:
+        """Nothing is left to do."""
+
+
+@pytest.fixture
+def behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoder is loaded behind the speech."""
+    monkeypatch.setattr(engines.kokoro.engine, "Preparation", Prepared)
+    monkeypatch.setattr(engines.kokoro.engine, "seconds_a_second", lambda generator: 0.1)
+
+
+@pytest.fixture
+async def start(cache: Path) -> AsyncIterator[Callable[[Choice], KokoroEngine]]:
+    """Makes engines, which are stopped at the end."""
+    made: list[KokoroEngine] = []
+
+    def make(decoder: Choice) -> KokoroEngine:
+        made.append(KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder=decoder)))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        await engine.stop()
+
+
+async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
+    """All the engine gives for ``segment``."""
+    return [chunk async for chunk in engine.synthesize(segment)]
+
+
+def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
+    """Whether the same was said, sample by sample, with the same times."""
+    return len(chunks) == len(others) and all(
+        np.array_equal(one.samples, other.samples) and one.spans == other.spans
+        for one, other in zip(chunks, others, strict=True)
+    )
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.usefixtures("behind")
+async def test_streams_go_on_while_the_decoder_changes(
+    start: Callable[[Choice], KokoroEngine], fast: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None ends or lacks anything; what was begun is said by the one that began it, the rest by the other."""
+    onnx = start("onnx")
+    await onnx.start()
+    before = [await chunks_of(onnx, sentence) for sentence in SENTENCES[:2]]
+    gate = Gate(replace(fast, places=13))
+    monkeypatch.setattr(engines.kokoro.engine, "load_fast", gate.load)
+    engine = start("auto")
+    await engine.start()
+    begun = 0
+
+    async def stream() -> list[list[SpeechChunk]]:
+        nonlocal begun
+        said: list[list[SpeechChunk]] = []
+        for sentence in SENTENCES:
+            said.append([])
+            async for chunk in engine.synthesize(sentence):
+                begun += not any(said)
+                if begun == STREAMS:
+                    gate.opened.set()
+                said[-1].append(chunk)
+        return said
+
+    streams = await asyncio.gather(*(stream() for _ in range(STREAMS)))
+    assert engine.info.decoder == "fast" and engine.info.places >= 13
+    after = [await chunks_of(engine, sentence) for sentence in SENTENCES[1:]]
+    assert not same(before[1], after[0])
+    for first, second, third in streams:
+        assert same(first, before[0]) and len(first) > 2
+        assert same(second, before[1]) or same(second, after[0])
+        assert same(third, after[1])
+
+
+class Silent(OnnxGenerator):
+    """One that is told from any other by what it makes."""
+
+    def audio(self, window: Window, stop: Stop) -> Samples:
+        """See ``Generator.audio``."""
+        return np.zeros_like(super().audio(window, stop))
+
+
+@pytest.mark.usefixtures("behind")
+async def test_a_sentence_that_is_being_written_keeps_its_decoder(
+    start: Callable[[Choice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one has the other."""
+    gate = Gate(replace(other(part), generator=Silent(part("generator"), 1)))
+    monkeypatch.setattr(engines.kokoro.engine, "load_fast", gate.load)
+    engine = start("auto")
+    await engine.start()
+    writer = Writer("El río baja tranquilo entre los álamos y nadie lo mira desde la orilla.", 7)
+    segment = Segment(writer.written.text, "ef_dora", "es")
+    peaks: list[float] = []
+    async for chunk in engine.stream(segment, writer.written):
+        if not peaks:
+            assert writer.written.boundary is None
+            gate.opened.set()
+            await engine.settled()
+            assert engine.info.decoder == "fast"
+        peaks.append(float(np.abs(chunk.samples).max()))
+    assert len(peaks) > 2 and min(peaks) > 0.001
+    assert not any(np.any(chunk.samples) for chunk in await chunks_of(engine, HELLO))
+
+
+async def test_the_fast_decoder_alone_speaks_from_the_start(
+    start: Callable[[Choice], KokoroEngine], fast: Decoder
+) -> None:
+    """Chosen by name it is loaded before the engine is ready; unfit, it is the reason not to start."""
+    engine = start("fast")
+    if isinstance(fast, Other):
+        with pytest.raises(EngineUnavailable, match="KANI_KOKORO_DECODER=auto"):
+            await engine.start()
+        pytest.skip("this machine is not fit for the fast decoder")
+    await engine.start()
+    assert engine.info.decoder == "fast"
+    assert sum(chunk.duration_s for chunk in await chunks_of(engine, HELLO)) > 0.3
+
+
+@pytest.mark.parametrize("decoder", ["auto", "fast"])
+def test_without_numba_onnxruntime_speaks_or_nobody(cache: Path, decoder: str) -> None:
+    """With ``auto`` the log has the reason in a line, and nothing is imported for nothing; with ``fast`` the
+    start fails with reason and cure.
+    """
+    code = (
+        "import asyncio, logging, sys, pathlib\n"
+        "sys.modules['numba'] = None\n"
+        "logging.basicConfig(level='INFO', format='%(levelname)s %(message)s', stream=sys.stdout)\n"
+        "from engines.kokoro.engine import KokoroEngine, KokoroSettings\n"
+        "from speech.types import Segment\n"
+        "async def main():\n"
+        "    engine = KokoroEngine(KokoroSettings(None, pathlib.Path(sys.argv[1]), decoder=sys.argv[2]))\n"
+        "    await engine.start()\n"
+        "    print([c async for c in engine.synthesize(Segment('Hola.', 'ef_dora', 'es'))] != [])\n"
+        "    await engine.stop()\n"
+        "    print(engine.info.decoder, 'torch' in sys.modules)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(cache), decoder],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    if decoder == "auto":
+        lines = sorted(done.stdout.splitlines())
+        assert lines == ["INFO Kokoro speaks by onnxruntime: numba cannot be imported", "True", "onnx False"]
+        assert done.stderr == "" and done.returncode == 0
+    else:
+        reason = r"cannot speak here (numba cannot be imported): set KANI_KOKORO_DECODER=auto"
+        assert reason in done.stderr.splitlines()[-1] and done.stdout == ""
+
+
+async def test_a_failure_nobody_foresaw_is_logged_and_onnxruntime_speaks(
+    start: Callable[[Choice], KokoroEngine],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With its traceback, once."""
+
+    def broken(*_: object, **__: object) -> Decoder:
+        raise ZeroDivisionError("by a loader")
+
+    monkeypatch.setattr(engines.kokoro.engine, "load_fast", broken)
+    engine = start("auto")
+    await engine.start()
+    assert await chunks_of(engine, HELLO)
+    await engine.stop()
+    (record,) = [record for record in caplog.records if record.name == "engines.kokoro.decoder_choice"]
+    assert record.levelname == "ERROR" and record.exc_info is not None
+    assert isinstance(record.exc_info[1], ZeroDivisionError)
+    assert engine.info.decoder == "onnx"
+
+
+async def test_a_stop_waits_for_what_is_being_loaded(
+    part: LoadPart, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Until the next part of the graph is asked for; then the thread ends, without a word of complaint."""
+    asked, stopped = threading.Event(), threading.Event()
+    used: list[Decoder] = []
+
+    def load(part: LoadPart, folder: Path, pause: Pause | None) -> Decoder:
+        decoder = other(part)
+        asked.set()
+        assert stopped.wait(WITHIN_S)
+        part("decoder")
+        return decoder
+
+    # Engines of other tests have such a thread, too.
+    before = threading.enumerate()
+    loader = FastLoader(load, part, used.append, Prepared(tmp_path, 1))
+    loader.load_behind(Idle())
+    assert await asyncio.to_thread(asked.wait, WITHIN_S)
+    stopping = asyncio.create_task(loader.stop())
+    await asyncio.wait([stopping], timeout=0.1)
+    assert not stopping.done()
+    stopped.set()
+    await asyncio.wait_for(stopping, WITHIN_S)
+    assert not used and not [each for each in caplog.records if each.name == "engines.kokoro.decoder_choice"]
+    new = [thread for thread in threading.enumerate() if thread not in before]
+    assert not [thread for thread in new if thread.name.startswith("kokoro-decoder")]
+
+
+async def test_one_that_never_began_stops_at_once(part: LoadPart, tmp_path: Path) -> None:
+    """As an engine's does whose start was not finished."""
+    used: list[Decoder] = []
+    loader = FastLoader(lambda part, folder, pause: other(part), part, used.append, Prepared(tmp_path, 1))
+    await asyncio.wait_for(loader.stop(), WITHIN_S)
+    assert not used
+
+
+def test_libraries_are_opened_before_they_are_imported() -> None:
+    """The largest is in the process then, and no module of torch."""
+    if sys.platform != "linux":
+        pytest.skip("libraries are opened ahead on Linux only")
+    code = (
+        "import sys, threading\n"
+        "from pathlib import Path\n"
+        "from engines.kokoro.int8.libraries import loading_gently\n"
+        "with loading_gently():\n"
+        "    opened = Path('/proc/self/maps').read_text()\n"
+        "    print('libtorch_cpu.so' in opened, 'libllvmlite.so' in opened)\n"
+        "    print({'torch', 'llvmlite', 'numba'} & sys.modules.keys())\n"
+        "    import torch\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.splitlines() == ["True True", "set()"]
+
+
+def test_what_is_changed_for_the_imports_is_changed_back() -> None:
+    """However they end; and what they leave is not looked through by every later collection."""
+    interval, frozen = sys.getswitchinterval(), gc.get_freeze_count()
+    left = [[number] for number in range(1000)]
+    with pytest.raises(ImportError), loading_gently():
+        assert not gc.isenabled() and sys.getswitchinterval() < interval
+        raise ImportError
+    assert gc.isenabled() and sys.getswitchinterval() == interval
+    assert gc.get_freeze_count() >= frozen + len(left)
+
+
+@pytest.mark.usefixtures("behind")
+async def test_it_is_settled_once_nothing_is_loaded_any_more(
+    start: Callable[[Choice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once where nothing is; else when the loading has ended, well or badly."""
+    onnx = start("onnx")
+    await onnx.start()
+    await onnx.settled()
+    gate = Gate(other(part))
+    monkeypatch.setattr(engines.kokoro.engine, "load_fast", gate.load)
+    engine = start("auto")
+    await engine.start()
+    settled = asyncio.create_task(engine.settled())
+    await asyncio.wait([settled], timeout=0.1)
+    assert not settled.done() and engine.info.decoder == "onnx"
+    gate.opened.set()
+    await settled
+    assert engine.info.decoder == "fast"
+
+    def unfit(*_: object, **__: object) -> Decoder:
+        raise EngineUnavailable("by a loader")
+
+    monkeypatch.setattr(engines.kokoro.engine, "load_fast", unfit)
+    engine = start("auto")
+    await engine.start()
+    await engine.settled()
+    assert engine.info.decoder == "onnx"
+
+
+def test_a_default_server_speaks_by_the_fast_decoder(server: ServerProcess, fast: Decoder) -> None:
+    """So do the tests that use one: what they hear is what users get."""
+    if isinstance(fast, Other):
+        pytest.skip("this machine is not fit for the fast decoder")
+    assert httpx.get(f"{server.http_url}/health").json()["decoder"] == "fast"
+
+
+def test_the_published_graph_is_understood_where_it_was_chosen(onnx_server: ServerProcess) -> None:
+    """A server whose decoder is onnx stays with it, and says every word."""
+    sentence = SENTENCES[0].text
+    answer = httpx.post(f"{onnx_server.http_url}/tts", json={"text": sentence, "language": "es"})
+    with wave.open(io.BytesIO(answer.raise_for_status().content)) as file:
+        rate, samples = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    heard = hear(samples.astype(np.float32) / 32768, rate, "es")
+    assert word_error_rate(sentence, heard, "es") == 0, heard
+    assert httpx.get(f"{onnx_server.http_url}/health").json()["decoder"] == "onnx"
+
+
+@pytest.mark.slow
+def test_fetch_leaves_nothing_to_be_made(start_server: StartServer, fast: Decoder, tmp_path: Path) -> None:
+    """After --fetch the fast decoder is loaded from what is in the cache."""
+    if isinstance(fast, Other):
+        pytest.skip("this machine is not fit for the fast decoder")
+    cache = tmp_path / "cache"
+    kokoro = ("--engine", "kokoro", "--recognizer", "none")
+    fetching = start_server(
+        *kokoro, "--kokoro-decoder", "auto", "--fetch", KANI_CACHE_DIR=str(cache), ready=False
+    )
+    assert fetching.process.wait(WITHIN_S) == 0, fetching.terminal
+    made = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+    assert any("numba" in path.as_posix() for path in made)
+    start_server(*kokoro, "--kokoro-decoder", "fast", KANI_CACHE_DIR=str(cache)).stop()
+    assert made == {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+async def test_a_server_says_which_decoder_speaks(
+    start_server: StartServer, fast: Decoder, tmp_path: Path
+) -> None:
+    """/health and the metrics name it, from the first moment on and when it changes."""
+    if isinstance(fast, Other):
+        pytest.skip("this machine is not fit for the fast decoder")
+    # With an empty cache it takes long enough to be seen at its beginning, unless onnxruntime is too slow
+    # here to speak meanwhile: then the server is ready only with the fast one.
+    empty = str(tmp_path / "cache")
+    server = start_server(
+        "--engine", "kokoro", "--kokoro-decoder", "auto", KANI_CACHE_DIR=empty, settled=False
+    )
+    async with httpx.AsyncClient(base_url=server.http_url) as client:
+
+        async def told() -> tuple[str, bool]:
+            decoder = (await client.get("/health")).json()["decoder"]
+            return decoder, "\nkani_fast_decoder 1.0" in (await client.get("/metrics")).text
+
+        waited = "too long to play without gaps" in server.log
+        assert await told() == (("fast", True) if waited else ("onnx", False))
+        until = time.monotonic() + WITHIN_S
+        while (now := await told())[0] != "fast":
+            assert time.monotonic() < until, server.terminal
+            # Nothing but asking tells from outside when it is there.
+            await asyncio.sleep(0.1)
+        assert now == ("fast", True) or await told() == ("fast", True)
+    assert server.log.count("Kokoro speaks by the fast decoder") == 1

@@ -1,0 +1,346 @@
+"""The Kokoro engine with its real model."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.kokoro.engine import SPEED_RANGE, KokoroEngine, KokoroSettings
+from engines.kokoro.network.onnx_model import ModelFailed, WholeModel
+from speech.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
+from speech.types import Boundary, Samples, Segment, Span, SpeechChunk
+from tests.judges.judge import hear, word_error_rate
+
+NOWHERE = Path("no-such-folder")
+LONG = (
+    "El río baja tranquilo entre los álamos, y en la orilla unos niños juegan con piedras planas "
+    "mientras sus abuelos hablan del tiempo, de la cosecha y de los años en que todo era distinto."
+)
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[KokoroEngine]:
+    """The engine that decodes by the published graph; it needs no cache."""
+    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=NOWHERE, decoding="whole", decoder="onnx"))
+    asyncio.run(made.start())
+    yield made
+    asyncio.run(made.stop())
+
+
+@pytest.fixture(params=["default", "onnx", "whole"])
+def each(request: pytest.FixtureRequest) -> KokoroEngine:
+    """Each way of decoding: in windows by the decoder that users get, by the graph's, and whole."""
+    name = {"default": "engine", "onnx": "onnx_engine", "whole": "whole"}[request.param]
+    engine: KokoroEngine = request.getfixturevalue(name)
+    return engine
+
+
+async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
+    """All the engine gives for ``segment``."""
+    return [chunk async for chunk in engine.synthesize(segment)]
+
+
+async def say(
+    engine: KokoroEngine, text: str, voice: str = "ef_dora", language: str = "es", speed: float = 1.0
+) -> tuple[Samples, list[Span]]:
+    """The speech of one segment in one piece, and its spans."""
+    chunks = await chunks_of(engine, Segment(text, voice, language, speed))
+    return np.concatenate([c.samples for c in chunks]), [span for c in chunks for span in c.spans]
+
+
+def loud(samples: Samples) -> np.ndarray:
+    """For each 10 ms whether it is within 40 dB of the loudest."""
+    power = np.square(samples[: len(samples) // 240 * 240].reshape(-1, 240)).mean(axis=1)
+    return power > power.max() * 1e-4
+
+
+def test_the_engine_says_what_it_can(engine: KokoroEngine, whole: KokoroEngine) -> None:
+    """Five languages with a default voice each, and word times; near voices and what else windows allow."""
+    info = engine.info
+    assert (info.name, info.sample_rate) == ("kokoro", 24_000)
+    assert info.places >= 8
+    assert info.default_voices == {
+        "es": "ef_dora",
+        "en": "af_heart",
+        "fr": "ff_siwis",
+        "it": "if_sara",
+        "pt": "pf_dora",
+    }
+    assert info.timing
+    assert info.streams_inside_segment and info.rests and info.takes_written_text
+    assert info.decoder in ("fast", "onnx") and whole.info.decoder == "onnx"
+    assert info.cloning == "nearest voice" and whole.info.cloning == "none"
+    assert info.uses == frozenset()
+    by_sentence = whole.info
+    assert by_sentence.places >= 2
+    assert not (by_sentence.streams_inside_segment or by_sentence.rests or by_sentence.takes_written_text)
+    assert (by_sentence.voices, by_sentence.speed_range) == (info.voices, info.speed_range)
+
+
+@pytest.mark.parametrize(
+    ("language", "voice", "text"),
+    [
+        ("es", "ef_dora", "Hola, me llamo Dora y vivo en Madrid desde hace tres años."),
+        ("es-MX", "em_alex", "La biblioteca cierra los domingos y los días festivos."),
+        ("en", "af_heart", "Hello, my name is Anna, and these are the best places of the city."),
+        ("en-GB", "bm_george", "The weather in London is rather cold this morning."),
+        ("fr", "ff_siwis", "Bonjour, je suis très heureuse de vous voir."),
+        ("it", "im_nicola", "Buongiorno, oggi andiamo a mangiare una pizza con gli amici."),
+        ("pt", "pf_dora", "Bom dia, amanhã vamos viajar para o Rio de Janeiro."),
+    ],
+)
+async def test_every_language_is_understood(
+    engine: KokoroEngine, language: str, voice: str, text: str
+) -> None:
+    """Whisper hears what was to be said, with at most one word in ten wrong."""
+    samples, spans = await say(engine, text, voice, language)
+    heard = hear(samples, 24_000, language)
+    assert word_error_rate(text, heard, language) <= 0.1, heard
+    assert len(spans) == len(text.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("speed", SPEED_RANGE)
+async def test_both_ends_of_the_speed_range_are_understood(engine: KokoroEngine, speed: float) -> None:
+    """The native speeds change the length as asked, and whisper still hears the words."""
+    text = "El médico le recomendó descansar y beber mucha agua."
+    plain, _ = await say(engine, text)
+    samples, _ = await say(engine, text, speed=speed)
+    assert len(plain) / len(samples) == pytest.approx(speed, rel=0.1)
+    heard = hear(samples, 24_000, "es")
+    assert word_error_rate(text, heard, "es") <= 0.12, heard
+
+
+async def test_spans_name_each_word_in_order(each: KokoroEngine) -> None:
+    """Each word has its characters and its time; times rise and stay inside the audio."""
+    text = "¿Hola, qué tal? Nos vemos a las 3:30 en la plaza."
+    samples, spans = await say(each, text)
+    assert [text[span.start : span.end] for span in spans] == [
+        *("Hola", "qué", "tal", "Nos", "vemos", "a", "las", "3:30", "en", "la", "plaza"),
+    ]
+    assert all(span.start_s < span.end_s for span in spans)
+    assert all(a.end_s <= b.start_s for a, b in pairwise(spans))
+    assert spans[0].start_s >= 0
+    assert spans[-1].end_s <= len(samples) / 24_000
+
+
+async def test_a_word_after_a_pause_starts_where_it_is_heard(each: KokoroEngine) -> None:
+    """Within 40 ms of the energy's onset, found in another way than the engine's."""
+    text = "We know him well. Are you alone? Nobody answered; all were away."
+    samples, spans = await say(each, text, "af_heart", "en")
+    steps = np.diff(loud(samples).astype(int), prepend=0, append=0)
+    onsets, offsets = np.flatnonzero(steps == 1) * 0.01, np.flatnonzero(steps == -1) * 0.01
+    after_pause = [a for a, before in zip(onsets[1:], offsets[:-1], strict=True) if a - before >= 0.12]
+    assert len(after_pause) >= 2
+    for onset in after_pause:
+        assert min(abs(onset - span.start_s) for span in spans) <= 0.04
+
+
+@pytest.mark.parametrize(
+    ("text", "voice", "language"),
+    [
+        ("Hola.", "ef_dora", "es"),
+        ("Hello there, everybody!", "am_michael", "en"),
+        ("Je suis très heureuse de vous voir", "ff_siwis", "fr"),
+    ],
+)
+async def test_the_models_own_silence_is_left_out(
+    each: KokoroEngine, text: str, voice: str, language: str
+) -> None:
+    """At most 50 ms of near silence stay before the speech and after it."""
+    samples, spans = await say(each, text, voice, language)
+    power = np.square(samples[: len(samples) // 120 * 120].reshape(-1, 120)).mean(axis=1)
+    heard = np.flatnonzero(power > np.percentile(power, 90) * 10**-4.5)
+    assert heard[0] * 0.005 <= 0.05
+    assert len(samples) / 24_000 - (heard[-1] + 1) * 0.005 <= 0.05
+    assert abs(samples[0]) < 1e-4
+    assert abs(samples[-1]) < 1e-3
+    assert spans[0].start_s <= 0.05
+
+
+async def test_the_same_segment_gives_the_same_samples(each: KokoroEngine) -> None:
+    """Nothing is drawn by chance."""
+    first, _ = await say(each, "Una vez más.")
+    second, _ = await say(each, "Una vez más.")
+    assert np.array_equal(first, second)
+
+
+async def test_segments_spoken_together_sound_as_alone(each: KokoroEngine) -> None:
+    """Two voices and languages at once give the samples that each gives alone."""
+    asked = [("Buenas tardes a todos.", "em_alex", "es"), ("A good day to you.", "bf_emma", "en-GB")] * 2
+    alone = [await say(each, *one) for one in asked[:2]] * 2
+    together = await asyncio.gather(*(say(each, *one) for one in asked))
+    for (samples, spans), (expected, expected_spans) in zip(together, alone, strict=True):
+        assert np.array_equal(samples, expected)
+        assert spans == expected_spans
+
+
+async def test_a_voice_speaks_another_language(engine: KokoroEngine) -> None:
+    """The segment's language decides the phonemes, whoever speaks."""
+    spanish, _ = await say(engine, "Madrid", "af_heart", "es")
+    english, _ = await say(engine, "Madrid", "af_heart", "en")
+    assert len(spanish) != len(english) or not np.array_equal(spanish, english)
+
+
+async def test_a_text_of_marks_is_nothing(each: KokoroEngine) -> None:
+    """Where there is nothing to say there is no chunk."""
+    assert await chunks_of(each, Segment("…", "ef_dora", "es")) == []
+
+
+@pytest.mark.parametrize("boundary", list(Boundary))
+async def test_a_text_without_a_mark_is_spoken_at_any_boundary(
+    engine: KokoroEngine, boundary: Boundary
+) -> None:
+    """Whatever ends the segment, its words are said."""
+    chunks = await chunks_of(engine, Segment("buenos días", "ef_dora", "es", boundary=boundary))
+    assert [(span.start, span.end) for chunk in chunks for span in chunk.spans] == [(0, 6), (7, 11)]
+
+
+async def test_wrong_voices_and_languages_are_refused(each: KokoroEngine) -> None:
+    """What is not among the engine's raises the core's errors."""
+    with pytest.raises(UnknownVoice):
+        await chunks_of(each, Segment("hola", "nobody", "es"))
+    with pytest.raises(UnsupportedLanguage, match=r"'de'.*es, en, fr, it, pt"):
+        await chunks_of(each, Segment("hallo", "ef_dora", "de"))
+
+
+@pytest.mark.slow
+async def test_a_cancel_in_the_middle_frees_the_engine_soon(each: KokoroEngine) -> None:
+    """A cancelled segment ends within a fraction of its time, and the thread with it."""
+    segment = Segment(LONG, "ef_dora", "es")
+    begun = time.perf_counter()
+    await chunks_of(each, segment)
+    whole_s = time.perf_counter() - begun
+
+    task = asyncio.create_task(chunks_of(each, segment))
+    await asyncio.wait([task], timeout=whole_s * 0.3)
+    begun = time.perf_counter()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    freed_s = time.perf_counter() - begun
+    assert freed_s < whole_s / 4
+    samples, _ = await say(each, "Sigo aquí.")
+    assert len(samples)
+
+
+async def test_a_second_cancel_does_not_leave_the_thread_behind(each: KokoroEngine) -> None:
+    """The generator returns when the thread has, however often it is cancelled."""
+    task = asyncio.create_task(chunks_of(each, Segment(LONG, "ef_dora", "es")))
+    await asyncio.wait([task], timeout=0.2)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancelled_wait_never_begins(each: KokoroEngine) -> None:
+    """Segments beyond the engine's places that are cancelled while they wait do no work."""
+    segment = Segment(LONG, "ef_dora", "es")
+    tasks = [asyncio.create_task(chunks_of(each, segment)) for _ in range(6)]
+    await asyncio.wait(tasks, timeout=0.2)
+    for task in tasks:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+
+
+@pytest.mark.slow
+async def test_closing_after_the_first_chunk_makes_no_second(each: KokoroEngine) -> None:
+    """A generator that is closed between chunks ends at once."""
+    speech = each.synthesize(Segment("Uno, dos, tres, cuatro. " * 12, "ef_dora", "es"))
+    chunk = await anext(speech)
+    await speech.aclose()
+    assert len(chunk.samples)
+    with pytest.raises(StopAsyncIteration):
+        await anext(speech)
+
+
+@pytest.mark.slow
+async def test_a_text_too_long_for_the_model_is_spoken_in_parts(each: KokoroEngine) -> None:
+    """Several chunks, one after the other, with every word once; whisper hears them."""
+    text = (
+        "El tren de las ocho llega siempre con diez minutos de retraso. Mi hermana estudia medicina "
+        "en la universidad de Salamanca. Los niños juegan en el parque mientras sus padres conversan. "
+        "La biblioteca cierra los domingos y los días festivos. El perro ladró toda la noche."
+    )
+    chunks = await chunks_of(each, Segment(text, "ef_dora", "es"))
+    assert len(chunks) > 1
+    assert all(a.end_s == pytest.approx(b.start_s) for a, b in pairwise(chunks))
+    spans = [span for chunk in chunks for span in chunk.spans]
+    assert [text[span.start : span.end] for span in spans] == text.replace(".", "").split()
+    assert all(a.end_s <= b.start_s for a, b in pairwise(spans))
+    heard = hear(np.concatenate([chunk.samples for chunk in chunks]), 24_000, "es")
+    assert word_error_rate(text, heard, "es") <= 0.1, heard
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["palabra" * 36, "1234567890" * 3])
+async def test_monsters_are_spoken(each: KokoroEngine, text: str) -> None:
+    """A word of 250 letters and a number of 30 digits are audio, with finite samples."""
+    samples, spans = await say(each, text)
+    assert np.isfinite(samples).all()
+    assert np.abs(samples).max() <= 1
+    assert spans[-1].end == len(text)
+
+
+async def test_broken_models_are_one_sentence(tmp_path: Path) -> None:
+    """A wrong file in the models folder stops the start with the file's name."""
+    (tmp_path / "kokoro-v1.0.int8.onnx").write_bytes(b"not a model")
+    broken = KokoroEngine(KokoroSettings(models_dir=tmp_path, cache_dir=NOWHERE, decoder="auto"))
+    with pytest.raises(EngineUnavailable, match=r"kokoro-v1\.0\.int8\.onnx in the models folder"):
+        await broken.start()
+    await broken.stop()
+
+
+def test_bytes_that_are_no_model_are_refused() -> None:
+    """onnxruntime's refusal is the module's own error."""
+    with pytest.raises(ModelFailed):
+        WholeModel(b"not a model", 1)
+
+
+@pytest.mark.parametrize(("decoding", "decoder"), [("windows", "onnx"), ("whole", "auto")])
+def test_nothing_imports_torch(tmp_path: Path, decoding: str, decoder: str) -> None:
+    """onnxruntime speaks without torch, Numba, phonemizer, misaki, onnx or the rival package.
+
+    onnx cuts the network, but in a process of its own: neither the start that has it cut keeps it, nor
+    the one that finds the parts in the cache.
+    """
+    code = (
+        "import asyncio, sys, pathlib\n"
+        "from engines.kokoro.engine import KokoroEngine, KokoroSettings\n"
+        "from speech.types import Segment\n"
+        "async def main():\n"
+        "    folder, decoding, decoder = sys.argv[1:]\n"
+        "    engine = KokoroEngine(\n"
+        "        KokoroSettings(None, pathlib.Path(folder), decoding=decoding, decoder=decoder)\n"
+        "    )\n"
+        "    await engine.start()\n"
+        "    assert [chunk async for chunk in engine.synthesize(Segment('Hola.', 'ef_dora', 'es'))]\n"
+        "    await engine.stop()\n"
+        "asyncio.run(main())\n"
+        "heavy = {'torch', 'numba', 'llvmlite', 'onnx', 'transformers', 'scipy'}\n"
+        "heavy |= {'phonemizer', 'misaki', 'kokoro_onnx'}\n"
+        "print(sorted(heavy & sys.modules.keys()))\n"
+    )
+    cached: list[int] = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "cache"), decoding, decoder],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parents[3],
+        )
+        assert done.stdout.strip() == "[]"
+        cached.append(len(list(tmp_path.glob("cache/*.zip"))))
+    assert cached == ([1, 1] if decoding == "windows" else [0, 0])

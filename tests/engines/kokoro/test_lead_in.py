@@ -1,0 +1,53 @@
+"""The unheard word before short utterances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engines.kokoro.engine import KokoroEngine
+from engines.kokoro.lead_in import LONGEST_SHORT, lead_in, without
+from engines.kokoro.network.onnx_model import FRAME, Rendering
+from engines.kokoro.text.phonemes import Utterance
+from engines.kokoro.text.vocabulary import VOCABULARY
+from speech.types import Segment
+from tests.judges.judge import hear, word_error_rate
+
+
+def test_only_short_utterances_are_led_in() -> None:
+    """Where it helps: before a vowel, and only up to a length; by symbols that the model knows."""
+    short, long = Utterance("ˈola.", ()), Utterance("a" * (LONGEST_SHORT + 1), ())
+    for language in ("es", "es-MX", "en-GB", "it"):
+        assert lead_in(short, language).endswith(", ")
+        assert set(lead_in(short, language)) <= set(VOCABULARY)
+        assert lead_in(long, language) == ""
+    assert lead_in(Utterance("ɡɾˈasjas.", ()), "es") == ""
+    assert lead_in(short, "fr") == lead_in(short, "pt") == ""
+
+
+def test_the_cut_is_in_the_pause() -> None:
+    """The lead-in goes, at the quietest frame; lengths and durations still agree."""
+    frames = np.array([4, 5, 5, 1, 6, 7, 7, 3])
+    samples = np.repeat(np.where(np.arange(frames.sum()) == 16, 0.0, 0.5), FRAME).astype(np.float32)
+    alone = without(Rendering(samples, frames), "ab, ")
+    assert alone.samples[0] == 0.0 and len(alone.samples) == frames.sum() * FRAME - 16 * FRAME
+    assert list(alone.frames) == [5, 7, 7, 3]
+    assert alone.frames.sum() * FRAME == len(alone.samples)
+
+
+@pytest.mark.parametrize(
+    ("text", "voice", "language"),
+    [
+        ("¡Hola!", "ef_dora", "es"),
+        ("Hoy.", "em_alex", "es"),
+        ("Eight.", "bm_george", "en"),
+        ("Oggi.", "if_sara", "it"),
+    ],
+)
+async def test_short_utterances_are_heard(engine: KokoroEngine, text: str, voice: str, language: str) -> None:
+    """A word alone is that word, and nothing is heard of the one before it."""
+    chunks = [chunk async for chunk in engine.synthesize(Segment(text, voice, language))]
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    assert word_error_rate(text, hear(samples, 24_000, language), language) == 0
+    (span,) = (span for chunk in chunks for span in chunk.spans)
+    assert 0 <= span.start_s < 0.1 and span.end_s <= len(samples) / 24_000

@@ -1,0 +1,193 @@
+"""Speech a window at a time: the first sound early, an end at any window, and little silence."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.kokoro.engine import KokoroEngine
+from engines.kokoro.network.parts import PartedModel
+from engines.kokoro.windows import FIRST, windows
+from speech.types import Samples, Segment, SpeechChunk
+
+LONG = Segment(
+    "El río baja tranquilo entre los álamos, y en la orilla unos niños juegan con piedras planas "
+    "mientras sus abuelos hablan del tiempo.",
+    "ef_dora",
+    "es",
+)
+MIDDLING = Segment("El río baja tranquilo entre los álamos.", "ef_dora", "es")
+SHORT = Segment("Sigo aquí.", "ef_dora", "es")
+
+
+async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
+    """All the engine gives for ``segment``."""
+    return [chunk async for chunk in engine.synthesize(segment)]
+
+
+async def computing(engine: KokoroEngine, steps: int = 1) -> None:
+    """Return once so many steps are being computed."""
+    while engine._turns._free > engine._at_once - steps:
+        await asyncio.sleep(0)
+
+
+async def assert_free(engine: KokoroEngine) -> None:
+    """Nothing is left of what was ended: every turn is free, and the next segment is spoken."""
+    assert engine._turns._free == engine._at_once
+    assert len(await chunks_of(engine, SHORT))
+    assert engine._turns._free == engine._at_once
+
+
+@given(st.integers(0, 500), st.integers(0, 1500))
+def test_the_plan_covers_everything_in_windows_that_grow(begin: int, length: int) -> None:
+    """Without a gap or an overlap; the last is not smaller than the first, unless it is the only one."""
+    plan = list(windows(begin, begin + length))
+    assert [first for first, _ in plan] + [begin + length] == [begin] * (not plan) + [
+        *([begin] if plan else []),
+        *(end for _, end in plan),
+    ]
+    sizes = [end - first for first, end in plan]
+    assert all(size >= FIRST for size in sizes) or len(sizes) == 1
+    assert all(a <= b for a, b in pairwise(sizes[:-1]))
+    if length >= 2 * FIRST:
+        assert sizes[0] == FIRST
+
+
+@pytest.mark.alone
+async def test_the_first_sound_comes_before_half_of_the_work(
+    engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in the generator's steps and in its frames, not by a clock."""
+    made: list[int] = []
+    window = PartedModel.window
+
+    def counted(*arguments: object) -> Samples:
+        samples = window(*arguments)
+        made.append(len(samples))
+        return samples
+
+    monkeypatch.setattr(PartedModel, "window", counted)
+    speech = engine.synthesize(LONG)
+    first = await anext(speech)
+    while not len(first.samples):
+        first = await anext(speech)
+    steps, frames = len(made), sum(made)
+    others = [chunk async for chunk in speech]
+    assert 2 * steps < len(made)
+    assert 5 * frames < sum(made)
+    assert first.start_s == 0.0
+    assert all(a.end_s == pytest.approx(b.start_s) for a, b in pairwise([first, *others]))
+
+
+@pytest.mark.parametrize("heard", [0, 1, 2, 3])
+async def test_closing_behind_any_window_frees_the_turn(engine: KokoroEngine, heard: int) -> None:
+    """A generator that is closed between windows ends there."""
+    speech = engine.synthesize(LONG)
+    for _ in range(heard):
+        await anext(speech)
+    await speech.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(speech)
+    await assert_free(engine)
+
+
+@pytest.mark.parametrize("heard", [0, 1, 2, 3])
+async def test_cancelling_at_any_window_frees_the_turn(engine: KokoroEngine, heard: int) -> None:
+    """In the middle of a step, the prosody's or a window's; the task ends only when its thread has."""
+    chunks: list[SpeechChunk] = []
+    reached = asyncio.Event()
+
+    async def listen() -> None:
+        async for chunk in engine.synthesize(LONG):
+            chunks.append(chunk)
+            if len(chunks) == heard:
+                reached.set()
+
+    task = asyncio.create_task(listen())
+    if heard:
+        await reached.wait()
+    await computing(engine)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(chunks) == heard
+    await assert_free(engine)
+
+
+async def test_cancelling_a_wait_for_a_turn_frees_nothing_that_is_not_its_own(engine: KokoroEngine) -> None:
+    """It never began, and those that compute go on."""
+    async with AsyncExitStack() as turns:
+        for _ in range(engine._at_once):
+            await turns.enter_async_context(engine._turns.turn(0.0))
+        task = asyncio.create_task(chunks_of(engine, LONG))
+        while not engine._turns._waiting:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert engine._turns._free == 0
+    await assert_free(engine)
+
+
+@pytest.mark.slow
+async def test_more_streams_than_turns_all_speak(engine: KokoroEngine) -> None:
+    """All together: each is heard whole, and as it is alone."""
+    alone = await chunks_of(engine, MIDDLING)
+    together = await asyncio.gather(*(chunks_of(engine, MIDDLING) for _ in range(2 * engine._at_once)))
+    expected = np.concatenate([chunk.samples for chunk in alone])
+    for chunks in together:
+        assert np.array_equal(np.concatenate([chunk.samples for chunk in chunks]), expected)
+    await assert_free(engine)
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+async def test_who_has_heard_nothing_comes_first(engine: KokoroEngine) -> None:
+    """A short text that comes late is spoken before long ones that are ahead of their listeners."""
+    ended: list[str] = []
+
+    async def speak(name: str, segment: Segment) -> None:
+        await chunks_of(engine, segment)
+        ended.append(name)
+
+    tasks = [asyncio.create_task(speak("long", LONG)) for _ in range(engine._at_once + 1)]
+    await computing(engine, engine._at_once)
+    tasks.append(asyncio.create_task(speak("short", SHORT)))
+    await asyncio.gather(*tasks)
+    assert ended[0] == "short"
+
+
+@pytest.mark.parametrize(
+    ("text", "voice", "language"),
+    [
+        ("Buenos días, ¿cómo está usted hoy?", "ef_dora", "es"),
+        ("La biblioteca cierra los domingos.", "em_alex", "es"),
+        ("The weather in London is rather cold this morning.", "bm_george", "en-GB"),
+        ("My name is Anna.", "af_heart", "en"),
+        ("Je suis très heureuse de vous voir", "ff_siwis", "fr"),
+        ("Buongiorno, oggi andiamo a mangiare una pizza.", "im_nicola", "it"),
+        ("Bom dia, amanhã vamos viajar.", "pf_dora", "pt"),
+    ],
+)
+async def test_little_silence_comes_before_the_speech_and_behind_it(
+    engine: KokoroEngine, text: str, voice: str, language: str
+) -> None:
+    """120 ms below 2 % of the peak at most; the first chunk is not silent; 60 ms behind at most."""
+    chunks = [
+        chunk for chunk in await chunks_of(engine, Segment(text, voice, language)) if len(chunk.samples)
+    ]
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    peak = np.abs(samples).max()
+    loud = np.flatnonzero(np.abs(samples) > 0.02 * peak)
+    assert loud[0] / 24_000 <= 0.120
+    assert np.abs(chunks[0].samples).max() > 0.02 * peak
+    power = np.square(samples[: len(samples) // 120 * 120].reshape(-1, 120)).mean(axis=1)
+    heard = np.flatnonzero(power > np.percentile(power, 95) * 10**-4.5)
+    assert heard[0] * 0.005 <= 0.05
+    assert len(samples) / 24_000 - (heard[-1] + 1) * 0.005 <= 0.06

@@ -1,0 +1,82 @@
+"""The judge of intelligibility: what whisper-base hears, and how many words of it are wrong.
+
+``from tests.judges.judge import hear, word_error_rate``.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import soxr
+from faster_whisper import WhisperModel
+
+from engines import weights
+from speech.types import Samples
+
+WHISPER_RATE = 16_000
+
+_NUMBERS = {
+    "es": "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince "
+    "dieciséis diecisiete dieciocho diecinueve veinte",
+    "en": "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen twenty",
+    "fr": "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze "
+    "seize dix-sept dix-huit dix-neuf vingt",
+    "it": "zero uno due tre quattro cinque sei sette otto nove dieci undici dodici tredici "
+    "quattordici quindici sedici diciassette diciotto diciannove venti",
+    "pt": "zero um dois três quatro cinco seis sete oito nove dez onze doze treze catorze quinze "
+    "dezesseis dezessete dezoito dezenove vinte",
+}
+
+
+@functools.cache
+def whisper() -> WhisperModel:
+    """Whisper base, int8, loaded once from the installed packages."""
+    files = {
+        weight.name.rpartition("/")[2]: weights.load(weight, models_dir=None, cache_dir=Path("unused"))
+        for weight in weights.WHISPER_BASE
+    }
+    # OpenMP's threads spin while they wait for each other: where other tests run beside this one, for long.
+    threads = 1 if "PYTEST_XDIST_WORKER" in os.environ else 0
+    return WhisperModel("base", device="cpu", compute_type="int8", cpu_threads=threads, files=files)
+
+
+def hear(samples: Samples, sample_rate: int, language: str) -> str:
+    """What is said in ``samples`` (mono, hertz), in the language of a BCP 47 tag."""
+    audio = soxr.resample(np.asarray(samples, np.float32), sample_rate, WHISPER_RATE)
+    segments, _ = whisper().transcribe(
+        audio, language=language.partition("-")[0], beam_size=5, condition_on_previous_text=False
+    )
+    return " ".join(segment.text.strip() for segment in segments)
+
+
+def words_of(text: str, language: str) -> list[str]:
+    """``text`` as it is compared: small letters, no punctuation, small numbers as words."""
+    names = _NUMBERS[language.partition("-")[0]].split()
+    text = unicodedata.normalize("NFC", text).lower().replace("’", "'")
+    words = re.findall(r"\w+(?:['-]\w+)*", text)
+    words = [names[int(word)] if word.isdecimal() and int(word) < len(names) else word for word in words]
+    return [part for word in words for part in re.split("['-]", word)]
+
+
+def wrong_words(reference: str, heard: str, language: str) -> tuple[int, int]:
+    """How many words were inserted, left out or changed, and how many words there were to say."""
+    said, got = words_of(reference, language), words_of(heard, language)
+    row = list(range(len(got) + 1))
+    for at, word in enumerate(said, 1):
+        diagonal, row[0] = row[0], at
+        for column, other in enumerate(got, 1):
+            best = min(row[column] + 1, row[column - 1] + 1, diagonal + (word != other))
+            diagonal, row[column] = row[column], best
+    return row[-1], len(said)
+
+
+def word_error_rate(reference: str, heard: str, language: str) -> float:
+    """Wrong words for each word of the reference: 0 is perfect."""
+    wrong, words = wrong_words(reference, heard, language)
+    return wrong / words

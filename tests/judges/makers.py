@@ -1,0 +1,54 @@
+"""The makers' own code for KaniTTS-2, where it is at hand: what it says and hears."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+FOLDER = os.environ.get("KANI_TTS_2", "")
+JUDGE = Path(__file__).parent / "makers_judge.py"
+
+needs_makers = pytest.mark.skipif(
+    not FOLDER,
+    reason="KANI_TTS_2 names no folder with the makers' code (tests/judges/requirements-kani-tts-2.txt)",
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be said: a prompt without its last two tokens, by whom, how many frames at most."""
+
+    prompt: Sequence[int]
+    speaker: Sequence[float]
+    frames: int
+    penalty: float
+
+
+def said(checkpoint: Path, asked: Sequence[Asked], scratch: Path) -> list[list[list[int]]]:
+    """The frames of each, with the end's behind them where it comes to an end."""
+    (scratch / "asked.json").write_text(json.dumps([asdict(one) for one in asked]), "utf-8")
+    _run("say", checkpoint, scratch / "asked.json", scratch / "said.json")
+    codes = json.loads((scratch / "said.json").read_text("utf-8"))
+    return [[one[at : at + 4] for at in range(0, len(one), 4)] for one in codes]
+
+
+def heard(embedder: Path, samples: npt.NDArray[np.float32], scratch: Path) -> npt.NDArray[np.float32]:
+    """The embedding of samples at 16 kHz."""
+    np.save(scratch / "samples.npy", samples)
+    _run("embed", embedder, scratch / "samples.npy", scratch / "embedding.npy")
+    embedding: npt.NDArray[np.float32] = np.load(scratch / "embedding.npy")
+    return embedding
+
+
+def _run(*arguments: str | Path) -> None:
+    command = [sys.executable, str(JUDGE), *map(str, arguments)]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": FOLDER}, capture_output=True)

@@ -1,0 +1,122 @@
+"""The protocols that take recordings, on a real port, over engines of which one clones."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+
+from protocols import kani, kyutai, voxcpm
+from protocols.kyutai.meter import Meter
+from speech.audio.pcm import wav
+from speech.errors import InvalidRequest
+from speech.observer import Observer
+from speech.request import Limits
+from speech.service import SpeechService
+from speech.types import Embedding, Recording, Samples, Segment, SpeechChunk
+from speech.voices.catalogue import VoiceStore
+from tests.support.tone import ToneEngine
+
+RECORDING_RATE = 16_000
+TONE_LEVEL = 0.5
+NO_SPEECH = "there is no speech in it"
+
+
+class EchoEngine(ToneEngine):
+    """Speaks as loud, against itself, as the recording was: what it sounds like can be heard.
+
+    While it is ``deaf`` it hears no speech in any.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(clones=True)
+        self.deaf = False
+        voices = tuple(replace(voice, id=f"echo:{voice.id}", engine="echo") for voice in self.info.voices)
+        defaults = {voice.language: voice.id for voice in voices}
+        self.info = replace(self.info, name="echo", voices=voices, default_voices=defaults)
+
+    async def embed(self, recording: Recording) -> Embedding:
+        """See ``ToneEngine.embed``."""
+        if self.deaf:
+            raise InvalidRequest("reference", NO_SPEECH)
+        return await super().embed(recording)
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``ToneEngine.synthesize``."""
+        level = 1.0 if segment.embedding is None else segment.embedding.values[0]
+        async with aclosing(super().synthesize(segment)) as chunks:
+            async for chunk in chunks:
+                yield replace(chunk, samples=np.float32(level) * chunk.samples)
+
+
+@dataclass(frozen=True)
+class CloningServer:
+    """``plain`` comes first and does not clone, ``echo`` does; ``folder`` is VoxCPM's, of voices."""
+
+    url: str
+    http_url: str
+    service: SpeechService
+    plain: ToneEngine
+    echo: EchoEngine
+    folder: Path
+
+    async def keep(self, name: str, level: float) -> None:
+        """Keep a voice that sounds so loud."""
+        await self.service.cloning.add(
+            name, hum(4.0, level), consent="It is me.", origin="test", language="es"
+        )
+
+
+def hum(seconds: float = 4.0, level: float = 0.25) -> bytes:
+    """A recording, as a file; ``level`` (0.25, 0.5 …) is what the tests' engine takes from it."""
+    times = np.arange(round(seconds * RECORDING_RATE)) / RECORDING_RATE
+    return wav((level * np.sin(2 * np.pi * 200 * times)).astype(np.float32), RECORDING_RATE)
+
+
+def loudness(samples: Samples) -> float:
+    """How loud an engine spoke, against itself, in quarters: that of ``hum`` where it sounds like that."""
+    return round(4 * float(np.abs(samples).max()) / TONE_LEVEL) / 4
+
+
+@asynccontextmanager
+async def cloning_server(folder: Path) -> AsyncIterator[CloningServer]:
+    """Serve Kani's, Kyutai's and VoxCPM's protocols; when it ends, nothing of any session is left."""
+    plain, echo = ToneEngine(), EchoEngine()
+    service = SpeechService(
+        [plain, echo],
+        VoiceStore(folder / "data"),
+        Limits(),
+        default_language="es",
+        default_voice=None,
+        observer=Observer(),
+    )
+    voices = folder / "voices"
+    voices.mkdir()
+    settings = kyutai.KyutaiSettings(idle_s=60.0, version="0", max_body=16 * 2**20)
+    routes = [
+        *kani.routes(service),
+        *kyutai.routes(service, settings, Meter()),
+        *voxcpm.routes(service, voxcpm.VoxCPMSettings(5000, voices, frozenset()), voxcpm.Meter()),
+    ]
+    await service.start()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(
+            Starlette(routes=routes), log_config=None, lifespan="off", ws="websockets-sansio"
+        )
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve([listener]))
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            yield CloningServer(f"ws://{address}", f"http://{address}", service, plain, echo, voices)
+        finally:
+            server.should_exit = True
+            await serving
+    assert service.state().sessions == 0
+    await service.stop()

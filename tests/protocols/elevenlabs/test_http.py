@@ -1,0 +1,442 @@
+"""Text to speech over ElevenLabs' HTTP calls, by an engine that can be held back and looked into."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import socket
+import wave
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
+
+from protocols.elevenlabs import ElevenLabsSettings
+from protocols.elevenlabs.formats import FORMATS
+from protocols.elevenlabs.http.convert import speech_routes
+from speech.audio.encoding import WholeFile
+from speech.observer import Observer
+from speech.request import Limits
+from speech.service import SpeechService
+from speech.types import SpeechRequest
+from speech.voices.catalogue import VoiceStore
+from tests.support.tone import RATE, ToneEngine
+
+PATH = "/v1/text-to-speech/tone_es"
+TEXT = "Hola, ¿qué tal? Uno dos tres."
+BREAKING = "Uno dos tres cuatro cinco. Kaputt no, kaputt sí."
+MAX_TEXT = 400
+
+
+@dataclass
+class House:
+    """An engine, its service, and the calls."""
+
+    tone: ToneEngine
+    service: SpeechService
+    app: Starlette
+    client: httpx.AsyncClient
+
+    async def truth(self, text: str = TEXT, **request: Any) -> tuple[Any, list[tuple[str, float]]]:
+        """The core's own samples of a text, and each word with when it starts, in seconds."""
+        request = {"voice": "tone_es"} | request
+        session = self.service.open(SpeechRequest(**request), protocol="test", heard_at_once=False)
+        async with session:
+            session.feed(text)
+            session.finish()
+            chunks = [chunk async for chunk in session]
+        spans = [span for chunk in chunks for span in chunk.spans]
+        return (
+            np.concatenate([chunk.samples for chunk in chunks]),
+            [(text[span.start : span.end], span.start_s) for span in spans],
+        )
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """As it is until it is held back; nobody may wait for a place."""
+    tone = ToneEngine()
+    service = SpeechService(
+        [tone],
+        VoiceStore(tmp_path),
+        Limits(max_text=50, max_waiting=0),
+        default_language="es",
+        default_voice=None,
+        observer=Observer(),
+    )
+    await service.start()
+    app = Starlette(routes=speech_routes(service, ElevenLabsSettings(max_text=MAX_TEXT)))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=300) as client:
+        yield House(tone, service, app, client)
+    assert service.state().sessions == 0 and tone.under_way == 0
+    await service.stop()
+
+
+async def test_the_whole_file_is_the_cores_speech(house: House) -> None:
+    """Sample for sample, with its length told beforehand."""
+    answer = await house.client.post(PATH, json={"text": TEXT}, params={"output_format": "wav_8000"})
+    samples, _ = await house.truth()
+    file = WholeFile(FORMATS["wav_8000"], RATE)
+    file.add(samples)
+    assert answer.content == file.finish()
+    with wave.open(io.BytesIO(answer.content)) as opened:
+        assert opened.getframerate() == 8000 and opened.getnframes() == 8 * len(samples)
+    assert answer.headers["content-length"] == str(len(answer.content))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+async def test_every_format_has_its_type(house: House, name: str) -> None:
+    """Whole and, but for WAV, as it is made; both the same speech, byte for byte where nothing is patched."""
+    codec = FORMATS[name].codec
+    whole = await house.client.post(PATH, json={"text": TEXT}, params={"output_format": name})
+    types = {"mp3": "audio/mpeg", "pcm": "audio/pcm", "wav": "audio/wav", "opus": "audio/opus"}
+    types |= {"ulaw": "audio/basic", "alaw": "audio/x-alaw-basic"}
+    assert (whole.status_code, whole.headers["content-type"]) == (200, types[codec])
+    streamed = await house.client.post(f"{PATH}/stream", json={"text": TEXT}, params={"output_format": name})
+    if codec == "wav":
+        assert streamed.status_code == 400
+        assert streamed.json()["detail"]["code"] == "invalid_output_format"
+        return
+    assert streamed.headers["content-type"] == types[codec]
+    assert len(streamed.content) == len(whole.content)
+    if codec != "mp3":
+        assert streamed.content == whole.content
+
+
+async def test_the_default_is_mp3(house: House) -> None:
+    """44.1 kHz, 128 kbit/s."""
+    plain = await house.client.post(PATH, json={"text": TEXT})
+    named = await house.client.post(PATH, json={"text": TEXT}, params={"output_format": "mp3_44100_128"})
+    assert plain.content == named.content and plain.content[0] == 0xFF
+
+
+async def test_what_is_told_beside_the_answer(house: House) -> None:
+    """Its id and what it cost; what was asked for in vain by its name."""
+    asked = {
+        "text": TEXT,
+        "model_id": "eleven_flash_v2_5",
+        "seed": 7,
+        "previous_text": "Antes.",
+        "next_text": "",
+        "next_request_ids": ["a"],
+        "apply_text_normalization": "on",
+        "voice_settings": {"stability": 0.2, "speed": 0.8, "style": 0.0},
+        "some_new_field": {"a": 1},
+        "language_code": None,
+    }
+    for path in (PATH, f"{PATH}/stream"):
+        answer = await house.client.post(path, json=asked, params={"enable_logging": "false"})
+        assert answer.headers["character-cost"] == str(len(TEXT))
+        assert answer.headers["request-id"] == answer.headers["x-trace-id"]
+        assert answer.headers["x-unused"].split(", ") == [
+            "next_request_ids",
+            "previous_text",
+            "voice_settings.stability",
+        ]
+    assert {segment.sampling.seed for segment in house.tone.segments} == {7}
+    plain = await house.client.post(PATH, json={"text": TEXT, "voice_settings": None})
+    assert "x-unused" not in plain.headers
+
+
+async def test_speed_is_real(house: House) -> None:
+    """The same words in less time, and their times with them."""
+    lengths = {}
+    for speed in (0.7, 1.0, 1.2):
+        asked = {"text": "unodostres", "voice_settings": {"speed": speed}}
+        answer = await house.client.post(
+            f"{PATH}/with-timestamps", json=asked, params={"output_format": "pcm_16000"}
+        )
+        told = answer.json()
+        lengths[speed] = len(base64.b64decode(told["audio_base64"])) / 32000
+        assert told["alignment"]["character_end_times_seconds"][-1] == pytest.approx(lengths[speed], abs=0.02)
+    assert lengths[0.7] > 1.3 * lengths[1.0] > 1.3 * 1.15 * lengths[1.2]
+
+
+async def test_a_known_voice_speaks_the_texts_language(house: House) -> None:
+    """Which is told from the text, or by the request; the voice of the path is that language's."""
+    rachel = "/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM"
+    for asked, language in (
+        ({"text": "The weather is rather nice today, and we are all going home."}, "en"),
+        ({"text": "El tiempo es bastante bueno hoy y nos vamos todos a casa."}, "es"),
+        ({"text": "No.", "language_code": "en"}, "en"),
+    ):
+        assert (await house.client.post(rachel, json=asked)).status_code == 200
+        assert house.tone.segments[-1].language == language
+        assert house.tone.segments[-1].voice == f"tone_{language}"
+
+
+def assert_times(alignment: dict[str, Any], text: str, words: list[tuple[str, float]], end_s: float) -> None:
+    """Assert that characters are those of the text, tile, and begin with the core's words."""
+    characters = alignment["characters"]
+    starts, ends = (alignment[f"character_{edge}_times_seconds"] for edge in ("start", "end"))
+    assert "".join(characters) == text
+    assert len(starts) == len(ends) == len(characters)
+    assert starts[0] == 0 and starts[1:] == ends[:-1]
+    assert all(start <= end for start, end in zip(starts, ends, strict=True))
+    at = 0
+    for word, start_s in words:
+        assert starts[at] == pytest.approx(start_s, abs=0.00051)
+        at += len(word)
+    assert ends[-1] == pytest.approx(end_s, abs=0.02)
+
+
+async def test_whole_times_are_the_cores(house: House) -> None:
+    """To rounding; they tile, and the last ends with the audio: of what was written, and of what was said."""
+    text = "Hola,  ¿qué tal?  😀 e\u0301 n\u0303 \u200f123 "
+    answer = await house.client.post(
+        f"{PATH}/with-timestamps", json={"text": text}, params={"output_format": "pcm_8000"}
+    )
+    told = answer.json()
+    assert told.keys() == {"audio_base64", "alignment", "normalized_alignment"}
+    said = "".join(told["normalized_alignment"]["characters"])
+    assert said.split() == "Hola, ¿qué tal? é ñ ciento veintitrés".split()
+    samples, words = await house.truth(text)
+    assert len(base64.b64decode(told["audio_base64"])) == 16 * len(samples)
+    assert_times(told["alignment"], text, words, len(samples) / RATE)
+    same = [("Hola", words[0][1]), ("qué", next(start for word, start in words if word == "qué"))]
+    assert_times(told["normalized_alignment"], said, same, len(samples) / RATE)
+
+
+@pytest.mark.parametrize("name", ["pcm_22050", "mp3_44100_128", "opus_48000_64", "ulaw_8000"])
+async def test_streamed_lines_are_the_whole(house: House, name: str) -> None:
+    """Joined they are what comes without times, and their times those of the whole answer."""
+    path, query = f"{PATH}/stream/with-timestamps", {"output_format": name}
+    answer = await house.client.post(path, json={"text": TEXT}, params=query)
+    lines = [json.loads(line) for line in answer.content.splitlines()]
+    audio = b"".join(base64.b64decode(line["audio_base64"]) for line in lines)
+    plain = await house.client.post(f"{PATH}/stream", json={"text": TEXT}, params=query)
+    assert audio == plain.content
+    joined: dict[str, list[Any]] = {}
+    said: dict[str, list[Any]] = {}
+    for line in lines:
+        for key, values in (line["alignment"] or {}).items():
+            joined.setdefault(key, []).extend(values)
+        for key, values in (line["normalized_alignment"] or {}).items():
+            said.setdefault(key, []).extend(values)
+    samples, words = await house.truth()
+    assert_times(joined, TEXT, words, len(samples) / RATE)
+    assert said == joined
+    assert len(lines) >= 3 and sum(line["alignment"] is not None for line in lines) >= 2
+
+
+@pytest.mark.parametrize(
+    ("normalization", "said"), [("auto", "veintiuna"), ("on", "veintiuna"), ("off", "21")]
+)
+async def test_what_was_said_is_told_beside_what_was_written(
+    house: House, normalization: str, said: str
+) -> None:
+    """A figure is spelled out unless that is turned off; its words take the time of its digits."""
+    asked = {"text": "Hay 21 casas.", "language_code": "es", "apply_text_normalization": normalization}
+    answer = await house.client.post(f"{PATH}/with-timestamps", json=asked)
+    told = answer.json()
+    written, spoken = told["alignment"], told["normalized_alignment"]
+    assert "".join(written["characters"]) == "Hay 21 casas."
+    assert "".join(spoken["characters"]) == f"Hay {said} casas."
+    key = "character_start_times_seconds"
+    assert written[key][4] == spoken[key][4] and written[key][6] == spoken[key][4 + len(said)]
+    assert house.tone.segments[-1].text == f"Hay {said} casas."
+    assert "x-unused" not in answer.headers
+
+
+async def test_a_line_does_not_wait_for_the_next_one(house: House) -> None:
+    """What was said is sent while the rest is still being made."""
+    text = "cuatro " * 12
+    house.tone.allow = 0
+    sent: list[bytes] = []
+    arrived = asyncio.Event()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body" and message["body"]:
+            sent.append(message["body"])
+            arrived.set()
+
+    body = json.dumps({"text": text}).encode()
+    path, query = "/stream/with-timestamps", b"output_format=pcm_16000"
+    speaking = asyncio.create_task(call(house, path, body, send, query=query))
+    # At 1 kHz the resampler holds back a second.
+    await house.tone.permit(4)
+    async with asyncio.timeout(300):
+        await arrived.wait()
+    assert house.tone.under_way == 1
+    assert json.loads(sent[0])["audio_base64"]
+    await house.tone.permit(None)
+    await speaking
+    lines = [json.loads(line)["alignment"] for line in sent]
+    assert "".join("".join(line["characters"]) for line in lines if line) == text
+
+
+async def call(
+    house: House,
+    path: str,
+    body: bytes,
+    send: Callable[[Any], Awaitable[None]],
+    leaves: Callable[[], Awaitable[None]] | None = None,
+    query: bytes = b"",
+) -> None:
+    """One POST by hand; the client leaves when ``leaves`` returns."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+    stays = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        await (leaves() if leaves is not None else stays.wait())
+        return {"type": "http.disconnect"}
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": PATH + path,
+        "headers": [],
+        "query_string": query,
+    }
+    await house.app.router(scope, receive, send)
+
+
+@pytest.mark.parametrize("path", ["", "/with-timestamps", "/stream", "/stream/with-timestamps"])
+async def test_a_client_that_leaves_before_the_answer(house: House, path: str) -> None:
+    """Is not spoken to any more."""
+    house.tone.allow = 0
+
+    async def leaves() -> None:
+        while not house.tone.under_way:
+            await asyncio.sleep(0)
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    with pytest.raises(ClientDisconnect):
+        await call(house, path, json.dumps({"text": TEXT}).encode(), send, leaves)
+    assert (house.tone.under_way, house.service.state().sessions) == (0, 0)
+
+
+@pytest.mark.parametrize("path", ["/stream", "/stream/with-timestamps"])
+async def test_a_client_that_leaves_in_the_middle(house: House, path: str) -> None:
+    """Ends its session; the engine is free for others."""
+    house.tone.allow = 3
+    begun = asyncio.Event()
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            begun.set()
+
+    async def leaves() -> None:
+        await begun.wait()
+
+    await call(house, path, json.dumps({"text": TEXT * 5}).encode(), send, leaves, b"output_format=pcm_8000")
+    assert (house.tone.under_way, house.service.state().sessions) == (0, 0)
+    assert len(house.tone.words) < 10
+
+
+@pytest.mark.parametrize("path", ["", "/with-timestamps", "/stream", "/stream/with-timestamps"])
+async def test_what_breaks_before_the_audio_has_a_status(house: House, path: str) -> None:
+    """As any error."""
+    answer = await house.client.post(PATH + path, json={"text": "kaputt y nada más"})
+    assert answer.status_code == 500
+    detail = answer.json()["detail"]
+    assert (detail["code"], detail["status"]) == ("internal_server_error",) * 2
+    assert "tone" in detail["message"] or "synthesis" in detail["message"]
+
+
+@pytest.mark.parametrize("path", ["/stream", "/stream/with-timestamps"])
+async def test_what_breaks_in_the_middle_has_no_end(house: House, path: str) -> None:
+    """The last piece of the answer never comes: nobody takes half a speech for a whole one."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await call(house, path, json.dumps({"text": BREAKING}).encode(), send, query=b"output_format=pcm_8000")
+    assert sent[0]["status"] == 200 and sum(len(message.get("body", b"")) for message in sent) > 10_000
+    assert all(message.get("more_body", True) for message in sent)
+
+
+@pytest.mark.parametrize("path", ["/stream", "/stream/with-timestamps"])
+async def test_a_client_sees_that_the_answer_was_cut_off(
+    house: House, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through a real socket: an error of the transport. The engine's failure is logged once, by the core."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(house.app, log_config=None, lifespan="off")
+        running = uvicorn.Server(config)
+        serving = asyncio.create_task(running.serve([listener]))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}{PATH}{path}?output_format=pcm_8000"
+        async with httpx.AsyncClient(timeout=300) as client:
+            came = bytearray()
+            with pytest.raises(httpx.RemoteProtocolError):
+                async with client.stream("POST", url, json={"text": BREAKING}) as answer:
+                    assert answer.status_code == 200
+                    async for piece in answer.aiter_raw():
+                        came += piece
+        running.should_exit = True
+        await serving
+    assert len(came) > 10_000
+    told = [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"]
+    assert not any("Exception in ASGI application" in message for message in told)
+
+
+async def test_who_finds_no_place_is_told_to_come_again(house: House) -> None:
+    """With 429, as the service says it."""
+    house.tone.allow = 0
+    first = asyncio.create_task(house.client.post(PATH, json={"text": TEXT}))
+    while not house.tone.under_way:
+        await asyncio.sleep(0)
+    second = await house.client.post(PATH, json={"text": TEXT})
+    await house.tone.permit(None)
+    assert (await first).status_code == 200
+    assert (second.status_code, second.headers["retry-after"]) == (429, "1")
+    detail = second.json()["detail"]
+    assert (detail["code"], detail["type"]) == ("system_busy", "rate_limit_error")
+
+
+async def test_the_limit_is_the_protocols_own(house: House) -> None:
+    """Not the server's, which is for others; what is too long is never looked at."""
+    fits = await house.client.post(PATH, json={"text": "a " * (MAX_TEXT // 2)})
+    assert fits.status_code == 200
+    refused = await house.client.post(PATH, json={"text": "a" * (MAX_TEXT + 1)})
+    detail = refused.json()["detail"]
+    assert (refused.status_code, detail["code"]) == (400, "max_character_limit_exceeded")
+    assert str(MAX_TEXT) in detail["message"] and detail["param"] == "text"
+
+
+async def test_whole_answers_share_their_memory(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit is refused, and what was taken is given back."""
+    monkeypatch.setattr("protocols.elevenlabs.http.convert.MAX_BYTES", 100_000)
+    app = Starlette(routes=speech_routes(house.service, ElevenLabsSettings()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+        for _ in range(3):
+            query = {"output_format": "pcm_48000"}
+            refused = await client.post(PATH, json={"text": "uno dos tres " * 20}, params=query)
+            assert refused.status_code == 429 and "/stream" in refused.json()["detail"]["message"]
+            small = await client.post(PATH, json={"text": "uno"}, params=query)
+            assert small.status_code == 200
+            assert (
+                await client.post(f"{PATH}/stream", json={"text": "uno dos tres " * 20})
+            ).status_code == 200
+
+
+async def test_half_a_surrogate_pair_comes_back(house: House) -> None:
+    """As it came: a client may cut its text anywhere."""
+    body = b'{"text": "Hola \\ud83d dos."}'
+    answer = await house.client.post(f"{PATH}/with-timestamps", content=body)
+    assert answer.status_code == 200
+    assert "".join(answer.json()["alignment"]["characters"]) == "Hola \ud83d dos."
+    refused = await house.client.post("/v1/text-to-speech/x", content=b'{"text": "a", "model_id": "\\ud83d"}')
+    assert refused.status_code == 400
+
+
+async def test_a_text_with_nothing_to_say_is_a_silence(house: House) -> None:
+    """Its characters have a time all the same."""
+    answer = await house.client.post(f"{PATH}/with-timestamps", json={"text": "😀🎉"})
+    assert answer.status_code == 200
+    assert answer.json()["alignment"]["characters"] == ["😀", "🎉"]

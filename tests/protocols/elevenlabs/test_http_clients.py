@@ -1,0 +1,318 @@
+"""ElevenLabs' own SDK and LiveKit's plugin, as they come, over HTTP: what they hear is judged."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import io
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import av
+import httpx
+import numpy as np
+import pytest
+from elevenlabs.client import ElevenLabs
+from elevenlabs.core.api_error import ApiError
+from elevenlabs.types import VoiceSettings
+from livekit.agents import APIStatusError
+from livekit.plugins import elevenlabs as livekit
+
+from benchmarks.sentences import WITH_EARLY_PHRASE
+from speech.types import Samples
+from tests.conftest import ROOT, ServerProcess
+from tests.judges.judge import hear, word_error_rate
+
+GEORGE = "JBFqnCBsd6RMkjVDRZzb"
+SPANISH, ENGLISH = (" ".join(WITH_EARLY_PHRASE[language][:5]) for language in ("es", "en"))
+WRONG_AT_MOST = 0.04
+
+
+@contextmanager
+def sdk_of(server: ServerProcess) -> Iterator[ElevenLabs]:
+    """The official client, told nothing but where the server is; its sockets are closed afterwards."""
+    with httpx.Client(timeout=120) as client:
+        yield ElevenLabs(api_key="k", base_url=server.http_url, httpx_client=client)
+
+
+@pytest.fixture
+def sdk(espeak_server: ServerProcess) -> Iterator[ElevenLabs]:
+    """The same, for a server that is fast."""
+    with sdk_of(espeak_server) as client:
+        yield client
+
+
+@pytest.fixture
+def natural(server: ServerProcess) -> Iterator[ElevenLabs]:
+    """The same, for one with natural voices."""
+    with sdk_of(server) as client:
+        yield client
+
+
+@functools.cache
+def container(name: str) -> tuple[str, dict[str, str]]:
+    """What FFmpeg calls a format, and what it has to be told of it."""
+    codec, rate = name.split("_")[:2]
+    called = {"mp3": "mp3", "opus": "ogg", "pcm": "s16le", "ulaw": "mulaw", "alaw": "alaw", "wav": "wav"}[
+        codec
+    ]
+    return called, {"sample_rate": rate} if codec in ("pcm", "ulaw", "alaw") else {}
+
+
+def decoded(data: bytes, name: str) -> tuple[Samples, int]:
+    """What is heard of a file, and its rate in hertz."""
+    called, options = container(name)
+    with av.open(io.BytesIO(data), format=called, options=options) as opened:
+        arrays = [frame.to_ndarray().mean(axis=0) for frame in opened.decode(audio=0)]
+        rate = opened.streams.audio[0].rate
+    samples = np.concatenate(arrays)
+    scale = 32768 if np.abs(samples).max() > 2 else 1
+    return (samples / scale).astype(np.float32), rate
+
+
+def assert_heard(data: bytes, name: str, text: str, language: str) -> None:
+    """Assert that whoever listens understands ``text``."""
+    samples, rate = decoded(data, name)
+    heard = hear(samples, rate, language)
+    assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "language", "name"),
+    [(SPANISH, "es", "mp3_44100_128"), (ENGLISH, "en", "opus_48000_64")],
+)
+def test_what_the_sdk_streams_is_understood(natural: ElevenLabs, text: str, language: str, name: str) -> None:
+    """By a voice of ElevenLabs' that speaks every language, so that the text tells which."""
+    pieces = list(natural.text_to_speech.stream(GEORGE, text=text, output_format=name))  # type: ignore[arg-type]
+    assert len(pieces) > 5
+    assert_heard(b"".join(pieces), name, text, language)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "name"),
+    [
+        (ENGLISH, "en", "mp3_22050_32"),
+        pytest.param(SPANISH, "es", "pcm_24000", marks=pytest.mark.slow),
+    ],
+)
+def test_what_the_sdk_converts_is_understood(
+    natural: ElevenLabs, text: str, language: str, name: str
+) -> None:
+    """In one piece; the smallest MP3 too."""
+    data = b"".join(natural.text_to_speech.convert(GEORGE, text=text, output_format=name))  # type: ignore[arg-type]
+    assert_heard(data, name, text, language)
+
+
+def seconds(data: bytes, name: str) -> float:
+    """How long a file sounds."""
+    samples, rate = decoded(data, name)
+    return len(samples) / rate
+
+
+def assert_tiles(alignments: Iterable[Any], text: str, end_s: float) -> None:
+    """Assert that characters are the text's, tile, and end with the audio."""
+    told = [alignment for alignment in alignments if alignment is not None]
+    assert "".join("".join(alignment.characters) for alignment in told) == text
+    starts = [at for alignment in told for at in alignment.character_start_times_seconds]
+    ends = [at for alignment in told for at in alignment.character_end_times_seconds]
+    assert starts[0] == 0 and starts[1:] == ends[:-1] and starts == sorted(starts)
+    assert ends[-1] == pytest.approx(end_s, abs=0.02)
+
+
+TIMED = "¡Hola! ¿Cómo estás, amiga? Son las 10:30 😀."
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mp3_44100_128",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("pcm_22050", "opus_48000_64", "ulaw_8000")),
+    ],
+)
+@pytest.mark.parametrize("whose", ["natural", "sdk"])
+def test_the_sdk_gets_the_time_of_every_character(
+    whose: str, request: pytest.FixtureRequest, name: Any
+) -> None:
+    """Whole and streamed, by both engines that know; the last ends within 20 ms of the audio."""
+    sdk = request.getfixturevalue(whose)
+    whole = sdk.text_to_speech.convert_with_timestamps(
+        GEORGE, text=TIMED, language_code="es", output_format=name
+    )
+    said = "".join(whole.normalized_alignment.characters)
+    assert said.startswith("¡Hola! ¿Cómo estás, amiga? Son las diez ")
+    data = base64.b64decode(whole.audio_base_64)
+    assert_tiles([whole.alignment], TIMED, seconds(data, name))
+    lines = list(
+        sdk.text_to_speech.stream_with_timestamps(GEORGE, text=TIMED, language_code="es", output_format=name)
+    )
+    data = b"".join(base64.b64decode(line.audio_base_64) for line in lines)
+    # Behind a streamed MP3 there is up to a frame of silence.
+    surplus = 0.014 if name.startswith("mp3") else 0.0
+    assert_tiles([line.alignment for line in lines], TIMED, seconds(data, name) - surplus)
+
+
+@pytest.mark.parametrize("name", ["wav_8000", "alaw_8000", "pcm_48000", "mp3_24000_48", "opus_48000_192"])
+def test_the_sdk_converts(sdk: ElevenLabs, name: Any) -> None:
+    """In every kind of format to the same length."""
+    lengths = {
+        seconds(b"".join(sdk.text_to_speech.convert("espeak:es", text=TIMED, output_format=chosen)), chosen)
+        for chosen in ("pcm_24000", name)
+    }
+    assert max(lengths) - min(lengths) < 0.001
+
+
+def test_the_sdk_sets_a_voice(sdk: ElevenLabs) -> None:
+    """Faster is shorter."""
+    lengths = [
+        len(
+            b"".join(
+                sdk.text_to_speech.stream(
+                    "espeak:es",
+                    text=TIMED,
+                    output_format="pcm_8000",
+                    voice_settings=VoiceSettings(stability=0.3, similarity_boost=0.9, style=0.1, speed=speed),
+                    seed=7,
+                    previous_text="Antes.",
+                )
+            )
+        )
+        for speed in (0.7, 1.2)
+    ]
+    assert lengths[0] > 1.4 * lengths[1]
+
+
+def test_the_sdk_lists_voices(sdk: ElevenLabs) -> None:
+    """All of them, and by pages; each can be looked up by its id."""
+    voices = sdk.voices.get_all().voices
+    by_id = {voice.voice_id: voice for voice in voices}
+    arabic = by_id["espeak:ar"]
+    assert (arabic.category, arabic.labels and arabic.labels["language"]) == ("premade", "ar")
+    assert sdk.voices.get("espeak:ar") == arabic
+
+    token: str | None = None
+    seen = []
+    while True:
+        page = sdk.voices.search(page_size=30, next_page_token=token)
+        seen += [voice.voice_id for voice in page.voices]
+        assert page.total_count == len(voices)
+        token = page.next_page_token
+        if not page.has_more:
+            break
+    assert seen == list(by_id) and token is None
+    found = sdk.voices.search(search="spanish").voices
+    assert {voice.voice_id for voice in found} == {"espeak:es", "espeak:es-419"}
+
+
+def test_a_preview_can_be_heard(sdk: ElevenLabs) -> None:
+    """No voice has a link that leads nowhere."""
+    for voice_id in ("espeak:es", "espeak:ar"):
+        url = sdk.voices.get(voice_id).preview_url
+        assert url is not None
+        answer = httpx.get(url, timeout=300)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/wav")
+    assert sdk.voices.get(GEORGE).name == "George" and sdk.voices.get(GEORGE).preview_url is None
+
+
+def test_the_sdk_looks_up_settings_models_and_user(sdk: ElevenLabs) -> None:
+    """What it needs of each is there."""
+    assert sdk.voices.settings.get_default().speed == 1.0
+    assert sdk.voices.settings.get(GEORGE) == sdk.voices.settings.get_default()
+    models = {model.model_id: model for model in sdk.models.list()}
+    flash = models["eleven_flash_v2_5"]
+    assert flash.can_do_text_to_speech and flash.maximum_text_length_per_request == 40_000
+    languages = {language.language_id: language.name for language in flash.languages or []}
+    assert languages["es"] == "Spanish" and languages["ar"] == "Arabic"
+    user = sdk.user.get()
+    assert user.subscription == sdk.user.subscription.get() or user.subscription.tier == "local"
+    assert user.subscription.character_limit - user.subscription.character_count > 40_000
+
+
+def test_the_sdk_raises_what_is_wrong(sdk: ElevenLabs) -> None:
+    """With the status and the service's words."""
+    with pytest.raises(ApiError) as refused:
+        list(sdk.text_to_speech.convert("nobody", text="Hola."))
+    assert refused.value.status_code == 404
+    assert refused.value.body["detail"]["status"] == "voice_not_found"
+    with pytest.raises(ApiError) as refused:
+        list(sdk.text_to_speech.stream("espeak:es", text="Hola.", output_format="flac"))  # type: ignore[arg-type]
+    assert (refused.value.status_code, refused.value.body["detail"]["param"]) == (400, "output_format")
+    with pytest.raises(ApiError) as refused:
+        sdk.text_to_speech.convert_with_timestamps("espeak:es", text=None)  # type: ignore[arg-type]
+    assert refused.value.status_code == 422
+
+
+@pytest.fixture
+async def http_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """What LiveKit's plugin sends with."""
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+def livekit_of(server: ServerProcess, session: aiohttp.ClientSession, **chosen: Any) -> livekit.TTS:
+    """LiveKit's plugin, told nothing but where the server is."""
+    return livekit.TTS(api_key="k", base_url=f"{server.http_url}/v1", http_session=session, **chosen)
+
+
+@pytest.mark.parametrize("name", ["mp3_22050_32", "pcm_22050", "opus_48000_64"])
+async def test_livekit_synthesizes(
+    espeak_server: ServerProcess, sdk: ElevenLabs, http_session: aiohttp.ClientSession, name: Any
+) -> None:
+    """Its own default voice, in each of the kinds that it decodes; as long as the speech is."""
+    text = "Hello there, my friend. How are you today?"
+    plugin = livekit_of(espeak_server, http_session, encoding=name)
+    frame = await plugin.synthesize(text).collect()
+    truth = b"".join(
+        sdk.text_to_speech.convert(livekit.DEFAULT_VOICE_ID, text=text, output_format="pcm_24000")
+    )
+    assert frame.duration == pytest.approx(len(truth) / 48000, abs=0.06)
+    assert np.abs(np.frombuffer(frame.data, np.int16)).max() > 1000
+
+
+async def test_livekit_lists_voices(
+    espeak_server: ServerProcess, http_session: aiohttp.ClientSession
+) -> None:
+    """Each with what it wants to know."""
+    voices = {voice.id: voice for voice in await livekit_of(espeak_server, http_session).list_voices()}
+    assert (voices["espeak:ar"].name, voices["espeak:ar"].category) == ("Arabic", "premade")
+
+
+async def test_livekit_is_told_what_is_wrong(
+    espeak_server: ServerProcess, http_session: aiohttp.ClientSession
+) -> None:
+    """By the status."""
+    plugin = livekit_of(espeak_server, http_session, voice_id="nobody")
+    with pytest.raises(APIStatusError) as refused:
+        await plugin.synthesize("Hello.").collect()
+    assert refused.value.status_code == 404
+
+
+async def run_example(server: ServerProcess, *arguments: str | Path) -> str:
+    """What examples/elevenlabs_client.py prints."""
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(ROOT / "examples" / "elevenlabs_client.py"), "--server", server.http_url),
+        *map(str, arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed, _ = await asyncio.wait_for(running.communicate(), 300)
+    assert b"Traceback" not in printed, printed.decode()
+    return printed.decode()
+
+
+async def test_the_example_does_what_it_says(espeak_server: ServerProcess, tmp_path: Path) -> None:
+    """It writes the speech, tells when each character begins, lists voices, and explains what is wrong."""
+    file = tmp_path / "speech.audio.mp3"
+    printed = await run_example(espeak_server, TIMED, "-o", file)
+    assert f"{file.stat().st_size} bytes" in printed
+    plain = seconds(file.read_bytes(), "mp3_44100_128")
+    printed = await run_example(espeak_server, TIMED, "-o", file, "--times")
+    assert "".join(line[12:] for line in printed.splitlines()) == TIMED
+    assert seconds(file.read_bytes(), "mp3_44100_128") == plain > 2
+    assert "espeak:es-419" in await run_example(espeak_server, "--voices", "spanish")
+    assert "voice_not_found" in await run_example(espeak_server, TIMED, "-o", file, "--voice", "nobody")

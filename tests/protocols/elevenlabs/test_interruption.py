@@ -1,0 +1,134 @@
+"""What an interruption does on ``multi-stream-input``: the closed context gives way, and is still spoken."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.types import Message
+
+from protocols.elevenlabs.settings import ElevenLabsSettings
+from protocols.elevenlabs.websocket import routes
+from protocols.elevenlabs.websocket.outgoing import Outgoing
+from speech.service import SpeechService
+from tests.clients.elevenlabs.wire import Heard
+from tests.speech.session.test_session import serving
+from tests.support.tone import ToneEngine
+
+OLD = "alfa beta gama delta zeta iota kapa lambda sigma omega tau fi. "
+NEW = "uno dos tres cuatro cinco seis siete ocho nueve diez once doce. "
+
+
+class Socket:
+    """A client of the application in this event loop."""
+
+    def __init__(self) -> None:
+        self.incoming: asyncio.Queue[Message] = asyncio.Queue()
+        self.outgoing: asyncio.Queue[Message] = asyncio.Queue()
+        self.contexts: dict[str, Heard] = {}
+        self.order: list[str] = []
+
+    async def send(self, *messages: dict[str, object]) -> None:
+        """Send messages."""
+        for message in messages:
+            await self.incoming.put({"type": "websocket.receive", "text": json.dumps(message)})
+
+    async def take(self) -> None:
+        """Read the next message."""
+        message = json.loads((await self.outgoing.get())["text"])
+        name = message["contextId"]
+        self.order.append(name)
+        self.contexts.setdefault(name, Heard()).take(message)
+
+    async def until_final(self, name: str) -> Heard:
+        """Read until a context has ended."""
+        while name not in self.contexts or not self.contexts[name].final:
+            await self.take()
+        return self.contexts[name]
+
+
+@asynccontextmanager
+async def connected(service: SpeechService) -> AsyncIterator[Socket]:
+    """A client of ``multi-stream-input``."""
+    app = Starlette(routes=routes.routes(service, ElevenLabsSettings(max_text=1000)))
+    socket = Socket()
+    await socket.incoming.put({"type": "websocket.connect"})
+    scope = {
+        "type": "websocket",
+        "path": "/v1/text-to-speech/tone_es/multi-stream-input",
+        "query_string": b"output_format=pcm_8000&auto_mode=true",
+        "headers": [],
+        "client": ("127.0.0.1", 1),
+        "subprotocols": [],
+    }
+    serving = asyncio.create_task(app(scope, socket.incoming.get, socket.outgoing.put))
+    assert (await socket.outgoing.get())["type"] == "websocket.accept"
+    yield socket
+    await socket.incoming.put({"type": "websocket.disconnect", "code": 1000})
+    await serving
+
+
+def context(name: str, text: str) -> list[dict[str, object]]:
+    """A context with its text, which auto_mode flushes."""
+    return [{"text": " ", "context_id": name}, {"text": text, "context_id": name}]
+
+
+async def test_an_interrupted_answer_is_not_made_ahead_of_the_new_one(tmp_path: Path) -> None:
+    """One step of the closed context at most comes before a second of the new one; the rest follows it."""
+    engine = ToneEngine(rests=True, places=2)
+    engine.allow = 0
+    async with serving(engine, tmp_path) as service, connected(service) as socket:
+        await socket.send(*context("old", OLD))
+        await engine.permit(2)
+        await socket.send({"context_id": "old", "close_context": True}, *context("new", NEW))
+        while engine.under_way < 2:
+            await asyncio.sleep(0)
+        for _ in range(4):
+            await engine.permit(1)
+        assert {"uno", "dos", "tres"} <= set(engine.words[2:6])
+        await engine.permit(None)
+        await socket.send({"context_id": "new", "close_context": True})
+        new = await socket.until_final("new")
+        old = await socket.until_final("old")
+    assert (old.text, new.text) == (OLD, NEW)
+    assert old.error is new.error is None
+
+
+async def test_an_id_that_is_used_again_waits_for_its_own_old_context(tmp_path: Path) -> None:
+    """There the order is the protocol's: the closed one is spoken to its end first."""
+    engine = ToneEngine(rests=True)
+    engine.allow = 0
+    async with serving(engine, tmp_path) as service, connected(service) as socket:
+        await socket.send(*context("a", OLD))
+        await engine.permit(1)
+        await socket.send({"context_id": "a", "close_context": True}, *context("a", NEW))
+        await engine.permit(None)
+        old = await socket.until_final("a")
+        assert old.text == OLD
+        del socket.contexts["a"]
+        await socket.send({"context_id": "a", "close_context": True})
+        assert (await socket.until_final("a")).text == NEW
+
+
+async def test_audio_of_a_superseded_context_is_sent_behind_all_other() -> None:
+    """What waits to be sent, because the client reads slowly, goes first where nothing supersedes it."""
+    sent: list[str] = []
+    reads = asyncio.Semaphore(0)
+
+    async def send(message: str) -> None:
+        await reads.acquire()
+        sent.append(message)
+
+    outgoing = Outgoing(send)
+    under_way = asyncio.create_task(outgoing.send("old 1", behind=lambda: True))
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(outgoing.send(f"new {number}")) for number in range(3)]
+    late = asyncio.create_task(outgoing.send("old 2", behind=lambda: True))
+    for _ in range(5):
+        reads.release()
+    await asyncio.gather(under_way, late, *others)
+    assert sent == ["old 1", "new 0", "new 1", "new 2", "old 2"]

@@ -1,0 +1,244 @@
+"""How ElevenLabs' clients name voices and how they want them: which of ours answers, and what it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from protocols.elevenlabs.http.voices_list import PAGE_SIZE, described_id, search
+from protocols.elevenlabs.settings import ElevenLabsSettings
+from protocols.elevenlabs.voice_ids import LONGEST_ID, PREMADE, resolve
+from protocols.elevenlabs.voice_settings import DEFAULTS, RANGES, read_voice_settings
+from server.metrics import Metrics
+from server.settings import load
+from speech.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
+from speech.service import SpeechService
+from speech.types import Voice
+from tests.protocols.test_voices_api import recording
+from websocket_server import build_service
+
+RACHEL, ADAM, RIVER = "21m00Tcm4TlvDq8ikWAM", "pNInz6obpgDQGcFmaJgB", "SAz9YHcvj6GT2YYXdXww"
+NOTHING_CHOSEN = ElevenLabsSettings()
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SpeechService]:
+    """Kokoro and espeak-ng, as they come, and one kept voice."""
+    folder = tmp_path_factory.mktemp("voices")
+    built = build_service(load({"data_dir": folder, "recognizer": "none"}, {}, folder / "none"), Metrics("0"))
+    await built.start()
+    await asyncio.to_thread(
+        built.store.add, "ana-maria", recording(), "It is mine.", origin="test", language="es"
+    )
+    yield built
+    await built.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("ef_dora", "ef_dora"),
+        ("espeak:ar", "espeak:ar"),
+        ("custom:ana-maria", "custom:ana-maria"),
+        ("ana-maria", "custom:ana-maria"),
+        ("default", None),
+    ],
+)
+async def test_our_voices_have_their_own_ids(service: SpeechService, name: str, ours: str | None) -> None:
+    """A kept one may be named without its prefix."""
+    assert resolve(service, name, NOTHING_CHOSEN) == ours
+
+
+@pytest.mark.parametrize("voice_id", sorted(PREMADE))
+async def test_a_known_voice_is_nobody_in_particular(service: SpeechService, voice_id: str) -> None:
+    """Without a language it is the default of whatever the text turns out to be."""
+    assert len(voice_id) == 20 and voice_id.isalnum()
+    assert resolve(service, voice_id, NOTHING_CHOSEN) is None
+
+
+@pytest.mark.parametrize(
+    ("voice_id", "language", "ours"),
+    [
+        (RACHEL, "es", "ef_dora"),
+        (ADAM, "es", "em_alex"),
+        (RIVER, "es", "ef_dora"),
+        (ADAM, "it", "im_nicola"),
+        (RACHEL, "en", "af_heart"),
+        (ADAM, "fr", None),
+    ],
+)
+async def test_with_a_language_it_is_one_of_its_sex(
+    service: SpeechService, voice_id: str, language: str, ours: str | None
+) -> None:
+    """As far as the language has one: Kokoro's only French voice is a woman's."""
+    assert resolve(service, voice_id, NOTHING_CHOSEN, language) == ours
+
+
+@pytest.mark.parametrize("region", ["en-GB", "en-US"])
+@pytest.mark.parametrize("voice_id", [RACHEL, ADAM])
+async def test_it_is_of_the_region_that_was_asked_for(
+    service: SpeechService, voice_id: str, region: str
+) -> None:
+    """And of the sex."""
+    ours = resolve(service, voice_id, NOTHING_CHOSEN, region)
+    voice = next(voice for voice in service.catalogue.list() if voice.id == ours)
+    assert (voice.language, voice.gender) == (region, PREMADE[voice_id].gender)
+
+
+async def test_an_operator_can_say_who_an_id_is(service: SpeechService) -> None:
+    """Of a voice that only the client's account had, and of a well-known one; a wrong one is not found."""
+    chosen = ElevenLabsSettings(voices={"theirOwnClone1234567": "em_santa", ADAM: "em_alex", "wrong": "x"})
+    assert resolve(service, "theirOwnClone1234567", chosen) == "em_santa"
+    assert resolve(service, ADAM, chosen) == "em_alex"
+    with pytest.raises(UnknownVoice, match="'wrong'"):
+        resolve(service, "wrong", chosen)
+
+
+@pytest.mark.parametrize("name", ["nobody", "", "custom:nobody", "custom:../x", "../x", "\0", "x" * 5000])
+async def test_any_other_id_is_not_found(service: SpeechService, name: str) -> None:
+    """And never a file of that name."""
+    with pytest.raises(UnknownVoice) as refused:
+        resolve(service, name, NOTHING_CHOSEN)
+    assert len(str(refused.value)) < LONGEST_ID + 50
+
+
+async def test_a_language_that_nobody_speaks(service: SpeechService) -> None:
+    """Is refused as such."""
+    with pytest.raises(UnsupportedLanguage):
+        resolve(service, RACHEL, NOTHING_CHOSEN, "yo")
+
+
+async def test_a_known_voice_is_described_by_its_own_name(service: SpeechService) -> None:
+    """And without a sample to hear: who it is depends on the text."""
+    told = described_id(service, RACHEL, NOTHING_CHOSEN, "http://localhost")
+    assert (told["voice_id"], told["name"], told["labels"]["gender"]) == (RACHEL, "Rachel", "female")
+    assert told["preview_url"] is None and told["verified_languages"] == []
+    assert described_id(service, "default", NOTHING_CHOSEN, "http://localhost")["name"] == "Default"
+
+
+async def test_a_voice_of_ours_is_described(service: SpeechService) -> None:
+    """Under the id that was asked for."""
+    chosen = ElevenLabsSettings(voices={"theirs": "em_alex"})
+    told = described_id(service, "theirs", chosen, "http://localhost")
+    assert (told["voice_id"], told["name"], told["category"]) == ("theirs", "em_alex", "premade")
+    assert told["preview_url"] == "http://localhost/api/voices/em_alex/audio"
+    kept = described_id(service, "ana-maria", NOTHING_CHOSEN, "http://localhost")
+    assert (kept["category"], kept["is_owner"]) == ("cloned", True)
+    assert kept["preview_url"] == "http://localhost/api/voices/custom%3Aana-maria/audio"
+
+
+VOICES = [Voice(f"v{n}", f"Name {n:02}", "es" if n % 2 else "en-GB", "tone", "female") for n in range(25)]
+VOICES.append(Voice("custom:ana", "ana", "", "", ""))
+
+
+async def test_a_search_comes_in_pages() -> None:
+    """Every voice once, in order, whatever the size of a page."""
+    for size in (None, 1, 7, 100):
+        query = {} if size is None else {"page_size": str(size)}
+        seen, token = [], ""
+        while token is not None:
+            page, total, token = search(VOICES, query | {"next_page_token": token})
+            assert total == len(VOICES) and len(page) <= (size or PAGE_SIZE)
+            seen += page
+        assert seen == VOICES
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"search": "SPANISH"}, 12),
+        ({"search": "name 07"}, 1),
+        ({"search": "en-gb"}, 13),
+        ({"search": "nobody"}, 0),
+        ({"category": "cloned"}, 1),
+        ({"category": "premade"}, 25),
+        ({"category": "professional"}, 0),
+        ({"voice_type": "personal"}, 1),
+        ({"voice_type": "default"}, 25),
+        ({"voice_type": "saved"}, 26),
+        ({"voice_type": "community"}, 0),
+    ],
+)
+async def test_a_search_finds(query: dict[str, str], found: int) -> None:
+    """By words, by language in English, and by kind."""
+    assert search(VOICES, query)[1] == found
+
+
+async def test_a_search_can_be_sorted() -> None:
+    """By name, in either direction."""
+    names = [voice.name for voice in search(VOICES, {"sort": "name", "page_size": "100"})[0]]
+    assert names == sorted(names, key=str.casefold)
+    down = search(VOICES, {"sort": "name", "sort_direction": "desc", "page_size": "100"})[0]
+    assert [voice.name for voice in down] == names[::-1]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"page_size": "0"}, "page_size"),
+        ({"page_size": "101"}, "page_size"),
+        ({"page_size": "ten"}, "page_size"),
+        ({"page_size": "²"}, "page_size"),
+        ({"page_size": "9" * 5000}, "page_size"),
+        ({"next_page_token": "-1"}, "next_page_token"),
+        ({"search": "x" * 201}, "search"),
+    ],
+)
+async def test_a_search_that_cannot_be(query: dict[str, str], field: str) -> None:
+    """Is refused by the field's name."""
+    with pytest.raises(InvalidRequest) as refused:
+        search(VOICES, query)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize("given", [None, {}, DEFAULTS, dict.fromkeys(DEFAULTS), {"new_field": 5}])
+async def test_settings_that_ask_for_nothing(given: Any) -> None:
+    """Change nothing, and nothing of them is in vain."""
+    read = read_voice_settings(given)
+    assert (read.speed, read.stability, read.temperature, read.unused) == (None, None, None, ())
+
+
+async def test_what_is_asked_for_is_done_or_named() -> None:
+    """Speed is everybody's; stability goes to engines that draw their tokens; the rest nobody can do."""
+    asked = {"speed": 1.1, "stability": 1, "style": 0.4, "similarity_boost": 1.0, "use_speaker_boost": False}
+    read = read_voice_settings(asked)
+    assert (read.speed, read.sampling(7).seed) == (1.1, 7)
+    assert read.unused == (
+        "voice_settings.similarity_boost",
+        "voice_settings.style",
+        "voice_settings.use_speaker_boost",
+    )
+    assert read.named_unused(["seed", "temperature"]) == sorted(
+        ["seed", "voice_settings.stability", *read.unused]
+    )
+
+
+async def test_the_steadier_the_colder() -> None:
+    """Around the temperature that the Kani model has by itself."""
+    temperatures = [read_voice_settings({"stability": s}).temperature for s in (0, 0.25, 0.75, 1)]
+    assert temperatures == pytest.approx([0.9, 0.75, 0.45, 0.3])
+
+
+@pytest.mark.parametrize("name", sorted(RANGES))
+async def test_each_setting_has_its_range(name: str) -> None:
+    """Its ends are within."""
+    allowed = RANGES[name]
+    for value in (allowed.low, allowed.high):
+        read_voice_settings({name: value})
+    for value in (allowed.low - 0.01, allowed.high + 0.01, float("nan"), 10**400, "1", True, []):
+        with pytest.raises(InvalidRequest) as refused:
+            read_voice_settings({name: value})
+        assert refused.value.field == f"voice_settings.{name}"
+
+
+@pytest.mark.parametrize("given", [5, "fast", [], {"use_speaker_boost": 1}])
+async def test_settings_of_the_wrong_type(given: Any) -> None:
+    """Are refused."""
+    with pytest.raises(InvalidRequest, match="voice_settings"):
+        read_voice_settings(given)

@@ -1,0 +1,337 @@
+"""ElevenLabs' WebSockets on a real server: every message as recorded from the service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from speech.audio.pcm import decode_recording
+from tests.clients.elevenlabs.wire import BOS, EOS, Client, assert_tiles, multi, opened
+from tests.conftest import ServerProcess, StartServer
+
+HELLO = "Hola, esto es una prueba. "
+LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 8
+
+
+def open_context(name: str, text: str = "", **more: object) -> list[dict[str, object]]:
+    """What clients send for a context and its text."""
+    return [
+        {"text": " ", "voice_settings": {}, "context_id": name},
+        {"text": text, "context_id": name, "flush": True, **more},
+    ]
+
+
+async def test_the_frames_are_as_recorded(espeak_server: ServerProcess) -> None:
+    """Audio with times, audio without, the end, and the close: keys, order and types."""
+    async with opened(espeak_server.url, output_format="pcm_24000") as client:
+        await client.send(BOS, *({"text": token} for token in ("Hol", "a", " mundo", ".")), EOS)
+        raw = []
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                raw.append(await client.socket.recv())
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1000, "")
+    first, untimed, last = raw[0], next(each for each in raw if '{"alignment":null' in each), raw[-1]
+    assert last == '{"alignment":null,"audio":null,"isFinal":true,"normalizedAlignment":null}'
+    assert untimed.startswith('{"alignment":null,"audio":"')
+    assert untimed.endswith('","isFinal":null,"normalizedAlignment":null}')
+    alignment = json.loads(first)["alignment"]
+    told = json.dumps(alignment, separators=(",", ":"))
+    assert first.startswith(f'{{"alignment":{told},"audio":"')
+    assert first.endswith(f'","isFinal":null,"normalizedAlignment":{told}}}')
+    assert "".join(alignment["chars"]).startswith("Hola")
+    client = Client(client.socket)
+    for message in map(json.loads, raw):
+        client.heard().take(message)
+    assert client.heard().text == "Hola mundo. "
+
+
+async def test_the_three_ways_to_count_agree(espeak_server: ServerProcess) -> None:
+    """By default a message's times are right for those who add; with sync_alignment they are absolute."""
+    async with opened(espeak_server.url) as client:
+        relative = await client.speak(HELLO, "¿Qué tal estás?")
+    async with opened(espeak_server.url, sync_alignment="true") as client:
+        absolute = await client.speak(HELLO, "¿Qué tal estás?")
+    assert relative.audio == absolute.audio
+    assert relative.text == absolute.text == HELLO + "¿Qué tal estás? "
+    assert relative.summed() == absolute.absolute() == relative.with_audio(22_050)
+    last = absolute.absolute()[-1]
+    assert (last.start + last.duration) / 1000 == pytest.approx(len(absolute.samples) / 22_050, abs=0.001)
+
+
+@pytest.mark.parametrize("sync", ["false", "true"])
+async def test_what_was_said_is_told_beside_what_was_written(espeak_server: ServerProcess, sync: str) -> None:
+    """``normalizedAlignment`` has a figure's words, with its time; turned off, its digits."""
+    said = {}
+    for normalization in ("auto", "off"):
+        query = {"sync_alignment": sync, "apply_text_normalization": normalization, "language_code": "es"}
+        async with opened(espeak_server.url, **query) as client:
+            heard = await client.speak("Hay 21 casas.")
+        assert heard.text == "Hay 21 casas. "
+        said[normalization] = "".join(each.text for each in heard.said)
+        if sync == "true":
+            assert_tiles(heard.said)
+    assert said["auto"].rstrip() == "Hay veintiuna casas."
+    assert said["off"].rstrip() == "Hay 21 casas."
+
+
+@pytest.mark.parametrize(("times", "sync"), [("absolute", "false"), ("relative", "true")])
+async def test_an_operator_may_say_how_times_count(start_server: StartServer, times: str, sync: str) -> None:
+    """Whatever the client asks for."""
+    server = start_server("--engine", "espeak", KANI_ELEVENLABS_TIMES=times, KANI_RECOGNIZER="none")
+    async with opened(server.url, sync_alignment=sync) as client:
+        heard = await client.speak(HELLO, "¿Qué tal estás?")
+    characters = heard.absolute() if times == "absolute" else heard.with_audio(22_050)
+    starts = [each.start for each in characters]
+    assert starts == sorted(starts) and starts[-1] > 1500
+
+
+async def test_text_may_come_with_the_first_message(espeak_server: ServerProcess) -> None:
+    """All of it, with every setting, as the relay sends it."""
+    first = {
+        "text": "Hola mundo ",
+        "voice_settings": {"stability": 0.5, "similarity_boost": 0.75, "speed": 1.2},
+        "generation_config": {"chunk_length_schedule": [120, 160, 250, 290]},
+        "xi_api_key": "k",
+        "try_trigger_generation": True,
+    }
+    async with opened(espeak_server.url, optimize_streaming_latency=4) as client:
+        await client.send(first, EOS)
+        assert (await client.until_closed())[0] == 1000
+        fast = client.heard()
+    async with opened(espeak_server.url) as client:
+        usual = await client.speak("Hola mundo ")
+    assert fast.text == usual.text == "Hola mundo "
+    assert len(fast.samples) / len(usual.samples) == pytest.approx(1 / 1.2, abs=0.03)
+
+
+async def test_text_is_spoken_before_its_end_comes(espeak_server: ServerProcess) -> None:
+    """A whole sentence, what is flushed, and what the schedule wants; the connection stays open."""
+    async with opened(espeak_server.url, sync_alignment="true") as client:
+        await client.send(BOS, {"text": "Primero una frase entera. Y luego"})
+        while not client.heard().text.startswith("Primero una frase entera"):
+            await client.take()
+        await client.send({"text": "", "flush": True})
+        while not client.heard().text.endswith("luego"):
+            await client.take()
+        await client.send({"text": " una frase que nadie termina aunque ya sea bastante larga, "})
+        await client.send({"text": "tanto como quiere ", "generator_config": {"chunk_length_schedule": [50]}})
+        while not client.heard().text.endswith("quiere"):
+            await client.take()
+        await client.send({"text": "y sigue.", "flush": True}, EOS)
+        assert (await client.until_closed())[0] == 1000
+        text = "una frase que nadie termina aunque ya sea bastante larga, tanto como quiere y sigue. "
+        assert client.heard().text == "Primero una frase entera. Y luego  " + text
+
+
+@pytest.mark.alone
+async def test_a_space_keeps_it_alive_and_adds_nothing(espeak_server: ServerProcess) -> None:
+    """Nor does it join two words; without it the connection would have ended."""
+    async with opened(espeak_server.url, inactivity_timeout=1) as client:
+        await client.send(BOS)
+        for text in ("uno", " ", " ", "dos"):
+            await asyncio.sleep(0.6)
+            await client.send({"text": text})
+        await client.send(EOS)
+        assert (await client.until_closed())[0] == 1000
+        assert client.heard().text == "uno dos "
+
+
+async def test_a_stream_without_text_ends_at_once(espeak_server: ServerProcess) -> None:
+    """With the end alone; so does one that says only marks, with a short silence."""
+    async with opened(espeak_server.url) as client:
+        assert (await client.speak()).parts == []
+    async with opened(espeak_server.url) as client:
+        heard = await client.speak("…")
+        assert heard.text == "… " and not heard.samples.any() and len(heard.samples)
+
+
+@pytest.mark.parametrize(
+    ("name", "bytes_a_second"),
+    [
+        ("mp3_44100_128", None),
+        ("mp3_22050_32", None),
+        ("opus_48000_64", None),
+        ("ulaw_8000", 8_000),
+        ("alaw_8000", 8_000),
+        ("pcm_8000", 16_000),
+        ("pcm_48000", 96_000),
+    ],
+)
+async def test_every_format_comes_with_its_times(
+    espeak_server: ServerProcess, name: str, bytes_a_second: int | None
+) -> None:
+    """The same characters at the same times, whatever the encoder keeps back."""
+    async with opened(espeak_server.url, output_format=name) as client:
+        heard = await client.speak(HELLO, LONG[:200])
+    async with opened(espeak_server.url, sync_alignment="true") as client:
+        plain = await client.speak(HELLO, LONG[:200])
+    if bytes_a_second is None:
+        heard_s = decode_recording(heard.audio).duration_s
+    else:
+        heard_s = len(heard.audio) / bytes_a_second
+    assert heard_s == pytest.approx(len(plain.samples) / 22_050, abs=0.06)
+    for one, other in zip(heard.summed(), plain.absolute(), strict=True):
+        assert one.text == other.text and abs(one.start - other.start) <= 1
+
+
+async def test_the_default_format_and_voice_are_the_protocols(espeak_server: ServerProcess) -> None:
+    """MP3 at 44.1 kHz, and one of ElevenLabs' own voices is whoever speaks the text's language."""
+    async with opened(espeak_server.url, voice="21m00Tcm4TlvDq8ikWAM", output_format="") as client:
+        heard = await client.speak("This is quite an ordinary English sentence, is it not?")
+    assert heard.audio[:2] == b"\xff\xfb"
+    async with opened(espeak_server.url, voice="21m00Tcm4TlvDq8ikWAM", language_code="fr") as client:
+        await client.speak("Bonjour tout le monde.")
+
+
+async def test_whole_characters_come_back(espeak_server: ServerProcess) -> None:
+    """Code points as they were sent: emoji, marks that turn the direction, half an emoji."""
+    for text in ("Sí 🙂 ñandú. ", "\u200fمرحبا\u200f، كيف الحال؟ ", "medio \ud83d emoji. ", "21 €, 3.5 %. "):
+        async with opened(espeak_server.url) as client:
+            await client.send(BOS, {"text": text}, EOS)
+            await client.until_closed()
+            assert client.heard().text == text
+
+
+async def test_contexts_are_told_apart(espeak_server: ServerProcess) -> None:
+    """Five at once, each as it sounds alone, in its own time; the connection is used again."""
+    texts = {f"c{number}": f"Número {number}. {HELLO}" for number in range(5)}
+    async with multi(espeak_server.url, sync_alignment="true", auto_mode="true") as client:
+        alone = {}
+        for name, text in texts.items():
+            await client.send(*open_context(name, text), {"context_id": name, "close_context": True})
+            (alone[name],) = await client.until_final(name)
+        for name, text in texts.items():
+            await client.send(*open_context(name, text))
+        for name in texts:
+            await client.send({"text": "", "context_id": name, "flush": True})
+            await client.send({"context_id": name, "close_context": True})
+        together = await client.until_final(*texts)
+        for (name, text), heard in zip(texts.items(), together, strict=True):
+            assert heard.text == text and heard.parts == alone[name].parts
+        await client.send({"close_socket": True})
+        assert await client.until_closed() == (1000, "")
+
+
+async def test_messages_of_contexts_name_them_twice(espeak_server: ServerProcess) -> None:
+    """In both spellings, with the end; clients may use either too."""
+    async with multi(espeak_server.url) as client:
+        await client.send({"text": "Hola. ", "contextId": "ñ 1", "flush": True})
+        message = await client.receive()
+        assert (message["contextId"], message["context_id"], message["isFinal"]) == ("ñ 1", "ñ 1", None)
+        await client.send({"close_context": True, "contextId": "ñ 1"})
+        while message["isFinal"] is None:
+            message = await client.receive()
+        assert message == {
+            "alignment": None,
+            "audio": None,
+            "contextId": "ñ 1",
+            "context_id": "ñ 1",
+            "isFinal": True,
+            "is_final": True,
+            "normalizedAlignment": None,
+        }
+
+
+async def test_what_keeps_a_connection_alive_opens_and_closes_nothing(espeak_server: ServerProcess) -> None:
+    """An empty text, with or without a context: five can still be opened."""
+    async with multi(espeak_server.url, auto_mode="true") as client:
+        for number in range(10):
+            await client.send({"text": ""}, {"text": "", "context_id": f"gone{number}"})
+        for number in range(5):
+            await client.send({"text": " ", "context_id": f"c{number}"})
+            await client.send({"text": ""}, {"text": "", "context_id": f"c{number}"})
+        await client.send({"text": HELLO, "context_id": "c4"}, {"context_id": "c4", "close_context": True})
+        (heard,) = await client.until_final("c4")
+        assert heard.text == HELLO
+
+
+async def test_a_context_without_a_name_is_one_too(espeak_server: ServerProcess) -> None:
+    """Its messages name none."""
+    async with multi(espeak_server.url) as client:
+        await client.send({"text": HELLO, "flush": True}, {"close_context": True})
+        while not client.heard(None).final:
+            await client.take()
+        assert client.heard(None).text == HELLO
+
+
+async def test_a_bare_flush_opens_a_context(espeak_server: ServerProcess) -> None:
+    """There is nothing to say in it, and it ends when it is closed."""
+    async with multi(espeak_server.url) as client:
+        await client.send({"context_id": "c", "flush": True}, {"context_id": "c", "close_context": True})
+        (heard,) = await client.until_final("c")
+        assert heard.parts == []
+
+
+async def test_an_id_may_be_used_again_at_once(espeak_server: ServerProcess) -> None:
+    """The new context is heard behind the old one, which says what was flushed."""
+    async with multi(espeak_server.url, auto_mode="true", sync_alignment="true") as client:
+        await client.send(*open_context("c", LONG), {"context_id": "c", "close_context": True})
+        await client.send(*open_context("c", HELLO))
+        (old,) = await client.until_final("c")
+        await client.send({"context_id": "c", "close_context": True})
+        (new,) = await client.until_final("c")
+    assert (old.text, new.text) == (LONG, HELLO)
+    assert all(one.start <= other.start for one, other in pairwise(new.absolute()))
+
+
+async def test_close_socket_says_what_was_flushed(espeak_server: ServerProcess) -> None:
+    """Then it closes; a context whose text was not flushed just ends."""
+    async with multi(espeak_server.url) as client:
+        await client.send(
+            *open_context("a", LONG), {"text": "nunca", "context_id": "b"}, {"close_socket": True}
+        )
+        assert await client.until_closed() == (1000, "")
+        assert client.heard("a").text == LONG and client.heard("a").final
+        assert client.heard("b").text == "" and client.heard("b").final
+
+
+async def test_an_interrupted_context_ends_early(espeak_server: ServerProcess) -> None:
+    """Text that was not flushed is not spoken to its end once its context is closed."""
+    async with multi(espeak_server.url, sync_alignment="true") as client:
+        await client.send({"text": LONG * 10, "context_id": "c"})
+        await client.take()
+        await client.send({"context_id": "c", "close_context": True})
+        (heard,) = await client.until_final("c")
+        assert heard.text != LONG * 10
+        await client.send({"text": HELLO, "context_id": "next", "flush": True})
+        await client.send({"context_id": "next", "close_context": True})
+        (following,) = await client.until_final("next")
+        assert following.text == HELLO
+
+
+async def test_many_contexts_may_be_closed_and_still_speak(espeak_server: ServerProcess) -> None:
+    """Nobody is refused who closes one before opening the next; all is heard."""
+    names = [f"c{number}" for number in range(60)]
+    async with multi(espeak_server.url) as client:
+
+        async def talk() -> None:
+            for name in names:
+                await client.send(*open_context(name, HELLO), {"context_id": name, "close_context": True})
+
+        talking = asyncio.create_task(talk())
+        heard = await client.until_final(*names)
+        await talking
+    assert {each.text for each in heard} == {HELLO}
+    assert len({each.audio for each in heard}) == 1 and np.abs(heard[0].samples).max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["stream-input", "multi-stream-input"])
+async def test_a_server_that_stops_ends_every_stream(start_server: StartServer, name: str) -> None:
+    """What was flushed is spoken; who still writes is told; the connection is closed with 1001."""
+    server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
+    async with opened(server.url, name) as client:
+        await client.send({"text": HELLO, "flush": True})
+        await client.take()
+        server.send_signal(signal.SIGTERM)
+        code, _ = await client.until_closed()
+        heard = client.heard(None)
+        assert code == 1001 and heard.text.strip() == HELLO.strip()
+        assert heard.error is None or heard.error["error"] == "service_unavailable"
+    assert server.wait() == 0

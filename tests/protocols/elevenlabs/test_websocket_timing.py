@@ -1,0 +1,308 @@
+"""When the characters of ElevenLabs' WebSockets are said: against an engine whose every sample is known."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from protocols.elevenlabs.websocket.context import Context, Output
+from protocols.elevenlabs.websocket.messages import ClientMessage, Timing, Timings, Writer
+from protocols.elevenlabs.websocket.schedule import PATIENCE_S
+from protocols.elevenlabs.websocket.timed_audio import Pieces, Times
+from speech.audio.encoding import AudioFormat
+from speech.service import SpeechService
+from speech.timing.characters import ReadingClock, TimedCharacters, TimedReading
+from speech.types import Span, SpeechChunk, SpeechRequest
+from tests.clients.elevenlabs.wire import Character, Heard, assert_tiles
+from tests.speech.session.test_session import collect, serving
+from tests.support.tone import RATE, ToneEngine
+
+PCM = AudioFormat("pcm_1000", "pcm", RATE, None, "audio/pcm")
+ODD = SpeechRequest(language="es", speed=0.97)
+TEXTS = st.lists(
+    st.sampled_from(["hola ", "qué tal", ". ", ", ", "\n\n", "3,5 € ", "¿Sí? ", "…", "🎉", "\u200f", " y "]),
+    min_size=1,
+    max_size=12,
+).filter(lambda pieces: not pieces[0].isspace())
+
+
+@asynccontextmanager
+async def context(
+    service: SpeechService,
+    *,
+    absolute: bool = False,
+    strict: bool = False,
+    auto_mode: bool = False,
+    request: SpeechRequest = ODD,
+) -> AsyncIterator[Context]:
+    """A context that is nowhere sent to."""
+    opened = Context(
+        lambda voice: service.open(request, protocol="test"),
+        Output(PCM, absolute, strict),
+        auto_mode=auto_mode,
+    )
+    try:
+        yield opened
+    finally:
+        await opened.aclose()
+
+
+async def hear(opened: Context) -> Heard:
+    """All that a context says, through the wire's messages."""
+    heard = Heard()
+    async for data, timing in opened.audio():
+        heard.take(json.loads(Writer().audio(data, timing)))
+    return heard
+
+
+async def spoken(service: SpeechService, *pieces: str, absolute: bool = False, strict: bool = False) -> Heard:
+    """What is heard of a text in pieces."""
+    async with context(service, absolute=absolute, strict=strict) as opened:
+        for piece in pieces:
+            opened.take(ClientMessage(text=piece))
+        opened.finish()
+        return await hear(opened)
+
+
+async def truth(service: SpeechService, *pieces: str) -> tuple[bytes, list[tuple[str, float]]]:
+    """The core's own audio, and the start of each of its spans, in seconds."""
+    async with service.open(ODD, protocol="test") as session:
+        for piece in pieces:
+            session.feed(piece)
+        session.finish()
+        chunks = await collect(session)
+    text = "".join(pieces)
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    spans = [span for chunk in chunks for span in chunk.spans]
+    return samples.tobytes(), [(text[span.start : span.end], span.start_s) for span in spans]
+
+
+def starts(characters: list[Character], words: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """When the first character of each of the core's spans is said, by the wire."""
+    found, at = [], 0
+    for word, _ in words:
+        assert "".join(each.text for each in characters[at : at + len(word)]) == word
+        found.append((word, characters[at].start / 1000))
+        at += len(word)
+    assert at == len(characters)
+    return found
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=TEXTS)
+async def test_what_was_said_is_the_cores(tmp_path: Path, pieces: list[str]) -> None:
+    """Words as the engine got them; they tile, and none is said after the last that was written."""
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        heard = await spoken(service, *pieces, absolute=True)
+    said = "".join(each.text for each in heard.said)
+    assert said.split() == " ".join(segment.text for segment in engine.segments).split()
+    assert_tiles(heard.said)
+    if heard.said:
+        written = heard.absolute()
+        assert (heard.said[0].start, written[0].start) == (0, 0)
+        assert heard.said[-1].start + heard.said[-1].duration <= written[-1].start + written[-1].duration
+
+
+@pytest.mark.parametrize("writes", [False, True])
+async def test_times_are_the_cores_to_rounding_however_they_are_counted(tmp_path: Path, writes: bool) -> None:
+    """Since the start, added up, or added to the audio before: each way is right, over a long text too."""
+    engine = ToneEngine(writes=writes)
+    pieces = ["Uno, dos, ", "tres y cua", "tro. ", "¿Qué tal ", "estás hoy? "] * 30
+    async with serving(engine, tmp_path) as service:
+        samples, words = await truth(service, *pieces)
+        since_start = await spoken(service, *pieces, absolute=True)
+        added_up = await spoken(service, *pieces)
+        strict = await spoken(service, *pieces, strict=True)
+    for heard, characters in (
+        (since_start, since_start.absolute()),
+        (added_up, added_up.summed()),
+        (added_up, added_up.with_audio(RATE)),
+        (strict, strict.with_audio(RATE)),
+    ):
+        assert len(heard.samples) * 4 == len(samples)
+        assert_tiles(characters)
+        for (word, told_s), (_, start_s) in zip(starts(characters, words), words, strict=True):
+            assert told_s == pytest.approx(start_s, abs=0.00051), word
+        end_s = (characters[-1].start + characters[-1].duration) / 1000
+        assert end_s == pytest.approx(len(heard.samples) / RATE, abs=0.0011)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=TEXTS, absolute=st.booleans(), strict=st.booleans())
+async def test_the_characters_are_the_clients(
+    tmp_path: Path, pieces: list[str], absolute: bool, strict: bool
+) -> None:
+    """All of them, with a space behind the last word; they tile, and the last ends with the audio."""
+    async with serving(ToneEngine(), tmp_path) as service:
+        heard = await spoken(service, *pieces, absolute=absolute, strict=strict)
+    text = "".join(pieces)
+    assert heard.text == text if text[-1].isspace() else heard.text == text + " "
+    characters = heard.absolute() if absolute else heard.summed()
+    assert_tiles(characters)
+    assert characters[0].start == 0
+    end_s = (characters[-1].start + characters[-1].duration) / 1000
+    assert end_s == pytest.approx(len(heard.samples) / RATE, abs=0.0011)
+    # A figure of several words is told when all of it has been said.
+    assert absolute or ("3,5" in text and not strict) or characters == heard.with_audio(RATE)
+
+
+def frame(start: int, loud: int, *spans: Span) -> SpeechChunk:
+    """A frame of 100 samples behind ``start``, of which the first ``loud`` are heard."""
+    samples = np.where(np.arange(100) < loud, 0.5, 0.0).astype(np.float32)
+    return SpeechChunk(samples, RATE, start / RATE, spans)
+
+
+def test_speech_whose_words_are_told_late_waits_only_where_it_has_to() -> None:
+    """Strictly counted it waits for its word; else it is sent, and the pause behind a word waits."""
+    frames = [
+        frame(0, 100),
+        frame(100, 50, Span(0, 4, 0.0, 0.15)),
+        frame(200, 0),
+        frame(300, 100, Span(4, 5, 0.15, 0.3), Span(5, 8, 0.3, 0.4)),
+    ]
+    for strict, expected in (
+        (False, [(100, ""), (50, "hola"), (250, " uno")]),
+        (True, [(150, "hola"), (250, " uno")]),
+    ):
+        clock = ReadingClock()
+        clock.feed("hola uno")
+        pieces = Pieces(clock, RATE, cuts=True, strict=strict)
+        found = [piece for each in frames for piece in pieces.feed(each)] + pieces.finish()
+        told = [(len(piece.samples), piece.reading.written.text) for piece in found if len(piece.samples)]
+        assert told == expected
+
+
+def test_what_an_encoder_keeps_is_told_with_the_next_audio() -> None:
+    """Characters that wait for it are told together, and the count goes on behind them."""
+    times = Times(absolute=False)
+    first = TimedReading(TimedCharacters("ab", (0.0, 0.1004, 0.2006)))
+    together = TimedReading() + first + TimedReading(TimedCharacters("c", (0.2006, 0.3)))
+    assert together == TimedReading(TimedCharacters("abc", (0.0, 0.1004, 0.2006, 0.3)))
+    assert times.tell(together).written == Timing("abc", [0, 100, 201], [100, 101, 99])
+    assert times.tell(TimedReading(TimedCharacters("d", (0.3, 0.4506)))).written == Timing("d", [0], [151])
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_both_alignments_of_a_message_count_from_the_same_moment(absolute: bool) -> None:
+    """Also behind a message in which nothing is said; what is said then is not told to begin before it."""
+    times = Times(absolute=absolute)
+    assert times.tell(TimedReading()) == Timings()
+    one = TimedReading(TimedCharacters("5", (0.0, 0.4)), TimedCharacters("five", (0.0, 0.1, 0.2, 0.3, 0.4)))
+    told = times.tell(one)
+    assert told.said == Timing("five", [0, 100, 200, 300], [100] * 4)
+    assert times.tell(TimedReading(TimedCharacters("*", (0.4, 0.6)))).said is None
+    told = times.tell(TimedReading(TimedCharacters("a", (0.6, 0.9)), TimedCharacters("a", (0.4, 0.9))))
+    assert (told.written, told.said) == (
+        (Timing("a", [600], [300]), Timing("a", [400], [500]))
+        if absolute
+        else (Timing("a", [0], [300]), Timing("a", [0], [300]))
+    )
+
+
+async def test_the_schedule_speaks_a_sentence_that_does_not_go_on(tmp_path: Path) -> None:
+    """What reaches its entry and ends with a word is spoken a moment later; what is less waits."""
+    engine = ToneEngine()
+    now = asyncio.get_running_loop().time
+    async with serving(engine, tmp_path) as service, context(service, absolute=True) as opened:
+        opened.take(ClientMessage(text=" ", schedule=(50, 60)))
+        opened.take(ClientMessage(text="una frase que no termina "))
+        assert opened.due is None
+        opened.take(ClientMessage(text="y que sigue y sigue todaví"))
+        assert opened.due is None
+        opened.take(ClientMessage(text="a "))
+        assert opened.due == pytest.approx(now() + PATIENCE_S, abs=0.2)
+        due = opened.due
+        opened.take(ClientMessage(text="más "))
+        assert opened.due is not None and opened.due > due
+        opened.speak_due(opened.due - 0.01)
+        assert opened.due is not None and not engine.segments
+        opened.speak_due(opened.due)
+        audio = opened.audio()
+        assert len((await anext(audio))[0]) > 0
+        # The next entry counts from here.
+        opened.take(ClientMessage(text="veinticinco letras o más. "[:25] * 2))
+        assert opened.due is None
+        opened.take(ClientMessage(text="otras diez."))
+        assert opened.due is not None
+        opened.finish()
+        assert [timing async for _, timing in audio]
+
+
+async def test_a_trigger_counts_from_the_least_entry_on(tmp_path: Path) -> None:
+    """Until the schedule's own entry is reached it is fifty characters."""
+    async with serving(ToneEngine(), tmp_path) as service, context(service) as opened:
+        opened.take(ClientMessage(text="a" * 49 + " "))
+        assert opened.due is None
+        opened.take(ClientMessage(text="b ", trigger=True))
+        assert opened.due is not None
+
+
+@pytest.mark.parametrize("auto_mode", [False, True])
+async def test_in_auto_mode_each_message_is_spoken_at_once(tmp_path: Path, auto_mode: bool) -> None:
+    """It ends with a word whatever comes behind it; without the mode it goes on."""
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        async with context(service, absolute=True, auto_mode=auto_mode) as opened:
+            for text in (" ", "uno dos", " ", "tres"):
+                opened.take(ClientMessage(text=text))
+            opened.finish()
+            heard = await hear(opened)
+    assert heard.text == "uno dos tres "
+    assert [segment.text.strip() for segment in engine.segments] == (
+        ["uno dos", "tres"] if auto_mode else ["uno dos tres"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [
+        (["uno dos"], ["tres"], "uno dos "),
+        (["uno dos "], [], "uno dos "),
+        ([], ["uno dos tres. cuatro. "], ""),
+    ],
+)
+async def test_a_context_that_is_closed_says_what_was_flushed(
+    tmp_path: Path, before: list[str], after: list[str], text: str
+) -> None:
+    """To its end, also where more was written behind it, and no more than that."""
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service, context(service, absolute=True) as opened:
+        for piece in before:
+            opened.take(ClientMessage(text=piece, flush=True))
+        for piece in after:
+            opened.take(ClientMessage(text=piece))
+        opened.close()
+        opened.take(ClientMessage(text="never heard. "))
+        heard = await hear(opened)
+    assert heard.text == text
+    assert len(heard.samples) / RATE == pytest.approx(0.6 if text else 0.0, abs=0.4)
+
+
+async def test_settings_of_the_voice_count_until_the_first_text(tmp_path: Path) -> None:
+    """Later ones are passed over, as clients send them with every message."""
+    asked = []
+    async with serving(ToneEngine(), tmp_path) as service:
+
+        def start(voice: object) -> object:
+            asked.append(voice)
+            return service.open(replace(ODD), protocol="test")
+
+        opened = Context(start, Output(PCM, True, False), auto_mode=False)  # type: ignore[arg-type]
+        first, second, third = (replace(opened._voice, speed=speed) for speed in (0.8, 0.9, 1.1))
+        opened.take(ClientMessage(text=" ", voice=first))
+        opened.take(ClientMessage(text="uno ", voice=second))
+        opened.take(ClientMessage(text="dos. ", voice=third))
+        opened.finish()
+        assert (await hear(opened)).text == "uno dos. "
+        await opened.aclose()
+    assert asked == [second]

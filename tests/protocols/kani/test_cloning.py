@@ -1,0 +1,183 @@
+"""Recordings in the Kani protocol: whom its speech sounds like, and what its answers say of that."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import struct
+import wave
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from speech.types import Samples
+from tests.protocols.cloning_server import NO_SPEECH, CloningServer, cloning_server, hum, loudness
+
+TEXT = "uno dos tres"
+FORESEEN = {"before": 0.5, "now": 0.6, "measured": False}
+MEASURED = {"before": 0.5, "now": 0.8, "measured": True}
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[CloningServer]:
+    """Kani's protocol over engines of which the second clones."""
+    async with cloning_server(tmp_path) as serving:
+        yield serving
+
+
+@pytest.fixture
+async def socket(server: CloningServer) -> AsyncIterator[ClientConnection]:
+    """A connection."""
+    async with connect(server.url, max_size=None) as connection:
+        yield connection
+
+
+def encoded(recording: bytes) -> str:
+    """As a message has it."""
+    return base64.b64encode(recording).decode()
+
+
+def samples_of(pcm: bytes) -> Samples:
+    """Samples of 16 bits."""
+    return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
+
+
+def samples_in(file: bytes) -> Samples:
+    """Those of a WAV file."""
+    with wave.open(io.BytesIO(file)) as opened:
+        return samples_of(opened.readframes(opened.getnframes()))
+
+
+async def ask(
+    socket: ClientConnection, kind: str = "tts_request", **data: Any
+) -> tuple[Samples, dict[str, Any]]:
+    """What is heard of a request, and the data of its last message."""
+    await socket.send(json.dumps({"type": kind, "data": {"text": TEXT, **data}}))
+    pcm = b""
+    while True:
+        message = json.loads(await asyncio.wait_for(socket.recv(), 300))
+        if message["type"] != "tts_stream_chunk":
+            break
+        pcm += base64.b64decode(message["data"]["audio"])
+    last: dict[str, Any] = message["data"]
+    heard = samples_of(pcm) if pcm or not last.get("audio") else samples_in(base64.b64decode(last["audio"]))
+    return heard, last
+
+
+@pytest.mark.parametrize("kind", ["tts_request", "tts_stream_request"])
+async def test_speech_sounds_like_the_recording_and_says_how_much(
+    server: CloningServer, socket: ClientConnection, kind: str
+) -> None:
+    """Near it, by a measured or a foreseen cosine, and one sentence that tells what that means."""
+    own, last = await ask(socket, kind)
+    assert loudness(own) == 1.0 and last["metadata"]["engine"] == "tone"
+    assert last["metadata"]["cloning"] == "none"
+    assert not {"similarity", "cloning_note"} & set(last["metadata"])
+    heard, last = await ask(socket, kind, reference_audio=encoded(hum(level=0.25)))
+    metadata = last["metadata"]
+    assert loudness(heard) == 0.25
+    assert (metadata["engine"], metadata["cloning"]) == ("echo", "nearest voice")
+    assert metadata["similarity"] == FORESEEN
+    assert "near" in metadata["cloning_note"] and "not the same" in metadata["cloning_note"]
+    assert "reference_audio" not in metadata["unused"]
+
+
+async def test_a_recording_that_comes_again_is_spoken_better(
+    server: CloningServer, socket: ClientConnection
+) -> None:
+    """Who uses a voice twice will use it again: it is worked on meanwhile."""
+    for _ in range(2):
+        _, last = await ask(socket, reference_audio=encoded(hum()))
+        assert last["metadata"]["similarity"] == FORESEEN
+    async with asyncio.timeout(300):
+        while last["metadata"]["similarity"] != MEASURED:
+            _, last = await ask(socket, reference_audio=encoded(hum()))
+    assert len(server.echo.embedded) == 1
+
+
+async def test_a_name_for_the_connection(server: CloningServer, socket: ClientConnection) -> None:
+    """The latest recording of that name, until the connection ends."""
+    named = {"voice_id": "user_voice"}
+    for level in (0.25, 0.75):
+        heard, _ = await ask(socket, reference_audio=encoded(hum(level=level)), config=named)
+        assert loudness(heard) == level
+        heard, last = await ask(socket, config=named)
+        assert loudness(heard) == level and last["metadata"]["cloning"] == "nearest voice"
+    async with connect(server.url) as other:
+        _, last = await ask(other, config=named)
+    assert last["message"] == "voice_id: unknown voice 'user_voice'"
+
+
+async def test_a_kept_voice(server: CloningServer, socket: ClientConnection) -> None:
+    """By its id, on every connection; deleted it is unknown."""
+    await server.keep("ana", 0.25)
+    config = {"voice_id": "custom:ana"}
+    heard, last = await ask(socket, config=config)
+    assert loudness(heard) == 0.25
+    assert last["metadata"]["cloning"] == "nearest voice" and "similarity" in last["metadata"]
+    await server.service.cloning.delete("custom:ana")
+    _, last = await ask(socket, config=config)
+    assert (last["status"], last["message"]) == ("error", "voice_id: unknown voice 'custom:ana'")
+
+
+@pytest.mark.parametrize(
+    ("recording", "reason"),
+    [
+        (b"no sound in here", "is not audio that this server reads (WAV, MP3, Ogg, FLAC or M4A)"),
+        (hum(0.4), "too short (at least 0.5 s)"),
+        (hum(60.5), "too long (at most 60 s)"),
+        (hum(level=0.0), NO_SPEECH),
+    ],
+)
+@pytest.mark.parametrize("kind", ["tts_request", "tts_stream_request"])
+async def test_bad_recordings(socket: ClientConnection, kind: str, recording: bytes, reason: str) -> None:
+    """The answer names the field; the next request is spoken."""
+    heard, last = await ask(socket, kind, reference_audio=encoded(recording))
+    assert not len(heard)
+    assert (last["status"], last["message"]) == ("error", f"reference_audio: {reason}")
+    heard, _ = await ask(socket, kind)
+    assert loudness(heard) == 1.0
+
+
+async def test_a_bad_voice_is_named_by_what_the_client_gave(
+    server: CloningServer, socket: ClientConnection
+) -> None:
+    """A kept recording without speech, or one of this connection: ``voice_id``."""
+    server.echo.deaf = True
+    await server.keep("nobody", 0.25)
+    silent = encoded(hum(level=0.0))
+    _, last = await ask(socket, reference_audio=silent, config={"voice_id": "mine"})
+    assert last["message"] == f"reference_audio: {NO_SPEECH}"
+    for voice in ("custom:nobody", "mine"):
+        _, last = await ask(socket, config={"voice_id": voice})
+        assert last["message"] == f"voice_id: {NO_SPEECH}"
+
+
+async def test_the_calls_by_http(server: CloningServer) -> None:
+    """The same voices and errors; what an answer says of them is in its headers."""
+    body = {"text": TEXT, "reference_audio": encoded(hum(level=0.25))}
+    async with httpx.AsyncClient(base_url=server.http_url) as client:
+        for path in ("/tts", "/stream-tts"):
+            answer = await client.post(path, json=body)
+            headers, content = answer.headers, answer.content
+            if path == "/tts":
+                heard = samples_in(content)
+            else:
+                (length,) = struct.unpack_from("<I", content)
+                heard = samples_of(content[4 : 4 + length])
+            assert loudness(heard) == 0.25
+            assert headers["x-cloning"] == "nearest voice" and "not the same" in headers["x-cloning-note"]
+            assert set(json.loads(headers["x-similarity"])) == {"before", "now", "measured"}
+            plain = await client.post(path, json={"text": TEXT})
+            assert plain.headers["x-cloning"] == "none"
+            assert not {"x-similarity", "x-cloning-note"} & set(plain.headers)
+            refused = await client.post(path, json=body | {"reference_audio": encoded(hum(level=0.0))})
+            assert refused.status_code == 400
+            assert refused.json() == {"detail": f"reference_audio: {NO_SPEECH}"}

@@ -1,0 +1,254 @@
+"""The wire format of the Kani protocol, without a socket."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.kani import messages
+from protocols.kani.messages import BadMessage, Cancel, Config, Ping, Speak, read, read_body
+from speech.errors import InvalidRequest
+from speech.types import Sampling, SpeechRequest
+
+LEXICON = Path(__file__).parents[3] / "docs" / "lexicon.md"
+
+
+def request(kind: str = "tts_request", **data: object) -> str:
+    """A request as a client would write it."""
+    return json.dumps({"type": kind, "data": data})
+
+
+def test_the_bytes_of_answers_without_audio() -> None:
+    """Frame by frame what the original sends, keys in its order."""
+    assert messages.pong(True) == '{"type":"pong","data":{"status":"alive","tts_initialized":true}}'
+    assert messages.failure("No text provided") == (
+        '{"type":"tts_response","data":{"audio":"","status":"error","message":"No text provided"}}'
+    )
+
+
+def test_the_bytes_of_answers_with_audio() -> None:
+    """The original's fields come first and unchanged; ours are behind them, in metadata."""
+    assert messages.success(b"RIFF", "Audio generated successfully", {"duration": 3.5}) == (
+        '{"type":"tts_response","data":{"audio":"UklGRg==","status":"success",'
+        '"message":"Audio generated successfully","metadata":{"duration":3.5}}}'
+    )
+    assert messages.stream_chunk(b"\x01\x00", {"chunk_size": 2}) == (
+        '{"type":"tts_stream_chunk","data":{"audio":"AQA=","status":"streaming","metadata":{"chunk_size":2}}}'
+    )
+    assert messages.stream_complete("Audio streaming completed", {}) == (
+        '{"type":"tts_stream_complete","data":{"status":"completed",'
+        '"message":"Audio streaming completed","metadata":{}}}'
+    )
+
+
+def test_the_guides_request() -> None:
+    """Every field of the integration guide's request arrives where it belongs."""
+    config = {
+        "language": "spanish", "emotion": "friendly", "speed": 1, "voice_id": "default", "temperature": 0.6,
+        "max_tokens": 1200, "top_p": 0.95, "chunk_size": 10, "lookback_frames": 15, "colour": "blue",
+    }  # fmt: skip
+    speak = read(request(text="¡Hola!", config=config))
+    assert isinstance(speak, Speak)
+    assert (speak.text, speak.chunks, speak.whole, speak.frame_samples) == ("¡Hola!", False, True, 17_640)
+    assert speak.unused == ("lookback_frames", "colour")
+    core = speak.request(None)
+    assert (core.voice, core.language, core.emotion, core.speed, core.max_tokens) == (
+        None,
+        "es",
+        "friendly",
+        1.0,
+        1200,
+    )
+    assert core.sampling == Sampling(temperature=0.6, top_p=0.95)
+
+
+def test_what_is_said_and_how() -> None:
+    """All of it arrives; beside a length the speed of 1 that every client sends is the core's affair."""
+    config = {
+        "emotion": "happy:0.5,calm:0.5", "emotion_strength": 0.7, "speed": 1.0, "duration": 3,
+        "lexicon": {"Kani": "cani", "\ud83d": "x"}, "normalize": False,
+    }  # fmt: skip
+    speak = read(request(text="Hola", config=config))
+    assert isinstance(speak, Speak) and speak.unused == ()
+    core = speak.request(None)
+    assert (core.emotion, core.emotion_strength) == ("happy:0.5,calm:0.5", 0.7)
+    assert (core.duration_s, core.speed, core.normalize) == (3.0, 1.0, False)
+    assert core.lexicon == {"Kani": "cani", "\ud83d": "x"}
+    speak = read(request(text="Hola", config={"duration": 3, "speed": 1.5}))
+    assert isinstance(speak, Speak) and speak.request(None).speed == 1.5
+    speak = read(request(text="Hola", config=dict.fromkeys(config)))
+    assert isinstance(speak, Speak) and speak.request(None) == SpeechRequest()
+
+
+def test_a_request_without_config() -> None:
+    """The guide's old message has text and reference alone; ``null`` is the same as nothing."""
+    for text in (request(text="Hola", reference_audio=None), request(text="Hola", config=None, stream=None)):
+        speak = read(text)
+        assert isinstance(speak, Speak)
+        assert (
+            speak.request(None).language is None and speak.reference is None and speak.frame_samples == 44_100
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "stream", "chunks", "whole"),
+    [
+        ("tts_request", False, False, True),
+        ("tts_request", True, True, True),
+        ("tts_stream_request", False, True, False),
+    ],
+)
+def test_how_an_answer_comes(kind: str, stream: bool, chunks: bool, whole: bool) -> None:
+    """Whole, in chunks, or both."""
+    speak = read(request(kind, text="Hola", stream=stream))
+    assert isinstance(speak, Speak)
+    assert (speak.chunks, speak.whole) == (chunks, whole)
+
+
+def test_the_small_messages() -> None:
+    """Ping and cancel need no data."""
+    assert read('{"type":"ping","data":{}}') == Ping()
+    assert read(b'{"type":"ping"}') == Ping()
+    assert read('{"type":"tts_cancel"}') == Cancel()
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("", "Invalid JSON format"),
+        ("{", "Invalid JSON format"),
+        ("[" * 100_000, "Invalid JSON format"),
+        ('{"type":"ping","data":NaN}', "Invalid JSON format"),
+        (b"\xff\xfe\x00", "Invalid JSON format"),
+        ("[]", "Invalid JSON format"),
+        ("null", "Invalid JSON format"),
+        ('{"data":{}}', "Unknown message type: None"),
+        ('{"type":"dance"}', "Unknown message type: dance"),
+        ('{"type":{"a":1}}', "Unknown message type: {'a': 1}"),
+        (request(), "No text provided"),
+        (request(text=""), "No text provided"),
+        (request(text=" \n\t"), "No text provided"),
+        (request(text=None), "No text provided"),
+        (request(text=5), "text: expected `str | null`, got `int`"),
+        ('{"type":"tts_request"}', "No text provided"),
+        ('{"type":"tts_request","data":"Hola"}', "data: expected `object`, got `str`"),
+        (request(text="a", config="fast"), "config: expected `object | null`, got `str`"),
+        (request(text="a", reference_audio=5), "reference_audio: expected `str | null`, got `int`"),
+        (request(text="a", config={"speed": "fast"}), "speed: expected `float | null`, got `str`"),
+        (request(text="a", config={"speed": True}), "speed: expected `float | null`, got `bool`"),
+        (request(text="a", config={"max_tokens": 1.5}), "max_tokens: expected `int | null`, got `float`"),
+        (request(text="a", config={"language": 3}), "language: expected `str | null`, got `int`"),
+        (request(text="a", config={"chunk_size": 0}), "chunk_size: must be between 1 and 1000"),
+        (request(text="a", config={"lookback_frames": -1}), "lookback_frames: must be between 0 and 1000"),
+        (
+            '{"type":"tts_request","request_id":"1","params":{"text":"Hi"}}',
+            'data: is required (a request with "params" is VoxCPM\'s, whose path is /tts)',
+        ),
+    ],
+)  # fmt: skip
+def test_what_bad_messages_are_told(message: str | bytes, reason: str) -> None:
+    """The field is named, and what was expected of it."""
+    with pytest.raises(BadMessage) as caught:
+        read(message)
+    assert str(caught.value) == reason
+
+
+def test_half_a_surrogate_pair_is_text() -> None:
+    """JavaScript sends one when a text was cut inside an emoji; it is read, and never sent back broken."""
+    speak = read('{"type":"tts_request","data":{"text":"Hola \\ud83d","config":{"\\ud83d":1}}}')
+    assert isinstance(speak, Speak) and speak.text == "Hola \ud83d"
+    assert messages.clean_names(speak.unused) == ["?"]
+    assert messages.failure("\ud83d").count("?") == 1
+
+
+@pytest.mark.parametrize("field", [*Config.__struct_fields__, "config", "stream", "data"])
+def test_half_a_surrogate_pair_of_the_wrong_type_names_its_field(field: str) -> None:
+    """What is wrong about a value is told although the value itself cannot be repeated."""
+    value: Any = "\ud800"
+    if field in Config.__struct_fields__ and Config.__annotations__[field].startswith("str"):
+        value = ["\ud800"]
+    inner: Any = {"config": {field: value}} if field in Config.__struct_fields__ else {field: value}
+    data = value if field == "data" else {"text": "a", **inner}
+    with pytest.raises(BadMessage) as caught:
+        read(json.dumps({"type": "tts_request", "data": data}))
+    assert str(caught.value).startswith(f"{field}: ")
+
+
+def test_an_answer_repeats_little_of_what_a_client_sent() -> None:
+    """Huge names and values come back cut."""
+    speak = read(request(text="a", config={f"key{n}" * 100: n for n in range(1000)}))
+    assert isinstance(speak, Speak)
+    assert len(messages.clean_names(speak.unused)) == 32
+    assert all(len(name) <= 64 for name in messages.clean_names(speak.unused))
+    with pytest.raises(BadMessage) as caught:
+        read(json.dumps({"type": "x" * 1_000_000}))
+    assert len(messages.failure(str(caught.value))) < 700
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+        max_leaves=12,
+    )
+)
+def test_any_json_is_read_or_refused(value: object) -> None:
+    """No message breaks the reader, whatever is where."""
+    messages_ = [
+        value,
+        {"type": "tts_request", "data": value},
+        {"type": "tts_request", "data": {"text": value}},
+        {"type": "tts_stream_request", "data": {"text": "a", "config": value}},
+    ]
+    for message in messages_:
+        try:
+            read(json.dumps(message))
+        except BadMessage as error:
+            messages.failure(str(error)).encode()
+
+
+def test_the_body_of_a_rest_call() -> None:
+    """The REST calls have the config's fields beside the text."""
+    speak = read_body(b'{"text":"Hola","temperature":0.5,"max_tokens":100,"chunk_size":5,"hue":1}')
+    assert speak.text == "Hola" and speak.config.temperature == 0.5 and speak.unused == ("hue",)
+    for body in (b"", b"[]", b'{"text":""}', b'{"text":"a","speed":"x"}'):
+        with pytest.raises(BadMessage):
+            read_body(body)
+
+
+def test_reference_audio_is_base64() -> None:
+    """Plain base64 and a data: URL's are taken; anything else is refused with the field's name."""
+    assert messages.reference_bytes("UklGRg==") == b"RIFF"
+    assert messages.reference_bytes("data:audio/wav;base64,UklGRg==") == b"RIFF"
+    for encoded in ("not base64!", "ñ", "A"):
+        with pytest.raises(InvalidRequest) as caught:
+            messages.reference_bytes(encoded)
+        assert messages.describe(caught.value) == "reference_audio: is not base64"
+    with pytest.raises(InvalidRequest, match="at most 10 MiB"):
+        messages.reference_bytes("A" * 14_000_000)
+
+
+def test_errors_wear_the_protocols_names() -> None:
+    """The core's fields are told by the names the client used."""
+    assert messages.describe(InvalidRequest("voice", "unknown voice 'x'")) == "voice_id: unknown voice 'x'"
+    assert messages.describe(InvalidRequest("speed", "must be between 0.25 and 4")) == (
+        "speed: must be between 0.25 and 4"
+    )
+
+
+def test_the_lexicons_page_shows_a_request_that_is_taken() -> None:
+    """As it stands there."""
+    (example,) = re.findall(r"^```json\n(.*?)^```$", LEXICON.read_text(encoding="utf-8"), re.M | re.S)
+    asked = read(example)
+    assert isinstance(asked, Speak) and asked.text == "Pregunta a Nguyen por SQL."
+    assert asked.config.lexicon is not None and len(asked.config.lexicon) == 2

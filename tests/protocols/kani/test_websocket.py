@@ -1,0 +1,558 @@
+"""The Kani protocol over real sockets, spoken by real engines."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import struct
+import wave
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
+
+from speech.types import Span
+from tests.conftest import ServerProcess, StartServer
+from tests.speech.timing.test_spans import assert_tiles
+
+HOLA = "¡Hola! ¿Cómo estás hoy?"
+LONG = "Esta es una frase bastante larga que se repite muchas veces para que dure. " * 12
+
+
+@pytest.fixture
+async def socket(espeak_server: ServerProcess) -> AsyncIterator[ClientConnection]:
+    """A connection to the server that speaks with espeak-ng."""
+    async with connect(espeak_server.url, max_size=None) as connection:
+        yield connection
+
+
+def request(text: str = HOLA, kind: str = "tts_request", **data: Any) -> str:
+    """A request."""
+    return json.dumps({"type": kind, "data": {"text": text, **data}})
+
+
+async def receive(socket: ClientConnection) -> tuple[str, dict[str, Any]]:
+    """The next message: its type and its data."""
+    message = json.loads(await asyncio.wait_for(socket.recv(), 300))
+    assert set(message) == {"type", "data"}
+    return message["type"], message["data"]
+
+
+async def ask(socket: ClientConnection, message: str | bytes) -> dict[str, Any]:
+    """The data of the one answer to a request."""
+    await socket.send(message)
+    kind, data = await receive(socket)
+    assert kind == "tts_response"
+    return data
+
+
+async def stream(socket: ClientConnection, message: str) -> tuple[list[dict[str, Any]], str, dict[str, Any]]:
+    """The chunks of a streamed answer, and how it ends."""
+    await socket.send(message)
+    chunks = []
+    while True:
+        kind, data = await receive(socket)
+        if kind != "tts_stream_chunk":
+            return chunks, kind, data
+        chunks.append(data)
+
+
+async def assert_alive(socket: ClientConnection) -> None:
+    """Assert that the connection still speaks."""
+    assert (await ask(socket, request("Sigo aquí.")))["status"] == "success"
+
+
+def samples(data: dict[str, Any]) -> np.ndarray:
+    """The samples of an answer's WAV file, whose header is checked."""
+    with wave.open(io.BytesIO(base64.b64decode(data["audio"]))) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (22050, 1, 2)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2")
+
+
+def pcm(chunks: list[dict[str, Any]]) -> np.ndarray:
+    """The samples of streamed chunks."""
+    return np.frombuffer(b"".join(base64.b64decode(chunk["audio"]) for chunk in chunks), "<i2")
+
+
+def spans(rows: list[list[float]]) -> list[Span]:
+    """Spans as they were before they went over the wire."""
+    return [Span(int(start), int(end), start_s, end_s) for start, end, start_s, end_s in rows]
+
+
+async def test_a_request_gets_one_answer(socket: ClientConnection) -> None:
+    """A WAV file whose metadata is true, and nothing before or after it."""
+    config = {
+        "language": "spanish",
+        "emotion": "friendly",
+        "speed": 1.0,
+        "temperature": 0.6,
+        "max_tokens": 1200,
+    }
+    data = await ask(socket, request(config=config))
+    assert list(data) == ["audio", "status", "message", "metadata"]
+    assert (data["status"], data["message"]) == ("success", "Audio generated successfully")
+    metadata = data["metadata"]
+    heard = samples(data)
+    assert metadata["duration"] == len(heard) / 22050
+    assert 0.8 < metadata["duration"] < 3.0 and np.abs(heard).max() > 3000
+    expected = {
+        "sample_rate": 22050,
+        "channels": 1,
+        "language": "spanish",
+        "emotion": "friendly",
+        "speed": 1.0,
+        "engine": "espeak",
+    }
+    assert {key: metadata[key] for key in expected} == expected
+    assert metadata["cloning"] == "none" and metadata["voice"].startswith("espeak:es")
+    assert metadata["unused"] == ["temperature"] and metadata["passages"] == []
+    assert_tiles(spans(metadata["spans"]), len(HOLA))
+    await socket.send('{"type":"ping","data":{}}')
+    assert await receive(socket) == ("pong", {"status": "alive", "tts_initialized": True})
+
+
+async def test_what_is_said_and_how_is_the_clients(socket: ClientConnection) -> None:
+    """A blend, its strength, a length, a lexicon and figures as they stand: all of use, and echoed."""
+    text = "Kani cuenta hasta 21 y se va."
+    plain = await ask(socket, request(text, config={"language": "spanish"}))
+    natural_s = plain["metadata"]["duration"]
+    config = {
+        "language": "spanish",
+        "emotion": "happy:0.5,calm:0.5",
+        "emotion_strength": 0.7,
+        "speed": 1.0,
+        "duration": round(1.2 * natural_s, 2),
+        "lexicon": {"Kani": "ka ni ka ni"},
+        "normalize": False,
+    }
+    metadata = (await ask(socket, request(text, config=config)))["metadata"]
+    assert metadata["duration"] == pytest.approx(config["duration"], rel=0.02)
+    told = {key: metadata[key] for key in ("emotion", "emotion_strength", "speed", "requested_duration")}
+    assert told == {
+        "emotion": "happy:0.5,calm:0.5",
+        "emotion_strength": 0.7,
+        "speed": 1.0,
+        "requested_duration": config["duration"],
+    }
+    assert metadata["unused"] == []
+    assert_tiles(spans(metadata["spans"]), len(text))
+    assert not {"emotion_strength", "requested_duration"} & plain["metadata"].keys()
+
+
+@pytest.mark.parametrize(
+    ("config", "longer"),
+    [
+        ({"lexicon": {"Kani": "cangrejo cangrejo cangrejo"}}, 1.5),
+        ({"emotion": "sad"}, 1.05),
+        ({"emotion": "sad", "emotion_strength": 0}, 1.0),
+        ({"emotion": "neutral", "emotion_strength": 0.5}, 1.0),
+    ],
+)
+async def test_each_is_heard(socket: ClientConnection, config: dict[str, Any], longer: float) -> None:
+    """A lexicon says more than is written, a sad voice takes its time; nothing asked changes nothing."""
+    plain, other = [
+        samples(await ask(socket, request("Kani canta.", config={"language": "es", **asked})))
+        for asked in ({}, config)
+    ]
+    if longer == 1.0:
+        assert np.array_equal(plain, other)
+    else:
+        assert len(other) > longer * len(plain)
+
+
+async def test_a_passage_in_another_script_is_told(server: ServerProcess) -> None:
+    """Where the voice's engine does not speak its language, another says it, and the answer says who."""
+    async with connect(server.url, max_size=None) as connection:
+        text = "Dijo добрый день y se fue."
+        config = {"language": "es", "voice_id": "ef_dora"}
+        whole = (await ask(connection, request(text, config=config)))["metadata"]
+        _, kind, last = await stream(connection, request(text, "tts_stream_request", config=config))
+    expected = [{"start": 5, "end": 16, "language": "ru", "voice": "espeak:ru", "engine": "espeak"}]
+    assert whole["passages"] == expected and whole["voice"] == "ef_dora"
+    assert (kind, last["metadata"]["passages"]) == ("tts_stream_complete", expected)
+
+
+async def test_a_stream_is_chunks_and_their_end(socket: ClientConnection) -> None:
+    """Raw samples in chunks of at most chunk_size frames, then tts_stream_complete; the sum is the whole."""
+    whole = await ask(socket, request(LONG))
+    chunks, kind, last = await stream(socket, request(LONG, "tts_stream_request", config={"chunk_size": 10}))
+    assert kind == "tts_stream_complete"
+    assert (last["status"], last["message"]) == ("completed", "Audio streaming completed")
+    assert np.array_equal(pcm(chunks), samples(whole))
+    for chunk in chunks:
+        metadata = chunk["metadata"]
+        size = len(base64.b64decode(chunk["audio"]))
+        assert chunk["status"] == "streaming" and metadata["chunk_size"] == size <= 10 * 0.08 * 22050 * 2
+        assert metadata["duration"] == size / 2 / 22050
+        assert (metadata["sample_rate"], metadata["channels"]) == (22050, 1)
+    rows = [row for chunk in chunks for row in chunk["metadata"]["spans"]]
+    assert rows == whole["metadata"]["spans"]
+    assert last["metadata"]["duration"] == whole["metadata"]["duration"]
+
+
+async def test_stream_true_gets_both(socket: ClientConnection) -> None:
+    """With "stream": true a tts_request is answered by chunks and then by the whole."""
+    chunks, kind, last = await stream(socket, request(stream=True))
+    assert kind == "tts_response" and chunks
+    assert np.array_equal(pcm(chunks), samples(last))
+
+
+async def test_requests_are_answered_in_their_order(socket: ClientConnection) -> None:
+    """Requests that come at once, bad ones among them, are answered one by one in order; pings at once."""
+    texts = ["Uno.", "", "Dos dos.", "Tres tres tres."]
+    for text in texts:
+        await socket.send(request(text))
+    await socket.send('{"type":"ping"}')
+    answers = [await receive(socket) for _ in range(5)]
+    assert ("pong", {"status": "alive", "tts_initialized": True}) in answers
+    answers = [data for kind, data in answers if kind != "pong"]
+    assert [data["status"] for data in answers] == ["success", "error", "success", "success"]
+    durations = [data["metadata"]["duration"] for data in answers if data["status"] == "success"]
+    assert durations == sorted(durations)
+
+
+async def test_too_many_requests_at_once(server: ServerProcess) -> None:
+    """Sixteen may wait; the next is refused, and every other is answered."""
+    async with connect(server.url, max_size=None) as socket:
+        for _ in range(30):
+            await socket.send(request("Un momento."))
+        answers = [await receive(socket) for _ in range(30)]
+    refused = [data for _, data in answers if data["status"] == "error"]
+    assert {data["message"] for data in refused} == {
+        "too many requests are waiting (at most 16, and 32 MiB in all)"
+    }
+    assert len(refused) >= 12
+
+
+async def test_cancel_ends_the_speech_under_way_alone(server: ServerProcess) -> None:
+    """tts_cancel is answered once, the request behind it is spoken; without speech it is ignored."""
+    async with connect(server.url, max_size=None) as socket:
+        await socket.send('{"type":"tts_cancel"}')
+        await socket.send(request(LONG, "tts_stream_request"))
+        await socket.send(request("Sigo."))
+        kind, _ = await receive(socket)
+        assert kind == "tts_stream_chunk"
+        await socket.send('{"type":"tts_cancel","data":{}}')
+        while kind == "tts_stream_chunk":
+            kind, data = await receive(socket)
+        assert (kind, data) == ("tts_response", {"audio": "", "status": "error", "message": "cancelled"})
+        kind, data = await receive(socket)
+        assert kind == "tts_response" and data["status"] == "success"
+        await socket.send('{"type":"tts_cancel"}')
+        await assert_alive(socket)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("{", "Invalid JSON format"),
+        (b"\xff\xfe", "Invalid JSON format"),
+        ('{"type":"sing"}', "Unknown message type: sing"),
+        (request(""), "No text provided"),
+        (request("x" * 10_001), "text: too long (at most 10000 characters)"),
+        (request(config={"language": "klingonese"}), "language: unsupported language 'klingonese'"),
+        (request(config={"emotion": "bored"}), "emotion: unknown emotion 'bored' (known: neutral, happy"),
+        (request(config={"emotion": "happy;sad"}), "emotion: 'happy;sad' is no"),
+        (request(config={"emotion": "happy:0.5," * 30}), "emotion: too long (at most 200 characters)"),
+        (request(config={"emotion": "sad", "emotion_strength": 1.1}), "emotion_strength: must be between"),
+        (request(config={"emotion_strength": "much"}), "emotion_strength: expected `float | null`"),
+        (request(config={"duration": 60}), "duration: this text can be said in "),
+        (request(config={"duration": 0}), "duration: must be between "),
+        (request(config={"duration": 2, "speed": 1.5}), "duration: cannot be given together with a speed"),
+        (request(config={"lexicon": ["Kani"]}), "lexicon: expected `object | null`"),
+        (request(config={"lexicon": {"Kani": 5}}), "lexicon: entry 1 ('Kani') is no text"),
+        (request(config={"lexicon": {"Kani": ""}}), "lexicon: entry 1 ('Kani')"),
+        (request(config={"normalize": "no"}), "normalize: expected `bool | null`"),
+        (request(config={"voice_id": "nobody"}), "voice_id: unknown voice 'nobody'"),
+        (request(config={"voice_id": "../../etc/passwd"}), "voice_id: unknown voice '../../etc/passwd'"),
+        (request(config={"speed": 9}), "speed: must be between 0.25 and 4"),
+        (request(config={"temperature": -0.1}), "temperature: must be between 0 and 2"),
+        (request(config={"top_p": 2}), "top_p: must be between 0 and 1"),
+        (request(config={"top_k": 1001}), "top_k: must be between 0 and 1000"),
+        (request(config={"repetition_penalty": 0.9}), "repetition_penalty: must be between 1 and 2"),
+        (request(config={"max_tokens": 0}), "max_tokens: must be between 1 and"),
+        (request(config={"seed": -1}), "seed: must be between 0 and"),
+        (request(config={"seed": 10**30}), "seed: must be between 0 and"),
+        (request(config={"seed": 10**400}), "seed: must be between 0 and"),
+        (request(config={"chunk_size": 10**400}), "chunk_size: must be between 1 and 1000"),
+        (request(config={"language": "x" * 1_000_000}), "language: too long (at most 200 characters)"),
+        (request(config={str(n): n for n in range(200_000)}), "too many values (at most 100000)"),
+        (request(reference_audio="%%%"), "reference_audio: is not base64"),
+        (request(reference_audio=base64.b64encode(b"no sound in here").decode()), "reference_audio: "),
+        (request(reference_audio="A" * 14_200_000), "reference_audio: too large (at most 10 MiB)"),
+    ],
+)  # fmt: skip
+async def test_bad_input_is_told_and_the_connection_lives(
+    socket: ClientConnection, message: str | bytes, reason: str
+) -> None:
+    """The field and its limit are named in an error answer; the next request is spoken."""
+    data = await ask(socket, message)
+    assert data["status"] == "error" and data["audio"] == ""
+    assert data["message"].startswith(reason)
+    await assert_alive(socket)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\x00b",
+        "مرحبا \u200f بالعالم",
+        "Hola \ud83d mundo",
+        "x" * 10_000,
+        "7" * 2_000,
+        "\u0301" * 5_000 + "a",
+        "<speak>Hola <break time='1s'/></speak>",
+        "{{7*7}} ${x} %s %n",
+        "(" * 3_000 + "hola",
+        "你好，世界。नमस्ते दुनिया। Привет, мир!",
+    ],
+)  # fmt: skip
+async def test_strange_text_is_spoken(socket: ClientConnection, text: str) -> None:
+    """Text of any kind is answered by speech whose spans tile it."""
+    data = await ask(socket, request(text))
+    assert data["status"] == "success", data["message"]
+    assert len(samples(data)) > 2000
+    rows = data["metadata"]["spans"]
+    assert_tiles([Span(s, e, 0, 0) for s, e, _, _ in rows], len(text), text.count("<break"))
+    times = [time for _, _, start_s, end_s in rows for time in (start_s, end_s)]
+    assert times == sorted(times) and times[-1] <= data["metadata"]["duration"] + 1e-3
+
+
+@pytest.mark.parametrize("text", ["…", "🎉", "\u200b"])
+async def test_nothing_to_say_is_told(socket: ClientConnection, text: str) -> None:
+    """Text without a word gets a short silence, and the message says so."""
+    data = await ask(socket, request(text))
+    assert data["status"] == "success" and "nothing to say" in data["message"]
+    assert not samples(data).any() and 0 < data["metadata"]["duration"] < 0.5
+
+
+@pytest.mark.slow
+async def test_speech_that_is_too_long_for_one_answer(socket: ClientConnection) -> None:
+    """Speech beyond twenty minutes is refused whole, with the way out, and streamed."""
+    text = "天气很好。" * 800
+    config = {"language": "zh", "speed": 0.5}
+    data = await ask(socket, request(text, config=config))
+    assert data["message"].startswith("text: its speech is too long for one answer (at most 1200 s, use")
+    chunks, kind, last = await stream(socket, request(text, "tts_stream_request", config=config))
+    assert kind == "tts_stream_complete" and last["metadata"]["duration"] > 1200
+    assert len(pcm(chunks)) == round(last["metadata"]["duration"] * 22050)
+
+
+async def test_max_tokens_is_told_when_it_cut(socket: ClientConnection) -> None:
+    """Fifty tokens are a second of each segment."""
+    data = await ask(
+        socket, request("Una frase que dura bastante más de un segundo.", config={"max_tokens": 50})
+    )
+    assert data["metadata"]["duration"] == 1.0 and data["metadata"]["truncated"]
+    assert "max_tokens" in data["message"]
+
+
+async def test_speed_is_heard_in_the_length(socket: ClientConnection) -> None:
+    """Half the speed is about twice the length, over the whole range."""
+    text = "Vamos a medir cuánto dura esta frase cuando se dice más deprisa o más despacio."
+    lengths = {}
+    for speed in (0.25, 0.5, 1.0, 2.0, 4.0):
+        lengths[speed] = (await ask(socket, request(text, config={"speed": speed})))["metadata"]["duration"]
+    for speed, length in lengths.items():
+        assert length * speed == pytest.approx(lengths[1.0], rel=0.12)
+
+
+def recording(seconds: float = 4.0) -> bytes:
+    """A WAV file with some sound."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(16000)
+        tone = 8000 * np.sin(2 * np.pi * 220 * np.arange(int(16000 * seconds)) / 16000)
+        writer.writeframes(tone.astype("<i2").tobytes())
+    return file.getvalue()
+
+
+async def test_a_reference_names_a_voice_for_this_connection_alone(
+    socket: ClientConnection, espeak_server: ServerProcess
+) -> None:
+    """voice_id with reference_audio is a new voice, known until the connection ends; cloning is told."""
+    encoded = base64.b64encode(recording()).decode()
+    config = {"voice_id": "user_voice"}
+    data = await ask(socket, request(reference_audio=encoded, config=config))
+    assert data["status"] == "success" and data["metadata"]["cloning"] == "none"
+    assert (await ask(socket, request(config=config)))["status"] == "success"
+    async with connect(espeak_server.url, max_size=None) as other:
+        assert (await ask(other, request(config=config)))["message"].startswith("voice_id: unknown voice")
+
+
+async def test_a_reference_that_is_too_long_is_refused(socket: ClientConnection) -> None:
+    """More than 60 seconds of recording are refused with the limit."""
+    data = await ask(socket, request(reference_audio=base64.b64encode(recording(61)).decode()))
+    assert (
+        data["status"] == "error"
+        and data["message"].startswith("reference_audio: ")
+        and "60" in data["message"]
+    )
+
+
+async def test_a_message_that_is_too_big_closes_its_connection_alone(
+    socket: ClientConnection, espeak_server: ServerProcess
+) -> None:
+    """1009 for the one, nothing for the other."""
+    async with connect(espeak_server.url, max_size=None) as big:
+        with pytest.raises(ConnectionClosedError) as caught:
+            await big.send(request("x" * (17 * 2**20)))
+            await big.recv()
+        assert caught.value.rcvd is not None and caught.value.rcvd.code == 1009
+    await assert_alive(socket)
+
+
+async def test_invalid_utf8_closes_its_connection_alone(
+    socket: ClientConnection, espeak_server: ServerProcess
+) -> None:
+    """1007 for the one, nothing for the other."""
+    async with connect(espeak_server.url) as broken:
+        await broken.send(b"\xff\xfe{", text=True)
+        with pytest.raises(ConnectionClosedError) as caught:
+            await broken.recv()
+        assert caught.value.rcvd is not None and caught.value.rcvd.code == 1007
+    await assert_alive(socket)
+
+
+async def counters(server: ServerProcess) -> dict[str, int]:
+    """What /health counts."""
+    async with httpx.AsyncClient() as client:
+        return (await client.get(f"{server.http_url}/health")).json()["counters"]
+
+
+async def wait_for_idle(server: ServerProcess) -> None:
+    """Return once no session is open and no place is taken."""
+    async with asyncio.timeout(300):
+        while (now := await counters(server))["sessions"] or now["speaking"] or now["waiting"]:
+            await asyncio.sleep(0.02)
+
+
+async def test_clients_that_vanish_leave_nothing_behind(server: ServerProcess) -> None:
+    """Connections that drop while they are spoken to free their place, and every file handle."""
+    process = psutil.Process(server.process.pid)
+    async with connect(server.url, max_size=None) as socket:
+        await ask(socket, request("Antes."))
+    await wait_for_idle(server)
+    handles = process.num_fds()
+    vanishing = [await connect(server.url, max_size=None) for _ in range(10)]
+    for socket in vanishing:
+        await socket.send(request(LONG, "tts_stream_request"))
+    async with connect(server.url, max_size=None) as stays:
+        for socket in vanishing:
+            socket.transport.abort()
+        data = await ask(stays, request("Yo me quedo."))
+        assert data["status"] == "success"
+    await wait_for_idle(server)
+    async with asyncio.timeout(300):
+        # The sockets of the requests to /health close a moment after their answers.
+        while process.num_fds() > handles:
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.slow
+async def test_a_client_that_does_not_read_slows_only_itself(espeak_server: ServerProcess) -> None:
+    """A reader that never reads costs a bounded amount, and others are served at once."""
+    async with connect(espeak_server.url, max_size=None, max_queue=1) as slow:
+        await slow.send(request(("Una frase que nadie escucha. " * 400)[:10_000], "tts_stream_request"))
+        async with connect(espeak_server.url, max_size=None) as other:
+            assert (await ask(other, request()))["status"] == "success"
+    await wait_for_idle(espeak_server)
+
+
+async def test_many_streams_at_once_equal_their_solo_runs(espeak_server: ServerProcess) -> None:
+    """Each of many concurrent streams, a third of them cancelled or dropped, sounds as if alone."""
+    texts = [f"Frase número {n}, con su propia música. Y aquí sigue la segunda parte." for n in range(24)]
+
+    async def alone(text: str) -> np.ndarray:
+        async with connect(espeak_server.url, max_size=None) as socket:
+            return pcm((await stream(socket, request(text, "tts_stream_request")))[0])
+
+    async def together(n: int) -> np.ndarray | None:
+        async with connect(espeak_server.url, max_size=None) as socket:
+            await socket.send(request(texts[n], "tts_stream_request"))
+            if n % 6 == 1:
+                socket.transport.abort()
+                return None
+            if n % 6 == 4:
+                await socket.send('{"type":"tts_cancel"}')
+            chunks = []
+            while True:
+                kind, data = await receive(socket)
+                if kind == "tts_stream_complete":
+                    return pcm(chunks)
+                if kind == "tts_response":
+                    assert data["message"] == "cancelled"
+                    return None
+                chunks.append(data)
+
+    solo = [await alone(text) for text in texts]
+    for n, heard in enumerate(await asyncio.gather(*map(together, range(24)))):
+        if heard is not None:
+            assert np.array_equal(heard, solo[n])
+        else:
+            assert n % 6 in (1, 4)
+    await wait_for_idle(espeak_server)
+
+
+async def test_post_tts_is_a_wav_file(espeak_server: ServerProcess) -> None:
+    """The original's first REST call, and what it says of bad input."""
+    async with httpx.AsyncClient(base_url=espeak_server.http_url) as client:
+        body = {"text": HOLA, "temperature": 0.6, "max_tokens": 1200, "top_p": 0.95, "chunk_size": 25}
+        answer = await client.post("/tts", json=body)
+        assert answer.status_code == 200 and answer.headers["content-type"] == "audio/wav"
+        with wave.open(io.BytesIO(answer.content)) as file:
+            assert file.getframerate() == 22050 and file.getnframes() > 10_000
+        for bad, reason in (
+            ({}, "No text provided"),
+            ({"text": "a", "speed": 9}, "speed: must be between 0.25 and 4"),
+        ):
+            answer = await client.post("/tts", json=bad)
+            assert (answer.status_code, answer.json()) == (400, {"detail": reason})
+
+
+async def test_post_stream_tts_is_length_prefixed(espeak_server: ServerProcess) -> None:
+    """Packets of a length and samples, ended by a zero; the same samples as the WAV file's."""
+    async with httpx.AsyncClient(base_url=espeak_server.http_url) as client:
+        answer = await client.post("/stream-tts", json={"text": LONG, "chunk_size": 5})
+        whole = await client.post("/tts", json={"text": LONG})
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert [answer.headers[f"x-{name}"] for name in ("sample-rate", "channels", "bit-depth")] == [
+        "22050",
+        "1",
+        "16",
+    ]
+    body, at, heard = answer.content, 0, b""
+    while size := struct.unpack_from("<I", body, at)[0]:
+        assert size <= 5 * 0.08 * 22050 * 2
+        heard += body[at + 4 : at + 4 + size]
+        at += 4 + size
+    assert at + 4 == len(body)
+    assert heard == whole.content[44:]
+
+
+async def test_a_rest_client_that_leaves_frees_its_place(server: ServerProcess) -> None:
+    """Hanging up during a REST call ends the speech."""
+    async with httpx.AsyncClient(base_url=server.http_url) as client:
+        for path in ("/tts", "/stream-tts"):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await client.post(path, json={"text": LONG * 4})
+            await wait_for_idle(server)
+
+
+async def test_a_full_server_says_so(start_server: StartServer) -> None:
+    """Over the limit of sessions a request is refused in the protocol's words, and told again later."""
+    server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="2")
+    async with connect(server.url, max_size=None) as socket:
+        answers = [await ask(socket, request("Hola.")) for _ in range(3)]
+    assert [data["status"] for data in answers] == ["success", "success", "error"]
+    assert answers[2]["message"] == "too many requests (at most 2 a minute)"

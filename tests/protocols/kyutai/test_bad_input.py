@@ -1,0 +1,649 @@
+"""What bad input gets in Kyutai's protocol: a sentence that names the field, a close code, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import socket as sockets
+import struct
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import httpx
+import msgspec
+import numpy as np
+import psutil
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from protocols.kyutai.messages import packed_floats
+from protocols.kyutai.meter import Meter
+from protocols.kyutai.speech_in import listen
+from server.metrics import Metrics
+from server.settings import load
+from speech.types import Samples
+from tests.conftest import ServerProcess, StartServer
+from websocket_server import build_service
+
+KEY = {"kyutai-api-key": "public_token"}
+SPEAK, LISTEN = "/api/tts_streaming", "/api/asr-streaming"
+FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]
+LARGEST = 64 * 2**20
+HELLO = "Good morning to you."
+MIB = 2**20
+
+pack = msgspec.msgpack.encode
+
+
+def text(words: str) -> bytes:
+    """``Text``."""
+    return pack({"type": "Text", "text": words})
+
+
+def audio(samples: Samples) -> bytes:
+    """``Audio``."""
+    return b"\x82\xa4type\xa5Audio\xa3pcm" + packed_floats(samples)
+
+
+def voice(count: int, shape: list[Any], value: float = 0.5) -> bytes:
+    """``Voice`` of so many numbers."""
+    return pack({"type": "Voice", "embeddings": [value] * count, "shape": shape})
+
+
+def marker(number: int) -> bytes:
+    """``Marker``."""
+    return pack({"type": "Marker", "id": number})
+
+
+EOS = pack({"type": "Eos"})
+
+
+def door(server: ServerProcess, path: str, query: str = "", **options: Any) -> connect:
+    """A connection to be entered."""
+    return connect(f"{server.url}{path}?{query}", additional_headers=KEY, max_size=None, **options)
+
+
+@dataclass
+class Answer:
+    """All that came on a connection: messages, and how it was closed."""
+
+    messages: list[bytes]
+    code: int
+    reason: str
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """The messages, unpacked."""
+        return [msgspec.msgpack.decode(message) for message in self.messages]
+
+    @property
+    def audio(self) -> bytes:
+        """The samples of all ``Audio``, as packed."""
+        return b"".join(msgspec.msgpack.encode(told["pcm"]) for told in self.told if told["type"] == "Audio")
+
+
+async def rest_of(socket: ClientConnection) -> Answer:
+    """What still comes, up to the close."""
+    messages: list[bytes] = []
+    async with asyncio.timeout(300):
+        try:
+            while True:
+                message = await socket.recv()
+                assert isinstance(message, bytes)
+                messages.append(message)
+        except ConnectionClosed as closed:
+            assert closed.rcvd is not None, "the connection was dropped, not closed"
+            return Answer(messages, closed.rcvd.code, closed.rcvd.reason)
+
+
+async def say(server: ServerProcess, *messages: bytes | str, query: str = "format=PcmMessagePack") -> Answer:
+    """Send messages to the server that speaks; its answer."""
+    async with door(server, SPEAK, query) as socket:
+        for message in messages:
+            await socket.send(message)
+        return await rest_of(socket)
+
+
+async def tell(server: ServerProcess, *messages: bytes | str) -> Answer:
+    """Send messages to the server that listens, and wait for it to close."""
+    async with door(server, LISTEN) as socket:
+        for message in messages:
+            await socket.send(message)
+        return await rest_of(socket)
+
+
+async def counters(server: ServerProcess) -> dict[str, int]:
+    """What /health counts."""
+    async with httpx.AsyncClient() as client:
+        return (await client.get(f"{server.http_url}/health")).json()["counters"]
+
+
+async def wait_for_idle(server: ServerProcess) -> None:
+    """Return once no session is open and no place is taken."""
+    async with asyncio.timeout(300):
+        while (now := await counters(server))["sessions"] or now["speaking"] or now["waiting"]:
+            await asyncio.sleep(0.02)
+
+
+async def assert_speaks(server: ServerProcess) -> None:
+    """Assert that who comes now is spoken to."""
+    answer = await say(server, text("Next."), EOS)
+    assert answer.code == 1000 and answer.audio
+
+
+async def assert_serves(server: ServerProcess) -> None:
+    """Assert that nothing is left open and that who comes now is spoken to."""
+    await wait_for_idle(server)
+    await assert_speaks(server)
+
+
+async def read_marker(socket: ClientConnection) -> list[dict[str, Any]]:
+    """What is told before the next Marker."""
+    told = []
+    async with asyncio.timeout(300):
+        while (message := msgspec.msgpack.decode(await socket.recv()))["type"] != "Marker":
+            told.append(message)
+    return told
+
+
+@pytest.fixture(scope="session")
+def spoken() -> dict[str, list[bytes]]:
+    """What the server says of ``HELLO`` alone, by format; made by who needs it first."""
+    return {}
+
+
+async def hello(server: ServerProcess, spoken: dict[str, list[bytes]], form: str) -> list[bytes]:
+    """The messages that ``HELLO`` alone gets."""
+    if form not in spoken:
+        answer = await say(server, text(HELLO), EOS, query=f"format={form}")
+        assert answer.code == 1000 and not answer.reason
+        spoken[form] = answer.messages
+    return spoken[form]
+
+
+FRAMES_125 = 512 * 125
+NESTED = b"\x91" * 100_000
+TO_SPEAK = [
+    (b"", "message: is not MessagePack"),
+    (b"\xc1", "message: is not MessagePack"),
+    (b"\x83" + text("Hello there.")[1:] + b"\xa4more" + NESTED, "message: is not MessagePack"),
+    (text("Hello there.")[:-3], "message: is not MessagePack"),
+    (text("Hello there.") + b"more", "message: is not MessagePack"),
+    (b"\x82\xa4type\xa4Text\xa4text\xa2\xff\xfe", "message: is not MessagePack"),
+    (pack(5), "message: expected `object`, got `int`"),
+    (pack(["Text", "Hello"]), "message: expected `object`, got `array`"),
+    (pack({"text": "Hello"}), "message: object missing required field `type`"),
+    (pack({"type": 5}), "type: expected `str`, got `int`"),
+    (pack({"type": "Sing", "text": "la"}), "type: invalid value 'Sing'"),
+    (pack({"type": "Audio", "pcm": [0.0]}), "type: invalid value 'Audio'"),
+    (pack({"type": "Text"}), "message: object missing required field `text`"),
+    (pack({"type": "Text", "text": 5}), "text: expected `str`, got `int`"),
+    (pack({"type": "Text", "text": None}), "text: expected `str`, got `None`"),
+    (pack({"type": "Text", "text": ["Hello"]}), "text: expected `str`, got `array`"),
+    (pack({"type": "Text", "text": b"Hello"}), "text: expected `str`, got `bytes`"),
+    (text("x" * 2 * MIB), "message: too large (at most 1048576 bytes)"),
+    ("a " * 4 * MIB, "message: too large (at most 1048576 bytes)"),
+    ("a " * 400_000, "text: too long (at most 10000 characters)"),
+    (text("x" * 100_000), "text: too long (at most 10000 characters)"),
+    (text("Hi. " + '<break time="0.08s"/>' * 2000), "text: too many breaks (at most 1000, and 600 s in all)"),
+    (pack({"type": "Voice", "shape": [1, 512, 1]}), "message: object missing required field `embeddings`"),
+    (pack({"type": "Voice", "embeddings": [0.5] * 512}), "message: object missing required field `shape`"),
+    (voice(512, [512]), "shape: must be [1, 512, 1 to 400]"),
+    (voice(512, [512, 1]), "shape: must be [1, 512, 1 to 400]"),
+    (voice(512, [1, 1, 512, 1]), "shape: must be [1, 512, 1 to 400]"),
+    (voice(0, [1, 512, 0]), "shape: must be [1, 512, 1 to 400]"),
+    (voice(512, [1, 512, -1]), "shape: must be [1, 512, 1 to 400]"),
+    (voice(512, [1, 512, 2**63]), "shape: must be [1, 512, 1 to 400]"),
+    (voice(256, [1, 256, 1]), "shape: must be [1, 512, 1 to 400]"),
+    (voice(512, [1, 512, "1"]), "shape[2]: expected `int`, got `str`"),
+    (voice(512, [1, 512, 1.5]), "shape[2]: expected `int`, got `float`"),
+    (voice(511, [1, 512, 1]), "embeddings: 511 numbers, and the shape says 512"),
+    (voice(FRAMES_125, [1, 512, 124]), "embeddings: 64000 numbers, and the shape says 63488"),
+    (voice(512, [1, 512, 1], float("nan")), "embeddings: has to be finite numbers"),
+    (voice(512, [1, 512, 1], float("inf")), "embeddings: has to be finite numbers"),
+    (voice(512, [1, 512, 1], 1e300), "embeddings: has to be finite numbers"),
+    (pack({"type": "Voice", "embeddings": ["a"], "shape": [1, 512, 1]}),
+     "embeddings: has to be an array of numbers"),
+    (pack({"type": "Voice", "embeddings": bytes(2048), "shape": [1, 512, 1]}),
+     "embeddings: has to be an array of numbers"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "reason"), TO_SPEAK, ids=[reason for _, reason in TO_SPEAK])
+async def test_what_cannot_be_spoken_is_told(
+    espeak_server: ServerProcess, spoken: dict[str, list[bytes]], message: bytes, reason: str
+) -> None:
+    """What came before is spoken; then an Error that names the field, and a close that tells the same."""
+    answer = await say(espeak_server, text(HELLO), message, text("And what comes behind it?"))
+    *before, told, end = answer.told
+    assert told["type"] == "Error" and told["message"].startswith(reason)
+    assert (end["type"], end["text"]) == ("Text", "")
+    assert answer.code == (1009 if "too long" in reason else 1007)
+    assert answer.reason == told["message"].encode()[:120].decode()
+    if "breaks" in reason:
+        words = [word["text"] for word in before if word["type"] == "Text"]
+        assert words == [*HELLO.split(), "Hi.", *['<break time="0.08s">'] * 1000]
+    else:
+        solo = await hello(espeak_server, spoken, "PcmMessagePack")
+        assert answer.messages[:-2] == solo[:-1]
+    await assert_serves(espeak_server)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+async def test_each_format_ends_in_its_own_way(
+    espeak_server: ServerProcess, spoken: dict[str, list[bytes]], form: str
+) -> None:
+    """Where there are no messages around the audio the close alone tells what was wrong."""
+    answer = await say(espeak_server, text(HELLO), pack({"type": "Sing"}), query=f"format={form}")
+    assert answer.code == 1007 and answer.reason.startswith("type: invalid value 'Sing'")
+    solo = await hello(espeak_server, spoken, form)
+    if form.endswith("MessagePack"):
+        errors = [message for message in answer.messages if b"Error" in message]
+        assert [msgspec.msgpack.decode(error)["message"] for error in errors] == [answer.reason]
+        assert [message for message in answer.messages if message not in errors] == solo
+    else:
+        assert answer.messages == solo
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ([EOS], ""),
+        ([b"\0"], ""),
+        ([text(""), EOS], ""),
+        ([text(" \n\t "), EOS], ""),
+        (["", " ", EOS], ""),
+        ([text('<break time="1s"/>'), EOS], ""),
+        ([EOS, EOS, text(""), text(" "), b"\0"], ""),
+        ([EOS, text("Too late.")], "text: came after Eos"),
+        ([EOS, text('<break time="1s"/>')], "text: came after Eos"),
+        ([voice(FRAMES_125, [1, 512, 125]), EOS], ""),
+    ],
+)  # fmt: skip
+async def test_nothing_to_say(espeak_server: ServerProcess, messages: list[bytes], reason: str) -> None:
+    """Without a word there is no audio, and the connection is closed at once."""
+    answer = await say(espeak_server, *messages)
+    errors = [told["message"] for told in answer.told if told["type"] == "Error"]
+    # Text behind Eos may find the connection closed already: there was nothing to wait for.
+    assert (answer.code, errors) in [(1000, []), *([(1007, [reason])] if reason else [])]
+    assert [told["type"] for told in answer.told if told["type"] != "Error"] == ["Ready", "Text"]
+    await assert_serves(espeak_server)
+
+
+@pytest.mark.parametrize("behind", [text("Too late."), "Too late.", text(""), text(" "), EOS])
+async def test_text_behind_the_end(
+    espeak_server: ServerProcess, spoken: dict[str, list[bytes]], behind: bytes | str
+) -> None:
+    """What was said before Eos is spoken; a word behind it is an error, and nothing is nothing."""
+    answer = await say(espeak_server, text(HELLO), EOS, behind)
+    solo = await hello(espeak_server, spoken, "PcmMessagePack")
+    late = "late" in str(behind)
+    assert answer.reason == ("text: came after Eos" if late else "")
+    assert answer.messages[:-2] == solo[:-1] if late else answer.messages == solo
+    await assert_serves(espeak_server)
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_voice_of_ones_own_changes_nothing_here(
+    espeak_server: ServerProcess, spoken: dict[str, list[bytes]], first: bool
+) -> None:
+    """An embedding that is right is taken before Ready is read and behind it, before words and amid them."""
+    own = voice(FRAMES_125, [1, 512, 125])
+    async with door(espeak_server, SPEAK, "format=PcmMessagePack") as socket:
+        head = [] if first else [await socket.recv()]
+        for message in (own, text("Good morning"), own, text("to you."), EOS):
+            await socket.send(message)
+        answer = await rest_of(socket)
+    assert [*head, *answer.messages] == await hello(espeak_server, spoken, "PcmMessagePack")
+
+
+TO_HEAR = [
+    (b"", "message: is not MessagePack"),
+    (b"\xc1", "message: is not MessagePack"),
+    (b"\x82\xa4type\xa5Audio\xa3pcm" + NESTED, "message: is not MessagePack"),
+    (audio(np.zeros(1920, np.float32))[:-3], "message: is not MessagePack"),
+    (b"\x82\xa4type\xa5Audio\xa3pcm\xdd\xff\xff\xff\xff", "message: is not MessagePack"),
+    (b"\0", "message: expected `object`, got `int`"),
+    (pack({"pcm": [0.0]}), "message: object missing required field `type`"),
+    (pack({"type": None}), "type: expected `str`, got `null`"),
+    (pack({"type": "Eos"}), "type: invalid value 'Eos'"),
+    (pack({"type": "Audio"}), "message: object missing required field `pcm`"),
+    (pack({"type": "Audio", "pcm": "abc"}), "pcm: has to be an array of numbers"),
+    (pack({"type": "Audio", "pcm": bytes(64)}), "pcm: has to be an array of numbers"),
+    (pack({"type": "Audio", "pcm": [0.0, "a"]}), "pcm: has to be an array of numbers"),
+    (pack({"type": "Audio", "pcm": [[0.0]]}), "pcm: has to be an array of numbers"),
+    (pack({"type": "Audio", "pcm": [0.0, None]}), "pcm: has to be an array of numbers"),
+    (audio(np.array([0.0, np.nan], np.float32)), "pcm: has to be finite numbers"),
+    (audio(np.array([0.0, np.inf], np.float32)), "pcm: has to be finite numbers"),
+    (pack({"type": "Audio", "pcm": [0, float("nan")]}), "pcm: has to be finite numbers"),
+    (pack({"type": "Audio", "pcm": [1e300]}), "pcm: has to be finite numbers"),
+    (pack({"type": "Audio", "pcm": [0] * 2 * MIB}), "pcm: more than 1048576 bytes have to be floats of"),
+    (pack({"type": "Marker", "id": 0, "more": bytes(2 * MIB)}), "message: too large (at most 1048576 bytes"),
+    (pack({"type": "Marker"}), "message: object missing required field `id`"),
+    (pack({"type": "Marker", "id": "a"}), "id: expected `int`, got `str`"),
+    (pack({"type": "Marker", "id": 0.5}), "id: expected `int`, got `float`"),
+    (pack({"type": "OggOpus"}), "message: object missing required field `data`"),
+    (pack({"type": "OggOpus", "data": "text"}), "data: expected `bytes | array`, got `str`"),
+    (pack({"type": "OggOpus", "data": [0, 256]}), "data: has to be bytes, 0 to 255"),
+    (pack({"type": "OggOpus", "data": [-1]}), "data: has to be bytes, 0 to 255"),
+    (pack({"type": "OggOpus", "data": [0.5]}), "data[0]: expected `int`, got `float`"),
+    (pack({"type": "OggOpus", "data": b"no sound in here" * 60_000}), "data: is not an Ogg stream"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "reason"), TO_HEAR, ids=[reason for _, reason in TO_HEAR])
+async def test_what_cannot_be_heard_closes(espeak_server: ServerProcess, message: bytes, reason: str) -> None:
+    """Behind Ready and good audio the close alone names the field: an Error would break Unmute."""
+    answer = await tell(espeak_server, audio(np.zeros(1920 * 3, np.float32)), message, marker(1))
+    assert answer.code == 1007 and answer.reason.startswith(reason[:120])
+    assert {told["type"] for told in answer.told} <= {"Ready", "Step"} and answer.told[0]["type"] == "Ready"
+    await assert_serves(espeak_server)
+
+
+async def test_a_stream_that_is_not_opus_is_refused(espeak_server: ServerProcess) -> None:
+    """Ogg with Vorbis in it is told by its first page."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="ogg") as container:
+        # FFmpeg's own encoder, which it does not trust, and which speaks stereo only.
+        stream = container.add_stream("vorbis", rate=24_000, options={"strict": "experimental"})
+        stream.layout = "stereo"
+        frame = av.AudioFrame.from_ndarray(np.zeros((2, 24_000), np.float32), format="fltp", layout="stereo")
+        frame.sample_rate = 24_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    answer = await tell(espeak_server, pack({"type": "OggOpus", "data": file.getvalue()}))
+    assert (answer.code, answer.reason) == (1007, "data: holds no Opus audio")
+    await assert_serves(espeak_server)
+
+
+async def test_text_frames_are_nothing_to_one_who_listens(espeak_server: ServerProcess) -> None:
+    """They are passed over, as is audio without a sample."""
+    async with door(espeak_server, LISTEN) as socket:
+        for message in ("Hello?", "", audio(np.zeros(0, np.float32)), marker(2**63 - 1)):
+            await socket.send(message)
+        assert [told["type"] for told in await read_marker(socket)] == ["Ready"]
+
+
+async def test_audio_at_another_rate_is_heard_as_it_is(espeak_server: ServerProcess) -> None:
+    """48 kHz taken for 24 kHz is slow speech: each of its frames is a step, whatever the words are."""
+    solo = await say(espeak_server, text(HELLO), EOS, query="format=Pcm")
+    samples = np.frombuffer(b"".join(solo.messages), "<f4").repeat(2)
+    async with door(espeak_server, LISTEN) as socket:
+        await socket.send(audio(samples))
+        await socket.send(audio(np.zeros(24_000, np.float32)))
+        await socket.send(marker(1))
+        told = await read_marker(socket)
+    assert len([step for step in told if step["type"] == "Step"]) == len(samples) // 1920 + 12
+    await assert_serves(espeak_server)
+
+
+async def read_steps(socket: ClientConnection, count: int) -> None:
+    """Return once so many steps were told."""
+    async with asyncio.timeout(300):
+        while count:
+            count -= msgspec.msgpack.decode(await socket.recv())["type"] == "Step"
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+async def test_the_longest_message_is_heard_and_holds_up_nobody(espeak_server: ServerProcess) -> None:
+    """64 MiB of samples: its steps come, others are answered meanwhile, and its memory is given back."""
+    process = psutil.Process(espeak_server.process.pid)
+    noise = np.random.default_rng(1).normal(0, 0.1, (LARGEST - 21) // 5).astype(np.float32)
+    message = audio(noise)
+    assert LARGEST - 5 < len(message) <= LARGEST
+    memory: list[int] = []
+    slowest = 0.0
+    for _ in range(2):
+        async with door(espeak_server, LISTEN) as socket:
+            sending = asyncio.create_task(socket.send(message))
+            hearing = asyncio.create_task(read_steps(socket, 100))
+            while not hearing.done():
+                began = time.perf_counter()
+                await assert_speaks(espeak_server)
+                slowest = max(slowest, time.perf_counter() - began)
+            await hearing
+            await sending
+            # Whoever drops the line leaves nothing behind either.
+            socket.transport.abort()
+        await wait_for_idle(espeak_server)
+        memory.append(process.memory_info().rss)
+    assert slowest < 10.0
+    # The first one loads the recogniser too; were it kept, the second would add as much as it is long.
+    assert memory[1] < memory[0] + 48 * MIB
+
+
+@pytest.mark.parametrize("path", [SPEAK, LISTEN])
+async def test_a_message_that_is_too_big_is_not_even_read(espeak_server: ServerProcess, path: str) -> None:
+    """1009 for the head of a frame of one byte more than 64 MiB."""
+    async with door(espeak_server, path, "format=Pcm") as socket:
+        socket.transport.write(b"\x82\xff" + struct.pack(">Q", LARGEST + 1) + bytes(4))
+        assert (await rest_of(socket)).code == 1009
+    await assert_serves(espeak_server)
+
+
+def small_socket(server: ServerProcess) -> sockets.socket:
+    """A connected socket that keeps next to nothing of what its owner doesn't read."""
+    own = sockets.socket()
+    own.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+    own.connect((sockets.gethostbyname(server.host), server.port))
+    own.setblocking(False)
+    return own
+
+
+async def test_who_never_reads_its_speech_waits_alone(espeak_server: ServerProcess) -> None:
+    """The engine rests as its reader does, the memory is bounded, and others are served."""
+    process = psutil.Process(espeak_server.process.pid)
+    await assert_serves(espeak_server)
+    before = process.memory_info().rss
+    async with door(
+        espeak_server, SPEAK, "format=PcmMessagePack", sock=small_socket(espeak_server), max_queue=1
+    ) as socket:
+        await socket.send(text("A sentence that nobody ever hears. " * 280))
+        await socket.send(EOS)
+        async with asyncio.timeout(300):
+            rested = 0
+            # Between two of its segments an engine's place is free for a moment too.
+            while rested < 10:
+                now = await counters(espeak_server)
+                rested = rested + 1 if now["sessions"] and not now["speaking"] else 0
+                await asyncio.sleep(0.02)
+        await assert_speaks(espeak_server)
+        # Ten minutes of speech are 70 MB in messages.
+        assert (await counters(espeak_server))["sessions"] == 1
+        assert process.memory_info().rss < before + 40 * MIB
+        socket.transport.abort()
+    await assert_serves(espeak_server)
+
+
+@pytest.mark.slow
+async def test_who_never_reads_what_was_heard_waits_alone(espeak_server: ServerProcess) -> None:
+    """What it sends is not taken any more once its answers are not; the memory is bounded."""
+    process = psutil.Process(espeak_server.process.pid)
+    await tell(espeak_server, b"\0")
+    before = process.memory_info().rss
+    async with door(espeak_server, LISTEN, sock=small_socket(espeak_server), max_queue=1) as socket:
+        with pytest.raises(TimeoutError):
+            for number in range(10**7):
+                async with asyncio.timeout(1.0):
+                    await socket.send(marker(number))
+        await assert_speaks(espeak_server)
+        assert process.memory_info().rss < before + 60 * MIB
+        socket.transport.abort()
+    await assert_serves(espeak_server)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "reason"),
+    [
+        (SPEAK, "format=Wav", "format: has to be one of Pcm, PcmMessagePack, OggOpus, OggOpusMessagePack"),
+        (SPEAK, "cfg_alpha=11", "cfg_alpha: must be between 0 and 10"),
+        (SPEAK, "cfg_alpha=nan", "cfg_alpha: must be between 0 and 10"),
+        (SPEAK, "cfg_alpha=much", "cfg_alpha: has to be a number"),
+        (SPEAK, "max_seq_len=0", "max_seq_len: must be between 1 and 100000"),
+        (SPEAK, "max_seq_len=100001", "max_seq_len: must be between 1 and 100000"),
+        (SPEAK, "max_seq_len=1.5", "max_seq_len: has to be a whole number"),
+        (SPEAK, "temperature=2.1", "temperature: must be between 0 and 2"),
+        (SPEAK, "temperature=-inf", "temperature: must be between 0 and 2"),
+        (SPEAK, "top_k=1001", "top_k: must be between 0 and 1000"),
+        (SPEAK, "seed=-1", "seed: must be between 0 and"),
+        (SPEAK, f"seed={'9' * 400}", "seed: must be between 0 and"),
+        (SPEAK, f"seed={'9' * 5000}", "seed: has to be a whole number"),
+        (SPEAK, "language=klingonese", "language: unsupported language 'klingonese'"),
+        (LISTEN, "language=klingonese", "language: unsupported language 'klingonese'"),
+    ],
+    ids=lambda value: value[:24],
+)
+async def test_a_wrong_url_is_told_before_anything_else(
+    espeak_server: ServerProcess, path: str, query: str, reason: str
+) -> None:
+    """400 in the place of the upgrade, with the parameter's name and its limit."""
+    with pytest.raises(InvalidStatus) as caught:
+        await door(espeak_server, path, query).__aenter__()
+    assert caught.value.response.status_code == 400
+    assert caught.value.response.body.decode().startswith(reason)
+
+
+@pytest.mark.parametrize("path", [SPEAK, LISTEN])
+async def test_a_key_is_asked_for(espeak_server: ServerProcess, path: str) -> None:
+    """401 in the place of the upgrade, unless the header or the parameter has the key."""
+    url = f"{espeak_server.url}{path}?format=PcmMessagePack"
+    wrong = {"kyutai-api-key": "wrong"}
+    for place, headers in ((url, {}), (url, wrong), (f"{url}&auth_id=wrong", {}), (f"{url}&auth_id=", {})):
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(place, additional_headers=headers).__aenter__()
+        assert caught.value.response.status_code == 401
+    for place, headers in ((url, KEY), (f"{url}&auth_id=public_token", {})):
+        async with connect(place, additional_headers=headers) as socket:
+            assert msgspec.msgpack.decode(await socket.recv()) == {"type": "Ready"}
+    async with httpx.AsyncClient(base_url=espeak_server.http_url) as client:
+        assert (await client.post(path, content=b"{}")).status_code == 401
+        assert (await client.post(path, content=b"{}", headers=wrong)).status_code == 401
+
+
+OLD = {"text": ["Hello."], "seed": 1, "temperature": 0.8, "top_k": 250}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "reason"),
+    [
+        (SPEAK, b"", 400, "body: is not JSON"),
+        (SPEAK, b'{"text": "Hello.', 400, "body: is not JSON"),
+        (SPEAK, b'{"text": "\xff", "voice": ""}', 400, "body: is not JSON"),
+        (SPEAK, b'{"text": "a", "voice": "", "more": ' + b"[" * 100_000, 400, "body: is not JSON"),
+        (SPEAK, [], 400, "body: expected `object`, got `array`"),
+        (SPEAK, {"text": "Hello."}, 400, "body: object missing required field `voice`"),
+        (SPEAK, {"text": 5, "voice": ""}, 400, "text: expected `str`, got `int`"),
+        (SPEAK, {"text": "a", "voice": None}, 400, "voice: expected `str`, got `null`"),
+        (SPEAK, {"text": "a" * 10_001, "voice": ""}, 400, "text: too long (at most 10000 characters)"),
+        (SPEAK, b" " * (17 * MIB), 413, "the body is too large (at most 16777216 bytes)"),
+        ("/api/tts", {**OLD, "text": "Hello."}, 400, "text: expected `array`, got `str`"),
+        ("/api/tts", {**OLD, "temperature": 3}, 400, "temperature: must be between 0 and 2"),
+        ("/api/tts", {**OLD, "top_k": -1}, 400, "top_k: must be between 0 and 1000"),
+        ("/api/tts", {**OLD, "seed": 0.5}, 400, "seed: expected `int`, got `float`"),
+        ("/api/tts", {**OLD, "cfg_alpha": 11}, 400, "cfg_alpha: must be between 0 and 10"),
+        ("/api/tts", {**OLD, "max_seq_len": 0}, 400, "max_seq_len: must be between 1 and 100000"),
+        ("/api/tts", {"text": ["Hello."]}, 400, "body: object missing required field `seed`"),
+        (LISTEN, b"", 400, "body: "),
+        (LISTEN, b"no sound in here", 400, "body: "),
+        (LISTEN, b"RIFF\xff\xff\xff\xffWAVEfmt ", 400, "body: "),
+        (f"{LISTEN}?language=klingonese", b"", 400, "language: unsupported language 'klingonese'"),
+        ("/api/voice", b"", 400, "body: "),
+        ("/api/voice", b"no sound in here", 400, "body: "),
+        ("/api/voice", bytes(17 * MIB), 413, "the body is too large (at most 16777216 bytes)"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+async def test_a_wrong_body_is_told(
+    espeak_server: ServerProcess, path: str, body: bytes | object, status: int, reason: str
+) -> None:
+    """A status, and JSON that names the field and the limit."""
+    content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    async with httpx.AsyncClient(base_url=espeak_server.http_url, headers=KEY, timeout=300) as client:
+        answer = await client.post(path, content=content)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["error"]["message"].startswith(reason)
+    await assert_serves(espeak_server)
+
+
+@pytest.mark.alone
+async def test_limits_of_ones_own(start_server: StartServer) -> None:
+    """Text beyond KANI_MAX_TEXT ends the text, and KANI_IDLE_SECONDS of nothing end the connection."""
+    server = start_server("--engine", "espeak", KANI_MAX_TEXT="50", KANI_IDLE_SECONDS="1")
+    answer = await say(server, *[text("wonderful")] * 6)
+    words = [told["text"] for told in answer.told if told["type"] == "Text"]
+    assert words == [*["wonderful"] * 5, ""]
+    assert (answer.code, answer.reason) == (1009, "text: too long (at most 50 characters)")
+    began = time.monotonic()
+    for answer in await asyncio.gather(*(say(server, query=f"format={form}") for form in FORMATS)):
+        assert (answer.code, answer.reason) == (1000, "no text came for 1 s")
+    assert time.monotonic() - began > 0.9
+    await wait_for_idle(server)
+
+
+async def test_a_word_without_end_is_spoken(start_server: StartServer) -> None:
+    """100,000 characters without a space, where so much text is allowed, are heard from the beginning."""
+    server = start_server("--engine", "espeak", KANI_MAX_TEXT="200000")
+    for letters in ("x" * 100_000, "\u0301" * 99_999 + "a", "(" * 100_000):
+        answer = await say(server, text(letters), EOS, query="format=PcmMessagePack&max_seq_len=20")
+        assert answer.code == 1000 and not answer.reason
+    await wait_for_idle(server)
+
+
+async def test_a_full_server_says_so(start_server: StartServer) -> None:
+    """Error and 1013 where there are messages, 1013 alone where there are none, 503 for a whole text."""
+    server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")
+    busy = {"type": "Error", "message": "no free channels"}
+    assert (await say(server, text("Hello."), EOS)).code == 1000
+    for form in FORMATS:
+        answer = await say(server, query=f"format={form}")
+        assert (answer.code, answer.reason) == (1013, "no free channels")
+        if form.endswith("MessagePack"):
+            assert answer.told == [busy]
+        else:
+            assert not answer.messages
+    answer = await tell(server)
+    assert (answer.code, answer.told) == (1013, [busy])
+    async with httpx.AsyncClient(base_url=server.http_url, headers=KEY) as client:
+        posted = await client.post(SPEAK, json={"text": "Hello.", "voice": ""})
+    assert posted.status_code == 503
+    assert posted.json() == {"error": {"message": "too many requests (at most 1 a minute)"}}
+    await wait_for_idle(server)
+
+
+@asynccontextmanager
+async def listening(silent_s: float, folder: Path) -> AsyncIterator[str]:
+    """A server here that listens, whose clients may send nothing for so long; its address."""
+    service = build_service(load({"engine": "espeak", "data_dir": folder}, {}, folder / "none"), Metrics("0"))
+    await service.start()
+
+    async def serve(websocket: WebSocket) -> None:
+        await listen(websocket, service, Meter(), silent_s)
+
+    app = Starlette(routes=[WebSocketRoute("/", serve)])
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, ws="websockets-sansio"))
+    with sockets.create_server(("127.0.0.1", 0)) as own:
+        serving = asyncio.create_task(server.serve([own]))
+        yield f"ws://127.0.0.1:{own.getsockname()[1]}"
+        assert service.state().sessions == 0
+        server.should_exit = True
+        await serving
+    await service.stop()
+
+
+async def test_who_sends_nothing_is_not_listened_to_for_ever(tmp_path: Path) -> None:
+    """Pings are no audio: a client that only answers them is told so and closed."""
+    async with listening(0.5, tmp_path) as url, connect(url, ping_interval=0.1) as socket:
+        answer = await rest_of(socket)
+    assert answer.told == [{"type": "Ready"}]
+    assert (answer.code, answer.reason) == (1000, "nothing came for 0.5 s")

@@ -1,0 +1,266 @@
+"""Clients that speak as Kyutai's do, written anew here, against a default server.
+
+What they receive is judged by whisper-base, and what the server hears by the text that was spoken to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from benchmarks.kokoro.measures import pitch
+from examples import kyutai_stt_client, kyutai_tts_client
+from speech.audio.pcm import wav
+from speech.types import Samples
+from tests.clients.kyutai.invincible import invincible_speech, invincible_words
+from tests.clients.kyutai.scripts import ListenScript, MicrophoneScript, SpeakScript, TimedWord
+from tests.clients.kyutai.unmute import (
+    SpokenAudio,
+    SpokenText,
+    UnmuteListener,
+    UnmuteSpeaker,
+    unmute_clones,
+    unmute_is_healthy,
+    unmute_sample,
+)
+from tests.clients.kyutai.wire import RATE
+from tests.conftest import ServerProcess
+from tests.judges.judge import hear, word_error_rate
+
+ENGLISH = "Good morning, the train to the mountains leaves from the other platform today."
+FRENCH = "Nous avons passé toute la matinée dans le jardin avec les enfants."
+SPANISH = "Buenos días, hoy vamos a preparar una tortilla de patatas con mucha cebolla."
+DINNER = "Ahora vamos a poner la mesa para toda la familia."
+QUESTION = "What should we have for dinner tonight, and who is going to cook it?"
+ANSWER = "Let us make some soup, because the weather is cold and everybody likes it."
+MOUTHFUL = 960  # samples of a browser's packet: 40 ms
+PARISIAN = "unmute-prod-website/developpeuse-3.wav"
+WRONG_AT_MOST = 0.04  # of the words; of a sentence of a dozen: none
+WITHIN_S = 300.0
+
+
+def assert_heard(samples: Samples, text: str, language: str) -> None:
+    """Assert that whisper-base hears ``text`` in the samples."""
+    heard = hear(samples, RATE, language)
+    assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
+
+
+def assert_understood(words: list[str], text: str, language: str) -> None:
+    """Assert that the server understood ``text``."""
+    assert word_error_rate(text, " ".join(words), language) <= WRONG_AT_MOST, words
+
+
+def assert_timed(
+    words: list[TimedWord] | list[kyutai_stt_client.Heard], start_s: float, end_s: float
+) -> None:
+    """Assert that words are in order, each has an end, and all are where they were said."""
+    for word in words:
+        assert word.stop_s is not None and word.start_s <= word.stop_s, words
+    for word, following in pairwise(words):
+        assert word.start_s <= following.start_s, words
+    assert words[0].start_s == pytest.approx(start_s, abs=0.5)
+    assert words[-1].stop_s == pytest.approx(end_s, abs=0.5)
+
+
+def assert_told_in_time(messages: list[SpokenText | SpokenAudio]) -> None:
+    """Assert that each word is told before its sound has been sent, or soon after."""
+    sent_s = 0.0
+    for message in messages:
+        if isinstance(message, SpokenAudio):
+            sent_s += len(message.pcm) / RATE
+        else:
+            assert sent_s < message.stop_s + 1, message
+
+
+def semitones(samples: Samples) -> float:
+    """How high somebody speaks, in semitones above one hertz."""
+    return float(12 * np.log2(np.nanmedian(pitch(samples))))
+
+
+async def as_written(text: str, pause_s: float = 0.05) -> AsyncIterator[str]:
+    """A text's words as a language model writes them."""
+    for word in text.split():
+        yield word
+        await asyncio.sleep(pause_s)
+
+
+Say = Callable[[str, str], Awaitable[Samples]]
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[tuple[str, str], Samples]:
+    """What was said so far."""
+    return {}
+
+
+@pytest.fixture
+def say(server: ServerProcess, said: dict[tuple[str, str], Samples]) -> Say:
+    """Let the server itself say something for its recogniser to hear: a text, a voice."""
+
+    async def speak(text: str, voice: str) -> Samples:
+        if (text, voice) not in said:
+            said[text, voice] = await SpeakScript(server.url, voice).speak(text)
+        return said[text, voice]
+
+    return speak
+
+
+@pytest.mark.slow
+async def test_the_script_that_speaks(server: ServerProcess) -> None:
+    """Words at once, no look at Ready, blocks for a sound card, the end by a clean close."""
+    assert_heard(await SpeakScript(server.url).speak(ENGLISH), ENGLISH, "en")
+
+
+async def test_the_documents_client_that_speaks(server: ServerProcess) -> None:
+    """Purge, a word each 100 ms, both ways at once: a French voice speaks French."""
+    samples = await kyutai_tts_client.speak(server.url, FRENCH, PARISIAN, "public_token")
+    assert_heard(samples, FRENCH, "fr")
+
+
+@pytest.mark.slow
+async def test_unmute_speaks_turn_after_turn(server: ServerProcess) -> None:
+    """A connection a turn, ready in half a second; each word is told once, in order, and in time."""
+    assert await unmute_is_healthy(server.http_url)
+    for text in (QUESTION, ANSWER):
+        speaker = UnmuteSpeaker(server.url, "unmute-prod-website/p329_022.wav")
+        await speaker.start_up()
+        turn = await speaker.say(as_written(text))
+        assert_heard(turn.samples, text, "en")
+        assert [word.text for word in turn.words] == text.split()
+        assert all(word.start_s <= word.stop_s <= len(turn.samples) / RATE for word in turn.words)
+        assert all(one.start_s <= other.start_s for one, other in pairwise(turn.words))
+        assert_told_in_time(turn.messages)
+
+
+@pytest.mark.slow
+async def test_unmute_speaks_with_a_voice_of_ones_own(server: ServerProcess, say: Say) -> None:
+    """What /api/voice made of a man's recording is sent as it is before Ready: no woman speaks any more."""
+    recording = await say(QUESTION, "am_michael")
+    embedding = await unmute_clones(server.http_url, wav(recording, RATE))
+    pitches = []
+    for sent in (None, embedding, embedding):
+        speaker = UnmuteSpeaker(server.url, embedding=sent)
+        await speaker.start_up()
+        turn = await speaker.say(as_written(ANSWER))
+        assert_heard(turn.samples, ANSWER, "en")
+        pitches.append(semitones(turn.samples))
+    own, *cloned = (abs(each - semitones(recording)) for each in pitches)
+    assert own > 6 and max(cloned) < 3
+
+
+async def test_unmute_is_interrupted(server: ServerProcess) -> None:
+    """Hanging up in the middle of a sentence leaves the next turn all it needs."""
+    for _ in range(3):
+        speaker = UnmuteSpeaker(server.url, PARISIAN)
+        await speaker.start_up()
+        await speaker.first_sound(FRENCH)
+        await speaker.interrupt()
+    speaker = UnmuteSpeaker(server.url, PARISIAN)
+    await speaker.start_up()
+    assert_heard((await speaker.say(as_written(FRENCH))).samples, FRENCH, "fr")
+
+
+@pytest.mark.slow
+async def test_unmutes_sample_of_a_voice(server: ServerProcess) -> None:
+    """No format, words as text, a zero byte: Ogg Opus that FFmpeg reads, in the language of the text."""
+    assert_heard(await unmute_sample(server.url, SPANISH), SPANISH, "es")
+
+
+@pytest.mark.slow
+async def test_invincible_voice_speaks(server: ServerProcess) -> None:
+    """One POST is one WAV file whose header does not know its length."""
+    assert_heard(await invincible_speech(server.http_url, FRENCH, PARISIAN), FRENCH, "fr")
+
+
+@pytest.mark.slow
+async def test_the_script_that_listens(server: ServerProcess, say: Say) -> None:
+    """Up to its marker all was said, each word has its time; then it leaves 35 seconds unheard."""
+    samples = await say(ENGLISH, "af_heart")
+    words = await ListenScript(server.url).transcribe(samples, pace=1.01)
+    assert_understood([word.text for word in words], ENGLISH, "en")
+    assert_timed(words, 1.0, 1.0 + len(samples) / RATE)
+
+
+@pytest.mark.slow
+async def test_the_script_that_leaves(server: ServerProcess, say: Say) -> None:
+    """Hanging up in the middle of what is sent does no harm to those who come next."""
+    samples = await say(ENGLISH, "af_heart")
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await ListenScript(server.url).transcribe(np.tile(samples, 4), pace=4)
+    words = await ListenScript(server.url).transcribe(samples, pace=2)
+    assert_understood([word.text for word in words], ENGLISH, "en")
+
+
+@pytest.mark.slow
+async def test_the_script_with_a_microphone(server: ServerProcess, say: Say) -> None:
+    """The words as they come, and a stroke behind each of two sentences, once the speaker pauses."""
+    quiet = np.zeros(4 * RATE, np.float32)
+    script = MicrophoneScript(server.url)
+    sentences = [await say(text, "ef_dora") for text in (SPANISH, DINNER)]
+    async with asyncio.timeout(WITHIN_S):
+        await script.listen(np.concatenate([sentences[0], quiet, sentences[1], np.tile(quiet, 3)]))
+    first, second, _ = script.line.split("|")
+    assert_understood(first.split(), SPANISH, "es")
+    assert_understood(second.split(), DINNER, "es")
+
+
+async def test_the_documents_client_that_listens(server: ServerProcess, say: Say) -> None:
+    """Two seconds of silence behind its marker are enough for all words and the marker to come."""
+    samples = await say(FRENCH, PARISIAN)
+    words = await kyutai_stt_client.transcribe(server.url, samples, "public_token")
+    assert_understood([word.text for word in words], FRENCH, "fr")
+    assert_timed(words, 0.0, len(samples) / RATE)
+
+
+async def test_invincible_voice_listens(server: ServerProcess, say: Say) -> None:
+    """Ready comes first, in a binary frame; audio that comes all at once is understood."""
+    samples = await say(FRENCH, PARISIAN)
+    assert_understood(await invincible_words(server.url, samples), FRENCH, "fr")
+
+
+async def user_turn(listener: UnmuteListener, samples: Samples) -> float:
+    """Speak to Unmute, then be silent until it answers; the seconds of silence until then."""
+    loop = asyncio.get_running_loop()
+    quiet = np.zeros(round(WITHIN_S * RATE), np.float32)
+    sound = np.concatenate([samples, quiet])
+    began = loop.time()
+    for at in range(0, len(sound), MOUTHFUL):
+        if await listener.hear(sound[at : at + MOUTHFUL]):
+            return (at - len(samples)) / RATE
+        await asyncio.sleep(began + at / RATE - loop.time())
+    raise AssertionError(f"no end of the turn was noticed: {listener.words}")
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+async def test_a_conversation_with_unmute(server: ServerProcess, say: Say) -> None:
+    """It notices that its user has finished, has understood all by then, and answers."""
+    question = await say(QUESTION, "am_michael")
+    listener = UnmuteListener(server.url)
+    await listener.start_up()
+    waited_s = await user_turn(listener, question)
+    await listener.shut_down()
+    assert_understood(listener.words, QUESTION, "en")
+    assert waited_s > 0
+    speaker = UnmuteSpeaker(server.url, "unmute-prod-website/p329_022.wav")
+    await speaker.start_up()
+    assert_heard((await speaker.say(as_written(ANSWER))).samples, ANSWER, "en")
+
+
+@pytest.mark.slow
+async def test_unmutes_user_takes_a_breath(server: ServerProcess, say: Say) -> None:
+    """A pause of 0.4 s in the middle of a turn does not end it."""
+    first, second = "So I was thinking, maybe we could", "visit our grandmother on Sunday."
+    breath = np.zeros(round(0.4 * RATE), np.float32)
+    spoken = [await say(first, "am_michael"), breath, await say(second, "am_michael")]
+    listener = UnmuteListener(server.url)
+    await listener.start_up()
+    assert await user_turn(listener, np.concatenate(spoken)) > 0
+    await listener.shut_down()
+    assert_understood(listener.words, f"{first} {second}", "en")

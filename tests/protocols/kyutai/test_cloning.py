@@ -1,0 +1,182 @@
+"""Voices of recordings in Kyutai's protocol: made by ``/api/voice``, spoken with on the socket."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError
+
+from protocols.kyutai import messages, voice_payload
+from speech.types import Embedding, Samples
+from tests.clients.kyutai.unmute import UnmuteSpeaker, unmute_clones
+from tests.clients.kyutai.wire import KEY, pack, unpack
+from tests.protocols.cloning_server import NO_SPEECH, CloningServer, cloning_server, hum, loudness
+
+TEXT = "uno dos tres"
+EOS = pack({"type": "Eos"})
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[CloningServer]:
+    """Kyutai's protocol over engines of which the second clones."""
+    async with cloning_server(tmp_path) as serving:
+        yield serving
+
+
+def text(words: str = TEXT) -> bytes:
+    """A ``Text``."""
+    return pack({"type": "Text", "text": words})
+
+
+async def say(server: CloningServer, *sent: bytes, **query: str) -> tuple[Samples, list[dict[str, Any]]]:
+    """What is heard of messages that are sent at once, and all that came besides."""
+    frames, others = [np.zeros(0, np.float32)], []
+    url = httpx.URL(f"{server.url}/api/tts_streaming", params={"format": "PcmMessagePack", **query})
+    async with connect(str(url), additional_headers=KEY) as socket:
+        for message in sent:
+            await socket.send(message)
+        with suppress(ConnectionClosedError):
+            async for packed in socket:
+                assert isinstance(packed, bytes)
+                told = unpack(packed)
+                if told["type"] == "Audio":
+                    frames.append(np.array(told["pcm"], np.float32))
+                elif told["type"] != "Text":
+                    others.append(told)
+    others.append({"close": socket.close_code})
+    return np.concatenate(frames).astype(np.float32), others
+
+
+ENDED = [{"type": "Ready"}, {"close": 1000}]
+
+
+async def as_written() -> AsyncIterator[str]:
+    """A text's words."""
+    for word in TEXT.split():
+        yield word
+
+
+async def test_unmute_speaks_with_a_recordings_voice(server: CloningServer) -> None:
+    """Its bytes go back verbatim, before Ready, turn after turn; the recording was taken up once."""
+    voice = await unmute_clones(server.http_url, hum(level=0.25))
+    for embedding, loud_as in ((None, 1.0), (voice, 0.25), (voice, 0.25)):
+        speaker = UnmuteSpeaker(server.url, embedding=embedding)
+        await speaker.start_up()
+        turn = await speaker.say(as_written())
+        assert loudness(turn.samples) == loud_as
+        assert [word.text for word in turn.words] == TEXT.split()
+    # Nobody's voice is spoken by whoever comes first.
+    assert (len(server.plain.segments), len(server.echo.segments)) == (1, 2)
+    assert len(server.echo.embedded) == 1
+
+
+async def test_the_same_recording_is_the_same_voice(server: CloningServer) -> None:
+    """Byte for byte, and taken up once however often it comes; another recording is another voice."""
+    loud, again, soft = [await unmute_clones(server.http_url, hum(level=n)) for n in (0.5, 0.5, 0.25)]
+    assert loud == again != soft
+    assert len(server.echo.embedded) == 2
+    voice = unpack(loud)
+    assert list(voice) == ["type", "embeddings", "shape"]
+    assert (voice["type"], voice["shape"], len(voice["embeddings"])) == ("Voice", [1, 512, 125], 64_000)
+
+
+async def test_ten_seconds_of_a_recording_are_listened_to(server: CloningServer) -> None:
+    """What is behind them changes nothing; what is shorter is as good."""
+    long, cut, short = [await unmute_clones(server.http_url, hum(seconds)) for seconds in (70, 10, 0.5)]
+    assert long == cut
+    assert [one.duration_s for one in server.echo.embedded] == [10.0, 0.5]
+    samples, _ = await say(server, short, text(), EOS)
+    assert loudness(samples) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("recording", "reason"),
+    [
+        (hum(0.4), "body: too short (at least 0.5 s)"),
+        (hum(level=0.0), f"body: {NO_SPEECH}"),
+        (b"no sound in here", "body: is not audio that this server reads (WAV, MP3, Ogg, FLAC or M4A)"),
+    ],
+)
+async def test_recordings_that_are_no_voice(server: CloningServer, recording: bytes, reason: str) -> None:
+    """Are refused with a sentence, and others are taken up as before."""
+    async with httpx.AsyncClient(base_url=server.http_url) as client:
+        answer = await client.post("/api/voice", content=recording)
+        assert answer.status_code == 400
+        assert answer.json() == {"error": {"message": reason}}
+        assert (await client.post("/api/voice", content=hum())).status_code == 200
+
+
+async def test_the_last_voice_before_the_first_word_speaks(server: CloningServer) -> None:
+    """Also behind a text without a word or a rest, whatever the URL names; none behind a word counts."""
+    loud, soft = [await unmute_clones(server.http_url, hum(level=n)) for n in (0.75, 0.25)]
+    tag = '<break time="0.5s"/>'
+    for sent, loud_as in (
+        ([loud, soft, text(), EOS], 0.25),
+        ([text(" "), loud, text(tag), soft, text(), EOS], 0.25),
+        ([soft, text("uno"), loud, text("dos"), EOS], 0.25),
+        ([text("uno"), loud, text("dos"), loud, EOS], 1.0),
+        ([text("uno"), EOS, loud], 1.0),
+    ):
+        for query in ({}, {"voice": "tone_es"}):
+            samples, others = await say(server, *sent, **query)
+            assert loudness(samples) == loud_as
+            assert others == ENDED
+    samples, others = await say(server, soft, EOS)
+    assert not len(samples) and others == ENDED
+
+
+async def test_another_makers_voice_is_passed_over(
+    server: CloningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who would speak anyway does, and whoever reads the log knows why; one of ours before it stays."""
+    ours = await unmute_clones(server.http_url, hum(level=0.25))
+    noise = np.random.default_rng(3).normal(0, 0.7, (1, 512, 125)).astype(np.float32)
+    foreign = messages.voice(noise)
+    with caplog.at_level(logging.INFO, logger="protocols.kyutai.speech_out"):
+        samples, others = await say(server, foreign, text(), EOS)
+    assert loudness(samples) == 1.0 and others == ENDED
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    samples, others = await say(server, ours, foreign, text(), EOS)
+    assert loudness(samples) == 0.25 and others == ENDED
+
+
+async def test_a_voice_that_no_engine_here_made(server: CloningServer) -> None:
+    """An engine of another version made it, or one that is gone: somebody speaks, and nothing is wrong."""
+    made = Embedding("echo", "tone 0", np.ones(1, np.float32))
+    for embeddings in ((), (made,)):
+        voice = messages.voice(voice_payload.write(embeddings))
+        samples, others = await say(server, voice, text(), EOS)
+        assert loudness(samples) == 1.0 and others == ENDED
+
+
+async def test_a_kept_voice_is_named_in_the_url(server: CloningServer) -> None:
+    """And in the bodies of the HTTP doors; one that nobody kept is the default voice, as it is there."""
+    await server.keep("ana", 0.25)
+    for voice, loud_as in (("custom:ana", 0.25), ("custom:eva", 1.0)):
+        samples, others = await say(server, text(), EOS, voice=voice)
+        assert loudness(samples) == loud_as and others == ENDED
+        async with httpx.AsyncClient(base_url=server.http_url, headers=KEY) as client:
+            posted = await client.post("/api/tts_streaming", json={"text": TEXT, "voice": voice})
+        heard = np.frombuffer(posted.content[44:], "<i2").astype(np.float32) / np.float32(32768)
+        assert loudness(heard) == loud_as
+
+
+async def test_what_an_engine_does_not_take_is_told_by_its_name(server: CloningServer) -> None:
+    """A kept voice in which it finds no speech: the client named it by ``voice``."""
+    server.echo.deaf = True
+    await server.keep("nobody", 0.25)
+    reason = f"voice: {NO_SPEECH}"
+    samples, others = await say(server, text(), EOS, voice="custom:nobody")
+    assert not len(samples)
+    assert others[1:] == [{"type": "Error", "message": reason}, {"close": 1007}]
+    async with httpx.AsyncClient(base_url=server.http_url, headers=KEY) as client:
+        posted = await client.post("/api/tts_streaming", json={"text": TEXT, "voice": "custom:nobody"})
+    assert (posted.status_code, posted.json()) == (400, {"error": {"message": reason}})

@@ -1,0 +1,282 @@
+"""Two hundred of Kyutai's clients at once, a third of whom leave: nothing is left, and nobody notices."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import gc
+import logging
+import os
+import random
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import chain
+from pathlib import Path
+
+import httpx
+import msgspec
+import numpy as np
+import psutil
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from protocols.kyutai.messages import packed_floats
+from server.allocator import trim
+from server.settings import load
+from speech.types import Samples
+from websocket_server import Running, serve
+
+KEY = {"kyutai-api-key": "public_token"}
+FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]
+RATE = 24_000
+CROWD = 100
+MIB = 2**20
+
+GERMAN = [
+    "Guten Morgen, der Zug fährt heute vom anderen Gleis ab. Bitte steigen Sie hinten ein.",
+    'Eins, zwei, <break time="0.5s"/> drei, vier. Und jetzt noch einmal von vorne!',
+    "Wir haben den ganzen Vormittag im Garten verbracht: Es war warm, und die Kinder spielten.",
+    "Ja.",
+    "Das ist ein langer Satz, der immer weitergeht, " * 5 + "und dann doch noch endet.",
+    "Am 3. Mai 2024 kostete es 12,50 Euro. Danach wurde es teurer. Niemand wusste, warum.",
+]
+ENGLISH = ["Thank you very much.", "The soup is ready.", "Good morning."]
+
+
+class Leaving(Enum):
+    """How a client leaves before its end."""
+
+    CLOSE = "says goodbye"
+    ABORT = "drops its connection"
+    TORN = "drops it in the middle of a message"
+
+
+class Gone(Exception):
+    """This client has left."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """What one of the crowd does.
+
+    kind: "speak" (a text, by espeak-ng), "post" (a text, by Kokoro), or "listen" (a recording); what:
+    which one of them; form: of speech; by_word: whether it sends a message a word; leaving: how, if it
+    does; after: how many messages.
+    """
+
+    kind: str
+    what: int
+    form: str
+    by_word: bool
+    leaving: Leaving | None
+    after: int
+
+    @property
+    def asked(self) -> tuple[str, int, str]:
+        """What its answer depends on: not on how it is sent."""
+        return self.kind, self.what, self.form
+
+
+Told = list[bytes] | list[str]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server here, and the recordings that its clients let it hear."""
+
+    port: int
+    running: Running
+    recordings: list[Samples]
+
+    async def answer(self, client: Client) -> Told:
+        """All that a client gets; raises Gone where it left."""
+        if client.kind == "post":
+            return await self._posted(client)
+        if client.kind == "speak":
+            url, ways = "/api/tts_streaming", f"?language=german&format={client.form}"
+        else:
+            url, ways = "/api/asr-streaming", "?language=english"
+        async with connect(
+            f"ws://127.0.0.1:{self.port}{url}{ways}", additional_headers=KEY, max_size=None, open_timeout=60
+        ) as socket:
+            if client.kind == "speak":
+                return await self._spoken(socket, client)
+            return await self._heard(socket, client)
+
+    async def _spoken(self, socket: ClientConnection, client: Client) -> list[bytes]:
+        text = GERMAN[client.what]
+        for word in text.split(" ") if client.by_word and "<" not in text else [text]:
+            await socket.send(packed("Text", text=word))
+        if client.leaving is None or client.after > 2:
+            await socket.send(packed("Eos"))
+        messages: list[bytes] = []
+        try:
+            while True:
+                if client.leaving is not None and len(messages) >= client.after:
+                    await leave(socket, client.leaving)
+                message = await socket.recv()
+                assert isinstance(message, bytes)
+                messages.append(message)
+        except ConnectionClosed as closed:
+            assert closed.rcvd is not None and (closed.rcvd.code, closed.rcvd.reason) == (1000, "")
+            return messages
+
+    async def _heard(self, socket: ClientConnection, client: Client) -> list[str]:
+        samples = self.recordings[client.what]
+        # Somebody who speaks now is heard while speaking: when the recogniser looks at a sentence, and so
+        # how its words are timed, is a matter of the moment. A recording is looked at once.
+        at_once = client.what < len(ENGLISH) and client.leaving is None
+        piece = 4800 if client.by_word and not at_once else len(samples)
+        for at in range(0, len(samples), piece):
+            await socket.send(b"\x82\xa4type\xa5Audio\xa3pcm" + packed_floats(samples[at : at + piece]))
+        await socket.send(packed("Marker", id=client.what))
+        told: list[str] = []
+        while True:
+            if client.leaving is not None and len(told) >= client.after:
+                await leave(socket, client.leaving)
+            message = msgspec.msgpack.decode(await socket.recv())
+            # How sure a pause is, and how much waits to be heard, is a matter of the moment.
+            told.append(f"Step {message['step_idx']}" if message["type"] == "Step" else str(message))
+            if message["type"] == "Marker":
+                # Between which steps a word is told is a matter of the moment too: where the crowd is more
+                # than the machine can hear in time, a recording comes no faster than somebody speaks.
+                return sorted(told, key=lambda message: message.startswith("Step"))
+
+    async def _posted(self, client: Client) -> list[bytes]:
+        address = f"http://127.0.0.1:{self.port}/api/tts_streaming"
+        body = {"text": ENGLISH[client.what], "voice": "af_heart"}
+        async with (
+            httpx.AsyncClient(headers=KEY, timeout=120) as http,
+            http.stream("POST", address, json=body) as answer,
+        ):
+            assert answer.status_code == 200
+            if client.leaving is not None:
+                raise Gone
+            return [await answer.aread()]
+
+
+def packed(kind: str, **fields: str | int) -> bytes:
+    """A message."""
+    return msgspec.msgpack.encode({"type": kind, **fields})
+
+
+async def leave(socket: ClientConnection, how: Leaving) -> None:
+    """Leave."""
+    if how is Leaving.TORN:
+        # A frame of a thousand bytes, of which ten come.
+        socket.transport.write(b"\x82\xfe\x03\xe8" + bytes(4) + packed("Text", text="a" * 990)[:10])
+    if how is not Leaving.CLOSE:
+        socket.transport.abort()
+    raise Gone
+
+
+def crowd(seed: int, recordings: int) -> list[Client]:
+    """So many clients, the same for each seed."""
+    dice = random.Random(seed)
+    clients = []
+    for _ in range(CROWD):
+        kind = dice.choices(["speak", "post", "listen"], [120, 6, 74])[0]
+        most = {"speak": len(GERMAN), "post": len(ENGLISH), "listen": recordings}[kind]
+        leaving = dice.choice(list(Leaving)) if dice.random() < 1 / 3 else None
+        form = dice.choice(FORMATS) if kind == "speak" else ""
+        client = Client(kind, dice.randrange(most), form, dice.random() < 0.5, leaving, dice.randrange(8))
+        clients.append(client)
+    return clients
+
+
+@asynccontextmanager
+async def serving(folder: Path, cache: Path) -> AsyncIterator[Running]:
+    """The whole server in this event loop, so that its tasks can be counted; its decoder is settled."""
+    arguments = {
+        "host": "127.0.0.1",
+        "port": 0,
+        "data_dir": folder / "data",
+        "cache_dir": cache,
+    }
+    loop, decided = asyncio.get_running_loop(), asyncio.Event()
+    choosing = logging.getLogger("engines.kokoro.decoder_choice")
+
+    def watch(record: logging.LogRecord) -> bool:
+        if record.getMessage().startswith("Kokoro speaks by"):
+            loop.call_soon_threadsafe(decided.set)
+        return True
+
+    level = choosing.level
+    choosing.setLevel(logging.INFO)
+    choosing.addFilter(watch)
+    ready: asyncio.Future[Running] = loop.create_future()
+    server = asyncio.create_task(serve(load(arguments, {}, folder / "none"), ready.set_result))
+    await asyncio.wait([server, ready], return_when=asyncio.FIRST_COMPLETED)
+    try:
+        await decided.wait()
+        yield ready.result()
+    finally:
+        choosing.removeFilter(watch)
+        choosing.setLevel(level)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await server
+        # A server that was told to stop ends its process some seconds later, whatever hangs: not this one.
+        faulthandler.cancel_dump_traceback_later()
+
+
+async def recordings(port: int) -> list[Samples]:
+    """Speech, noise and silence: behind as much silence that all is a recording, and before a pause."""
+    dice = np.random.default_rng(5)
+    sounds: list[Samples] = []
+    async with httpx.AsyncClient(headers=KEY, timeout=120) as http:
+        for text in ENGLISH:
+            answer = await http.post(
+                f"http://127.0.0.1:{port}/api/tts_streaming", json={"text": text, "voice": "af_heart"}
+            )
+            sounds.append(np.frombuffer(answer.content[44:], "<i2").astype(np.float32) / 32768)
+    for seconds in (0.5, 1.3, 2.2, 3.0):
+        sounds.append(dice.normal(0, 0.05, round(seconds * RATE)).astype(np.float32))
+        sounds.append(np.zeros(round(seconds * RATE), np.float32))
+    return [np.pad(sound, (2 * RATE, RATE)) for sound in sounds]
+
+
+async def settle(server: Server, tasks: set[asyncio.Task[object]]) -> None:
+    """Return once no session is open, no place is taken, and no task runs that was not there before."""
+    async with asyncio.timeout(300):
+        while True:
+            state = server.running.service.state()
+            left = asyncio.all_tasks() - tasks
+            if not (state.sessions or state.speaking or state.waiting or left):
+                return
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+async def test_a_hundred_at_once_are_each_alone(
+    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who stays gets what it gets alone, byte for byte; who goes leaves no session, place, task or memory."""
+    memory: list[int] = []
+    async with serving(tmp_path, cache) as running:
+        server = Server(running.doors.port, running, await recordings(running.doors.port))
+        crowds = [crowd(seed, len(server.recordings)) for seed in (1, 2, 1)]
+        alone: dict[tuple[str, int, str], Told] = {}
+        for client in chain(*crowds):
+            if client.asked not in alone:
+                alone[client.asked] = await server.answer(replace(client, by_word=False, leaving=None))
+        assert all(any("Word" in told for told in alone["listen", n, ""]) for n in range(len(ENGLISH)))
+        tasks = asyncio.all_tasks()
+        for clients in crowds:
+            answers = await asyncio.gather(*map(server.answer, clients), return_exceptions=True)
+            await settle(server, tasks)
+            left = [client for client, told in zip(clients, answers, strict=True) if isinstance(told, Gone)]
+            stayed = [pair for pair in zip(clients, answers, strict=True) if pair[0] not in left]
+            assert len(left) > CROWD / 5 and all(client.leaving for client in left)
+            assert [client for client, told in stayed if told != alone[client.asked]] == []
+            gc.collect()
+            # As a server does each minute: what was freed is not what is held.
+            trim()
+            memory.append(psutil.Process().memory_info().rss)
+    # The engines' memory grows with the first crowds; what each left behind, the last would leave again.
+    assert memory[2] < memory[1] + 64 * MIB
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

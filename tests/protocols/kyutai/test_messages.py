@@ -1,0 +1,234 @@
+"""Kyutai's wire format, byte for byte and in both directions."""
+
+from __future__ import annotations
+
+import math
+import struct
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.kyutai import messages
+from protocols.kyutai.messages import (
+    Audio,
+    BadMessage,
+    Eos,
+    Init,
+    Marker,
+    OggOpus,
+    Text,
+    Voice,
+    read_to_hear,
+    read_to_speak,
+)
+
+TYPE = "a4 74797065 "
+READY = "81" + TYPE + "a5 5265616479"
+NO_FREE_CHANNELS = "82" + TYPE + "a5 4572726f72 a7 6d657373616765 b0 6e6f2066726565206368616e6e656c73"
+EOS = "81" + TYPE + "a3 456f73"
+TEXT = (
+    "84" + TYPE + "a4 54657874 a4 74657874 a5 48656c6c6f a7 73746172745f73 cb 3fceb851eb851eb8 "
+    "a6 73746f705f73 cb 3fe47ae147ae147b"
+)
+AUDIO = "82" + TYPE + "a5 417564696f a3 70636d dc 0780" + "ca00000000" * 1920
+VOICE = (
+    "83"
+    + TYPE
+    + "a5 566f696365 aa 656d62656464696e6773 dc fa00"
+    + "ca00000000" * 64000
+    + "a5 7368617065 93 01 cd0200 7d"
+)
+MARKER = "82" + TYPE + "a6 4d61726b6572 a2 6964 00"
+WORD = "83" + TYPE + "a4 576f7264 a4 74657874 a5 48656c6c6f aa 73746172745f74696d65 cb 3fdeb851eb851eb8"
+END_WORD = "82" + TYPE + "a7 456e64576f7264 a9 73746f705f74696d65 cb 3fe999999999999a"
+STEP = (
+    "84"
+    + TYPE
+    + "a4 53746570 a8 737465705f696478 cd0198 a3 707273 94"
+    + "ca3f000000" * 4
+    + "ac 62756666657265645f70636d cd5640"
+)
+OGG_OPUS = "82" + TYPE + "a7 4f67674f707573 a4 64617461 96 4f 67 67 53 00 ccff"
+
+WRITTEN = {
+    "Ready": (READY, messages.ready()),
+    "Error": (NO_FREE_CHANNELS, messages.error(messages.NO_FREE_CHANNELS)),
+    "Text": (TEXT, messages.spoken_text("Hello", 0.24, 0.64)),
+    "Audio": (AUDIO, messages.audio(np.zeros(1920, np.float32))),
+    "Voice": (VOICE, messages.voice(np.zeros((1, 512, 125), np.float32))),
+    "Marker": (MARKER, messages.marker(0)),
+    "Word": (WORD, messages.word("Hello", 0.48)),
+    "EndWord": (END_WORD, messages.end_word(0.8)),
+    "Step": (STEP, messages.step(408, (0.5, 0.5, 0.5, 0.5), 22080)),
+    "OggOpus": (OGG_OPUS, messages.ogg_opus(b"OggS\0\xff")),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_message_is_written_as_the_original_writes_it(name: str) -> None:
+    """Keys in their order, single floats where those are due, bytes as an array of integers."""
+    expected, written = WRITTEN[name]
+    assert written == bytes.fromhex(expected)
+
+
+def test_the_original_s_messages_are_read_to_speak() -> None:
+    """Eos, a word with and without times, a voice; a lone zero byte and text frames."""
+    assert read_to_speak(bytes.fromhex(EOS)) == Eos()
+    assert read_to_speak(b"\0") == Eos()
+    assert read_to_speak(bytes.fromhex(TEXT)) == Text("Hello")
+    assert read_to_speak('{"type":"Eos"}') == Text('{"type":"Eos"}')
+    voice = read_to_speak(bytes.fromhex(VOICE))
+    assert isinstance(voice, Voice)
+    assert voice.embeddings.shape == (1, 512, 125)
+
+
+def test_the_original_s_messages_are_read_to_hear() -> None:
+    """Audio, Ogg Opus as an array of integers and as bytes, markers, Init."""
+    audio = read_to_hear(bytes.fromhex(AUDIO))
+    assert isinstance(audio, Audio)
+    assert np.array_equal(messages.samples(audio), np.zeros(1920, np.float32))
+    for packed in (bytes.fromhex(OGG_OPUS), msgspec.msgpack.encode(OggOpus(b"OggS\0\xff"))):
+        opus = read_to_hear(packed)
+        assert isinstance(opus, OggOpus)
+        assert messages.ogg_bytes(opus) == b"OggS\0\xff"
+    assert read_to_hear(bytes.fromhex(MARKER)) == Marker(0)
+    assert read_to_hear(msgspec.msgpack.encode({"id": -3, "type": "Marker"})) == Marker(-3)
+    assert read_to_hear(msgspec.msgpack.encode({"type": "Init"})) == Init()
+
+
+FLOATS = st.floats(-1, 1, width=32)
+
+
+@given(st.lists(FLOATS, max_size=40), st.sampled_from(["single", "double", "mixed"]), st.booleans())
+def test_samples_are_read_whatever_numbers_they_are(values: list[float], kind: str, last: bool) -> None:
+    """Single floats, doubles, integers among them, the type in front or behind, keys nobody knows."""
+    numbers: list[float | int] = [round(v) if kind == "mixed" and i % 2 else v for i, v in enumerate(values)]
+    pcm = (
+        messages.packed_floats(np.array(values, np.float32))
+        if kind == "single"
+        else msgspec.msgpack.encode(numbers)
+    )
+    fields = {"type": "Audio", "pcm": msgspec.Raw(pcm), "more": None}
+    packed = msgspec.msgpack.encode(dict(reversed(fields.items())) if last else fields)
+    audio = read_to_hear(packed)
+    assert isinstance(audio, Audio)
+    expected = np.array(values if kind != "mixed" else numbers, np.float32)
+    assert np.array_equal(messages.samples(audio), expected)
+
+
+@pytest.mark.parametrize("type_last", [False, True])
+@pytest.mark.parametrize("single", [False, True])
+def test_many_megabytes_of_audio_are_read(type_last: bool, single: bool) -> None:
+    """A whole recording in one message, floats of either kind."""
+    wave = np.sin(np.arange(400_000) / 50).astype(np.float32)
+    pcm = messages.packed_floats(wave) if single else msgspec.msgpack.encode(wave.astype(float).tolist())
+    head, kind = b"\xa3pcm" + pcm, b"\xa4type\xa5Audio"
+    audio = read_to_hear(b"\x82" + (head + kind if type_last else kind + head))
+    assert isinstance(audio, Audio)
+    assert np.array_equal(messages.samples(audio), wave)
+
+
+def test_the_longest_voice_fits_into_a_message() -> None:
+    """So that its limit is what its shape says, not what a message may weigh."""
+    assert isinstance(read_to_speak(messages.voice(np.ones((1, 512, 400), np.float32))), Voice)
+    with pytest.raises(BadMessage, match="1 to 400"):
+        read_to_speak(messages.voice(np.ones((1, 512, 401), np.float32)))
+
+
+def test_samples_beyond_full_scale_are_clipped() -> None:
+    """What a client sends too loud is as loud as can be."""
+    audio = read_to_hear(msgspec.msgpack.encode({"type": "Audio", "pcm": [2.5, -1e30, 0.5]}))
+    assert isinstance(audio, Audio)
+    assert messages.samples(audio).tolist() == [1.0, -1.0, 0.5]
+
+
+def packed(**fields: object) -> bytes:
+    """A message of any fields."""
+    return msgspec.msgpack.encode(fields)
+
+
+BIG = 2**20 + 1
+BAD_TO_HEAR = {
+    b"": "message: is not MessagePack",
+    b"\0": "message: expected `object`",
+    b"\xc1": "message: is not MessagePack",
+    bytes.fromhex(AUDIO)[:-1]: "message: is not MessagePack",
+    packed(pcm=[0.0]): "missing required field `type`",
+    packed(type="Text", text="a"): "type: invalid value 'Text'",
+    packed(type="Audio"): "missing required field `pcm`",
+    packed(type="Audio", pcm="a"): "pcm: has to be an array of numbers",
+    packed(type="Audio", pcm=[0.0, "a"]): "pcm: has to be an array of numbers",
+    packed(type="Audio", pcm=[0.0, math.nan]): "pcm: has to be finite numbers",
+    packed(type="Audio", pcm=[0, math.inf]): "pcm: has to be finite numbers",
+    packed(type="Audio", pcm=[1e300, 0]): "pcm: has to be finite numbers",
+    packed(type="OggOpus", data=[256]): "data: has to be bytes, 0 to 255",
+    packed(type="OggOpus", data="a"): "data: expected",
+    packed(type="Marker", id=0.5): "id: expected `int`",
+    packed(type="OggOpus", data=bytes(BIG)): "message: too large (at most 1048576 bytes for all but Audio)",
+    messages._AUDIO_FIRST + b"\xdd" + struct.pack(">I", BIG) + bytes(BIG): "pcm: more than 1048576 bytes",
+    messages._AUDIO_FIRST + b"\xdd" + struct.pack(">I", 2**32 - 1) + b"\xca" * BIG: "pcm: more than 1048576",
+}
+
+
+@pytest.mark.parametrize("message", BAD_TO_HEAR, ids=range(len(BAD_TO_HEAR)))
+def test_what_cannot_be_heard_is_refused_with_its_reason(message: bytes) -> None:
+    """The sentence names the field and the limit."""
+    with pytest.raises(BadMessage) as refused:
+        heard = read_to_hear(message)
+        if isinstance(heard, Audio):
+            messages.samples(heard)
+        elif isinstance(heard, OggOpus):
+            messages.ogg_bytes(heard)
+    assert BAD_TO_HEAR[message] in str(refused.value)
+
+
+def voice(count: int, shape: object, **more: object) -> bytes:
+    """A Voice with so many numbers, whatever its shape says."""
+    return packed(type="Voice", embeddings=[0.5] * count, shape=shape, **more)
+
+
+BAD_TO_SPEAK = {
+    b"": "message: is not MessagePack",
+    b"\0\0": "message: expected `object`",
+    packed(type="Audio", pcm=[]): "type: invalid value 'Audio'",
+    packed(type="Text"): "missing required field `text`",
+    packed(type="Text", text=3): "text: expected `str`",
+    packed(type="Text", text=b"a"): "text: expected `str`",
+    packed(type="Text", text="a" * BIG): "message: too large (at most 1048576 bytes)",
+    voice(512, [512, 1]): "shape: must be [1, 512, 1 to 400]",
+    voice(512, [512]): "shape: must be [1, 512, 1 to 400]",
+    voice(512, [1, 256, 2]): "shape: must be [1, 512, 1 to 400]",
+    voice(0, [1, 512, 0]): "shape: must be [1, 512, 1 to 400]",
+    voice(512, [1, 512, 10**15]): "shape: must be [1, 512, 1 to 400]",
+    voice(511, [1, 512, 1]): "embeddings: 511 numbers, and the shape says 512",
+    voice(512, [1, 512, 2]): "embeddings: 512 numbers, and the shape says 1024",
+    packed(type="Voice", embeddings=[math.nan] * 512, shape=[1, 512, 1]): "embeddings: has to be finite",
+    packed(type="Voice", embeddings={}, shape=[1, 512, 1]): "embeddings: has to be an array of numbers",
+    packed(type="Voice", embeddings=[0.5] * 512, shape="a"): "shape: expected `array`",
+}
+
+
+@pytest.mark.parametrize("message", BAD_TO_SPEAK, ids=range(len(BAD_TO_SPEAK)))
+def test_what_cannot_be_spoken_is_refused_with_its_reason(message: bytes) -> None:
+    """The sentence names the field and the limit."""
+    with pytest.raises(BadMessage) as refused:
+        read_to_speak(message)
+    assert BAD_TO_SPEAK[message] in str(refused.value)
+
+
+@given(st.binary(max_size=64))
+def test_no_bytes_break_the_reader(data: bytes) -> None:
+    """A message or a BadMessage, whatever comes."""
+    for read in (read_to_speak, read_to_hear):
+        try:
+            message = read(data)
+        except BadMessage:
+            continue
+        if isinstance(message, Audio):
+            try:
+                messages.samples(message)
+            except BadMessage:
+                continue

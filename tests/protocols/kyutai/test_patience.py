@@ -1,0 +1,148 @@
+"""Who waits for whom: a server that stops, a client that says nothing, a text that is far too long."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+import httpx
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosedError
+
+from speech.audio.pcm import wav
+from speech.types import Samples
+from tests.clients.kyutai.wire import KEY, RATE, audio_message, frames_of, pack, unpack
+from tests.conftest import ServerProcess, StartServer
+from tests.protocols.kyutai.test_speech_in import heard_by, speech, until, words
+from tests.protocols.kyutai.test_speech_out import Heard, hear_all, opened, say, take, text
+
+__all__ = ["speech"]
+
+WITHIN_S = 300.0
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("path", ["/api/tts_streaming", "/api/tts"])
+async def test_a_text_that_is_far_too_long_holds_up_nobody(espeak_server: ServerProcess, path: str) -> None:
+    """Others are answered at once while it is refused."""
+    body = {"text": "a:" * 4_000_000, "voice": ""}
+    if path == "/api/tts":
+        body = {"text": [body["text"]], "seed": 1, "temperature": 0.5, "top_k": 9}
+    slowest = 0.0
+    async with httpx.AsyncClient(base_url=espeak_server.http_url, headers=KEY, timeout=300) as client:
+        posting = asyncio.create_task(client.post(path, json=body))
+        while not posting.done():
+            began = time.monotonic()
+            await client.get("/health")
+            slowest = max(slowest, time.monotonic() - began)
+        answer = await posting
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == "text: too long (at most 10000 characters)"
+    assert slowest < 10.0
+
+
+@pytest.mark.alone
+async def test_a_client_that_waits_with_its_text_does_not_hold_up_the_end(start_server: StartServer) -> None:
+    """Nor does one whose text was spoken; what is being spoken is spoken to its end."""
+    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS=str(2 * WITHIN_S))
+    async with opened(server) as silent, opened(server) as heard_one, opened(server) as speaking:
+        for websocket in (silent, heard_one, speaking):
+            assert unpack(await websocket.recv()) == {"type": "Ready"}
+        await heard_one.send(text("Hola."))
+        first = Heard()
+        # Flushed, spoken, and told: the session has nothing left.
+        while first.said != ["Hola."]:
+            take(unpack(await heard_one.recv()), first)
+        await speaking.send(text(" ".join(["Una frase bastante larga, que se oye entera."] * 20)))
+        spoken = Heard()
+        take(unpack(await speaking.recv()), spoken)
+        began = time.monotonic()
+        server.send_signal(signal.SIGTERM)
+        last = await hear_all(speaking, spoken)
+        assert len(last.said) == 160
+        for websocket in (silent, heard_one):
+            async for message in websocket:
+                take(unpack(message), first)
+            assert websocket.close_code in (1000, 1001)
+        assert time.monotonic() - began < WITHIN_S
+    assert server.wait() == 0
+
+
+@pytest.mark.alone
+async def test_empty_messages_do_not_put_off_speech(espeak_server: ServerProcess) -> None:
+    """Only words do: those that are there are spoken about a second after the last of them."""
+    async with opened(espeak_server, voice="espeak:es") as websocket:
+        await websocket.recv()
+        await websocket.send(text("uno dos tres"))
+        began = time.monotonic()
+
+        async def drip() -> None:
+            while True:
+                await asyncio.sleep(0.3)
+                await websocket.send(text(""))
+
+        dripping = asyncio.create_task(drip())
+        assert unpack(await asyncio.wait_for(websocket.recv(), 300))["type"] in ("Text", "Audio")
+        assert time.monotonic() - began > 0.8
+        dripping.cancel()
+        await asyncio.wait([dripping])
+
+
+async def test_a_rest_at_the_beginning_is_before_the_first_word(espeak_server: ServerProcess) -> None:
+    """Its words' times are those of the audio."""
+    heard = await say(espeak_server, '<break time="1s"/> hola <break time="0.4s"/><break time="0.4s"/> adiós')
+    times = {word: (start, stop) for word, start, stop in heard.words}
+    assert heard.said[0] == '<break time="1.00s">'
+    assert times["hola"][0] >= times['<break time="1.00s">'][1] == pytest.approx(0.96)
+    assert np.abs(heard.samples[: round(0.9 * RATE)]).max() == 0.0
+    start, stop = times["hola"]
+    assert np.abs(heard.samples[round(start * RATE) : round(stop * RATE)]).max() > 0.05
+
+
+async def test_rests_are_not_without_end(espeak_server: ServerProcess) -> None:
+    """Ten minutes in all: those are kept, and the rest of the text is refused."""
+    async with opened(espeak_server) as websocket:
+        await websocket.send(text("Uno. " + '<break time="10s"/>' * 61))
+        heard = Heard()
+        with pytest.raises(ConnectionClosedError, match="1007"):
+            async for message in websocket:
+                take(unpack(message), heard)
+    assert heard.others[-1]["message"] == "text: too many breaks (at most 1000, and 600 s in all)"
+    assert len(heard.samples) / RATE == pytest.approx(600, abs=5)
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+async def test_an_init_forgets_what_waits(server: ServerProcess, speech: Samples) -> None:
+    """Nobody wants to know any more what was said, so nobody waits for it."""
+    async with heard_by(server) as websocket:
+        for _ in range(8):
+            for frame in frames_of(speech):
+                await websocket.send(audio_message(frame))
+        await websocket.send(pack({"type": "Init"}))
+        before = await until(websocket, "Ready")
+        await websocket.send(audio_message(speech[:1920]))
+        assert (await until(websocket, "Step"))[-1]["step_idx"] == 0
+        assert len(words(before).split()) < 8 * 12
+
+
+@pytest.mark.slow
+async def test_a_recording_that_was_not_heard_to_its_end_is_no_answer(
+    start_server: StartServer, speech: Samples
+) -> None:
+    """A server that stops says so, rather than send half of it."""
+    server = start_server("--engine", "espeak")
+    long = np.tile(speech, 40)
+    async with httpx.AsyncClient(headers=KEY, timeout=300) as client:
+        url = f"{server.http_url}/api/asr-streaming"
+        body = wav(long, RATE)
+        posting = asyncio.create_task(client.post(url, content=body))
+        while not (await client.get(f"{server.http_url}/health")).json()["active_sessions"]:
+            assert not posting.done()
+        # It is being heard once it was let in.
+        server.send_signal(signal.SIGTERM)
+        answer = await posting
+    assert answer.status_code == 503
+    assert server.wait() == 0

@@ -1,0 +1,203 @@
+"""Being heard through Kyutai's WebSocket: steps, words, markers, Ogg Opus, Init; and recordings by POST."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from speech.audio.ogg_opus import OggOpusEncoder
+from speech.audio.pcm import wav
+from speech.types import Samples
+from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of, pack, unpack
+from tests.conftest import ServerProcess, StartServer
+from tests.judges.judge import word_error_rate
+from tests.protocols.kyutai.test_speech_out import say
+
+SAID = "The train to the north leaves from platform seven at nine o'clock."
+SILENCE_S = 2.0
+
+
+@pytest.fixture(scope="session")
+def speech(server: ServerProcess) -> Samples:
+    """The sentence, with silence around it."""
+    heard = asyncio.run(say(server, SAID, voice="af_heart"))
+    silence = np.zeros(round(SILENCE_S * RATE), np.float32)
+    return np.concatenate([silence[: RATE // 2], heard.samples, silence])
+
+
+@asynccontextmanager
+async def heard_by(server: ServerProcess, **query: str) -> AsyncIterator[ClientConnection]:
+    """A connection that was told Ready."""
+    url = httpx.URL(f"{server.url}/api/asr-streaming", params=query)
+    async with connect(str(url), additional_headers=KEY, max_size=None) as websocket:
+        assert unpack(await websocket.recv()) == {"type": "Ready"}
+        yield websocket
+
+
+async def until(websocket: ClientConnection, kind: str) -> list[dict[str, Any]]:
+    """All messages up to the first of a type."""
+    messages: list[dict[str, Any]] = []
+    while not messages or messages[-1]["type"] != kind:
+        messages.append(unpack(await asyncio.wait_for(websocket.recv(), 300)))
+    return messages
+
+
+def words(messages: Sequence[dict[str, Any]]) -> str:
+    """What was heard."""
+    return " ".join(message["text"] for message in messages if message["type"] == "Word")
+
+
+async def send(websocket: ClientConnection, samples: Samples, marker: int = 7) -> None:
+    """Everything at once, and a marker."""
+    for frame in frames_of(samples):
+        await websocket.send(audio_message(frame))
+    await websocket.send(pack({"type": "Marker", "id": marker}))
+
+
+@pytest.mark.slow
+async def test_a_step_for_each_frame_and_the_words_between_them(
+    server: ServerProcess, speech: Samples
+) -> None:
+    """Steps count from 0 with four probabilities; each word is followed by its end; a marker ends it."""
+    async with heard_by(server) as websocket:
+        await send(websocket, speech)
+        messages = await until(websocket, "Marker")
+    assert messages[-1]["id"] == 7
+    steps = [message for message in messages if message["type"] == "Step"]
+    assert [step["step_idx"] for step in steps] == list(range(len(frames_of(speech))))
+    assert all(len(step["prs"]) == 4 and all(0 <= p <= 1 for p in step["prs"]) for step in steps)
+    assert all(list(step["prs"]) == sorted(step["prs"], reverse=True) for step in steps)
+    # All was sent at once, so the first steps have a backlog behind them and the last none.
+    assert steps[0]["buffered_pcm"] > 0 and steps[-1]["buffered_pcm"] == 0
+    assert word_error_rate(SAID, words(messages), "en") == 0.0
+    spoken = [message for message in messages if message["type"] in ("Word", "EndWord")]
+    assert [message["type"] for message in spoken] == ["Word", "EndWord"] * (len(spoken) // 2)
+    starts = [message["start_time"] for message in spoken[::2]]
+    ends = [message["stop_time"] for message in spoken[1::2]]
+    assert starts == sorted(starts) and ends == sorted(ends)
+    assert all(start <= end for start, end in zip(starts, ends, strict=True))
+    assert 0.3 < starts[0] < 0.9 and ends[-1] <= len(speech) / RATE - SILENCE_S + 0.4
+
+
+@pytest.mark.slow
+async def test_the_last_word_comes_before_the_step_that_says_the_speaker_pauses(
+    server: ServerProcess, speech: Samples
+) -> None:
+    """At the pace of speech, as a client has it that ends the turn at 0.6."""
+    async with heard_by(server) as websocket:
+
+        async def speak() -> None:
+            began = asyncio.get_running_loop().time()
+            for number, frame in enumerate(frames_of(speech), 1):
+                await websocket.send(audio_message(frame))
+                await asyncio.sleep(began + number * 0.08 - asyncio.get_running_loop().time())
+
+        speaking = asyncio.create_task(speak())
+        messages: list[dict[str, Any]] = []
+        while not words(messages) or messages[-1]["type"] != "Step" or messages[-1]["prs"][2] < 0.6:
+            messages.append(unpack(await asyncio.wait_for(websocket.recv(), 300)))
+        speaking.cancel()
+        await asyncio.wait([speaking])
+    assert word_error_rate(SAID, words(messages), "en") == 0.0
+    # A voice that has begun is no pause.
+    begun = next(
+        number for number, one in enumerate(messages) if one["type"] == "Step" and one["prs"][2] == 0
+    )
+    assert all(one["prs"][2] < 0.6 for one in messages[begun:-1] if one["type"] == "Step")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [997, 12_000, None])
+async def test_chunks_of_any_length(server: ServerProcess, speech: Samples, size: int | None) -> None:
+    """Less than a step, more than one, all of it."""
+    async with heard_by(server, language="english") as websocket:
+        for at in range(0, len(speech), size or len(speech)):
+            piece = speech[at : at + (size or len(speech))]
+            await websocket.send(pack({"type": "Audio", "pcm": piece.tolist()}))
+        await websocket.send(pack({"type": "Marker", "id": 1}))
+        messages = await until(websocket, "Marker")
+    assert word_error_rate(SAID, words(messages), "en") == 0.0
+    assert sum(message["type"] == "Step" for message in messages) == len(speech) // FRAME
+
+
+@pytest.mark.slow
+async def test_ogg_opus_is_heard_and_init_begins_anew(server: ServerProcess, speech: Samples) -> None:
+    """After an Init there is another Ready, and time counts from 0; a new Opus stream may follow."""
+    async with heard_by(server) as websocket:
+        for turn in range(2):
+            encoder = OggOpusEncoder()
+            pages = [encoder.header, *map(encoder.feed, frames_of(speech)), encoder.finish()]
+            for page in pages:
+                data = list(page) if turn else page
+                await websocket.send(pack({"type": "OggOpus", "data": data}))
+            await websocket.send(pack({"type": "Marker", "id": turn}))
+            messages = await until(websocket, "Marker")
+            assert word_error_rate(SAID, words(messages), "en") == 0.0
+            assert next(one for one in messages if one["type"] == "Step")["step_idx"] == 0
+            await websocket.send(pack({"type": "Init"}))
+            assert (await until(websocket, "Ready"))[-1] == {"type": "Ready"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0, 35])
+async def test_a_marker_comes_back_with_silence_behind_it_or_none(
+    server: ServerProcess, speech: Samples, seconds: int
+) -> None:
+    """Where everything is decided, nothing has to follow; what follows in one go is heard fast."""
+    async with heard_by(server) as websocket:
+        await send(websocket, speech)
+        for _ in range(seconds):
+            await websocket.send(pack({"type": "Audio", "pcm": [0.0] * RATE}))
+        messages = await until(websocket, "Marker")
+        assert word_error_rate(SAID, words(messages), "en") == 0.0
+
+
+@pytest.mark.slow
+async def test_a_server_that_stops_decides_what_was_said(start_server: StartServer, speech: Samples) -> None:
+    """Its clients have the words so far, and a close that says why."""
+    server = start_server("--engine", "espeak")
+    async with heard_by(server) as websocket:
+        frames = frames_of(speech[: -round(1.9 * RATE)])
+        for frame in frames:
+            await websocket.send(audio_message(frame))
+        messages: list[dict[str, Any]] = []
+        while sum(message["type"] == "Step" for message in messages) < len(frames):
+            messages += await until(websocket, "Step")
+        server.send_signal(15)
+        messages += [unpack(message) async for message in websocket]
+        assert (websocket.close_code, websocket.close_reason) == (1001, "the server is stopping")
+    assert word_error_rate(SAID, words(messages), "en") == 0.0
+    assert server.wait() == 0
+
+
+async def test_nobody_listens_where_nobody_is_to(start_server: StartServer) -> None:
+    """The first message is an error, as it is where there is no place; the rest of the server speaks."""
+    server = start_server("--engine", "espeak", "--recognizer", "none")
+    async with connect(f"{server.url}/api/asr-streaming", additional_headers=KEY) as websocket:
+        error = unpack(await websocket.recv())
+        assert error["type"] == "Error" and "KANI_RECOGNIZER" in error["message"]
+        with pytest.raises(Exception, match="1011"):
+            await websocket.recv()
+    assert (await say(server, "Hola.")).frames
+
+
+@pytest.mark.slow
+async def test_a_recording_is_heard_whole(server: ServerProcess, speech: Samples) -> None:
+    """Words and their ends, in a list; at any sample rate."""
+    async with httpx.AsyncClient(headers=KEY, timeout=300) as client:
+        for rate, samples in ((RATE, speech), (48_000, np.repeat(speech, 2))):
+            answer = await client.post(f"{server.http_url}/api/asr-streaming", content=wav(samples, rate))
+            assert answer.status_code == 200
+            told = answer.json()
+            assert [one["type"] for one in told] == ["Word", "EndWord"] * (len(told) // 2)
+            assert word_error_rate(SAID, words(told), "en") == 0.0
+        silence = wav(np.zeros(RATE, np.float32), RATE)
+        answer = await client.post(f"{server.http_url}/api/asr-streaming?language=es", content=silence)
+        assert answer.json() == []

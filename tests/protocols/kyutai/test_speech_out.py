@@ -1,0 +1,290 @@
+"""Speech through Kyutai's WebSocket: formats, words and their times, rests, voices, the wait for words."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soxr
+from websockets.asyncio.client import ClientConnection, connect
+
+from speech.audio.ogg_opus import OggOpusDecoder
+from speech.types import Samples
+from tests.clients.kyutai.wire import FRAME, KEY, RATE, pack, unpack
+from tests.conftest import ServerProcess, StartServer
+from tests.judges.judge import WHISPER_RATE, hear, whisper, word_error_rate
+
+SENTENCE = "Mañana por la mañana, a las nueve, tienes una reunión con el equipo de la oficina."
+EOS = pack({"type": "Eos"})
+
+
+def opened(server: ServerProcess, form: str = "PcmMessagePack", **query: str) -> connect:
+    """A connection that hears speech."""
+    url = httpx.URL(f"{server.url}/api/tts_streaming", params={"format": form, **query})
+    return connect(str(url), additional_headers=KEY, max_size=None)
+
+
+def text(words: str) -> bytes:
+    """A ``Text``."""
+    return pack({"type": "Text", "text": words})
+
+
+@dataclass
+class Heard:
+    """What came: frames, words by (text, start, stop), and everything else."""
+
+    frames: list[Samples] = field(default_factory=list)
+    words: list[tuple[str, float, float]] = field(default_factory=list)
+    others: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def samples(self) -> Samples:
+        """All of the audio."""
+        return np.concatenate(self.frames)
+
+    @property
+    def said(self) -> list[str]:
+        """The words without the one that ends them."""
+        return [word for word, *_ in self.words if word]
+
+
+async def hear_all(websocket: ClientConnection, heard: Heard | None = None) -> Heard:
+    """Everything up to the close, which has to be a good one."""
+    heard = heard or Heard()
+    async for message in websocket:
+        take(unpack(message), heard)
+    assert websocket.close_code == 1000
+    return heard
+
+
+def take(message: dict[str, Any], heard: Heard) -> None:
+    """Sort one message."""
+    if message["type"] == "Audio":
+        heard.frames.append(np.array(message["pcm"], np.float32))
+    elif message["type"] == "Text":
+        heard.words.append((message["text"], message["start_s"], message["stop_s"]))
+    else:
+        heard.others.append(message)
+
+
+async def say(server: ServerProcess, words: str, **query: str) -> Heard:
+    """Speak a text that is sent in one message."""
+    async with opened(server, **query) as websocket:
+        await websocket.send(text(words))
+        await websocket.send(EOS)
+        return await hear_all(websocket)
+
+
+async def test_words_come_back_one_for_one_where_they_are_spoken(server: ServerProcess) -> None:
+    """In order, in seconds of the audio; frames of 80 ms within ±0.99; a last word without text."""
+    heard = await say(server, SENTENCE)
+    assert heard.others == [{"type": "Ready"}]
+    assert heard.said == SENTENCE.split()
+    assert heard.words[-1] == ("", 0.0, 0.0)
+    assert {len(frame) for frame in heard.frames} == {FRAME}
+    assert np.abs(heard.samples).max() <= np.float32(0.99)
+    times = [(start, stop) for word, start, stop in heard.words if word]
+    assert all(start <= stop for start, stop in times)
+    assert all(one[1] <= other[0] + 1e-6 for one, other in pairwise(times))
+    assert times[-1][1] <= len(heard.samples) / RATE
+    for word, start, stop in heard.words[:-1]:
+        loudest = np.abs(heard.samples[round(start * RATE) : round(stop * RATE)]).max()
+        assert loudest > 0.02, word
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+async def test_words_that_come_one_by_one_are_one_sentence(server: ServerProcess) -> None:
+    """Every word is heard, and they are spoken before the last of them is there."""
+    heard, sentence = (
+        Heard(),
+        "Después de comer, mi abuela siempre contaba historias del pueblo y de sus vecinos.",
+    )
+    async with opened(server, voice="ef_dora") as websocket:
+        reader = asyncio.create_task(hear_all(websocket, heard))
+        *words, last = sentence.split()
+        for word in words:
+            await websocket.send(text(word))
+            await asyncio.sleep(0.1)
+        async with asyncio.timeout(300):
+            while len(heard.frames) <= 2:
+                await asyncio.sleep(0.01)
+        await websocket.send(text(last))
+        await websocket.send(EOS)
+        await reader
+    assert heard.said == sentence.split()
+    whole = await say(server, sentence, voice="ef_dora")
+    assert len(heard.samples) == pytest.approx(len(whole.samples), rel=0.15)
+    for one in (heard, whole):
+        # One word of fourteen: what is joined where depends on the clock.
+        assert word_error_rate(sentence, hear(one.samples, RATE, "es"), "es") <= 0.08
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("engine", ["server", "espeak_server"])
+async def test_words_are_spoken_without_an_eos(engine: str, request: pytest.FixtureRequest) -> None:
+    """Those that are there, once no more came for about a second; and later those that come then."""
+    server: ServerProcess = request.getfixturevalue(engine)
+    heard = Heard()
+    async with opened(server, voice="ef_dora" if engine == "server" else "espeak:es") as websocket:
+        await websocket.recv()
+        await websocket.send(text("Hoy es lunes y"))
+        sent = time.monotonic()
+        # The last word's times come with what is said behind it: the pause that ends the phrase.
+        while heard.said != ["Hoy", "es", "lunes", "y"]:
+            take(unpack(await asyncio.wait_for(websocket.recv(), 300)), heard)
+        assert time.monotonic() - sent > 0.5
+        await websocket.send(text("mañana es martes."))
+        await websocket.send(EOS)
+        await hear_all(websocket, heard)
+    assert heard.said == "Hoy es lunes y mañana es martes.".split()
+    async with httpx.AsyncClient() as client:
+        counted = (await client.get(f"{server.http_url}/metrics")).text
+    waited = re.search(r'^py_missing_words_steps\{handler="all"\} (\d+)', counted, re.M)
+    assert waited and int(waited[1]) >= 1
+
+
+async def test_rests_are_silence_that_is_told_like_a_word(espeak_server: ServerProcess) -> None:
+    """In whole frames; the words around them keep their times."""
+    heard = await say(espeak_server, 'Uno <break time="1.0s"/> dos<break time="0.5s"/>tres.')
+    assert heard.said == ["Uno", '<break time="1.00s">', "dos", '<break time="0.50s">', "tres."]
+    times = {word: (start, stop) for word, start, stop in heard.words}
+    for rest, seconds in (('<break time="1.00s">', 0.96), ('<break time="0.50s">', 0.48)):
+        start, stop = times[rest]
+        assert stop - start == pytest.approx(seconds)
+        assert np.abs(heard.samples[round(start * RATE) + 1000 : round(stop * RATE) - 1000]).max() < 0.01
+    assert times["Uno"][1] <= times['<break time="1.00s">'][0] + 0.02
+    assert times["dos"][0] >= times['<break time="1.00s">'][1] - 0.02
+
+
+async def test_words_are_echoed_normalized(espeak_server: ServerProcess) -> None:
+    """As the original echoes them; what is nothing but marks is a word as well, or none."""
+    heard = await say(espeak_server, "L’été (vingt) : 12:30 – fin —")
+    assert heard.said == ["L'été", "vingt", "12", "30", "fin", "—"]
+
+
+async def test_every_format_says_the_same(espeak_server: ServerProcess) -> None:
+    """Messages or bytes, samples or Ogg Opus; text frames and a zero byte where there are no messages."""
+    expected = (await say(espeak_server, SENTENCE)).samples
+    for form in ("Pcm", "OggOpus", "OggOpusMessagePack", None):
+        query = {} if form is None else {"format": form}
+        url = httpx.URL(f"{espeak_server.url}/api/tts_streaming", params=query)
+        async with connect(str(url), additional_headers=KEY, max_size=None) as websocket:
+            for word in SENTENCE.split():
+                await websocket.send(word)
+            await websocket.send(b"\0")
+            messages = [message async for message in websocket]
+            assert websocket.close_code == 1000
+        if form == "Pcm":
+            assert {len(message) for message in messages} == {4 * FRAME}
+            samples = np.frombuffer(b"".join(messages), "<f4")
+        else:
+            if form == "OggOpusMessagePack":
+                decoded = [unpack(message) for message in messages]
+                assert [message["type"] for message in decoded[:2]] == ["Ready", "OggOpus"]
+                messages = [bytes(one["data"]) for one in decoded if one["type"] == "OggOpus"]
+                said = [one["text"] for one in decoded if one["type"] == "Text"]
+                assert said == [*SENTENCE.split(), ""]
+            assert b"OpusHead" in messages[0] and b"OpusTags" in messages[0]
+            samples = OggOpusDecoder(RATE).feed(b"".join(messages))
+        # The text was written meanwhile, so that another pause may be a little longer.
+        assert len(samples) == pytest.approx(len(expected), rel=0.1)
+        # Until there, the first two seconds are the same to the sample, as pauses come later.
+        start = slice(2 * FRAME, 10 * FRAME)
+        assert np.corrcoef(samples[start], expected[start])[0, 1] > 0.95
+
+
+@pytest.mark.parametrize(
+    ("voice", "language"),
+    [
+        ("unmute-prod-website/developpeuse-3.wav", "fr"),
+        pytest.param("developpeuse-3.wav+2.5", "fr", marks=pytest.mark.slow),
+        ("unmute-prod-website/p329_022.wav", "en"),
+        pytest.param("expresso/ex03-ex01_happy_001_channel1_334s.wav", "en", marks=pytest.mark.slow),
+        pytest.param("cml-tts/fr/12977_10625_000037-0001.wav", "fr", marks=pytest.mark.slow),
+        ("ef_dora", "es"),
+    ],
+)
+async def test_known_voices_speak_their_language(server: ServerProcess, voice: str, language: str) -> None:
+    """Whatever the text would tell, which here is digits."""
+    heard = await say(server, "1, 2, 3, 4, 5, 6, 7, 8, 9, 10.", voice=voice)
+    _, told = whisper().transcribe(soxr.resample(heard.samples, RATE, WHISPER_RATE))
+    assert told.language == language
+
+
+@pytest.mark.parametrize("voice", ["unmute-prod-website/default_voice.wav", "nobody", "custom:a-b", "../x"])
+async def test_an_unknown_voice_is_the_default_one(espeak_server: ServerProcess, voice: str) -> None:
+    """No error, as there; the text tells the language."""
+    expected = await say(espeak_server, SENTENCE)
+    heard = await say(espeak_server, SENTENCE, voice=voice)
+    assert np.array_equal(heard.samples, expected.samples)
+
+
+async def test_a_session_can_be_kept_short(espeak_server: ServerProcess) -> None:
+    """max_seq_len counts frames; the other numbers are taken where they are numbers."""
+    numbers = {"temperature": "0.8", "top_k": "250", "seed": "42", "cfg_alpha": "1.5"}
+    heard = await say(espeak_server, SENTENCE, max_seq_len="5", **numbers)
+    assert len(heard.frames) == 5
+    assert len((await say(espeak_server, SENTENCE, **dict.fromkeys(numbers, "null"))).frames) > 5
+
+
+async def test_words_split_over_messages_and_messages_full_of_them(espeak_server: ServerProcess) -> None:
+    """A message ends a word; white space of any kind divides them."""
+    async with opened(espeak_server) as websocket:
+        for piece in ("uno dos\n tres", "", " ", "cua", "tro\u00a0cinco"):
+            await websocket.send(text(piece))
+        await websocket.send(EOS)
+        heard = await hear_all(websocket)
+    assert heard.said == ["uno", "dos", "tres", "cua", "tro", "cinco"]
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+async def test_a_client_that_closes_is_spoken_to_no_more(start_server: StartServer) -> None:
+    """Its session ends, and its engine place is free, at once."""
+    server = start_server("--engine", "kokoro")
+    async with httpx.AsyncClient() as client:
+        for _ in range(3):
+            async with opened(server, voice="ef_dora") as websocket:
+                await websocket.send(text(" ".join([SENTENCE] * 20)))
+                for _ in range(3):
+                    await websocket.recv()
+            left = time.monotonic()
+            while True:
+                counters = (await client.get(f"{server.http_url}/health")).json()["counters"]
+                if not (counters["speaking"] or counters["sessions"]):
+                    break
+                assert time.monotonic() - left < 300
+    assert counters["cancellations"] == 3
+
+
+@pytest.mark.slow
+async def test_a_slow_reader_is_not_left_behind(start_server: StartServer) -> None:
+    """The engine rests until it reads, and nothing is lost."""
+    server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
+    words = " ".join([SENTENCE] * 150)
+    heard = Heard()
+    async with opened(server) as websocket, httpx.AsyncClient(base_url=server.http_url) as client:
+        await websocket.send(text(words[:9999].rpartition(" ")[0]))
+        await websocket.send(EOS)
+
+        async def spoken_s() -> float:
+            scraped = (await client.get("/metrics")).text
+            found = re.search(r"^kani_speech_seconds_total\{[^}]*\} (\S+)", scraped, re.M)
+            return float(found[1]) if found else 0.0
+
+        # What the sockets hold is a few seconds; then nobody works for who does not read.
+        made_s, before_s = await spoken_s(), -1.0
+        while not made_s or made_s != before_s:
+            await asyncio.sleep(0.3)
+            before_s, made_s = made_s, await spoken_s()
+        await hear_all(websocket, heard)
+    assert heard.said == words[:9999].rpartition(" ")[0].split()
+    assert made_s < len(heard.samples) / RATE / 2

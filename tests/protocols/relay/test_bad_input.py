@@ -1,0 +1,165 @@
+"""What bad input gets from the relay: one error that says what is wrong, and the socket goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.clients.relay.wire import opened
+from tests.conftest import ServerProcess, StartServer
+
+HELLO = "Hola."
+LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
+
+
+def start(text: object) -> str:
+    """A request for speech."""
+    return json.dumps({"action": "start_tts", "text": text})
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        ("{", "Invalid JSON"),
+        ("", "Invalid JSON"),
+        ("null", "Invalid JSON"),
+        ('["start_tts"]', "Invalid JSON"),
+        ("[" * 90_000, "Invalid JSON"),
+        ('{"action":"start_tts","text":NaN}', "Invalid JSON"),
+        ("[" * 900_000, "Invalid JSON: too many values (at most 100000)"),
+        (b"\0\1", "Binary messages are not supported"),
+        (b"", "Binary messages are not supported"),
+        ("{}", "Unknown action: None"),
+        ('{"action":"speak"}', "Unknown action: speak"),
+        ('{"action":["start_tts"]}', "Unknown action: ['start_tts']"),
+        (json.dumps({"action": "x" * 500_000}), "Unknown action: " + "x" * 100),
+        ('{"action":"\\ud83d"}', "Unknown action: \ud83d"),
+        ('{"action":"start_tts"}', "No text provided"),
+        (start(""), "No text provided"),
+        (start(None), "No text provided"),
+        (start(5), "text: must be a string"),
+        (start(["Hola"]), "text: must be a string"),
+        (start("é" * 10_001), "text: too long (at most 10000 characters)"),
+        (start("a " * 500_000), "text: too long (at most 10000 characters)"),
+        ('{"action":"append_tts"}', "No text provided"),
+        ('{"action":"append_tts","text":{}}', "text: must be a string"),
+    ],
+)
+async def test_each_is_answered_and_the_socket_goes_on(
+    espeak_server: ServerProcess, raw: str | bytes, says: str
+) -> None:
+    """One error; the next text is said."""
+    async with opened(espeak_server.url) as client:
+        await client.connection.send(raw)
+        assert await client.receive() == {"type": "error", "message": says}
+        (await client.speak(HELLO)).check(HELLO)
+
+
+JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.one_of(
+        st.text(max_size=30),
+        st.binary(max_size=30),
+        JSON_VALUES.map(json.dumps),
+        st.fixed_dictionaries(
+            {"action": st.sampled_from(["start_tts", "append_tts", "finish_tts", "stop", "ping"])},
+            optional={"text": JSON_VALUES.filter(lambda value: not isinstance(value, str))},
+        ).map(json.dumps),
+    )
+)
+def test_nothing_breaks_the_socket(espeak_server: ServerProcess, raw: str | bytes) -> None:
+    """Whatever comes is answered by messages of the protocol, and a ping behind it by its pong."""
+
+    async def check() -> None:
+        async with opened(espeak_server.url) as client:
+            await client.connection.send(
+                raw.encode("utf-8", "replace").decode() if isinstance(raw, str) else raw
+            )
+            await client.send("ping")
+            while await client.after_chunks() != {"type": "pong"}:
+                pass
+            await client.connection.close()
+            assert client.connection.close_code == 1000
+
+    asyncio.run(check())
+
+
+async def test_a_written_text_ends_at_its_limit(espeak_server: ServerProcess) -> None:
+    """What is too much is refused by itself; what came before it is said."""
+    async with opened(espeak_server.url) as client:
+        await client.send("append_tts", text="Hola. ")
+        await client.send("append_tts", text="a" * 9_995)
+        assert await client.receive() == {
+            "type": "error",
+            "message": "text: too long (at most 10000 characters)",
+        }
+        await client.send("append_tts", text="Adiós.")
+        await client.send("finish_tts")
+        (await client.answer()).check("Hola. Adiós.")
+
+
+async def test_nothing_to_finish_or_to_stop(espeak_server: ServerProcess) -> None:
+    """Finishing nothing is answered by nothing, as empty text is; stopping by ``stopped``."""
+    async with opened(espeak_server.url) as client:
+        await client.send("finish_tts")
+        await client.send("append_tts", text="")
+        await client.send("finish_tts")
+        await client.send("stop")
+        await client.send("ping")
+        assert [(await client.receive())["type"] for _ in range(2)] == ["stopped", "pong"]
+
+
+async def test_texts_that_wait_are_bounded(espeak_server: ServerProcess) -> None:
+    """Sixteen wait behind the one that speaks; the others are refused, and nothing is lost of those."""
+    async with opened(espeak_server.url) as client:
+        await client.send("append_tts", text="Espera: ")
+        await client.send("ping")
+        assert (await client.receive())["type"] == "pong"
+        for number in range(20):
+            await client.send("start_tts", text=f"Número {number}.")
+        for _ in range(4):
+            message = await client.receive()
+            assert message == {"type": "error", "message": "too many texts are waiting (at most 16)"}
+        await client.send("append_tts", text="ya.")
+        await client.send("finish_tts")
+        (await client.answer()).check("Espera: ya.")
+        for number in range(16):
+            (await client.answer()).check(f"Número {number}.")
+
+
+async def test_a_busy_server_says_so(start_server: StartServer) -> None:
+    """Sessions and a client's rate are bounded; the refused utterance is one error."""
+    server = start_server("--engine", "espeak", KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="2")
+    async with opened(server.url) as client:
+        for _ in range(2):
+            (await client.speak(HELLO)).check(HELLO)
+        refused = await client.speak(HELLO)
+        assert refused.chunks == []
+        assert refused.last == {"type": "error", "message": "too many requests (at most 2 a minute)"}
+        await client.send("ping")
+        assert await client.receive() == {"type": "pong"}
+
+
+async def test_a_server_that_stops_says_why(start_server: StartServer) -> None:
+    """Speech under way is broken off with a sentence, and the socket is closed as going away."""
+    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS="0.2")
+    async with opened(server.url) as client:
+        await client.send("append_tts", text=LONG[:300])
+        assert (await client.receive())["type"] == "chunk"
+        server.send_signal(15)
+        last = await client.after_chunks()
+        assert last == {"type": "error", "message": "the server is stopping"} or last["type"] == "complete"
+        await client.connection.wait_closed()
+        assert client.connection.close_code == 1001

@@ -1,0 +1,205 @@
+"""What agents write on /agent, heard by all on /client."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from protocols.elevenlabs.relay.broadcast import MOST_AHEAD, MOST_BEHIND, Broadcast, Listener
+from protocols.elevenlabs.relay.settings import RelayState
+from tests.clients.relay.wire import Client, opened
+from tests.conftest import ServerProcess
+
+ANSWER = ["Hola. ", "Esto lo escribe un ", "modelo, palabra por ", "palabra."]
+LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
+
+
+async def facts(server: ServerProcess) -> dict[str, object]:
+    """What /health says of the relay."""
+    async with httpx.AsyncClient() as http:
+        told = (await http.get(f"{server.http_url}/health")).json()
+    return {name: told[name] for name in ("flutter_clients", "agent_connected", "is_streaming")}
+
+
+async def write(agent: Client, pieces: list[str]) -> None:
+    """Write an answer as an agent does."""
+    for piece in pieces:
+        await agent.send("append_tts", text=piece)
+    await agent.send("finish_tts")
+
+
+async def test_all_clients_hear_an_agent(espeak_server: ServerProcess) -> None:
+    """Each gets the very same messages; the agent none of them, but an answer to its ping."""
+    before = await facts(espeak_server)
+    assert before == {"flutter_clients": 0, "agent_connected": False, "is_streaming": False}
+    async with (
+        opened(espeak_server.url, "/client") as one,
+        opened(espeak_server.url, "/client") as other,
+        opened(espeak_server.url, "/agent") as agent,
+    ):
+        for client in (one, other):
+            await client.send("ping")
+            assert await client.receive() == {"type": "pong"}
+        for pieces in (ANSWER, ["Y otra."]):
+            await write(agent, pieces)
+            heard, also = await one.answer(), await other.answer()
+            heard.check("".join(pieces))
+            assert heard == also
+        await agent.send("append_tts", text=LONG)
+        await one.receive()
+        during = await facts(espeak_server)
+        assert during == {"flutter_clients": 2, "agent_connected": True, "is_streaming": True}
+        await agent.send("ping")
+        assert await agent.receive() == {"type": "pong"}
+        await agent.send("stop")
+        assert await agent.receive() == {"type": "stopped"}
+        for client in (one, other):
+            assert await client.after_chunks() == {"type": "stopped"}
+        await write(agent, ANSWER)
+        (await other.answer()).check("".join(ANSWER))
+
+
+async def test_an_agent_that_goes_is_heard_to_its_end(espeak_server: ServerProcess) -> None:
+    """What it wrote is said, and the next agent's answer behind it."""
+    async with opened(espeak_server.url, "/client") as client:
+        async with opened(espeak_server.url, "/agent") as agent:
+            await agent.send("append_tts", text=LONG[:900])
+            assert (await client.receive())["chunk_index"] == 0
+        async with opened(espeak_server.url, "/agent") as agent:
+            await write(agent, ANSWER)
+            assert (await client.after_chunks())["text"] == LONG[:900]
+            (await client.answer()).check("".join(ANSWER))
+
+
+async def test_agents_do_not_write_into_each_others_answers(espeak_server: ServerProcess) -> None:
+    """Two at once: one answer after the other."""
+    async with (
+        opened(espeak_server.url, "/client") as client,
+        opened(espeak_server.url, "/agent") as one,
+        opened(espeak_server.url, "/agent") as other,
+    ):
+        await one.send("append_tts", text="Uno ")
+        await one.send("ping")
+        await one.receive()
+        await other.send("append_tts", text="Dos ")
+        await other.send("ping")
+        await other.receive()
+        await one.send("append_tts", text="y uno.")
+        await one.send("finish_tts")
+        (await client.answer()).check("Uno y uno.")
+        await other.send("append_tts", text="y dos.")
+        await other.send("finish_tts")
+        (await client.answer()).check("Dos y dos.")
+
+
+async def test_a_clients_own_text_does_not_come_in_between(espeak_server: ServerProcess) -> None:
+    """It waits for an agent's answer that has begun; one that begins meanwhile waits for it."""
+    own = "Esto lo quiere oír una sola."
+    async with (
+        opened(espeak_server.url, "/client") as one,
+        opened(espeak_server.url, "/client") as other,
+        opened(espeak_server.url, "/agent") as agent,
+    ):
+        await agent.send("append_tts", text=LONG[:300])
+        first = await one.receive()
+        assert first["type"] == "chunk"
+        await one.send("start_tts", text=own)
+        await agent.send("append_tts", text="Fin.")
+        await agent.send("finish_tts")
+        assert (await one.after_chunks())["text"] == LONG[:300] + "Fin."
+        (await one.answer()).check(own)
+        await write(agent, ANSWER)
+        (await one.answer()).check("".join(ANSWER))
+        (await other.answer()).check(LONG[:300] + "Fin.")
+        (await other.answer()).check("".join(ANSWER))
+
+
+async def test_what_an_agent_does_wrong_is_told_to_it_alone(espeak_server: ServerProcess) -> None:
+    """Clients hear nothing of it."""
+    async with (
+        opened(espeak_server.url, "/client") as client,
+        opened(espeak_server.url, "/agent") as agent,
+    ):
+        await agent.send("append_tts", text="a" * 10_001)
+        assert (await agent.receive())["message"] == "text: too long (at most 10000 characters)"
+        await client.send("ping")
+        assert await client.receive() == {"type": "pong"}
+
+
+async def test_who_is_behind_gets_no_more() -> None:
+    """Messages wait for a listener up to a bound, in order; beyond it nothing waits at all."""
+    listener = Listener(asyncio.Event())
+    messages = [f"{number}" * (MOST_BEHIND // 8) for number in range(8)]
+    for message in messages:
+        listener.offer(message, last=False)
+    assert not listener.behind.is_set()
+    assert await listener.get() == (messages[0], False)
+    listener.offer("last", last=True)
+    assert [await listener.get() for _ in range(8)][-1] == ("last", True)
+    listener.offer("x" * MOST_BEHIND, last=False)
+    listener.offer("y", last=False)
+    assert listener.behind.is_set()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await listener.get()
+
+
+async def test_the_quickest_is_waited_for() -> None:
+    """Nothing runs ahead of all; what ends an utterance waits for nobody, and neither does an empty house."""
+    broadcast = Broadcast(RelayState())
+    piece = "x" * (MOST_AHEAD + 1)
+    await broadcast.send(piece)
+    with broadcast.listening() as slow, broadcast.listening() as quick:
+        await broadcast.send(piece)
+        waits = asyncio.create_task(broadcast.send("y"))
+        await asyncio.sleep(0)
+        await broadcast.send("stopped", last=True)
+        assert not waits.done()
+        assert await quick.get() == (piece, False)
+        await waits
+        assert [await quick.get() for _ in range(2)] == [("stopped", True), ("y", False)]
+        assert slow.waiting == len(piece) + len("stopped") + 1
+        await broadcast.send(piece)
+        waits = asyncio.create_task(broadcast.send("y"))
+        await asyncio.sleep(0)
+    await waits
+
+
+@pytest.mark.slow
+async def test_a_client_that_does_not_read_holds_up_nobody(espeak_server: ServerProcess) -> None:
+    """It is left behind and closed with a reason; the others hear everything."""
+    small = socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    small.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(small, ("127.0.0.1", espeak_server.port))
+    slow = await connect(
+        f"{espeak_server.url}/client", sock=small, max_queue=1, max_size=None, ping_interval=None
+    )
+    try:
+        async with (
+            opened(espeak_server.url, "/client") as quick,
+            opened(espeak_server.url, "/agent") as agent,
+        ):
+            for _ in range(2):
+                await write(agent, [LONG])
+            for _ in range(2):
+                (await quick.answer()).check(LONG)
+            async with asyncio.timeout(300):
+                while (await facts(espeak_server))["flutter_clients"] != 1:
+                    await quick.send("ping")
+                    assert await quick.receive() == {"type": "pong"}
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    await slow.recv()
+            assert slow.close_code == 1013
+            assert slow.close_reason == "too slow: more than 8 MiB waited to be read"
+            await write(agent, ANSWER)
+            (await quick.answer()).check("".join(ANSWER))
+    finally:
+        slow.transport.abort()
+        await slow.wait_closed()

@@ -1,0 +1,149 @@
+"""The relay's messages to the letter: over an engine whose every sample and time is known."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from protocols.elevenlabs.relay import messages
+from protocols.elevenlabs.relay import utterance as relay_utterance
+from protocols.elevenlabs.relay.alignment_files import RelayLogs
+from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
+from protocols.elevenlabs.relay.utterance import House, Utterance
+from protocols.elevenlabs.settings import ElevenLabsSettings
+from speech.observer import Observer
+from speech.request import Limits
+from speech.service import SpeechService
+from speech.voices.catalogue import VoiceStore
+from tests.support.tone import ToneEngine
+
+RATE = 22_050
+
+
+class Heard:
+    """What an utterance sends."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.lasts: list[bool] = []
+
+    async def send(self, message: str, *, last: bool = False) -> None:
+        """Take a message."""
+        self.messages.append(json.loads(message))
+        self.lasts.append(last)
+
+    def samples(self, index: int) -> list[float]:
+        """A chunk's audio."""
+        pcm = base64.b64decode(self.messages[index]["audio"])
+        return (np.frombuffer(pcm, "<i2") / 32768).tolist()
+
+
+@asynccontextmanager
+async def housed(engine: ToneEngine, folder: Path) -> AsyncIterator[House]:
+    """The relay over one engine."""
+    service = SpeechService(
+        [engine],
+        VoiceStore(folder),
+        Limits(),
+        default_language="es",
+        default_voice=None,
+        observer=Observer(),
+    )
+    await service.start()
+    relayed = RelaySettings("tone_es", log_alignment=False, log_outputs=False, logs_dir=folder)
+    logs = RelayLogs(folder, alignment=False, outputs=False)
+    yield House(service, ElevenLabsSettings(), relayed, RelayState(), logs)
+    assert service.state().sessions == 0
+    await service.stop()
+
+
+async def test_the_times_of_every_character(tmp_path: Path) -> None:
+    """A letter lasts 100 ms, a space nothing; audio and characters together are exactly the utterance's."""
+    heard = Heard()
+    async with housed(ToneEngine(), tmp_path) as house:
+        utterance = Utterance(house, "", (), heard.send)
+        utterance.feed("hola sol")
+        utterance.finish()
+        await utterance.speak()
+    *chunks, last = heard.messages
+    starts = [time for chunk in chunks for time in chunk["char_times"]]
+    durations = [time for chunk in chunks for time in chunk["char_durations"]]
+    assert [char for chunk in chunks for char in chunk["chars"]] == list("hola sol")
+    assert starts == [0, 100, 200, 300, 400, 400, 500, 600]
+    assert durations == [100, 100, 100, 100, 0, 100, 100, 100]
+    assert [chunk["chunk_index"] for chunk in chunks] == list(range(len(chunks)))
+    counts = [len(heard.samples(index)) for index in range(len(chunks))]
+    assert sum(counts) == round(0.7 * RATE)
+    assert max(counts) <= relay_utterance.LONGEST_CHUNK
+    total = sum(int(2 * count / (2 * RATE) * 1000) for count in counts)
+    assert last == {"type": "complete", "total_chars": 8, "total_duration_ms": total, "text": "hola sol"}
+    assert heard.lasts == [False] * len(chunks) + [True]
+
+
+async def test_what_breaks_tells_what_came_before_it(tmp_path: Path) -> None:
+    """An engine that fails: the words before it are sent, then one error, without its cause."""
+    heard = Heard()
+    async with housed(ToneEngine(), tmp_path) as house:
+        utterance = Utterance(house, "", (), heard.send)
+        utterance.feed("hola kaputt sol")
+        utterance.finish()
+        await utterance.speak()
+        assert utterance.over
+    assert heard.messages[-1] == {"type": "error", "message": "the tone broke"}
+    assert heard.lasts[-1] and not any(heard.lasts[:-1])
+    assert {message["type"] for message in heard.messages[:-1]} == {"chunk"}
+    assert sum(len(heard.samples(index)) for index in range(len(heard.messages) - 1)) > 0.3 * RATE
+
+
+async def test_text_that_stops_coming_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First it is said to its last word, then the utterance is complete, and takes no more."""
+    monkeypatch.setattr(relay_utterance, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(relay_utterance, "IDLE_S", 0.2)
+    heard = Heard()
+    async with housed(ToneEngine(), tmp_path) as house:
+        utterance = Utterance(house, "", (), heard.send)
+        utterance.feed("hola")
+        async with asyncio.timeout(300):
+            await utterance.speak()
+        assert utterance.over
+    assert heard.messages[-1]["type"] == "complete" and heard.messages[-1]["text"] == "hola"
+
+
+async def test_text_that_waited_long_enough_is_not_waited_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Patience counts from the text, not from when its turn comes."""
+    monkeypatch.setattr(relay_utterance, "PATIENCE_S", 0.05)
+    engine, heard = ToneEngine(), Heard()
+    async with housed(engine, tmp_path) as house:
+        utterance = Utterance(house, "", (), heard.send)
+        utterance.feed("hola")
+        await asyncio.sleep(0.1)
+        monkeypatch.setattr(relay_utterance, "PATIENCE_S", 60.0)
+        speaking = asyncio.create_task(utterance.speak())
+        async with asyncio.timeout(300):
+            while engine.words != ["hola"]:
+                await asyncio.sleep(0)
+        utterance.finish()
+        await speaking
+    assert heard.messages[-1]["type"] == "complete"
+
+
+def test_messages_as_they_are_written() -> None:
+    """Their fields in order, without spaces; what UTF-8 has no bytes for stays what it was."""
+    assert messages.chunk(3, b"\x01\x02", "aم", [0, 5], [5, 7]) == (
+        '{"type":"chunk","audio":"AQI=","char_times":[0,5],"char_durations":[5,7],'
+        '"chars":["a","\\u0645"],"chunk_index":3}'
+    )
+    assert messages.complete("a", 5) == '{"type":"complete","total_chars":1,"total_duration_ms":5,"text":"a"}'
+    assert messages.complete("\ud83d", 0).endswith('"text":"\\ud83d"}')
+    assert (messages.STOPPED, messages.PONG) == ('{"type":"stopped"}', '{"type":"pong"}')
+    assert messages.duration_ms(bytes(76_000)) == 1723

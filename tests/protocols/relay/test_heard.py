@@ -1,0 +1,93 @@
+"""What the relay's clients hear, judged by whisper; and the example client as a user starts it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.clients.relay.wire import RATE, Answer, Client, opened
+from tests.conftest import ROOT, ServerProcess
+from tests.judges.judge import hear, wrong_words
+
+SPANISH = [
+    "Buenos días, hoy vamos a preparar una tortilla de patatas con mucha cebolla.",
+    "El tren de las ocho sale siempre con retraso, pero llega a tiempo a la ciudad.",
+    "Mi hermana vive en una casa pequeña cerca del mar y trabaja en un hospital.",
+    "¿Quieres venir mañana al cine con nosotros? La película empieza a las nueve.",
+    "Los niños jugaban en el jardín mientras su abuela leía un libro muy viejo.",
+    "Cuando llueve en otoño, las calles del pueblo huelen a tierra mojada.",
+]
+ENGLISH = [
+    "Good morning, today we are going to bake some bread with flour, water and a little salt.",
+    "The train to the city is always late, but nobody seems to worry about it any more.",
+    "My sister lives in a small house near the sea, and she works in a hospital.",
+    "Would you like to come to the cinema with us tomorrow? The film starts at nine.",
+    "The children were playing in the garden while their grandmother read an old book.",
+    "When it rains in autumn, the streets of the village smell of wet earth.",
+]
+
+
+async def written(client: Client, text: str) -> Answer:
+    """A text as an agent sends it, in pieces that end in a space."""
+    for piece in re.findall(r"(?:\S+\s*){1,4}", text):
+        await client.send("append_tts", text=piece)
+    await client.send("finish_tts")
+    return await client.answer()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("language", "sentences"), [("es", SPANISH), ("en", ENGLISH)])
+async def test_it_is_understood(server: ServerProcess, language: str, sentences: list[str]) -> None:
+    """At most four words of a hundred are heard wrong, in texts sent whole and in texts being written."""
+    wrong = words = 0
+    async with opened(server.url) as client:
+        for index in range(0, len(sentences), 2):
+            text = " ".join(sentences[index : index + 2])
+            answer = await (client.speak(text) if index % 4 else written(client, text))
+            answer.check(text)
+            missed, said = wrong_words(text, hear(answer.samples, RATE, language), language)
+            wrong, words = wrong + missed, words + said
+    assert wrong / words <= 0.04, f"{wrong} of {words} words"
+
+
+def client_says(*arguments: str | Path, code: int = 0) -> str:
+    """What the example client prints."""
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "examples/relay_client.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("mode", [[], ["--as-written"]], ids=["whole", "written"])
+def test_the_example_client(espeak_server: ServerProcess, tmp_path: Path, mode: list[str]) -> None:
+    """A WAV file, and a line for each letter with its time."""
+    path, text = tmp_path / "hello.wav", "مَرْحَبًا بالعالم"
+    printed = client_says(text, "-o", path, "--server", espeak_server.url, *mode).splitlines()
+    letters = [re.fullmatch(r" *(\d+) ms {2}(.)", line) for line in printed[:-1]]
+    assert "".join(match[2] for match in letters if match) == text
+    times = [int(match[1]) for match in letters if match]
+    assert times == sorted(times) and times[0] == 0
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE, 1, 2)
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert abs(samples).max() > 3000 and times[-1] < 1000 * len(samples) / RATE
+    assert printed[-1] == f"{path}: {len(samples) / RATE:.2f} s"
+
+
+def test_the_example_client_without_a_server_or_a_text(espeak_server: ServerProcess) -> None:
+    """One line says what is wrong."""
+    printed = client_says("Hola", "--server", "ws://localhost:9", code=1)
+    assert printed.startswith("ws://localhost:9: ") and "start_websocket_server.py" in printed
+    printed = client_says("", "--server", espeak_server.url, code=1)
+    assert printed == f"{espeak_server.url}: No text provided\n"

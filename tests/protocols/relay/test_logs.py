@@ -1,0 +1,177 @@
+"""Files of what the relay said: their format, their names, and that there are never too many."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from protocols.elevenlabs.relay import alignment_files
+from protocols.elevenlabs.relay.alignment_files import RelayLogs, Said
+from tests.clients.relay.wire import opened
+from tests.conftest import ServerProcess, StartServer
+
+STAMP = r"\d{8}_\d{6}_\d{6}"
+GREETING = """{
+  "timestamp": "20241204_120000_123456",
+  "text": "مرح",
+  "text_length": 3,
+  "total_duration_ms": 430,
+  "char_count": 3,
+  "characters": [
+    {
+      "index": 0,
+      "char": "م",
+      "start_ms": 0,
+      "duration_ms": 150
+    },
+    {
+      "index": 1,
+      "char": "ر",
+      "start_ms": 150,
+      "duration_ms": 100
+    },
+    {
+      "index": 2,
+      "char": "ح",
+      "start_ms": 250,
+      "duration_ms": 180
+    }
+  ]
+}"""
+
+
+def said(text: str = "مرح") -> Said:
+    """An utterance whose letters last 100 ms."""
+    return Said(text, [100 * index for index in range(len(text))], [100] * len(text))
+
+
+def names(folder: Path) -> list[str]:
+    """What is in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_an_alignment_file_to_the_letter() -> None:
+    """As the original writes it: this order, two spaces, letters as they are."""
+    spoken = Said()
+    spoken.add("مر", [0, 150], [150, 100])
+    spoken.add("ح", [250], [180])
+    assert alignment_files.alignment(spoken, "20241204_120000_123456") == GREETING
+
+
+def test_names_and_newest(tmp_path: Path) -> None:
+    """A file an utterance, named by the time alone, and the newest under a name of its own."""
+    logs = RelayLogs(tmp_path / "logs", alignment=True, outputs=True)
+    for text in ("../../uno\0", "dos\n"):
+        logs.keep(said(text))
+    alignments, outputs = tmp_path / "logs/alignment", tmp_path / "logs/outputs"
+    assert names(tmp_path / "logs") == ["alignment", "outputs"]
+    newest, first, second = names(alignments)
+    assert newest == "alignment.txt"
+    for name, text in ((first, "../../uno\0"), (second, "dos\n"), (newest, "dos\n")):
+        content = json.loads((alignments / name).read_text(encoding="utf-8"))
+        assert content["text"] == text
+        if name != newest:
+            assert name == f"alignment_{content['timestamp']}.json"
+            assert (outputs / f"output_{content['timestamp']}.txt").read_bytes() == text.encode()
+    assert (outputs / "output.txt").read_bytes() == b"dos\n"
+    assert len(names(outputs)) == 3
+
+
+@pytest.mark.parametrize("kind", ["alignment", "outputs"])
+def test_each_kind_by_itself(tmp_path: Path, kind: str) -> None:
+    """Only what is wanted is kept."""
+    logs = RelayLogs(tmp_path, alignment=kind == "alignment", outputs=kind == "outputs")
+    assert logs.wanted
+    logs.keep(said())
+    assert names(tmp_path) == [kind]
+    assert not RelayLogs(tmp_path, alignment=False, outputs=False).wanted
+
+
+def test_no_two_have_the_same_name(tmp_path: Path) -> None:
+    """However quickly they come; in order."""
+    logs = RelayLogs(tmp_path, alignment=False, outputs=True)
+    for number in range(50):
+        logs.keep(said(f"{number}"))
+    kept = names(tmp_path / "outputs")[1:]
+    assert [(tmp_path / "outputs" / name).read_text() for name in kept] == [
+        f"{number}" for number in range(50)
+    ]
+
+
+def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many of each kind are kept; what is not ours is left alone."""
+    monkeypatch.setattr(alignment_files, "MOST_FILES", 3)
+    logs = RelayLogs(tmp_path, alignment=True, outputs=False)
+    folder = tmp_path / "alignment"
+    folder.mkdir()
+    (folder / "alignment_20200101_000000_000000.json").write_text("old")
+    (folder / "alignment_mine.json").write_text("mine")
+    for number in range(5):
+        logs.keep(said(f"{number}"))
+    kept = [name for name in names(folder) if re.fullmatch(rf"alignment_{STAMP}\.json", name)]
+    assert [json.loads((folder / name).read_text())["text"] for name in kept] == ["2", "3", "4"]
+    assert names(folder) == sorted([*kept, "alignment.txt", "alignment_mine.json"])
+
+
+def test_what_is_too_long_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says so; the text of the same utterance, which is short enough, is kept."""
+    monkeypatch.setattr(alignment_files, "MOST_BYTES", 500)
+    logs = RelayLogs(tmp_path, alignment=True, outputs=True)
+    with caplog.at_level(logging.WARNING):
+        logs.keep(said("a" * 400))
+    assert names(tmp_path) == ["outputs"]
+    assert re.search(r"alignment of \d+ bytes is not kept \(at most 500\)", caplog.text)
+
+
+def test_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
+    """In JSON it is what it was; a text file, which cannot hold it, names it."""
+    RelayLogs(tmp_path, alignment=True, outputs=True).keep(said("a\ud83d"))
+    content = json.loads((tmp_path / "alignment/alignment.txt").read_text(encoding="utf-8"))
+    assert content["text"] == "a\ud83d" and content["characters"][1]["char"] == "\ud83d"
+    assert (tmp_path / "outputs/output.txt").read_text(encoding="utf-8") == "a\\ud83d"
+
+
+def test_a_disk_that_takes_nothing_is_complained_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is raised."""
+    (tmp_path / "logs").write_text("a file where the folder should be")
+    with caplog.at_level(logging.WARNING):
+        RelayLogs(tmp_path / "logs", alignment=True, outputs=True).keep(said())
+    assert "what the relay said cannot be kept" in caplog.text
+
+
+async def test_a_server_keeps_what_it_is_told_to(start_server: StartServer) -> None:
+    """LOG_ALIGNMENT and LOG_OUTPUTS: files tell what clients were told, of complete utterances."""
+    server = start_server("--engine", "espeak", LOG_ALIGNMENT="true", LOG_OUTPUTS="true")
+    text = "مَرْحَبًا بالعالم 👋"
+    async with opened(server.url) as client:
+        await client.send("start_tts", text="Esto no se acaba nunca. " * 200)
+        await client.receive()
+        await client.send("stop")
+        assert await client.after_chunks() == {"type": "stopped"}
+        answer = await client.speak(text)
+        answer.check(text)
+    logs = server.folder / "logs"
+    (name,) = (name for name in names(logs / "alignment") if name != "alignment.txt")
+    content = json.loads((logs / "alignment" / name).read_text(encoding="utf-8"))
+    written = datetime.strptime(content["timestamp"], "%Y%m%d_%H%M%S_%f")
+    assert abs((datetime.now() - written).total_seconds()) < 60
+    assert content["text"] == text and content["text_length"] == content["char_count"] == len(text)
+    assert content["total_duration_ms"] == answer.starts[-1] + answer.durations[-1]
+    assert [tuple(character.values()) for character in content["characters"]] == list(
+        zip(range(len(text)), text, answer.starts, answer.durations, strict=True)
+    )
+    assert (logs / "alignment" / name).read_bytes() == (logs / "alignment/alignment.txt").read_bytes()
+    assert names(logs / "outputs") == ["output.txt", f"output_{content['timestamp']}.txt"]
+    assert (logs / "outputs/output.txt").read_text(encoding="utf-8") == text
+
+
+def test_nothing_is_kept_unless_it_is_asked_for(espeak_server: ServerProcess) -> None:
+    """Other tests of the run have spoken through this server."""
+    assert not (espeak_server.folder / "logs").exists()

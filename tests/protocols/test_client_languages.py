@@ -1,0 +1,200 @@
+"""The language that a request without one is spoken in, by every protocol: the text's, or its client's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.asyncio.client import ClientConnection, connect
+
+from protocols.shared.client_languages import LONGEST_HEADER, LONGEST_TAG, MOST, accepted, complaint
+from tests.clients.kyutai.wire import KEY, pack
+from tests.conftest import ServerProcess
+
+Say = Callable[[ServerProcess, str, Mapping[str, str]], Awaitable[None]]
+
+LONGEST_WAIT_S = 120.0
+
+
+async def last(socket: ClientConnection) -> None:
+    """Read until the server closes."""
+    async for _ in socket:
+        pass
+
+
+async def kani(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+    """Kani's WebSocket."""
+    async with connect(server.url, additional_headers=headers) as socket:
+        await socket.send(json.dumps({"type": "tts_request", "data": {"text": text}}))
+        assert json.loads(await socket.recv())["data"]["status"] == "success"
+
+
+async def kani_rest(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+    """Kani's REST call."""
+    await post(f"{server.http_url}/tts", {"text": text}, headers)
+
+
+async def voxcpm(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+    """VoxCPM's WebSocket."""
+    request = {"type": "tts_request", "request_id": "a", "params": {"text": text, "mode": "non_streaming"}}
+    async with connect(f"{server.url}/tts", max_size=None, additional_headers=headers) as socket:
+        await socket.send(json.dumps(request))
+        while True:
+            message = await socket.recv()
+            if isinstance(message, str) and json.loads(message)["type"] == "complete":
+                break
+
+
+async def elevenlabs(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+    """ElevenLabs' documented call, with the voice of their example."""
+    url = f"{server.http_url}/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM?output_format=pcm_16000"
+    await post(url, {"text": text}, headers)
+
+
+async def elevenlabs_websocket(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+    """ElevenLabs' ``stream-input``."""
+    path = "/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM/stream-input?output_format=pcm_16000"
+    async with connect(f"{server.url}{path}", additional_headers=headers) as socket:
+        for piece in (" ", f"{text} ", ""):
+            await socket.send(json.dumps({"text": piece}))
+        await last(socket)
+
+
+async def kyutai(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+    """Kyutai's WebSocket, word by word."""
+    url = f"{server.url}/api/tts_streaming?format=PcmMessagePack"
+    async with connect(url, additional_headers={**KEY, **headers}) as socket:
+        for word in text.split():
+            await socket.send(pack({"type": "Text", "text": word}))
+        await socket.send(pack({"type": "Eos"}))
+        await last(socket)
+
+
+async def kyutai_http(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+    """Kyutai's call for a whole text."""
+    await post(f"{server.http_url}/api/tts_streaming", {"text": text, "voice": ""}, {**KEY, **headers})
+
+
+async def relay(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+    """The relay."""
+    async with connect(f"{server.url}/stream_tts", additional_headers=headers) as socket:
+        await socket.send(json.dumps({"action": "start_tts", "text": text}))
+        while json.loads(await socket.recv())["type"] != "complete":
+            pass
+
+
+async def post(url: str, body: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    """Post JSON, and take the whole answer."""
+    async with httpx.AsyncClient(timeout=LONGEST_WAIT_S) as client:
+        answer = await client.post(url, json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+
+
+PROTOCOLS = (kani, kani_rest, voxcpm, elevenlabs, elevenlabs_websocket, kyutai, kyutai_http, relay)
+
+
+async def spoken_language(
+    server: ServerProcess, say: Say, text: str, headers: Mapping[str, str] | None = None
+) -> str:
+    """The language that the server's log gives for ``text``, said without one."""
+
+    def languages() -> list[str]:
+        return re.findall(r"outcome=completed .*language=(\S+)", server.log)
+
+    before = len(languages())
+    async with asyncio.timeout(LONGEST_WAIT_S):
+        await say(server, text, headers or {})
+        while len(languages()) == before:
+            await asyncio.sleep(0.01)
+    return languages()[-1].partition("-")[0]
+
+
+@pytest.mark.parametrize("say", PROTOCOLS)
+async def test_hello_world_is_english(espeak_server: ServerProcess, say: Say) -> None:
+    """The first text that anybody sends is spoken in its own language by every protocol."""
+    assert await spoken_language(espeak_server, say, "Hello world!") == "en"
+    assert await spoken_language(espeak_server, say, "Guten Morgen") == "de"
+
+
+@pytest.mark.parametrize("say", PROTOCOLS)
+async def test_an_unclear_text_is_in_its_clients_language(espeak_server: ServerProcess, say: Say) -> None:
+    """What tells no language is Spanish, or what the client prefers; a clear text stays what it is."""
+    assert await spoken_language(espeak_server, say, "OK 3") == "es"
+    english = {"accept-language": "tlh-x;q=0.1, en-US,en;q=0.9,*;q=0.5"}
+    assert await spoken_language(espeak_server, say, "OK 3", english) == "en"
+    assert await spoken_language(espeak_server, say, "¿Dónde está la biblioteca?", english) == "es"
+    assert await spoken_language(espeak_server, say, "OK 3", {"accept-language": "*"}) == "es"
+
+
+async def test_the_field_comes_before_the_header(espeak_server: ServerProcess) -> None:
+    """``languages`` of Kani's and VoxCPM's messages is taken first, and named where it is wrong."""
+    german = {"accept-language": "de"}
+    async with connect(espeak_server.url, additional_headers=german) as socket:
+
+        async def kani_answer(**config: object) -> dict[str, object]:
+            data = {"text": "OK 3", "config": config}
+            await socket.send(json.dumps({"type": "tts_request", "data": data}))
+            answer: dict[str, object] = json.loads(await socket.recv())["data"]
+            return answer
+
+        answer = await kani_answer(languages=["xx", "fr-CA", "en"])
+        assert answer["metadata"]["language"] == "french" and not answer["metadata"]["unused"]
+        assert (await kani_answer(languages=[]))["metadata"]["language"] == "german"
+        assert (await kani_answer(languages=None))["metadata"]["language"] == "german"
+        assert (await kani_answer(languages="fr"))["message"].startswith("languages: ")
+        too_many = f"languages: too many (at most {MOST})"
+        assert (await kani_answer(languages=["fr"] * 99))["message"] == too_many
+    async with connect(f"{espeak_server.url}/tts", max_size=None, additional_headers=german) as socket:
+
+        async def voxcpm_answer(languages: object) -> dict[str, object]:
+            params = {"text": "OK 3", "mode": "non_streaming", "languages": languages}
+            await socket.send(json.dumps({"type": "tts_request", "request_id": "a", "params": params}))
+            while True:
+                message = await socket.recv()
+                if isinstance(message, str) and (read := json.loads(message))["type"] != "progress":
+                    return read
+
+        answer = await voxcpm_answer(["it", "fr"])
+        assert answer["result"]["language"] == "it" and "languages" not in answer["result"]["unused"]
+        assert (await voxcpm_answer(None))["result"]["language"] == "de"
+        errors = (await voxcpm_answer([1]))["error"]["details"]["errors"]
+        assert errors == {"languages": "must be a list of strings"}
+
+
+@pytest.mark.parametrize(
+    ("header", "languages"),
+    [
+        ("en-US,en;q=0.9,es;q=0.8", ("en-US", "en", "es")),
+        ("es;q=0.3, de ; q=0.7, fr", ("fr", "de", "es")),
+        ("*", ()),
+        ("", ()),
+        ("*;q=0.5, zh-Hant-TW", ("zh-Hant-TW",)),
+        ("de;q=0, en;q=2, fr;q=x, it;q=-1, pt;level=1", ("pt",)),
+        ("klingonese, xx, ;;;,,=, no", ("nb",)),
+        ("de,de,DE", ("de",)),
+        ("en;q=0.1," * 200 + "de", ("en",)),
+    ],
+)
+def test_accept_language_is_read_within_limits(header: str, languages: tuple[str, ...]) -> None:
+    """By quality, then in order; what is unknown, refused by the client or unreadable is passed over."""
+    assert accepted({"accept-language": header}) == languages
+
+
+@given(st.text(max_size=LONGEST_HEADER * 2))
+def test_no_header_does_harm(header: str) -> None:
+    """Whatever is in the header, a bounded list of tags comes of it."""
+    assert len(accepted({"accept-language": header})) <= MOST
+
+
+def test_a_field_that_is_wrong_is_named() -> None:
+    """A list of short strings, or the reason why not."""
+    assert complaint(["en", "x" * LONGEST_TAG]) is None
+    assert complaint({"en": 1}) == complaint(["en", 5]) == "must be a list of strings"
+    assert complaint(["en"] * (MOST + 1)) == "too many (at most 20)"
+    assert complaint(["x" * (LONGEST_TAG + 1)]) == "too long (at most 35 characters each)"

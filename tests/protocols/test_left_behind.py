@@ -1,0 +1,150 @@
+"""What is left of a client that vanishes in mid-speech: nothing, without waiting for the garbage collector.
+
+A session holds encoders, texts and half a minute of audio. One that is part of a reference cycle keeps
+them until the collector runs, which on a quiet server may be never.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+from websockets.asyncio.client import connect
+
+from server import settings
+from server.connections import Connections, Phase
+from server.lifecycle import accepting
+from server.metrics import Metrics
+from server.network.tcp_connections import TcpTable
+from server.network.uvicorn_websocket import WebSocketProtocol
+from speech.service import SpeechService
+from speech.session.session import SpeechSession
+from websocket_server import build_service, create_app
+
+LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 40
+KEY = "a-key-for-this-test"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A WebSocket that speaks, and what a client sends there for a long text."""
+
+    path: str
+    messages: tuple[str | bytes, ...]
+
+
+def _json(*messages: dict[str, object]) -> tuple[str, ...]:
+    return tuple(json.dumps(message) for message in messages)
+
+
+DOORS = {
+    "kani": Door("/", _json({"type": "tts_stream_request", "data": {"text": LONG}})),
+    "voxcpm": Door(
+        "/tts",
+        _json(
+            {
+                "type": "tts_request",
+                "request_id": "1",
+                "timestamp": 0,
+                "params": {"text": LONG, "mode": "streaming"},
+            }
+        ),
+    ),
+    "kyutai": Door(
+        f"/api/tts_streaming?auth_id={KEY}&format=OggOpusMessagePack",
+        (msgspec.msgpack.encode({"type": "Text", "text": LONG}),),
+    ),
+    "elevenlabs": Door(
+        "/v1/text-to-speech/espeak:es/stream-input?output_format=mp3_22050_32",
+        _json({"text": " ", "xi_api_key": KEY}, {"text": LONG, "flush": True}),
+    ),
+    "elevenlabs contexts": Door(
+        "/v1/text-to-speech/espeak:es/multi-stream-input?output_format=opus_48000_64",
+        _json(
+            {"text": " ", "context_id": "a", "xi_api_key": KEY},
+            {"text": LONG, "context_id": "a", "flush": True},
+            {"text": LONG, "context_id": "b", "flush": True},
+        ),
+    ),
+    "relay": Door("/stream_tts", _json({"action": "start_tts", "text": LONG})),
+}
+
+
+@asynccontextmanager
+async def served(folder: Path) -> AsyncIterator[tuple[str, SpeechService]]:
+    """The application in this process, speaking with espeak-ng."""
+    chosen = settings.load(
+        {},
+        environment={
+            "KANI_ENGINE": "espeak",
+            "KANI_RECOGNIZER": "none",
+            "KANI_DATA_DIR": str(folder / "data"),
+            "KANI_LOGS_DIR": str(folder / "logs"),
+            "KANI_API_KEYS": KEY,
+        },
+        env_file=folder / "none.env",
+    )
+    metrics = Metrics("0")
+    connections = Connections(chosen.max_connections, metrics.connections, chosen.ping_timeout)
+    service = build_service(chosen, metrics)
+    app = create_app(chosen, service, metrics, connections, WebSocketProtocol.intake)
+    await service.start()
+    connections.phase = Phase.READY
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
+            table = TcpTable(100, metrics.connection_cut)
+            async with accepting(app, chosen, [listener], WebSocketProtocol, None, asyncio.Event(), table):
+                yield url, service
+    finally:
+        await service.stop()
+
+
+def sessions() -> int:
+    """How many sessions there are in memory, ended ones too."""
+    return sum(isinstance(each, SpeechSession) for each in gc.get_objects())
+
+
+async def until(left: int) -> None:
+    """Wait until no more sessions are left: one in a cycle stays for ever, as nothing collects it."""
+    async with asyncio.timeout(60):
+        while sessions() > left:
+            # The last tasks end, and the loop closes the generators behind them.
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("way", ["closed", "cut off"])
+@pytest.mark.parametrize("door", DOORS)
+async def test_nothing_is_left_of_a_client_that_goes_in_mid_speech(
+    tmp_path: Path, door: str, way: str
+) -> None:
+    """Neither where it closes its connection nor where that breaks."""
+    async with served(tmp_path) as (url, service):
+        gc.collect()
+        gc.disable()
+        try:
+            before = sessions()
+            async with connect(
+                url + DOORS[door].path, max_size=None, additional_headers={"authorization": f"Bearer {KEY}"}
+            ) as client:
+                for message in DOORS[door].messages:
+                    await client.send(message)
+                # Audio is long: all other messages together are not.
+                taken = 0
+                while taken < 5000:
+                    taken += len(await client.recv())
+                assert sessions() > before
+                if way == "cut off":
+                    client.transport.abort()
+            await until(before)
+            assert service.state().sessions == 0
+        finally:
+            gc.enable()

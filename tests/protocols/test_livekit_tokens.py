@@ -1,0 +1,334 @@
+"""LiveKit's tokens: as the relay's app asks for them, and as LiveKit's client libraries do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from starlette.applications import Starlette
+
+from protocols import livekit_tokens
+from protocols.livekit_tokens import LiveKitSettings
+from tests.conftest import ServerProcess, StartServer
+
+URL = "wss://rooms.example.test"
+KEY, SECRET = "APIx7kQ2", "a-secret-of-more-than-32-characters-9f2c"
+CONFIGURED = {"LIVEKIT_URL": URL, "LIVEKIT_API_KEY": KEY, "LIVEKIT_API_SECRET": SECRET}
+APP = "https://app.example.test"
+UNCONFIGURED = {"detail": "LiveKit credentials not configured. Check .env file."}
+
+Verify = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that knows a LiveKit server's key, and one further web page."""
+    variables = CONFIGURED | {"KANI_ALLOWED_ORIGINS": APP}
+    running = ServerProcess(tmp_path_factory.mktemp("rooms"), "--engine", "espeak", **variables)
+    running.wait_until_ready()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def verify() -> Verify:
+    """What a LiveKit server's own library makes of a token."""
+    # Slow to import, and of no use to the other modules.
+    from livekit.api import TokenVerifier
+
+    return TokenVerifier(KEY, SECRET).verify
+
+
+def client_of(server: ServerProcess, **headers: str) -> httpx.AsyncClient:
+    """A client of a server."""
+    return httpx.AsyncClient(base_url=server.http_url, headers=headers)
+
+
+def client_alone(settings: LiveKitSettings) -> httpx.AsyncClient:
+    """A client of the routes without a server around them."""
+    transport = httpx.ASGITransport(Starlette(routes=livekit_tokens.routes(settings)))
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
+
+
+def claims(token: str) -> dict[str, Any]:
+    """What a token says, its signature checked."""
+    read: dict[str, Any] = jwt.decode(token, SECRET, algorithms=["HS256"])
+    return read
+
+
+async def test_the_relays_app_gets_a_token(rooms: ServerProcess, verify: Verify) -> None:
+    """With the fields that it reads, and the claims that its own server wrote, no more and no less."""
+    before = int(time.time())
+    async with client_of(rooms) as client:
+        answer = await client.get("/token", params={"identity": "نور", "room": "قراءة ١"})
+    assert answer.status_code == 200 and answer.headers["cache-control"] == "no-store"
+    told = answer.json()
+    token = told.pop("accessToken")
+    assert told == {"url": URL, "room": "قراءة ١", "identity": "نور"}
+    assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT"}
+    said = claims(token)
+    begins = said["nbf"]
+    assert before <= begins <= time.time()
+    grant = {"roomJoin": True, "room": "قراءة ١"}
+    grant |= {"canPublish": True, "canSubscribe": True, "canPublishData": True}
+    assert said == {"video": grant, "sub": "نور", "iss": KEY, "nbf": begins, "exp": begins + 7200}
+    read = verify(token)
+    assert (read.identity, read.video.room, read.video.room_join) == ("نور", "قراءة ١", True)
+    assert read.video.can_publish and read.video.can_subscribe and read.video.can_publish_data
+
+
+async def test_who_names_nothing_is_alone(rooms: ServerProcess) -> None:
+    """A name of one's own and a room of it, whoever asks at the same time."""
+    async with client_of(rooms) as client:
+        answers = await asyncio.gather(*(client.get("/token?identity=&room=") for _ in range(40)))
+        named = (await client.get("/token", params={"room": "kitchen"})).json()
+        somebody = (await client.get("/token", params={"identity": "ana"})).json()
+        posted = claims((await client.post("/token")).json()["participant_token"])
+    told = [answer.json() for answer in answers]
+    assert all(one["identity"] == one["room"] == claims(one["accessToken"])["sub"] for one in told)
+    names = [one["identity"] for one in told] + [named["identity"], somebody["room"], posted["sub"]]
+    assert len({*names}) == len(names)
+    assert all(name.removeprefix("realtime-").isdecimal() for name in names)
+    assert (named["room"], somebody["identity"]) == ("kitchen", "ana")
+    assert posted["video"]["room"] == posted["sub"]
+
+
+async def test_a_server_that_starts_again_gives_no_name_twice() -> None:
+    """Whoever is still in a room of before is not joined, or thrown out, by somebody who names none."""
+    names = []
+    for _ in range(3):
+        async with client_alone(LiveKitSettings(URL, KEY, SECRET)) as client:
+            names.append((await client.get("/token")).json()["room"])
+        await asyncio.sleep(0.002)
+    assert len({*names}) == 3 and sorted(names) == names
+
+
+async def test_livekits_libraries_get_a_token(rooms: ServerProcess, verify: Verify) -> None:
+    """All that their TokenSource may ask for is in it; fields that nobody knows are not looked at."""
+    asked = {
+        "room_name": "kitchen",
+        "participant_identity": "ana",
+        "participant_name": "Ana 👩‍🍳",
+        "participant_metadata": '{"hungry": true}',
+        "participant_attributes": {"language": "es"},
+        "room_config": {"empty_timeout": 60, "agents": [{"agent_name": "cook", "metadata": "soup"}]},
+        "later_field": [1],
+    }
+    async with client_of(rooms) as client:
+        answer = await client.post("/token", json=asked)
+    assert answer.status_code == 201 and answer.headers["cache-control"] == "no-store"
+    told = answer.json()
+    assert told.keys() == {"server_url", "participant_token"} and told["server_url"] == URL
+    read = verify(told["participant_token"])
+    assert (read.identity, read.name, read.video.room) == ("ana", "Ana 👩‍🍳", "kitchen")
+    assert (read.metadata, read.attributes) == ('{"hungry": true}', {"language": "es"})
+    assert read.room_config.empty_timeout == 60
+    assert [(agent.agent_name, agent.metadata) for agent in read.room_config.agents] == [("cook", "soup")]
+    assert "later_field" not in claims(told["participant_token"])
+
+
+async def test_fields_by_their_other_name(rooms: ServerProcess, verify: Verify) -> None:
+    """A protobuf message's JSON may call them so; null and nothing are as if they were not there."""
+    asked = {
+        "roomName": "kitchen",
+        "participantIdentity": "ana",
+        "participantName": "Ana",
+        "participantAttributes": {},
+        "participant_metadata": None,
+        "roomConfig": {"agents": [{"agentName": "cook"}]},
+    }
+    async with client_of(rooms) as client:
+        token = (await client.post("/token", json=asked)).json()["participant_token"]
+    read = verify(token)
+    assert (read.identity, read.name, read.video.room) == ("ana", "Ana", "kitchen")
+    assert [agent.agent_name for agent in read.room_config.agents] == ["cook"]
+    assert not claims(token).keys() & {"metadata", "attributes"}
+
+
+NAMED = "has to be a text of at most 256 bytes, without control characters"
+
+
+@pytest.mark.parametrize("value", ["x" * 257, "ñ" * 129, "a\nb", "a\x00", "\x7f", " ", "\u2028"])
+@pytest.mark.parametrize("name", ["identity", "room"])
+async def test_a_name_that_cannot_be(rooms: ServerProcess, name: str, value: str) -> None:
+    """By GET: 400, with the field and what is wrong."""
+    async with client_of(rooms) as client:
+        answer = await client.get("/token", params={name: value})
+    assert (answer.status_code, answer.json()) == (400, {"detail": f"{name}: {NAMED}"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ({"room_name": 5}, f"room_name: {NAMED}"),
+        ({"roomName": ["a"]}, f"room_name: {NAMED}"),
+        ({"room_name": "\ud83d"}, f"room_name: {NAMED}"),
+        ({"participant_identity": "x" * 257}, f"participant_identity: {NAMED}"),
+        ({"participant_name": "a\r\nb"}, f"participant_name: {NAMED}"),
+        ({"participant_metadata": {}}, "participant_metadata: has to be a text"),
+        (
+            {"participant_metadata": "x" * 4095},
+            "participant_metadata: too large (at most 4096 bytes as JSON)",
+        ),
+        ({"participant_metadata": "\udc00"}, "participant_metadata: has half of a surrogate pair in it"),
+        (
+            {"participant_attributes": ["a"]},
+            "participant_attributes: has to be an object whose values are texts",
+        ),
+        (
+            {"participant_attributes": {"a": 1}},
+            "participant_attributes: has to be an object whose values are texts",
+        ),
+        (
+            {"participant_attributes": {str(n): "" for n in range(600)}},
+            "participant_attributes: too large (at most 4096 bytes as JSON)",
+        ),
+        ({"room_config": "default"}, "room_config: has to be an object"),
+        ({"room_config": {"metadata": "ñ" * 2048}}, "room_config: too large (at most 4096 bytes as JSON)"),
+        ({"room_config": {"egress": {}}}, "room_config: egress is not a client's to ask for"),
+    ],
+)
+async def test_what_cannot_be_in_a_token(rooms: ServerProcess, asked: dict[str, Any], reason: str) -> None:
+    """By POST: 400, with the field and what is wrong."""
+    async with client_of(rooms) as client:
+        answer = await client.post("/token", content=json.dumps(asked))
+    assert (answer.status_code, answer.json()) == (400, {"detail": reason})
+
+
+async def test_what_fits_is_taken(rooms: ServerProcess) -> None:
+    """The longest of everything makes a token."""
+    longest = {
+        "room_name": "ñ" * 128,
+        "participant_identity": "x" * 256,
+        "participant_metadata": "x" * 4094,
+        "participant_attributes": {"a": "x" * 4087},
+        "room_config": {"metadata": "x" * 4080},
+    }
+    async with client_of(rooms) as client:
+        answer = await client.post("/token", json=longest)
+    assert answer.status_code == 201
+    assert claims(answer.json()["participant_token"])["metadata"] == "x" * 4094
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "begins"),
+    [
+        (b"{", 400, "body: has to be a JSON object ("),
+        (b"[]", 400, "body: has to be a JSON object (not an object)"),
+        (b"\xff", 400, "body: has to be a JSON object ("),
+        (b"[" * 5000, 400, "body: has to be a JSON object ("),
+        (b'{"room_name": NaN}', 400, "body: has to be a JSON object (NaN is not JSON)"),
+        (b" " * 33000, 413, "body: too large (at most 32 KiB)"),
+    ],
+)
+async def test_a_body_that_cannot_be_read(
+    rooms: ServerProcess, body: bytes, status: int, begins: str
+) -> None:
+    """400 or 413, with a sentence."""
+    async with client_of(rooms) as client:
+        answer = await client.post("/token", content=body)
+    assert answer.status_code == status and answer.json()["detail"].startswith(begins)
+
+
+async def test_without_credentials_the_relays_words_say_so(espeak_server: ServerProcess) -> None:
+    """As its token server does; ``/debug`` tells too."""
+    async with client_of(espeak_server) as client:
+        for answer in (await client.get("/token"), await client.post("/token", json={})):
+            assert (answer.status_code, answer.json()) == (500, UNCONFIGURED)
+        debug = (await client.get("/debug")).json()
+    told = {"status": "running", "default_room": "tts-reading-room", "livekit_url": None}
+    assert debug == told | {"credentials_loaded": False}
+    assert "LIVEKIT" not in espeak_server.terminal
+
+
+@pytest.mark.parametrize(
+    ("settings", "detail"),
+    [
+        (LiveKitSettings(URL, None, SECRET), UNCONFIGURED["detail"]),
+        (LiveKitSettings(URL, KEY, ""), UNCONFIGURED["detail"]),
+        (LiveKitSettings(None, KEY, SECRET), "LiveKit URL not configured. Check .env file."),
+    ],
+)
+async def test_half_a_configuration_is_told_at_the_start(
+    settings: LiveKitSettings, detail: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And with every answer."""
+    async with client_alone(settings) as client:
+        answer = await client.get("/token")
+    assert (answer.status_code, answer.json()) == (500, {"detail": detail})
+    assert [record.levelname for record in caplog.records if "LIVEKIT_URL" in record.message] == ["WARNING"]
+
+
+async def test_the_secret_stays_here(start_server: StartServer) -> None:
+    """In no answer, no log, no terminal, nor in what a settings object prints; the key in tokens alone.
+
+    One that is too short is told of once, at the start, and tokens are signed with it.
+    """
+    short = "short-secret-5b1"
+    server = start_server(
+        "--engine", "espeak", KANI_LOG_LEVEL="DEBUG", **CONFIGURED | {"LIVEKIT_API_SECRET": short}
+    )
+    async with client_of(server) as client:
+        answers = [
+            await client.get("/token", params={"identity": "ana"}),
+            await client.post("/token", json={"room_name": "kitchen"}),
+            await client.post("/token", content=b"{"),
+            await client.get("/debug"),
+            await client.get("/health"),
+            await client.get("/metrics"),
+        ]
+    assert [answer.status_code for answer in answers] == [200, 201, 400, 200, 200, 200]
+    assert answers[3].json()["credentials_loaded"] is True
+    server.stop()
+    seen = [answer.text + str(answer.headers) for answer in answers]
+    seen += [server.log, server.terminal, server.banner, repr(LiveKitSettings(URL, KEY, short))]
+    assert not any(short in text or KEY in text for text in seen)
+    assert server.log.count("LIVEKIT_API_SECRET has fewer than 32 characters") == 1
+    assert "InsecureKeyLengthWarning" not in server.log + server.terminal
+
+
+@pytest.mark.parametrize("origin", [APP, "http://localhost:51234"])
+async def test_listed_pages_may_read_tokens(rooms: ServerProcess, origin: str) -> None:
+    """As those of this machine may, whatever their port is: after asking, as browsers do."""
+    asks = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    async with client_of(rooms, origin=origin) as client:
+        before = await client.options("/token", headers=asks)
+        answers = [before, await client.post("/token", json={}), await client.get("/token")]
+        refused = await client.get("/token?room=%00")
+    assert [answer.status_code for answer in answers] == [200, 201, 200]
+    assert "content-type" in before.headers["access-control-allow-headers"]
+    assert all(answer.headers["access-control-allow-origin"] == origin for answer in [*answers, refused])
+
+
+async def test_no_other_page_gets_a_token(rooms: ServerProcess) -> None:
+    """It is refused, and could not read an answer."""
+    async with client_of(rooms, origin="https://elsewhere.example.test") as client:
+        for answer in (await client.get("/token"), await client.post("/token", json={})):
+            assert answer.status_code == 403 and "participant" not in answer.text
+            assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_a_stranger_needs_a_key(start_server: StartServer) -> None:
+    """As everywhere on this server; the app can send it with the address."""
+    server = start_server("--engine", "espeak", KANI_API_KEYS="k-123456", **CONFIGURED)
+    async with client_of(server, **{"x-forwarded-for": "192.0.2.7"}) as client:
+        assert (await client.get("/token")).status_code == 401
+        assert (await client.post("/token", json={})).status_code == 401
+        assert (await client.get("/debug")).status_code == 401
+        assert (await client.get("/token?token=k-123456")).status_code == 200
+        authorized = {"authorization": "Bearer k-123456"}
+        assert (await client.post("/token", json={}, headers=authorized)).status_code == 201
+
+
+async def test_the_app_finds_it_where_it_looks(start_server: StartServer) -> None:
+    """On port 8080 of a server for other servers' clients."""
+    server = start_server("--engine", "espeak", "--compat", **CONFIGURED)
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"http://localhost:{server.compat['Kyutai']}/token")
+    assert answer.json()["url"] == URL

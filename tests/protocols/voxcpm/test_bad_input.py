@@ -1,0 +1,322 @@
+"""What bad input gets in VoxCPM's protocol: a code, a sentence that names the field, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+import json
+from typing import Any
+
+import av
+import numpy as np
+import psutil
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed
+
+from tests.clients.voxcpm.wire import Client, Frame, Message, opened
+from tests.conftest import ServerProcess, StartServer
+
+HELLO = "Hola."
+LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
+MIB = 2**20
+
+
+def request(request_id: object = "one", **params: object) -> str:
+    """A request for speech."""
+    return json.dumps({"type": "tts_request", "request_id": request_id, "params": params})
+
+
+async def error(client: Client) -> Message:
+    """The next message, which is an error."""
+    message = await client.receive()
+    assert isinstance(message, dict) and message["type"] == "error", message
+    return message
+
+
+INVALID = "INVALID_PARAMS"
+NO_VOICE = "VOICE_NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("raw", "request_id", "code", "says"),
+    [
+        (b"\0\1", None, "UNSUPPORTED_FORMAT", "Binary messages from client are not supported"),
+        (b"", None, "UNSUPPORTED_FORMAT", "Binary messages from client are not supported"),
+        ("{", None, "INVALID_JSON", "Invalid JSON format"),
+        ("", None, "INVALID_JSON", "Invalid JSON format"),
+        ("null", None, "INVALID_JSON", "Invalid JSON format"),
+        ('{"type":"ping","timestamp":Infinity}', None, "INVALID_JSON", "Invalid JSON format"),
+        ("[" * 90_000, None, "INVALID_JSON", "Invalid JSON format"),
+        ("[" * 900_000, None, "INVALID_JSON", "too many values (at most 100000)"),
+        ('{"type":"speak","request_id":"s"}', "s", "UNKNOWN_MESSAGE_TYPE", "Unknown message type: speak"),
+        (request(None, text=HELLO), None, INVALID, "request_id: is required"),
+        (request(5, text=HELLO), None, INVALID, "request_id: must be a string"),
+        (request(), "one", INVALID, "text: is required"),
+        (request(text=5), "one", INVALID, "text: must be a string"),
+        (request(text=" \n"), "one", INVALID, "text: cannot be empty"),
+        (request(text="é" * 5001), "one", "TEXT_TOO_LONG", "text: too long (max 5000 characters)"),
+        (request(text=HELLO, mode="quick"), "one", INVALID, "mode: must be 'streaming' or 'non_streaming'"),
+        (request(text=HELLO, cfg_value="2"), "one", INVALID, "cfg_value: must be a number"),
+        (request(text=HELLO, cfg_value=11), "one", INVALID, "cfg_value: must be between 0.1 and 10.0"),
+        (request(text=HELLO, inference_timesteps=1.5), "one", INVALID, "timesteps: must be an integer"),
+        (request(text=HELLO, inference_timesteps=51), "one", INVALID, "timesteps: must be between 1 and 50"),
+        (request(text=HELLO, denoise="no"), "one", INVALID, "denoise: must be a boolean"),
+        (request(text=HELLO, voice_id="nobody"), "one", NO_VOICE, "Voice 'nobody' not found"),
+        (request(text=HELLO, voice="custom:nobody"), "one", NO_VOICE, "Voice 'custom:nobody' not found"),
+        (request(text=HELLO, voice_id="../etc/passwd"), "one", NO_VOICE, "Voice '../etc/passwd' not found"),
+        (request(text=HELLO, language="gibberish"), "one", INVALID, "language: unsupported language 'gib"),
+        (request(text=HELLO, emotion="bored"), "one", INVALID, "emotion: unknown emotion 'bored'"),
+        (request(text=HELLO, emotion="happy;sad"), "one", INVALID, "emotion: 'happy;sad' is no"),
+        (request(text=HELLO, emotion_strength=2), "one", INVALID, "emotion_strength: must be between 0"),
+        (request(text=HELLO, duration=0), "one", INVALID, "duration: must be between"),
+        (request(text=HELLO, duration=1, speed=1.5), "one", INVALID, "duration: cannot be given together"),
+        (request(text=HELLO, lexicon={"a": ""}), "one", INVALID, "lexicon: entry 1 ('a')"),
+        (request(text=HELLO, speed=9), "one", INVALID, "speed: must be between 0.25 and 4"),
+        (request(text=HELLO, seed=-1), "one", INVALID, "seed: must be between 0 and"),
+        (request(text=HELLO, seed=10**400), "one", INVALID, "seed: must be between 0 and"),
+        ('{"type":"cancel"}', None, INVALID, "request_id: is required"),
+        ('{"type":"cancel","request_id":"c"}', "c", "REQUEST_NOT_FOUND", "Request not found"),
+        ('{"type":"ping","timestamp":"now"}', None, INVALID, "timestamp: must be a number"),
+        (f'{{"type":"ping","timestamp":{10**400}}}', None, INVALID, "timestamp: must be between"),
+        (
+            '{"type":"tts_request","data":{"text":"Hola"}}',
+            None,
+            INVALID,
+            "params: is required (a request with \"data\" is Kani's, whose path is /)",
+        ),
+    ],
+)  # fmt: skip
+async def test_each_is_answered_and_the_connection_goes_on(
+    espeak_server: ServerProcess, raw: str | bytes, request_id: str | None, code: str, says: str
+) -> None:
+    """With the request's own id where it has one, and before anything else."""
+    async with opened(espeak_server.url) as client:
+        await client.socket.send(raw)
+        told = await error(client)
+        assert (told["request_id"], told["error"]["code"]) == (request_id, code)
+        assert says in told["error"]["message"]
+        assert isinstance(told["error"]["details"], dict)
+        assert (await client.speak(HELLO, "one")).last["type"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("prompt_wav_url", "file:///etc/passwd"),
+        ("prompt_wav_url", "http://127.0.0.1:1/x"),
+        ("prompt_wav_url", "data:;base64,AAAA"),
+        ("prompt_wav_path", "/etc/passwd"),
+    ],
+)
+async def test_a_recording_that_cannot_be_had_is_told_by_its_field(
+    espeak_server: ServerProcess, field: str, value: str
+) -> None:
+    """The request is queued while it is looked for; then the error, and no word of speech."""
+    async with opened(espeak_server.url) as client:
+        answer = await client.speak(HELLO, **{field: value})
+        assert [message["state"] for message in answer.messages[:-1] if isinstance(message, dict)] == [
+            "queued"
+        ]
+        assert answer.last["error"]["code"] == INVALID and not answer.frames
+        assert answer.last["error"]["message"].startswith(f"Validation failed: {field}: ")
+        await client.alive()
+
+
+async def test_an_error_without_a_request_has_the_last_ones_id(espeak_server: ServerProcess) -> None:
+    """As the original says it."""
+    async with opened(espeak_server.url) as client:
+        await client.speak(HELLO, "mine")
+        await client.socket.send(b"x")
+        assert (await error(client))["request_id"] == "mine"
+
+
+async def test_an_id_that_is_taken_does_not_disturb_whose_it_is(espeak_server: ServerProcess) -> None:
+    """The second request is refused by the name of its id, the first goes on to its end."""
+    async with opened(espeak_server.url) as client:
+        alone = await client.speak(LONG, "same")
+        await client.request("same", LONG)
+        await client.request("same", HELLO)
+        frames, refused = [], []
+        while (message := await client.receive()) and (
+            isinstance(message, Frame) or message["type"] != "complete"
+        ):
+            if isinstance(message, Frame):
+                frames.append(message.pcm)
+            elif message["type"] == "error":
+                refused.append(message["error"])
+        assert b"".join(frames) == alone.pcm
+    assert [(one["code"], list(one["details"]["errors"])) for one in refused] == [(INVALID, ["request_id"])]
+
+
+async def test_half_an_emoji_is_spoken_around(espeak_server: ServerProcess) -> None:
+    """JavaScript sends it where a text was cut inside one."""
+    async with opened(espeak_server.url) as client:
+        answer = await client.speak("Hola \ud83d amigo \udc00.")
+        assert answer.last["type"] == "complete" and answer.spans[-1][1] == 15
+
+
+async def test_a_message_of_more_than_a_mebibyte_ends_the_connection(espeak_server: ServerProcess) -> None:
+    """With 1009, as there; one that just fits is read."""
+    async with opened(espeak_server.url) as client:
+        fits = '{"type":"ping","timestamp":1,"x":"'
+        await client.socket.send(fits + "x" * (MIB - len(fits) - 2) + '"}')
+        message = await client.receive()
+        assert isinstance(message, dict) and message["type"] == "pong"
+        await client.socket.send("x" * (MIB + 1))
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.receive()
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
+
+
+async def test_a_connection_takes_only_so_many_requests_at_once(start_server: StartServer) -> None:
+    """256, and 16 MiB; what is too much is refused by QUEUE_FULL, and the others are spoken."""
+    server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
+    async with opened(server.url) as client:
+        for number in range(257):
+            await client.request(f"r{number}", "Uno. " * 900, mode="non_streaming")
+        while (message := await client.receive()) and (
+            isinstance(message, Frame) or message["type"] == "progress"
+        ):
+            pass
+        assert isinstance(message, dict) and message["type"] == "error"
+        assert (message["request_id"], message["error"]["code"]) == ("r256", "QUEUE_FULL")
+        assert "at most 256, and 16 MiB in all" in message["error"]["message"]
+        for number in range(256):
+            await client.send("cancel", request_id=f"r{number}")
+        ended = 0
+        while ended < 256:
+            message = await client.receive()
+            ended += isinstance(message, dict) and message["type"] == "complete"
+        for number in range(17):
+            await client.request(f"b{number}", "Uno. " * 900, mode="non_streaming", x="x" * (MIB - 6000))
+        while (message := await client.receive()) and (
+            isinstance(message, Frame) or message["type"] != "error"
+        ):
+            pass
+        assert isinstance(message, dict) and message["error"]["code"] == "QUEUE_FULL"
+
+
+async def test_limits_of_the_server(start_server: StartServer) -> None:
+    """Text, rate and queue, by the names that operators of the original know."""
+    server = start_server(
+        *("--engine", "espeak"),
+        TTS_MAX_TEXT_LENGTH="10",
+        TTS_RATE_LIMIT_ENABLED="true",
+        TTS_RATE_LIMIT_PER_MINUTE="3",
+    )
+    async with opened(server.url) as client:
+        assert (await client.speak("x" * 11)).last["error"] == {
+            "code": "TEXT_TOO_LONG",
+            "message": "Validation failed: text: too long (max 10 characters)",
+            "details": {"errors": {"text": "too long (max 10 characters)"}},
+        }
+        for _ in range(3):
+            assert (await client.speak("x" * 10)).last["type"] == "complete"
+        refused = await client.speak(HELLO)
+        assert refused.last["error"]["code"] == "RATE_LIMITED"
+        assert refused.last["error"]["details"] == {"limit": 3, "window": "60s"}
+        assert len(refused.messages) == 1
+
+
+@pytest.mark.slow
+async def test_a_full_queue(start_server: StartServer) -> None:
+    """Who comes when so many wait already is told so; who waits is spoken to."""
+    server = start_server("--engine", "kokoro", TTS_MAX_CONCURRENT="1", TTS_MAX_QUEUE_SIZE="2")
+    ended: dict[str, Any] = {}
+    async with opened(server.url) as client:
+        await client.request("first", LONG)
+        while not isinstance(await client.receive(), Frame):
+            pass
+        for name in ("second", "third", "fourth"):
+            await client.request(name, HELLO)
+        while len(ended) < 4:
+            message = await client.receive()
+            if isinstance(message, dict) and message["type"] in ("complete", "error"):
+                ended[message["request_id"]] = message.get("error", message.get("result"))
+            if isinstance(message, dict) and message["type"] == "error":
+                await client.send("cancel", request_id="first")
+    refused = ended.pop("fourth")
+    assert refused["code"] == "QUEUE_FULL" and "at most 2" in refused["message"]
+    assert ended.pop("first") == {"cancelled": True}
+    assert all(result["samples"] for result in ended.values())
+
+
+@pytest.mark.slow
+async def test_recordings_are_held_by_few_at_once(start_server: StartServer) -> None:
+    """Many requests with a minute of sound each take no more memory than a few."""
+    target = io.BytesIO()
+    with av.open(target, "w", "ogg") as container:
+        stream = container.add_stream("libopus", rate=48_000, layout="mono")
+        stream.bit_rate = 6000
+        for _ in range(59):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 48_000), np.float32), "fltp", "mono")
+            frame.sample_rate = 48_000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    recording = "data:audio/ogg;base64," + base64.b64encode(target.getvalue()).decode()
+    server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
+    async with opened(server.url) as client:
+        memory = psutil.Process(server.process.pid)
+        before = 0
+        for count in (8, 32):
+            names = [f"r{number}" for number in range(count)]
+            for name in names:
+                await client.request(name, HELLO, prompt_wav_url=recording)
+            answers = await client.answers(*names)
+            assert {answer.last["type"] for answer in answers.values()} == {"complete"}
+            assert {answer.last["result"]["cloning"] for answer in answers.values()} == {"none"}
+            assert not before or memory.memory_info().rss < before + 100 * MIB
+            before = memory.memory_info().rss
+
+
+ANSWERED_S = 300.0
+"""How long an answer may take: a busy machine that stands still for seconds is no fault of the server."""
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+NAMES = ["text", "mode", "cfg_value", "voice", "voice_id", "seed", "speed", "language", "prompt_wav_path"]
+WRONG = st.one_of(
+    st.binary(max_size=300),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
+    JSON.map(json.dumps),
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["tts_request", "cancel"]) | JSON},
+        optional={
+            "request_id": JSON | st.text(min_size=1, max_size=9),
+            "params": JSON
+            | st.dictionaries(st.sampled_from(NAMES), JSON.filter(lambda x: not isinstance(x, str))),
+            "timestamp": JSON,
+        },
+    ).map(json.dumps),
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(WRONG, min_size=1, max_size=8))
+def test_whatever_comes_is_answered_by_an_error(
+    espeak_server: ServerProcess, sent: list[str | bytes]
+) -> None:
+    """One each, and the connection works as before."""
+
+    async def exchange() -> None:
+        async with opened(espeak_server.url) as client:
+            for raw in sent:
+                with contextlib.suppress(ValueError, TypeError, AttributeError):
+                    if json.loads(raw).get("type") == "ping":
+                        continue
+                await client.socket.send(raw)
+                try:
+                    message = await asyncio.wait_for(client.receive(), ANSWERED_S)
+                except TimeoutError:
+                    pytest.fail(f"no answer to {raw!r}")
+                assert isinstance(message, dict) and message["type"] == "error", (raw, message)
+            await client.alive()
+
+    asyncio.run(exchange())

@@ -1,0 +1,165 @@
+"""VoxCPM's own clients against the server as it comes: what they hear is judged."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import wave
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.sentences import WITH_EARLY_PHRASE
+from speech.types import Samples
+from tests.clients.voxcpm.document import Heard, javascript_class, node, python_client, speak_in_node
+from tests.clients.voxcpm.wire import opened
+from tests.conftest import ROOT, ServerProcess
+from tests.judges.judge import hear, word_error_rate
+
+SPANISH, ENGLISH = (" ".join(WITH_EARLY_PHRASE[language][:4]) for language in ("es", "en"))
+LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
+WRONG_AT_MOST = 0.04
+
+
+def assert_heard(samples: Samples, rate: int, text: str, language: str) -> None:
+    """Assert that whoever listens understands ``text``."""
+    heard = hear(samples, rate, language)
+    assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
+
+
+def assert_in_order(heard: Heard) -> None:
+    """Assert that nothing was lost, and that progress goes forward."""
+    assert heard.sequences == list(range(len(heard.sequences)))
+    assert all(one <= following for one, following in pairwise(heard.shares))
+
+
+@pytest.fixture
+async def any_node() -> list[str]:
+    """A node with WebSocket."""
+    found = await node()
+    if not found:
+        pytest.skip("no node with WebSocket: pip install playwright brings one")
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("text", "language"), [(SPANISH, "es"), (ENGLISH, "en")])
+async def test_the_documents_javascript_is_understood(
+    server: ServerProcess, any_node: list[str], tmp_path: Path, text: str, language: str
+) -> None:
+    """The class as the document writes it, in node."""
+    heard = await speak_in_node(any_node, f"{server.url}/tts", text, tmp_path)
+    assert_in_order(heard)
+    assert_heard(heard.samples, heard.rate, text, language)
+
+
+async def test_the_documents_javascript_hears_thousands_of_chunks(
+    espeak_server: ServerProcess, any_node: list[str], tmp_path: Path
+) -> None:
+    """Without an exception: it dies at the first payload that begins at an odd byte."""
+    heard = await speak_in_node(any_node, f"{espeak_server.url}/tts", LONG, tmp_path)
+    assert_in_order(heard)
+    assert len(heard.sequences) > 1000
+    assert len(heard.samples) > 120 * heard.rate
+
+
+async def test_the_documents_javascript_is_told_of_errors(
+    espeak_server: ServerProcess, any_node: list[str], tmp_path: Path
+) -> None:
+    """By the message that it reads."""
+    with pytest.raises(AssertionError, match="text: cannot be empty"):
+        await speak_in_node(any_node, f"{espeak_server.url}/tts", " ", tmp_path)
+
+
+async def test_the_documents_javascript_in_a_browser(espeak_server: ServerProcess) -> None:
+    """The same class on a page of the server's own, in Chromium."""
+    playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no Chromium on this machine")
+    script = """async ([source, url, text]) => {
+        const VoxCPMTTSClient = (0, eval)(`(${source})`);
+        const sequences = []; let samples = 0, rate = 0;
+        await new VoxCPMTTSClient(url).speak(text, (audio, metadata) => {
+            sequences.push(metadata.sequence); samples += audio.length; rate = metadata.sample_rate;
+        });
+        return { sequences, samples, rate };
+    }"""
+    async with playwright.async_playwright() as started:
+        browser = await started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = await browser.new_page()
+        await page.goto(f"{espeak_server.http_url}/health")
+        told = await page.evaluate(script, [javascript_class(), f"{espeak_server.url}/tts", LONG])
+        await browser.close()
+    assert told["sequences"] == list(range(len(told["sequences"])))
+    assert len(told["sequences"]) > 1000 and told["samples"] > 120 * told["rate"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("text", "language"), [(SPANISH, "es"), (ENGLISH, "en")])
+async def test_the_documents_python_is_understood(server: ServerProcess, text: str, language: str) -> None:
+    """The function as the document writes it."""
+    pcm = await python_client()(text, url=f"{server.url}/tts")
+    assert_heard(np.frombuffer(pcm, "<i2").astype(np.float32) / 32768, 24_000, text, language)
+
+
+async def test_the_documents_python_is_told_of_errors(espeak_server: ServerProcess) -> None:
+    """As an exception with what the server says."""
+    with pytest.raises(Exception, match="text: cannot be empty"):
+        await python_client()(" ", url=f"{espeak_server.url}/tts")
+
+
+async def run_example(*arguments: str | Path) -> str:
+    """What examples/voxcpm_client.py prints."""
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(ROOT / "examples" / "voxcpm_client.py")),
+        *map(str, arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed, _ = await asyncio.wait_for(running.communicate(), 300)
+    assert b"Traceback" not in printed, printed.decode()
+    return printed.decode()
+
+
+@pytest.mark.parametrize("mode", ["streaming", "non_streaming"])
+async def test_the_example_writes_what_it_hears(
+    espeak_server: ServerProcess, tmp_path: Path, mode: str
+) -> None:
+    """Both modes, to a file: the samples that came, at their own rate."""
+    output = tmp_path / "speech.wav"
+    printed = await run_example(SPANISH, "-o", output, "--mode", mode, "--server", espeak_server.url)
+    assert "Request queued" in printed and "engine=espeak" in printed
+    async with opened(espeak_server.url) as client:
+        expected = await client.speak(SPANISH, mode=mode)
+    with wave.open(str(output)) as file:
+        assert file.readframes(file.getnframes()) == expected.pcm
+        assert file.getframerate() == expected.last["result"]["sample_rate"]
+
+
+async def test_the_example_pings_and_cancels(espeak_server: ServerProcess, tmp_path: Path) -> None:
+    """And says what went wrong."""
+    assert (await run_example("--ping", "--server", espeak_server.url)).startswith("pong: ")
+    cancelled = await run_example(LONG, "--stop-after", "0", "--server", espeak_server.url)
+    assert cancelled.endswith("cancelled=True\n")
+    refused = await run_example("Hola", "--voice", "nobody", "--server", espeak_server.url)
+    assert refused == "VOICE_NOT_FOUND: Voice 'nobody' not found\n"
+    raw = tmp_path / "speech.pcm"
+    told = await run_example("Hola.", "-o", raw, "--server", espeak_server.url)
+    assert f"samples={len(raw.read_bytes()) // 2}" in told
+
+
+async def test_several_of_them_at_once(espeak_server: ServerProcess) -> None:
+    """Each hears what it would hear alone."""
+    client = python_client()
+    texts = [f"Número {number}. {SPANISH}" for number in range(10)]
+    alone = [await client(text, url=f"{espeak_server.url}/tts") for text in texts]
+    assert await asyncio.gather(*(client(text, url=f"{espeak_server.url}/tts") for text in texts)) == alone
+
+
+def test_the_document_is_kept_as_it_is() -> None:
+    """What is tested is what its readers copy: the line that its client stands and falls with is there."""
+    assert "new Int16Array(buffer, 8 + metadataLength + 4, payloadLength / 2)" in javascript_class()

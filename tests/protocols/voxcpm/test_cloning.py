@@ -1,0 +1,107 @@
+"""Recordings in VoxCPM's protocol: whom its speech sounds like, and what its results say of that."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.clients.voxcpm.wire import Answer, Client, opened
+from tests.protocols.cloning_server import NO_SPEECH, CloningServer, cloning_server, hum, loudness
+
+TEXT = "uno dos tres"
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[CloningServer]:
+    """VoxCPM's protocol over engines of which the second clones; one voice in its folder."""
+    async with cloning_server(tmp_path) as serving:
+        (serving.folder / "friends").mkdir()
+        (serving.folder / "friends/ana.wav").write_bytes(hum(level=0.25))
+        (serving.folder / "friends/nobody.wav").write_bytes(hum(level=0.0))
+        yield serving
+
+
+@pytest.fixture
+async def client(server: CloningServer) -> AsyncIterator[Client]:
+    """A connection."""
+    async with opened(server.url) as connected:
+        yield connected
+
+
+def url_of(recording: bytes) -> str:
+    """A recording in its own URL."""
+    return "data:audio/wav;base64," + base64.b64encode(recording).decode()
+
+
+def assert_near(answer: Answer, level: float = 0.25) -> None:
+    """Assert that it sounds like a recording, and says how much."""
+    assert loudness(answer.samples) == level
+    result = answer.last["result"]
+    assert (result["engine"], result["cloning"], result["unused"]) == ("echo", "nearest voice", [])
+    assert result["similarity"]["before"] == 0.5 and result["similarity"]["now"] >= 0.6
+    assert "near" in result["cloning_note"] and "not the same" in result["cloning_note"]
+
+
+@pytest.mark.parametrize("mode", ["streaming", "non_streaming"])
+async def test_speech_sounds_like_the_recording(server: CloningServer, client: Client, mode: str) -> None:
+    """By URL, by path, by the id of a voice of the folder or of one that is kept; else like nobody."""
+    await server.keep("eva", 0.75)
+    plain = await client.speak(TEXT, mode=mode)
+    assert loudness(plain.samples) == 1.0
+    assert (plain.last["result"]["engine"], plain.last["result"]["cloning"]) == ("tone", "none")
+    assert not {"similarity", "cloning_note"} & set(plain.last["result"])
+    assert_near(await client.speak(TEXT, mode=mode, prompt_wav_url=url_of(hum(level=0.25))))
+    assert_near(await client.speak(TEXT, mode=mode, prompt_wav_path="friends/ana.wav"))
+    assert_near(await client.speak(TEXT, mode=mode, voice_id="friends-ana"))
+    assert_near(await client.speak(TEXT, mode=mode, voice_id="custom:eva"), 0.75)
+    # One sound, wherever it comes from.
+    assert len(server.echo.embedded) == 2
+
+
+@pytest.mark.parametrize(
+    ("recording", "reason"),
+    [
+        (b"no sound in here", "is not audio that this server reads (WAV, MP3, Ogg, FLAC or M4A)"),
+        (hum(0.4), "too short (at least 0.5 s)"),
+        (hum(60.5), "too long (at most 60 s)"),
+        (hum(level=0.0), NO_SPEECH),
+    ],
+)
+async def test_bad_recordings(client: Client, recording: bytes, reason: str) -> None:
+    """The error names the parameter, and ends nothing but its request."""
+    await client.request("good", TEXT, prompt_wav_url=url_of(hum(level=0.25)))
+    await client.request("bad", TEXT, prompt_wav_url=url_of(recording))
+    answers = await client.answers("good", "bad")
+    error = answers["bad"].last["error"]
+    assert (error["code"], error["details"]) == ("INVALID_PARAMS", {"errors": {"prompt_wav_url": reason}})
+    assert not answers["bad"].frames
+    assert_near(answers["good"])
+    await client.alive()
+
+
+async def test_a_bad_voice_is_named_by_what_the_client_gave(server: CloningServer, client: Client) -> None:
+    """By path, by the id of a voice of the folder, by that of a kept one."""
+    server.echo.deaf = True
+    await server.keep("nobody", 0.25)
+    for params in (
+        {"prompt_wav_path": "friends/nobody.wav"},
+        {"voice_id": "friends-nobody"},
+        {"voice_id": "custom:nobody"},
+    ):
+        error = (await client.speak(TEXT, **params)).last["error"]
+        assert error["details"] == {"errors": dict.fromkeys(params, NO_SPEECH)}
+
+
+async def test_kept_voices_are_listed(server: CloningServer) -> None:
+    """In a category of their own, with a sentence that they say like whoever was recorded."""
+    await server.keep("eva", 0.75)
+    async with httpx.AsyncClient(base_url=server.http_url) as client:
+        listed = (await client.get("/api/voices", params={"category": "custom"})).json()["voices"]
+        assert [voice["id"] for voice in listed["custom"]] == ["custom:eva"]
+        sample = await client.get(listed["custom"][0]["audio_url"])
+    assert sample.status_code == 200
+    assert [segment.embedding is not None for segment in server.echo.segments] == [True]

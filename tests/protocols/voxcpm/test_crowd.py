@@ -1,0 +1,100 @@
+"""Five hundred requests over twenty connections, a third of them cancelled: each ends once, and is alone."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from tests.clients.voxcpm.wire import Answer, opened
+from tests.conftest import StartServer
+
+CONNECTIONS, EACH = 20, 25
+MODES = ("streaming", "non_streaming")
+TEXTS = [
+    "Guten Morgen, der Zug fährt heute vom anderen Gleis ab. Bitte steigen Sie hinten ein.",
+    "Eins, zwei, drei, vier. Und jetzt noch einmal von vorne!",
+    "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque.",
+    "Sí.",
+    "Das ist ein langer Satz, der immer weitergeht, " * 20 + "und dann doch noch endet.",
+    "Am 3. Mai 2024 kostete es 12,50 Euro. Danach wurde es teurer. Niemand wusste, warum.",
+    "The quick brown fox 🦊 jumps over the lazy dog. " * 12,
+    "…",
+]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request of the crowd; cancel_after_s: None leaves it alone."""
+
+    what: int
+    mode: str
+    cancel_after_s: float | None
+
+
+async def connection(url: str, asked: dict[str, Asked]) -> dict[str, Answer]:
+    """Ask for all at once; all answers."""
+    async with opened(url) as client, asyncio.TaskGroup() as group:
+
+        async def cancel(name: str, after_s: float) -> None:
+            await asyncio.sleep(after_s)
+            await client.send("cancel", request_id=name)
+
+        for name, one in asked.items():
+            await client.request(name, TEXTS[one.what], mode=one.mode)
+        cancels = [
+            group.create_task(cancel(name, one.cancel_after_s))
+            for name, one in asked.items()
+            if one.cancel_after_s is not None
+        ]
+        answers = await client.answers(*asked)
+        await asyncio.wait(cancels)
+        # Nobody is answered twice: the next message is the pong.
+        await client.alive()
+        return answers
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+async def test_five_hundred_at_once_are_each_alone(start_server: StartServer) -> None:
+    """Who is not cancelled gets what it gets alone, byte for byte; nothing is left of anybody."""
+    dice = random.Random(1)
+    server = start_server("--engine", "espeak")
+    alone: dict[tuple[int, str], Answer] = {}
+    async with opened(server.url) as client:
+        for what, text in enumerate(TEXTS):
+            for mode in MODES:
+                alone[what, mode] = await client.speak(text, mode=mode)
+    crowd = [
+        {
+            f"{at}-{number}": Asked(
+                dice.randrange(len(TEXTS)),
+                dice.choice(MODES),
+                dice.uniform(0, 5) ** 2 / 5 if dice.random() < 1 / 3 else None,
+            )
+            for number in range(EACH)
+        }
+        for at in range(CONNECTIONS)
+    ]
+    found = await asyncio.gather(*(connection(server.url, asked) for asked in crowd))
+    cancelled = 0
+    for asked, answers in zip(crowd, found, strict=True):
+        for name, one in asked.items():
+            answer, solo = answers[name], alone[one.what, one.mode]
+            assert answer.last["type"] == "complete"
+            if answer.last["result"] == {"cancelled": True}:
+                assert one.cancel_after_s is not None
+                cancelled += 1
+                continue
+            assert answer.pcm == solo.pcm and answer.spans == solo.spans
+            assert answer.last["result"] == solo.last["result"]
+    assert cancelled
+    async with httpx.AsyncClient(base_url=server.http_url) as http:
+        counters = (await http.get("/health")).json()["counters"]
+        assert (counters["sessions"], counters["speaking"], counters["waiting"]) == (0, 0, 0)
+        told = (await http.get("/metrics")).text
+    for line in ("running_tasks 0.0", "queue_length 0.0", "active_connections 0.0"):
+        assert f"\nvoxcpm_tts_{line}\n" in told

@@ -1,0 +1,274 @@
+"""The folder of recorded voices: what is in it, and that nothing outside is reached through it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from protocols.voxcpm import voice_folder
+from protocols.voxcpm.voice_folder import VoiceFolder
+from speech.errors import InvalidRequest, UnknownVoice
+from tests.support import permissions
+
+NOT_HERE = "prompt_wav_path: names no recording in the voice folder (.mp3, .wav, .flac, .ogg, .m4a)"
+NOT_BELOW = "prompt_wav_path: must be a path below the voice folder, such as category/name.wav"
+
+
+@pytest.fixture(params=["by descriptor", "by path"])
+def root(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with voices, beside a file that is nobody's; opened in each of the ways there are."""
+    if request.param == "by path":
+        monkeypatch.setattr(os, "supports_dir_fd", frozenset())
+    root = tmp_path / "voice_clone"
+    for path, content in {
+        "doubao/dubbing/granny.mp3": b"granny's recording",
+        "doubao/dubbing/granny.txt": "\ufeff  Good evening, 孩子们。\n".encode(),
+        "doubao/dubbing/uncle.FLAC": b"uncle's",
+        "doubao/dubbing/notes.md": b"no voice",
+        "animals/cat.wav": b"cat's",
+        "animals/cat.ogg": b"another cat's",
+        "top.m4a": b"top's",
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+    (tmp_path / "secret.wav").write_bytes(b"secret")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/secret.wav").write_bytes(b"secret")
+    return root
+
+
+def refusal(root: Path | None, path: str) -> str:
+    """The sentence that refuses a path."""
+    with pytest.raises(InvalidRequest) as caught:
+        VoiceFolder(root).recording(path)
+    assert caught.value.field == "prompt_wav_path"
+    return str(caught.value)
+
+
+def test_voices_are_told_by_their_folder_and_name(root: Path) -> None:
+    """Of two files of one name the first counts; what lies in no folder is in the default category."""
+    voices = VoiceFolder(root).list()
+    assert [
+        (voice.id, voice.name, voice.category, voice.sample_text, voice.media_type) for voice in voices
+    ] == [
+        ("animals-cat", "cat", "animals", "", "audio/ogg"),
+        ("dubbing-granny", "granny", "dubbing", "Good evening, 孩子们。", "audio/mpeg"),
+        ("dubbing-uncle", "uncle", "dubbing", "", "audio/flac"),
+        ("默认-top", "top", "默认", "", "audio/mp4"),
+    ]
+
+
+def test_a_voice_is_found_and_read_by_its_id(root: Path) -> None:
+    """However its letters are composed; an id that is none is nobody's."""
+    folder = VoiceFolder(root)
+    (root / "animals/zoe\u0308.wav").write_bytes(b"zoe's")
+    granny, zoe = folder.get("dubbing-granny"), folder.get("animals-zo\u00eb")
+    assert granny is not None and folder.read(granny) == b"granny's recording"
+    assert zoe is not None and zoe.id == "animals-zo\u00eb" and folder.read(zoe) == b"zoe's"
+    assert folder.get("animals-zoe\u0308") == zoe
+    assert folder.get("dubbing-nobody") is None and folder.get("") is None and folder.get("\ud800") is None
+
+
+def test_a_voice_that_is_gone_is_unknown(root: Path) -> None:
+    """Between the list and the reading its file was removed, or grew beyond the limit."""
+    folder = VoiceFolder(root)
+    granny, uncle = folder.get("dubbing-granny"), folder.get("dubbing-uncle")
+    assert granny is not None and uncle is not None
+    (root / "doubao/dubbing/granny.mp3").unlink()
+    os.truncate(root / "doubao/dubbing/uncle.FLAC", 10 * 2**20 + 1)
+    for voice in (granny, uncle):
+        with pytest.raises(UnknownVoice):
+            folder.read(voice)
+
+
+@pytest.mark.parametrize("path", ["doubao/dubbing/granny.mp3", "./doubao//dubbing/./granny.mp3"])
+def test_a_recording_is_read_by_its_path(root: Path, path: str) -> None:
+    """Relative to the folder."""
+    assert VoiceFolder(root).recording(path) == b"granny's recording"
+
+
+def test_the_folder_itself_may_be_a_link(root: Path, tmp_path: Path) -> None:
+    """An operator may keep it elsewhere."""
+    (tmp_path / "link").symlink_to(root)
+    folder = VoiceFolder(tmp_path / "link")
+    assert folder.recording("animals/cat.wav") == b"cat's"
+    assert len(folder.list()) == 4
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../secret.wav",
+        "animals/../../secret.wav",
+        "animals/../animals/cat.wav",
+        "/etc/passwd",
+        "//etc/passwd",
+        "{root}/animals/cat.wav",
+        "animals/cat.wav\0",
+        "animals/cat.wav\0.mp3",
+        "animals\\cat.wav",
+        "..\\secret.wav",
+        "C:/secret.wav",
+        "c:secret.wav",
+        "animals/cat.wav\n",
+        "animals/\ud800.wav",
+        "animals/\udcff.wav",
+    ],
+)
+def test_a_path_that_leads_elsewhere_is_refused(root: Path, path: str) -> None:
+    """By its letters alone, whether something is there or not."""
+    assert refusal(root, path.replace("{root}", str(root))) == NOT_BELOW
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        ".",
+        "./",
+        "animals",
+        "animals/",
+        "missing.wav",
+        "missing/cat.wav",
+        "animals/cat.wav/cat.wav",
+        "animals/cat",
+        "doubao/dubbing/notes.md",
+        "doubao/dubbing/granny.txt",
+        ".wav",
+        "x" * 300 + ".wav",
+    ],
+)
+def test_what_is_no_recording_is_refused(root: Path, path: str) -> None:
+    """A folder, a missing file, a file of another kind: one sentence for all."""
+    assert refusal(root, path) == NOT_HERE
+
+
+LINKS: dict[str, Callable[[Path, Path], None]] = {
+    "a file outside": lambda root, out: (root / "animals/link.wav").symlink_to(out / "secret.wav"),
+    "a relative file outside": lambda root, out: (root / "animals/link.wav").symlink_to("../../secret.wav"),
+    "nothing outside": lambda root, out: (root / "animals/link.wav").symlink_to(out / "missing.wav"),
+    "itself": lambda root, out: (root / "animals/link.wav").symlink_to("link.wav"),
+    "a file inside": lambda root, out: (root / "animals/link.wav").symlink_to("cat.wav"),
+    "a pipe": lambda root, out: os.mkfifo(root / "animals/link.wav"),
+    "a folder": lambda root, out: (root / "animals/link.wav").mkdir(),
+    "a device": lambda root, out: (root / "animals/link.wav").symlink_to("/dev/zero"),
+}
+
+
+@pytest.mark.parametrize("kind", LINKS)
+def test_what_is_no_plain_file_is_never_opened(root: Path, tmp_path: Path, kind: str) -> None:
+    """No link is followed, and a pipe makes nobody wait; none of them is listed."""
+    LINKS[kind](root, tmp_path)
+    assert refusal(root, "animals/link.wav") == NOT_HERE
+    assert VoiceFolder(root).get("animals-link") is None
+
+
+@pytest.mark.parametrize("inner", ["secret.wav", "missing.wav"])
+def test_no_link_is_followed_on_the_way(root: Path, tmp_path: Path, inner: str) -> None:
+    """A folder that is a link is none, and its files are not listed."""
+    (root / "animals/inner").symlink_to(tmp_path / "outside")
+    assert refusal(root, f"animals/inner/{inner}") == NOT_HERE
+    assert VoiceFolder(root).get("inner-secret") is None
+
+
+def test_a_transcript_that_is_no_plain_file_is_left_out(root: Path, tmp_path: Path) -> None:
+    """A link or a pipe beside a recording is not read."""
+    (root / "animals/cat.txt").symlink_to(tmp_path / "secret.wav")
+    os.mkfifo(root / "top.txt")
+    folder = VoiceFolder(root)
+    assert [voice.sample_text for voice in folder.list() if voice.name in ("cat", "top")] == ["", ""]
+
+
+def test_a_path_and_a_file_have_limits(root: Path) -> None:
+    """Each is named by its limit; the largest file that may be read is."""
+    assert "too long (at most 1000 characters" in refusal(root, "x/" * 10 + "x" * 1000)
+    assert "too long" in refusal(root, "a/" * 17 + "x.wav")
+    os.truncate(root / "animals/cat.wav", 10 * 2**20 + 1)
+    assert refusal(root, "animals/cat.wav") == "prompt_wav_path: too large (at most 10 MiB)"
+    os.truncate(root / "animals/cat.wav", 10 * 2**20)
+    assert len(VoiceFolder(root).recording("animals/cat.wav")) == 10 * 2**20
+
+
+def test_a_file_that_may_not_be_read_is_refused(root: Path) -> None:
+    """By the sentence for one that is not there."""
+    (root / "animals/cat.wav").chmod(0)
+    with permissions.binding():
+        assert refusal(root, "animals/cat.wav") == NOT_HERE
+
+
+def test_without_a_folder_there_is_nothing() -> None:
+    """The sentence tells the operator what is missing."""
+    folder = VoiceFolder(None)
+    assert (folder.list(), folder.get("animals-cat")) == ([], None)
+    assert "has no voice folder (KANI_VOICE_DIR)" in refusal(None, "animals/cat.wav")
+
+
+def test_a_folder_that_is_missing_is_empty(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """And the log says so."""
+    assert VoiceFolder(tmp_path / "missing").list() == []
+    assert "cannot be read" in caplog.text
+    assert refusal(tmp_path / "missing", "animals/cat.wav") == NOT_HERE
+
+
+def test_a_list_is_kept_until_something_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that come and go are seen; what did not change is not read anew."""
+    monkeypatch.setattr(voice_folder, "_TRUSTED_S", -1.0)
+    folder = VoiceFolder(root)
+    first = folder.get("animals-cat")
+    assert first is not None and folder.get("animals-cat") is first
+    (root / "new").mkdir()
+    (root / "new/dog.wav").write_bytes(b"dog's")
+    assert folder.get("new-dog") is not None
+    (root / "new/dog.wav").unlink()
+    assert folder.get("new-dog") is None
+    (root / "new").rmdir()
+    assert len(folder.list()) == 4
+
+
+def test_a_list_is_trusted_for_a_moment(root: Path) -> None:
+    """Many who ask at once look at the disk once."""
+    folder = VoiceFolder(root)
+    found: list[object] = []
+    threads = [threading.Thread(target=lambda: found.append(folder.get("animals-cat"))) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 20 and found[0] is not None and all(voice is found[0] for voice in found)
+
+
+def test_a_transcript_and_a_list_are_bounded(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a long text the beginning is kept, of too many voices the first; the log says so."""
+    (root / "animals/cat.txt").write_text("猫" * 100_000, encoding="utf-8")
+    voice = VoiceFolder(root).get("animals-cat")
+    assert voice is not None and voice.sample_text == "猫" * 2000
+    monkeypatch.setattr(voice_folder, "MAX_VOICES", 2)
+    assert len(VoiceFolder(root).list()) == 2
+    assert "holds too much" in caplog.text
+    monkeypatch.setattr(voice_folder, "_MAX_LOOKED_AT", 3)
+    assert len(VoiceFolder(root).list()) <= 1
+
+
+def test_folders_are_looked_into_to_a_depth(root: Path) -> None:
+    """As deep as a path may be, and no deeper."""
+    inner = root.joinpath(*"abcdefghijklmno")
+    (inner / "p").mkdir(parents=True)
+    (inner / "deep.wav").write_bytes(b"deep")
+    (inner / "p/deeper.wav").write_bytes(b"deeper")
+    folder = VoiceFolder(root)
+    assert folder.recording("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/deep.wav") == b"deep"
+    assert (folder.get("o-deep") is None, folder.get("p-deeper") is None) == (False, True)
+
+
+def test_names_that_cannot_be_written_are_left_out(root: Path) -> None:
+    """Those of bytes that are no text, or with control characters in them."""
+    (root / "animals" / os.fsdecode(b"\xff.wav")).write_bytes(b"x")
+    (root / "animals/a\nb.wav").write_bytes(b"x")
+    (root / os.fsdecode(b"\xfe")).mkdir()
+    assert len(VoiceFolder(root).list()) == 4

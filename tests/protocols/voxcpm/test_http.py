@@ -1,0 +1,370 @@
+"""What VoxCPM's page asks for by HTTP: where to connect, which voices there are, how they sound."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import wave
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
+
+from protocols.voxcpm.http import http_routes
+from protocols.voxcpm.sample_sentences import COUNTING, SENTENCES, sentence
+from protocols.voxcpm.settings import VoxCPMSettings
+from protocols.voxcpm.voice_folder import VoiceFolder
+from protocols.voxcpm.voice_list import listed_voices
+from speech.engine import EngineInfo
+from speech.observer import Observer
+from speech.request import Limits
+from speech.service import SpeechService
+from speech.text.language_detection import detect
+from speech.types import Samples, Voice
+from speech.voices.catalogue import VoiceCatalogue, VoiceStore
+from tests.clients.voxcpm.wire import opened
+from tests.conftest import ServerProcess, StartServer
+from tests.protocols.test_voices_api import form, recording
+from tests.support.tone import ToneEngine
+
+PARAMS = {
+    "mode": "streaming",
+    "cfg_value": 2.0,
+    "inference_timesteps": 10,
+    "normalize": True,
+    "denoise": False,
+    "retry_badcase": True,
+    "retry_badcase_max_times": 3,
+    "retry_badcase_ratio_threshold": 6.0,
+}
+
+
+def client_of(server: ServerProcess, **headers: str) -> httpx.AsyncClient:
+    """A client of a server."""
+    return httpx.AsyncClient(base_url=server.http_url, headers=headers, timeout=300)
+
+
+def heard(file: bytes) -> Samples:
+    """The samples of a WAV file."""
+    with wave.open(io.BytesIO(file)) as opened_file:
+        assert (opened_file.getnchannels(), opened_file.getsampwidth()) == (1, 2)
+        data = opened_file.readframes(opened_file.getnframes())
+    return np.frombuffer(data, "<i2").astype(np.float32) / 32768
+
+
+@pytest.fixture
+def voices(tmp_path: Path) -> Path:
+    """A folder with two voices, one of which a path has to be quoted for."""
+    folder = tmp_path / "voice_clone"
+    (folder / "视频配音").mkdir(parents=True)
+    (folder / "视频配音/和蔼奶奶.wav").write_bytes(recording())
+    (folder / "视频配音/和蔼奶奶.txt").write_text("孩子们，早上好。", encoding="utf-8")
+    (folder / "Spanish").mkdir()
+    (folder / "Spanish/a?b #1%2.mp3").write_bytes(b"ID3 and what follows" * 50_000)
+    return folder
+
+
+async def test_a_page_is_told_where_to_connect_and_what_is_allowed(espeak_server: ServerProcess) -> None:
+    """Under the names of the original's documentation and under those of its code."""
+    async with client_of(espeak_server) as client:
+        answer = await client.get("/api/config")
+    url = f"ws://localhost:{espeak_server.port}/tts"
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.json() == {
+        "wsUrl": url,
+        "websocket_url": url,
+        "defaultParams": PARAMS,
+        "default_params": PARAMS,
+        "constraints": {
+            "max_text_length": 5000,
+            "cfg_value_range": [0.1, 10.0],
+            "inference_timesteps_range": [1, 50],
+            "retry_badcase_max_times_range": [0, 10],
+            "retry_badcase_ratio_threshold_range": [1.0, 20.0],
+        },
+    }
+
+
+async def test_what_is_told_to_be_allowed_is(espeak_server: ServerProcess) -> None:
+    """The ends of each range are taken on the socket, what lies beyond them is not."""
+    async with client_of(espeak_server) as client, opened(espeak_server.url) as socket:
+        told = (await client.get("/api/config")).json()
+        limits = told["constraints"]
+        longest = limits.pop("max_text_length")
+        for name, (low, high) in ((name.removesuffix("_range"), ends) for name, ends in limits.items()):
+            for value in (low, high):
+                answer = await socket.speak("Hola.", **told["default_params"] | {name: value})
+                assert answer.last["type"] == "complete"
+            for value in (low - 1, high + 1):
+                answer = await socket.speak("Hola.", **{name: value})
+                assert name in answer.last["error"]["details"]["errors"]
+        too_long = await socket.speak("a" * (longest + 1))
+        assert too_long.last["error"]["code"] == "TEXT_TOO_LONG"
+
+
+async def test_every_port_names_itself(compat_server: ServerProcess) -> None:
+    """The page's own port too, and a client that goes where it is told is spoken to."""
+    server = compat_server
+    for port in (server.port, server.compat["VoxCPM"], server.compat["VoxCPM's page"]):
+        async with httpx.AsyncClient() as client:
+            told = (await client.get(f"http://localhost:{port}/api/config")).json()["wsUrl"]
+        assert told == f"ws://localhost:{port}/tts"
+        async with opened(told.removesuffix("/tts")) as socket:
+            assert (await socket.speak("Hola.")).last["type"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "scheme"), [("https", "wss"), ("https, http", "wss"), ("http", "ws"), ("", "ws")]
+)
+async def test_behind_a_proxy_the_address_is_the_proxys(
+    start_server: StartServer, forwarded: str, scheme: str
+) -> None:
+    """Its name as it passes it on, and its scheme as it tells it."""
+    server = start_server("--engine", "espeak", "--no-auth", KANI_ALLOWED_HOSTS="tts.example.test")
+    async with client_of(server, **{"x-forwarded-proto": forwarded, "host": "tts.example.test"}) as client:
+        assert (await client.get("/api/config")).json()["wsUrl"] == f"{scheme}://tts.example.test/tts"
+
+
+async def test_voices_are_listed_by_category(start_server: StartServer, voices: Path) -> None:
+    """Those of a language under its name, those that clients keep, and those of the folder."""
+    server = start_server("--engine", "espeak", KANI_VOICE_DIR=str(voices))
+    async with client_of(server) as client:
+        assert (await client.post("/v1/audio/voices", **form(language="spanish"))).status_code == 201
+        told = (await client.get("/api/voices")).json()
+        one = (await client.get("/api/voices", params={"category": "视频配音"})).json()
+        none = (await client.get("/api/voices", params={"category": "nothing"})).json()
+        stats = (await client.get("/api/voices/stats")).json()
+        categories = (await client.get("/api/voices/categories")).json()
+    by_category = told["voices"]
+    assert by_category["视频配音"] == [
+        {
+            "id": "视频配音-和蔼奶奶",
+            "name": "和蔼奶奶",
+            "category": "视频配音",
+            "sample_text": "孩子们，早上好。",
+            "audio_url": by_category["视频配音"][0]["audio_url"],
+        }
+    ]
+    assert unquote(by_category["视频配音"][0]["audio_url"]) == "/api/voices/视频配音-和蔼奶奶/audio"
+    assert [voice["id"] for voice in by_category["custom"]] == ["custom:ana"]
+    spanish = {voice["id"]: voice for voice in by_category["Spanish"]}
+    assert spanish.keys() == {"espeak:es", "espeak:es-419", "Spanish-a?b #1%2"}
+    assert spanish["espeak:es"]["sample_text"] == spanish["espeak:es-419"]["sample_text"] == SENTENCES["es"]
+    assert list(by_category) == sorted(by_category)
+    assert all([v["name"] for v in row] == sorted(v["name"] for v in row) for row in by_category.values())
+
+    total = sum(map(len, by_category.values()))
+    counts = {name: len(row) for name, row in by_category.items()}
+    assert told["total"] == one["total"] == none["total"] == total
+    assert one["voices"] == {"视频配音": by_category["视频配音"]} and none["voices"] == {}
+    assert stats == {
+        "total_voices": total,
+        "total_categories": len(counts),
+        "voices_per_category": counts,
+        "voices_by_category": counts,
+        "initialized": True,
+    }
+    assert categories == {"categories": [{"name": name, "count": counts[name]} for name in sorted(counts)]}
+
+
+def test_voices_of_the_best_engine_come_first(tmp_path: Path) -> None:
+    """Their languages before all others, and in each of them they themselves."""
+    voices = {
+        "natural": {"ef_dora": "es", "af_heart": "en"},
+        "robotic": {"robot:af": "af", "a robot:en": "en"},
+    }
+    engines = [
+        EngineInfo(
+            name,
+            "1",
+            24_000,
+            tuple(Voice(voice, voice, language, name) for voice, language in own.items()),
+            {language: voice for voice, language in own.items()},
+        )
+        for name, own in voices.items()
+    ]
+    catalogue = VoiceCatalogue(engines, VoiceStore(tmp_path), None)
+    listed = listed_voices(catalogue, VoiceFolder(None))
+    assert [(voice.category, voice.id) for voice in listed.values()] == [
+        ("English", "af_heart"),
+        ("English", "a robot:en"),
+        ("Spanish", "ef_dora"),
+        ("Afrikaans", "robot:af"),
+    ]
+
+
+async def test_a_search_is_answered_by_one_list(start_server: StartServer, voices: Path) -> None:
+    """Of the voices that have the words somewhere, in any case."""
+    server = start_server("--engine", "espeak", KANI_VOICE_DIR=str(voices))
+    spanish = ["Spanish-a?b #1%2", "espeak:es", "espeak:es-419"]
+    async with client_of(server) as client:
+        for search, category, found in (
+            ("奶奶", "", ["视频配音-和蔼奶奶"]),
+            (" 早上 ", "", ["视频配音-和蔼奶奶"]),
+            ("SPANISH", "Spanish", spanish),
+            ("奶奶", "Spanish", []),
+            ("nobody", "", []),
+        ):
+            told = await client.get("/api/voices", params={"search": search, "category": category})
+            assert sorted(voice["id"] for voice in told.json()["voices"]) == found
+
+
+@pytest.mark.parametrize("name", ["search", "category"])
+async def test_a_query_has_an_end(espeak_server: ServerProcess, name: str) -> None:
+    """One that is longer is 400, by its name."""
+    async with client_of(espeak_server) as client:
+        assert (await client.get("/api/voices", params={name: "x" * 200})).status_code == 200
+        answer = await client.get("/api/voices", params={name: "x" * 201})
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"error": f"{name}: too long (at most 200 characters)"},
+    )
+
+
+async def test_every_built_in_voice_can_be_heard(espeak_server: ServerProcess) -> None:
+    """By a sentence of its language, or at least by numbers."""
+    async with client_of(espeak_server) as client:
+        listed = (await client.get("/api/voices")).json()["voices"]
+        for voice in (voice for row in listed.values() for voice in row):
+            answer = await client.get(voice["audio_url"])
+            assert answer.status_code == 200, voice
+            assert answer.headers["content-type"] == "audio/wav"
+            assert answer.headers["cache-control"] == "private, max-age=3600"
+            samples = heard(answer.content)
+            assert len(samples) > 10_000 and np.abs(samples).max() > 0.05, voice
+            assert voice["sample_text"] in (*SENTENCES.values(), COUNTING)
+
+
+def test_a_sentence_is_of_its_language() -> None:
+    """As far as the detector can tell it from the others that have one; other languages count."""
+    alike = {"cv": "ru", "hr": "sr", "yue": "zh"}
+    for language, words in SENTENCES.items():
+        assert detect(words, SENTENCES) in (language, alike.get(language), None), language
+    assert sentence("es-419") == SENTENCES["es"] and sentence("") == SENTENCES["en"]
+    assert sentence("tlh") == COUNTING
+
+
+async def test_a_kept_recording_stays_here(start_server: StartServer) -> None:
+    """A kept voice is heard by a sentence; what it was made from is handed to nobody."""
+    server = start_server("--engine", "espeak")
+    async with client_of(server) as client:
+        assert (await client.post("/v1/audio/voices", **form(language="french"))).status_code == 201
+        kept = (await client.get("/api/voices")).json()["voices"]["custom"][0]
+        answer = await client.get(kept["audio_url"])
+    assert kept["sample_text"] == SENTENCES["fr"]
+    assert answer.status_code == 200 and len(heard(answer.content)) > 10_000
+    assert recording()[44:200] not in answer.content
+
+
+async def test_a_folders_recording_is_handed_out_as_it_is(start_server: StartServer, voices: Path) -> None:
+    """With the type that it is of."""
+    server = start_server("--engine", "espeak", KANI_VOICE_DIR=str(voices))
+    async with client_of(server) as client:
+        listed = (await client.get("/api/voices", params={"search": "-"})).json()["voices"]
+        urls = {voice["id"]: voice["audio_url"] for voice in listed}
+        granny = await client.get(urls["视频配音-和蔼奶奶"])
+        other = await client.get(urls["Spanish-a?b #1%2"])
+    assert (granny.headers["content-type"], granny.content) == ("audio/wav", recording())
+    assert other.headers["content-type"] == "audio/mpeg"
+    assert other.headers["x-content-type-options"] == "nosniff"
+    assert other.content == (voices / "Spanish/a?b #1%2.mp3").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "voice",
+    [
+        "nobody",
+        "custom:nobody",
+        "..",
+        "%2e%2e",
+        "..%2f..%2fetc%2fpasswd",
+        "%00",
+        "视频配音-",
+        "x" * 5000,
+        "%ff",
+    ],
+)
+async def test_an_unknown_voice_is_not_found(espeak_server: ServerProcess, voice: str) -> None:
+    """Whatever stands there in its place."""
+    async with client_of(espeak_server) as client:
+        answer = await client.get(f"/api/voices/{voice}/audio")
+    assert answer.status_code == 404
+    if "%2f" not in voice and ".." not in voice:
+        assert answer.json() == {"error": "Voice not found"}
+
+
+async def test_a_sample_counts_towards_the_rate(start_server: StartServer) -> None:
+    """As any speech does: beyond the limit the client is told to come again."""
+    server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")
+    async with client_of(server) as client:
+        assert (await client.get("/api/voices/espeak:es/audio")).status_code == 200
+        answer = await client.get("/api/voices/espeak:es/audio")
+    assert answer.status_code == 429 and "a minute" in answer.json()["error"]
+    assert answer.headers["retry-after"]
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[tuple[ToneEngine, SpeechService, Starlette]]:
+    """An engine that waits to be allowed, its service, where nobody may wait, and the routes."""
+    engine = ToneEngine()
+    service = SpeechService(
+        [engine],
+        VoiceStore(tmp_path),
+        Limits(max_waiting=0),
+        default_language="es",
+        default_voice=None,
+        observer=Observer(),
+    )
+    await service.start()
+    settings = VoxCPMSettings(max_text=100, voice_dir=None, recording_hosts=frozenset())
+    yield engine, service, Starlette(routes=http_routes(service, settings, VoiceFolder(None)))
+    await service.stop()
+
+
+async def test_a_sample_waits_for_no_place(engine: tuple[ToneEngine, SpeechService, Starlette]) -> None:
+    """Where the engine is taken and nobody more may wait, the client is told to come again."""
+    tone, _, app = engine
+    tone.allow = 0
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        first = asyncio.create_task(client.get("/api/voices/tone_es/audio"))
+        while not tone.under_way:
+            await asyncio.sleep(0)
+        second = await client.get("/api/voices/tone_en/audio")
+        await tone.permit(None)
+        assert (await first).status_code == 200
+    assert (second.status_code, second.headers["retry-after"]) == (503, "1")
+    assert second.json()["error"]
+
+
+async def test_a_client_that_leaves_is_not_spoken_to(
+    engine: tuple[ToneEngine, SpeechService, Starlette],
+) -> None:
+    """Its sample ends, and the engine is free."""
+    tone, service, app = engine
+    tone.allow = 0
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/api/voices/tone_es/audio",
+        "headers": [],
+        "query_string": b"",
+    }
+
+    async def receive() -> dict[str, Any]:
+        while not tone.under_way:
+            await asyncio.sleep(0)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    with pytest.raises(ClientDisconnect):
+        await app.router(scope, receive, send)
+    assert (tone.under_way, service.state().sessions) == (0, 0)

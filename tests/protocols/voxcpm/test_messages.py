@@ -1,0 +1,365 @@
+"""The JSON messages and the parameters of VoxCPM's protocol, without a socket."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.voxcpm import messages
+from protocols.voxcpm.messages import BadMessage, Cancel, Failure, Ping, TtsRequest, failure_of, read
+from protocols.voxcpm.params import Params, read_params
+from speech import errors
+from speech.types import Recording, Sampling
+
+MAX_TEXT = 5000
+NO_TIMESTAMP = "Validation failed: timestamp: must be a number"
+DOCUMENTED = {
+    "text": "Hello, this is a test!",
+    "mode": "streaming",
+    "prompt_wav_url": None,
+    "cfg_value": 2.0,
+    "inference_timesteps": 10,
+    "normalize": False,
+    "denoise": False,
+    "retry_badcase": True,
+}
+
+
+def message(kind: str, **fields: object) -> str:
+    """A message as a client would write it."""
+    return json.dumps({"type": kind, **fields})
+
+
+def refused(raw: str) -> BadMessage:
+    """What is wrong with a message."""
+    with pytest.raises(BadMessage) as caught:
+        read(raw)
+    return caught.value
+
+
+def params(**given: Any) -> Params:
+    """Parameters that are right, with a text."""
+    return read_params({"text": "Hola", **given}, MAX_TEXT, "r")
+
+
+def failure(given: dict[str, Any]) -> Failure:
+    """What is wrong with parameters."""
+    with pytest.raises(BadMessage) as caught:
+        read_params(given, MAX_TEXT, "r")
+    assert caught.value.request_id == "r"
+    return caught.value.failure
+
+
+def test_the_bytes_of_answers() -> None:
+    """Keys and their order are the original's."""
+    assert messages.progress("r", "queued", 0.0, "Request queued") == (
+        '{"type":"progress","request_id":"r","state":"queued","progress":0.0,"message":"Request queued"}'
+    )
+    assert messages.progress("r", "queued", 0.0, "Request queued, number 3 in line", position=3) == (
+        '{"type":"progress","request_id":"r","state":"queued","progress":0.0,'
+        '"message":"Request queued, number 3 in line","position":3}'
+    )
+    assert messages.complete("r", {"cancelled": True}) == (
+        '{"type":"complete","request_id":"r","result":{"cancelled":true}}'
+    )
+    assert messages.error(None, Failure("INVALID_JSON", "Invalid JSON format")) == (
+        '{"type":"error","request_id":null,'
+        '"error":{"code":"INVALID_JSON","message":"Invalid JSON format","details":{}}}'
+    )
+
+
+def test_a_pong_has_the_pings_timestamp_and_this_machines_time() -> None:
+    """Whole seconds."""
+    answer = json.loads(messages.pong(1_700_000_000.25))
+    assert answer["type"] == "pong" and answer["timestamp"] == 1_700_000_000.25
+    assert isinstance(answer["server_time"], int) and abs(answer["server_time"] - time.time()) < 5
+
+
+def test_messages_are_told_apart() -> None:
+    """Each of the three kinds, with what it has to have."""
+    assert read(message("tts_request", request_id="r", params=DOCUMENTED)) == TtsRequest("r", DOCUMENTED)
+    assert read(message("cancel", request_id="r")) == Cancel("r")
+    assert read(message("ping", timestamp=1_700_000_000)) == Ping(1_700_000_000)
+    without = read(message("ping"))
+    assert isinstance(without, Ping) and isinstance(without.timestamp, int)
+    assert abs(without.timestamp - time.time()) < 5
+
+
+def test_an_id_comes_back_as_it_came() -> None:
+    """In any script, and cut inside an emoji, as JavaScript may send it."""
+    for request_id in ("ñandú", "🙂", "half \ud83d", "x" * 200):
+        told = read(message("cancel", request_id=request_id))
+        assert isinstance(told, Cancel)
+        assert json.loads(messages.complete(told.request_id, {}))["request_id"] == request_id
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({}, "is required"),
+        ({"request_id": None}, "is required"),
+        ({"request_id": ""}, "cannot be empty"),
+        ({"request_id": 7}, "must be a string"),
+        ({"request_id": ["r"]}, "must be a string"),
+        ({"request_id": "x" * 201}, "too long (max 200 characters)"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["tts_request", "cancel"])
+def test_ids_that_are_none(kind: str, given: dict[str, object], reason: str) -> None:
+    """Each gets its reason, and no request's id."""
+    error = refused(message(kind, params=DOCUMENTED, **given))
+    assert error.failure == Failure(
+        "INVALID_PARAMS",
+        f"Validation failed: request_id: {reason}",
+        {"errors": {"request_id": reason}},
+    )
+    assert error.request_id is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "sentence"),
+    [
+        ("{", "INVALID_JSON", "Invalid JSON format"),
+        ("", "INVALID_JSON", "Invalid JSON format"),
+        ("[1]", "INVALID_JSON", "Invalid JSON format"),
+        ('"tts_request"', "INVALID_JSON", "Invalid JSON format"),
+        ('{"type":"ping","timestamp":NaN}', "INVALID_JSON", "Invalid JSON format"),
+        ('{"a":' * 100_000, "INVALID_JSON", "Invalid JSON format"),
+        ("[" * 200_000, "INVALID_JSON", "too many values (at most 100000)"),
+        ('{"type":"x"}', "UNKNOWN_MESSAGE_TYPE", "Unknown message type: x"),
+        ('{"request_id":"r"}', "UNKNOWN_MESSAGE_TYPE", "Unknown message type: None"),
+        ('{"type":{"a":[]}}', "UNKNOWN_MESSAGE_TYPE", "Unknown message type: not a string"),
+        (message("x" * 1000), "UNKNOWN_MESSAGE_TYPE", "Unknown message type: " + "x" * 40),
+        ('{"type":"ping","timestamp":"now"}', "INVALID_PARAMS", NO_TIMESTAMP),
+        ('{"type":"ping","timestamp":1e999}', "INVALID_PARAMS", NO_TIMESTAMP),
+        ('{"type":"ping","timestamp":true}', "INVALID_PARAMS", NO_TIMESTAMP),
+        (
+            '{"type":"ping","timestamp":1e300}',
+            "INVALID_PARAMS",
+            "Validation failed: timestamp: must be between -9223372036854775807 and 9223372036854775807",
+        ),
+        (
+            '{"type":"tts_request","request_id":"r","params":"text"}',
+            "INVALID_PARAMS",
+            "Validation failed: params: must be an object",
+        ),
+        (
+            '{"type":"tts_request","data":{"text":"Hola"}}',
+            "INVALID_PARAMS",
+            'Validation failed: params: is required (a request with "data" is Kani\'s, whose path is /)',
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_no_message_gets_its_code(raw: str, code: str, sentence: str) -> None:
+    """And a sentence that says what is wrong."""
+    found = refused(raw).failure
+    assert (found.code, found.message) == (code, sentence)
+
+
+def test_the_documents_parameters() -> None:
+    """Every row of its table arrives; ``null`` is the same as nothing, and streaming is the default."""
+    read_ones = read_params(DOCUMENTED, MAX_TEXT, "r")
+    assert (read_ones.text, read_ones.mode) == ("Hello, this is a test!", "streaming")
+    assert read_ones.options == {
+        "cfg_value": 2.0,
+        "inference_timesteps": 10,
+        "denoise": False,
+        "retry_badcase": True,
+    }
+    assert (read_ones.normalize, params().normalize) == (False, True)
+    nothing = dict.fromkeys(name for name in DOCUMENTED if name != "text")
+    assert read_params({**nothing, "text": "x"}, MAX_TEXT, "r") == read_params({"text": "x"}, MAX_TEXT, "r")
+    assert params().mode == "streaming" and params(mode="non_streaming").mode == "non_streaming"
+
+
+def test_parameters_become_the_cores_request() -> None:
+    """Ours have the same names as everywhere."""
+    recording = Recording(samples=None, sample_rate=16_000)  # type: ignore[arg-type]
+    given = params(
+        language="spanish", emotion="happy", speed=1.5, seed=7, voice="ef_dora", cfg_value=3, foo=1, bar=None
+    )
+    request = given.request(given.voice, recording, "said there")
+    assert (request.voice, request.language, request.emotion, request.speed) == (
+        "ef_dora",
+        "es",
+        "happy",
+        1.5,
+    )
+    assert request.sampling == Sampling(seed=7) and request.reference is recording
+    assert request.options == {"cfg_value": 3, "prompt_text": "said there"}
+    assert given.unknown == ("foo", "bar")
+    dubbed = params(emotion="sad:0.5", emotion_strength=0.5, duration=3, lexicon={"Kani": "cani"})
+    request = dubbed.request(None, None, "")
+    assert (request.emotion, request.emotion_strength, request.duration_s) == ("sad:0.5", 0.5, 3)
+    assert (request.lexicon, request.normalize, request.options) == ({"Kani": "cani"}, True, {})
+    assert params(normalize=False).request(None, None, "").normalize is False
+    # What the client says of its recording stands.
+    assert params(prompt_text="mine").request(None, None, "theirs").options == {"prompt_text": "mine"}
+
+
+@pytest.mark.parametrize("nobody", [{}, {"voice_id": None}, {"voice_id": ""}, {"voice": "default"}])
+def test_no_voice_is_the_default(nobody: dict[str, Any]) -> None:
+    """However it is said."""
+    assert params(**nobody).voice is None
+
+
+def test_a_voice_has_two_names() -> None:
+    """Either, or both if they are the same."""
+    either = [
+        {"voice_id": "a"},
+        {"voice": "a"},
+        {"voice": "a", "voice_id": "a"},
+        {"voice_id": "a", "voice": ""},
+    ]
+    assert {params(**names).voice for names in either} == {"a"}
+
+
+NUMBER, INTEGER, BOOLEAN, STRING = (
+    f"must be {what}" for what in ("a number", "an integer", "a boolean", "a string")
+)
+MODE = "must be 'streaming' or 'non_streaming'"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "reason"),
+    [
+        ("text", [None], "is required"),
+        ("text", [3, ["Hola"], {}, True], STRING),
+        ("text", ["", " \n\t"], "cannot be empty"),
+        ("mode", ["", "Streaming", 3, [], True], MODE),
+        ("cfg_value", ["2", [], True], NUMBER),
+        ("cfg_value", [0.09, 10.1, -1, 10**400, 1e999], "must be between 0.1 and 10.0"),
+        ("inference_timesteps", [10.0, "10", True], INTEGER),
+        ("inference_timesteps", [0, 51, 10**400], "must be between 1 and 50"),
+        ("normalize", [0, "true"], BOOLEAN),
+        ("denoise", [1, []], BOOLEAN),
+        ("retry_badcase", ["no", 0.0], BOOLEAN),
+        ("retry_badcase_max_times", [1.5, "3", False], INTEGER),
+        ("retry_badcase_max_times", [-1, 11], "must be between 0 and 10"),
+        ("retry_badcase_ratio_threshold", ["6", True], NUMBER),
+        ("retry_badcase_ratio_threshold", [0.99, 20.01], "must be between 1.0 and 20.0"),
+        ("prompt_wav_url", [5, {}], STRING),
+        ("prompt_wav_path", [5, []], STRING),
+        ("prompt_text", [5, []], STRING),
+        ("voice_id", [5, []], STRING),
+        ("voice", [5], STRING),
+        ("voice", ["x" * 201], "too long (max 200 characters)"),
+        ("language", [5], STRING),
+        ("language", ["x" * 201], "too long (max 200 characters)"),
+        ("emotion", [5], STRING),
+        ("speed", ["1", True], NUMBER),
+        ("emotion_strength", ["0.5", True], NUMBER),
+        ("duration", ["3", []], NUMBER),
+        ("lexicon", ["Kani", [["Kani", "cani"]]], "must be an object"),
+        ("lexicon", [{"Kani": 5}, {"a": "b", "c": None}], "must be an object of strings"),
+        ("seed", [1.5, "1", True], INTEGER),
+    ],
+)
+def test_every_reason(name: str, values: list[Any], reason: str) -> None:
+    """Of the protocol's table, and of what is ours, by the parameter's name."""
+    for value in values:
+        found = failure({"text": "Hola", name: value})
+        assert found == Failure(
+            "INVALID_PARAMS", f"Validation failed: {name}: {reason}", {"errors": {name: reason}}
+        ), value
+
+
+def test_text_that_is_too_long_has_a_code_of_its_own() -> None:
+    """At the limit it is spoken, one character beyond it is not."""
+    assert len(read_params({"text": "é" * MAX_TEXT}, MAX_TEXT, "r").text) == MAX_TEXT
+    found = failure({"text": "é" * (MAX_TEXT + 1)})
+    assert found == Failure(
+        "TEXT_TOO_LONG",
+        "Validation failed: text: too long (max 5000 characters)",
+        {"errors": {"text": "too long (max 5000 characters)"}},
+    )
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    """In one sentence, and each by its name."""
+    found = failure({"mode": "fast", "cfg_value": 11, "normalize": 1})
+    assert found.details == {
+        "errors": {
+            "text": "is required",
+            "mode": MODE,
+            "cfg_value": "must be between 0.1 and 10.0",
+            "normalize": BOOLEAN,
+        }
+    }
+    assert found.message.startswith("Validation failed: text: is required, mode: must be")
+
+
+def test_parameters_that_contradict_each_other() -> None:
+    """Two voices, or two recordings."""
+    found = failure({"text": "x", "voice_id": "a", "voice": "b"})
+    assert found.code == "INVALID_PARAMS" and "voice_id" in found.message
+    found = failure({"text": "x", "prompt_wav_url": "http://a", "prompt_wav_path": "b.wav"})
+    assert found.code == "INVALID_PARAMS" and "together with prompt_wav_url" in found.message
+
+
+def test_unknown_parameters_are_named_but_not_without_end() -> None:
+    """At most 32 names, each cut."""
+    unknown = params(**{f"{number}{'x' * 100}": number for number in range(100)}).unknown
+    assert len(unknown) == 32 and {len(name) for name in unknown} == {64}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (errors.RateLimited(60), ("RATE_LIMITED", {"limit": 60, "window": "60s"})),
+        (errors.Busy("too many requests are waiting (at most 50)"), ("QUEUE_FULL", {})),
+        (errors.TimedOut(600), ("TIMEOUT", {"timeout": 600})),
+        (errors.UnknownVoice("x-y"), ("VOICE_NOT_FOUND", {"voice_id": "x-y"})),
+        (errors.TextTooLong(5), ("TEXT_TOO_LONG", {"errors": {"text": "too long (max 5 characters)"}})),
+        (errors.InvalidRequest("speed", "is odd"), ("INVALID_PARAMS", {"errors": {"speed": "is odd"}})),
+        (errors.InvalidRequest("voice", "is odd"), ("INVALID_PARAMS", {"errors": {"voice_id": "is odd"}})),
+        (
+            errors.InvalidRequest("reference", "is odd"),
+            ("INVALID_PARAMS", {"errors": {"prompt_wav_url": "is odd"}}),
+        ),
+        (errors.EngineUnavailable("no weights"), ("MODEL_NOT_LOADED", {})),
+        (errors.EngineFailed("it broke"), ("GENERATION_FAILED", {})),
+        (errors.SpeechCancelled(), ("GENERATION_FAILED", {})),
+    ],
+)
+def test_every_error_of_the_core_has_its_code(error: errors.SpeechError, told: tuple[str, object]) -> None:
+    """With the details that clients read."""
+    found = failure_of(error, "prompt_wav_url")
+    assert (found.code, found.details) == told
+    assert found.message
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["tts_request", "r"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+NAMES = st.sampled_from(["text", "mode", "cfg_value", "voice", "voice_id", "seed", "prompt_wav_url", "x"])
+
+
+@given(
+    st.sampled_from(["tts_request", "cancel", "ping"]) | JSON,
+    JSON | st.just("r"),
+    JSON | st.dictionaries(NAMES, JSON),
+)
+def test_whatever_comes_is_read_or_refused(kind: Any, request_id: Any, given: Any) -> None:
+    """Never anything else, and what is refused can be told."""
+    try:
+        found = read(
+            json.dumps({"type": kind, "request_id": request_id, "params": given, "timestamp": given})
+        )
+        if isinstance(found, TtsRequest):
+            read_params(found.params, MAX_TEXT, found.request_id)
+    except BadMessage as error:
+        told = json.loads(messages.error(error.request_id, error.failure))
+        assert told["error"]["code"] and len(told["error"]["message"]) < 2000

@@ -1,0 +1,170 @@
+"""Recordings that a request names, through the server's own socket: by URL, by path, by voice."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.voxcpm.wire import Answer, Client
+from tests.clients.voxcpm.wire import opened as connected
+from tests.conftest import ServerProcess, StartServer
+from tests.protocols.raw_site import Site, answer, opened, redirect
+from tests.protocols.test_voices_api import recording
+from tests.protocols.voxcpm.test_remote import PRIVATE_HOSTS, flood
+
+TEXT = "Hola."
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    """A host that the server's operator listed."""
+    async with opened() as site:
+        site.answers |= {
+            "/a.wav": answer(recording(), "Content-Type: text/html"),
+            "/text": answer(b"no audio at all"),
+            "/empty": answer(b""),
+            "/go": redirect("/a.wav"),
+            "/gzip": answer(b"\x1f\x8b", "Content-Encoding: gzip"),
+            "/endless": lambda writer: flood(writer, b"HTTP/1.1 200 OK\r\n\r\n", bytes(1000)),
+        }
+        yield site
+
+
+@pytest.fixture
+def server(start_server: StartServer, site: Site, tmp_path: Path) -> ServerProcess:
+    """A server with a voice folder that lists the host."""
+    folder = tmp_path / "voices"
+    (folder / "animals").mkdir(parents=True)
+    (folder / "animals/cat.wav").write_bytes(recording())
+    (folder / "animals/cat.txt").write_text("Meow.")
+    (folder / "animals/dog.wav").write_text("no audio")
+    (folder / "animals/link.wav").symlink_to(tmp_path / "secret.wav")
+    (folder / "outside").symlink_to(tmp_path)
+    os.mkfifo(folder / "pipe.wav")
+    (tmp_path / "secret.wav").write_bytes(recording())
+    hosts = f"127.0.0.1:{site.port}"
+    return start_server("--engine", "espeak", KANI_RECORDING_HOSTS=hosts, KANI_VOICE_DIR=str(folder))
+
+
+def assert_refused(told: Answer, field: str) -> None:
+    """Assert that one parameter is at fault, and that nothing was spoken."""
+    assert told.last["type"] == "error" and not told.frames
+    error = told.last["error"]
+    assert error["code"] == "INVALID_PARAMS" and list(error["details"]["errors"]) == [field]
+    assert f"{field}: " in error["message"]
+
+
+async def assert_speaks(client: Client) -> None:
+    """Assert that the connection goes on working."""
+    assert (await client.speak(TEXT)).last["type"] == "complete"
+
+
+async def test_nothing_private_is_fetched(server: ServerProcess, site: Site) -> None:
+    """Every way to write an address that is not public is refused by its field; nobody is visited."""
+    async with opened() as inner, connected(server.url) as client:
+        for host in PRIVATE_HOSTS:
+            url = inner.url("/a.wav", host=host)
+            assert_refused(await client.speak(TEXT, prompt_wav_url=url), "prompt_wav_url")
+            site.answers["/inner"] = redirect(url)
+            assert_refused(await client.speak(TEXT, prompt_wav_url=site.url("/inner")), "prompt_wav_url")
+        assert inner.visits == 0 and site.visits == len(PRIVATE_HOSTS)
+        await assert_speaks(client)
+
+
+async def test_what_is_no_recording_is_refused(server: ServerProcess, site: Site) -> None:
+    """Whether it cannot be fetched or is no audio, the field is named and the connection stays."""
+    async with connected(server.url) as client:
+        for url in (
+            "file:///etc/passwd",
+            site.url("/a.wav", scheme="gopher"),
+            site.url("/a.wav", host="me:secret@127.0.0.1"),
+            site.url("/" + "x" * 2000),
+            *(site.url(path) for path in ("/missing", "/text", "/empty", "/gzip", "/endless")),
+            "data:audio/wav;base64,UklGRg",
+            "data:audio/wav",
+            "not a URL",
+            "http://\ud800/",
+        ):
+            assert_refused(await client.speak(TEXT, prompt_wav_url=url), "prompt_wav_url")
+        await assert_speaks(client)
+
+
+@pytest.mark.slow
+async def test_nobody_is_waited_for_longer_than_ten_seconds(server: ServerProcess, site: Site) -> None:
+    """A host that never greets back, as it does not speak TLS."""
+    began = time.monotonic()
+    async with connected(server.url) as client:
+        told = await client.speak(TEXT, prompt_wav_url=site.url("/a.wav", scheme="https"))
+        assert_refused(told, "prompt_wav_url")
+        assert "within 10 s" in told.last["error"]["message"] and time.monotonic() - began >= 10
+        await assert_speaks(client)
+
+
+async def test_nothing_outside_the_folder_is_read(server: ServerProcess) -> None:
+    """Nor what is no audio in it: the field is named and the connection stays."""
+    async with connected(server.url) as client:
+        for path in (
+            "../secret.wav",
+            "/etc/passwd",
+            "animals/../../secret.wav",
+            "animals/link.wav",
+            "outside/secret.wav",
+            "animals/cat.wav\0",
+            "animals\\cat.wav",
+            "pipe.wav",
+            "animals",
+            "animals/missing.wav",
+            "animals/cat.txt",
+            "animals/dog.wav",
+        ):
+            assert_refused(await client.speak(TEXT, prompt_wav_path=path), "prompt_wav_path")
+        await assert_speaks(client)
+
+
+async def test_a_recording_is_taken_from_where_it_may_be(server: ServerProcess, site: Site) -> None:
+    """A listed host, behind a redirect too, a URL that holds it, a path, a voice of the folder."""
+    held = "data:audio/wav;base64," + base64.b64encode(recording()).decode()
+    async with connected(server.url) as client:
+        for named in (
+            {"prompt_wav_url": site.url("/a.wav")},
+            {"prompt_wav_url": site.url("/go")},
+            {"prompt_wav_url": held},
+            {"prompt_wav_path": "animals/cat.wav"},
+            {"voice_id": "animals-cat"},
+        ):
+            told = await client.speak(TEXT, **named)
+            assert told.last["type"] == "complete" and told.last["result"]["cloning"] == "none"
+
+
+async def test_without_a_folder_a_path_is_refused(espeak_server: ServerProcess) -> None:
+    """And a voice that would be in it is unknown."""
+    async with connected(espeak_server.url) as client:
+        assert_refused(await client.speak(TEXT, prompt_wav_path="animals/cat.wav"), "prompt_wav_path")
+        told = await client.speak(TEXT, voice_id="animals-cat")
+        assert told.last["error"]["code"] == "VOICE_NOT_FOUND"
+
+
+async def test_a_host_that_hangs_holds_only_who_asked(server: ServerProcess, site: Site) -> None:
+    """Others on the same connection are spoken to meanwhile, and who asked can leave it."""
+
+    async def hang(writer: object) -> None:
+        await asyncio.Event().wait()
+
+    site.answers["/hangs"] = hang
+    async with connected(server.url) as client:
+        await client.request("slow", TEXT, prompt_wav_url=site.url("/hangs"))
+        queued = await client.receive()
+        assert isinstance(queued, dict) and queued["state"] == "queued"
+        while not site.visits:
+            await client.alive()
+        await client.request("fast", TEXT)
+        await client.send("cancel", request_id="slow")
+        told = await client.answers("fast", "slow")
+    assert told["fast"].last["type"] == "complete" and told["fast"].frames
+    assert told["slow"].last["result"] == {"cancelled": True}

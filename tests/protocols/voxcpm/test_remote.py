@@ -1,0 +1,549 @@
+"""Recordings by URL: what is fetched, and that nothing is which only this machine reaches."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpcore
+import pytest
+import trustme
+
+from protocols.voxcpm import public_addresses
+from protocols.voxcpm.public_addresses import is_own, is_public
+from protocols.voxcpm.remote_recordings import MAX_FETCHES, RemoteRecordings
+from speech.errors import Busy, InvalidRequest
+from tests.protocols.raw_site import Site, answer, opened, redirect
+
+BODY = b"RIFF and what follows" * 100
+NOT_PUBLIC = "prompt_wav_url: names no host with a public address"
+SOON_S = 0.3
+
+PRIVATE_HOSTS = [
+    *(
+        "127.0.0.1",
+        "127.1",
+        "127.255.255.254",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "0177.0.0.1",
+        "017700000001",
+    ),
+    *("0", "0.0.0.0", "localhost", "LOCALHOST", "localhost.", "①②⑦.⓪.⓪.①", "127。0。0。1"),
+    *(
+        "10.0.0.1",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.168.0.1",
+        "3232235521",
+        "100.64.0.1",
+        "100.100.100.200",
+    ),
+    *("169.254.169.254", "0xa9fea9fe", "192.0.0.192", "168.63.129.16", "198.18.0.1", "192.88.99.1"),
+    *("224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255", "192.0.2.1", "203.0.113.7"),
+    *("[::1]", "[::]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:a9fe:a9fe]"),
+    *(
+        "[::127.0.0.1]",
+        "[::ffff:0:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[64:ff9b::a00:1]",
+        "[64:ff9b:1::808:808]",
+    ),
+    *("[2002:7f00:1::]", "[2002:808:808::]", "[2001:0:7f00:1::]", "[2001:db8::1]", "[3fff::1]"),
+    *("[fe80::1]", "[fec0::1]", "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]", "[100::1]", "[5f00::1]"),
+]
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    """A host on a loopback address."""
+    async with opened() as site:
+        site.answers["/a.wav"] = answer(BODY, "Content-Type: text/plain")
+        yield site
+
+
+@pytest.fixture
+def recordings(site: Site) -> RemoteRecordings:
+    """Those of a server whose operator listed the host, and wants little."""
+    return RemoteRecordings(frozenset({f"127.0.0.1:{site.port}"}), largest=100_000)
+
+
+async def refusal(recordings: RemoteRecordings, url: str) -> str:
+    """The sentence that refuses a URL."""
+    with pytest.raises(InvalidRequest) as caught:
+        await recordings.fetch(url)
+    assert caught.value.field == "prompt_wav_url"
+    return str(caught.value)
+
+
+async def test_a_recording_is_fetched_as_it_is(site: Site, recordings: RemoteRecordings) -> None:
+    """Byte for byte, whatever type it is said to be; the request says little and asks for no coding."""
+    site.answers["/%C3%B1/a.wav?b=%20c"] = answer(BODY)
+    assert await recordings.fetch(site.url("/a.wav#there")) == BODY
+    assert await recordings.fetch(site.url("/ñ/a.wav?b=%20c").replace("http", "HTTP")) == BODY
+    request, *headers = site.heads[0].strip().split("\r\n")
+    assert request == "GET /a.wav HTTP/1.1"
+    assert {name.lower(): value for name, value in (line.split(": ") for line in headers)} == {
+        "host": f"127.0.0.1:{site.port}",
+        "user-agent": "kani-tts",
+        "accept": "audio/*, */*;q=0.1",
+        "accept-encoding": "identity",
+        "connection": "close",
+    }
+
+
+@pytest.mark.parametrize("listed", ["LocalHost", "localhost:{port}"])
+async def test_a_private_host_is_fetched_from_where_it_is_listed(site: Site, listed: str) -> None:
+    """By its name, with any port or one; by no other name and on no other port."""
+    recordings = RemoteRecordings(frozenset({listed.format(port=site.port)}))
+    assert await recordings.fetch(site.url("/a.wav", host="localhost")) == BODY
+    assert await refusal(recordings, site.url("/a.wav")) == NOT_PUBLIC
+    if ":" in listed:
+        assert await refusal(recordings, f"http://localhost:{site.port + 1}/") == NOT_PUBLIC
+
+
+@pytest.mark.parametrize("listed", ["::1", "[::1]", "[::1]:{port}"])
+async def test_an_ipv6_address_is_listed_with_brackets_or_without(listed: str) -> None:
+    """And the Host header has it in brackets."""
+    try:
+        async with opened("::1") as site:
+            site.answers["/a.wav"] = answer(BODY)
+            recordings = RemoteRecordings(frozenset({listed.format(port=site.port)}))
+            assert await recordings.fetch(site.url("/a.wav", host="[0::1]")) == BODY
+            assert f"Host: [::1]:{site.port}\r\n" in site.heads[0]
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+
+
+@pytest.mark.parametrize("host", PRIVATE_HOSTS)
+async def test_a_host_that_is_not_public_is_never_visited(site: Site, host: str) -> None:
+    """However its address is written, one sentence answers, and nobody connects."""
+    recordings = RemoteRecordings(frozenset({"elsewhere.test"}))
+    assert await refusal(recordings, site.url("/a.wav", host=host)) == NOT_PUBLIC
+    assert site.visits == 0
+
+
+@pytest.mark.parametrize("host", PRIVATE_HOSTS)
+async def test_a_redirect_leads_nowhere_else(site: Site, recordings: RemoteRecordings, host: str) -> None:
+    """Where a redirect points is looked at as if the client had named it."""
+    async with opened() as inner:
+        site.answers["/go"] = redirect(inner.url("/a.wav", host=host))
+        assert await refusal(recordings, site.url("/go")) == NOT_PUBLIC
+        assert (site.visits, inner.visits) == (1, 0)
+
+
+async def test_an_unknown_host_is_refused_as_a_private_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So nobody learns which names there are in this machine's network."""
+
+    def unknown(*_: Any, **__: Any) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert await refusal(RemoteRecordings(frozenset()), "http://nowhere.test/") == NOT_PUBLIC
+
+
+class Resolving:
+    """A resolver of one's own in the place of the system's; asked: the names, in order."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    def __call__(self, host: str, port: int, *_: Any, **__: Any) -> list[Any]:
+        """As socket.getaddrinfo."""
+        self.asked.append(host)
+        found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
+            if ":" in address
+            else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in found
+        ]
+
+
+async def test_a_name_is_asked_for_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is public when it is looked at, and private when it is used, is used as looked at."""
+    resolving = Resolving(["93.184.215.14"], ["127.0.0.1"])
+    monkeypatch.setattr(socket, "getaddrinfo", resolving)
+    connected: list[tuple[str, int]] = []
+    really = httpcore.AnyIOBackend.connect_tcp
+
+    async def connect(backend: httpcore.AnyIOBackend, host: str, port: int, *rest: Any) -> Any:
+        connected.append((host, port))
+        return await really(backend, "127.0.0.1", port, *rest)
+
+    monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", connect)
+    recordings = RemoteRecordings(frozenset())
+    assert await recordings.fetch(site.url("/a.wav", host="rebinding.test")) == BODY
+    assert resolving.asked == ["rebinding.test"]
+    assert connected == [("93.184.215.14", site.port)]
+    assert await refusal(recordings, site.url("/a.wav", host="rebinding.test")) == NOT_PUBLIC
+    assert len(connected) == 1
+
+
+@pytest.mark.parametrize("private", ["127.0.0.1", "::1", "::ffff:10.0.0.1", "fe80::1%1"])
+@pytest.mark.parametrize("first", [True, False])
+async def test_every_address_of_a_name_has_to_be_public(
+    site: Site, monkeypatch: pytest.MonkeyPatch, private: str, first: bool
+) -> None:
+    """One private address among public ones is enough to refuse."""
+    found = [private, "93.184.215.14"] if first else ["93.184.215.14", "2606:2800:21f::1", private]
+    monkeypatch.setattr(socket, "getaddrinfo", Resolving(found))
+    recordings = RemoteRecordings(frozenset())
+    assert await refusal(recordings, site.url("/a.wav", host="mixed.test")) == NOT_PUBLIC
+    assert site.visits == 0
+
+
+async def test_the_next_address_is_tried(
+    site: Site, recordings: RemoteRecordings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the first address takes no connection, another of those that were looked at does."""
+    monkeypatch.setattr(socket, "getaddrinfo", Resolving(["::1", "127.0.0.1"]))
+    assert await recordings.fetch(site.url("/a.wav")) == BODY
+
+
+async def test_redirects_are_followed_three_times(site: Site, recordings: RemoteRecordings) -> None:
+    """Relative or not, by any status; a fourth one is refused."""
+    site.answers |= {
+        "/4": redirect("/3"),
+        "/3": redirect(site.url("/2"), "301 Moved"),
+        "/2": redirect(f"//127.0.0.1:{site.port}/1", "307 Temporary"),
+        "/1": redirect("a.wav", "308 Permanent"),
+    }
+    assert await recordings.fetch(site.url("/3")) == BODY
+    assert "redirects too often (at most 3 times)" in await refusal(recordings, site.url("/4"))
+
+
+@pytest.mark.parametrize(
+    "where", ["file:///etc/passwd", "gopher://127.0.0.1/", "data:audio/wav,abc", "//@127.0.0.1/"]
+)
+async def test_a_redirect_is_held_to_the_same_rules(
+    site: Site, recordings: RemoteRecordings, where: str
+) -> None:
+    """To HTTP and HTTPS, without a name or a password."""
+    site.answers["/go"] = redirect(where)
+    assert await refusal(recordings, site.url("/go"))
+    assert site.visits == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("file:///etc/passwd", "must begin with http://, https:// or data:"),
+        ("gopher://127.0.0.1:{port}/_GET", "must begin with"),
+        ("ftp://127.0.0.1:{port}/a.wav", "must begin with"),
+        ("jar:http://127.0.0.1:{port}/a.wav", "must begin with"),
+        ("127.0.0.1:{port}/a.wav", "must begin with"),
+        ("/a.wav", "must begin with"),
+        ("", "must begin with"),
+        ("http://me:secret@127.0.0.1:{port}/a.wav", "must not hold a user name or a password"),
+        ("http://me@127.0.0.1:{port}/a.wav", "must not hold"),
+        ("http://public.test@127.0.0.1:{port}/a.wav", "must not hold"),
+        ("http://@127.0.0.1:{port}/a.wav", "must not hold"),
+        ("http://127.0.0.1:{port}/a.wav?" + "x" * 2000, "too long (at most 2000 characters)"),
+        ("http://127.0.0.1:{port}\\@public.test/a.wav", "holds characters"),
+        ("http://127.0.0.1:{port}/a\r\nX-Mine: 1", "holds characters"),
+        ("http://127.0.0.1:{port}/a\0.wav", "holds characters"),
+        ("http://127.0.0.1\t:{port}/a.wav", "holds characters"),
+        (" http://127.0.0.1:{port}/a.wav", "holds characters"),
+        ("http://127.0.0.1:{port}/\ud800", "holds characters"),
+        ("http:///a.wav", "is not a URL"),
+        ("http://127.0.0.1:99999/a.wav", "is not a URL"),
+        ("http://127.0.0.1:{port}x/a.wav", "is not a URL"),
+        ("http://[::1/a.wav", "is not a URL"),
+        ("http://[fe80::1%25lo]:{port}/a.wav", "is not a URL"),
+        ("http://a..b/a.wav", "is not a URL"),
+        ("http://.a/a.wav", "is not a URL"),
+        ("http://" + "a" * 64 + ".test/a.wav", "is not a URL"),
+        ("http://a%2eb/a.wav", "is not a URL"),
+    ],
+)
+async def test_what_is_no_fit_url_is_refused(
+    site: Site, recordings: RemoteRecordings, url: str, reason: str
+) -> None:
+    """The sentence says what is wrong with it; nobody connects."""
+    assert f"prompt_wav_url: {reason}" in await refusal(recordings, url.replace("{port}", str(site.port)))
+    assert site.visits == 0
+
+
+@pytest.mark.parametrize(
+    "status", ["404 Not Found", "206 Partial Content", "500 Broken", "304 Same", "302 Found"]
+)
+async def test_only_a_whole_answer_counts(site: Site, recordings: RemoteRecordings, status: str) -> None:
+    """Any other status is refused, and that of a private host not even told."""
+    site.answers["/b.wav"] = answer(BODY if status[0] != "3" else b"", status=status)
+    assert (
+        await refusal(recordings, site.url("/b.wav")) == "prompt_wav_url: was not answered with a recording"
+    )
+
+
+async def test_the_status_of_a_public_host_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answer is anybody's to see."""
+    monkeypatch.setattr(public_addresses, "_NOT_PUBLIC_4", ())
+    monkeypatch.setattr("protocols.voxcpm.remote_recordings.is_own", lambda address: False)
+    sentence = await refusal(RemoteRecordings(frozenset()), site.url("/missing"))
+    assert sentence == "prompt_wav_url: was not answered with a recording (status 404)"
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        (["Content-Encoding: gzip"], "compressed"),
+        (["Content-Encoding: identity, br"], "compressed"),
+        (["Content-Encoding: identity", "Content-Encoding: deflate"], "compressed"),
+    ],
+)
+async def test_a_compressed_answer_is_not_read(
+    site: Site, recordings: RemoteRecordings, headers: list[str], reason: str
+) -> None:
+    """Whatever it would have grown to."""
+    site.answers["/b.wav"] = answer(BODY, *headers)
+    assert reason in await refusal(recordings, site.url("/b.wav"))
+
+
+async def test_a_length_beyond_the_limit_is_refused_unread(site: Site, recordings: RemoteRecordings) -> None:
+    """Before a byte of the body has come."""
+    site.answers["/b.wav"] = b"HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n"
+    assert "too large (at most " in await refusal(recordings, site.url("/b.wav"))
+
+
+async def flood(writer: asyncio.StreamWriter, head: bytes, piece: bytes) -> None:
+    """``head``, and then ``piece`` for ever."""
+    writer.write(head)
+    while True:
+        writer.write(piece * 100)
+        await writer.drain()
+
+
+@pytest.mark.parametrize(
+    ("head", "piece", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", bytes(1000), "too large"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"3e8\r\n" + bytes(1000) + b"\r\n",
+            "too large",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1\r\nx\r\n",
+            "comes in too small pieces",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1;" + b"x" * 4000 + b"\r\nx\r\n",
+            "could not be fetched",
+        ),
+        (b"HTTP/1.1 200 OK\r\n", b"X-More: and more\r\n", "could not be fetched"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "could not be fetched"),
+        (b"", b"not HTTP at all", "could not be fetched"),
+    ],
+)
+async def test_an_answer_without_end_is_left(site: Site, head: bytes, piece: bytes, reason: str) -> None:
+    """As soon as it is too much, in whatever form it comes."""
+    site.answers["/b.wav"] = lambda writer: flood(writer, head, piece)
+    patient = RemoteRecordings(frozenset({"127.0.0.1"}), longest_s=60, largest=100_000)
+    assert reason in await refusal(patient, site.url("/b.wav"))
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\n\r\nRIFF"])
+async def test_a_slow_host_is_left_in_time(site: Site, head: bytes) -> None:
+    """One that says nothing, or a byte now and then, is waited for as long as the limit says in all."""
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        while head:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(SOON_S / 10)
+        await asyncio.Event().wait()
+
+    site.answers["/b.wav"] = drip
+    hasty = RemoteRecordings(frozenset({"127.0.0.1"}), longest_s=SOON_S)
+    told = await refusal(hasty, site.url("/b.wav"))
+    assert told == f"prompt_wav_url: was not fetched within {SOON_S:g} s"
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nRIFF"])
+async def test_a_host_that_hangs_up_is_refused(site: Site, recordings: RemoteRecordings, said: bytes) -> None:
+    """Half a recording is none."""
+    site.answers["/b.wav"] = said
+    assert await refusal(recordings, site.url("/b.wav")) == "prompt_wav_url: could not be fetched"
+
+
+async def test_nobody_there_is_refused(site: Site) -> None:
+    """A listed host that takes no connection."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
+        assert "could not be fetched" in await refusal(RemoteRecordings(frozenset({"127.0.0.1"})), url)
+
+
+async def test_no_proxy_comes_between(
+    site: Site, recordings: RemoteRecordings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the environment says of proxies is not asked."""
+    async with opened() as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url())
+        assert await recordings.fetch(site.url("/a.wav")) == BODY
+        assert proxy.visits == 0
+
+
+async def test_no_cookie_is_sent_back(site: Site, recordings: RemoteRecordings) -> None:
+    """Nothing of one request is told in the next."""
+    site.answers["/b.wav"] = answer(b"", "Set-Cookie: me=you", "Location: /a.wav", status="302 Found")
+    assert await recordings.fetch(site.url("/b.wav")) == BODY
+    assert not any("cookie" in head.lower() for head in site.heads)
+
+
+async def test_only_so_many_are_fetched_at_once(site: Site) -> None:
+    """One more is told to come again; when they are done there is room."""
+    recordings = RemoteRecordings(frozenset({"127.0.0.1"}))
+    go = asyncio.Event()
+
+    async def later(writer: asyncio.StreamWriter) -> None:
+        await go.wait()
+        writer.write(answer(BODY))
+        await writer.drain()
+
+    site.answers["/b.wav"] = later
+    async with asyncio.TaskGroup() as group:
+        fetches = [group.create_task(recordings.fetch(site.url("/b.wav"))) for _ in range(MAX_FETCHES)]
+        while site.visits < MAX_FETCHES:
+            await asyncio.sleep(0)
+        with pytest.raises(Busy, match="try again later"):
+            await recordings.fetch(site.url("/a.wav"))
+        go.set()
+    assert [fetch.result() for fetch in fetches] == [BODY] * MAX_FETCHES
+    assert await recordings.fetch(site.url("/a.wav")) == BODY
+
+
+async def test_a_resolver_that_hangs_holds_nobody_else(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for the name is answered in time, others at once, and so are more until all hang."""
+    # Long enough for a recording that is there, on a machine that is busy.
+    recordings = RemoteRecordings(frozenset({"127.0.0.1"}), longest_s=2.0)
+    wake = threading.Event()
+    really = socket.getaddrinfo
+
+    def hangs(host: str, *rest: Any, **named: Any) -> Any:
+        if host == "hangs.test":
+            wake.wait()
+            raise socket.gaierror
+        return really(host, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    monkeypatch.setattr(public_addresses, "MAX_LOOKUPS", 2)
+    try:
+        waiting = asyncio.create_task(refusal(recordings, "http://hangs.test/"))
+        await asyncio.sleep(0)
+        assert await recordings.fetch(site.url("/a.wav")) == BODY
+        assert "was not fetched within" in await waiting
+        assert "was not fetched within" in await refusal(recordings, "http://hangs.test/")
+        with pytest.raises(Busy):
+            await recordings.fetch(site.url("/a.wav"))
+    finally:
+        wake.set()
+    while True:
+        try:
+            assert await recordings.fetch(site.url("/a.wav")) == BODY
+            break
+        except Busy:
+            await asyncio.sleep(0)
+
+
+async def test_https_shows_who_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate has to be one that this machine trusts, and the URL's host has to be in it."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(tls)
+    listed = frozenset({"localhost", "127.0.0.1"})
+    async with opened(tls=tls) as site:
+        site.answers["/a.wav"] = answer(BODY)
+        url = site.url("/a.wav", "localhost", "https")
+        assert "could not be fetched" in await refusal(RemoteRecordings(listed), url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        trusting = RemoteRecordings(listed)
+        assert await trusting.fetch(url) == BODY
+        assert "could not be fetched" in await refusal(trusting, url.replace("localhost", "127.0.0.1"))
+        site.answers["/b.wav"] = lambda writer: flood(writer, b"HTTP/1.1 200 OK\r\n\r\n", bytes(1000))
+        assert "too large" in await refusal(trusting, url.replace("a.wav", "b.wav"))
+        assert len(site.heads) == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "data:audio/wav;base64," + base64.b64encode(BODY).decode(),
+        "data:;base64," + base64.b64encode(BODY).decode().rstrip("="),
+        "DATA:audio/x-wav;codecs=1;BASE64,%20" + base64.b64encode(BODY).decode().replace("=", "%3D"),
+        "data:," + "".join(f"%{byte:02x}" for byte in BODY),
+        "data:text/plain;charset=utf-8," + BODY.decode(),
+    ],
+)
+async def test_a_data_url_holds_its_recording(recordings: RemoteRecordings, url: str) -> None:
+    """In base64 or percent-encoded."""
+    assert await recordings.fetch(url) == BODY
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("data:audio/wav;base64", "a comma is missing"),
+        ("data:;base64,####", "base64 cannot be read"),
+        ("data:;base64,AAAAA", "base64 cannot be read"),
+        ("data:;base64,é", "base64 cannot be read"),
+        ("data:,\ud800", "base64 cannot be read"),
+        ("data:," + "x" * 100_001, "too large"),
+    ],
+)
+async def test_a_broken_data_url_is_refused(recordings: RemoteRecordings, url: str, reason: str) -> None:
+    """The sentence says how it is broken."""
+    assert reason in await refusal(recordings, url)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "8.8.8.8",
+        "1.1.1.1",
+        "172.32.0.1",
+        "100.128.0.1",
+        "2606:4700::1111",
+        "::ffff:8.8.8.8",
+        "64:ff9b::808:808",
+    ],
+)
+def test_public_addresses_are_public(address: str) -> None:
+    """Also those that only carry one."""
+    assert is_public(address)
+
+
+def test_nothing_that_python_calls_private_is_public() -> None:
+    """The first and the last address of each of its networks."""
+    networks = [
+        *ipaddress.IPv4Address("0.0.0.0")._constants._private_networks,  # type: ignore[attr-defined]
+        *ipaddress.IPv6Address("::")._constants._private_networks,  # type: ignore[attr-defined]
+        ipaddress.ip_network("224.0.0.0/4"),
+        ipaddress.ip_network("ff00::/8"),
+    ]
+    assert len(networks) > 20
+    for network in networks:
+        if str(network) != "::ffff:0:0/96":
+            assert not is_public(str(network[0])) and not is_public(str(network[-1])), network
+
+
+def test_a_machine_knows_its_own_addresses() -> None:
+    """Without sending anything; another's is not its own."""
+    assert is_own("127.0.0.1")
+    assert not is_own("192.0.2.1")
+    assert not is_own("2001:db8::1")

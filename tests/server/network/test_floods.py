@@ -1,0 +1,196 @@
+"""Crowds that mean ill: whom they keep out of a server, and what they cost it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from server.network.upload_budget import LIMIT_BYTES
+
+if TYPE_CHECKING:
+    from tests.conftest import ServerProcess, StartServer
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("prlimit") is None, reason="needs Linux's /proc and prlimit"
+)
+
+FILES = 1000
+"""What the server may open. Its crowd is larger than that."""
+
+CROWD = 1000
+BODY = 16 * 2**20
+MORE_BYTES = 64 * 2**20
+"""What unfinished requests may cost, those that are refused and what Python needs besides included."""
+
+GUARD_S = 300.0
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+BEGINNINGS = (
+    b"",
+    b"GET /health HTTP/1.1\r\nHost: localhost\r\n",
+    b"POST /tts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _files_of_our_own() -> Iterator[None]:
+    """The crowd's sockets are files of this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2 * CROWD:
+        pytest.skip(f"this machine allows {hard} open files, and {2 * CROWD} are needed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * CROWD), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture
+def besieged(start_server: StartServer) -> ServerProcess:
+    """A server with ``FILES`` files."""
+    return start_server("--engine", "espeak", behind=("prlimit", f"--nofile={FILES}"))
+
+
+def resident(server: ServerProcess) -> int:
+    """The server's memory, in bytes."""
+    pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def figure(server: ServerProcess, name: str, **labels: str) -> float:
+    """A figure of /metrics, summed over the labels that are not given."""
+    told = httpx.get(f"{server.http_url}/metrics", timeout=GUARD_S).text
+    samples = (sample for family in text_string_to_metric_families(told) for sample in family.samples)
+    return sum(
+        sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def gone(client: socket.socket) -> bool:
+    """Wait until the server has ended a connection, without a word."""
+    client.settimeout(GUARD_S)
+    try:
+        return client.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def test_a_crowd_that_says_nothing_keeps_nobody_out(besieged: ServerProcess) -> None:
+    """A thousand with nothing, half a head or half a body: others are served, and all are let go."""
+    with ExitStack() as stack:
+        crowd = []
+        for number in range(CROWD):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", besieged.port)))
+            client.sendall(BEGINNINGS[number % len(BEGINNINGS)])
+            crowd.append(client)
+            if number % 100 == 99:
+                answer = httpx.get(f"{besieged.http_url}/health", timeout=GUARD_S)
+                assert answer.status_code == 200, answer.text
+        assert len(list(Path(f"/proc/{besieged.process.pid}/fd").iterdir())) < FILES
+        spoken = httpx.post(f"{besieged.http_url}/tts", json={"text": "Hola."}, timeout=GUARD_S)
+        assert spoken.status_code == 200
+        assert all(gone(client) for client in crowd)
+    assert figure(besieged, "kani_connections_cut_total") >= CROWD
+    assert figure(besieged, "kani_connections_cut_total", reason="crowded") > 0
+    assert figure(besieged, "kani_connections_cut_total", reason="full") == 0
+    assert "no connection can be accepted" not in besieged.log
+
+
+async def unfinished_body(port: int, sent: asyncio.Event) -> bytes:
+    """The head of what answers a body that stops one byte before its end; empty if nothing does."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"POST /tts HTTP/1.1\r\nHost: localhost\r\nContent-Length: {BODY}\r\n\r\n".encode())
+    return await pushed(reader, writer, BODY - 1, sent)
+
+
+async def unfinished_message(port: int, sent: asyncio.Event) -> bytes:
+    """What ends a WebSocket whose message stops one byte before its end; empty if nothing does."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(HANDSHAKE)
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"\x82\xff" + BODY.to_bytes(8) + b"mask")
+    return await pushed(reader, writer, BODY - 1, sent)
+
+
+async def pushed(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size: int, sent: asyncio.Event
+) -> bytes:
+    """What comes back while ``size`` bytes are sent, and until ``sent`` is set, which tells that all were."""
+    answer = asyncio.create_task(reader.read(1024))
+    waiting = asyncio.create_task(sent.wait())
+    try:
+        while size and not answer.done():
+            piece = bytes(min(size, 2**18))
+            writer.write(piece)
+            size -= len(piece)
+            await writer.drain()
+        await asyncio.wait((answer, waiting), return_when=asyncio.FIRST_COMPLETED)
+        return answer.result() if answer.done() else b""
+    except ConnectionError:
+        return b""
+    finally:
+        answer.cancel()
+        waiting.cancel()
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("unfinished", [unfinished_body, unfinished_message])
+async def test_what_is_never_finished_is_not_kept_without_end(
+    espeak_server: ServerProcess, unfinished: object
+) -> None:
+    """Sixty times 16 MiB but one byte: two are held, the others are refused, and texts are spoken."""
+    assert callable(unfinished)
+    tts = f"{espeak_server.http_url}/tts"
+    async with httpx.AsyncClient(timeout=GUARD_S) as client:
+        (await client.post(tts, json={"text": "Hola."})).raise_for_status()
+    before = resident(espeak_server)
+    sent = asyncio.Event()
+    async with asyncio.timeout(GUARD_S), asyncio.TaskGroup() as group:
+        crowd = [group.create_task(unfinished(espeak_server.port, sent)) for _ in range(60)]
+        refused, held = set(), set(crowd)
+        while len(held) > LIMIT_BYTES // BODY:
+            done, held = await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)
+            refused |= done
+        grown = resident(espeak_server) - before
+        async with httpx.AsyncClient(timeout=GUARD_S) as client:
+            spoken = await client.post(tts, json={"text": "Hola."})
+        assert spoken.status_code == 200
+        sent.set()
+    assert grown <= MORE_BYTES, f"{grown / 2**20:.0f} MiB"
+    # A connection that is closed while its client still writes may be reset before the reason is read.
+    told = [answer for task in refused if (answer := task.result())]
+    assert told and all(b" 503 " in answer or b"\x03\xf5too much" in answer for answer in told), told
+
+
+def test_pongs_do_not_pile_up(espeak_server: ServerProcess) -> None:
+    """Who pings and does not read gets no further answer until it reads; then it is served as ever."""
+    before = resident(espeak_server)
+    ping = b"\x89\xfdmask" + bytes(125)
+    with socket.create_connection(("127.0.0.1", espeak_server.port)) as client:
+        client.settimeout(GUARD_S)
+        client.sendall(HANDSHAKE)
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += client.recv(1)
+        for _ in range(64):
+            client.sendall(ping * 4096)
+        text = b'{"type":"ping"}'
+        client.sendall(b"\x81" + bytes([0x80 | len(text)]) + bytes(4) + text)
+        # The server has taken nearly all of it by now: what it has not fits into the socket's buffers.
+        grown = resident(espeak_server) - before
+        received = b""
+        while b'"pong"' not in received:
+            received = received[-16:] + client.recv(65536)
+    assert grown < 12 * 2**20, f"{grown / 2**20:.0f} MiB"

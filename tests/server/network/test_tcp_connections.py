@@ -1,0 +1,270 @@
+"""Connections that say nothing, too little, or take nothing: with little patience."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from server.lifecycle import accepting
+from server.network.tcp_connections import PIECE_BYTES, Awaited, Patience, TcpTable
+from server.network.upload_budget import FREE_BYTES, Intake
+from server.network.uvicorn_websocket import WebSocketProtocol
+from server.settings import load
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+HASTY = Patience(head_s=0.3, piece_s=0.3, goodbye_s=0.3, look_s=0.05)
+GUARD_S = 120.0
+"""Long enough for any machine: what is waited for comes by itself."""
+
+MANY_BYTES = 32 * 2**20
+"""More than the buffers of a socket hold."""
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Read a request to its end and say how long its body was; on a WebSocket say how long each message is.
+
+    `/much` answers with ``MANY_BYTES``, and at once.
+    """
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] != "websocket.disconnect":
+            await send({"type": "websocket.send", "text": str(len(message["bytes"]))})
+        return
+    length = 0
+    while (message := await receive())["type"] == "http.request":
+        length += len(message["body"])
+        if not message["more_body"]:
+            answer = bytes(MANY_BYTES) if scope["path"] == "/much" else str(length).encode()
+            headers = [(b"content-length", str(len(answer)).encode())]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": answer})
+            return
+
+
+class Served:
+    """The application, served. ``cut`` counts why connections were ended; ``table`` holds those there are."""
+
+    def __init__(self, limit: int, patience: Patience, tls: ssl.SSLContext | None) -> None:
+        self.cut: Counter[str] = Counter()
+        self.table = TcpTable(limit, self._count, patience)
+        self.intake = Intake()
+        self.port = 0
+        self._tls = tls
+
+    def _count(self, reason: str) -> None:
+        self.cut[reason] += 1
+
+    async def empty(self) -> None:
+        """Return when a connection was there, and none is any more."""
+        async with asyncio.timeout(GUARD_S):
+            while not len(self.table):
+                await asyncio.sleep(0.01)
+            while len(self.table):
+                await asyncio.sleep(0.01)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Served]:
+        """Serve while the body runs."""
+
+        class Protocol(WebSocketProtocol):
+            intake: ClassVar[Intake] = self.intake
+
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            self.port = door.getsockname()[1]
+            stop = asyncio.Event()
+            async with accepting(application, load({}), [door], Protocol, self._tls, stop, self.table):
+                yield self
+
+    async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to it."""
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def healthy(self) -> bool:
+        """Whether a new client is answered."""
+        async with httpx.AsyncClient(timeout=GUARD_S) as client:
+            return (await client.post(f"http://127.0.0.1:{self.port}/", content=b"abc")).text == "3"
+
+
+def served(limit: int = 64, patience: Patience = HASTY, tls: ssl.SSLContext | None = None) -> Served:
+    """The application, yet to be opened."""
+    return Served(limit, patience, tls)
+
+
+async def ended(reader: asyncio.StreamReader) -> bytes:
+    """What comes until the server ends the connection, however it does."""
+    received = b""
+    try:
+        async with asyncio.timeout(GUARD_S):
+            while piece := await reader.read(65536):
+                received += piece
+    except ConnectionError:
+        pass
+    return received
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [(b"", "head"), (GET[:-2], "head"), (POST, "body"), (POST + bytes(PIECE_BYTES - 1000), "body")],
+    ids=["nothing", "half a head", "no body", "half a body"],
+)
+async def test_what_does_not_come_in_time_ends_its_connection(said: bytes, reason: str) -> None:
+    """Whatever is missing of a request, its client is let go and counted, and others are served."""
+    async with served().open() as server:
+        reader, writer = await server.client()
+        writer.write(said)
+        assert await ended(reader) == b""
+        assert server.cut == {reason: 1} and await server.healthy()
+        writer.close()
+
+
+async def test_the_next_request_has_a_limit_of_its_own() -> None:
+    """A client cannot stay by a whole request in front of half of one."""
+    async with served().open() as server:
+        reader, writer = await server.client()
+        writer.write(GET)
+        assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200")
+        writer.write(GET[:-2])
+        assert await ended(reader) == b""
+        assert server.cut == {"head": 1}
+        writer.close()
+
+
+async def test_what_comes_slowly_comes() -> None:
+    """A body may take much longer than a pause may, piece by piece; nor does its clock run unread."""
+    patience = Patience()
+    async with served(patience=patience).open() as server:
+        _, writer = await server.client()
+        table = TcpTable(1, print)
+        tcp = table.opened(writer.close)
+        assert tcp is not None and isinstance(writer.transport, asyncio.Transport)
+        tcp.carried_by(writer.transport, writer.close)
+        tcp.expect(Awaited.BODY)
+        now = table.now()
+        for _ in range(10):
+            now += patience.piece_s
+            tcp.took(PIECE_BYTES)
+            assert tcp.overdue(now, patience) is None
+        tcp.took(PIECE_BYTES - 1)
+        assert tcp.overdue(now + patience.piece_s - 0.1, patience) is None
+        writer.transport.pause_reading()
+        assert tcp.overdue(now + 100.0, patience) is None
+        writer.transport.resume_reading()
+        assert tcp.overdue(now + 101.0, patience) is None
+        assert tcp.overdue(now + 100.0 + patience.piece_s, patience) == "body"
+        writer.close()
+
+
+async def test_a_tls_handshake_has_a_limit(tmp_path: Path) -> None:
+    """Who says nothing, or half a greeting, on a TLS port is let go as on any other."""
+    trustme = pytest.importorskip("trustme", reason="trustme, which makes certificates, is not installed")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority = trustme.CA()
+    authority.issue_cert("localhost").configure_cert(context)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with served(limit=2, tls=context).open() as server:
+        clients = [await server.client() for _ in range(2)]
+        clients[0][1].write(b"\x16\x03\x01\x02\x00")
+        assert [await ended(reader) for reader, _ in clients] == [b"", b""]
+        assert server.cut == {"head": 2} and len(server.table) == 0
+        # Room is made for one who does speak, before anything of theirs is read.
+        idle = [await server.client() for _ in range(2)]
+        async with httpx.AsyncClient(verify=trusting, timeout=GUARD_S) as client:
+            answer = await client.post(f"https://localhost:{server.port}/", content=b"abc")
+        assert answer.text == "3" and server.cut["crowded"] + server.cut["head"] > 2
+        for _, writer in (*clients, *idle):
+            writer.close()
+
+
+async def test_the_oldest_that_says_nothing_makes_room() -> None:
+    """A crowd of silent clients keeps nobody out: each gives way in turn, those with half a body last."""
+    async with served(limit=4, patience=Patience()).open() as server:
+        uploading, writer = await server.client()
+        # The server asks for the body when it has read the head.
+        writer.write(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+        await uploading.readuntil(b"100 Continue\r\n")
+        clients = [await server.client() for _ in range(6)]
+        for gone, _ in clients[:3]:
+            assert await ended(gone) == b""
+        assert server.cut == {"crowded": 3} and await server.healthy()
+        asking = [await server.client() for _ in range(3)]
+        for _, each in asking:
+            each.write(GET)
+        assert [(await reader.readuntil(b"\r\n\r\n0"))[:12] for reader, _ in asking] == [b"HTTP/1.1 200"] * 3
+        for each in (writer, *(each for _, each in (*clients, *asking))):
+            each.close()
+
+
+async def test_where_all_are_served_nobody_more_comes_in() -> None:
+    """Who asked for something keeps its place; the next one is let go at once, and may come again."""
+    async with served(limit=2).open() as server:
+        url = f"ws://127.0.0.1:{server.port}"
+        async with connect(url) as one, connect(url):
+            reader, writer = await server.client()
+            assert await ended(reader) == b""
+            assert server.cut == {"full": 1}
+            writer.close()
+            await one.send(b"12")
+            assert await one.recv() == "2"
+        assert await server.healthy()
+
+
+async def test_a_goodbye_has_a_limit() -> None:
+    """A client that takes nothing of what was sent before its connection was closed is cut off."""
+    async with served().open() as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(b"GET /much HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            await server.empty()
+        assert server.cut == {"goodbye": 1}
+
+
+async def test_a_long_message_that_stalls_is_closed_with_1008() -> None:
+    """It would hold memory that others need; a short one holds none, and may take its time."""
+    async with served().open() as server:
+        async with connect(f"ws://127.0.0.1:{server.port}", max_size=None) as short:
+            short.transport.write(b"\x82\xfe\x00\x80mask" + bytes(10))
+            async with connect(f"ws://127.0.0.1:{server.port}") as long:
+                long.transport.write(b"\x82\xff" + (2**20).to_bytes(8) + b"mask" + bytes(2 * FREE_BYTES))
+                with pytest.raises(ConnectionClosed) as closed:
+                    await asyncio.wait_for(long.recv(), GUARD_S)
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
+            assert server.cut == {"message": 1} and server.intake.held == 0
+            short.transport.write(bytes(118))
+            assert await asyncio.wait_for(short.recv(), GUARD_S) == "128"
+
+
+async def test_a_message_in_pieces_counts_as_a_whole_does() -> None:
+    """What is held for a message is given back when it is complete, or its client has gone."""
+    async with served(patience=Patience()).open() as server:
+        async with connect(f"ws://127.0.0.1:{server.port}") as client:
+            piece = b"mask" + bytes(FREE_BYTES)
+            head = (FREE_BYTES).to_bytes(8)
+            client.transport.write(b"\x02\xff" + head + piece + b"\x00\xff" + head + piece)
+            async with asyncio.timeout(GUARD_S):
+                while server.intake.held != FREE_BYTES:
+                    await asyncio.sleep(0.01)
+            client.transport.write(b"\x80\xff" + head + piece)
+            assert await client.recv() == str(3 * FREE_BYTES) and server.intake.held == 0
+            client.transport.write(b"\x02\xff" + head + piece + b"\x00\xff" + head + piece)
+            async with asyncio.timeout(GUARD_S):
+                while not server.intake.held:
+                    await asyncio.sleep(0.01)
+            client.transport.abort()
+            await server.empty()
+        assert server.intake.held == 0

@@ -1,0 +1,64 @@
+"""Memory that was freed is the system's again."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import platform
+import sys
+import threading
+
+import psutil
+import pytest
+
+from server.allocator import trim, trimmed
+
+BLOCK_BYTES = 64 * 1024
+BLOCKS = 1600
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="only glibc keeps freed memory so"
+)
+
+
+def fragment() -> None:
+    """Take 100 MiB in an arena of a thread and free it; a block in use behind it keeps it from going back."""
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    library.malloc.argtypes = [ctypes.c_size_t]
+    library.free.argtypes = [ctypes.c_void_p]
+
+    def work() -> None:
+        blocks = [library.malloc(BLOCK_BYTES) for _ in range(BLOCKS)]
+        for block in blocks:
+            ctypes.memset(block, 1, BLOCK_BYTES)
+        for number, block in enumerate(blocks):
+            if number % 100:
+                library.free(block)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def resident() -> int:
+    """Resident bytes of this process."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def test_what_was_freed_in_a_thread_is_given_back() -> None:
+    """Most of it, although blocks that are in use lie between."""
+    fragment()
+    before = resident()
+    trim()
+    assert before - resident() > BLOCKS * BLOCK_BYTES // 2
+
+
+async def test_it_is_done_again_and_again() -> None:
+    """While the server runs, and no longer."""
+    async with trimmed(0.01):
+        fragment()
+        before = resident()
+        while before - resident() < BLOCKS * BLOCK_BYTES // 2:
+            await asyncio.sleep(0.01)
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "allocator"]

@@ -1,0 +1,158 @@
+"""What is counted at the door: bytes, HTTP answers, how WebSockets end, and how late the loop is."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from server import event_loop
+from server.middleware import TrafficMiddleware
+
+Messages = list[dict[str, Any]]
+
+
+class Door:
+    """A middleware around an application, and what it counted."""
+
+    def __init__(self, app: Callable[[Any, Any, Any], Awaitable[None]]) -> None:
+        self._registry = CollectorRegistry()
+        self._door = TrafficMiddleware(app, self._registry)
+
+    async def pass_through(self, kind: str, incoming: Messages) -> Messages:
+        """Let ``incoming`` in; what came out."""
+        waiting, sent = iter(incoming), []
+
+        async def receive() -> Any:
+            return next(waiting)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self._door({"type": kind, "path": "/"}, receive, send)
+        return sent
+
+    def count(self, name: str, **labels: str) -> float | None:
+        """A figure."""
+        return self._registry.get_sample_value(name, labels)
+
+
+async def test_bytes_are_those_on_the_wire() -> None:
+    """A text counts as its UTF-8, half a surrogate too; every message is passed on as it is."""
+    came: Messages = [
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": "¡Olé!"},
+        {"type": "websocket.receive", "text": "\ud800"},
+        {"type": "websocket.receive", "bytes": b"1234", "text": None},
+        {"type": "websocket.disconnect", "code": 1000},
+    ]
+    seen: Messages = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(await receive())
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "bytes": bytes(1000)})
+        await send({"type": "websocket.send", "text": "ñ"})
+        seen.extend([await receive() for _ in came[1:]])
+
+    door = Door(app)
+    sent = await door.pass_through("websocket", came)
+    assert seen == came and [message["type"] for message in sent][1:] == ["websocket.send"] * 2
+    assert door.count("kani_received_bytes_total", transport="websocket") == 7 + 3 + 4
+    assert door.count("kani_sent_bytes_total", transport="websocket") == 1002
+    assert door.count("kani_received_bytes_total", transport="http") == 0
+    assert door.count("kani_websockets_closed_total", code="1000") == 1
+
+
+@pytest.mark.parametrize(("code", "counted"), [(1009, "1009"), (4321, "other"), (1006, "1006")])
+async def test_a_client_cannot_make_up_labels(code: int, counted: str) -> None:
+    """A close code of the client's own is "other", so that nobody can make the series grow."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    door = Door(app)
+    await door.pass_through("websocket", [{"type": "websocket.disconnect", "code": code}])
+    assert door.count("kani_websockets_closed_total", code=counted) == 1
+    assert (door.count("kani_websockets_closed_total", code=str(code)) is None) == (counted == "other")
+
+
+async def test_a_close_of_ours_is_counted_once() -> None:
+    """uvicorn tells of a disconnect after our own close, too."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 1001})
+        await receive()
+
+    door = Door(app)
+    await door.pass_through("websocket", [{"type": "websocket.disconnect", "code": 1001}])
+    assert door.count("kani_websockets_closed_total", code="1001") == 1
+
+
+async def test_a_protocol_that_breaks_is_an_abnormal_end() -> None:
+    """What uvicorn cuts off, as the application failed, is counted as the client sees it: 1006."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        raise LookupError
+
+    door = Door(app)
+    with pytest.raises(LookupError):
+        await door.pass_through("websocket", [])
+    assert door.count("kani_websockets_closed_total", code="1006") == 1
+
+
+async def test_a_refused_handshake_is_an_http_answer() -> None:
+    """Whether with an answer of its own or by a close, which uvicorn makes a 403 of."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"hello"})
+            return
+        await send({"type": "websocket.http.response.start", "status": 401})
+        await send({"type": "websocket.http.response.body", "body": b"no"})
+
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.close", "code": 1000})
+
+    door, other = Door(app), Door(refusing)
+    await door.pass_through("websocket", [])
+    before = door.count("kani_http_responses_total", code="200")
+    await door.pass_through("http", [])
+    await other.pass_through("websocket", [])
+    assert before == 0 and door.count("kani_http_responses_total", code="401") == 1
+    assert door.count("kani_http_responses_total", code="200") == 1
+    assert door.count("kani_sent_bytes_total", transport="http") == 5
+    assert door.count("kani_sent_bytes_total", transport="websocket") == 2
+    assert other.count("kani_http_responses_total", code="403") == 1
+
+
+@pytest.mark.alone
+async def test_a_busy_loop_is_told_late() -> None:
+    """Whatever holds up the loop is seen, as long as it lasted, and nothing once the watch is over."""
+    lags: list[float] = []
+    seen = asyncio.Event()
+
+    def observe(seconds: float) -> None:
+        lags.append(seconds)
+        seen.set()
+
+    with event_loop.watched(observe):
+        await seen.wait()
+        seen.clear()
+        until = time.perf_counter() + 0.3
+        while time.perf_counter() < until:
+            pass
+        await seen.wait()
+    assert lags[0] < 0.1 and 0.15 < max(lags) < 5
+    before = len(lags)
+    await asyncio.to_thread(threading.Event().wait, 2 * event_loop.EVERY_S)
+    assert len(lags) == before

@@ -1,0 +1,56 @@
+"""How a process ends that was told to."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+GUARD_S = 120.0
+PROGRAM = """
+import asyncio, threading, time
+from serving import signals
+
+async def serve():
+    with signals({within_s}) as stop:
+        print("ready", flush=True)
+        {work}
+
+asyncio.run(serve())
+"""
+
+
+def told_to_end(work: str, within_s: float) -> tuple[int, str]:
+    """The exit code of a process that does ``work`` and gets SIGTERM, and what it wrote to standard error."""
+    program = PROGRAM.format(work=work, within_s=within_s)
+    arguments = [sys.executable, "-c", program]
+    with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+        _, written = process.communicate(timeout=GUARD_S)
+    return process.returncode, written.decode()
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "threading.Event().wait()",
+        "await asyncio.to_thread(threading.Event().wait)",
+        "await stop.wait(); threading.Thread(target=threading.Event().wait).start()",
+        "await stop.wait(); await asyncio.Event().wait()",
+    ],
+    ids=["the event loop", "a thread", "a thread left behind", "a task"],
+)
+def test_whatever_hangs_the_process_ends(work: str) -> None:
+    """With 1, and with what each thread was doing."""
+    code, written = told_to_end(work, 0.5)
+    assert code == 1 and "most recent call first" in written
+
+
+def test_a_process_that_ends_in_time_says_nothing() -> None:
+    """It has its own exit code."""
+    assert told_to_end("await stop.wait()", 60.0) == (0, "")

@@ -1,0 +1,321 @@
+"""The log of a real server: one id from socket to engine, and never a key or a text that nobody asked for."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import msgspec
+import pytest
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from server import logs
+from speech import request_ids
+
+if TYPE_CHECKING:
+    from tests.conftest import ServerProcess, StartServer
+
+GOOD_KEY = "zq7-good-key-of-the-administrator"
+BAD_KEY = "zq7-bad-key-of-somebody-else"
+THROUGH_PROXY = {"X-Forwarded-For": "192.0.2.1"}
+TEXTS = {
+    "kani": "Zanahorias moradas para la merienda.",
+    "rest": "Bibliotecas abiertas todo el domingo.",
+    "kyutai": "Murciélagos dormidos bajo el puente.",
+    "voxcpm": "Golondrinas tardías sobre los tejados.",
+    "elevenlabs": "Ruiseñores madrugadores entre las higueras.",
+    "relay": "Salamandras brillantes junto al manantial.",
+    "wrong": "Caracoles perdidos entre las lechugas.",
+}
+TELLING = [word for text in TEXTS.values() for word in re.findall(r"\w{8,}", text)]
+
+
+def lines(server: ServerProcess) -> list[dict[str, Any]]:
+    """The log, line by line."""
+    return [json.loads(line) for line in server.log.splitlines()]
+
+
+def ended(server: ServerProcess, count: int, before: int = 0) -> list[dict[str, Any]]:
+    """The lines of so many sessions that have ended, behind the first ``before`` lines."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if len(found := [line for line in lines(server)[before:] if "outcome" in line]) == count:
+            return found
+        time.sleep(0.01)
+    pytest.fail(f"{count} sessions have not ended in ten seconds:\n{server.log}")
+
+
+def written(server: ServerProcess) -> str:
+    """All that it wrote anywhere, once it has stopped; what JSON or repr escaped, as it was."""
+    server.stop()
+    both = server.log + server.terminal
+    return both + both.encode("latin-1", "backslashreplace").decode("unicode_escape", "replace")
+
+
+def ask_in_every_way(server: ServerProcess, key: str) -> int:
+    """Come in by every door, with the key in every place it may have; how often one was let in."""
+    ways: list[tuple[dict[str, str], dict[str, str], list[str]]] = [
+        ({"Authorization": f"Bearer {key}"}, {}, []),
+        ({"xi-api-key": key}, {}, []),
+        ({"kyutai-api-key": key}, {}, []),
+        ({}, {"token": key}, []),
+        ({}, {"auth_id": key}, []),
+        ({}, {"authorization": key}, []),
+        ({}, {"single_use_token": key}, []),
+        ({}, {}, ["voxcpm-tts", f"Bearer.{key}"]),
+    ]
+    let_in = 0
+    for headers, query, protocols in ways:
+        paths = ("/", "/tts", "/stream_tts", "/api/tts_streaming", "/api/asr-streaming", "/nothing/here")
+        for path in paths:
+            with suppress(WebSocketException):
+                address = str(httpx.URL(f"{server.url}{path}", params=query))
+                given = headers | THROUGH_PROXY
+                subprotocols: Any = protocols or None
+                with connect(address, additional_headers=given, subprotocols=subprotocols) as websocket:
+                    websocket.send(b"\xff\xfe not what anybody expects")
+                    let_in += 1
+        for path in ("/v1/audio/voices", "/api/voices", "/metrics", "/token", "/health", "/nothing/here"):
+            httpx.get(f"{server.http_url}{path}", headers=headers | THROUGH_PROXY, params=query)
+        httpx.post(f"{server.http_url}/tts", headers=headers | THROUGH_PROXY, params=query, content=b"{")
+    # Here a key may be told behind the door too.
+    for name in ("xi_api_key", "xi-api-key", "authorization"):
+        with suppress(WebSocketException):
+            given = {"xi-api-key": key} | THROUGH_PROXY if name == "xi_api_key" else THROUGH_PROXY
+            address = f"{server.url}/v1/text-to-speech/espeak:es/stream-input"
+            with connect(address, additional_headers=given) as websocket:
+                websocket.send(json.dumps({"text": " ", name: key}))
+                websocket.send(json.dumps({"text": ""}))
+                let_in += "error" not in json.loads(websocket.recv())
+    return let_in
+
+
+def broken_handshakes(server: ServerProcess, key: str) -> None:
+    """Heads that no HTTP server can read, each with a key in it."""
+    for head in (
+        f"GET /?token={key} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 12\r\n\r\n",
+        f"GET / HTTP/9.9\r\nAuthorization: Bearer {key}\r\n\r\n",
+        f"GET /?token={key} HTTP/1.1\r\nHost: localhost\r\nno colon {key}\r\n\r\n",
+    ):
+        with socket.create_connection((server.host, server.port)) as raw:
+            raw.sendall(head.encode())
+            raw.settimeout(300)
+            with suppress(OSError):
+                raw.recv(4096)
+
+
+def speak_in_every_way(server: ServerProcess) -> list[str]:
+    """Have each text spoken by its protocol, one be refused, and one be heard; the words that were heard."""
+    with connect(f"{server.url}/") as websocket:
+        for text, more in ((TEXTS["kani"], {}), (TEXTS["wrong"], {"temperature": "hot"})):
+            request = {"type": "tts_request", "data": {"text": text, "config": more}}
+            websocket.send(json.dumps(request))
+            websocket.recv()
+    spoken = httpx.post(f"{server.http_url}/tts", json={"text": TEXTS["rest"]}, timeout=300)
+    httpx.post(f"{server.http_url}/tts", json={"text": TEXTS["wrong"], "voice_id": "nobody"})
+    own = {"kyutai-api-key": "public_token"}
+    with connect(
+        f"{server.url}/api/tts_streaming?format=PcmMessagePack", additional_headers=own
+    ) as websocket:
+        for word in TEXTS["kyutai"].split():
+            websocket.send(msgspec.msgpack.encode({"type": "Text", "text": word}))
+        websocket.send(msgspec.msgpack.encode({"type": "Eos"}))
+        for _ in websocket:
+            pass
+    with connect(f"{server.url}/tts") as websocket:
+        params = {"text": TEXTS["voxcpm"]}
+        websocket.send(json.dumps({"type": "tts_request", "request_id": "1", "params": params}))
+        while isinstance(message := websocket.recv(), bytes) or json.loads(message)["type"] == "progress":
+            pass
+    with connect(f"{server.url}/stream_tts") as websocket:
+        websocket.send(json.dumps({"action": "start_tts", "text": TEXTS["relay"]}))
+        while json.loads(websocket.recv())["type"] == "chunk":
+            pass
+    with connect(f"{server.url}/v1/text-to-speech/ef_dora/stream-input") as websocket:
+        websocket.send(json.dumps({"text": TEXTS["elevenlabs"] + " "}))
+        websocket.send(json.dumps({"text": ""}))
+        for _ in websocket:
+            pass
+    httpx.post(f"{server.http_url}/v1/text-to-speech/nobody", json={"text": TEXTS["wrong"]})
+    heard = httpx.post(
+        f"{server.http_url}/api/asr-streaming", headers=own, content=spoken.content, timeout=120
+    ).json()
+    return [word["text"] for word in heard if word["type"] == "Word"]
+
+
+def test_no_key_is_ever_written(start_server: StartServer) -> None:
+    """Right and wrong keys, by header, query and sub-protocol, over every door, at DEBUG: in no line."""
+    server = start_server("--engine", "espeak", "--log-level", "DEBUG", KANI_API_KEYS=GOOD_KEY)
+    assert ask_in_every_way(server, GOOD_KEY) >= 27
+    assert ask_in_every_way(server, BAD_KEY) == 0
+    for key in (GOOD_KEY, BAD_KEY):
+        broken_handshakes(server, key)
+    everything = written(server)
+    assert "opened for" in everything and "zq7" not in everything
+
+
+def test_no_text_is_written_unasked(start_server: StartServer) -> None:
+    """What is to be said, what was refused and what was heard stands in no line, at DEBUG either."""
+    server = start_server("--log-level", "DEBUG", "--log-json")
+    heard = speak_in_every_way(server)
+    everything = written(server).lower()
+    protocols = {line["protocol"] for line in lines(server) if "outcome" in line}
+    assert {"kani", "kyutai", "voxcpm", "elevenlabs", "relay"} <= protocols and heard
+    for word in [*TELLING, *(word for word in heard if len(word) > 7)]:
+        assert word.lower() not in everything, word
+
+
+def test_texts_are_written_where_they_are_asked_for(start_server: StartServer) -> None:
+    """KANI_LOG_TEXT=true: each text that was to be said, under the id of its request."""
+    server = start_server("--engine", "espeak", "--log-json", KANI_LOG_TEXT="true")
+    with connect(f"{server.url}/") as websocket:
+        websocket.send(json.dumps({"type": "tts_request", "data": {"text": TEXTS["kani"]}}))
+        websocket.recv()
+    told = [line for line in lines(server) if "Zanahorias moradas" in line["message"]]
+    assert len(told) == 1 and told[0]["logger"] == "speech.text"
+    assert told[0]["request"] == ended(server, 1)[0]["request"]
+
+
+@pytest.fixture(scope="module")
+def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that logs each step, as JSON."""
+    from tests.conftest import ServerProcess
+
+    folder = tmp_path_factory.mktemp("telling")
+    running = ServerProcess(folder, "--engine", "espeak", "--log-json", "--log-level", "DEBUG")
+    running.wait_until_ready()
+    yield running
+    running.stop()
+
+
+def test_one_id_leads_from_the_socket_to_the_engine(telling: ServerProcess) -> None:
+    """An HTTP answer names the id that its session's opening, its engine and its end are logged with."""
+    before = len(lines(telling))
+    answer = httpx.post(f"{telling.http_url}/tts", json={"text": "Hola."})
+    request = answer.headers["x-request-id"]
+    assert re.fullmatch(r"[0-9a-f]{8}", request)
+    ended(telling, 1, before)
+    own = [line for line in lines(telling) if line.get("request", "").startswith(request)]
+    assert len({line["request"] for line in own}) == 1
+    opened, spoke, closed = (
+        next(place for place, line in enumerate(own) if what in line["message"])
+        for what in ("opened for", "espeak spoke", "outcome=completed")
+    )
+    assert opened < spoke < closed
+    facts = own[closed]
+    assert facts["level"] == "INFO" and facts["engine"] == "espeak" and facts["characters"] == 5
+    assert facts["audio_s"] > 0.2 and facts["seconds"] >= facts["first_audio_s"] > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "request_type"),
+    [
+        ("/", {"type": "tts_request", "data": {"text": "Hola."}}),
+        ("/tts", {"type": "tts_request", "request_id": "x", "params": {"text": "Hola."}}),
+    ],
+)
+def test_requests_of_one_connection_have_an_id_each(
+    telling: ServerProcess, path: str, request_type: dict[str, Any]
+) -> None:
+    """Connection 7f3a9c12's requests are 7f3a9c12-1 and 7f3a9c12-2, and another connection's are others."""
+    before = len(lines(telling))
+    for _ in range(2):
+        with connect(f"{telling.url}{path}") as websocket:
+            for _ in range(2):
+                websocket.send(json.dumps(request_type))
+                while isinstance(message := websocket.recv(), bytes) or '"progress"' in message:
+                    pass
+    ids = [line["request"] for line in ended(telling, 4, before)]
+    connections = [request.partition("-")[0] for request in ids]
+    assert [request.partition("-")[2] for request in ids] == ["1", "2", "1", "2"]
+    assert connections[0] == connections[1] != connections[2] == connections[3]
+
+
+def test_refusals_tell_their_id_too(telling: ServerProcess) -> None:
+    """Whoever is not let in can name the id for which the administrator may look."""
+    answers = [
+        httpx.get(f"{telling.http_url}/health"),
+        httpx.get(f"{telling.http_url}/metrics", headers=THROUGH_PROXY),
+        httpx.get(f"{telling.http_url}/v1/audio/voices", headers={"Origin": "https://elsewhere.example"}),
+        httpx.get(f"{telling.http_url}/nothing"),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 403, 403, 404]
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 4
+
+
+def record(message: str, *arguments: object, **extra: Any) -> logging.LogRecord:
+    """A record."""
+    made = logging.LogRecord("some.where", logging.INFO, __file__, 1, message, arguments, None)
+    made.__dict__.update(extra)
+    return made
+
+
+def test_a_json_line_holds_what_there_is() -> None:
+    """Request and facts where there are some, no fact in place of a field, and nothing that is empty."""
+    form = logs.JsonFormatter()
+    plain = json.loads(form.format(record("hello %s", "ñ")))
+    assert plain["message"] == "hello ñ" and set(plain) == {"time", "level", "logger", "message"}
+    facts = {"audio_s": 1.5, "engine": None, "level": "mine"}
+    full = json.loads(form.format(record("done", request="7f3a9c12-3", facts=facts)))
+    assert (full["request"], full["audio_s"], full["engine"], full["level"]) == (
+        "7f3a9c12-3",
+        1.5,
+        None,
+        "INFO",
+    )
+
+
+def test_a_text_line_has_its_request_in_brackets() -> None:
+    """And none where there is none; an exception follows its line either way."""
+    form = logs.TextFormatter()
+    assert form.format(record("hello")).endswith(" INFO    some.where: hello")
+    assert form.format(record("hello", request="7f3a9c12-3")).endswith(" some.where: [7f3a9c12-3] hello")
+    try:
+        raise LookupError("nobody there")
+    except LookupError as error:
+        broken = record("broken", request="7f3a9c12", exc_info=(LookupError, error, error.__traceback__))
+    text = form.format(broken)
+    assert "[7f3a9c12] broken\nTraceback" in text and text.endswith("LookupError: nobody there")
+
+
+@pytest.fixture
+def own_log(tmp_path: Path) -> Iterator[Path]:
+    """A log file that this process writes to, as the server does."""
+    root, before, level = logging.getLogger(), logging.getLogger().handlers[:], logging.getLogger().level
+    file = tmp_path / "own.log"
+    logs.configure("INFO", "text", file)
+    yield file
+    for handler in root.handlers:
+        handler.close()
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def test_a_line_is_named_after_whoever_it_is_written_for(own_log: Path) -> None:
+    """The id of the task that logs, or the one that a record brings along, from a thread of an engine."""
+    with request_ids.named("7f3a9c12-3"):
+        logging.getLogger("speech").info("in its task")
+    logging.getLogger("speech").info("elsewhere")
+    logging.getLogger("engines").info("in a thread", extra={"request": "00000000-1"})
+    first, second, third = own_log.read_text().splitlines()
+    assert first.endswith("speech: [7f3a9c12-3] in its task") and second.endswith("speech: elsewhere")
+    assert third.endswith("engines: [00000000-1] in a thread")
+
+
+def test_what_utf_8_cannot_hold_is_written_all_the_same(
+    own_log: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Half a surrogate costs no line and no traceback."""
+    logging.getLogger("speech").info("half \ud800 a character")
+    assert "half \\ud800 a character" in own_log.read_text()
+    assert "Logging error" not in capfd.readouterr().err

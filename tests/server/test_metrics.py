@@ -1,0 +1,223 @@
+"""What Prometheus gets to read."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from protocols.kyutai.metrics import KyutaiMetrics
+from server.metrics import Metrics
+
+
+def read(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Every sample, by its name and its labels."""
+    families = text_string_to_metric_families(metrics.text().decode())
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+KANI = (("protocol", "kani"),)
+KANI_BY_ESPEAK = (("engine", "espeak"), ("protocol", "kani"))
+
+
+def test_a_session_from_start_to_end() -> None:
+    """A session is counted once, is open while it is, and its times land in the histograms."""
+    metrics = Metrics("1.2.3")
+    metrics.session_opened("kani")
+    metrics.first_audio("kani", "espeak", 0.02)
+    metrics.segment_spoken("kani", "espeak", 0.5, 2.25)
+    open_now = read(metrics)
+    metrics.session_closed("kani")
+    after = read(metrics)
+    assert open_now["kani_sessions", KANI] == 1 and after["kani_sessions", KANI] == 0
+    assert after["kani_requests_total", KANI] == 1
+    assert after["kani_first_audio_seconds_count", KANI_BY_ESPEAK] == 1
+    assert after["kani_first_audio_seconds_bucket", (*KANI_BY_ESPEAK[:1], ("le", "0.025"), *KANI)] == 1
+    assert after["kani_first_audio_seconds_bucket", (*KANI_BY_ESPEAK[:1], ("le", "0.01"), *KANI)] == 0
+    assert after["kani_synthesis_seconds_sum", KANI_BY_ESPEAK] == pytest.approx(0.5)
+    assert after["kani_speech_seconds_total", KANI_BY_ESPEAK] == pytest.approx(2.25)
+    assert after["kani_build_info", (("version", "1.2.3"),)] == 1
+
+
+def test_what_goes_wrong_is_counted_by_kind() -> None:
+    """Cancellations, refusals and failures each have their own counter, and all add up in the totals."""
+    metrics = Metrics("0")
+    metrics.cancelled("kani")
+    metrics.refused("kani", "queue")
+    metrics.refused("kani", "queue")
+    metrics.failed("kani", "espeak")
+    samples = read(metrics)
+    assert samples["kani_cancellations_total", KANI] == 1
+    assert samples["kani_refusals_total", (*KANI, ("reason", "queue"))] == 2
+    assert samples["kani_engine_failures_total", KANI_BY_ESPEAK] == 1
+    assert metrics.totals() == {"requests": 0, "cancellations": 1, "refusals": 2, "failures": 1}
+
+
+def test_gauges_show_the_last_number() -> None:
+    """Waiting, speaking and connected are numbers of now."""
+    metrics = Metrics("0")
+    metrics.waiting(3)
+    metrics.waiting(1)
+    metrics.speaking(2)
+    metrics.connections(5)
+    samples = read(metrics)
+    assert (samples["kani_waiting", ()], samples["kani_speaking", ()], samples["kani_connections", ()]) == (
+        1,
+        2,
+        5,
+    )
+
+
+def test_how_sessions_end_is_told_by_outcome() -> None:
+    """An ended session's time is in the histogram of its outcome, and its text in the characters."""
+    metrics = Metrics("0")
+    metrics.ended("kani", "completed", 0.3, 40)
+    metrics.ended("kani", "cancelled", 12.0, 2)
+    samples = read(metrics)
+    completed = (("outcome", "completed"), ("protocol", "kani"))
+    cancelled = (("outcome", "cancelled"), ("protocol", "kani"))
+    assert samples["kani_session_seconds_count", completed] == 1
+    assert samples["kani_session_seconds_bucket", (("le", "0.5"), *completed)] == 1
+    assert samples["kani_session_seconds_bucket", (("le", "0.25"), *completed)] == 0
+    assert samples["kani_session_seconds_sum", cancelled] == 12
+    assert samples["kani_text_characters_total", KANI] == 42
+
+
+def test_the_queue_is_told_beside_what_it_may_hold() -> None:
+    """The wait for a place, the places there are, and the limits of queue and connections."""
+    metrics = Metrics("0")
+    places = 8
+    metrics.engine_ready("espeak", lambda: places)
+    metrics.limits(connections=4096, waiting=1000)
+    metrics.waited("kani", "espeak", 0.0)
+    metrics.waited("kani", "espeak", 0.2)
+    samples = read(metrics)
+    assert samples["kani_engine_places", (("engine", "espeak"),)] == 8
+    places = 20
+    assert read(metrics)["kani_engine_places", (("engine", "espeak"),)] == 20
+    assert (samples["kani_connections_limit", ()], samples["kani_waiting_limit", ()]) == (4096, 1000)
+    assert samples["kani_queue_seconds_bucket", (*KANI_BY_ESPEAK[:1], ("le", "0.001"), *KANI)] == 1
+    assert samples["kani_queue_seconds_count", KANI_BY_ESPEAK] == 2
+
+
+def test_listening_is_counted_in_sessions_and_seconds() -> None:
+    """A session that listens is open while it is, and tells how much it heard and how far it is behind."""
+    metrics = Metrics("0")
+    metrics.listening_opened("kyutai")
+    metrics.heard("kyutai", 0.08, 0.2)
+    metrics.heard("kyutai", 0.08, 0.0)
+    open_now = read(metrics)
+    metrics.listening_closed("kyutai")
+    kyutai = (("protocol", "kyutai"),)
+    assert open_now["kani_listening", kyutai] == 1 and read(metrics)["kani_listening", kyutai] == 0
+    assert open_now["kani_heard_seconds_total", kyutai] == pytest.approx(0.16)
+    assert open_now["kani_hearing_behind_seconds_bucket", (("le", "0.08"), *kyutai)] == 1
+    assert open_now["kani_hearing_behind_seconds_sum", kyutai] == pytest.approx(0.2)
+
+
+def test_what_may_go_wrong_begins_at_nought() -> None:
+    """The first failure and the first refusal are a rise, and not a series that was not there before."""
+    metrics = Metrics("0")
+    metrics.engine_ready("espeak", lambda: 8)
+    metrics.session_opened("kani")
+    samples = read(metrics)
+    assert samples["kani_engine_failures_total", KANI_BY_ESPEAK] == 0
+    for reason in ("sessions", "queue", "rate", "draining"):
+        assert samples["kani_refusals_total", (*KANI, ("reason", reason))] == 0
+
+
+def test_ready_is_asked_at_each_scrape() -> None:
+    """kani_ready is what the server is now, not what it was when something last happened."""
+    metrics, state = Metrics("0"), [False]
+    assert read(metrics)["kani_ready", ()] == 0
+    metrics.watch_ready(lambda: state[0])
+    before = read(metrics)["kani_ready", ()]
+    state[0] = True
+    assert (before, read(metrics)["kani_ready", ()]) == (0, 1)
+
+
+def test_names_follow_prometheus_conventions() -> None:
+    """Ours begin with kani_, name a base unit where they have one, and no family lacks its help."""
+    families = list(text_string_to_metric_families(Metrics("0").text().decode()))
+    for family in families:
+        assert family.documentation, family.name
+        assert family.name.startswith(("kani_", "process_", "python_")), family.name
+        assert not family.name.endswith(("_ms", "_milliseconds", "_kb", "_count", "_sum", "_created"))
+        if family.type == "histogram":
+            assert family.name.endswith("_seconds"), family.name
+    own = [family for family in families if family.name.startswith("kani_") and family.type == "counter"]
+    assert all(sample.name.endswith("_total") for family in own for sample in family.samples)
+
+
+def test_two_servers_in_one_process_count_apart() -> None:
+    """Each server has a registry of its own."""
+    one, other = Metrics("0"), Metrics("0")
+    one.session_opened("kani")
+    assert other.totals()["requests"] == 0
+
+
+ALL = (("handler", "all"),)
+
+
+def test_speech_for_kyutais_clients_is_counted_by_its_own_names() -> None:
+    """A connection that hears speech: what Kyutai's dashboards ask for, without a suffix, for "all"."""
+    metrics = Metrics("0")
+    meter = KyutaiMetrics(metrics.registry)
+    meter.speaking_opened()
+    meter.speaking_opened()
+    meter.spoke(10, 0.13)
+    meter.spoke(2, 0.2)
+    meter.spoke(0, 0.1)
+    meter.waited_for_words()
+    meter.speaking_closed(12)
+    samples = read(metrics)
+    assert samples["py_connect", ALL] == 2 and samples["py_open_channels", ALL] == 1
+    for name in ("py_total_steps", "py_active_steps", "py_could_have_run_steps"):
+        assert samples[name, ALL] == 12
+    assert samples["py_missing_words_steps", ALL] == 1
+    assert samples["py_model_step_duration_bucket", (("le", "0.01"),)] == 0
+    assert samples["py_model_step_duration_bucket", (("le", "0.015"),)] == 10
+    assert samples["py_model_step_duration_bucket", (("le", "0.08"),)] == 10
+    assert samples["py_model_step_duration_count", ()] == 12
+    assert samples["py_model_step_duration_sum", ()] == pytest.approx(0.33)
+    assert samples["py_model_connection_num_steps_bucket", (("le", "2.0"),)] == 0
+    assert samples["py_model_connection_num_steps_bucket", (("le", "25.0"),)] == 1
+
+
+def test_listening_to_kyutais_clients_is_counted_by_its_own_names() -> None:
+    """A connection that is heard, and a recording that becomes a voice."""
+    metrics = Metrics("0")
+    meter = KyutaiMetrics(metrics.registry)
+    meter.listening_opened()
+    meter.listened(0.025)
+    meter.listening_closed(125)
+    meter.voice_made(0.07)
+    samples = read(metrics)
+    assert samples["asr_connect", ALL] == 1 and samples["asr_open_channels", ALL] == 0
+    assert samples["asr_model_step_duration_bucket", (("le", "0.02"),)] == 0
+    assert samples["asr_model_step_duration_bucket", (("le", "0.03"),)] == 1
+    assert samples["asr_connection_num_steps_bucket", (("le", "25.0"),)] == 0
+    assert samples["asr_connection_num_steps_bucket", (("le", "125.0"),)] == 1
+    assert samples["py_post_connect", ALL] == 1
+    assert samples["py_post_model_duration_bucket", (("le", "0.06"),)] == 0
+    assert samples["py_post_model_duration_bucket", (("le", "0.07"),)] == 1
+
+
+def test_kyutais_histograms_have_its_bounds() -> None:
+    """A dashboard's quantiles are only those of the original with the original's buckets."""
+    metrics = Metrics("0")
+    KyutaiMetrics(metrics.registry)
+
+    def bounds(name: str) -> list[float]:
+        return [float(dict(labels)["le"]) for sample, labels in read(metrics) if sample == f"{name}_bucket"]
+
+    inf = float("inf")
+    heard = [0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, inf]
+    assert bounds("py_model_step_duration") == [0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.08, inf]
+    assert bounds("py_model_connection_num_steps") == [2, 25, 62.5, 125, 250, 500, 750, inf]
+    assert bounds("asr_model_step_duration") == bounds("py_post_model_duration") == heard
+    steps = [2, 25, 125, 250, 500, 750, 1125, 1500, 2250, 3000, 4500, inf]
+    assert bounds("asr_connection_num_steps") == steps

@@ -1,0 +1,136 @@
+"""docs/operations.md and its alert rules against what a real server shows."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from server import settings
+from start_websocket_server import parser
+
+if TYPE_CHECKING:
+    from tests.conftest import ServerProcess
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGE = (DOCS / "operations.md").read_text(encoding="utf-8")
+RULES = (DOCS / "alerts.yml").read_text(encoding="utf-8")
+METRIC = re.compile(r"\b(?:kani|process|python|py|asr|voxcpm_tts)_[a-z][a-z_]*[a-z]\b")
+PARTS = re.compile(r"_(?:bucket|sum|count)$")
+QUERY = re.compile(r"```promql\n(.+?)```", re.DOTALL)
+ORIGINALS = ("py_", "asr_", "voxcpm_tts_")
+
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool (of Prometheus) is not here"
+)
+
+
+def names(families_of: bytes) -> set[str]:
+    """Every name under which samples of /metrics are stored, those without one so far too."""
+    found = set()
+    for family in text_string_to_metric_families(families_of.decode()):
+        found.add(f"{family.name}_total" if family.type == "counter" else family.name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def exposition(espeak_server: ServerProcess) -> bytes:
+    """What a server that has spoken shows to Prometheus."""
+    httpx.post(f"{espeak_server.http_url}/tts", json={"text": "Hola."}).raise_for_status()
+    return httpx.get(f"{espeak_server.http_url}/metrics").content
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the first table behind a heading."""
+    table = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line] for line in lines[2:]]
+
+
+def test_every_metric_that_is_written_of_exists(exposition: bytes) -> None:
+    """What the page, its queries and the alerts name is what the server shows."""
+    there = names(exposition)
+    for text in (PAGE, RULES):
+        mentioned = {PARTS.sub("", name) for name in METRIC.findall(text)}
+        assert mentioned and mentioned <= there, mentioned - there
+
+
+def test_every_metric_of_ours_is_in_the_table(exposition: bytes) -> None:
+    """The page leaves none out, and its types and labels are the real ones."""
+    families = {}
+    for family in text_string_to_metric_families(exposition.decode()):
+        families[f"{family.name}_total" if family.type == "counter" else family.name] = family
+    told = {
+        name: (kind, {label.strip() for label in labels.split(",") if label.strip()})
+        for cells in rows("Metrics")
+        for name in re.findall(r"`(kani_[a-z_]+)`", cells[0])
+        for kind, labels in [cells[1:3]]
+    }
+    assert set(told) == {name for name in families if name.startswith("kani_")}
+    for name, (kind, labels) in told.items():
+        assert kind == families[name].type, name
+        for sample in families[name].samples:
+            assert set(sample.labels) - {"le"} == labels, name
+
+
+def test_names_not_ours_are_those_of_other_servers(exposition: bytes) -> None:
+    """Beside kani_, process_ and python_ there are only the names that other servers' dashboards read."""
+    others = {name for name in names(exposition) if not name.startswith(("kani_", "process_", "python_"))}
+    assert others and all(name.startswith(ORIGINALS) for name in others)
+
+
+def test_there_are_ten_queries_each_of_its_own() -> None:
+    """The ten questions have ten queries, and each names a metric."""
+    queries = QUERY.findall(PAGE)
+    assert len(queries) == len(set(queries)) == 10
+    assert all(METRIC.search(query) for query in queries)
+
+
+def test_every_alert_is_explained_and_none_besides() -> None:
+    """The table of alerts and the rules have the same names."""
+    explained = {name for cells in rows("Alerts") for name in re.findall(r"`(Kani\w+)`", cells[0])}
+    assert explained == set(re.findall(r"- alert: (\w+)", RULES))
+
+
+def test_every_setting_and_option_that_is_written_of_exists() -> None:
+    """No variable and no option on the page is of another version of the server."""
+    known = {variable for field in settings.Settings.model_fields for variable in settings.variables(field)}
+    assert set(re.findall(r"\bKANI_[A-Z_]+[A-Z]\b", PAGE)) <= known
+    options = {option for action in parser()._actions for option in action.option_strings}
+    ours = [line for line in PAGE.splitlines() if "start_websocket_server.py" in line]
+    assert ours and {option for line in ours for option in re.findall(r"(--[a-z-]+)", line)} <= options
+
+
+def test_every_port_in_the_table_is_its_settings_default() -> None:
+    """The ports that an administrator opens in a firewall are those that the server takes."""
+    defaults = settings.load({}, {}, Path("no file"))
+    for port, setting, *_ in rows("Ports"):
+        field = setting.strip("`").removeprefix("KANI_").lower()
+        assert getattr(defaults, field) == int(port)
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Files that the page points to are there."""
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", PAGE):
+        assert (DOCS / target).exists(), target
+
+
+@needs_promtool
+def test_promtool_finds_nothing_to_say(exposition: bytes) -> None:
+    """The rules are rules, each fires where it should and not elsewhere, and the names are well chosen."""
+    for arguments, given in (
+        (["check", "config", str(DOCS / "prometheus.yml")], None),
+        (["check", "rules", str(DOCS / "alerts.yml")], None),
+        (["test", "rules", str(ROOT / "tests" / "alerts_test.yml")], None),
+        (["check", "metrics"], exposition),
+    ):
+        done = subprocess.run(["promtool", *arguments], input=given, capture_output=True, timeout=300)
+        assert done.returncode == 0, (done.stdout + done.stderr).decode()
+        assert given is None or not done.stdout + done.stderr

@@ -1,0 +1,132 @@
+"""What nobody foresaw, as clients, metrics and log see it: below the real HTTP and WebSocket server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from server.connections import RequestIdMiddleware
+from server.lifecycle import accepting
+from server.middleware import TrafficMiddleware
+from server.network.tcp_connections import TcpTable
+from server.network.uvicorn_websocket import WebSocketProtocol
+from server.settings import load
+from server.unhandled_errors import UnforeseenMiddleware
+from speech import request_ids
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class Told(logging.Handler):
+    """The errors that are logged, each with the request that it is logged for."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.errors: list[tuple[str, type[BaseException] | None]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it."""
+        kind = record.exc_info[0] if record.exc_info else None
+        self.errors.append((request_ids.current(), kind))
+
+
+class Broken:
+    """An application that does ``begun`` and fails, behind the doors that stand before it in the server."""
+
+    def __init__(self, *begun: dict[str, Any]) -> None:
+        self.told = Told()
+        self._begun = begun
+        self._registry = CollectorRegistry()
+        app: ASGIApp = RequestIdMiddleware(UnforeseenMiddleware(self._fail))
+        self._app = TrafficMiddleware(app, self._registry)
+
+    async def _fail(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        for message in self._begun:
+            await send(message)
+        raise LookupError("the secret")
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[str]:
+        """Where it is, without a scheme."""
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            port = door.getsockname()[1]
+            logging.getLogger().addHandler(self.told)
+            try:
+                stop, table = asyncio.Event(), TcpTable(16, lambda reason: None)
+                async with accepting(self._app, load({}), [door], WebSocketProtocol, None, stop, table):
+                    yield f"127.0.0.1:{port}"
+            finally:
+                logging.getLogger().removeHandler(self.told)
+
+    def count(self, name: str, code: str) -> float | None:
+        """A figure."""
+        return self._registry.get_sample_value(name, {"code": code})
+
+
+async def test_a_request_gets_an_internal_error() -> None:
+    """With the id under which the one traceback stands, and not a word of that; it is counted."""
+    broken = Broken()
+    async with broken.served() as address, httpx.AsyncClient() as client:
+        answer = await client.get(f"http://{address}/path")
+    assert (answer.status_code, answer.json()) == (500, {"error": {"message": "internal error"}})
+    assert broken.told.errors == [(answer.headers["x-request-id"], LookupError)]
+    assert broken.count("kani_http_responses_total", "500") == 1
+
+
+async def test_an_answer_that_has_begun_is_torn_off() -> None:
+    """It cannot be taken for a whole one, nor get a second head."""
+    broken = Broken(
+        {"type": "http.response.start", "status": 200, "headers": [(b"transfer-encoding", b"chunked")]},
+        {"type": "http.response.body", "body": b"half", "more_body": True},
+    )
+    async with broken.served() as address, httpx.AsyncClient() as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(f"http://{address}/path")
+    assert broken.told.errors[0][1] is LookupError and broken.told.errors[0][0]
+    assert broken.count("kani_http_responses_total", "500") == 0
+
+
+async def test_a_websocket_is_closed_with_1011() -> None:
+    """Without a word of why; it is counted, and logged under its id."""
+    broken = Broken({"type": "websocket.accept"})
+    async with broken.served() as address, connect(f"ws://{address}/path") as client:
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+    assert closed.value.rcvd is not None and (closed.value.rcvd.code, closed.value.rcvd.reason) == (1011, "")
+    assert broken.count("kani_websockets_closed_total", "1011") == 1
+    ((request, kind),) = broken.told.errors
+    assert request and kind is LookupError
+
+
+async def test_a_handshake_gets_an_internal_error() -> None:
+    """As a request does, before the WebSocket is open."""
+    broken = Broken()
+    async with broken.served() as address:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://{address}/path")
+    response = refused.value.response
+    assert response.status_code == 500 and b"secret" not in (response.body or b"")
+    assert broken.told.errors == [(response.headers["x-request-id"], LookupError)]
+    assert broken.count("kani_http_responses_total", "500") == 1
+
+
+async def test_nothing_is_said_behind_a_close() -> None:
+    """What fails after its own goodbye is logged, and the client keeps that."""
+    broken = Broken({"type": "websocket.accept"}, {"type": "websocket.close", "code": 1000})
+    async with broken.served() as address, connect(f"ws://{address}/path") as client:
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1000
+    assert [kind for _, kind in broken.told.errors] == [LookupError]

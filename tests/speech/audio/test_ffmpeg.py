@@ -1,0 +1,45 @@
+"""FFmpeg's threads: none, however many cores there are and streams are open."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+# libavutil is made to count 16 cores first, on which a filter graph starts 15 threads.
+COUNT = """
+import ctypes, os, sys
+import av
+import numpy as np
+ctypes.CDLL(av._core.__file__).av_cpu_force_count(16)
+from speech.audio.mp3 import Mp3Encoder
+from speech.audio.ogg_opus import OggOpusEncoder
+from speech.audio.prosody_filter import ProsodyFilter
+from speech.session.recognition import PromptResampler
+
+makers = {
+    "mp3": lambda: Mp3Encoder(24_000, 64_000),
+    "opus": lambda: OggOpusEncoder(),
+    "prosody": lambda: ProsodyFilter(24_000, 1.3),
+    "recognition": lambda: PromptResampler(24_000, 16_000),
+}
+before = len(os.listdir("/proc/self/task"))
+streams = [makers[sys.argv[1]]() for _ in range(10)]
+given = [len(stream.feed(np.zeros(24_000, np.float32))) for stream in streams]
+assert all(given)
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("kind", ["mp3", "opus", "prosody", "recognition"])
+def test_a_stream_starts_no_thread(kind: str) -> None:
+    """On sixteen cores as on one."""
+    run = subprocess.run(
+        [sys.executable, "-c", COUNT, kind], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert (run.returncode, run.stdout) == (0, "0\n"), run.stderr

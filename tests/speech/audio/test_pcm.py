@@ -1,0 +1,412 @@
+"""Samples into what clients take, and recordings, honest and hostile, into samples."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+import wave
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speech.audio.pcm import Resampler, decode_recording, pcm16, reframe, wav
+from speech.errors import EngineFailed, InvalidRequest
+from speech.types import Samples, Span, SpeechChunk
+
+TONE_HZ = 440
+
+
+def tone(seconds: float, rate: int) -> Samples:
+    """A sine of 440 Hz at a third of full scale."""
+    return (0.3 * np.sin(2 * np.pi * TONE_HZ * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def encoded(
+    container: str, codec: str, samples: Samples, rate: int, layout: str = "mono", **options: str
+) -> bytes:
+    """An audio file of some samples, the same in each channel."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=rate, layout=layout, options=options)
+        assert isinstance(stream, av.AudioStream)
+        frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="flt", layout="mono")
+        frame.sample_rate = rate
+        converter = av.AudioResampler(stream.format, layout, rate, stream.codec_context.frame_size or 4096)
+        for part in [*converter.resample(frame), *converter.resample(None)]:
+            output.mux(stream.encode(part))
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def patched(data: bytes, at: int, value: bytes) -> bytes:
+    """``data`` with some bytes replaced."""
+    return data[:at] + value + data[at + len(value) :]
+
+
+def refusal(data: bytes, **limits: float) -> str:
+    """Why a recording was refused."""
+    with pytest.raises(InvalidRequest) as caught:
+        decode_recording(data, **limits)  # type: ignore[arg-type]
+    assert caught.value.field == "reference"
+    return caught.value.reason
+
+
+def test_pcm16_rounds_and_clips() -> None:
+    """Samples are scaled to 16 bits, rounded, little-endian, and clipped beyond [-1, 1]."""
+    samples = np.array([0, 1, -1, 2, -2, 0.5, 1 / 32768, 1.4 / 32768, 1.6 / 32768], np.float32)
+    assert struct.unpack("<9h", pcm16(samples)) == (0, 32767, -32768, 32767, -32768, 16384, 1, 1, 2)
+
+
+@given(st.lists(st.integers(-32768, 32767)))
+def test_pcm16_gives_back_what_was_16_bits(values: list[int]) -> None:
+    """What an engine made of 16-bit samples comes out bit for bit."""
+    samples = np.array(values, np.float32) / np.float32(32768)
+    assert pcm16(samples) == np.array(values, "<i2").tobytes()
+
+
+def test_wav_is_a_file_others_read() -> None:
+    """The header tells the truth about the samples, given as samples or as PCM."""
+    samples = tone(0.5, 22050)
+    file = wav(samples, 22050)
+    assert file == wav(pcm16(samples), 22050)
+    with wave.open(io.BytesIO(file)) as reader:
+        assert (reader.getnchannels(), reader.getsampwidth(), reader.getframerate()) == (1, 2, 22050)
+        assert reader.readframes(reader.getnframes()) == pcm16(samples)
+    assert struct.unpack("<I", file[4:8])[0] == len(file) - 8
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(
+        [(24000, 22050), (22050, 24000), (24000, 48000), (48000, 8000), (22050, 16000), (22050, 22050)]
+    ),
+    st.lists(st.integers(0, 5000), max_size=8),
+)
+def test_resampling_does_not_depend_on_the_cuts(rates: tuple[int, int], cuts: list[int]) -> None:
+    """However a stream is cut, it comes out the same, and exactly as long as it should be."""
+    source, target = rates
+    samples = tone(sum(cuts) / source, source)
+    parts = np.split(samples, np.cumsum(cuts)[:-1]) if cuts else []
+    cut, whole = Resampler(source, target), Resampler(source, target)
+    streamed = np.concatenate([*(cut.feed(part) for part in parts), cut.finish()])
+    at_once = np.concatenate([whole.feed(samples), whole.finish()])
+    exact = len(samples) * target / source
+    assert abs(len(streamed) - exact) <= 0.5
+    np.testing.assert_allclose(streamed, at_once, atol=1e-5)
+
+
+def test_resampling_keeps_the_sound() -> None:
+    """A tone keeps its pitch and level, and is neither late nor early."""
+    resampler = Resampler(24000, 22050)
+    out = np.concatenate([resampler.feed(tone(1.0, 24000)), resampler.finish()])
+    np.testing.assert_allclose(out[1000:-1000], tone(1.0, 22050)[1000:-1000], atol=2e-3)
+
+
+def test_resampling_holds_back_little() -> None:
+    """The first tenth of a second gives most of itself at once."""
+    assert len(Resampler(24000, 22050).feed(tone(0.1, 24000))) > 0.05 * 22050
+
+
+async def _stream(chunks: Iterable[SpeechChunk]) -> AsyncIterator[SpeechChunk]:
+    for chunk in chunks:
+        yield chunk
+
+
+async def test_reframe_cuts_into_frames_with_their_spans() -> None:
+    """A long chunk becomes frames of the size asked for; each span goes with its own."""
+    spans = (Span(0, 3, 0.0, 0.1), Span(4, 7, 0.1, 0.25), Span(8, 9, 0.25, 0.3))
+    chunk = SpeechChunk(tone(0.3, 1000), 1000, 0.0, spans)
+    frames = [frame async for frame in reframe(_stream([chunk]), 1000, 120)]
+    assert [len(frame.samples) for frame in frames] == [120, 120, 60]
+    assert [frame.start_s for frame in frames] == pytest.approx([0, 0.12, 0.24])
+    assert [frame.spans for frame in frames] == [spans[:2], (), spans[2:]]
+
+
+async def test_what_was_said_before_a_failure_is_all_there() -> None:
+    """Its last samples and its spans come first, then the failure."""
+
+    async def broken() -> AsyncIterator[SpeechChunk]:
+        yield SpeechChunk(np.ones(500, np.float32), 1000, 0.0, (Span(0, 4, 0.0, 0.5), Span(4, 5, 0.5, 0.5)))
+        raise EngineFailed("it broke")
+
+    frames: list[SpeechChunk] = []
+    with pytest.raises(EngineFailed, match="it broke"):
+        async for frame in reframe(broken(), 2200, 440):
+            frames.append(frame)
+    assert sum(len(frame.samples) for frame in frames) == 1100
+    assert [span.end for frame in frames for span in frame.spans] == [4, 5]
+
+
+async def test_reframe_does_not_wait_for_a_full_frame() -> None:
+    """What one chunk gives is sent before the next is asked for."""
+    asked = 0
+
+    async def counted() -> AsyncIterator[SpeechChunk]:
+        nonlocal asked
+        for start in range(3):
+            asked += 1
+            yield SpeechChunk(tone(0.1, 1000), 1000, start * 0.1)
+
+    frames = reframe(counted(), 1000, 10_000)
+    assert len((await anext(frames)).samples) == 100
+    assert asked == 1
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    st.sampled_from([(24000, 22050), (22050, 22050), (22050, 24000)]),
+    st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 4)), max_size=6),
+    st.integers(1, 3000),
+)
+async def test_reframe_loses_nothing(
+    rates: tuple[int, int], parts: list[tuple[int, int]], frame_samples: int
+) -> None:
+    """Every sample and every span arrives once, in order, in frames that follow one another."""
+    source, target = rates
+    chunks, spans, at = [], [], 0
+    for length, words in parts:
+        own = []
+        for word in range(words):
+            start_s = (at + length * word / words) / source
+            own.append(Span(len(spans) + word, len(spans) + word + 1, start_s, start_s))
+        chunks.append(SpeechChunk(tone(length / source, source), source, at / source, tuple(own)))
+        spans += own
+        at += length
+    frames = [frame async for frame in reframe(_stream(chunks), target, frame_samples)]
+    assert abs(sum(len(frame.samples) for frame in frames) - at * target / source) <= 0.5
+    assert [span for frame in frames for span in frame.spans] == spans
+    sent = 0
+    for index, frame in enumerate(frames):
+        assert len(frame.samples) <= frame_samples and frame.sample_rate == target
+        assert frame.start_s == pytest.approx(sent / target)
+        assert len(frame.samples) or (frame.spans and index == len(frames) - 1)
+        sent += len(frame.samples)
+        if index < len(frames) - 1:
+            assert all(span.start_s < sent / target for span in frame.spans)
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
+@pytest.mark.parametrize(
+    ("container", "codec", "rate"),
+    [
+        ("wav", "pcm_s16le", 24000),
+        ("wav", "pcm_s24le", 48000),
+        ("wav", "pcm_f32le", 44100),
+        ("wav", "pcm_u8", 8000),
+        ("mp3", "libmp3lame", 44100),
+        ("ogg", "libopus", 48000),
+        ("flac", "flac", 24000),
+        ("mp4", "aac", 44100),
+        ("ipod", "aac", 44100),
+    ],
+)
+def test_recordings_are_decoded(container: str, codec: str, rate: int, layout: str) -> None:
+    """Each format that clients send is decoded, its channels mixed, its rate kept."""
+    recording = decode_recording(encoded(container, codec, tone(1.0, rate), rate, layout))
+    assert recording.sample_rate == rate
+    assert recording.duration_s == pytest.approx(1.0, abs=0.06)
+    assert recording.samples.dtype == np.float32
+    spectrum = np.abs(np.fft.rfft(recording.samples))
+    assert np.argmax(spectrum) / recording.duration_s == pytest.approx(TONE_HZ, abs=3)
+    assert 0.2 < np.abs(recording.samples).max() < 0.4
+
+
+def test_vorbis_is_decoded() -> None:
+    """Ogg with Vorbis is decoded (FFmpeg's own encoder is experimental, and stereo only)."""
+    data = encoded("ogg", "vorbis", tone(1.0, 44100), 44100, "stereo", strict="experimental")
+    assert decode_recording(data).duration_s == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "is empty"),
+        (b"hello", "not audio"),
+        (b"<!DOCTYPE html><html>", "not audio"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "not audio"),
+        (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/a.ts", "not audio"),
+        (b"ffconcat version 1.0\nfile /etc/hostname", "not audio"),
+        (b"RIFF\x04\0\0\0AVI LIST", "not audio"),
+        (b"RIFF\0\0\0\0WAVE", "broken"),
+        (b"OggS", "broken"),
+        (b"fLaC", "broken"),
+        (b"ID3", "broken"),
+        (b"\xff\xfb\x90\x00", "broken"),
+        (b"\0\0\0\x20ftypM4A ", "broken"),
+        (b"OggS" + bytes(range(256)) * 40, "broken"),
+    ],
+)
+def test_what_is_not_audio_is_refused(data: bytes, reason: str) -> None:
+    """Text, pictures, playlists and mere first bytes get a clear error, whatever they name."""
+    assert reason in refusal(data)
+
+
+def test_a_file_reads_no_other_file(tmp_path: Path) -> None:
+    """A playlist behind the first bytes of audio opens nothing."""
+    target = tmp_path / "secret.wav"
+    target.write_bytes(wav(tone(1.0, 22050), 22050))
+    for head in (b"ID3", b"\xff\xfb\x90\x00", b"OggS", b"fLaC"):
+        refusal(head + f"\n#EXTM3U\nfile://{target}\nfile '{target}'\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (40, struct.pack("<I", 0)),
+        (40, struct.pack("<I", 0xFFFFFFFF)),
+        (40, struct.pack("<I", 0x7FFFFFFF)),
+        (4, struct.pack("<I", 0)),
+        (4, struct.pack("<I", 0xFFFFFFFF)),
+    ],
+)
+def test_a_wav_whose_header_lies_is_read_as_far_as_it_goes(at: int, value: bytes) -> None:
+    """Wrong sizes, as streaming writers leave them, neither hurt nor lose audio."""
+    assert decode_recording(patched(wav(tone(1.0, 22050), 22050), at, value)).duration_s == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("rate", [0, 1, 3999, 192_001, 4_000_000_000])
+def test_silly_sample_rates_are_refused(rate: int) -> None:
+    """A rate that no recording has is refused."""
+    refusal(patched(wav(tone(1.0, 22050), 22050), 24, struct.pack("<I", rate)))
+
+
+@pytest.mark.parametrize("channels", [0, 9, 255, 65535])
+def test_silly_channel_counts_are_refused(channels: int) -> None:
+    """A number of channels that no recording has is refused."""
+    assert "channels" in refusal(patched(wav(tone(1.0, 22050), 22050), 22, struct.pack("<H", channels)))
+
+
+def test_an_odd_byte_at_the_end_is_ignored() -> None:
+    """Half a sample is none."""
+    assert decode_recording(wav(tone(1.0, 22050), 22050) + b"\1").duration_s == pytest.approx(1.0)
+
+
+def test_numbers_that_are_none_are_refused() -> None:
+    """NaN and infinity are refused, wild levels are clipped."""
+    file = encoded("wav", "pcm_f32le", tone(1.0, 44100), 44100)
+    for value in (np.nan, np.inf):
+        assert "not numbers" in refusal(patched(file, len(file) - 400, struct.pack("<f", value)))
+    loud = decode_recording(patched(file, len(file) - 400, struct.pack("<f", 1e30)))
+    assert loud.samples.max() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "rate"),
+    [
+        ("wav", "pcm_s16le", 24000),
+        ("mp3", "libmp3lame", 44100),
+        ("ogg", "libopus", 48000),
+        ("flac", "flac", 24000),
+    ],
+)
+def test_a_truncated_file_gives_what_is_there(container: str, codec: str, rate: int) -> None:
+    """Half a file is about half the audio."""
+    data = encoded(container, codec, tone(4.0, rate), rate)
+    assert 1.0 < decode_recording(data[: len(data) // 2]).duration_s < 2.5
+
+
+def test_a_truncated_m4a_is_refused() -> None:
+    """Without the index at its end an M4A cannot be read, and says so."""
+    data = encoded("ipod", "aac", tone(4.0, 44100), 44100)
+    assert "broken" in refusal(data[: len(data) // 2])
+
+
+def test_a_file_without_audio_is_refused() -> None:
+    """A video without sound has nothing to clone."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        stream = output.add_stream("mpeg4", rate=24)
+        assert isinstance(stream, av.VideoStream)
+        stream.width = stream.height = 16
+        stream.pix_fmt = "yuv420p"
+        output.mux(stream.encode(av.VideoFrame(16, 16, "yuv420p")))
+        output.mux(stream.encode(None))
+    assert "no audio" in refusal(file.getvalue())
+
+
+def test_limits_are_kept() -> None:
+    """Bytes and seconds are limited, and the refusal names the limit."""
+    file = wav(tone(2.0, 22050), 22050)
+    assert "at most 1 s" in refusal(file, max_seconds=1.0)
+    assert "at most 0.0625 MiB" in refusal(file, max_bytes=65536)
+    assert decode_recording(file, max_seconds=2.0).duration_s == 2.0
+
+
+def test_a_bomb_is_decoded_no_further_than_the_limit() -> None:
+    """Two hours of silence in a megabyte are refused with a minute's worth of samples in memory."""
+    rate = 8000
+    bomb = encoded("flac", "flac", np.zeros(rate * 7200, np.float32), rate)
+    assert len(bomb) < 2_000_000
+    tracemalloc.start()
+    try:
+        assert "at most 60 s" in refusal(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 2 * 60 * rate * 4
+    finally:
+        tracemalloc.stop()
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.sampled_from(
+        [b"RIFF\x10\0\0\0WAVEfmt ", b"OggS", b"fLaC", b"ID3\x03", b"\xff\xfb\x90\x00", b"\0\0\0\x18ftypmp42"]
+    ),
+    st.binary(max_size=400),
+)
+def test_no_bytes_do_harm(head: bytes, rest: bytes) -> None:
+    """Whatever follows the first bytes of a format is audio or an error that says so."""
+    try:
+        recording = decode_recording(head + rest)
+    except InvalidRequest as error:
+        assert error.field == "reference"
+    else:
+        assert 0 < recording.duration_s <= 60
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_no_damage_does_harm(data: st.DataObject) -> None:
+    """A file with any bytes changed is audio or an error."""
+    container, codec, rate = data.draw(
+        st.sampled_from(
+            [
+                ("wav", "pcm_s16le", 8000),
+                ("mp3", "libmp3lame", 24000),
+                ("ogg", "libopus", 48000),
+                ("flac", "flac", 8000),
+            ]
+        )
+    )
+    file = bytearray(_FILES.setdefault(codec, encoded(container, codec, tone(0.3, rate), rate)))
+    for at, value in data.draw(
+        st.lists(st.tuples(st.integers(4, len(file) - 1), st.integers(0, 255)), max_size=8)
+    ):
+        file[at] = value
+    try:
+        recording = decode_recording(bytes(file))
+    except InvalidRequest as error:
+        assert error.field == "reference"
+    else:
+        assert np.isfinite(recording.samples).all()
+
+
+_FILES: dict[str, bytes] = {}
+
+
+@pytest.mark.parametrize("rate", [8_000, 48_000])
+def test_a_recording_is_decoded_at_the_rate_that_is_wanted(rate: int) -> None:
+    """Whatever its own, and cut at its own seconds."""
+    tone = np.sin(np.arange(3 * rate) * 2 * np.pi * 300 / rate).astype(np.float32) / 2
+    recording = decode_recording(wav(tone, rate), sample_rate=16_000)
+    assert (recording.sample_rate, len(recording.samples)) == (16_000, 48_000)
+    expected = np.sin(np.arange(48_000) * 2 * np.pi * 300 / 16_000) / 2
+    assert np.abs(recording.samples - expected)[200:-200].max() < 0.01
+    cut = decode_recording(wav(tone, rate), max_seconds=1.0, cut=True, sample_rate=16_000)
+    assert len(cut.samples) == 16_000
+    with pytest.raises(InvalidRequest, match="at most 1 s"):
+        decode_recording(wav(tone, rate), max_seconds=1.0, sample_rate=16_000)

@@ -1,0 +1,80 @@
+"""A segment on its way from its engine: speed, manner, length and spans."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import numpy as np
+import pytest
+
+from speech.audio.prosody_filter import split_manner
+from speech.audio.segment_filter import Rendering
+from speech.emotions import EMOTIONS
+from speech.types import NEUTRAL, Manner, Samples, Span, SpeechChunk
+
+RATE = 24_000
+_, HAPPY = split_manner(EMOTIONS["happy"], frozenset())
+
+
+def chunks() -> list[SpeechChunk]:
+    """A second of noise in four chunks, a word in each."""
+    noise = np.random.default_rng(3).standard_normal(RATE).astype(np.float32) / np.float32(8)
+    return [
+        SpeechChunk(piece, RATE, at / 4, (Span(at, at + 1, at / 4, at / 4 + 0.2, (at / 4 + 0.1,)),))
+        for at, piece in enumerate(np.split(noise, 4))
+    ]
+
+
+async def engine() -> AsyncGenerator[SpeechChunk, None]:
+    """Says those."""
+    for chunk in chunks():
+        yield chunk
+
+
+async def rendered(
+    factor: float, manner: Manner = NEUTRAL, longest: int = 10 * RATE
+) -> tuple[Samples, list[Span], Rendering]:
+    """All samples and spans."""
+    rendering = Rendering(engine(), RATE, factor, longest, manner)
+    heard = [chunk async for chunk in rendering.chunks()]
+    return (
+        np.concatenate([chunk.samples for chunk in heard]),
+        [span for chunk in heard for span in chunk.spans],
+        rendering,
+    )
+
+
+async def test_where_nothing_is_to_change_the_samples_are_the_engines() -> None:
+    """Bit for bit, and as they came."""
+    heard = [chunk async for chunk in Rendering(engine(), RATE, 1.0, 10 * RATE, NEUTRAL).chunks()]
+    for own, chunk in zip(heard, chunks(), strict=True):
+        assert np.array_equal(own.samples, chunk.samples)
+        assert own.spans == chunk.spans
+
+
+@pytest.mark.parametrize("factor", [0.3, 0.8, 1.0, 1.5, 3.4])
+@pytest.mark.parametrize("manner", [NEUTRAL, HAPPY])
+async def test_spans_end_with_the_audio(factor: float, manner: Manner) -> None:
+    """Times are scaled as the audio is: they agree to the sample at its end."""
+    samples, spans, rendering = await rendered(factor, manner)
+    assert len(samples) == round(RATE / factor)
+    assert [span.start_s for span in spans] == pytest.approx([at / 4 / factor for at in range(4)])
+    assert [span.marks[0] for span in spans] == pytest.approx([(at / 4 + 0.1) / factor for at in range(4)])
+    assert spans[-1].end_s <= len(samples) / RATE
+    assert not rendering.truncated
+
+
+async def test_a_manner_changes_the_sound_and_not_the_times() -> None:
+    """Louder and brighter, as long as before."""
+    plain, plain_spans, _ = await rendered(1.0)
+    happy, happy_spans, _ = await rendered(1.0, HAPPY)
+    assert happy_spans == plain_spans and len(happy) == len(plain)
+    assert np.square(happy).mean() > 1.2 * np.square(plain).mean()
+
+
+@pytest.mark.parametrize("manner", [NEUTRAL, HAPPY])
+async def test_what_is_too_long_is_cut(manner: Manner) -> None:
+    """At the sample; times do not go past it."""
+    samples, spans, rendering = await rendered(0.5, manner, longest=RATE)
+    assert len(samples) == RATE and rendering.truncated
+    assert all(span.end_s <= 1.0 for span in spans)

@@ -1,0 +1,331 @@
+"""Streams that are listened to: what is fed reaches the recogniser whole, and no faster than it hears."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from speech.errors import Busy, EngineFailed, EngineUnavailable, UnsupportedLanguage
+from speech.observer import Observer
+from speech.recognizer import STEP_S, Heard, HeardWord, Mark, RecognizerInfo, Step
+from speech.request import Limits
+from speech.service import SpeechService
+from speech.session.recognition import BACKLOG_PIECES, BACKLOG_S, LEAD_S, PromptResampler, RecognitionSession
+from speech.types import Samples
+from speech.voices.catalogue import VoiceStore
+from tests.speech.text.test_growing_text import settle
+from tests.support.tone import ToneEngine
+
+RATE = 16_000
+STEP = round(STEP_S * RATE)
+LOUD = 0.5
+
+
+class LoudnessRecognizer:
+    """A real, tiny recogniser: each step that is loud is a word, "bum"; a mark comes back at once.
+
+    ``gate`` holds it back before each step; ``audio`` is all that it took.
+    """
+
+    def __init__(self, starts: bool = True) -> None:
+        self.info = RecognizerInfo("loudness", "1", RATE, frozenset({"es", "en"}))
+        self.gate: asyncio.Semaphore | None = None
+        self.audio = np.zeros(0, np.float32)
+        self.languages: list[str | None] = []
+        self.under_way = self.started = 0
+        self.running = False
+        self._starts = starts
+
+    async def start(self) -> None:
+        """Counted; breaks the first time if told so."""
+        self.started += 1
+        await asyncio.sleep(0)
+        if not self._starts:
+            self._starts = True
+            raise EngineUnavailable("no ears: buy some")
+        self.running = True
+
+    async def stop(self) -> None:
+        """Nobody is being heard any more."""
+        assert not self.under_way
+        self.running = False
+
+    async def recognize(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None
+    ) -> AsyncGenerator[Heard, None]:
+        """Steps, words and marks. Breaks at a sample of exactly -1."""
+        self.languages.append(language)
+        self.under_way += 1
+        waiting, index = np.zeros(0, np.float32), 0
+        try:
+            async for piece in audio:
+                if isinstance(piece, Mark):
+                    yield piece
+                    continue
+                self.audio = np.concatenate([self.audio, piece])
+                waiting = np.concatenate([waiting, piece])
+                while len(waiting) >= STEP:
+                    if self.gate is not None:
+                        await self.gate.acquire()
+                    step, waiting = waiting[:STEP], waiting[STEP:]
+                    if step.min() <= -1:
+                        raise EngineFailed("the ears broke")
+                    if np.abs(step).mean() > LOUD / 2:
+                        yield HeardWord("bum", index * STEP_S, (index + 1) * STEP_S)
+                    yield Step(index, (1.0, 1.0, 1.0, 1.0))
+                    index += 1
+        finally:
+            self.under_way -= 1
+
+
+@asynccontextmanager
+async def hearing(
+    tmp_path: Path,
+    recognizer: LoudnessRecognizer | None = None,
+    observer: Observer | None = None,
+    **limits: int,
+) -> AsyncIterator[tuple[SpeechService, LoudnessRecognizer]]:
+    """A service that listens; when it ends, nothing is left of any session."""
+    recognizer = recognizer or LoudnessRecognizer()
+    service = SpeechService(
+        [ToneEngine()],
+        VoiceStore(tmp_path),
+        Limits(**limits),
+        default_language="es",
+        default_voice=None,
+        observer=observer or Observer(),
+        recognizer=recognizer,
+    )
+    await service.start()
+    before = asyncio.all_tasks()
+    yield service, recognizer
+    await settle()
+    assert service.state().sessions == 0
+    assert recognizer.under_way == 0
+    assert asyncio.all_tasks() == before
+    await service.stop()
+    assert not recognizer.running
+
+
+def listen(service: SpeechService, rate: int = 24_000, language: str | None = None) -> RecognitionSession:
+    """A session."""
+    return service.listen(protocol="test", sample_rate=rate, language=language)
+
+
+async def heard(session: RecognitionSession) -> list[Heard]:
+    """Everything."""
+    return [event async for event in session.events()]
+
+
+@pytest.mark.parametrize("rate", [24_000, 16_000, 48_000, 8_000])
+async def test_a_step_is_told_for_each_80_ms_at_once(tmp_path: Path, rate: int) -> None:
+    """No resampler holds it back, and no audio has to follow."""
+    frame = round(STEP_S * rate)
+    async with hearing(tmp_path) as (service, _), listen(service, rate) as session:
+        events = session.events()
+        for index in range(5):
+            await session.feed(np.full(frame, LOUD if index == 3 else 0.0, np.float32))
+            if index == 3:
+                # The resampler's lead of 2 ms is taken from its times.
+                word = await anext(events)
+                lead_s = LEAD_S if rate != RATE else 0.0
+                assert word == HeardWord("bum", 3 * STEP_S - lead_s, 4 * STEP_S - lead_s)
+            step = await anext(events)
+            assert isinstance(step, Step) and step.index == index
+            assert session.backlog == 0
+        await events.aclose()
+
+
+@example([17], 8_000)
+@example([32, 1], 8_000)
+@example([46], 22_050)
+@given(st.lists(st.integers(1, 4000), max_size=12), st.sampled_from([8_000, 22_050, 24_000, 48_000]))
+def test_resampling_does_not_depend_on_the_pieces(sizes: list[int], rate: int) -> None:
+    """And gives just as many samples as are due, no later than they are due."""
+    wave = np.sin(np.arange(sum(sizes)) * 2 * np.pi * 440 / rate).astype(np.float32)
+    resampler, given_so_far, at = PromptResampler(rate, RATE), [], 0
+    for size in sizes:
+        given_so_far.append(resampler.feed(wave[at : at + size]))
+        at += size
+        assert sum(map(len, given_so_far)) == at * RATE // rate
+    if len(wave) > 2000:
+        out = np.concatenate(given_so_far)
+        lead = round(LEAD_S * RATE)
+        expected = np.sin((np.arange(len(out)) - lead) * 2 * np.pi * 440 / RATE)
+        assert np.abs(out - expected)[lead + 100 : -50].max(initial=0.0) < 1e-3
+
+
+async def test_marks_come_back_in_their_place(tmp_path: Path) -> None:
+    """Behind the audio that was fed before them."""
+    async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
+        await session.feed(np.zeros(2 * STEP, np.float32))
+        await session.mark(7)
+        await session.feed(np.zeros(STEP, np.float32))
+        await session.mark(-1)
+        session.finish()
+        events = await heard(session)
+    assert [event.index if isinstance(event, Step) else event for event in events] == [
+        *(0, 1, Mark(7), 2, Mark(-1)),
+    ]
+
+
+class Watch(Observer):
+    """Keeps what was heard, and how late."""
+
+    def __init__(self) -> None:
+        self.heard_s = 0.0
+        self.behind_s: list[float] = []
+        self.open = 0
+
+    def listening_opened(self, protocol: str) -> None:
+        """Count it."""
+        self.open += 1
+
+    def listening_closed(self, protocol: str) -> None:
+        """Count it."""
+        self.open -= 1
+
+    def heard(self, protocol: str, audio_s: float, behind_s: float) -> None:
+        """Keep both."""
+        self.heard_s += audio_s
+        self.behind_s.append(behind_s)
+
+
+async def test_only_hearing_that_is_slow_is_told_to_be_late(tmp_path: Path) -> None:
+    """Ten seconds that are fed at once are not late, as long as they are heard faster than they last."""
+    watch, recognizer = Watch(), LoudnessRecognizer()
+    recognizer.gate = asyncio.Semaphore(1)
+    async with hearing(tmp_path, recognizer, watch) as (service, _), listen(service, RATE) as session:
+        assert watch.open == 1
+        await session.feed(np.zeros(3 * STEP, np.float32))
+        events = session.events()
+        await anext(events)
+        prompt = watch.behind_s[-1]
+        await asyncio.sleep(3 * STEP_S)
+        recognizer.gate.release()
+        await anext(events)
+        slow = watch.behind_s[-1]
+        await session.feed(np.zeros(round(10 * RATE), np.float32))
+        session.finish()
+        for _ in range(200):
+            recognizer.gate.release()
+        async for _ in events:
+            pass
+    assert watch.open == 0 and watch.heard_s == pytest.approx(10 + 3 * STEP_S)
+    assert prompt == 0 and slow == pytest.approx(STEP_S) and watch.behind_s[-1] == 0
+
+
+async def test_who_feeds_too_much_waits_until_some_is_heard(tmp_path: Path) -> None:
+    """What was fed is heard whole all the same."""
+    async with hearing(tmp_path) as (service, recognizer), listen(service, RATE) as session:
+        recognizer.gate = asyncio.Semaphore(0)
+        reading = asyncio.create_task(heard(session))
+        await session.feed(np.zeros(round(BACKLOG_S * RATE), np.float32))
+        blocked = asyncio.create_task(session.feed(np.full(10 * RATE, LOUD, np.float32)))
+        await settle()
+        assert not blocked.done()
+        assert session.backlog == round((BACKLOG_S + 10) * RATE)
+        for _ in range(round((BACKLOG_S + 10) / STEP_S)):
+            recognizer.gate.release()
+        await blocked
+        session.finish()
+        events = await reading
+    assert sum(isinstance(event, Step) for event in events) == 875
+    assert sum(isinstance(event, HeardWord) for event in events) == 125
+
+
+async def test_pieces_are_bounded_too(tmp_path: Path) -> None:
+    """However short they are; who is stuck gets away when the session ends."""
+    async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
+        for _ in range(BACKLOG_PIECES):
+            await session.mark(0)
+        blocked = asyncio.create_task(session.mark(1))
+        await settle()
+        assert not blocked.done()
+        session.finish()
+        await blocked
+
+
+async def test_leaving_stops_the_recogniser(tmp_path: Path) -> None:
+    """Also one that waits for audio, and one that is in the middle of some."""
+    async with hearing(tmp_path) as (service, recognizer):
+        for fed in (0, 3 * STEP):
+            recognizer.gate = asyncio.Semaphore(1)
+            async with listen(service, RATE) as session:
+                reading = asyncio.create_task(heard(session))
+                await session.feed(np.zeros(fed, np.float32))
+                await settle()
+                assert recognizer.under_way == 1
+                reading.cancel()
+                await asyncio.wait([reading])
+                assert recognizer.under_way == 0
+
+
+async def test_the_recogniser_starts_when_the_first_is_to_be_heard(tmp_path: Path) -> None:
+    """Once for all, and again where it could not; whoever leaves meanwhile leaves it to the others."""
+    recognizer = LoudnessRecognizer(starts=False)
+    async with hearing(tmp_path, recognizer) as (service, _):
+        assert not recognizer.started
+        async with listen(service) as session:
+            session.finish()
+            with pytest.raises(EngineUnavailable, match="buy some"):
+                await heard(session)
+        async with listen(service) as one, listen(service) as other:
+            leaving = asyncio.create_task(heard(one))
+            staying = asyncio.create_task(heard(other))
+            await asyncio.sleep(0)
+            leaving.cancel()
+            other.finish()
+            assert await staying == []
+        assert recognizer.started == 2
+
+
+async def test_broken_ears_are_told(tmp_path: Path) -> None:
+    """What was heard before comes first."""
+    async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
+        await session.feed(np.zeros(STEP, np.float32))
+        await session.feed(np.full(STEP, -1, np.float32))
+        events = session.events()
+        assert isinstance(await anext(events), Step)
+        with pytest.raises(EngineFailed):
+            await anext(events)
+
+
+async def test_who_cannot_be_heard_is_refused(tmp_path: Path) -> None:
+    """By type: too many, an unknown language, nobody who listens."""
+    async with hearing(tmp_path, max_sessions=1) as (service, recognizer):
+        async with listen(service, language="es-MX") as session:
+            with pytest.raises(Busy):
+                listen(service)
+            session.finish()
+            await heard(session)
+        assert recognizer.languages == ["es"]
+        with pytest.raises(UnsupportedLanguage, match="known: en, es"):
+            listen(service, language="xx")
+        service.recognizer = None
+        with pytest.raises(EngineUnavailable, match="KANI_RECOGNIZER"):
+            listen(service)
+        service.recognizer = recognizer
+
+
+async def test_a_server_that_stops_hears_what_was_said_so_far(tmp_path: Path) -> None:
+    """Listening has no end of its own."""
+    async with hearing(tmp_path) as (service, _):
+        async with listen(service, RATE) as session:
+            reading = asyncio.create_task(heard(session))
+            await session.feed(np.zeros(2 * STEP, np.float32))
+            draining = asyncio.create_task(service.drain(60.0))
+            assert [event.index for event in await reading if isinstance(event, Step)] == [0, 1]
+            assert session.finished
+            await session.feed(np.zeros(STEP, np.float32))
+            with pytest.raises(Busy):
+                listen(service)
+            assert not draining.done()
+        await draining

@@ -1,0 +1,33 @@
+"""A session that is told whom to sound like once it is open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from speech.types import SpeechRequest
+from tests.speech.session.test_session import collect
+from tests.speech.voices.test_cloning import hum, recording_of, two
+from tests.support.tone import ToneEngine
+
+
+@pytest.mark.parametrize("language", ["es", None])
+@pytest.mark.parametrize("voice", ["tone_es", "custom:ana", None])
+async def test_whatever_voice_was_asked_for(tmp_path: Path, voice: str | None, language: str | None) -> None:
+    """An engine that clones speaks, in the language of the voice that was named; the last word counts."""
+    plain, echo = ToneEngine(), ToneEngine(clones=True)
+    async with two(plain, echo, tmp_path) as service:
+        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        first, last = [await service.cloning.embeddings(hum(level=level)) for level in (0.25, 0.5)]
+        request = SpeechRequest(voice=voice, language=language)
+        async with service.open(request, protocol="test", fallback_language="en") as session:
+            session.sound_like(first)
+            session.sound_like(last)
+            session.feed("uno")
+            session.finish()
+            await collect(session)
+            assert (session.speaker.engine.info.name, session.cloning) == ("echo", "nearest voice")
+            assert session.speaker.language == ("en" if language is None and voice != "tone_es" else "es")
+    assert not plain.segments
+    assert [segment.embedding for segment in echo.segments] == [last[0]]

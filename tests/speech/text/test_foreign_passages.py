@@ -1,0 +1,109 @@
+"""Passages in another script, told from the text around them however it comes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speech.text.foreign_passages import LONGEST_LOOK, Part, Passages
+
+KNOWN = frozenset("ar de el en es fr he it ja ko pt ru uk zh".split())
+
+
+def parts_of(*pieces: str, language: str = "es") -> list[tuple[str, str | None]]:
+    """What comes of a text in pieces, neighbours of one language joined."""
+    passages = Passages(language, KNOWN)
+    found: list[Part] = []
+    for piece in pieces:
+        found += passages.feed(piece)
+    found += passages.flush()
+    joined: list[tuple[str, str | None]] = []
+    for part in found:
+        if joined and joined[-1][1] == part.language:
+            joined[-1] = (joined[-1][0] + part.text, part.language)
+        else:
+            joined.append((part.text, part.language))
+    return joined
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("Texto normal, ¿no?", [("Texto normal, ¿no?", None)]),
+        ("Dijo «добрый день» y se fue.", [("Dijo ", None), ("«добрый день»", "ru"), (" y se fue.", None)]),
+        ("Привіт, як справи? Yo, bien.", [("Привіт, як справи?", "uk"), (" Yo, bien.", None)]),
+        ("Es 你好世界。Y ya", [("Es ", None), ("你好世界。", "zh"), ("Y ya", None)]),
+        ("日本語のテキスト en japonés", [("日本語のテキスト", "ja"), (" en japonés", None)]),
+        ("Se dice (שלום עולם) allí", [("Se dice ", None), ("(שלום עולם)", "he"), (" allí", None)]),
+        ("مرحبا", [("مرحبا", "ar")]),
+        ("Di مَرحبا ya", [("Di ", None), ("مَرحبا", "ar"), (" ya", None)]),
+        (
+            "Dice: привет, 你好, καλημέρα y adiós.",
+            [
+                *(("Dice: ", None), ("привет,", "ru"), (" ", None), ("你好,", "zh"), (" ", None)),
+                *(("καλημέρα", "el"), (" y adiós.", None)),
+            ],
+        ),
+        # A single letter is a sign of the text's own language.
+        ("π, Ω y α", [("π, Ω y α", None)]),
+        ("5 µm", [("5 µm", None)]),
+        # Nobody speaks Georgian here.
+        ("Dijo გამარჯობა", [("Dijo გამარჯობა", None)]),
+        ("Dijo «", [("Dijo «", None)]),
+        ("", []),
+    ],
+)
+def test_scripts_tell_passages(text: str, parts: list[tuple[str, str | None]]) -> None:
+    """With the marks that open and close them, in the language that their letters tell."""
+    assert parts_of(text) == parts
+    assert parts_of(*text) == parts
+
+
+def test_words_in_latin_letters_are_left_to_the_engine() -> None:
+    """Names and brands inside Arabic; another script inside it is a passage."""
+    assert parts_of("مرحبا بالعالم Hello عالم", language="ar") == [("مرحبا بالعالم Hello عالم", None)]
+    found = parts_of("مرحبا Привет мир عالم", language="ar")
+    assert found == [("مرحبا ", None), ("Привет мир", "ru"), (" عالم", None)]
+
+
+def test_ordinary_text_passes_at_once() -> None:
+    """The first sound waits for it."""
+    passages = Passages("es", KNOWN)
+    assert passages.feed("Hola, ") == [Part("Hola, ", None)]
+    assert passages.feed("¿qué tal? ") == [Part("¿qué tal? ", None)]
+
+
+def test_what_follows_a_passage_is_not_held_back_for_long() -> None:
+    """However many figures without a letter come behind it."""
+    passages = Passages("es", KNOWN)
+    given_out = "".join(part.text for piece in ["Привет "] + ["1 "] * 500 for part in passages.feed(piece))
+    assert len(given_out) > 1000 - 2 * LONGEST_LOOK
+
+
+@given(st.text("aé «»(.,π1 добрый你好מ\u0301\u200f", max_size=120), st.lists(st.integers(1, 7), max_size=40))
+def test_nothing_is_lost_and_cuts_change_nothing(text: str, lengths: list[int]) -> None:
+    """Joined, the parts are the text; in pieces it has the same passages while they are short."""
+    pieces, at = [], 0
+    for length in lengths:
+        pieces.append(text[at : at + length])
+        at += length
+    pieces.append(text[at:])
+    parts = parts_of(*pieces)
+    assert "".join(part for part, _ in parts) == text
+    if len(text) < LONGEST_LOOK:
+        assert parts == parts_of(text)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("unit", ["Texto normal ", "Привет мир ", "α ", "α«", "1 "])
+def test_takes_time_linear_in_the_text(unit: str) -> None:
+    """10,000 characters in small pieces take a tenth of a second at most."""
+    passages = Passages("es", KNOWN)
+    text = unit * (10_000 // len(unit))
+    begun = time.process_time()
+    for at in range(0, len(text), 3):
+        passages.feed(text[at : at + 3])
+    assert time.process_time() - begun < 0.5

@@ -1,0 +1,553 @@
+"""Sessions whose text is spoken while it is being written, and that rest inside a segment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from speech.audio.prosody_filter import PAUSES_S
+from speech.errors import EngineFailed, SpeechCancelled
+from speech.observer import Observer
+from speech.request import Limits
+from speech.service import SpeechService
+from speech.session.session import SpeechSession
+from speech.session.worker import TAIL_S
+from speech.text.growing_text import WrittenText
+from speech.text.normalizer import PLAIN, Reading, normalize
+from speech.text.segmenter import OpenCut
+from speech.types import Boundary, SpeechRequest
+from speech.voices.catalogue import VoiceStore
+from tests.speech.session.test_session import SPANISH, audio, collect, serving
+from tests.speech.timing.test_spans import assert_tiles
+from tests.support.tone import HELD, LETTER_S, RATE, WORD, ToneEngine
+
+FRAGMENTS = st.sampled_from(
+    [
+        "hola ",
+        "qué tal",
+        ". ",
+        ", ",
+        "\n\n",
+        "3,5 € ",
+        "¿Sí? ",
+        "…",
+        "🎉",
+        "\u200f",
+        "Dr. ",
+        "y ",
+        "e\u0301 ",
+        "\u0301",
+        "una casa grande ",
+        "palabra ",
+        "—",
+        " ",
+        "。",
+        "你好",
+    ]
+)
+TEXTS = st.lists(FRAGMENTS, max_size=60).map("".join)
+
+
+async def settle() -> None:
+    """Let every task run as far as it can."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+async def feed(session: SpeechSession, text: str) -> None:
+    """Feed word by word, each when the one before it has had all its effects."""
+    for word in text.split(" "):
+        session.feed(word + " ")
+        await settle()
+
+
+async def test_words_are_heard_a_few_words_behind(tmp_path: Path) -> None:
+    """What is certain is said at once, and who waits for the next word holds no place."""
+    text = "esto lo escribe alguien palabra por palabra mientras se oye"
+    engine = ToneEngine(writes=True)
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            for count, word in enumerate(text.split(), 1):
+                session.feed(word)
+                await settle()
+                session.feed(" ")
+                await settle()
+                said = text.split()[: max(0, count - HELD)]
+                assert engine.words == said
+                assert session.duration_s == pytest.approx(len("".join(said)) * LETTER_S, abs=0.011)
+                assert service.state().speaking == service.state().waiting == 0
+            session.finish()
+            chunks = await collect(session)
+            assert service.state().speaking == 0
+    assert engine.words == text.split()
+    assert len(engine.segments) == len(engine.written) == 1
+    assert_tiles([span for chunk in chunks for span in chunk.spans], len(text) + 1)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(TEXTS, st.lists(st.tuples(st.integers(1, 12), st.integers(0, 6))), st.booleans())
+@example("hola 。Dr. ", [], False)
+def test_every_word_is_said_once_however_the_text_comes(
+    tmp_path: Path, text: str, pieces: list[tuple[int, int]], one_by_one: bool
+) -> None:
+    """In order, in full words, with spans that tile the text and tell where each word sounds."""
+
+    async def check() -> None:
+        engine = ToneEngine(writes=True, rests=True)
+        async with serving(engine, tmp_path) as service:
+            async with service.open(SPANISH, protocol="test") as session:
+                at = 0
+                for size, turns in [(1, 4)] * len(text) if one_by_one else pieces:
+                    session.feed(text[at : at + size])
+                    at += size
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                session.feed(text[at:])
+                session.finish()
+                chunks = await collect(session)
+        said = "".join(span.said or "" for chunk in chunks for span in chunk.spans)
+        assert engine.words == WORD.findall(said)
+        # A figure is read with what is beside it in its segment.
+        if "3" not in text:
+            assert engine.words == WORD.findall(normalize(text, 0, Reading("es")).text)
+        for seen in engine.seen:
+            for shorter, longer in pairwise(seen):
+                assert longer.startswith(shorter)
+            for part in seen:
+                assert not (part[-1:].isalnum() and seen[-1][len(part) :][:1].isalnum())
+        spans = [span for chunk in chunks for span in chunk.spans]
+        assert_tiles(spans, len(text))
+        samples = audio(chunks)
+        spoken = [span for span in spans if WORD.search(text[span.start : span.end]) and engine.words]
+        for span in spoken:
+            assert np.abs(samples[round(span.start_s * RATE) : round(span.end_s * RATE)]).max() > 0.2
+
+    asyncio.run(check())
+
+
+async def test_segments_end_where_sentences_do(tmp_path: Path) -> None:
+    """Each sentence is a segment that was opened before its end was known, with its pause behind it."""
+    sentences = [
+        "Esta es la primera frase de un texto largo.",
+        "¿No sería mejor que viniera la segunda de inmediato?",
+        "Y con la tercera termina el párrafo entero de hoy.\n\n",
+        "El segundo párrafo dice otra cosa distinta de todo aquello.",
+    ]
+    text = " ".join(sentences).replace("\n ", "\n")
+    engine = ToneEngine(writes=True)
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            for character in text:
+                session.feed(character)
+                await settle()
+            session.finish()
+            chunks = await collect(session)
+    assert [seen[-1] for seen in engine.seen] == [sentence.strip() for sentence in sentences]
+    assert len(engine.written) == 4
+    assert [written.boundary for written in engine.written] == [
+        Boundary.SENTENCE,
+        Boundary.SENTENCE,
+        Boundary.PARAGRAPH,
+        Boundary.SENTENCE,
+    ]
+    expected_s = len("".join(engine.words)) * LETTER_S
+    expected_s += 2 * PAUSES_S[Boundary.SENTENCE] + PAUSES_S[Boundary.PARAGRAPH]
+    assert len(audio(chunks)) / RATE == pytest.approx(expected_s, abs=0.01)
+
+
+@pytest.mark.parametrize("end", ["flush", "finish"])
+async def test_a_half_word_is_said_only_when_it_is_all_there_is(tmp_path: Path, end: str) -> None:
+    """A flush and the end close the open segment at what is there; what comes later is a new one."""
+    engine = ToneEngine(writes=True)
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            session.feed("uno dos tres cua")
+            await settle()
+            assert engine.seen[-1][-1] == "uno dos tres"
+            getattr(session, end)()
+            await settle()
+            assert engine.words == ["uno", "dos", "tres", "cua"]
+            if end == "flush":
+                session.feed("tro cinco seis ")
+                await settle()
+                assert engine.seen[-1][-1] == "tro cinco seis"
+                session.finish()
+            await collect(session)
+    assert engine.words[4:] == (["tro", "cinco", "seis"] if end == "flush" else [])
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_text_that_is_all_there_is_not_streamed_as_written(tmp_path: Path, later: bool) -> None:
+    """Whole sentences are given to the engine whole; so is what nobody hears while it is made."""
+    engine = ToneEngine(writes=True)
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test", heard_at_once=not later) as session:
+            session.feed("Una frase de unas cuantas palabras. ")
+            if later:
+                await settle()
+            session.feed("Y otra que la sigue sin más")
+            if later:
+                await settle()
+            session.finish()
+            await collect(session)
+    assert not engine.written
+    assert len(engine.segments) == 2
+
+
+async def test_finished_sentences_come_before_an_open_one(tmp_path: Path) -> None:
+    """What was written while a segment was spoken is cut as ever; only the last sentence is opened."""
+    engine = ToneEngine(writes=True)
+    engine.allow = 0
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            session.feed("La primera frase se abre mientras ")
+            await settle()
+            session.feed("se escribe. La segunda, que es algo más larga, llega entera. La tercera no acaba ")
+            await engine.permit(None)
+            await settle()
+            assert [segment.text.split()[1] for segment in engine.segments] == [
+                "primera",
+                "segunda,",
+                "tercera",
+            ]
+            assert [written.text.split()[1] for written in engine.written] == ["primera", "tercera"]
+            session.cancel()
+
+
+async def test_sessions_that_wait_for_text_hold_no_place(tmp_path: Path) -> None:
+    """Two that are fed by turns share one place, word by word."""
+    texts = ["uno dos tres cuatro cinco seis", "siete ocho nueve diez once doce"]
+    engine = ToneEngine(writes=True)
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as first:
+            async with service.open(SPANISH, protocol="test") as second:
+                for pair in zip(*(text.split() for text in texts), strict=True):
+                    for session, word in zip([first, second], pair, strict=True):
+                        session.feed(word + " ")
+                    await settle()
+                    assert service.state().speaking == 0
+                assert engine.under_way == 2
+                assert sorted(engine.words) == sorted("uno dos tres cuatro siete ocho nueve diez".split())
+                for session in (first, second):
+                    session.finish()
+                lengths = [len(audio(await collect(session))) / RATE for session in (first, second)]
+    assert lengths == pytest.approx([len(text.replace(" ", "")) * LETTER_S for text in texts], abs=0.01)
+
+
+@pytest.mark.parametrize("how", ["cancel", "leave"])
+async def test_a_cancel_while_it_waits_for_text(tmp_path: Path, how: str) -> None:
+    """The engine is closed where it waits, and the next session has its place."""
+    engine = ToneEngine(writes=True)
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            await feed(session, "uno dos tres cuatro")
+            assert engine.under_way == 1
+            if how == "cancel":
+                session.cancel()
+                session.feed("cinco seis ")
+                with pytest.raises(SpeechCancelled):
+                    await collect(session)
+        assert engine.under_way == 0
+        async with service.open(SPANISH, protocol="test") as session:
+            session.feed("otra vez")
+            session.finish()
+            await collect(session)
+    assert engine.words == ["uno", "dos", "otra", "vez"]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 30])
+async def test_a_cancel_while_it_waits_for_its_place(tmp_path: Path, turns: int) -> None:
+    """Its turn in the queue is given up, or its place handed on, so many loop turns after it was free."""
+    engine = ToneEngine(writes=True)
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as other:
+            async with service.open(SPANISH, protocol="test") as session:
+                await feed(session, "uno dos tres cuatro")
+                engine.allow = 0
+                other.feed("cinco")
+                other.finish()
+                await settle()
+                session.feed("seis ")
+                await settle()
+                assert (service.state().speaking, service.state().waiting) == (1, 1)
+                if turns:
+                    engine.allow = None
+                    engine.moved.set()
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                session.cancel()
+            assert service.state().waiting == 0
+            await engine.permit(None)
+            await collect(other)
+        assert engine.words[:2] == ["uno", "dos"] and "cinco" in engine.words
+
+
+def paced(engine: ToneEngine, session: SpeechSession) -> None:
+    """Feed ``session`` one long sentence, of which a word is said in a second."""
+    session.feed("abcdefghij " * 15)
+    session.finish()
+
+
+async def test_a_slow_reader_lends_its_place_inside_a_segment(tmp_path: Path) -> None:
+    """Nothing is made ahead of it but the limit and a chunk; others speak meanwhile; it is heard whole."""
+    engine = ToneEngine(rests=True)
+    async with serving(engine, tmp_path, ahead_s=4.0) as service:
+        async with service.open(SPANISH, protocol="test") as slow:
+            paced(engine, slow)
+            await settle()
+            assert len(engine.words) == 5
+            assert (engine.under_way, service.state().speaking) == (1, 0)
+            async with service.open(SPANISH, protocol="test") as other:
+                other.feed("otra voz")
+                other.finish()
+                await collect(other)
+            assert engine.words[5:] == ["otra", "voz"]
+            reader = aiter(slow)
+            for _ in range(2):
+                heard = [await anext(reader)]
+                await settle()
+                assert len(engine.words) == 7
+            heard.append(await anext(reader))
+            await settle()
+            assert len(engine.words) == 9 and service.state().speaking == 0
+            heard += [chunk async for chunk in reader]
+    assert len(engine.segments) == 2
+    assert engine.words.count("abcdefghij") == 15
+    assert len(audio(heard)) == 14 * RATE + round(TAIL_S * RATE)
+
+
+@pytest.mark.parametrize("how", ["cancel", "leave"])
+@pytest.mark.parametrize("waits_for_its_place", [False, True])
+async def test_a_cancel_while_it_rests(tmp_path: Path, how: str, waits_for_its_place: bool) -> None:
+    """The engine's generator is closed, and no place is given back twice."""
+    engine = ToneEngine(rests=True)
+    async with serving(engine, tmp_path, ahead_s=4.0) as service:
+        async with service.open(SPANISH, protocol="test") as other:
+            async with service.open(SPANISH, protocol="test") as slow:
+                paced(engine, slow)
+                await settle()
+                assert (engine.under_way, service.state().speaking) == (1, 0)
+                if waits_for_its_place:
+                    engine.allow = engine.steps
+                    other.feed("otra voz")
+                    other.finish()
+                    await settle()
+                    reader = aiter(slow)
+                    for _ in range(3):
+                        await anext(reader)
+                    await settle()
+                    assert (service.state().speaking, service.state().waiting) == (1, 1)
+                if how == "cancel":
+                    slow.cancel()
+                    await settle()
+                    assert engine.under_way == service.state().speaking == int(waits_for_its_place)
+            assert engine.under_way == service.state().speaking == int(waits_for_its_place)
+            await engine.permit(None)
+            other.finish()
+            await collect(other)
+
+
+async def test_an_engine_that_cannot_rest_is_left_alone(tmp_path: Path) -> None:
+    """Its segment's audio is taken as it comes."""
+    engine = ToneEngine()
+    async with serving(engine, tmp_path, ahead_s=4.0) as service:
+        async with service.open(SPANISH, protocol="test") as slow:
+            paced(engine, slow)
+            await settle()
+            assert engine.words == ["abcdefghij"] * 15
+            assert service.state().speaking == 0
+
+
+async def test_a_slow_reader_of_a_text_being_written(tmp_path: Path) -> None:
+    """It rests for its reader and for its text by turns, holds no place, and is heard whole."""
+    engine = ToneEngine(rests=True, writes=True)
+    async with serving(engine, tmp_path, ahead_s=4.0) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            await feed(session, " ".join(["abcdefghij"] * 12))
+            assert len(engine.words) == 5 and service.state().speaking == 0
+            reader = aiter(session)
+            heard = [await anext(reader) for _ in range(3)]
+            await settle()
+            assert len(engine.words) == 7 and service.state().speaking == 0
+            session.finish()
+            heard += [chunk async for chunk in reader]
+    assert len(engine.words) == 12
+    assert len(audio(heard)) == pytest.approx(12 * RATE, abs=2)
+
+
+async def test_what_comes_for_a_segment_that_was_cut_short_is_swallowed(tmp_path: Path) -> None:
+    """max_tokens ends an open segment's speech, not its text; the next sentence is spoken, with its pause."""
+    text = "unas cuantas palabras que nadie oye ya hasta el final de la frase. Otras dos y más palabras "
+    engine = ToneEngine(writes=True)
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SpeechRequest(language="es", max_tokens=50), protocol="test") as session:
+            words = text.split()
+            for count, word in enumerate(words, 1):
+                session.feed(word + " ")
+                await settle()
+                if count == 7:
+                    assert session.truncated and engine.under_way == 0 and service.state().speaking == 0
+            session.finish()
+            chunks = await collect(session)
+    assert engine.words == ["unas", "cuantas", "Otras", "dos", "y", "más"]
+    samples = audio(chunks)
+    pause = round(PAUSES_S[Boundary.SENTENCE] * RATE)
+    assert len(samples) == 2 * RATE + pause
+    assert not samples[RATE : RATE + pause].any()
+    assert_tiles([span for chunk in chunks for span in chunk.spans], len(text))
+
+
+async def test_the_end_of_a_text_that_was_cut_short_ends_the_session(tmp_path: Path) -> None:
+    """Nothing is waited for behind the last word."""
+    engine = ToneEngine(writes=True)
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SpeechRequest(language="es", max_tokens=25), protocol="test") as session:
+            await feed(session, "palabras que sobran y sobran")
+            session.finish()
+            chunks = await collect(session)
+            assert session.truncated
+    assert len(audio(chunks)) == RATE // 2
+
+
+async def test_speed_beyond_the_engines_range(tmp_path: Path) -> None:
+    """What the filter shortens has its words where they sound, while it is being written too."""
+    text = "palabras cortas sueltas que alguien escribe despacio "
+    engine = ToneEngine(writes=True, native=(0.8, 1.25))
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SpeechRequest(language="es", speed=2.0), protocol="test") as session:
+            reading = asyncio.create_task(collect(session))
+            await feed(session, text.strip())
+            session.finish()
+            chunks = await reading
+    assert len(engine.written) == 1
+    expected_s = len(text.replace(" ", "")) * LETTER_S / 2
+    assert len(audio(chunks)) / RATE == pytest.approx(expected_s, rel=0.02, abs=0.02)
+    spans = [span for chunk in chunks for span in chunk.spans]
+    assert_tiles(spans, len(text))
+    assert spans[-1].end_s == pytest.approx(expected_s, rel=0.02, abs=0.02)
+
+
+async def test_an_engine_that_breaks_on_a_text_being_written(tmp_path: Path) -> None:
+    """What it said is heard, then it is told; text that still comes harms nobody."""
+    engine = ToneEngine(writes=True)
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            await feed(session, "uno kaputt tres cuatro cinco. Y otra frase")
+            session.finish()
+            heard = []
+            with pytest.raises(EngineFailed):
+                async for chunk in session:
+                    heard.append(chunk)
+    assert audio(heard).any() and engine.words == ["uno"]
+
+
+class Watch(Observer):
+    """Keeps what a session tells."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, float]] = []
+
+    def first_audio(self, protocol: str, engine: str, seconds: float) -> None:
+        """Keep it."""
+        self.told.append(("first audio", seconds))
+
+    def segment_spoken(self, protocol: str, engine: str, wall_s: float, audio_s: float) -> None:
+        """Keep both."""
+        self.told += [("wall", wall_s), ("audio", audio_s)]
+
+    def cancelled(self, protocol: str) -> None:
+        """Keep it."""
+        self.told.append(("cancelled", 0.0))
+
+
+@asynccontextmanager
+async def watched(
+    engine: ToneEngine, tmp_path: Path, watch: Watch, ahead_s: float
+) -> AsyncIterator[SpeechSession]:
+    """A session of a service that ``watch`` observes."""
+    service = SpeechService(
+        [engine],
+        VoiceStore(tmp_path),
+        Limits(ahead_s=ahead_s),
+        default_language="es",
+        default_voice=None,
+        observer=watch,
+    )
+    await service.start()
+    async with service.open(SPANISH, protocol="test") as session:
+        yield session
+    await service.stop()
+
+
+async def test_waiting_is_not_counted_as_work(tmp_path: Path) -> None:
+    """A segment's wall time leaves out the time in which it waits for its text or its reader."""
+    watch = Watch()
+    async with watched(ToneEngine(writes=True, rests=True), tmp_path, watch, 4.0) as session:
+        await feed(session, "abcdefghij " * 3)
+        await asyncio.sleep(0.2)
+        await feed(session, "abcdefghij " * 5)
+        await asyncio.sleep(0.2)
+        session.finish()
+        await collect(session)
+    told = dict(watch.told)
+    assert [name for name, _ in watch.told] == ["first audio", "wall", "audio"]
+    assert told["audio"] == pytest.approx(8.0, abs=0.01)
+    assert 0 < told["wall"] < 0.2
+
+
+async def test_a_session_that_is_left_while_it_waits_for_text_is_told_once(tmp_path: Path) -> None:
+    """As cancelled, and no segment as spoken."""
+    watch = Watch()
+    async with watched(ToneEngine(writes=True), tmp_path, watch, 30.0) as session:
+        await feed(session, "uno dos tres cuatro")
+    assert [name for name, _ in watch.told] == ["first audio", "cancelled"]
+
+
+class Rests:
+    """Counts how often, and tells when, a place rests."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.now = False
+
+    @asynccontextmanager
+    async def rest(self) -> AsyncIterator[None]:
+        """One rest."""
+        self.count += 1
+        self.now = True
+        yield
+        self.now = False
+
+
+async def test_more_waits_only_for_what_is_not_there() -> None:
+    """What is there comes at once; else the place rests until text, the boundary or the time has come."""
+    cut, rests = OpenCut(3, "uno dos", None), Rests()
+    written = WrittenText(cut, rests.rest, PLAIN)
+    await written.more(4)
+    assert rests.count == 0
+    await written.more(7, timeout_s=0.001)
+    assert (rests.count, rests.now, written.text) == (1, False, "uno dos")
+    waiting = asyncio.create_task(written.more(7))
+    await settle()
+    written.update()
+    await settle()
+    assert rests.now and not waiting.done()
+    cut.text += " tres"
+    written.update()
+    await waiting
+    assert written.text == "uno dos tres" and written.spoken.origin(8, 12) == (11, 15)
+    waiting = asyncio.create_task(written.more(12))
+    await settle()
+    cut.boundary = Boundary.SENTENCE
+    written.update()
+    await waiting
+    await written.more(12)
+    assert rests.count == 3 and written.boundary is Boundary.SENTENCE

@@ -1,0 +1,88 @@
+"""The IPA as a lexicon writes it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speech.text.ipa import LONGEST, STRESSES, checked, is_vowel, sounds
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("ˈsiːkwəl", "ˈsiːkwəl"),
+        ("'si:kw@l".replace("@", "ə"), "ˈsiːkwəl"),
+        ("ʧa ʤa", "t͡ʃa d͡ʒa"),
+        ("t͜sa", "t͡sa"),
+        ("  diː   ɡruː ", "diː ɡruː"),
+        ("français".replace("r", "ʁ").replace("a", "ɑ"), "fʁɑnçɑis"),
+        ("\u00e3", "a\u0303"),
+        ("ga", "ɡa"),
+    ],
+)
+def test_ipa_is_kept_in_one_way_of_writing(written: str, kept: str) -> None:
+    """ASCII stand-ins, ligatures and composed letters become the alphabet's own."""
+    assert checked(written) == kept
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("", "has no sound"),
+        ("˥˦", "has no sound"),
+        ("aˈ", "stress mark 'ˈ' before no sound"),
+        ("ˈˈa", "stress mark 'ˈ' before no sound"),
+        ("ˈ a", "stress mark 'ˈ' before no sound"),
+        ("hola1", "'1', which is no symbol of the IPA"),
+        ("SQL", "'S', which is no symbol of the IPA"),
+        ("kɑː(ɹ)", "'\\(', which is no symbol of the IPA"),
+        ("t\u0361", "a tie that ties nothing"),
+        ("\u0303a", r"a mark behind no sound \(combining tilde\)"),
+        ("a ːb", "a mark behind no sound"),
+        ("a" * (LONGEST + 1), f"too long \\(at most {LONGEST} characters\\)"),
+        ("a\ud800", "which is no symbol of the IPA"),
+    ],
+)
+def test_what_is_no_ipa_is_named(written: str, reason: str) -> None:
+    """The symbol or the limit is in the message."""
+    with pytest.raises(ValueError, match=reason):
+        checked(written)
+
+
+@pytest.mark.parametrize(
+    ("ipa", "told"),
+    [
+        ("ˈsiːkwəl", ["s", "ˈ", "iː", "k", "w", "ə", "l"]),
+        ("t͡ʃi.kaˈɡo", ["t͡ʃ", "i", "k", "a", "ɡ", "ˈ", "o"]),
+        ("ˈkwiːn‿ə", ["k", "w", "ˈ", "iː", "n", "ə"]),
+        ("ˈbi̯en", ["b", "i̯", "ˈ", "e", "n"]),
+        ("ˈpst", ["ˈ", "p", "s", "t"]),
+        ("ˈbʌtn̩", ["b", "ˈ", "ʌ", "t", "n̩"]),
+        ("ˈpst ˌa", ["ˈ", "p", "s", "t", " ", "ˌ", "a"]),
+        ("a˥|b", ["a", " ", "b"]),
+    ],
+)
+def test_stress_stands_before_its_vowel(ipa: str, told: list[str]) -> None:
+    """Sounds keep their ties and diacritics; what is between syllables is gone."""
+    assert sounds(ipa) == told
+
+
+@given(st.text("ˈˌabtʃ͡ːˑ̯̩̃ɪ .‿˥sw|", max_size=60))
+def test_sounds_lose_nothing_but_what_is_between_them(text: str) -> None:
+    """Whatever is accepted comes out in sounds that begin with a letter, each stress before one."""
+    try:
+        ipa = checked(text)
+    except ValueError:
+        return
+    told = sounds(ipa)
+    assert sorted("".join(told)) == sorted(ipa.replace("|", " ").translate(dict.fromkeys(map(ord, ".‿˥"))))
+    spoken = [sound for sound in told if sound not in STRESSES and sound != " "]
+    assert spoken and all(sound[0] in "abtʃɪsw" for sound in spoken)
+    assert all(told[at + 1] in spoken for at, sound in enumerate(told) if sound in STRESSES)
+
+
+def test_vowels_are_the_middle_of_syllables() -> None:
+    """A glide is none, a syllabic consonant is one."""
+    assert [is_vowel(sound) for sound in ("a", "ɪː", "n̩", "i̯", "j", "t")] == [True, True, True] + 3 * [False]

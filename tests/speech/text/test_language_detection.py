@@ -1,0 +1,232 @@
+"""The language of a text by its look, its words and its client."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import sentences
+from benchmarks.text.phrases import JUDGED, TUNING, read_phrases
+from engines.espeak.client import EspeakLibrary
+from speech.service import EARLY_LOOKS, TEXT_FOR_LANGUAGE
+from speech.text.common_words import languages_of
+from speech.text.language_detection import detect, load_detector
+from speech.text.languages import primary
+
+EVERY = sorted({primary(voice.language) for voice in EspeakLibrary.shared().voices} | {"zh"})
+KOKORO = ["es", "en", "fr", "it", "pt"]
+EIGHT = ("es", "en", "fr", "it", "pt", "de", "zh", "ja")
+LONG = {
+    language: sentences.WITH_EARLY_PHRASE[language] + sentences.WITHOUT_EARLY_PHRASE[language]
+    for language in ("es", "en")
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("مرحبا كيف حالك", "ar"),
+        ("سلام، گربه کجاست؟", "fa"),
+        ("آپ کیسے ہیں؟ ٹھیک", "ur"),
+        ("שלום", "he"),
+        ("Γειά σου", "el"),
+        ("Привет", "ru"),
+        ("Привіт, її звати Оля", "uk"),
+        ("Он ў доме", "be"),
+        ("안녕하세요", "ko"),
+        ("今天天气很好", "zh"),
+        ("今日はいい天気ですね", "ja"),
+        ("アメリカ", "ja"),
+        ("नमस्ते", "hi"),
+        ("สวัสดี", "th"),
+        ("வணக்கம்", "ta"),
+        ("გამარჯობა", "ka"),
+        ("Բարեւ", "hy"),
+        ("I said привет, дорогие друзья", "ru"),
+    ],
+)
+def test_a_script_tells_its_language(text: str, language: str) -> None:
+    """One word in a script that few languages write is enough."""
+    assert detect(text, EVERY) == language
+
+
+SHORT = {
+    "es": ["Hola, ¿cómo estás hoy?", "El perro duerme en el sofá", "No sé dónde dejé las llaves"],
+    "en": [
+        "Hello, how are you today?",
+        "The dog is sleeping on the sofa",
+        "I don't know where I left the keys",
+    ],
+    "fr": ["Bonjour, comment allez-vous ?", "Le chien dort sur le canapé", "Votre commande est en route"],
+    "de": [
+        "Hallo, wie geht es dir heute?",
+        "Der Hund schläft auf dem Sofa",
+        "Ich muss mit dem Arzt sprechen",
+    ],
+    "it": ["Ciao, come stai oggi?", "Il cane dorme sul divano", "Non so dove ho lasciato le chiavi"],
+    "pt": ["Olá, como você está hoje?", "O cachorro dorme no sofá", "Não sei onde deixei as chaves"],
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [(code, text) for code, texts in SHORT.items() for text in texts]
+)
+def test_a_short_sentence_tells_its_language(language: str, text: str) -> None:
+    """A sentence of five words is told among all languages there are."""
+    assert detect(text, EVERY) == language
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [(code, text) for code, texts in SHORT.items() for text in texts]
+)
+def test_no_beginning_is_taken_for_another_language(language: str, text: str) -> None:
+    """From the second word on, what is too short to tell is left open, not guessed."""
+    words = text.split()
+    for count in range(2, len(words)):
+        assert detect(" ".join(words[:count]), EVERY) in (language, None)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [(code, text) for code, texts in LONG.items() for text in texts]
+)
+def test_a_text_that_is_written_is_told_early_and_not_wrongly(language: str, text: str) -> None:
+    """Where a session looks early, a word may be cut anywhere; in the end every sentence is told."""
+    for characters, sure in EARLY_LOOKS:
+        assert detect(text[:characters], EVERY, sure) in (language, None)
+    assert detect(text[:TEXT_FOR_LANGUAGE], EVERY) == language
+
+
+def test_most_sentences_are_told_at_the_first_look() -> None:
+    """24 characters are enough for four of five."""
+    characters, sure = EARLY_LOOKS[0]
+    texts = [text for texts in LONG.values() for text in texts]
+    told = [detect(text[:characters], EVERY, sure) is not None for text in texts]
+    assert sum(told) >= 0.8 * len(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        *(("Hello, world!", "en"), ("Hello", "en"), ("Hi there", "en"), ("Good morning", "en")),
+        *(("My name is John.", "en"), ("I love pizza.", "en"), ("Hola", "es"), ("Buenos días", "es")),
+        *(("Bonjour", "fr"), ("Ciao", "it"), ("Olá", "pt"), ("Bom dia", "pt")),
+        *(("Guten Morgen", "de"), ("Guten Tag", "de"), ("你好", "zh"), ("こんにちは", "ja")),
+    ],
+)
+def test_a_greeting_tells_its_language(text: str, language: str) -> None:
+    """Whatever its client speaks."""
+    for expected in ((), ("es",), ("en-US", "en"), ("zh-CN", "en")):
+        assert detect(text, EVERY, expected=expected) == language
+
+
+def test_short_phrases_are_told() -> None:
+    """Of 400 phrases of one to five words 95 % (benchmarks.text.language_detection), and 99 % with a hint."""
+    phrases = read_phrases(JUDGED)
+    assert Counter(language for language, _ in phrases) == dict.fromkeys(EIGHT, 50)
+    assert sum(detect(text, EVERY) == language for language, text in phrases) >= 380
+    assert sum(detect(text, EVERY, expected=[language]) == language for language, text in phrases) >= 396
+
+
+def test_phrases_in_other_languages_are_not_taken_for_the_eight() -> None:
+    """Of 180 in fifteen languages at most 5 are, and most are told."""
+    phrases = [(language, text) for language, text in read_phrases(TUNING) if language not in EIGHT]
+    told = [(language, detect(text, EVERY)) for language, text in phrases]
+    assert len(told) == 180
+    assert sum(found in EIGHT for _, found in told) <= 5
+    assert sum(language == found for language, found in told) >= 140
+
+
+def test_no_phrase_is_judged_that_was_tried_on() -> None:
+    """The two sets share greetings of at most two words."""
+    judged, tried = (set(read_phrases(file)) for file in (JUDGED, TUNING))
+    assert all(len(text.split()) <= 2 for _, text in judged & tried)
+
+
+def test_the_table_holds_words_and_no_phrases() -> None:
+    """What is in it is in lower case, single, and of two letters at least, so that it can be found."""
+    for word in languages_of():
+        assert word == word.lower() and word.isalpha() and len(word) >= 2, word
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "language"),
+    [
+        ("¿Dónde está la biblioteca?", ("en-US", "en"), "es"),
+        ("Where is the library?", ("es-ES", "es"), "en"),
+        ("Silence", ("fr",), "fr"),
+        ("Silence", ("en",), "en"),
+        ("Rápido", ("pt-BR", "en"), "pt"),
+        ("大丈夫", ("ja", "en"), "ja"),
+        ("大丈夫", (), "zh"),
+        ("你在哪里", ("ja",), "zh"),
+        ("電気", (), "ja"),
+        ("我係香港人", (), "yue"),
+        ("佢冇講", ("zh",), "yue"),
+        ("沒有關係", (), "zh"),
+        ("早晨", ("zh-HK", "yue-HK"), "zh"),
+        ("早晨", ("yue-HK",), "yue"),
+        ("سلام", ("fa-IR",), "fa"),
+        ("سلام", (), "ar"),
+        ("Добре", ("uk",), "uk"),
+    ],
+)
+def test_what_a_client_speaks_counts_where_the_text_is_unclear(
+    text: str, expected: tuple[str, ...], language: str
+) -> None:
+    """Its languages in their order; letters that one language alone writes, and clear texts, come first."""
+    assert detect(text, EVERY, expected=expected) == language
+
+
+@pytest.mark.parametrize("text", ["", "  ", "123 456", "!?…", "🎉", "\ud800", "\0", "ok"])
+def test_nothing_to_tell_from_is_no_language(text: str) -> None:
+    """Digits, marks and two letters tell nothing."""
+    assert detect(text, EVERY) is None
+
+
+def test_a_language_nobody_speaks_is_not_taken_for_another() -> None:
+    """German is not English where only Kokoro's five languages are spoken; Arabic is none of them."""
+    assert detect("Ich muss heute leider mit dem Arzt sprechen", KOKORO) is None
+    assert detect("مرحبا كيف حالك", KOKORO) is None
+    assert detect("Tengo que hablar con el médico", KOKORO) == "es"
+    assert detect("Hola", []) is None
+
+
+@given(st.text(max_size=200))
+def test_no_text_does_harm(text: str) -> None:
+    """Whatever the text, the answer is a candidate or none."""
+    assert detect(text, KOKORO) in (*KOKORO, None)
+
+
+def test_the_detector_is_loaded_once_and_late() -> None:
+    """Importing the module, and a telling script, load no detector."""
+    code = (
+        "import sys; from speech.text.language_detection import detect\n"
+        "assert detect('안녕하세요', ['ko']) == 'ko'\n"
+        "assert 'py3langid' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+    assert load_detector() is load_detector()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="only POSIX limits the size of files")
+def test_where_the_model_cannot_be_unpacked_the_start_says_so() -> None:
+    """A sentence with the cure, and no traceback, where no temporary file can be written."""
+    start = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))\n"
+        "import start_websocket_server; sys.exit(start_websocket_server.main(sys.argv[1:]))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", start, "--engine", "espeak", "--port", "0"],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1
+    assert "the detector of languages cannot unpack its model" in ended.stderr
+    assert "TMPDIR" in ended.stderr and "Traceback" not in ended.stderr

@@ -1,0 +1,85 @@
+"""Languages by tag and by name."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.espeak.client import EspeakLibrary
+from speech.errors import UnsupportedLanguage
+from speech.text.languages import canonical, primary, resolve
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"),
+    [
+        ("es", "es"),
+        ("es-MX", "es-MX"),
+        ("es_419", "es-419"),
+        ("ES_mx", "es-MX"),
+        ("spanish", "es"),
+        ("Spanish", "es"),
+        ("español", "es"),
+        ("Espanol", "es"),
+        (" castellano ", "es"),
+        ("spa", "es"),
+        ("arabic", "ar"),
+        ("العربية", "ar"),
+        ("français", "fr"),
+        ("Deutsch", "de"),
+        ("portuguese", "pt"),
+        ("Brazilian Portuguese", "pt-BR"),
+        ("latin american spanish", "es-419"),
+        ("british english", "en-GB"),
+        ("en-gb-x-rp", "en-GB-x-rp"),
+        ("mandarin", "zh"),
+        ("cmn", "zh"),
+        ("zh_hans_cn", "zh-Hans-CN"),
+        ("中文", "zh"),
+        ("हिन्दी", "hi"),
+        ("한국어", "ko"),
+        ("no", "nb"),
+        ("iw", "he"),
+        ("Haitian Creole", "ht"),
+    ],
+)
+def test_a_language_is_known_by_its_names(name: str, tag: str) -> None:
+    """Tags in any case, with hyphen or underscore, and English and native names give one tag."""
+    assert resolve(name) == tag
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "xx", "klingonish", "es-", "es-MX-", "-", "\0", "\ud800", "english please", "a" * 500]
+)
+def test_an_unknown_language_is_refused_with_the_known_ones(name: str) -> None:
+    """The refusal names the field and some languages, and does not repeat pages of input."""
+    with pytest.raises(UnsupportedLanguage, match=r"language: .*Spanish") as caught:
+        resolve(name)
+    assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize("voice", EspeakLibrary.shared().voices, ids=lambda voice: voice.name)
+def test_all_that_espeak_speaks_can_be_named(voice: object) -> None:
+    """The language of every voice has a name here."""
+    language = primary(voice.language)  # type: ignore[attr-defined]
+    language = {"cmn": "zh", "piqd": "tlh"}.get(language, language)
+    assert primary(resolve(language)) == language
+
+
+@given(st.text(max_size=30))
+def test_no_name_does_harm(name: str) -> None:
+    """Any text is a language or an error; what comes out resolves to itself."""
+    try:
+        tag = resolve(name)
+    except UnsupportedLanguage:
+        return
+    assert resolve(tag) == tag
+
+
+def test_tags_are_cased_as_bcp47_recommends() -> None:
+    """Regions are upper, scripts title, everything after x lower case."""
+    assert canonical("ZH-hant-tw") == "zh-Hant-TW"
+    assert canonical("vi-vn-x-central") == "vi-VN-x-central"
+    assert canonical("ES-419") == "es-419"
+    assert primary("es-MX") == "es"

@@ -1,0 +1,232 @@
+"""Words and how they are said: what is found in a text, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speech.errors import InvalidRequest
+from speech.text.lexicon import MOST_IN_REQUEST, MOST_PARTS, Entry, Table, Words, checked_word, said
+from speech.text.normalizer import Reading, normalize
+
+
+def words(**entries: str) -> Words:
+    """A request's words; "_" in a name is a space."""
+    return Words().with_request({name.replace("_", " "): how for name, how in entries.items()})
+
+
+def found(lexicon: Words, text: str) -> dict[str, str | None]:
+    """All that is found in ``text`` from left to right, and the spelling of each."""
+    result, at = {}, 0
+    while at < len(text):
+        match = lexicon.match(text, at)
+        if match is not None:
+            result[text[at : match[0]]] = match[1].spelling
+        at = match[0] if match is not None else at + 1
+    return result
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("SQL", ["SQL"]),
+        ("sql xSQL SQLs SQL2 Sql", []),
+        ("(SQL), SQL's", ["SQL"]),
+        ("l'SQL-server", ["SQL"]),
+        ("S\ue000QL", ["S\ue000QL"]),
+        ("S\u00adQL\u200d!", ["S\u00adQL"]),
+        ("x\ue000SQL SQL\ue000x", []),
+        ("linux LINUX Linux", ["linux", "LINUX", "Linux"]),
+        ("GnuLinux linuxes", []),
+    ],
+)
+def test_an_entry_begins_and_ends_with_a_word(text: str, names: list[str]) -> None:
+    """One with capitals is found as it is, one without in any case; masks and joiners do not count."""
+    assert list(found(words(SQL="sequel", linux="línux"), text)) == names
+
+
+@pytest.mark.parametrize("text", ["Los Ángeles", "los  ángeles", "LOS\n\tÁNGELES", "Los A\u0301ngeles"])
+def test_entries_of_several_words(text: str) -> None:
+    """Any white space is between them, and accents may stand apart from their letters."""
+    lexicon = words(los_ángeles="eley", los="l")
+    assert found(lexicon, text) == {text: "eley"}
+    assert lexicon.longest == 2
+    assert list(found(lexicon, "los\u2029ángeles")) == ["los"], "a paragraph ends the words of an entry"
+    assert list(found(lexicon, "los ángele")) == ["los"]
+
+
+def test_marks_may_be_part_of_a_word() -> None:
+    """So are "C++", "Dr." and ".NET", and the longest entry wins."""
+    lexicon = Words().with_request({"C": "ce", "C++": "ce más más", "Dr.": "doctora", ".NET": "dot net"})
+    text = "C, C++, Dr. Ruiz, Dr Ruiz y .NET"
+    assert list(found(lexicon, text)) == ["C", "C++", "Dr.", ".NET"]
+
+
+def test_a_word_of_its_own_case_comes_before_one_of_any() -> None:
+    """ "us" is "nosotros", but "US" is the country."""
+    assert found(words(us="nosotros", US="estados unidos"), "us US Us") == {
+        "us": "nosotros",
+        "US": "estados unidos",
+        "Us": "nosotros",
+    }
+
+
+def test_a_requests_entries_come_first() -> None:
+    """They win over longer ones of the server; of the server's the longest, then the first table's."""
+    first, second = Table(), Table()
+    first.add("a", Entry("first"))
+    second.add("a", Entry("second"))
+    second.add("a b", Entry("longer"))
+    server = Words((first, second))
+    assert found(server, "a c, a b") == {"a": "first", "a b": "longer"}
+    assert found(server.with_request({"a": "own"}), "a b") == {"a": "own"}
+    assert server.with_request({}) is server
+    assert (Words().longest, server.longest, server.with_request({"x y z": "w"}).longest) == (0, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("how", "entry"),
+    [
+        ("sequel", Entry("sequel")),
+        ("  se   quel ", Entry("se quel")),
+        ("/ˈsiːkwəl/", Entry(None, "ˈsiːkwəl")),
+        ("sequel /ˈsiːkwəl/", Entry("sequel", "ˈsiːkwəl")),
+        ("sequel/ si /", Entry("sequel", "si")),
+        ("e\u0301l", Entry("él")),
+    ],
+)
+def test_what_is_said(how: str, entry: Entry) -> None:
+    """A spelling, IPA between slashes, or both."""
+    assert said(how) == entry
+
+
+@pytest.mark.parametrize(
+    ("word", "how", "reason"),
+    [
+        ("", "x", "has no word"),
+        (" \u200d ", "x", "has no word"),
+        ("a" * 101, "x", "has a word that is too long (at most 100 characters)"),
+        (" ".join("a" * 13), "x", f"too many parts (at most {MOST_PARTS} words, spaces and marks)"),
+        ("a\x00", "x", "the character U+0000, which is no text"),
+        ("a\ud800", "x", "the character U+D800, which is no text"),
+        ("a\ue000", "x", "the character U+E000, which is no text"),
+        ("a", "", "says nothing"),
+        ("a", "…", "a spelling without a letter"),
+        ("a", "x" * 201, "says too much (at most 200 characters)"),
+        ("a", "/si", "IPA that does not stand between two slashes at its end"),
+        ("a", "/si/ y", "IPA that does not stand between two slashes at its end"),
+        ("a", "//", "has IPA that has no sound"),
+        ("a", "/s1/", "has IPA that has '1', which is no symbol of the IPA"),
+    ],
+)
+def test_a_bad_entry_of_a_request_is_named(word: str, how: str, reason: str) -> None:
+    """By its number, its word and the limit, in one sentence."""
+    with pytest.raises(InvalidRequest) as refused:
+        Words().with_request({"good": "bueno", word: how})
+    assert refused.value.field == "lexicon"
+    assert refused.value.reason.startswith(f"entry 2 ({word[:40]!r}) ")
+    assert refused.value.reason.endswith(reason)
+
+
+def test_a_request_has_two_hundred_entries_at_most() -> None:
+    """One more is refused with the limit."""
+    entries = {f"palabra{number}": "x" for number in range(MOST_IN_REQUEST)}
+    assert Words().with_request(entries).match("PALABRA199", 0) == (10, Entry("x"))
+    with pytest.raises(InvalidRequest, match="lexicon: too many entries \\(at most 200\\)"):
+        Words().with_request(entries | {"y": "x"})
+
+
+@pytest.mark.parametrize(
+    ("text", "waits"),
+    [
+        ("the Los", True),
+        ("the los ", True),
+        ("Los\ue000", True),
+        ("Los  Ángeles", True),
+        ("C", True),
+        ("C+", True),
+        ("Los An", False),
+        ("Los Ángeles de", False),
+        ("C++", False),
+        ("SQL", False),
+        ("xLos", False),
+    ],
+)
+def test_a_text_that_is_written_may_go_on_to_an_entry(text: str, waits: bool) -> None:
+    """Only where an entry of more words begins like this; anything else can be said at once."""
+    lexicon = Words().with_request({"los ángeles del infierno": "x", "C++": "y", "SQL": "z"})
+    assert any(lexicon.goes_on(text, at) for at in range(len(text))) == waits
+
+
+@given(
+    st.lists(
+        st.text(st.sampled_from("aAé\u0301 .'-\ue000\u200db\u2029"), min_size=1, max_size=6), max_size=4
+    ),
+    st.text(st.sampled_from("aAé\u0301 .'-\ue000\u200db\u2029\ud800"), max_size=40),
+)
+def test_what_is_found_is_always_a_whole_word(names: list[str], text: str) -> None:
+    """A match begins at ``at``, is not empty, and cuts no word at either end."""
+    table = Table()
+    for name in names:
+        try:
+            table.add(checked_word(name), Entry("x"))
+        except ValueError:
+            continue
+    lexicon = Words((table,))
+    plain = re.sub("[\ue000\u200d]", "", text)
+    for at in range(len(text) + 1):
+        match = lexicon.match(text, at)
+        if match is None:
+            continue
+        end, _ = match
+        assert at < end <= len(text)
+        before = re.sub("[\ue000\u200d]", "", text[:at])[-1:]
+        after = plain[len(re.sub("[\ue000\u200d]", "", text[:end])) :][:1]
+        letters = "aAéb\u0301"
+        assert not (before and before in letters and text[at] in letters)
+        last = re.sub("[\ue000\u200d]", "", text[at:end])[-1]
+        assert not (after and after in letters and last in letters)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("text", ["a ", "!", "a\ue000", "\ue000", "a\u0301", "abc", "a" + " " * 50])
+def test_looking_up_takes_time_linear_in_the_text(text: str) -> None:
+    """Four times the text takes some four times as long, even where every word begins a long entry."""
+    lexicon = Words().with_request({" ".join("a" * 11) + " b": "x", "!" * MOST_PARTS: "y", "é " * 12: "z"})
+
+    def seconds(length: int) -> float:
+        long = (text * length)[:length]
+        fastest = float("inf")
+        for _ in range(3):
+            begun = time.perf_counter()
+            for at in range(length):
+                lexicon.match(long, at)
+            fastest = min(fastest, time.perf_counter() - begun)
+        return fastest
+
+    assert seconds(8000) < 10 * seconds(2000) + 0.01
+
+
+@pytest.mark.parametrize("language", ["", "es", "en"])
+def test_entries_that_name_each_other_are_no_loop(language: str) -> None:
+    """What an entry says is said, and not looked up."""
+    reading = Reading(language, Words().with_request({"a": "b", "b": "a", "c": "c c"}))
+    assert normalize("a b c", reading=reading).text == "b a c c"
+
+
+def test_ipa_is_said_where_an_engine_can_and_the_spelling_elsewhere() -> None:
+    """The characters that are pronounced are those that were written."""
+    lexicon = Words().with_request({"GIF": "yif /ˈxif/", "Nguyen": "/wɪn/"})
+    text = "El GIF de Nguyen."
+    spelled = normalize(text, reading=Reading("es", lexicon))
+    assert (spelled.text, spelled.pronunciations) == ("El yif de Nguyen.", ())
+    pronounced = normalize(text, reading=Reading("es", lexicon, ipa=True))
+    assert [(pronounced.text[one.start : one.end], one.ipa) for one in pronounced.pronunciations] == [
+        ("GIF", "ˈxif"),
+        ("Nguyen", "wɪn"),
+    ]
+    assert [pronounced.origin(one.start, one.end) for one in pronounced.pronunciations] == [(3, 6), (10, 16)]

@@ -1,0 +1,201 @@
+"""The server's lexicon: its file, its languages, and what happens when it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from speech.text import lexicon_file
+from speech.text.lexicon import Entry
+from speech.text.lexicon_file import MAX_BYTES, MAX_ENTRIES, LexiconFile
+
+EXAMPLE = """\ufeff# how we say our own names
+SQL = sequel
+Nguyen\t/wɪn/   # not as it is written
+GIF = yif /ˈd͡ʒɪf/
+
+[es]
+SQL = ese cu ele
+[es-MX]
+computadora = compu
+[ * ]
+C# = ce sharp
+[french]
+tu = toi
+"""
+
+
+@pytest.fixture(autouse=True)
+def always_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No second has to pass."""
+    monkeypatch.setattr(lexicon_file, "CHECK_EVERY_S", 0.0)
+
+
+async def loaded(path: Path) -> LexiconFile:
+    """The lexicon at ``path``, read."""
+    lexicon = LexiconFile(path)
+    await lexicon.refresh()
+    return lexicon
+
+
+def how(lexicon: LexiconFile, tag: str, word: str) -> Entry | None:
+    """What is said for a word in a language."""
+    match = lexicon.for_language(tag).match(word, 0)
+    return None if match is None else match[1]
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was told to the log as a warning."""
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_a_file_has_entries_for_all_and_for_languages(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A language's own entry comes before that of all, a region's before that of its language."""
+    file = tmp_path / "words.txt"
+    file.write_text(EXAMPLE, encoding="utf-8")
+    lexicon = await loaded(file)
+    assert warnings(caplog) == []
+    assert how(lexicon, "en", "SQL") == Entry("sequel")
+    assert how(lexicon, "es", "SQL") == how(lexicon, "es-MX", "SQL") == Entry("ese cu ele")
+    assert how(lexicon, "de", "Nguyen") == Entry(None, "wɪn")
+    assert how(lexicon, "en", "GIF") == Entry("yif", "ˈd͡ʒɪf")
+    assert how(lexicon, "es-MX", "Computadora") == Entry("compu")
+    assert how(lexicon, "es-ES", "computadora") is None
+    assert how(lexicon, "en-GB", "C#") == Entry("ce sharp")
+    assert how(lexicon, "fr-CA", "tu") == Entry("toi") and how(lexicon, "es", "tu") is None
+
+
+async def test_bad_lines_are_named_and_the_good_ones_count(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each by the file's name, the line's number and the reason."""
+    file = tmp_path / "words.txt"
+    lines = [
+        b"SQL = sequel",
+        b"nothing here",
+        b"a = /s1/",
+        b"\xff\xfe = x",
+        b"[klingonese]",
+        b"unheard = x",
+        b"[es]",
+        b"= x",
+        b"b =",
+        b"b = uno\r",
+        b"b = dos",
+        b"x" * 101 + b" = x",
+    ]
+    file.write_bytes(b"\n".join(lines))
+    lexicon = await loaded(file)
+    told = [message.removeprefix("lexicon: words.txt, line ") for message in warnings(caplog)]
+    assert told == [
+        "2: has neither a tab nor = between a word and how it is said",
+        "3: has IPA that has '1', which is no symbol of the IPA",
+        "4: is not UTF-8",
+        "5: unknown language 'klingonese'; the entries below it do not count",
+        "8: has no word",
+        "9: says nothing",
+        "11: says 'b' another time; this one counts",
+        "12: has a word that is too long (at most 100 characters)",
+    ]
+    assert how(lexicon, "es", "SQL") == Entry("sequel")
+    assert how(lexicon, "es", "b") == Entry("dos")
+    assert how(lexicon, "en", "b") is None and how(lexicon, "en", "unheard") is None
+
+
+async def test_a_change_is_read_and_what_becomes_unreadable_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was readable last counts; the reason is logged once, however often it is looked."""
+    file = tmp_path / "words.txt"
+    file.write_text("SQL = sequel")
+    lexicon = await loaded(file)
+    held = lexicon.for_language("en")
+    file.write_text("SQL = my sequel")
+    await lexicon.refresh()
+    assert how(lexicon, "en", "SQL") == Entry("my sequel")
+    assert held.match("SQL", 0) == (3, Entry("sequel")), "a text under way keeps its words"
+    file.unlink()
+    await lexicon.refresh()
+    await lexicon.refresh()
+    assert how(lexicon, "en", "SQL") == Entry("my sequel")
+    assert len(warnings(caplog)) == 1 and "what was read before still counts" in warnings(caplog)[0]
+    file.write_text("SQL = again")
+    await lexicon.refresh()
+    assert how(lexicon, "en", "SQL") == Entry("again")
+
+
+async def test_a_file_that_is_too_large_counts_as_unreadable(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The limit is in the log."""
+    file = tmp_path / "words.txt"
+    file.write_text("SQL = sequel")
+    lexicon = await loaded(file)
+    file.write_bytes(b"#" * (MAX_BYTES + 1))
+    await lexicon.refresh()
+    assert how(lexicon, "en", "SQL") == Entry("sequel")
+    assert f"words.txt is larger than {MAX_BYTES} bytes" in warnings(caplog)[0]
+
+
+async def test_a_folders_files_count_for_the_language_they_are_named_as(tmp_path: Path) -> None:
+    """The others for all; a file that is added is found."""
+    (tmp_path / "es.txt").write_text("web = güeb\n[*]\nwifi = uifi")
+    (tmp_path / "names.txt").write_text("SQL = sequel")
+    (tmp_path / "notes.md").write_text("SQL = not this")
+    lexicon = await loaded(tmp_path)
+    assert how(lexicon, "es", "web") == Entry("güeb") and how(lexicon, "en", "web") is None
+    assert how(lexicon, "en", "wifi") == Entry("uifi") and how(lexicon, "en", "SQL") == Entry("sequel")
+    (tmp_path / "pt-BR.txt").write_text("web = uébi")
+    await lexicon.refresh()
+    assert how(lexicon, "pt-BR", "web") == Entry("uébi") and how(lexicon, "pt", "web") is None
+
+
+async def test_entries_beyond_the_limit_are_named_in_few_lines(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Twenty thousand count; of the rest some are told and the others counted."""
+    file = tmp_path / "words.txt"
+    file.write_text("\n".join(f"w{number} = x" for number in range(MAX_ENTRIES + 500)))
+    lexicon = await loaded(file)
+    assert how(lexicon, "en", f"w{MAX_ENTRIES - 1}") == Entry("x")
+    assert how(lexicon, "en", f"w{MAX_ENTRIES}") is None
+    told = warnings(caplog)
+    assert len(told) == 21
+    assert f"line {MAX_ENTRIES + 1}: is one entry too many (at most {MAX_ENTRIES})" in told[0]
+    assert told[-1] == "lexicon: 480 more such lines"
+
+
+async def test_it_is_looked_once_a_second_and_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many sessions that open at once look at the file once."""
+    monkeypatch.setattr(lexicon_file, "CHECK_EVERY_S", 60.0)
+    file = tmp_path / "words.txt"
+    file.write_text("SQL = sequel")
+    lexicon = LexiconFile(file)
+    await asyncio.gather(*(lexicon.refresh() for _ in range(50)))
+    assert how(lexicon, "en", "SQL") == Entry("sequel")
+    file.write_text("SQL = another")
+    os.utime(file, ns=(1, 1))
+    await lexicon.refresh()
+    assert how(lexicon, "en", "SQL") == Entry("sequel"), "the minute is not over"
+
+
+async def test_the_example_of_the_docs_has_no_bad_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever copies it has a lexicon that says what the page promises."""
+    page = Path(__file__).parents[3] / "docs" / "lexicon.md"
+    file = tmp_path / "words.txt"
+    file.write_text(page.read_text(encoding="utf-8").split("```")[1].lstrip("\n"), encoding="utf-8")
+    lexicon = await loaded(file)
+    assert warnings(caplog) == []
+    assert how(lexicon, "es", "SQL") == Entry("ese cu ele") and how(lexicon, "en", "SQL") == Entry("sequel")
+    assert how(lexicon, "es-MX", "Celular") == Entry(None, "seluˈlaɾ")
+    assert how(lexicon, "es", "los EE. UU.") == Entry("los estados unidos")
+    assert how(lexicon, "fr", "C++") == Entry("C plus plus")
+    assert how(lexicon, "pt", "Xiaomi") == Entry("shaumi", "ˈʃaʊmi")

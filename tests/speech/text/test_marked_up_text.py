@@ -1,0 +1,118 @@
+"""Text with markup and breaks in it, spoken: what is heard of it, and where its spans point."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from speech.types import Span, SpeechChunk, SpeechRequest
+from tests.speech.session.test_session import SPANISH, audio, collect, serving, speak
+from tests.speech.text.test_markup import TEXTS
+from tests.speech.timing.test_spans import assert_tiles
+from tests.support.tone import LETTER_S, RATE, ToneEngine
+
+
+def spans_of(chunks: list[SpeechChunk]) -> list[Span]:
+    """All spans, in order."""
+    return [span for chunk in chunks for span in chunk.spans]
+
+
+def silent(chunks: list[SpeechChunk], start_s: float, end_s: float) -> bool:
+    """Whether nothing is heard from start_s to end_s."""
+    return not np.any(audio(chunks)[round(start_s * RATE) : round(end_s * RATE)])
+
+
+@pytest.mark.parametrize("writes", [False, True])
+@pytest.mark.parametrize(
+    ("tags", "rests"),
+    [
+        ('<break time="0.5s"/>', [0.5]),
+        (" <break time='500ms' /> ", [0.5]),
+        ('<break strength="x-strong"></break>', [1.25]),
+        ('<break time="2s"/> <break time="0.5s"/>', [2.0, 0.5]),
+    ],
+)
+async def test_a_break_in_the_text_is_silence_of_its_length(
+    tmp_path: Path, tags: str, rests: list[float], writes: bool
+) -> None:
+    """It is told by a span without characters behind its tag, of which nothing is said."""
+    text = f"uno{tags}dos"
+    engine = ToneEngine(writes=writes)
+    async with serving(engine, tmp_path) as service:
+        chunks = await speak(service, text)
+    spans = spans_of(chunks)
+    told = [span for span in spans if span.start == span.end]
+    assert [span.end_s - span.start_s for span in told] == pytest.approx(rests)
+    assert all(text[: span.start].endswith(">") for span in told)
+    assert engine.words == ["uno", "dos"]
+    assert len(audio(chunks)) == round((6 * LETTER_S + sum(rests)) * RATE)
+    assert silent(chunks, told[0].start_s, told[-1].end_s)
+    assert not silent(chunks, told[-1].end_s, told[-1].end_s + LETTER_S)
+    assert_tiles(spans, len(text), rests=len(rests))
+
+
+async def test_a_break_that_comes_in_pieces_is_one(tmp_path: Path) -> None:
+    """The engine sees nothing of it however the text is written."""
+    engine = ToneEngine(writes=True)
+    text = 'Uno dos <break time="0.5s"/> tres cuatro.'
+    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+        for character in text:
+            session.feed(character)
+        session.finish()
+        spans = spans_of(await collect(session))
+    (rest,) = (span for span in spans if span.start == span.end)
+    assert (rest.start, rest.end_s - rest.start_s) == (text.index("/>") + 2, pytest.approx(0.5))
+    assert engine.words == ["Uno", "dos", "tres", "cuatro"]
+    assert_tiles(spans, len(text), rests=1)
+
+
+async def test_breaks_alone_say_nothing(tmp_path: Path) -> None:
+    """There is nobody who would be silent."""
+    async with serving(ToneEngine(), tmp_path) as service:
+        assert not np.any(audio(await speak(service, '<break time="1s"/>')))
+        chunks = await speak(service, '<break time="1s"/>hola')
+        assert silent(chunks, 0.0, 1.0) and not silent(chunks, 1.0, 1.0 + LETTER_S)
+        assert_tiles(spans_of(chunks), len('<break time="1s"/>hola'), rests=1)
+
+
+async def test_each_word_is_where_it_was_written(tmp_path: Path) -> None:
+    """Marks, tags and links belong to what lies between two words."""
+    text = "# **Título**\n- [uno](https://ej.es/a_b) y `dos`\n- foo**bar**\n\nAT&amp;T <b>fin</b>."
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        spans = spans_of(await speak(service, text))
+    assert_tiles(spans, len(text))
+    told = [text[span.start : span.end] for span in spans]
+    for word in ("Título", "uno", "y", "dos", "foo**bar", "fin"):
+        assert word in told
+    assert "https" not in " ".join(engine.words) and "amp" not in " ".join(engine.words)
+
+
+async def test_what_ends_a_paragraph_pauses_like_one(tmp_path: Path) -> None:
+    """Items and headings without a mark are not run together, in capital letters or not."""
+    async with serving(ToneEngine(), tmp_path) as service:
+        listed = spans_of(await speak(service, "Hay que comprar varias cosas:\n- manzanas\n- peras\n- uvas"))
+        prose = spans_of(await speak(service, "Hay que comprar varias cosas: manzanas peras uvas"))
+    assert listed[-1].end_s > prose[-1].end_s
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TEXTS, st.lists(st.integers(0, 400), max_size=8).map(sorted))
+async def test_spans_tile_whatever_markup_was_written(tmp_path: Path, text: str, cuts: list[int]) -> None:
+    """However it came; each rest has its place between two characters."""
+    async with (
+        serving(ToneEngine(writes=bool(cuts)), tmp_path) as service,
+        service.open(SpeechRequest(language="es"), protocol="test") as session,
+    ):
+        for start, end in pairwise([0, *cuts, max(len(text), 401)]):
+            session.feed(text[start:end])
+        session.finish()
+        chunks = await collect(session)
+    spans = spans_of(chunks)
+    if chunks:
+        assert_tiles(spans, len(text), rests=sum(span.start == span.end for span in spans))

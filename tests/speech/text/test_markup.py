@@ -1,0 +1,431 @@
+"""What of a marked-up text is said, and where it pauses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speech.text.markup import CODE, DROPPED, LONGEST_HELD, PARAGRAPH, Break, Markup
+from speech.text.markup.plain import LONGEST_ADDRESS
+from speech.text.markup.tags import LONGEST_BREAK_S, LONGEST_BREAKS_S, MOST_BREAKS, STRENGTHS_S
+
+Part = str | Break
+
+WORDS = """
+Hola mundo Hola. ** * _ __ ~~ == = ` `` ``` ~~~ ## # [ ] ( ) ]( ![ [^1] [a][b] ](a(b) ](a'b < </ > /> <b> </p>
+<br> <td> </td> <break 500ms '/> time=' <!-- --> <script> </script> <x> <a@b.c> <https:// &amp; & #39; &lt ---
+=== \\ \\* https://ej.es/ www.a.es :// ! | ||||| 3 5 " ' é e\u0301 مرحبا 你好 \u200f $ { \ue000
+\uf8ff \U000f0000 \ud83d \x00
+"""
+LINES = ["\n", "\n\n", "\r\n", "| a | b |\n", "|---|---|\n", "```py\n", "\n```\n", "[id]: https://x.y\n"]
+STARTS = ["- ", "* ", "# ", "> ", "1. ", "[ ] ", "[^1]: ", "<break ", "x y z "]
+BLANKS = [" ", "  ", "\t", ". ", ", ", " " * 100, "\u2029"]
+WHOLE = ['<break time="1s"/>', '](http://a.b/c_d "t")', '<a href="x">', "<mi nombre>", "x" * 100, "a_b" * 30]
+FRAGMENTS = st.sampled_from([*WORDS.split(), *LINES, *STARTS, *BLANKS, *WHOLE, "-" * 20])
+TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=6)), max_size=25).map("".join)
+
+
+def joined(parts: Iterable[Part]) -> list[Part]:
+    """The parts with the strings that stand side by side joined."""
+    result: list[Part] = []
+    for part in parts:
+        if isinstance(part, str) and result and isinstance(result[-1], str):
+            result[-1] += part
+        else:
+            result.append(part)
+    return result
+
+
+def read(text: str, *, announce_code: bool = True) -> list[Part]:
+    """All that comes of a text that comes at once."""
+    markup = Markup(announce_code=announce_code)
+    return joined(markup.feed(text) + markup.flush())
+
+
+def shown(parts: Sequence[Part]) -> str:
+    """Parts to be read in a test: · and ¶ and § for the masks, a pause in angle brackets."""
+    text = "".join(part if isinstance(part, str) else f"<{part.seconds:g}>" for part in parts)
+    return text.replace(DROPPED, "·").replace(PARAGRAPH, "¶").replace(CODE, "§")
+
+
+def said(text: str) -> str:
+    """What is left of a text once masks and white space are folded."""
+    words = "".join(part if isinstance(part, str) else " | " for part in read(text))
+    return " ".join(words.replace(DROPPED, "").split())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("**Hola** mundo", "  Hola·· mundo"),
+        ("Hola **mundo**.", "Hola   mundo··."),
+        ("foo**bar**baz", "foo··bar··baz"),
+        ("Sí.** Y _no_, __no__.", "Sí.·· Y  no·,   no··."),
+        ("***a*** ~~b~~ ==c==", "   a···   b··   c··"),
+        ("*foo*bar **foo", " foo·bar   foo"),
+        ("¡**Hola**!", "¡··Hola··!"),
+        ("**_`x`_**", "    x····"),
+    ],
+)
+def test_emphasis_is_masked(text: str, expected: str) -> None:
+    """A space before a word, DROPPED inside and behind one, so that no word is torn and no end hidden."""
+    assert shown(read(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3*4 = 12, 2 * 3 = 6, 2**3",
+        "a_b file_name.py my_long_name",
+        "Lehrer*innen und Schüler*innen",
+        "https://ej.es/a_b https://ej.es/*a/__b__x?c=d&amp=1#e [sic] www.a.es/a_b_c",
+        "5 > 3 y a < b <3 x<y, x<y and y>z i<n; i++",
+        "C# #hashtag #1 ~5 ~ 5 a==b a == b",
+        "AT&T R&D a & b &notit; &amp",
+        "uno | dos || tres",
+        "List<String> Map<String, int>",
+        "-5 grados\n+34 612\n_\n",
+        "C:\\dir\\a precio: 3 $ ($4) $x$",
+        "[sic] (véase) [1] ¡Hola! (!) [a] (b)",
+        "1. uno\u2029 \u200fمرحبا\u202a a\u202c 你好。",
+        "a = b",
+        "x",
+    ],
+)
+def test_what_only_looks_like_markup_stays(text: str) -> None:
+    """By what stands beside it."""
+    assert "".join(str(part) for part in read(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# Uno\ndos", "  Uno¶dos"),
+        ("## ¿Uno? ##\ndos", "   ¿Uno?   \ndos"),
+        ("Uno\n====\ndos\n---\ntres\n* * *\n", "Uno\n    \ndos\n   \ntres\n     \n"),
+        ("> uno\n> > dos", "  uno\n    dos"),
+        ("- uno\n* dos.\n+ tres\n• c\n  - d\n\nfin", "  uno¶  dos.\n  tres¶  c¶    d\n\nfin"),
+        ("- uno\n  y más\n- dos", "  uno\n  y más\n  dos"),
+        ("- uno\nLuego", "  uno¶Luego"),
+        ("1. uno\n2) dos\nfin 3. a\nb", "1. uno¶2) dos\nfin 3. a\nb"),
+        ("- [ ] uno\n- [x] dos", "      uno¶      dos"),
+        ("- uno (dos.)\n- tres:\n", "  uno (dos.)\n  tres:\n"),
+        ("- **uno**\r\n- dos\r\n", "    uno··\r¶  dos\r¶"),
+    ],
+)
+def test_lines_lose_their_marks_and_keep_their_ends(text: str, expected: str) -> None:
+    """A heading or an item without a mark of its own ends a paragraph."""
+    assert shown(read(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("| a | b |\n|---|:-:|\n| 1 | 2,5 |\nfin", "  a , b  ¶         \n  1 , 2,5  ¶fin"),
+        ("|1|2|\n", " 1;2·¶"),
+        ("| a. |  | b |\n", "  a.      b  ¶"),
+        ("a | b\n--|--\n1 | 2\n\nx | y", "a | b\n--|--\n1 | 2\n\nx | y"),
+        ("a | b\n---|---\n1 | 2\n\nx | y", "a | b\n       \n1 , 2¶\nx | y"),
+        ("| a \\| b | c |\n", "  a  | b , c  ¶"),
+    ],
+)
+def test_cells_are_told_apart(text: str, expected: str) -> None:
+    """By a comma, where a word stands before it; the line of dashes is dropped."""
+    assert shown(read(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('ver [la *guía*](https://a.b/c_(d) "t") y', "ver la guía y"),
+        ("![un gato](x.png) [![alt](i.png)](https://u.v)", "un gato alt"),
+        ("[a](<b c>) [a b][c] [d][]", "a a b d"),
+        ("nota[^1] y[^dos].\n[^1]: La nota\n[id]: https://x.y 'z'\nfin", "nota y. La nota fin"),
+        ("[Nota]: esto sigue", "[Nota]: esto sigue"),
+        ("[a](b c d) e", "a(b c d) e"),
+        ("<https://ej.es/a_b> <a@b.c> <mailto:a@b.c>", "https://ej.es/a_b a@b.c mailto:a@b.c"),
+        (f"[a](https://x.y/{'z' * 2000}) b", "a b"),
+        ("[a](https://x.y/" + "z" * 2000, "a"),
+        ("**https://ej.es/a_b**, *www.a.es*", "https://ej.es/a_b, www.a.es"),
+    ],
+)
+def test_links_say_their_text(text: str, expected: str) -> None:
+    """Images what they show, autolinks and plain addresses themselves."""
+    assert said(text) == expected
+
+
+def test_most_of_a_long_address_is_dropped() -> None:
+    """Up to the white space behind it, however it came; what stands before and behind it is said."""
+    text = "ver https://" + "a" * 2000 + " y 请看https://" + "b" * 2000 + "，好"
+    assert said(text) == f"ver https://{'a' * LONGEST_ADDRESS} y 请看https://{'b' * LONGEST_ADDRESS}，好"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("pon `a_b **c** <b>` y", "pon  a_b **c** <b>· y"),
+        ("``x`y``", "  x`y··"),
+        ("un `tick solo y **b**", "un  tick solo y   b··"),
+        ("it`s", "it·s"),
+        ("```no es bloque``` ya", "   no es bloque··· ya"),
+    ],
+)
+def test_code_in_a_line_is_said_as_it_is(text: str, expected: str) -> None:
+    """Nothing in it is markup; a tick without another is dropped."""
+    assert shown(read(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "```python\nx = 1\n\n# **y**\n```\n",
+        "~~~\n```\nx\n~~~\n",
+        "````\n```\n````\n",
+        "```\n```\n",
+        "```py\r\nx\r\n```\r\n",
+    ],
+)
+def test_a_code_block_is_announced_or_passed_over(block: str) -> None:
+    """Whether anything more is written or not; what is before and behind it stands by itself."""
+    assert shown(read(f"Mira:\n{block}Listo.")) == "Mira:\n§¶·" + " " * (len(block) - 3) + "Listo."
+    silent = " " * (len(block) - 1) + "\n"
+    assert shown(read(f"Mira:\n{block}Listo.", announce_code=False)) == f"Mira:\n{silent}Listo."
+
+
+def test_a_fence_behind_text_is_one_too() -> None:
+    """Else the closing one would be taken for an opening one, and all that follows would be lost."""
+    for before in ("1. ", "Mira: ", "| "):
+        assert said(f"{before}```bash\nls -l\n```\nListo.").endswith(f"{CODE} Listo.")
+    assert said("usa ```ls -l``` y ya\n") == "usa ls -l y ya"
+    assert said("usa ```") == "usa"
+
+
+def test_a_code_block_is_announced_before_it_ends() -> None:
+    """And one that never ends goes on to the end."""
+    markup = Markup()
+    assert shown(markup.feed("- ```python\n")) == "  §¶·" + " " * 7
+    assert shown(markup.feed("x = 1\n" * 1000)) == " " * 6000
+    assert shown(markup.flush()) == ""
+    assert shown(markup.feed("``` \n**Ya**")) == " " * 5 + "  Ya"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<b>Hola</b>, <i class='x'>mun</i>do", "Hola, mundo"),
+        ("<!-- no\n\n sí --> a <!DOCTYPE html><?xml version='1'?>b", "a b"),
+        ("uno<script>var a = '<b>';</script>dos <style>p {}</style>", "unodos"),
+        (
+            '<speak><prosody rate="slow">Hola <say-as interpret-as="date">3/4</say-as></prosody></speak>',
+            "Hola 3/4",
+        ),
+        ('<voice name="x"><mstts:express-as style="y">Hola</mstts:express-as></voice>', "Hola"),
+        (
+            "<phoneme ph='x'>a</phoneme> <sub alias='World'>W</sub> <emphasis level=strong>c</emphasis>",
+            "a W c",
+        ),
+        ("<details open>a</details> <respuesta>b</respuesta>", "a respuestab"),
+        ("escribe <nombre> o <tu nombre>", "escribe nombre o tu nombre"),
+        ("&lt;b&gt; &#39;q&#39; &#x41; &eacute; a&amp;b &#0; &#xE000; x", "<b> 'q' A é a&b � x"),
+        ("\\*no\\* \\(x\\) \\[y\\] \\# a", "*no* x y # a"),
+    ],
+)
+def test_tags_and_references_are_not_read_aloud(text: str, expected: str) -> None:
+    """Elements that are known, or cannot be anything else; a placeholder's words are read."""
+    assert said(text) == expected
+
+
+def test_elements_that_stand_by_themselves_divide_what_they_divide() -> None:
+    """By a line's end, a paragraph's, or a comma."""
+    assert shown(read("a<br>b<br/>- c")) == "a\n   b\n    - c"
+    assert shown(read("<p>uno</p><p>dos</p>")) == "   uno¶      dos¶   "
+    assert shown(read("<td>1</td><td>2</td>")) == "    1,        2,    "
+
+
+def test_a_reference_stands_in_the_first_of_its_places() -> None:
+    """The others are masked."""
+    assert shown(read("AT&amp;T&nbsp;a")) == "AT&····T\u00a0     a"
+
+
+def test_private_characters_of_a_client_are_no_masks() -> None:
+    """Nothing that is fed can be taken for something that was dropped, or for a block of code."""
+    text = "a\ue000b\ue001 \uf8ffc\U000f0000\U0010fffd"
+    assert shown(read(text)) == "a·b·  c··"
+
+
+@pytest.mark.parametrize(
+    ("tag", "seconds"),
+    [
+        ('<break time="0.5s"/>', 0.5),
+        ("<break time='500ms' />", 0.5),
+        ("<BREAK  TIME = 1S >", 1.0),
+        ('<break\n time="+.25s"\n/>', 0.25),
+        ("<break time=“1,5 s”/>", 1.5),
+        ('<break time="2s" strength="weak"></break>', 2.0),
+        ('<break time="99s"/>', LONGEST_BREAK_S),
+        (f'<break time="{"9" * 200}s"/>', LONGEST_BREAK_S),
+        ("<break/>", STRENGTHS_S["medium"]),
+        ("<break>", STRENGTHS_S["medium"]),
+        *((f'<break strength="{name}"/>', seconds) for name, seconds in STRENGTHS_S.items()),
+        ('<break strength="X-Strong"/>', STRENGTHS_S["x-strong"]),
+    ],
+)
+def test_a_break_is_a_pause(tag: str, seconds: float) -> None:
+    """Behind its masked characters, whatever way it is written."""
+    parts = read(f"uno{tag}dos")
+    if not seconds:
+        assert shown(parts) == "uno" + "·" * len(tag) + "dos"
+        return
+    end = tag.index(">") + 1
+    assert shown(parts[:1]) == "uno" + "·" * end
+    assert parts[1] == Break(seconds)
+    assert len(parts) == 3 and str(parts[2]).strip() == "dos"
+
+
+@pytest.mark.parametrize(
+    "time", ["", "x", "-1s", "1.2.3s", "0s", "0.0ms", "1", "s", "1e9s", "nans", "infs", "½s", "1 min"]
+)
+def test_a_time_that_is_none_is_no_pause(time: str) -> None:
+    """The tag is not read aloud either."""
+    assert read(f'uno <break time="{time}"/> dos') == ["uno" + " " * (len(time) + 18) + "dos"]
+
+
+def test_breaks_of_one_text_are_bounded() -> None:
+    """In number and in seconds; those beyond are dropped without a pause."""
+    count = sum(isinstance(part, Break) for part in read('<break time="1ms"/>' * (MOST_BREAKS + 5)))
+    assert count == MOST_BREAKS
+    pauses = [part.seconds for part in read('a <break time="9s"/>' * 100) if isinstance(part, Break)]
+    assert LONGEST_BREAKS_S - 9 < sum(pauses) <= LONGEST_BREAKS_S
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<break time='1s'",
+        '<a href="x" <b',
+        "<" + "a" * 400 + ">",
+        f'<a href="{"x" * 400}">b',
+        "[" + "x" * 200 + "](y)",
+    ],
+)
+def test_what_never_closes_or_is_too_long_is_text(text: str) -> None:
+    """Nothing waits for more than is held back at most."""
+    assert said(text) != "" and "".join(str(part) for part in read(text)).startswith(text[:5])
+
+
+def test_nested_markup_that_never_closes_is_dropped_mark_by_mark() -> None:
+    """Whatever it is nested in."""
+    assert said("**_~~hola *__que `tal [a ==b") == "hola que tal [a b"
+
+
+@given(TEXTS, st.data())
+def test_the_same_comes_out_however_the_text_was_cut(text: str, data: st.DataObject) -> None:
+    """As long as what went in, with little held back, and no mask but ours."""
+    expected = read(text)
+    assert sum(len(part) for part in expected if isinstance(part, str)) == len(text)
+    cuts = data.draw(
+        st.one_of(st.just(range(len(text))), st.lists(st.integers(0, len(text)), max_size=12).map(sorted))
+    )
+    markup = Markup()
+    parts: list[Part] = []
+    told = begin = 0
+    for end in [*cuts, len(text)]:
+        new = markup.feed(text[begin:end])
+        told += sum(len(part) for part in new if isinstance(part, str))
+        assert end - told <= LONGEST_HELD
+        parts += new
+        begin = end
+    assert joined(parts + markup.flush()) == expected
+
+
+@given(TEXTS, TEXTS)
+def test_a_flush_lets_go_of_everything(before: str, behind: str) -> None:
+    """And what follows is read on, character for character."""
+    markup = Markup()
+    first = markup.feed(before) + markup.flush()
+    assert sum(len(part) for part in first if isinstance(part, str)) == len(before)
+    second = markup.feed(behind) + markup.flush()
+    assert sum(len(part) for part in second if isinstance(part, str)) == len(behind)
+    assert markup.flush() == []
+
+
+@given(st.lists(st.text("abcñé .,;:()?¿\"'-\u0301—1 23", min_size=1), max_size=10))
+def test_ordinary_words_pass_at_once(words: list[str]) -> None:
+    """The first sound waits for them; only what begins a line may wait for the next character."""
+    markup = Markup()
+    markup.feed("a")
+    for word in words:
+        assert markup.feed(word) == [word]
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("Hola.", ""),
+        ("«Hola», 3,5 (a) -", ""),
+        ("Hola **mundo", ""),
+        ("Hola **mundo**", "**"),
+        ("¡Hola!", "!"),
+        ("fin.\n", ""),
+        ("- uno\n", "\n"),
+        ("x <y an", "<y an"),
+        ("x<y and z", ""),
+        ("Ver [la guía", "[la guía"),
+        ("Ver [la guía](https", "](https"),
+        ("a & b &am", "&am"),
+        ("pon `a b", "`a b"),
+        ("#", "#"),
+        ("-", "-"),
+    ],
+)
+def test_what_is_held_back_is_what_may_still_change(text: str, held: str) -> None:
+    """And no more."""
+    told = sum(len(part) for part in Markup().feed(text) if isinstance(part, str))
+    assert text[told:] == held
+
+
+MARKS = """
+* _ ~ = ` < <a <a" <! <!-- <break & &a &# [ [a [a]( ] [[a] [a][ ![ ! # | |- \\ ```a www. :// <b> [^ '](|
+](a( **a**
+"""
+SPACED_MARKS = [
+    "` `` ",
+    "<a b=c ",
+    "# ",
+    "> ",
+    "- a\n",
+    "| ",
+    "<x y-",
+    "[a]: ",
+    "\n",
+    "\n ",
+    "~~~\n`",
+    "\ue000",
+    " ",
+]
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("piece", [*MARKS.split(), *SPACED_MARKS], ids=repr)
+def test_time_is_linear_in_the_text(piece: str) -> None:
+    """However it comes: the work for a character does not grow with those before it."""
+
+    def took(length: int, step: int) -> float:
+        text = (piece * length)[:length]
+        best = 60.0
+        for _ in range(3):
+            markup = Markup()
+            began = time.process_time()
+            for at in range(0, length, step):
+                markup.feed(text[at : at + step])
+            markup.flush()
+            best = min(best, time.process_time() - began)
+        return best
+
+    assert took(10_000, 10_000) < 10
+    assert took(10_000, 10_000) < 30 * took(1_000, 1_000) + 0.01
+    assert took(4_000, 1) < 20

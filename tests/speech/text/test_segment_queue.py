@@ -1,0 +1,60 @@
+"""A script's parts, however long the text is that comes at once."""
+
+from __future__ import annotations
+
+from speech.text.segment_queue import Rest, Script
+from speech.text.segmenter import WHOLE_SENTENCES, Cut
+
+SENTENCES = [f"Esta es la frase número {n} de un texto muy largo, que nadie espera. " for n in range(80)]
+
+
+async def parts_of(*pieces: str | float) -> list[tuple[str, int] | float]:
+    """What comes of pieces of text and rests, fed before the first part is asked for."""
+    script = Script()
+    script.begin(WHOLE_SENTENCES, "es", {"es", "ru"}, opens=False)
+    for piece in pieces:
+        if isinstance(piece, str):
+            script.feed(piece)
+        else:
+            script.rest(piece)
+    script.finish()
+    parts: list[tuple[str, int] | float] = []
+    while (part := await script.next()) is not None:
+        assert isinstance(part, Rest | Cut)
+        parts.append(part.seconds if isinstance(part, Rest) else (part.text, part.start))
+    assert script.spent and script.length == sum(len(piece) for piece in pieces if isinstance(piece, str))
+    return parts
+
+
+async def test_a_long_text_is_cut_as_it_is_in_pieces() -> None:
+    """All of it, in order, at the same places, though only some of it is looked at in advance."""
+    whole = await parts_of("".join(SENTENCES))
+    assert "".join(part[0] for part in whole if isinstance(part, tuple)) == "".join(SENTENCES)
+    assert whole == await parts_of(*SENTENCES)
+    assert len(whole) > 20
+
+
+async def test_rests_stay_where_they_were_asked_for() -> None:
+    """Behind much text that was not looked at yet, too."""
+    half = len(SENTENCES) // 2
+    parts = await parts_of("".join(SENTENCES[:half]), 1.5, "".join(SENTENCES[half:]))
+    at = parts.index(1.5)
+    before = "".join(part[0] for part in parts[:at] if isinstance(part, tuple))
+    assert before.strip() == "".join(SENTENCES[:half]).strip()
+
+
+async def test_what_was_flushed_is_not_said_with_what_follows() -> None:
+    """A flush behind a long text holds where it was asked for, though more text came soon."""
+    script = Script()
+    script.begin(WHOLE_SENTENCES, "es", {"es", "ru"}, opens=False)
+    first = "".join(SENTENCES[:40]) + "y aquí se acaba"
+    script.feed(first)
+    script.flush()
+    script.feed(" pero sigue.")
+    script.finish()
+    texts = []
+    while (part := await script.next()) is not None:
+        assert isinstance(part, Cut)
+        texts.append(part.text)
+    assert "".join(texts) == first + " pero sigue."
+    assert any(text.rstrip().endswith("y aquí se acaba") for text in texts)

@@ -1,0 +1,401 @@
+"""Where text is cut."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speech.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Cut, OpenCut, Policy, Segmenter, weight
+from speech.types import Boundary
+
+POLICIES = [WHOLE_SENTENCES, EARLY_PHRASE, WHOLE_SENTENCES.slowed(0.25), Policy(longest=30, growth=2.0)]
+
+FRAGMENTS = st.sampled_from(
+    [
+        "Hola",
+        "mundo",
+        " ",
+        "  ",
+        "\n",
+        "\n\n",
+        ". ",
+        ", ",
+        "; ",
+        "? ",
+        "! ",
+        "…",
+        "...",
+        " — ",
+        "—",
+        "-",
+        "Dr. ",
+        "EE.UU. ",
+        "p.ej. ",
+        "3,14",
+        "1.250,50 €",
+        "19:30 h",
+        "3. ",
+        "a@b.es",
+        "https://ej.es/a,b?c=d. ",
+        "y ",
+        "pero ",
+        "because ",
+        "你好",
+        "。",
+        "，",
+        "！",
+        "مرحبا",
+        "؟ ",
+        "، ",
+        "नमस्ते",
+        "।",
+        "e\u0301",
+        "👩‍👩‍👧",
+        "\u200f",
+        "\ud83d",
+        "\x00",
+        "http://ab",
+        "a@b",
+        "a—b",
+        "３．５",
+        " »",
+        "¿",
+        "»",
+        "”",
+        ")",
+        "x" * 90,
+        "7" * 70,
+    ]
+)
+TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=12)), max_size=40).map("".join)
+
+
+def segments(text: str, policy: Policy) -> list[Cut]:
+    """The segments of a text that comes in one piece."""
+    segmenter = Segmenter(policy)
+    return segmenter.feed(text) + segmenter.flush()
+
+
+def spoken(text: str, policy: Policy = WHOLE_SENTENCES) -> list[str]:
+    """The segments' texts without the white space around them."""
+    return [cut.text.strip() for cut in segments(text, policy)]
+
+
+@given(TEXTS, st.lists(st.integers(1, 9)), st.sampled_from(POLICIES))
+def test_pieces_do_not_matter(text: str, sizes: list[int], policy: Policy) -> None:
+    """However a text is cut on its way, the same segments come out."""
+    segmenter = Segmenter(policy)
+    cuts, at = [], 0
+    for size in sizes:
+        cuts += segmenter.feed(text[at : at + size])
+        at += size
+    cuts += segmenter.feed(text[at:]) + segmenter.flush()
+    assert cuts == segments(text, policy)
+
+
+@given(TEXTS, st.sampled_from(POLICIES))
+def test_no_character_is_lost(text: str, policy: Policy) -> None:
+    """The segments together are the text, and say where they are in it."""
+    cuts = segments(text, policy)
+    assert "".join(cut.text for cut in cuts) == text
+    assert [cut.start for cut in cuts] == [0, *(cut.end for cut in cuts[:-1])][: len(cuts)]
+    assert all(text[cut.start : cut.end] == cut.text for cut in cuts)
+
+
+@given(TEXTS, st.sampled_from(POLICIES))
+def test_no_segment_is_too_long(text: str, policy: Policy) -> None:
+    """A segment weighs at most what the policy allows, unless one grapheme alone weighs more."""
+    assert all(weight(cut.text) <= max(policy.longest, 4) for cut in segments(text, policy))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("El señor Ruiz llegó tarde a la reunión de ayer. Nadie le dijo nada.", 2),
+        ("El Dr. Ruiz y la Sra. Pérez llegaron tarde a la reunión de ayer por la tarde.", 1),
+        ("Mr. Smith paid 3.50 dollars to J. R. Jones in the U.S. market yesterday.", 1),
+        ("¿De verdad que no sabes nada de lo que pasó ayer? ¡Claro que no lo sé!", 2),
+        ("Wir treffen uns am 3. Mai um halb acht vor dem alten Rathaus in Bonn.", 1),
+        ("El total asciende a 1.250,50 € con impuestos incluidos. Gracias por venir.", 2),
+        ("Escríbeme a ana.garcia@ejemplo.com.es cuando puedas o llámame mañana.", 1),
+        ("Lo explica https://ejemplo.es/a,b?c=d.e&f=g en la página de la entrada.", 1),
+        ("今天天气很好，我们一起去公园散步好不好？我觉得这是一个非常好的主意。", 2),
+        ("ذهبت إلى السوق في الصباح الباكر مع صديقي؟ لا أظن أن هذا صحيح.", 2),
+        ("मैं कल सुबह अपने दोस्त के साथ बाज़ार गया था जहाँ भीड़ थी। वह घर पर था।", 2),
+        ("Dijo «no volveré nunca más a esta casa vieja». Y se fue.", 2),
+    ],
+)
+def test_sentences_end_where_a_reader_would_end_them(text: str, sentences: int) -> None:
+    """Sentence marks cut; those of numbers, abbreviations, addresses and links don't."""
+    assert len(spoken(text)) == sentences
+
+
+@pytest.mark.parametrize(
+    ("text", "cuts"),
+    [
+        ("Viajó por los EE. UU. durante todo el mes de julio con sus tres hermanas.", 1),
+        ("Los RR. HH. de la empresa respondieron a la carta de la Avda.\nReforma 12.", 1),
+        ("La reunión es el lun. 5 de mayo en la sala grande del segundo piso, ext. 12.", 1),
+        ("Herr Dr. Weber und Hrn. Müller kamen am 3. Mai um halb acht nach Hause.", 1),
+        ("« Je ne viendrai pas demain matin à la gare. » Puis elle est partie sans rien dire.", 2),
+        ("Comment allez-vous ce matin, chère madame ? Moi, je vais très bien, merci !", 2),
+        ("The meeting was on Jan. 5, 1990 in the large hall of the old city library.", 1),
+        ("Please call me. I will be at home in the evening and wait for your answer.", 2),
+        ("我花了３．５万元买了这辆车，觉得非常满意也非常高兴。", 1),
+    ],
+)
+def test_what_assistants_really_write(text: str, cuts: int) -> None:
+    """Doubled letters, dates, guillemets with spaces, full-width decimals, short words that are words."""
+    policy = Policy(shortest_first=1, shortest=12)
+    assert len(spoken(text, policy)) == cuts, spoken(text, policy)
+
+
+def test_no_scrap_is_cut_off() -> None:
+    """An enumeration is not cut behind its first word for want of a better place."""
+    text = "Well then, we offer apples, pears, etc. that were brought from the old orchards behind the hills."
+    assert all(weight(part) >= 7 for part in spoken(text, EARLY_PHRASE))
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        "1.250,50",
+        "19:30",
+        "Dr. Ruiz",
+        "ana.garcia@ejemplo.com",
+        "https://ej.es/a,b?c=d",
+        "3,14",
+        "EE.UU.",
+        "1 000 000",
+    ],
+)
+def test_no_cut_inside_what_belongs_together(whole: str) -> None:
+    """Numbers, abbreviations, addresses and links stay whole, wherever in a long text they stand."""
+    for before in range(30):
+        text = "palabra " * before + whole + " " + "palabra " * 40
+        assert any(whole in cut.text for cut in segments(text, EARLY_PHRASE)), before
+
+
+def test_the_first_phrase_comes_alone() -> None:
+    """Where the engine gives audio only for whole segments, the first segment is the first phrase."""
+    text = "Buenos días a todos, hoy hablaremos de la historia de esta vieja ciudad y de su gente."
+    assert spoken(text, EARLY_PHRASE)[0] == "Buenos días a todos,"
+    assert len(spoken(text, WHOLE_SENTENCES)) == 1
+
+
+def test_segments_grow_no_faster_than_they_can_be_spoken() -> None:
+    """A long sentence behind a short phrase is cut at a breath, not left to be waited for."""
+    text = (
+        "Buenos días, hoy hablaremos de la larga historia de esta vieja ciudad, de sus calles y de su gente, "
+        "de los ríos que la cruzan, y de todo aquello que la hace distinta a las demás ciudades."
+    )
+    cuts = segments(text, EARLY_PHRASE)
+    weights = [weight(cut.text) for cut in cuts]
+    assert weights[1] <= 50
+    assert all(later <= 2 * sum(weights[:i]) for i, later in enumerate(weights) if i > 1)
+    assert {cut.boundary for cut in cuts[:-1]} <= {Boundary.CLAUSE, Boundary.WORD}
+    assert all(
+        cut.text.rstrip()[-1] == "," or cuts[i + 1].text.split()[0] in ("y", "que")
+        for i, cut in enumerate(cuts[:-1])
+    )
+
+
+def test_a_cut_before_a_conjunction_where_nothing_better_is() -> None:
+    """Without any punctuation, a long text is cut before a conjunction."""
+    text = (
+        "la casa que compramos el año pasado en la sierra tiene muchas habitaciones " * 4
+        + "pero no tiene jardín"
+    )
+    for cut in segments(text, WHOLE_SENTENCES)[1:]:
+        assert cut.text.split()[0] in ("que", "pero")
+
+
+def test_short_sentences_are_joined() -> None:
+    """Sentences of a word or two are spoken in one breath, except the first."""
+    assert spoken("De acuerdo. Sí. No. Vale. Mañana hablaremos de todo esto con más calma.") == [
+        "De acuerdo.",
+        "Sí. No. Vale. Mañana hablaremos de todo esto con más calma.",
+    ]
+
+
+def test_one_word_never_comes_first_alone() -> None:
+    """A single word at the beginning is spoken together with what follows it."""
+    assert spoken("¡Felicidades! Lo has conseguido por fin.", EARLY_PHRASE)[0].startswith("¡Felicidades! Lo")
+    assert spoken("Naturalmente, eso no lo sabe nadie.", EARLY_PHRASE) == [
+        "Naturalmente, eso no lo sabe nadie."
+    ]
+
+
+def test_flush_gives_what_there_is() -> None:
+    """A flush ends the segment inside a sentence; what comes later is a new one."""
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    assert segmenter.feed("Espera un momento") == []
+    assert [cut.text for cut in segmenter.flush()] == ["Espera un momento"]
+    assert segmenter.feed(" que ya voy") == []
+    assert [(cut.start, cut.text) for cut in segmenter.flush()] == [(17, " que ya voy")]
+
+
+def test_a_paragraph_always_ends_a_segment() -> None:
+    """An empty line cuts even behind a title without a full stop, and asks for the longest pause."""
+    cuts = segments("Título\n\nEl texto que sigue es otra cosa.", WHOLE_SENTENCES)
+    assert [cut.boundary for cut in cuts] == [Boundary.PARAGRAPH, Boundary.SENTENCE]
+
+
+@pytest.mark.alone
+def test_time_is_linear_in_the_text() -> None:
+    """Ten thousand characters of anything, fed one by one, are searched a bounded number of times."""
+    for text in ("x" * 10_000, " " * 10_000, "。" * 10_000, "\u0301" * 10_000, "1 " * 5_000):
+        segmenter = Segmenter(EARLY_PHRASE)
+        cuts = [cut for character in text for cut in segmenter.feed(character)] + segmenter.flush()
+        assert sum(len(cut.text) for cut in cuts) == 10_000
+
+
+def opened(text: str, policy: Policy = WHOLE_SENTENCES, *, sizes: list[int] | None = None) -> list[OpenCut]:
+    """Every segment of a text that comes in pieces (else by characters), each opened as soon as it can be.
+
+    What could not be opened stands between them, as if it had been.
+    """
+    segmenter = Segmenter(policy)
+    cuts: list[OpenCut] = []
+    current: OpenCut | None = None
+    at = 0
+    for size in [*(sizes or [1] * len(text)), len(text)]:
+        before = current.text if current is not None else ""
+        fed = segmenter.feed(text[at : at + size])
+        at += size
+        if at >= len(text):
+            fed += segmenter.flush()
+        assert current is None or current.text.startswith(before)
+        if current is not None and current.boundary is None:
+            assert not fed and segmenter.open() is None
+            continue
+        cuts += [OpenCut(cut.start, cut.text, cut.boundary) for cut in fed]
+        current = segmenter.open()
+        if current is not None:
+            cuts.append(current)
+        if at >= len(text):
+            break
+    return cuts
+
+
+@given(TEXTS, st.lists(st.integers(1, 9)), st.sampled_from(POLICIES))
+def test_an_open_segment_only_grows(text: str, sizes: list[int], policy: Policy) -> None:
+    """Nothing that was given is taken back, all is given once, and no segment is too long."""
+    cuts = opened(text, policy, sizes=sizes)
+    assert "".join(cut.text for cut in cuts) == text
+    assert [cut.start for cut in cuts] == [sum(len(cut.text) for cut in cuts[:i]) for i in range(len(cuts))]
+    assert all(cut.boundary is not None for cut in cuts)
+    assert all(weight(cut.text) <= max(policy.longest, 4) for cut in cuts)
+
+
+def test_words_are_given_as_soon_as_they_are_certain() -> None:
+    """Two words open a segment; a word is certain at its space, a mark once it is known what it ends."""
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    segmenter.feed("Hola mun")
+    assert segmenter.open() is None
+    segmenter.feed("do ")
+    cut = segmenter.open()
+    assert cut is not None and cut.text == "Hola mundo"
+    for piece, given_ in [
+        ("qu", "Hola mundo"),
+        ("e", "Hola mundo"),
+        (" t", "Hola mundo que"),
+        ("al, ", "Hola mundo que"),
+        ("Dr", "Hola mundo que tal,"),
+        (". ", "Hola mundo que tal,"),
+        ("Ruiz. ", "Hola mundo que tal, Dr."),
+    ]:
+        assert segmenter.feed(piece) == []
+        assert (cut.text.rstrip(), cut.boundary) == (given_, None)
+    assert segmenter.feed("Y") == []
+    assert (cut.text, cut.boundary) == ("Hola mundo que tal, Dr. Ruiz. ", Boundary.SENTENCE)
+    assert [cut.text for cut in segmenter.flush()] == ["Y"]
+
+
+def test_marks_alone_open_nothing() -> None:
+    """What nobody says is no word."""
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    segmenter.feed("— … uno ")
+    assert segmenter.open() is None
+    segmenter.feed("dos ")
+    assert segmenter.open() is not None
+
+
+def test_open_segments_end_at_sentences() -> None:
+    """A sentence that may stand alone ends its segment; a short one, and a first word, go on."""
+    cuts = opened("¡Hola! Me alegro de verte. Sí. No sé si vendrán mañana todos los demás.\n\nAdiós a todos.")
+    assert [(cut.text, cut.boundary) for cut in cuts] == [
+        ("¡Hola! Me alegro de verte. ", Boundary.SENTENCE),
+        ("Sí. No sé si vendrán mañana todos los demás.\n\n", Boundary.PARAGRAPH),
+        ("Adiós a todos.", Boundary.SENTENCE),
+    ]
+
+
+def test_a_long_open_segment_ends_at_a_breath_then_at_a_space_then_anywhere() -> None:
+    """The longer it grows, the less a place has to be to end it; slow speech is as long in seconds."""
+    words = "palabra " * 40
+    comma = opened("palabra " * 18 + "bien, " + words)[0]
+    assert (comma.text[-6:], comma.boundary) == ("bien, ", Boundary.CLAUSE)
+    conjunction = opened("palabra " * 18 + "porque " + words)[0]
+    assert (weight(conjunction.text), conjunction.boundary) == (18 * 7, Boundary.WORD)
+    early = opened("palabra, " * 30)[0]
+    assert 120 < weight(early.text) <= 120 + weight("palabra,")
+    space = opened(words)[0]
+    assert 160 < weight(space.text) <= 167
+    torn = opened("palabra " * 22 + "12 " + words)[0]
+    assert torn.text.endswith(" 12 palabra ")
+    digits = opened("palabra casa " + "12 " * 60)[0]
+    assert 192 < weight(digits.text) <= 200
+    slow = opened(words, WHOLE_SENTENCES.slowed(0.5))[0]
+    assert 80 < weight(slow.text) <= 87
+
+
+@pytest.mark.parametrize("last", ["12 1", "1234 y"])
+def test_what_waited_is_not_too_long_when_it_is_opened(last: str) -> None:
+    """Text that is too long by less than settles it is opened up to the last space before the limit."""
+    first = "palabra casa " + "12 " * 23
+    assert weight(first) == 195
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    assert segmenter.feed(first + last) == []
+    cut = segmenter.open()
+    assert cut is not None and cut.boundary is not None
+    assert cut.text == first
+
+
+def test_a_word_too_long_for_an_open_segment_begins_the_next() -> None:
+    """It is not torn for the sake of what stood before it."""
+    cuts = opened("dos palabras " + "x" * 300 + " y más")
+    assert cuts[0].text == "dos palabras "
+    assert cuts[1].text == "x" * 200
+
+
+def test_unspaced_scripts_open_nothing() -> None:
+    """Without spaces no word is certain before its sentence is."""
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    for character in "今天天气很好，我们一起去公园散步好不好":
+        segmenter.feed(character)
+        assert segmenter.open() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "boundary"),
+    [
+        ("I think that we should ", Boundary.CLAUSE),
+        ("I think, ", Boundary.CLAUSE),
+        ("I think so. ", Boundary.SENTENCE),
+        ("«I think so!» \n", Boundary.SENTENCE),
+        ("そうです。", Boundary.SENTENCE),
+    ],
+)
+@pytest.mark.parametrize("opened", [False, True])
+def test_what_is_flushed_before_its_end_ends_like_a_clause(
+    text: str, boundary: Boundary, opened: bool
+) -> None:
+    """Unless it ends in a mark of its own, or is all there is."""
+    for more_to_come, expected in ((True, boundary), (False, Boundary.SENTENCE)):
+        segmenter = Segmenter(WHOLE_SENTENCES)
+        segmenter.feed(text)
+        open_cut = segmenter.open() if opened else None
+        cuts = segmenter.flush(more_to_come=more_to_come)
+        assert [cut.boundary for cut in ([open_cut] if open_cut else cuts)] == [expected]

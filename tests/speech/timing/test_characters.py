@@ -1,0 +1,153 @@
+"""Every character's time, from the spans of a session."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import accumulate, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speech.timing.characters import CharacterClock, ReadingClock, TimedCharacters, TimedReading, spread
+from speech.types import Span
+
+TIMES = st.floats(0, 3)
+
+
+@st.composite
+def told(draw: st.DrawFn) -> tuple[str, list[list[Span]]]:
+    """A text, and the spans that tile it, with or without marks, rests between them, chunk by chunk."""
+    spans: list[Span] = []
+    at, time_s = 0, 0.0
+    for length in draw(st.lists(st.integers(0, 6), max_size=12)):
+        end_s = time_s + draw(TIMES)
+        inner = sorted(draw(st.lists(st.floats(time_s, end_s), min_size=length, max_size=length)))
+        marks = (time_s, *inner[1:]) if length and draw(st.booleans()) else ()
+        spans.append(Span(at, at + length, time_s, end_s, marks))
+        at, time_s = at + length, end_s
+    text = "".join(draw(st.lists(st.characters(codec="utf-8"), min_size=at, max_size=at)))
+    cuts = sorted(draw(st.lists(st.integers(0, len(spans)), max_size=4)))
+    return text, [spans[first:stop] for first, stop in pairwise([0, *cuts, len(spans)])]
+
+
+def told_of(text: str, chunks: list[list[Span]]) -> list[TimedCharacters]:
+    """What a clock says of each chunk that has characters."""
+    clock = CharacterClock()
+    clock.feed(text)
+    return [taken for spans in chunks if (taken := clock.take(spans)).text]
+
+
+@given(told())
+def test_characters_are_the_text_and_tile(made: tuple[str, list[list[Span]]]) -> None:
+    """Joined they are the text; each ends where the next one starts, over chunks too."""
+    text, chunks = made
+    taken = told_of(text, chunks)
+    assert "".join(part.text for part in taken) == text
+    edges = [part.edges_s for part in taken]
+    assert all(len(part.edges_s) == len(part.text) + 1 for part in taken)
+    assert all(start <= end for part in edges for start, end in pairwise(part))
+    assert all(one[-1] == other[0] for one, other in pairwise(edges))
+    spoken = [span for spans in chunks for span in spans if span.end > span.start]
+    if spoken:
+        assert edges[0][0] == 0.0 and edges[-1][-1] >= spoken[-1].end_s
+
+
+@given(told(), st.integers(0, 5000))
+def test_milliseconds_tile_too(made: tuple[str, list[list[Span]]], origin_ms: int) -> None:
+    """Each start is the one before it and its duration, and is within half a millisecond of the truth.
+
+    What is before the origin is at it.
+    """
+    for part in told_of(*made):
+        starts, durations = part.milliseconds(origin_ms)
+        assert starts == list(accumulate(durations[:-1], initial=starts[0]))
+        for start, edge in zip(starts, part.edges_s, strict=False):
+            assert start == pytest.approx(max(edge * 1000 - origin_ms, 0), abs=0.5001)
+
+
+def test_marks_are_told_as_they_are_and_else_time_is_shared() -> None:
+    """A word whose letters are timed, a space, and a word of which nothing is known but its ends."""
+    clock = CharacterClock()
+    clock.feed("sol mar")
+    taken = clock.take([Span(0, 3, 0.0, 0.6, (0.0, 0.1, 0.4)), Span(3, 4, 0.6, 0.7), Span(4, 7, 0.7, 1.0)])
+    assert taken.text == "sol mar"
+    assert taken.edges_s == pytest.approx((0.0, 0.1, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0))
+
+
+def test_a_rest_belongs_to_a_character() -> None:
+    """To the one before it, if that is still to be told, else to the one behind."""
+    clock = CharacterClock()
+    clock.feed("ab")
+    together = clock.take([Span(0, 1, 0.0, 0.2), Span(1, 1, 0.2, 1.2), Span(1, 2, 1.2, 1.4)])
+    assert together.edges_s == (0.0, 1.2, 1.4)
+    apart = CharacterClock()
+    apart.feed("ab")
+    assert apart.take([Span(0, 1, 0.0, 0.2)]).edges_s == (0.0, 0.2)
+    assert apart.take([Span(1, 1, 0.2, 1.2)]) == TimedCharacters("", ())
+    assert apart.take([Span(1, 2, 1.2, 1.4)]).edges_s == (0.2, 1.4)
+
+
+def test_what_was_said_shares_the_time_of_what_was_written() -> None:
+    """Evenly over its letters' marks; what is not said leaves its time to what is said before it."""
+    clock = ReadingClock()
+    clock.feed("**Son** 21 sol")
+    reading = clock.take(
+        [
+            Span(0, 2, 0.0, 0.1, said=""),
+            Span(2, 5, 0.1, 0.4, said="Son"),
+            Span(5, 7, 0.4, 0.5, said=""),
+            Span(7, 8, 0.5, 0.6, said=" "),
+            Span(8, 10, 0.6, 1.6, (0.6, 0.8), said="veinte"),
+            Span(10, 14, 1.6, 2.0),
+        ]
+    )
+    assert (reading.written.text, reading.said.text) == ("**Son** 21 sol", "Son veinte sol")
+    veinte = [0.6, 0.6 + 0.2 / 3, 0.6 + 0.4 / 3, 0.8, 0.8 + 0.8 / 3, 0.8 + 1.6 / 3]
+    assert reading.said.edges_s == pytest.approx([0.0, 0.2, 0.3, 0.5, *veinte, 1.6, 1.7, 1.8, 1.9, 2.0])
+    assert reading.written.edges_s[-1] == 2.0
+
+
+def test_what_is_not_said_at_all_leaves_its_time_to_what_follows() -> None:
+    """Told by itself it says nothing, and the next character begins where the last one ended."""
+    clock = ReadingClock()
+    clock.feed("a*b")
+    first = clock.take([Span(0, 1, 0.0, 0.2)])
+    nothing = clock.take([Span(1, 2, 0.2, 0.5, said="")])
+    assert nothing == TimedReading(TimedCharacters("*", (0.2, 0.5)))
+    last = clock.take([Span(2, 3, 0.5, 0.9, said="bebé")])
+    assert last.said.edges_s == pytest.approx((0.2, 0.6, 0.7, 0.8, 0.9))
+    together = first + nothing + last
+    assert (together.written.text, together.said.text) == ("a*b", "abebé")
+    assert len(together.said.edges_s) == 6 and together.written.edges_s == (0.0, 0.2, 0.5, 0.9)
+
+
+@given(told(), st.data())
+def test_what_was_said_tiles_over_chunks_too(made: tuple[str, list[list[Span]]], data: st.DataObject) -> None:
+    """Whatever was said for each span: all of it, in order, each character where the one before it ends."""
+    text, chunks = made
+    says = st.one_of(st.none(), st.text(max_size=5))
+    chunks = [
+        [replace(span, said=data.draw(says) if span.end > span.start else None) for span in spans]
+        for spans in chunks
+    ]
+    clock = ReadingClock()
+    clock.feed(text)
+    readings = [clock.take(spans) for spans in chunks]
+    assert [reading.written for reading in readings if reading.written.text] == told_of(text, chunks)
+    spans = [span for chunk in chunks for span in chunk]
+    said = "".join(text[each.start : each.end] if each.said is None else each.said for each in spans)
+    assert "".join(reading.said.text for reading in readings) == said
+    edges = [reading.said.edges_s for reading in readings if reading.said.text]
+    assert all(start <= end for part in edges for start, end in pairwise(part))
+    assert all(one[-1] == other[0] for one, other in pairwise(edges))
+
+
+@given(st.integers(1, 30), st.lists(TIMES, min_size=2, max_size=12))
+def test_letters_are_spread_over_phonemes(count: int, times: list[float]) -> None:
+    """They begin with the word, never fall, and lie within it; a letter a phoneme begins with it."""
+    edges = sorted(times)
+    marks = spread(count, edges)
+    assert len(marks) == count and marks[0] == edges[0]
+    assert all(a <= b for a, b in pairwise(marks)) and marks[-1] <= edges[-1]
+    assert spread(len(edges) - 1, edges) == pytest.approx(edges[:-1])

@@ -1,0 +1,300 @@
+"""Words found in speech whose engine does not tell: espeak-ng's, played higher, with its own times hidden."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engines.espeak.engine import EspeakEngine
+from engines.espeak.reference_voice import EspeakRenderer
+from speech.errors import EngineFailed
+from speech.timing.aligner import Aligner
+from speech.timing.cepstra import Cepstra
+from speech.timing.characters import CharacterClock
+from speech.timing.dtw import Path
+from speech.timing.forced_alignment import LOOK_BACK_S, timed
+from speech.timing.reference_voice import Rendered, RenderedWord
+from speech.types import Samples, Segment, Span, SpeechChunk
+
+TEXT = "Ayer por la tarde, mi vecino plantó dos cerezos, y hoy 21 pájaros cantan en el jardín de la escuela."
+OTHER = "Cuando el barco zarpó nadie sabía que volvería sin velas, sin capitán y con la bodega llena."
+SEGMENT = Segment(TEXT, "espeak:es", "es", speed=1.1)
+PITCH = 1.12
+
+
+@pytest.fixture(scope="module")
+def spoken() -> tuple[list[SpeechChunk], list[Span]]:
+    """TEXT a little faster and higher than the renderer says it, in chunks of 80 ms, and its true times."""
+
+    async def speak() -> list[SpeechChunk]:
+        engine = EspeakEngine()
+        await engine.start()
+        chunks = [
+            chunk async for chunk in engine.synthesize(replace(SEGMENT, voice="espeak:es-419", speed=0.9))
+        ]
+        await engine.stop()
+        return chunks
+
+    chunks = asyncio.run(speak())
+    rate = round(chunks[0].sample_rate * PITCH)
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    times = [
+        Span(span.start, span.end, span.start_s / PITCH, span.end_s / PITCH)
+        for chunk in chunks
+        for span in chunk.spans
+    ]
+    return cut(samples, rate), times
+
+
+@pytest.fixture(scope="module")
+def rendered() -> Rendered:
+    """What the speech of TEXT is compared with."""
+    return asyncio.run(EspeakRenderer().render(TEXT, "es", SEGMENT.speed))
+
+
+def cut(samples: Samples, rate: int, seconds: float = 0.08) -> list[SpeechChunk]:
+    """Samples as an engine that tells no times yields them."""
+    step = round(seconds * rate)
+    return [
+        SpeechChunk(samples[start : start + step], rate, start / rate)
+        for start in range(0, len(samples), step)
+    ]
+
+
+async def engine(chunks: list[SpeechChunk]) -> AsyncGenerator[SpeechChunk, None]:
+    """An engine's speech."""
+    for chunk in chunks:
+        yield chunk
+
+
+class NoRenderer:
+    """Fails."""
+
+    async def render(self, text: str, language: str, speed: float) -> Rendered:
+        """See ``Renderer.render``."""
+        raise EngineFailed("espeak-ng crashed at this text")
+
+
+class SilentRenderer:
+    """Never comes back."""
+
+    def __init__(self) -> None:
+        self.left = False
+
+    async def render(self, text: str, language: str, speed: float) -> Rendered:
+        """See ``Renderer.render``."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left = True
+        raise AssertionError
+
+
+def starts_off_ms(found: list[Span], true: list[Span]) -> list[float]:
+    """How far the start of each word but the first is off."""
+    assert [(span.start, span.end) for span in found] == [(span.start, span.end) for span in true]
+    return [abs(ours.start_s - theirs.start_s) * 1000 for ours, theirs in zip(found, true, strict=True)][1:]
+
+
+def check(spans: list[Span], end_s: float) -> None:
+    """Words in order that do not overlap, their letters inside them."""
+    at, before_s = 0, 0.0
+    for span in spans:
+        assert at <= span.start < span.end and before_s <= span.start_s <= span.end_s <= end_s + 1e-6
+        if span.marks:
+            assert len(span.marks) == span.end - span.start and span.marks[0] == span.start_s
+            assert list(span.marks) == sorted(span.marks) and span.marks[-1] <= span.end_s
+        at, before_s = span.end, span.end_s
+
+
+async def test_the_speech_is_the_engines_and_its_words_are_found(spoken) -> None:
+    """Every sample in its chunk, every word once, 30 ms off on average; letters tile."""
+    chunks, true = spoken
+    reports: list[str] = []
+    heard = [chunk async for chunk in timed(engine(chunks), SEGMENT, EspeakRenderer(), reports.append)]
+    assert all(
+        np.array_equal(ours.samples, chunk.samples) for ours, chunk in zip(heard, chunks, strict=False)
+    )
+    assert [chunk.start_s for chunk in heard[: len(chunks)]] == [chunk.start_s for chunk in chunks]
+    assert sum(len(chunk.samples) for chunk in heard[len(chunks) :]) == 0
+    spans = [span for chunk in heard for span in chunk.spans]
+    check(spans, chunks[-1].end_s)
+    assert np.mean(starts_off_ms(spans, true)) < 30
+    assert reports == []
+    clock = CharacterClock()
+    clock.feed(TEXT)
+    edges = [edge for chunk in heard for edge in clock.take(chunk.spans).edges_s]
+    assert edges == sorted(edges)
+
+
+@pytest.mark.parametrize("rate", [16_000, 24_000, 48_000])
+async def test_any_sample_rate_will_do(spoken, rate: int) -> None:
+    """The same times at any rate, to the hundredth of a second."""
+    from speech.audio.pcm import Resampler
+
+    chunks, true = spoken
+    resampler = Resampler(chunks[0].sample_rate, rate)
+    samples = np.concatenate([*(resampler.feed(chunk.samples) for chunk in chunks), resampler.finish()])
+    heard = timed(engine(cut(samples, rate)), SEGMENT, EspeakRenderer(), pytest.fail)
+    assert np.mean(starts_off_ms([span async for chunk in heard for span in chunk.spans], true)) < 30
+
+
+@pytest.mark.parametrize("step_s", [0.011, 0.08, 0.5, 60.0])
+def test_words_are_told_while_the_speech_is_made(spoken, rendered: Rendered, step_s: float) -> None:
+    """However it comes: what lies a second behind its end has been told, and is not taken back."""
+    chunks, true = spoken
+    rate = chunks[0].sample_rate
+    aligner = Aligner(rendered, rate, LOOK_BACK_S)
+    told: list[Span] = []
+    for chunk in cut(np.concatenate([chunk.samples for chunk in chunks]), rate, step_s):
+        told += aligner.feed(chunk.samples)
+        # The last word to be told is the one before that which began a look-back, and a step, ago.
+        due = [span for span in true if span.end_s < chunk.end_s - step_s - 1.0]
+        assert len(told) >= len(due) - 1
+    rest, belongs = aligner.finish()
+    assert belongs
+    check(told + rest, chunks[-1].end_s)
+    assert np.mean(starts_off_ms(told + rest, true)) < 30
+
+
+def test_what_is_certain_is_forgotten(rendered: Rendered, spoken) -> None:
+    """Of a long text only what is not certain yet is kept to be searched."""
+    chunks, _ = spoken
+    aligner = Aligner(rendered, chunks[0].sample_rate, LOOK_BACK_S)
+    for chunk in chunks:
+        aligner.feed(chunk.samples)
+    assert len(aligner._path) > 400 > 250 > len(aligner._path._moves)
+
+
+async def test_audio_waits_for_nobody(spoken) -> None:
+    """A renderer that hangs holds no chunk back; closing ends it, and the engine."""
+    chunks, _ = spoken
+    renderer = SilentRenderer()
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncGenerator[SpeechChunk, None]:
+        try:
+            while True:
+                yield chunks[0]
+                await asyncio.sleep(0)
+        finally:
+            closed.set()
+
+    async with aclosing(timed(endless(), SEGMENT, renderer, pytest.fail)) as speech:
+        for _ in range(5):
+            assert (await anext(speech)).samples is chunks[0].samples
+        assert not closed.is_set()
+    assert closed.is_set() and renderer.left
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "alignment"]
+
+
+async def test_an_engine_that_fails_fails_as_before(spoken) -> None:
+    """Its error comes through, and nothing goes on searching."""
+    chunks, _ = spoken
+
+    async def failing() -> AsyncGenerator[SpeechChunk, None]:
+        yield chunks[0]
+        raise EngineFailed("out of memory")
+
+    with pytest.raises(EngineFailed, match="out of memory"):
+        async for _ in timed(failing(), SEGMENT, SilentRenderer(), pytest.fail):
+            pass
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "alignment"]
+
+
+async def test_an_engine_that_says_nothing_says_nothing() -> None:
+    """No chunk, no search."""
+    assert [chunk async for chunk in timed(engine([]), SEGMENT, NoRenderer(), pytest.fail)] == []
+
+
+async def test_a_text_that_is_not_the_speechs_is_noticed(spoken) -> None:
+    """It is reported, once, and every word has a time, to the end of the speech."""
+    chunks, _ = spoken
+    reports: list[str] = []
+    heard = timed(engine(chunks), replace(SEGMENT, text=OTHER), EspeakRenderer(), reports.append)
+    spans = [span async for chunk in heard for span in chunk.spans]
+    assert len(reports) == 1 and "does not sound like its text" in reports[0]
+    check(spans, chunks[-1].end_s)
+    assert [OTHER[span.start : span.end] for span in spans] == [word.strip(",.") for word in OTHER.split()]
+    assert spans[-1].end_s == pytest.approx(chunks[-1].end_s, abs=0.03)
+
+
+@pytest.mark.parametrize(("renderer", "language"), [(NoRenderer(), "es"), (EspeakRenderer(), "xx")])
+async def test_without_a_rendering_words_have_their_letters_share(spoken, renderer, language: str) -> None:
+    """A renderer that fails, or has no such language, is reported; every word has a time."""
+    chunks, _ = spoken
+    reports: list[str] = []
+    heard = timed(engine(chunks), replace(SEGMENT, language=language), renderer, reports.append)
+    spans = [span async for chunk in heard for span in chunk.spans]
+    check(spans, chunks[-1].end_s)
+    assert len(spans) == len(TEXT.split())
+    assert len(reports) == 1 and "estimates" in reports[0]
+    assert spans[-1].end_s == pytest.approx(chunks[-1].end_s)
+    assert spans[0].end_s == pytest.approx(chunks[-1].end_s * 4 / sum(map(str.isalnum, TEXT)))
+
+
+@pytest.mark.parametrize("text", ["%", "…", "—¡!—"])
+async def test_a_text_of_signs_has_a_span(spoken, text: str) -> None:
+    """Whatever was said for it, its characters have a time."""
+    chunks, _ = spoken
+    heard = timed(engine(chunks), replace(SEGMENT, text=text), EspeakRenderer(), lambda _: None)
+    spans = [span async for chunk in heard for span in chunk.spans]
+    check(spans, chunks[-1].end_s)
+    assert spans and spans[-1].end <= len(text)
+
+
+async def test_silence_has_words_too(rendered: Rendered) -> None:
+    """Speech without a sound, and of a few samples, ends without an error."""
+    for length in (1, 200, 30_000):
+        chunks = cut(np.zeros(length, np.float32), 24_000)
+        heard = timed(engine(chunks), SEGMENT, EspeakRenderer(), lambda _: None)
+        spans = [span async for chunk in heard for span in chunk.spans]
+        assert len(spans) == len(rendered.words)
+        check(spans, length / 24_000)
+
+
+def test_nothing_to_compare_with_is_an_error() -> None:
+    """A rendering without a sound, or a word, is refused."""
+    silent = Rendered(np.zeros(4000, np.float32), 16_000, (RenderedWord(0, 1, 0, (0,)),))
+    for rendering in (silent, Rendered(np.ones(4000, np.float32), 16_000, ())):
+        with pytest.raises(ValueError, match="there is no"):
+            Aligner(rendering, 16_000, LOOK_BACK_S)
+
+
+def test_the_way_through_the_same_recording_is_straight(rendered: Rendered) -> None:
+    """A recording beside itself costs nothing; its silence is no word's."""
+    said = Cepstra()
+    said.feed(rendered.samples[:44_000], last=True)
+    features, quiet = said.features(0, len(said))
+    rows = np.concatenate([np.zeros((1, features.shape[1]), np.float32), features])
+    path = Path(rows, np.arange(len(rows)) == 0)
+    path.feed(features, quiet)
+    assert path.back(len(rows) - 1, 0) == [(at + 1, at) for at in range(len(said))]
+    assert path.strangeness(len(rows) - 1) < 1e-2
+
+
+def test_frames_do_not_depend_on_how_samples_came(rendered: Rendered) -> None:
+    """Cut anywhere, the features are the same."""
+    samples = rendered.samples[:20_000]
+    whole, pieces = Cepstra(), Cepstra()
+    whole.feed(samples, last=True)
+    for start in range(0, len(samples), 37):
+        pieces.feed(samples[start : start + 37])
+    pieces.feed(samples[:0], last=True)
+    for one, other in zip(whole.features(0, len(whole)), pieces.features(0, len(pieces)), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+async def test_a_word_or_two_are_believed() -> None:
+    """What is too short to be judged is not reported, and has times."""
+    segment = Segment("Buenos días", "espeak:es", "es")
+    rendered = await EspeakRenderer().render("Buenas tardes", "es", 1.0)
+    heard = timed(engine(cut(rendered.samples, 22_050)), segment, EspeakRenderer(), pytest.fail)
+    spans = [span async for chunk in heard for span in chunk.spans]
+    assert [(span.start, span.end) for span in spans] == [(0, 6), (7, 11)]
+    check(spans, len(rendered.samples) / 22_050)

@@ -1,0 +1,197 @@
+"""Which voice speaks for whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from speech.audio.pcm import wav
+from speech.engine import EngineInfo
+from speech.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
+from speech.types import Voice
+from speech.voices.catalogue import VoiceCatalogue, VoiceStore
+
+
+def info(name: str, voices: dict[str, str], defaults: dict[str, str]) -> EngineInfo:
+    """Facts of an engine with some voices (id: language)."""
+    listed = tuple(Voice(voice, voice, language, name) for voice, language in voices.items())
+    return EngineInfo(name, "1", 24000, listed, defaults)
+
+
+FINE = info(
+    "fine",
+    {"dora": "es", "alex": "es", "heart": "en-US", "emma": "en-GB"},
+    {"es": "dora", "en": "heart"},
+)
+WIDE = info(
+    "wide",
+    {
+        "w:es": "es",
+        "w:es-419": "es-419",
+        "w:en": "en-GB",
+        "w:pt": "pt-PT",
+        "w:pt-br": "pt-BR",
+        "w:ar": "ar",
+        "w:zh": "zh",
+    },
+    {"es": "w:es", "en": "w:en", "pt": "w:pt-br", "ar": "w:ar", "zh": "w:zh"},
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> VoiceStore:
+    """A store with a Spanish voice, an Arabic one, and one without a language."""
+    store = VoiceStore(tmp_path)
+    tone = wav((0.1 * np.sin(np.arange(3 * 8000))).astype(np.float32), 8000)
+    for name, language in (("ana", "es-MX"), ("omar", "ar"), ("who", None)):
+        store.add(name, tone, "yes, mine", origin="test", language=language)
+    return store
+
+
+@pytest.fixture
+def catalogue(store: VoiceStore) -> VoiceCatalogue:
+    """Two engines, the fine one preferred."""
+    return VoiceCatalogue([FINE, WIDE], store, None)
+
+
+@pytest.mark.parametrize(
+    ("voice", "language", "engine", "speaker"),
+    [
+        (None, "es", "fine", "dora"),
+        ("default", "es", "fine", "dora"),
+        (None, "es-MX", "fine", "dora"),
+        (None, "en", "fine", "heart"),
+        (None, "en-US", "fine", "heart"),
+        (None, "en-GB", "fine", "emma"),
+        (None, "EN-gb", "fine", "emma"),
+        (None, "ar", "wide", "w:ar"),
+        (None, "ar-EG", "wide", "w:ar"),
+        (None, "pt", "wide", "w:pt-br"),
+        (None, "pt-PT", "wide", "w:pt"),
+        ("alex", "es", "fine", "alex"),
+        ("alex", "es-AR", "fine", "alex"),
+        ("alex", "en", "fine", "alex"),
+        ("alex", "ar", "wide", "w:ar"),
+        ("w:es", "es", "wide", "w:es"),
+        ("w:ar", "fr-FR", None, None),
+    ],
+)
+def test_who_speaks(
+    catalogue: VoiceCatalogue, voice: str | None, language: str, engine: str | None, speaker: str | None
+) -> None:
+    """A voice speaks what its engine can; else the default of the language, region first."""
+    if engine is None:
+        with pytest.raises(UnsupportedLanguage, match=r"known: ar, en, es, pt, zh"):
+            catalogue.resolve(voice, language)
+        return
+    choice = catalogue.resolve(voice, language)
+    assert (choice.engine, choice.voice, choice.language, choice.kept) == (engine, speaker, language, None)
+
+
+@pytest.mark.parametrize(
+    ("language", "speaker"),
+    [("es-MX", "w:es-419"), ("es-419", "w:es-419"), ("es-ES", "w:es"), ("es", "w:es")],
+)
+def test_latin_america_has_a_voice_of_its_own(store: VoiceStore, language: str, speaker: str) -> None:
+    """Where the engine has a voice for the continent, its countries get it."""
+    assert VoiceCatalogue([WIDE], store, None).resolve(None, language).voice == speaker
+
+
+def test_the_default_voice_replaces_that_of_its_language_only(store: VoiceStore) -> None:
+    """--voice counts for its own language, from any engine, and for no other."""
+    catalogue = VoiceCatalogue([FINE, WIDE], store, "w:es-419")
+    assert catalogue.resolve(None, "es").voice == "w:es-419"
+    assert catalogue.resolve(None, "es-ES").engine == "wide"
+    assert catalogue.resolve(None, "en").voice == "heart"
+    assert catalogue.resolve("dora", "es").voice == "dora"
+    assert catalogue.resolve("heart", "ar").voice == "w:ar"
+
+
+def test_a_kept_voice_is_spoken_by_the_default(catalogue: VoiceCatalogue) -> None:
+    """Until cloning exists the default speaks, and the choice says for whom."""
+    choice = catalogue.resolve("custom:ana", "es-MX")
+    assert (choice.engine, choice.voice) == ("fine", "dora")
+    assert choice.kept is not None and choice.kept.name == "ana"
+    assert catalogue.resolve("custom:who", "ar").voice == "w:ar"
+
+
+def test_a_kept_voice_may_be_the_default(store: VoiceStore) -> None:
+    """--voice custom:NAME counts for the language it was given, and for none without one."""
+    catalogue = VoiceCatalogue([FINE, WIDE], store, "custom:ana")
+    spanish, arabic = catalogue.resolve(None, "es"), catalogue.resolve(None, "ar")
+    assert spanish.kept is not None and spanish.voice == "dora"
+    assert arabic.kept is None
+    assert VoiceCatalogue([FINE], store, "custom:who").resolve(None, "es").kept is None
+
+
+@pytest.mark.parametrize(
+    "voice", ["nobody", "custom:nobody", "Dora", "custom:", "", "custom:../ana", "\ud800", "a\0"]
+)
+def test_an_unknown_voice_is_refused(catalogue: VoiceCatalogue, store: VoiceStore, voice: str) -> None:
+    """An unknown name is an error when it is asked for, and when it is to be the default."""
+    with pytest.raises(UnknownVoice):
+        catalogue.resolve(voice, "es")
+    with pytest.raises(UnknownVoice):
+        catalogue.language_of(voice)
+    with pytest.raises(UnknownVoice):
+        VoiceCatalogue([FINE], store, voice)
+
+
+def test_a_deleted_voice_is_unknown_at_once(catalogue: VoiceCatalogue, store: VoiceStore) -> None:
+    """The catalogue remembers no kept voice."""
+    assert catalogue.resolve("custom:ana", "es").kept
+    store.delete("ana")
+    with pytest.raises(UnknownVoice):
+        catalogue.resolve("custom:ana", "es")
+
+
+def test_the_language_of_a_voice(catalogue: VoiceCatalogue) -> None:
+    """A named voice says its language; the default, and a kept one without, say none."""
+    assert catalogue.language_of("emma") == "en-GB"
+    assert catalogue.language_of("custom:ana") == "es-MX"
+    assert catalogue.language_of("custom:who") is None
+    assert catalogue.language_of("default") is None
+    assert catalogue.language_of(None) is None
+
+
+def test_languages_and_who_speaks_them(catalogue: VoiceCatalogue) -> None:
+    """Each language is the first engine's that speaks it."""
+    assert catalogue.languages == {"es": "fine", "en": "fine", "pt": "wide", "ar": "wide", "zh": "wide"}
+
+
+def test_the_list_holds_every_voice(catalogue: VoiceCatalogue) -> None:
+    """The engines' voices come first, then the kept ones with whoever would speak them."""
+    listed = {voice.id: voice for voice in catalogue.list()}
+    assert list(listed) == [
+        *("dora", "alex", "heart", "emma"),
+        *(v.id for v in WIDE.voices),
+        "custom:ana",
+        "custom:omar",
+        "custom:who",
+    ]
+    assert listed["custom:ana"] == Voice("custom:ana", "ana", "es-MX", "fine")
+    assert listed["custom:omar"].engine == "wide"
+    assert (listed["custom:who"].engine, listed["custom:who"].language) == ("", "")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.none()
+    | st.text(max_size=20)
+    | st.sampled_from(["default", "dora", "w:ar", "custom:ana", "custom:who"]),
+    st.text(max_size=10) | st.sampled_from(["es", "es-MX", "en-GB", "ar", "zh-Hant-TW", "xx", "-"]),
+)
+def test_any_wish_is_answered(catalogue: VoiceCatalogue, voice: str | None, language: str) -> None:
+    """A choice is a voice of its engine, which speaks the language; else an error names the field."""
+    try:
+        choice = catalogue.resolve(voice, language)
+    except InvalidRequest as error:
+        assert error.field in ("voice", "language")
+        return
+    engine = {"fine": FINE, "wide": WIDE}[choice.engine]
+    assert choice.voice in {known.id for known in engine.voices}
+    assert language.partition("-")[0].lower() in engine.default_voices

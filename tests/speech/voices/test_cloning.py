@@ -1,0 +1,496 @@
+"""Whom speech sounds like: embeddings made once, kept with voices, and better in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from weakref import WeakSet
+
+import numpy as np
+import pytest
+
+from speech.audio.pcm import wav
+from speech.errors import Busy, EngineFailed, InvalidRequest, NameTaken, UnknownVoice
+from speech.observer import Observer
+from speech.request import Limits
+from speech.service import SpeechService
+from speech.types import Embedding, Recording, Similarity, SpeechRequest, Voice
+from speech.voices.catalogue import VoiceStore
+from speech.voices.cloning import MOST_RECORDINGS, Cloning
+from speech.voices.embedding_cache import MOST_AT_A_TIME, Embeddings
+from tests.speech.session.test_session import collect, serving, speak
+from tests.support.tone import ToneEngine
+
+RATE = 16_000
+WITHIN_S = 300.0
+SPANISH = SpeechRequest(language="es")
+
+
+def hum(seconds: float = 4.0, level: float = 0.5) -> Recording:
+    """A tone: what the tests' engine takes from it is its level."""
+    times = np.arange(round(seconds * RATE)) / RATE
+    return Recording((level * np.sin(2 * np.pi * 200 * times)).astype(np.float32), RATE)
+
+
+def recording_of(sound: Recording) -> bytes:
+    """As a file."""
+    return wav(sound.samples, sound.sample_rate)
+
+
+def largest(folder: Path) -> int:
+    """Bytes of the largest file in a folder."""
+    return max((path.stat().st_size for path in folder.rglob("*") if path.is_file()), default=0)
+
+
+class WatchedRecording(Recording):
+    """One of which can be seen whether it is still in memory: without slots it takes weak references."""
+
+
+def damage(folder: Path) -> None:
+    """Make what is known of every voice unreadable."""
+    for path in folder.rglob("voice.json"):
+        path.write_text("{")
+
+
+class SlowEngine(ToneEngine):
+    """Takes nothing from a recording before ``let`` is set; breaks if ``broken``."""
+
+    def __init__(self) -> None:
+        super().__init__(clones=True)
+        self.let = asyncio.Event()
+        self.asked = asyncio.Event()
+        self.stopped = 0
+        self.broken = False
+
+    async def embed(self, recording: Recording) -> Embedding:
+        """See ``ToneEngine.embed``."""
+        self.asked.set()
+        try:
+            await self.let.wait()
+        except asyncio.CancelledError:
+            self.stopped += 1
+            raise
+        if self.broken:
+            raise EngineFailed("broken")
+        return await super().embed(recording)
+
+
+class EndlessEngine(ToneEngine):
+    """Never comes to an end with a voice, unless it is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(clones=True)
+        self.begun = asyncio.Event()
+        self.stopped = 0
+
+    async def refine(
+        self, recording: Recording, embedding: Embedding, language: str
+    ) -> AsyncGenerator[Embedding, None]:
+        """See ``ToneEngine.refine``."""
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+            yield embedding
+        finally:
+            self.stopped += 1
+
+
+@asynccontextmanager
+async def two(
+    first: ToneEngine, second: ToneEngine, tmp_path: Path, voice: str | None = None
+) -> AsyncIterator[SpeechService]:
+    """A service over two engines that speak the same languages; the second is called "echo"."""
+    voices = tuple(replace(one, id=f"echo:{one.id}", engine="echo") for one in second.info.voices)
+    defaults = {language: f"echo:{id}" for language, id in second.info.default_voices.items()}
+    second.info = replace(second.info, name="echo", voices=voices, default_voices=defaults)
+    service = SpeechService(
+        [first, second],
+        VoiceStore(tmp_path),
+        Limits(),
+        default_language="es",
+        default_voice=voice,
+        observer=Observer(),
+    )
+    await service.start()
+    yield service
+    await service.stop()
+
+
+async def refined(cloning: Cloning, store: VoiceStore, name: str) -> dict[str, Similarity]:
+    """How near the tests' engine comes to a kept voice once nothing is being refined any more."""
+    await settled()
+    likeness = cloning.likenesses(store.get(name))[0]
+    assert likeness.state == "ready"
+    return dict(likeness.similarity)
+
+
+async def settled() -> None:
+    """Return once nothing is done in the background any more."""
+    async with asyncio.timeout(WITHIN_S):
+        while tasks := [task for task in asyncio.all_tasks() if task.get_name().startswith("refinement")]:
+            await asyncio.wait(tasks)
+
+
+async def test_a_recording_is_taken_up_once_however_many_speak_like_it(tmp_path: Path) -> None:
+    """The same sound is the same voice, in whatever request it comes; another sound is another."""
+    engine = SlowEngine()
+    engine.let.set()
+    async with serving(engine, tmp_path) as service:
+        requests = [replace(SPANISH, reference=hum(level=level)) for level in (0.5, 0.5, 0.25)]
+        await asyncio.gather(*(speak(service, "uno", request) for request in requests))
+        await speak(service, "dos", requests[0])
+        await settled()
+    levels = [round(float(recording.samples.max()), 2) for recording in engine.embedded]
+    assert sorted(levels) == [0.25, 0.5]
+    told = [segment.embedding for segment in engine.segments]
+    assert [round(float(one.values[0]), 2) for one in told if one is not None].count(0.5) == 3
+
+
+async def test_a_session_tells_whom_it_sounds_like(tmp_path: Path) -> None:
+    """How near its engine came, and nothing where nobody was named."""
+    async with serving(ToneEngine(clones=True), tmp_path) as service:
+        async with service.open(replace(SPANISH, reference=hum()), protocol="test") as session:
+            session.feed("uno")
+            session.finish()
+            await collect(session)
+            assert (session.cloning, session.similarity) == ("nearest voice", Similarity(0.5, 0.6, False))
+        async with service.open(SPANISH, protocol="test") as session:
+            session.feed("uno")
+            session.finish()
+            await collect(session)
+            assert (session.cloning, session.similarity) == ("none", None)
+
+
+async def test_nobody_waits_any_more() -> None:
+    """What is taken from a recording is given up with the last who wanted it, not before."""
+    engine, embeddings = SlowEngine(), Embeddings(1)
+
+    def wait() -> asyncio.Task[Embedding]:
+        return asyncio.create_task(embeddings.get(("hum", "tone 1"), partial(engine.embed, hum())))
+
+    waiting = [wait(), wait()]
+    await engine.asked.wait()
+    waiting[0].cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting[0]
+    given_up = [engine.stopped]
+    waiting[1].cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting[1]
+    assert [*given_up, engine.stopped] == [0, 1]
+    engine.let.set()
+    await wait()
+    await wait()
+    assert len(engine.embedded) == 1
+
+
+async def test_not_too_many_at_a_time() -> None:
+    """Who comes then is refused; what is forgotten while it is made is nobody's afterwards."""
+    engine, embeddings = SlowEngine(), Embeddings(1)
+
+    def wait(number: int) -> asyncio.Task[Embedding]:
+        return asyncio.create_task(embeddings.get((f"{number} hum", "tone 1"), partial(engine.embed, hum())))
+
+    waiting = [wait(number) for number in range(MOST_AT_A_TIME)]
+    await engine.asked.wait()
+    with pytest.raises(Busy):
+        await wait(MOST_AT_A_TIME)
+    embeddings.forget("0 ")
+    engine.let.set()
+    await asyncio.gather(*waiting)
+    assert embeddings.known(("0 hum", "tone 1")) is None and embeddings.known(("1 hum", "tone 1")) is not None
+    await embeddings.stop()
+    assert embeddings.known(("1 hum", "tone 1")) is None
+
+
+async def test_a_failure_is_told_to_all_and_not_kept(tmp_path: Path) -> None:
+    """Who asks afterwards may be luckier."""
+    engine = SlowEngine()
+    engine.broken = True
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+        waiting = [asyncio.create_task(cloning.embedding(engine, hum(), "es")) for _ in range(2)]
+        await engine.asked.wait()
+        engine.let.set()
+        for one in waiting:
+            with pytest.raises(EngineFailed):
+                await one
+        engine.broken = False
+        assert await cloning.embedding(engine, hum(), "es") is not None
+
+
+@pytest.mark.parametrize(
+    ("sound", "reason"), [(hum(0.4), "at least 0.5 s"), (hum(level=0.0), "no speech in it")]
+)
+async def test_bad_recordings(tmp_path: Path, sound: Recording, reason: str) -> None:
+    """The request is refused, and names what is wrong."""
+    async with serving(ToneEngine(clones=True), tmp_path) as service:
+        with pytest.raises(InvalidRequest, match=reason) as refused:
+            await speak(service, "uno", replace(SPANISH, reference=sound))
+        assert refused.value.field == "reference"
+        await speak(service, "dos")
+
+
+async def test_embeddings_that_come_back(tmp_path: Path) -> None:
+    """What the engine made is taken as it is; what another model made is nobody the engine knows."""
+    engine = ToneEngine(clones=True)
+    async with serving(engine, tmp_path) as service:
+        made = await service.cloning.embeddings(hum())
+        foreign = tuple(replace(one, model="tone 2") for one in made)
+        for reference, cloning in ((made, "nearest voice"), (foreign, "none")):
+            async with service.open(SPANISH, protocol="test") as session:
+                session.sound_like(reference)
+                session.feed("uno")
+                session.finish()
+                await collect(session)
+                assert session.cloning == cloning
+                with pytest.raises(RuntimeError):
+                    session.sound_like(made)
+        assert [segment.embedding for segment in engine.segments] == [made[0], None]
+
+
+async def test_a_kept_voice_is_taken_up_at_once_and_becomes_better(tmp_path: Path) -> None:
+    """All of it is kept: the next server takes nothing from the recording any more."""
+    engine, store = ToneEngine(clones=True), VoiceStore(tmp_path)
+    async with serving(engine, tmp_path) as service:
+        voice = await service.cloning.add(
+            "ana", recording_of(hum()), consent="It is me.", origin="test", language="en"
+        )
+        assert len(engine.embedded) == 1
+        assert await refined(service.cloning, store, "ana") == {
+            "es": Similarity(0.5, 0.6, False),
+            "en": Similarity(0.5, 0.8, True),
+        }
+        async with service.open(SpeechRequest(voice=voice.id), protocol="test") as session:
+            session.feed("one")
+            session.finish()
+            await collect(session)
+            assert (session.similarity, session.speaker.language) == (Similarity(0.5, 0.8, True), "en")
+    again = ToneEngine(clones=True)
+    async with serving(again, tmp_path) as service:
+        await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+        known = again.segments[0].embedding
+        assert known is not None and known.similarity["en"] == Similarity(0.5, 0.8, True)
+        # Spoken in another language, it becomes better in that one too.
+        similarity = await refined(service.cloning, store, "ana")
+        assert similarity == {language: Similarity(0.5, 0.8, True) for language in ("es", "en")}
+    assert (again.embedded, [language for _, language in again.refined]) == ([], ["es"])
+
+
+async def test_another_model_takes_it_up_anew(tmp_path: Path) -> None:
+    """Where an engine has learned more, what its older version took from the recording is left."""
+    async with serving(ToneEngine(clones=True), tmp_path) as service:
+        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await settled()
+    newer = ToneEngine(clones=True)
+    newer.info = replace(newer.info, embedder="tone 2")
+    async with serving(newer, tmp_path) as service:
+        await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+        await settled()
+    assert len(newer.embedded) == 1
+    assert newer.segments[0].embedding is not None and newer.segments[0].embedding.model == "tone 2"
+
+
+async def test_a_voice_that_is_deleted_while_it_becomes_better(tmp_path: Path) -> None:
+    """The work ends, and nothing of the voice is left or comes back."""
+    engine = EndlessEngine()
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+        await cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await engine.begun.wait()
+        assert cloning.likenesses(service.store.get("ana"))[0].state == "refining"
+        await cloning.delete("custom:ana")
+        assert engine.stopped == 1
+        with pytest.raises(UnknownVoice):
+            service.open(SpeechRequest(voice="custom:ana", language="es"), protocol="test")
+        with pytest.raises(UnknownVoice):
+            await cloning.delete("ana")
+    assert largest(tmp_path) < 1000
+
+
+async def test_recordings_are_not_heaped_up(tmp_path: Path) -> None:
+    """A recording is made better from its second time on, while few others wait; a kept voice always."""
+    engine = EndlessEngine()
+    in_memory: WeakSet[Recording] = WeakSet()
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+
+        async def send(level: float) -> None:
+            sound = WatchedRecording(hum(level=level).samples, RATE)
+            in_memory.add(sound)
+            assert await cloning.embedding(engine, sound, "es") is not None
+
+        for _ in range(2):
+            for number in range(MOST_RECORDINGS + 3):
+                await send(0.1 + 0.1 * number)
+        await engine.begun.wait()
+        engine.embedded.clear()
+        gc.collect()
+        # The one that is under way, and those that wait.
+        assert len(in_memory) == MOST_RECORDINGS + 1
+        await cloning.stop()
+
+
+async def test_another_recording_of_the_same_name(tmp_path: Path) -> None:
+    """A session that began with the first speaks like nobody else; what is kept is the recording's own."""
+    engine = ToneEngine(clones=True)
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+        first, second = recording_of(hum(level=0.9)), recording_of(hum(level=0.2))
+        await cloning.add("ana", first, consent="It is me.", origin="test")
+        async with service.open(SpeechRequest(voice="custom:ana", language="es"), protocol="test") as session:
+            await cloning.delete("ana")
+            await cloning.add("ana", second, consent="It is me.", origin="test")
+            session.feed("uno")
+            session.finish()
+            with pytest.raises(UnknownVoice):
+                await collect(session)
+        for recording, level in ((second, 0.2), (first, 0.9)):
+            if level == 0.9:
+                await cloning.delete("ana")
+                await cloning.add("ana", recording, consent="It is me.", origin="test")
+            await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+            known = engine.segments[-1].embedding
+            assert known is not None and known.values[0] == pytest.approx(level, abs=0.01)
+        await settled()
+        kept = service.store.embeddings(service.store.get("ana"))
+        assert kept[0].values[0] == pytest.approx(0.9, abs=0.01)
+
+
+async def test_the_servers_own_voice_may_be_deleted(tmp_path: Path) -> None:
+    """Then its language's own speaks, and a new one of the name speaks again."""
+    VoiceStore(tmp_path).add("ana", recording_of(hum()), consent="It is me.", origin="test", language="es")
+    plain, echo = ToneEngine(), ToneEngine(clones=True)
+    async with two(plain, echo, tmp_path, voice="custom:ana") as service:
+        await service.cloning.delete("ana")
+        await speak(service, "uno", SPANISH)
+        await service.cloning.add(
+            "ana", recording_of(hum()), consent="It is me.", origin="test", language="es"
+        )
+        await speak(service, "dos", SPANISH)
+    assert [segment.text for segment in plain.segments] == ["uno"]
+    assert [segment.embedding is not None for segment in echo.segments] == [True]
+
+
+async def test_a_passage_keeps_its_voice_to_itself(tmp_path: Path) -> None:
+    """Whom a kept voice of another language sounds like is not told of those around it."""
+    VoiceStore(tmp_path).add("olga", recording_of(hum()), consent="It is me.", origin="test", language="ru")
+    engine = ToneEngine(clones=True)
+    russian = Voice("tone_ru", "Tone", "ru", "tone")
+    engine.info = replace(
+        engine.info,
+        voices=(*engine.info.voices, russian),
+        default_voices={**engine.info.default_voices, "ru": "tone_ru"},
+    )
+    service = SpeechService(
+        [engine],
+        VoiceStore(tmp_path),
+        Limits(),
+        default_language="es",
+        default_voice="custom:olga",
+        observer=Observer(),
+    )
+    await service.start()
+    await speak(service, "One two three. Привет, как дела сегодня? Four five.", SpeechRequest(language="en"))
+    told = [(segment.language, segment.embedding is not None) for segment in engine.segments]
+    assert set(told) == {("en", False), ("ru", True)}
+    await service.stop()
+
+
+async def test_names_that_cannot_be_taken(tmp_path: Path) -> None:
+    """An engine's own voices keep their names; a refused name stops nothing."""
+    engine = EndlessEngine()
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+        with pytest.raises(NameTaken):
+            await cloning.add("tone_es", recording_of(hum()), consent="It is me.", origin="test")
+        await cloning.add("हिन्दी", recording_of(hum()), consent="It is me.", origin="test")
+        await engine.begun.wait()
+        for name in ("tone_es", "a/b", "\u093f"):
+            with pytest.raises(InvalidRequest):
+                await cloning.rename("हिन्दी", name)
+        assert (engine.stopped, cloning.likenesses(service.store.get("हिन्दी"))[0].state) == (0, "refining")
+        engine.begun.clear()
+        await cloning.rename("हिन्दी", "b")
+        await engine.begun.wait()
+        assert cloning.likenesses(service.store.get("b"))[0].state == "refining"
+        await cloning.stop()
+
+
+async def test_a_damaged_voice_is_deleted_too(tmp_path: Path) -> None:
+    """Its recording is not left behind because the rest of it cannot be read."""
+    async with serving(ToneEngine(clones=True), tmp_path) as service:
+        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await settled()
+        damage(tmp_path)
+        with pytest.raises(UnknownVoice):
+            service.store.get("ana")
+        await service.cloning.delete("ana")
+    assert largest(tmp_path) < 1000
+
+
+async def test_a_server_that_stops_waits_for_nothing_in_the_background(tmp_path: Path) -> None:
+    """What was refined so far is not waited for."""
+    engine = EndlessEngine()
+    async with serving(engine, tmp_path) as service:
+        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await engine.begun.wait()
+        # Before the look at what tasks are left.
+        await service.cloning.stop()
+    assert engine.stopped == 1
+
+
+async def test_a_new_name(tmp_path: Path) -> None:
+    """The voice is the same, and nobody answers to the old name."""
+    engine = ToneEngine(clones=True)
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+        await cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        voice = await cloning.rename("ana", "eva")
+        assert voice.id == "custom:eva"
+        await speak(service, "uno", SpeechRequest(voice="custom:eva", language="es"))
+        with pytest.raises(UnknownVoice):
+            await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+        await refined(cloning, service.store, "eva")
+    assert len(engine.embedded) == 1
+
+
+async def test_who_clones_comes_first_for_whom_it_is_asked(tmp_path: Path) -> None:
+    """Recordings and kept voices are spoken by an engine that can; a voice that is named stays who it is."""
+    plain, echo = ToneEngine(), ToneEngine(clones=True)
+    async with two(plain, echo, tmp_path) as service:
+        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        for request, engine in (
+            (SPANISH, "tone"),
+            (replace(SPANISH, reference=hum()), "echo"),
+            (replace(SPANISH, voice="custom:ana"), "echo"),
+            (replace(SPANISH, voice="tone_es", reference=hum()), "tone"),
+        ):
+            async with service.open(request, protocol="test") as session:
+                session.feed("uno")
+                session.finish()
+                await collect(session)
+                assert session.speaker.engine.info.name == engine
+                assert session.cloning == ("none" if engine == "tone" else "nearest voice")
+        async with service.open(SPANISH, protocol="test") as session:
+            session.sound_like(await service.cloning.embeddings(hum()))
+            session.feed("uno")
+            session.finish()
+            await collect(session)
+            assert (session.speaker.engine.info.name, session.cloning) == ("echo", "nearest voice")
+
+
+async def test_the_servers_own_voice_is_a_kept_one(tmp_path: Path) -> None:
+    """``--voice custom:NAME`` speaks its own language; the others are spoken by who always does."""
+    VoiceStore(tmp_path).add("ana", recording_of(hum()), consent="It is me.", origin="test", language="es")
+    plain, echo = ToneEngine(), ToneEngine(clones=True)
+    async with two(plain, echo, tmp_path, voice="custom:ana") as service:
+        await speak(service, "uno", SPANISH)
+        await speak(service, "one", SpeechRequest(language="en"))
+    assert [segment.embedding is not None for segment in echo.segments] == [True]
+    assert [segment.language for segment in plain.segments] == ["en"]

@@ -1,0 +1,152 @@
+"""What engines took from kept voices: kept with the model that made it, and never another's."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from speech.errors import UnknownVoice
+from speech.types import MAX_EMBEDDING, Embedding, Similarity
+from speech.voices.store import VoiceStore
+from speech.voices.store_files import hashed
+from tests.speech.voices.test_store import add, recording
+
+SIMILARITY = {"es": Similarity(0.81, 0.95, True), "en": Similarity(0.7, 0.75, False)}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> VoiceStore:
+    """An empty store."""
+    return VoiceStore(tmp_path)
+
+
+def embedding(engine: str = "kokoro", model: str = "near-1", size: int = 256) -> Embedding:
+    """Numbers that mean nothing."""
+    values = np.random.default_rng(size).standard_normal(size).astype(np.float32)
+    return Embedding(engine, model, values, SIMILARITY)
+
+
+def same(one: Embedding | None, other: Embedding) -> bool:
+    """Whether two embeddings are the same, to the bit."""
+    return (
+        one is not None
+        and (one.engine, one.model) == (other.engine, other.model)
+        and one.values.dtype == np.float32
+        and np.array_equal(one.values, other.values)
+        and one.similarity == other.similarity
+    )
+
+
+def test_an_embedding_is_kept_to_the_bit(store: VoiceStore, tmp_path: Path) -> None:
+    """By the model that made it, also for the next start."""
+    assert store.embeddings(add(store)) == ()
+    made = embedding(size=MAX_EMBEDDING)
+    store.keep_embedding(store.get("ana"), made)
+    for reader in (store, VoiceStore(tmp_path)):
+        assert same(reader.embedding(reader.get("custom:ana"), "near-1"), made)
+        assert reader.embedding(reader.get("ana"), "near-2") is None
+        assert [same(one, made) for one in reader.embeddings(reader.get("ana"))] == [True]
+
+
+def test_each_engine_has_its_own(store: VoiceStore) -> None:
+    """One of a newer model takes the place of the same engine's older one, and of no other's."""
+    voice = add(store)
+    kept = [embedding("kokoro", "near-1"), embedding("kani/2 ../x", "wavlm-1"), embedding("kokoro", "near-2")]
+    for one in kept:
+        store.keep_embedding(voice, one)
+    assert sorted(one.model for one in store.embeddings(store.get("ana"))) == ["near-2", "wavlm-1"]
+    assert store.embedding(store.get("ana"), "near-1") is None
+    assert same(store.embedding(store.get("ana"), "wavlm-1"), kept[1])
+
+
+def test_a_voice_that_is_gone_or_another_gets_none(store: VoiceStore, tmp_path: Path) -> None:
+    """What was made of a recording that is not there any more is not kept."""
+    voice = add(store)
+    store.delete("ana")
+    store.keep_embedding(voice, embedding())
+    assert not (tmp_path / "voices" / hashed("ana")).exists()
+    add(store, recording=recording(4.0))
+    store.keep_embedding(voice, embedding())
+    assert store.embeddings(store.get("ana")) == ()
+    renamed = store.rename("ana", "eva")
+    store.keep_embedding(voice, embedding())
+    assert store.embeddings(store.get("eva")) == ()
+    store.keep_embedding(renamed, embedding())
+    assert len(store.embeddings(store.get("eva"))) == 1
+
+
+def test_nobody_has_no_embedding(store: VoiceStore) -> None:
+    """A voice that is gone is told so, and one whose name is another's by now."""
+    voice = add(store)
+    store.delete("ana")
+    for _ in range(2):
+        with pytest.raises(UnknownVoice):
+            store.embeddings(voice)
+        with pytest.raises(UnknownVoice):
+            store.embedding(voice, "near-1")
+        with pytest.raises(UnknownVoice):
+            store.sample(voice)
+        if not store.list():
+            store.add("ana", recording(5.0), "It is me.", origin="test")
+            store.keep_embedding(store.get("ana"), embedding())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Embedding("e", "m", np.zeros(0, np.float32)),
+        Embedding("e", "m", np.zeros(MAX_EMBEDDING + 1, np.float32)),
+        Embedding("e", "m", np.zeros((2, 2), np.float32)),
+        Embedding("e", "m", np.zeros(2, np.float64)),  # type: ignore[arg-type]
+        Embedding("e", "m", np.array([1.0, np.nan], np.float32)),
+        Embedding("e", "m", np.zeros(2, np.float32), {"es": Similarity(0.5, float("inf"), False)}),
+    ],
+)
+def test_what_is_no_embedding_is_not_kept(store: VoiceStore, wrong: Embedding) -> None:
+    """Numbers that are none, or too many of them, are a mistake of the engine's."""
+    voice = add(store)
+    with pytest.raises(ValueError, match=r"an embedding|a similarity"):
+        store.keep_embedding(voice, wrong)
+    assert store.embeddings(store.get("ana")) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"values": "AAAA"},
+        {"values": ""},
+        {"values": "AADAfw=="},
+        {"recording": "0" * 64},
+        {"engine": 1},
+        {"unknown": 1},
+        {"similarity": {"es": {"before": None, "now": 0.5, "measured": True}}},
+        {"similarity": {"es": 0.5}},
+    ],
+)
+def test_a_broken_embedding_is_as_none(
+    store: VoiceStore, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: dict[str, object]
+) -> None:
+    """Whatever is wrong with the file, it is logged, and the engine makes another in its place."""
+    voice = add(store)
+    store.keep_embedding(voice, embedding())
+    (path,) = (tmp_path / "voices" / hashed("ana")).glob("*.embedding.json")
+    path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | change))
+    with caplog.at_level(logging.WARNING):
+        assert store.embedding(store.get("ana"), "near-1") is None
+    assert "an embedding of kept voice" in caplog.text
+    store.keep_embedding(voice, embedding())
+    assert same(store.embedding(store.get("ana"), "near-1"), embedding())
+
+
+def test_half_an_embedding_is_as_none(store: VoiceStore, tmp_path: Path) -> None:
+    """A file that ends somewhere is none, wherever that is."""
+    store.keep_embedding(add(store), embedding())
+    (path,) = (tmp_path / "voices" / hashed("ana")).glob("*.embedding.json")
+    whole = path.read_bytes()
+    for end in range(0, len(whole), 97):
+        path.write_bytes(whole[:end])
+        assert store.embeddings(store.get("ana")) == ()

@@ -1,0 +1,101 @@
+"""Stores of other versions of the server: what they wrote is read, or refused with the cure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from speech.errors import StoreUnavailable
+from speech.voices.store import KeptVoice, VoiceStore
+from speech.voices.store_files import hashed
+from tests.speech.voices.test_store import CONSENT, add, recording
+from tests.support import permissions
+
+
+@pytest.fixture
+def first_version(tmp_path: Path) -> Path:
+    """What the first servers wrote: a voice, and nothing that tells a version."""
+    folder = tmp_path / "voices" / hashed("eva")
+    folder.mkdir(parents=True)
+    (folder / "recording").write_bytes(recording())
+    facts = {
+        "name": "eva",
+        "language": "es",
+        "description": "",
+        "consent": CONSENT,
+        "consent_at": "2026-01-02T03:04:05+00:00",
+        "origin": "voices",
+        "sha256": "0" * 64,
+        "size": len(recording()),
+        "duration_s": 3.5,
+        "sample_rate": 8000,
+    }
+    (folder / "voice.json").write_text(json.dumps(facts, indent=2))
+    return tmp_path
+
+
+def test_what_the_first_version_wrote_is_read(first_version: Path) -> None:
+    """Its voices are there, and nothing is changed by looking."""
+    store = VoiceStore(first_version)
+    eva = store.get("eva")
+    assert (eva.consent, eva.consent_recording, eva.advice, eva.renamed_at) == (CONSENT, False, (), None)
+    assert store.list() == [eva] and store.embeddings(store.get("eva")) == ()
+    assert [path.name for path in (first_version / "voices").iterdir()] == [hashed("eva")]
+
+
+def test_the_first_change_makes_it_this_version(first_version: Path) -> None:
+    """Then it says so, with the old voices still in it."""
+    store = VoiceStore(first_version)
+    assert store.rename("eva", "ana").name == "ana"
+    assert (first_version / "voices" / "version").read_text() == "2\n"
+    assert [voice.name for voice in VoiceStore(first_version).list()] == ["ana"]
+
+
+def test_a_voice_of_the_first_version_can_be_deleted(first_version: Path) -> None:
+    """That leaves nothing of it."""
+    VoiceStore(first_version).delete("eva")
+    assert not (first_version / "voices" / hashed("eva")).exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [
+        (b"3\n", "newer version .*format 3; this one reads up to 2.*: start that one, or set KANI_DATA_DIR"),
+        (b"two", "damaged: .*should say 2; restore it"),
+        (b"", "damaged"),
+        (b"9" * 5000, "damaged"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_the_cure(tmp_path: Path, version: bytes, reason: str) -> None:
+    """At the start, and where it became so meanwhile; not a byte is changed."""
+    store = VoiceStore(tmp_path)
+    eva = add(store, "eva")
+    (tmp_path / "voices" / "version").write_bytes(version)
+    with pytest.raises(StoreUnavailable, match=reason):
+        VoiceStore(tmp_path)
+    with pytest.raises(StoreUnavailable, match=reason):
+        add(store)
+    with pytest.raises(StoreUnavailable, match=reason):
+        store.rename("eva", "ana")
+    assert store.list() == [eva]
+    assert (tmp_path / "voices" / "version").read_bytes() == version
+
+
+def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
+    """The reason is the system's."""
+    add(VoiceStore(tmp_path))
+    (tmp_path / "voices").chmod(0)
+    try:
+        with permissions.binding(), pytest.raises(StoreUnavailable, match="Permission denied"):
+            VoiceStore(tmp_path)
+    finally:
+        (tmp_path / "voices").chmod(0o700)
+
+
+def test_facts_are_plain_json(tmp_path: Path) -> None:
+    """An operator can read who agreed to what, and when."""
+    kept: KeptVoice = add(VoiceStore(tmp_path), "ana", language="es")
+    facts = json.loads((tmp_path / "voices" / hashed("ana") / "voice.json").read_text())
+    assert (facts["name"], facts["consent"], facts["consent_at"]) == ("ana", CONSENT, kept.consent_at)

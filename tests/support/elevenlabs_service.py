@@ -1,0 +1,284 @@
+"""ElevenLabs' ``stream-input`` and ``/v1/voices`` on this machine, as they were recorded.
+
+It answers with the frames that the real service was recorded to send (keys, order, nulls, the space
+that it adds, times that tile, how it refuses and closes), and speaks with whatever voice it is given. A
+test takes part of the conversation over by ``answer``, or changes what goes out by ``change``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from engines.espeak.engine import EspeakEngine
+from speech.audio.pcm import Resampler, pcm16
+from speech.timing.characters import CharacterClock
+from speech.timing.spans import SpanTiler
+from speech.types import Segment
+
+KEY = "sk_0123456789abcdef"
+VOICE = "21m00Tcm4TlvDq8ikWAM"
+OTHER_VOICE = "EXAVITQu4vr4xnSDxMaL"
+RATE = 24_000
+LETTER_S = 0.05
+PIECE_S = 0.25
+SCHEDULE = (120, 160, 250, 290)
+
+_quiet = logging.getLogger(f"{__name__}.websockets")
+_quiet.setLevel(logging.CRITICAL)
+
+Frame = dict[str, Any]
+Spoken = tuple[bytes, list[float]]
+"""PCM, 16 bit at ``RATE``, and when each character begins, in seconds."""
+
+VOICES = {
+    "voices": [
+        {"voice_id": VOICE, "name": "Rachel", "category": "premade", "labels": {"gender": "female"}},
+        {"voice_id": OTHER_VOICE, "name": "Sarah", "category": "premade", "labels": {"gender": "female"}},
+        {"voice_id": "../../../etc", "name": "Nobody", "category": "premade", "labels": {}},
+        {"name": "Nameless"},
+    ]
+}
+INVALID_KEY: Frame = {"code": 1008, "error": "invalid_api_key", "message": "Invalid API key"}
+NO_VOICE: Frame = {
+    "code": 1008,
+    "error": "voice_id_does_not_exist",
+    "message": f"A voice with voice_id {VOICE} does not exist.",
+}
+NO_CREDITS: Frame = {
+    "message": "This request exceeds your quota of 10000. You have 3 credits remaining.",
+    "error": "quota_exceeded",
+    "code": 1008,
+}
+UNUSUAL: Frame = {
+    "message": "Unusual activity detected. Free Tier usage disabled.",
+    "error": "detected_unusual_activity",
+    "code": 1008,
+}
+NO_TEXT_IN_TIME: Frame = {
+    "message": "Have not received a new text input within the timeout of 20.0 seconds. Streaming input "
+    "terminated.",
+    "error": "input_timeout_exceeded",
+    "code": 1008,
+}
+FINAL: Frame = {"alignment": None, "audio": None, "isFinal": True, "normalizedAlignment": None}
+
+
+def detail(code: str, message: str) -> bytes:
+    """The body of a refusal over HTTP."""
+    told = {"code": code, "message": message, "request_id": "r1", "status": code, "type": "error"}
+    return json.dumps({"detail": told}).encode()
+
+
+def tone(text: str) -> Spoken:
+    """A sound of ``LETTER_S`` for every character, each of its own pitch; spaces too."""
+    count = round(LETTER_S * RATE)
+    time_s = np.arange(count) / RATE
+    letters = [0.5 * np.sin(2 * np.pi * (200 + ord(letter) % 200) * time_s + 0.5) for letter in text]
+    samples = np.concatenate([np.zeros(0), *letters])
+    return (samples * 32767).astype("<i2").tobytes(), [index * LETTER_S for index in range(len(text))]
+
+
+@dataclass
+class Exchange:
+    """One WebSocket that was opened, and all that its client sent."""
+
+    socket: ServerConnection
+    path: str
+    query: dict[str, str]
+    headers: Headers
+    received: list[Frame] = field(default_factory=list)
+    raw: list[str] = field(default_factory=list)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    code: int | None = None
+
+    @property
+    def text(self) -> str:
+        """All text that came but for keep-alives."""
+        return "".join(frame["text"] for frame in self.received if frame["text"] != " ")
+
+    async def send(self, frame: Frame | str | bytes) -> None:
+        """Send a frame; text and bytes as they are."""
+        await self.socket.send(json.dumps(frame) if isinstance(frame, dict) else frame)
+
+    async def refuse(self, frame: Frame) -> None:
+        """Tell an error and close, as the real service does."""
+        await self.send(frame)
+        await self.socket.close(1008, frame["message"].encode()[:123].decode())
+
+
+Answer = Callable[[Exchange], Awaitable[None]]
+Change = Callable[[Frame, int], list[Frame | str | bytes]]
+
+
+class ElevenLabsService:
+    """The service. ``exchanges``: the WebSockets so far; each of ``answers`` takes one of the next over."""
+
+    def __init__(self, voice: Callable[[str], Awaitable[Spoken]] | None = None) -> None:
+        self.exchanges: list[Exchange] = []
+        self.answers: list[Answer] = []
+        self.refusals: list[Response] = []
+        self.voices = Response(200, "OK", Headers(), json.dumps(VOICES).encode())
+        self.voices_asked: list[Headers] = []
+        self.change: Change = lambda frame, number: [frame]
+        self.opened = asyncio.Event()
+        self.url = ""
+        self._voice = voice
+
+    def refuse_upgrade(self, status: HTTPStatus, body: bytes) -> None:
+        """Answer the next upgrade with an HTTP error."""
+        self.refusals.append(Response(status.value, status.phrase, Headers(), body))
+
+    async def conversation(self, socket: ServerConnection) -> None:
+        """One client."""
+        assert socket.request is not None
+        parts = urlsplit(socket.request.path)
+        exchange = Exchange(socket, parts.path, dict(parse_qsl(parts.query)), socket.request.headers)
+        self.exchanges.append(exchange)
+        self.opened.set()
+        try:
+            if exchange.headers.get("xi-api-key") != KEY:
+                await exchange.refuse(INVALID_KEY)
+            else:
+                await (self.answers.pop(0) if self.answers else self.speak)(exchange)
+            await socket.wait_closed()
+        except ConnectionClosed:
+            pass
+        finally:
+            exchange.code = socket.close_code
+            exchange.gone.set()
+
+    async def speak(self, exchange: Exchange) -> None:
+        """Speak whatever comes, as the real service does, and close behind it."""
+        said_s, number = 0.0, 0
+        async for text in pieces(exchange):
+            audio, starts = await self._voice(text) if self._voice is not None else tone(text)
+            for frame in frames(text, audio, starts, exchange.query.get("sync_alignment") == "true", said_s):
+                for changed in self.change(frame, number):
+                    await exchange.send(changed)
+                number += 1
+            said_s += len(audio) / (2 * RATE)
+        for changed in self.change(FINAL, -1):
+            await exchange.send(changed)
+        await exchange.socket.close(1000, "")
+
+    def process(self, socket: ServerConnection, request: Request) -> Response | None:
+        """Answers what is no WebSocket."""
+        if urlsplit(request.path).path == "/v1/voices":
+            self.voices_asked.append(request.headers)
+            if request.headers.get("xi-api-key") != KEY:
+                return Response(401, "Unauthorized", Headers(), detail("invalid_api_key", "Invalid API key"))
+            return self.voices
+        return self.refusals.pop(0) if self.refusals else None
+
+
+async def pieces(exchange: Exchange) -> AsyncIterator[str]:
+    """The pieces of text that are spoken in one go, by the client's schedule; each with a space behind it."""
+    schedule = list(SCHEDULE)
+    waiting = ""
+    async for raw in exchange.socket:
+        assert isinstance(raw, str)
+        frame = json.loads(raw)
+        exchange.raw.append(raw)
+        exchange.received.append(frame)
+        schedule = list(frame.get("generation_config", {}).get("chunk_length_schedule", schedule))
+        ended = frame["text"] == ""
+        waiting += frame["text"].removeprefix(" ") if not waiting else frame["text"]
+        wanted = schedule[0] if schedule else SCHEDULE[-1]
+        if waiting.strip() and (ended or frame.get("flush") or len(waiting) >= wanted):
+            yield waiting.rstrip() + " "
+            waiting = ""
+            schedule = schedule[1:] or schedule
+        if ended:
+            return
+
+
+def frames(text: str, audio: bytes, starts: list[float], synchronous: bool, said_s: float) -> Iterator[Frame]:
+    """The messages of a piece: all times with the first, or each with its own, since the stream began."""
+    length_s = len(audio) / (2 * RATE)
+    edges = [round(start * 1000) for start in starts] + [round(length_s * 1000)]
+    step = round(PIECE_S * RATE) * 2
+    for at in range(0, len(audio), step):
+        piece = audio[at : at + step]
+        alignment = None
+        if synchronous:
+            begin_ms, end_ms = at / (2 * RATE) * 1000, (at + len(piece)) / (2 * RATE) * 1000
+            chosen = [index for index in range(len(text)) if begin_ms <= edges[index] < end_ms]
+            alignment = _alignment(text, edges, chosen, round(said_s * 1000)) if chosen else None
+        elif at == 0:
+            alignment = _alignment(text, edges, list(range(len(text))), 0)
+        normalized = alignment and {
+            name: [alignment[name][0] if name != "chars" else " ", *alignment[name]] for name in alignment
+        }
+        yield {
+            "alignment": alignment,
+            "audio": base64.b64encode(piece).decode(),
+            "isFinal": None,
+            "normalizedAlignment": normalized,
+        }
+
+
+def _alignment(text: str, edges: list[int], chosen: list[int], base_ms: int) -> Frame:
+    return {
+        "charDurationsMs": [edges[index + 1] - edges[index] for index in chosen],
+        "charStartTimesMs": [base_ms + edges[index] for index in chosen],
+        "chars": [text[index] for index in chosen],
+    }
+
+
+@asynccontextmanager
+async def running(
+    voice: Callable[[str], Awaitable[Spoken]] | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ElevenLabsService]:
+    """The service, on a free port; tls: its certificate, for localhost."""
+    service = ElevenLabsService(voice)
+    async with serve(
+        service.conversation,
+        "127.0.0.1" if tls is None else "localhost",
+        0,
+        process_request=service.process,
+        ping_interval=None,
+        ssl=tls,
+        # What a service logs of its clients' headers is not what is looked at.
+        logger=_quiet,
+    ) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        service.url = f"http://127.0.0.1:{port}" if tls is None else f"https://localhost:{port}"
+        yield service
+
+
+@asynccontextmanager
+async def speaking(voice: str, language: str) -> AsyncIterator[Callable[[str], Awaitable[Spoken]]]:
+    """A voice for the service that says the words: espeak-ng's ``voice``, with its own times."""
+    engine = EspeakEngine()
+    await engine.start()
+
+    async def speak(text: str) -> Spoken:
+        chunks = [chunk async for chunk in engine.synthesize(Segment(text.strip(), voice, language))]
+        samples = np.concatenate([chunk.samples for chunk in chunks])
+        length_s = len(samples) / engine.info.sample_rate
+        tiler, clock = SpanTiler(), CharacterClock()
+        clock.feed(text)
+        spans = [done for chunk in chunks for word in chunk.spans for done in tiler.word(word)]
+        timed = clock.take([*spans, *tiler.finish(len(text), length_s)])
+        resampler = Resampler(engine.info.sample_rate, RATE)
+        pcm = pcm16(np.concatenate([resampler.feed(samples), resampler.finish()]))
+        return pcm, list(timed.edges_s[:-1])
+
+    yield speak
+    await engine.stop()
