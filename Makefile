@@ -31,10 +31,10 @@ bench:
 	$(PYTHON) -m benchmarks.kokoro.first_audio
 	$(PYTHON) -m benchmarks.kokoro.rivals
 	$(PYTHON) -m benchmarks.protocols.kyutai_speech
-	$(PYTHON) -m benchmarks.recognition.kyutai_hearing
+	$(PYTHON) -m benchmarks.recognition.kyutai_socket
 	$(PYTHON) -m benchmarks.protocols.voxcpm
 	$(PYTHON) -m benchmarks.server.page
-	$(PYTHON) -m benchmarks.recognition.listening
+	$(PYTHON) -m benchmarks.recognition.streams
 	$(PYTHON) -m benchmarks.server.own_share
 	$(PYTHON) -m benchmarks.kokoro.words
 	$(PYTHON) -m benchmarks.server.load

@@ -18,7 +18,7 @@ from speech.errors import EngineUnavailable, InvalidRequest, SpeechError, Unknow
 from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
 if TYPE_CHECKING:
-    from websocket_server import Running
+    from websocket_server import RunningServer
 
 CANNOT_START = 1
 USAGE = 2
@@ -56,7 +56,9 @@ def parser() -> argparse.ArgumentParser:
         "--no-auth", action="store_true", help="ask nobody for a key, even on an address others can reach"
     )
     speech = options.add_argument_group("who speaks")
-    speech.add_argument("--engine", metavar="NAME", help=f"{settings.takes('engine')} (default auto)")
+    speech.add_argument(
+        "--engine", metavar="NAME", help=f"{settings.accepted_values('engine')} (default auto)"
+    )
     speech.add_argument("--voice", metavar="ID", help="default voice of its language, such as ef_dora")
     speech.add_argument(
         "--language",
@@ -64,12 +66,14 @@ def parser() -> argparse.ArgumentParser:
         help="language where nothing tells another, for protocols without their own default (default es)",
     )
     speech.add_argument(
-        "--recognizer", metavar="NAME", help=f"who listens: {settings.takes('recognizer')} (default auto)"
+        "--recognizer",
+        metavar="NAME",
+        help=f"who listens: {settings.accepted_values('recognizer')} (default auto)",
     )
     speech.add_argument(
         "--kokoro-decoder",
         metavar="NAME",
-        help=f"who makes Kokoro's sound: {settings.takes('kokoro_decoder')} (default auto)",
+        help=f"who makes Kokoro's sound: {settings.accepted_values('kokoro_decoder')} (default auto)",
     )
     kani = options.add_argument_group(
         "the Kani model (--engine kani; with auto it joins where there is CUDA)"
@@ -82,7 +86,9 @@ def parser() -> argparse.ArgumentParser:
         "--embedder", metavar="FOLDER", help="what makes KaniTTS-2's speakers, or a hub's OWNER/NAME"
     )
     kani.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
-    kani.add_argument("--precision", metavar="NAME", help=f"{settings.takes('precision')} (default auto)")
+    kani.add_argument(
+        "--precision", metavar="NAME", help=f"{settings.accepted_values('precision')} (default auto)"
+    )
     kani.add_argument("--slots", metavar="N", help="streams at once (default 8, on CUDA 256)")
     files = options.add_argument_group("model files")
     files.add_argument("--no-fetch", action="store_true", help="fetch none, whatever is missing")
@@ -122,8 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     if fetch and chosen.no_fetch:
         return _complain("KANI_NO_FETCH forbids what --fetch asks for: leave out one of them", USAGE)
-    logs.configure(chosen.log_level, chosen.log_format, chosen.log_file, texts=chosen.log_text)
-    for sentence in (*settings.unknown_variables(), *settings.foreign_models()):
+    logs.configure(chosen.log_level, chosen.log_format, chosen.log_file, log_texts=chosen.log_text)
+    for sentence in (*settings.unknown_variable_warnings(), *settings.foreign_model_warnings()):
         logging.getLogger("server").warning(sentence)
     try:
         return _fetch(chosen) if fetch else _serve(chosen, given)
@@ -169,13 +175,13 @@ def _fetch(chosen: settings.Settings) -> int:
     # Who starts has every file that is needed, and has checked each.
     from engines.recognizers import recognizer_for
     from engines.registry import engines_for
-    from speech.engine import LoadingEngine
+    from speech.engine import BackgroundLoadingEngine
 
     async def start_each() -> None:
-        engines = engines_for(chosen.engine, chosen, fetching=True)
-        joining = engines.joining[1] if engines.joining is not None else None
-        recognizer = recognizer_for(chosen.recognizer, chosen, fetching=True)
-        for each in (joining, *engines.needed, recognizer):
+        engines = engines_for(chosen.engine, chosen, fetch_requested=True)
+        joining = engines.late[1] if engines.late is not None else None
+        recognizer = recognizer_for(chosen.recognizer, chosen, fetch_requested=True)
+        for each in (joining, *engines.required, recognizer):
             if each is None:
                 continue
             try:
@@ -186,8 +192,8 @@ def _fetch(chosen: settings.Settings) -> int:
                 print(f"{error}; the other engines speak", flush=True)
                 continue
             try:
-                if isinstance(each, LoadingEngine):
-                    await each.settled()
+                if isinstance(each, BackgroundLoadingEngine):
+                    await each.wait_until_loaded()
                 print(f"{each.info.name} {each.info.version} has all it needs", flush=True)
             finally:
                 await each.stop()
@@ -199,13 +205,13 @@ def _fetch(chosen: settings.Settings) -> int:
     return 0
 
 
-def banner(running: Running) -> str:
+def banner(running: RunningServer) -> str:
     """What the terminal shows once the server is ready: plain lines, one fact each."""
     service = running.service
     everywhere = running.host in EVERY_ADDRESS
     host = "localhost" if everywhere else f"[{running.host}]" if ":" in running.host else running.host
     secure = "s" if running.tls else ""
-    address = f"ws{secure}://{host}:{running.doors.port}"
+    address = f"ws{secure}://{host}:{running.listeners.port}"
     elsewhere = "" if address == f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}" else f" --server {address}"
     by_engine: dict[str, list[str]] = {}
     for language, name in service.catalogue.languages.items():
@@ -214,19 +220,19 @@ def banner(running: Running) -> str:
     lines = [
         f"kani-tts {VERSION} is ready",
         f"  address  {address}{reach}",
-        f"  page     http{secure}://{host}:{running.doors.port}/",
+        f"  page     http{secure}://{host}:{running.listeners.port}/",
     ]
     lines += [
         f"  also     {door.scheme}{secure}://{host}:{port} ({door.protocol})"
-        for door, port in running.doors.compat.items()
+        for door, port in running.listeners.compat.items()
     ]
     for engine in service.engines:
         spoken = sorted(by_engine.get(engine.name, []))
         listed = " ".join(spoken) if len(spoken) <= 12 else f"{len(spoken)} languages"
         lines.append(f"  speaks   {listed} ({engine.name} {engine.version})")
-    if service.joining is not None:
+    if service.late_engine is not None:
         lines.append(
-            f"  loading  {service.joining.name}, which joins once it speaks (see the log, or /health)"
+            f"  loading  {service.late_engine.name}, which joins once it speaks (see the log, or /health)"
         )
     if service.recognizer is not None:
         info = service.recognizer.info

@@ -28,7 +28,7 @@ from websockets.exceptions import ConnectionClosed
 
 from client import interrupt
 from client.command import server_address
-from client.voices import VoiceRefused, Voices, outcome
+from client.voices import VoiceRefused, VoicesClient, cloning_outcome
 from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected
 from websocket_config import (
     AUDIO_FORMAT,
@@ -57,7 +57,7 @@ LANGUAGES = {
     "italian": "Buongiorno, il treno per la costa parte a mezzogiorno.",
     "portuguese": "Bom dia, o trem para o litoral sai ao meio-dia.",
 }
-FIGURES = "El tren 21 sale a las 19:30 y cuesta 1.250,50 €."
+NUMBERS_SENTENCE = "El tren 21 sale a las 19:30 y cuesta 1.250,50 €."
 BLEND = "happy:0.5,calm:0.5"
 LENGTHS = (0.8, 1.3)
 TOLERANCE = 0.02
@@ -89,7 +89,7 @@ class Result:
 Check = Callable[[KaniTTSClient, Path | None], AsyncGenerator[Result, None]]
 
 
-def faults(pcm: bytes, rate: int, stated: float, text: str, speed: float) -> str:
+def find_fault(pcm: bytes, rate: int, stated: float, text: str, speed: float) -> str:
     """What is wrong with the speech of a text, in words; empty if nothing is."""
     samples = array.array("h", pcm)
     if sys.byteorder == "big":
@@ -130,7 +130,7 @@ async def _whole(client: KaniTTSClient, keep: Path | None, name: str, text: str,
         return Result(name, f"not a 16-bit WAV file: {error}")
     if keep is not None:
         (keep / f"{name.replace(' ', '_')}.wav").write_bytes(wav)
-    fault = faults(
+    fault = find_fault(
         pcm,
         rate,
         float(client.last_answer["metadata"].get("duration", -1)),
@@ -178,7 +178,7 @@ async def streaming(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[
             file.setsampwidth(2)
             file.setframerate(rate)
             file.writeframes(pcm)
-    fault = faults(bytes(pcm), rate, stated, LONG, 1.0)
+    fault = find_fault(bytes(pcm), rate, stated, LONG, 1.0)
     gap = f"; a listener waited {behind * 1000:.0f} ms inside the text" if behind > 0.01 else ""
     yield Result("stream", fault, first - begun, total, len(pcm) / 2 / rate, _spoken_by(client) + gap)
     yield await _leaving(client)
@@ -259,9 +259,9 @@ async def configurations(client: KaniTTSClient, keep: Path | None) -> AsyncGener
     yield fast
 
 
-async def saying(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Result, None]:
+async def speech_parameters(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Result, None]:
     """What is said, and how: figures, how much of an emotion, a blend of two, an exact length."""
-    spelled = await _whole(client, keep, "figures", FIGURES)
+    spelled = await _whole(client, keep, "figures", NUMBERS_SENTENCE)
     yield spelled
     text = SPANISH[1][2]
     plain = await _whole(client, keep, "plain", text)
@@ -284,8 +284,8 @@ async def saying(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Res
         yield result
 
 
-async def kept_voices(
-    client: KaniTTSClient, keep: Path | None, voices: Voices
+async def stored_voices(
+    client: KaniTTSClient, keep: Path | None, voices: VoicesClient
 ) -> AsyncGenerator[Result, None]:
     """Does a recording become a voice that speaks, and is it gone once it is deleted?"""
     name = f"diagnostics-{secrets.token_hex(4)}"
@@ -303,13 +303,13 @@ async def kept_voices(
     yield Result("voice added", total=time.perf_counter() - begun, note=voice)
     try:
         spoken = await _whole(client, keep, "voice spoken with", SPANISH[1][2], voice_id=voice)
-        yield replace(spoken, note=outcome(client.last_answer.get("metadata", {})))
+        yield replace(spoken, note=cloning_outcome(client.last_answer.get("metadata", {})))
     finally:
         deleted = await _deleted(voices, voice)
     yield deleted
 
 
-async def _deleted(voices: Voices, voice: str) -> Result:
+async def _deleted(voices: VoicesClient, voice: str) -> Result:
     begun = time.perf_counter()
     try:
         await asyncio.to_thread(voices.delete, voice)
@@ -320,7 +320,7 @@ async def _deleted(voices: Voices, voice: str) -> Result:
     return Result("voice deleted", "it is still listed" if left else "", total=total)
 
 
-CHECKS: tuple[Check, ...] = (connectivity, spanish, streaming, errors, configurations, saying)
+CHECKS: tuple[Check, ...] = (connectivity, spanish, streaming, errors, configurations, speech_parameters)
 
 
 def _line(result: Result) -> str:
@@ -337,12 +337,12 @@ def _line(result: Result) -> str:
     )
 
 
-async def diagnose(client: KaniTTSClient, voices: Voices, keep: Path | None) -> int:
+async def diagnose(client: KaniTTSClient, voices: VoicesClient, keep: Path | None) -> int:
     """Run every check on a connected client, printing as it goes; returns how many failed."""
     print(f"{'':4}  {'check':26}{'first ms':>9}{'total ms':>9}{'speech s':>9}{'factor':>9}")
     tally: dict[str, list[Result]] = {}
     checks = {check.__name__: check(client, keep) for check in CHECKS}
-    for name, check in (checks | {"voices": kept_voices(client, keep, voices)}).items():
+    for name, check in (checks | {"voices": stored_voices(client, keep, voices)}).items():
         results = tally.setdefault(name, [])
         async for result in check:
             results.append(result)
@@ -358,7 +358,7 @@ async def _main(options: argparse.Namespace) -> int:
     client = KaniTTSClient(url=options.server, api_key=options.api_key)
     try:
         async with client:
-            failed = await diagnose(client, Voices(options.server, options.api_key), options.keep)
+            failed = await diagnose(client, VoicesClient(options.server, options.api_key), options.keep)
     except AuthenticationFailed as failure:
         print(f"{failure}\nGive the server's key with --api-key or KANI_API_KEY.", file=sys.stderr)
         return 2

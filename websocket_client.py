@@ -48,7 +48,7 @@ _CANCEL = json.dumps({"type": "tts_cancel", "data": {}})
 _CANCEL_TIMEOUT_S = 5.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 8.0
 _TRIES_OF_AN_ASSISTANT = 13  # half a minute at least: as long as a server may take to start
-LOCAL = ("localhost", "127.0.0.1", "::1")
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 # An answer in one piece comes when all of it is spoken: the time it may take grows with the text.
 _SECONDS_PER_CHARACTER = 0.1
 # Close codes by which a server refuses the message itself; sending it again would end the same way.
@@ -362,7 +362,10 @@ class KaniTTSClient:
             headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else None
             try:
                 # A proxy of the environment is for others; before websockets 15 there is none to turn off.
-                if urlsplit(self.url).hostname in LOCAL and "proxy" in inspect.signature(connect).parameters:
+                if (
+                    urlsplit(self.url).hostname in LOCAL_HOSTS
+                    and "proxy" in inspect.signature(connect).parameters
+                ):
                     options["proxy"] = None
                 self.websocket = await connect(
                     self.url,

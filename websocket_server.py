@@ -19,40 +19,53 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from engines.elevenlabs.metrics import UpstreamMetrics
-from engines.espeak.reference_voice import EspeakRenderer
+from engines.espeak.reference_voice import EspeakReferenceVoice
 from engines.recognizers import recognizer_for
-from engines.recording_judge import judged
+from engines.recording_judge import check_recording
 from engines.registry import Engines, engines_for
 from protocols import elevenlabs, kani, kyutai, livekit_tokens, voices_api, voxcpm
 from protocols.kyutai.metrics import KyutaiMetrics
 from protocols.voxcpm.metrics import VoxCPMMetrics
 from server import event_loop, health, page
 from server.access import (
-    LATER_AT_ONCE,
+    MAX_UNAUTHENTICATED,
     AccessMiddleware,
     AccessRules,
-    Body,
     Paths,
     Refusal,
+    RefusalBody,
     ResourcePolicyMiddleware,
     is_loopback,
-    plain,
+    plain_refusal,
 )
-from server.allocator import trimmed
+from server.allocator import periodic_trim
 from server.connections import Connections, ConnectionsMiddleware, Phase, RequestIdMiddleware
-from server.lifecycle import accepting, signals, unless
+from server.lifecycle import accept_connections, run_unless_stopped, stop_on_signal
 from server.metrics import Metrics
-from server.middleware import TrafficMiddleware
-from server.network.listeners import SPARE_FILES, allow_open_files, most_connections, most_files, own_names
-from server.network.ports import METRICS, METRICS_PORT, CompatPort, Doors, MetricsAloneMiddleware, open_doors
+from server.middleware import HttpMetricsMiddleware
+from server.network.listeners import (
+    RESERVED_FILES,
+    files_needed,
+    machine_names,
+    max_tcp_connections,
+    raise_file_limit,
+)
+from server.network.ports import (
+    METRICS_PATH,
+    METRICS_PORT,
+    CompatPort,
+    Listeners,
+    MetricsOnlyMiddleware,
+    open_listeners,
+)
 from server.network.tcp_connections import TcpTable
 from server.network.tls import server_context
-from server.network.upload_budget import Intake
+from server.network.upload_budget import UploadBudget
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import Settings
-from server.unhandled_errors import UnforeseenMiddleware
+from server.unhandled_errors import UnhandledErrorMiddleware
 from speech.errors import EngineUnavailable, InvalidRequest, UnknownVoice
-from speech.late_engine import Joining
+from speech.late_engine import LateEngine
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.text.lexicon_file import LexiconFile
@@ -68,7 +81,7 @@ SOUND = ("x-sample-rate", "x-channels", "x-bit-depth")
 EXPOSED = ("x-request-id", "request-id", "character-cost", "x-unused", *SOUND, *CLONING)
 """Headers of answers that web pages of other origins may read."""
 
-GOODBYE_SECONDS = 2.0
+CLOSE_SECONDS = 2.0
 STOP_SECONDS = 10.0
 """How long engines may take to stop, when nothing is spoken any more."""
 
@@ -88,7 +101,7 @@ class Dialect:
 
     routes: Callable[[Settings, SpeechService, Metrics, Facts], list[BaseRoute]]
     paths: Paths = field(default_factory=Paths)
-    refusals: Mapping[str, Body] = field(default_factory=dict)
+    refusals: Mapping[str, RefusalBody] = field(default_factory=dict)
     ports: tuple[CompatPort, ...] = ()
     largest_messages: Mapping[str, int] = field(default_factory=dict)
 
@@ -118,12 +131,12 @@ def _elevenlabs(
         settings.elevenlabs_voice_id, settings.log_alignment, settings.log_outputs, settings.logs_dir
     )
     state = elevenlabs.RelayState()
-    facts.append(state.facts)
+    facts.append(state.health_fields)
     return elevenlabs.routes(service, chosen, relayed, state)
 
 
 def _elevenlabs_refusal(refusal: Refusal) -> dict[str, Any]:
-    return elevenlabs.told_by_status(refusal.status, refusal.reason, refusal.call)
+    return elevenlabs.error_body(refusal.status, refusal.reason, refusal.call)
 
 
 def _livekit(settings: Settings, service: SpeechService, metrics: Metrics, facts: Facts) -> list[BaseRoute]:
@@ -142,21 +155,21 @@ DIALECTS = (
     # Its paths begin as ElevenLabs' do: it comes before that protocol.
     Dialect(
         lambda settings, service, metrics, facts: voices_api.routes(service),
-        refusals={voices_api.PATH: plain},
+        refusals={voices_api.PATH: plain_refusal},
     ),
     Dialect(lambda settings, service, metrics, facts: page.routes(), Paths(pages=page.PATHS)),
     Dialect(
         _kyutai,
         Paths(
-            open=frozenset({"/api/build_info", "/api/modules_info"}),
-            keyed=frozenset({*kyutai.SPEAKING, "/api/tts", kyutai.LISTENING}),
-            keyless=frozenset({"/api/voice"}),
+            public=frozenset({"/api/build_info", "/api/modules_info"}),
+            requires_key=frozenset({*kyutai.SPEECH_PATHS, "/api/tts", kyutai.RECOGNITION_PATH}),
+            no_key_with_public_token=frozenset({"/api/voice"}),
         ),
         ports=(
             CompatPort("kyutai_port", "ws", "Kyutai"),
             CompatPort("kyutai_voice_port", "http", "Kyutai voice cloning"),
         ),
-        largest_messages=dict.fromkeys((*kyutai.SPEAKING, kyutai.LISTENING), 64 << 20),
+        largest_messages=dict.fromkeys((*kyutai.SPEECH_PATHS, kyutai.RECOGNITION_PATH), 64 << 20),
     ),
     Dialect(
         _voxcpm,
@@ -168,7 +181,7 @@ DIALECTS = (
     ),
     Dialect(
         _elevenlabs,
-        Paths(later=("/v1/text-to-speech/",)),
+        Paths(key_in_first_message=("/v1/text-to-speech/",)),
         dict.fromkeys(elevenlabs.PREFIXES, _elevenlabs_refusal),
         ports=(CompatPort("relay_port", "ws", "relay"),),
     ),
@@ -176,20 +189,22 @@ DIALECTS = (
 )
 REFUSALS = {path: body for dialect in DIALECTS for path, body in dialect.refusals.items()}
 PATHS = Paths(
-    open=frozenset({HEALTH}).union(*(dialect.paths.open for dialect in DIALECTS)),
-    keyed=frozenset().union(*(dialect.paths.keyed for dialect in DIALECTS)),
-    keyless=frozenset().union(*(dialect.paths.keyless for dialect in DIALECTS)),
+    public=frozenset({HEALTH}).union(*(dialect.paths.public for dialect in DIALECTS)),
+    requires_key=frozenset().union(*(dialect.paths.requires_key for dialect in DIALECTS)),
+    no_key_with_public_token=frozenset().union(
+        *(dialect.paths.no_key_with_public_token for dialect in DIALECTS)
+    ),
     pages=frozenset().union(*(dialect.paths.pages for dialect in DIALECTS)),
-    later=tuple(path for dialect in DIALECTS for path in dialect.paths.later),
+    key_in_first_message=tuple(path for dialect in DIALECTS for path in dialect.paths.key_in_first_message),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningServer:
     """A server that is ready: where it listens, with or without TLS, and who speaks."""
 
     host: str
-    doors: Doors
+    listeners: Listeners
     tls: bool
     service: SpeechService
 
@@ -202,7 +217,7 @@ def access_rules(settings: Settings) -> AccessRules:
         no_auth=settings.no_auth,
         allowed_origins=frozenset(settings.allowed_origins),
         allowed_hosts=frozenset(host.lower() for host in settings.allowed_hosts),
-        own_names=own_names(settings.host),
+        machine_names=machine_names(settings.host),
         paths=PATHS,
     )
 
@@ -224,27 +239,27 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         raise EngineUnavailable(f"how texts are read cannot be read itself: {error}") from error
     engines = engines_for(settings.engine, settings, UpstreamMetrics(metrics.registry))
     return SpeechService(
-        engines.needed,
-        VoiceStore(settings.data_dir, judged),
+        engines.required,
+        VoiceStore(settings.data_dir, check_recording),
         limits,
         default_language=settings.language,
         default_voice=settings.voice,
         observer=metrics,
-        joining=_joining(settings, engines),
+        late_engine=_joining(settings, engines),
         recognizer=recognizer_for(settings.recognizer, settings),
-        renderer=EspeakRenderer(),
+        reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
     )
 
 
-def _joining(settings: Settings, engines: Engines) -> Joining | None:
+def _joining(settings: Settings, engines: Engines) -> LateEngine | None:
     """The engine that joins, with a recogniser of its own, which has to understand it."""
     recognizer = recognizer_for("auto", settings)
-    if engines.joining is None or recognizer is None:
+    if engines.late is None or recognizer is None:
         return None
-    name, engine = engines.joining
-    return Joining(name, engine, recognizer, settings.language)
+    name, engine = engines.late
+    return LateEngine(name, engine, recognizer, settings.language)
 
 
 def create_app(
@@ -252,7 +267,7 @@ def create_app(
     service: SpeechService,
     metrics: Metrics,
     connections: Connections,
-    intake: Intake,
+    upload_budget: UploadBudget,
     metrics_port: int | None = None,
 ) -> Starlette:
     """The application: every dialect's routes behind the checks of who may come in.
@@ -266,32 +281,32 @@ def create_app(
     return Starlette(
         routes=[*routes, WebSocketRoute("/{path:path}", _no_protocol_here)],
         middleware=[
-            Middleware(TrafficMiddleware, registry=metrics.registry),
+            Middleware(HttpMetricsMiddleware, registry=metrics.registry),
             Middleware(RequestIdMiddleware),
             Middleware(ResourcePolicyMiddleware),
             Middleware(_Cors, rules=rules),
-            Middleware(UnforeseenMiddleware),
+            Middleware(UnhandledErrorMiddleware),
             # Before the look at who comes: on that port `/` is not the page, which is open to all.
-            *([] if metrics_port is None else [Middleware(MetricsAloneMiddleware, port=metrics_port)]),
+            *([] if metrics_port is None else [Middleware(MetricsOnlyMiddleware, port=metrics_port)]),
             Middleware(
                 AccessMiddleware,
                 rules=rules,
-                bodies=REFUSALS,
-                later_at_once=min(LATER_AT_ONCE, max(1, settings.max_connections // 4)),
+                refusal_bodies=REFUSALS,
+                max_unauthenticated=min(MAX_UNAUTHENTICATED, max(1, settings.max_connections // 4)),
             ),
             Middleware(
                 ConnectionsMiddleware,
                 connections=connections,
-                always=frozenset({HEALTH, METRICS}),
+                exempt_paths=frozenset({HEALTH, METRICS_PATH}),
                 max_body=settings.max_message_bytes,
-                intake=intake,
+                upload_budget=upload_budget,
             ),
         ],
         exception_handlers={HTTPException: _http_error, ClientDisconnect: _gone},
     )
 
 
-async def serve(settings: Settings, announce: Callable[[Running], None]) -> None:
+async def serve(settings: Settings, announce: Callable[[RunningServer], None]) -> None:
     """Serve until SIGTERM or Ctrl+C, then let speech under way finish, and return.
 
     ``announce`` is called once, when the server is ready. Ctrl+C once more ends the process at
@@ -299,9 +314,9 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
     default voice or language that no engine speaks.
     """
     tls = server_context(settings.tls_cert, settings.tls_key)
-    doors = open_doors(settings, [door for dialect in DIALECTS for door in dialect.ports])
-    files = allow_open_files(most_files(settings.max_connections))
-    if files < settings.max_connections + SPARE_FILES:
+    doors = open_listeners(settings, [door for dialect in DIALECTS for door in dialect.ports])
+    files = raise_file_limit(files_needed(settings.max_connections))
+    if files < settings.max_connections + RESERVED_FILES:
         log.warning("this machine allows fewer open sockets than KANI_MAX_CONNECTIONS (see ulimit -n)")
     if settings.api_keys and is_loopback(settings.host) and not settings.no_auth:
         log.warning(
@@ -309,21 +324,21 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
             "must send X-Forwarded-For, so that its clients do"
         )
     metrics = Metrics(VERSION)
-    connections = Connections(settings.max_connections, metrics.connections, settings.ping_timeout)
+    connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
     service = build_service(settings, metrics)
-    intake = Intake()
+    intake = UploadBudget()
     app = create_app(settings, service, metrics, connections, intake, doors.compat.get(METRICS_PORT))
     protocol = _websocket_protocol(doors, intake)
-    table = TcpTable(most_connections(settings.max_connections, files), metrics.connection_cut)
-    metrics.limits(connections=settings.max_connections, waiting=settings.max_waiting)
+    table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)
+    metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
     metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
     metrics.watch_fast_decoder(lambda: any(engine.decoder == "fast" for engine in service.engines))
-    within_s = settings.shutdown_seconds + GOODBYE_SECONDS + STOP_SECONDS
-    with signals(within_s) as stop, event_loop.watched(metrics.loop_lag):
+    within_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
+    with stop_on_signal(within_s) as stop, event_loop.watch_loop_lag(metrics.observe_loop_lag):
         sockets = doors.sockets
-        async with trimmed(), accepting(app, settings, sockets, protocol, tls, stop, table):
+        async with periodic_trim(), accept_connections(app, settings, sockets, protocol, tls, stop, table):
             try:
-                if not await unless(stop, service.start()):
+                if not await run_unless_stopped(stop, service.start()):
                     # A thread may still be fetching a model: there is nothing here to wait for.
                     logging.shutdown()
                     os._exit(0)
@@ -331,16 +346,16 @@ async def serve(settings: Settings, announce: Callable[[Running], None]) -> None
                 _check_voices(settings.elevenlabs_voices.values(), service)
                 connections.phase = Phase.READY
                 log.info("ready on %s port %d: %s", settings.host, doors.port, _names(service))
-                announce(Running(settings.host, doors, tls is not None, service))
+                announce(RunningServer(settings.host, doors, tls is not None, service))
                 await stop.wait()
                 log.info("stopping: speech under way has %g s to finish", settings.shutdown_seconds)
                 connections.phase = Phase.DRAINING
                 await service.drain(settings.shutdown_seconds)
-                await connections.close_all(GOODBYE_SECONDS)
+                await connections.close_all(CLOSE_SECONDS)
             finally:
                 await service.stop()
     log.info("stopped")
-    if service.joining is not None and service.joining.state == "loading":
+    if service.late_engine is not None and service.late_engine.state == "loading":
         # A thread may still be fetching a model: there is nothing here to wait for.
         logging.shutdown()
         os._exit(0)
@@ -376,15 +391,15 @@ class _Cors(CORSMiddleware):
         return self._rules.origin_allowed(origin)
 
 
-def _websocket_protocol(doors: Doors, held: Intake) -> type[WebSocketProtocol]:
+def _websocket_protocol(doors: Listeners, held: UploadBudget) -> type[WebSocketProtocol]:
     """What every WebSocket is, with what the table says of its path and its port."""
 
     class Protocol(WebSocketProtocol):
-        largest_messages: ClassVar[Mapping[str, int]] = {
+        max_message_bytes: ClassVar[Mapping[str, int]] = {
             path: size for dialect in DIALECTS for path, size in dialect.largest_messages.items()
         }
-        roots: ClassVar[Mapping[int, str]] = doors.roots
-        intake: ClassVar[Intake] = held
+        root_paths: ClassVar[Mapping[int, str]] = doors.root_paths
+        upload_budget: ClassVar[UploadBudget] = held
 
     return Protocol
 
@@ -407,6 +422,6 @@ async def _no_protocol_here(websocket: WebSocket) -> None:
     await websocket.send_denial_response(JSONResponse(_body(path)(refusal), 404))
 
 
-def _body(path: str) -> Body:
+def _body(path: str) -> RefusalBody:
     """What tells a refusal to the clients of a path."""
-    return next((body for start, body in REFUSALS.items() if path.startswith(start)), plain)
+    return next((body for start, body in REFUSALS.items() if path.startswith(start)), plain_refusal)

@@ -19,7 +19,7 @@ import psutil
 
 from websocket_config import VERSION
 
-JUDGE = "KANI_JUDGE_PYTHON"
+JUDGE_VARIABLE = "KANI_JUDGE_PYTHON"
 """The variable that names the python of an environment with tests/judges/requirements-judges.txt."""
 
 _notes: list[str] = []
@@ -88,7 +88,7 @@ def note(fact: str) -> None:
 
 
 @contextmanager
-def sitting(title: str, *libraries: str) -> Iterator[None]:
+def report_section(title: str, *libraries: str) -> Iterator[None]:
     """Print what the figures are measured on, and at the end who else had the processor.
 
     Servers have to be stopped inside, so that their time counts as ours.
@@ -128,7 +128,7 @@ def measure(
     named = options.parse_args().part
     if unknown := set(named) - set(parts):
         options.error(f"there is no part {', '.join(sorted(unknown))}")
-    with sitting(title, *libraries):
+    with report_section(title, *libraries):
         for part in named or parts:
             parts[part]()
 

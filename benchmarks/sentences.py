@@ -244,7 +244,7 @@ def mixed(*groups: Sentences) -> list[tuple[str, str]]:
     return [sentence for row in zip(*columns, strict=True) for sentence in row]
 
 
-def minute(client: int) -> str:
+def one_minute_text(client: int) -> str:
     """About a minute of Spanish, beginning with another sentence for each client."""
     sentences = WITH_EARLY_PHRASE["es"] + WITHOUT_EARLY_PHRASE["es"]
     first = client % len(sentences)

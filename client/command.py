@@ -16,8 +16,15 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from client import interrupt, voices
-from client.sound import Failure, Output, WavOutput, open_player
-from websocket_client import LOCAL, AuthenticationFailed, KaniTTSClient, KaniTTSError, NoServer, SpeechPart
+from client.sound import CommandFailed, Output, WavOutput, open_player
+from websocket_client import (
+    LOCAL_HOSTS,
+    AuthenticationFailed,
+    KaniTTSClient,
+    KaniTTSError,
+    NoServer,
+    SpeechPart,
+)
 from websocket_config import (
     DEFAULT_CONFIG,
     SUPPORTED_EMOTIONS,
@@ -76,7 +83,7 @@ async def _spoken(
         with wave.open(io.BytesIO(wav)) as whole:
             pcm, rate = whole.readframes(whole.getnframes()), whole.getframerate()
     except (wave.Error, EOFError) as error:
-        raise Failure(f"the server sent no 16-bit WAV file ({error})") from error
+        raise CommandFailed(f"the server sent no 16-bit WAV file ({error})") from error
     yield SpeechPart(pcm, {"sample_rate": rate})
 
 
@@ -86,9 +93,11 @@ def _cured() -> Iterator[None]:
     try:
         yield
     except AuthenticationFailed as failure:
-        raise Failure(f"{failure}: give the server's key with --api-key or KANI_API_KEY") from failure
+        raise CommandFailed(f"{failure}: give the server's key with --api-key or KANI_API_KEY") from failure
     except NoServer as failure:
-        raise Failure(f"{failure}; start the server with: python start_websocket_server.py") from failure
+        raise CommandFailed(
+            f"{failure}; start the server with: python start_websocket_server.py"
+        ) from failure
 
 
 async def _speak(options: argparse.Namespace, text: str, reference: bytes | None) -> None:
@@ -133,7 +142,7 @@ async def _speak(options: argparse.Namespace, text: str, reference: bytes | None
     said = client.last_answer.get("message", "")
     print(f"{said}: {seconds:.2f} s of speech in {took:.2f} s{early}{by}", file=sys.stderr)
     if reference is not None or (options.voice or "").startswith("custom:"):
-        print(voices.outcome(metadata), file=sys.stderr)
+        print(voices.cloning_outcome(metadata), file=sys.stderr)
 
 
 def _outputs(options: argparse.Namespace, sample_rate: int) -> Iterator[Output]:
@@ -161,7 +170,7 @@ def server_address(url: str) -> str:
     if not valid:
         raise argparse.ArgumentTypeError(f"{url!r} is no address such as ws://localhost:{WEBSOCKET_PORT}")
     place = parts.netloc
-    if parts.port is None and (parts.hostname in LOCAL or "://" not in url):
+    if parts.port is None and (parts.hostname in LOCAL_HOSTS or "://" not in url):
         place = f"{place.removesuffix(':')}:{WEBSOCKET_PORT}"
     return urlunsplit(parts._replace(scheme=scheme, netloc=place))
 
@@ -216,16 +225,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     reference = _checked(parser, options)
     try:
-        if voices.asked(options):
+        if voices.is_requested(options):
             with _cured():
                 voices.manage(options, reference)
         else:
             interrupt.run(_speak(options, _text(parser, options), reference))
-    except (Failure, KaniTTSError) as failure:
+    except (CommandFailed, KaniTTSError) as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1
     except OSError as error:
-        what = "voices" if voices.asked(options) else "speech"
+        what = "voices" if voices.is_requested(options) else "speech"
         print(f"error: cannot write the {what}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -236,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> bytes | None:
     """The reference's bytes, if one is named; ends the program where the options do not go together."""
     speaks = options.text is not None or options.output is not None or options.play
-    if voices.asked(options):
+    if voices.is_requested(options):
         if speaks:
             parser.error("voices are looked after without speaking: give no text, -o or --play")
         if options.add_voice is not None and not (options.reference and options.consent):

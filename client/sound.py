@@ -16,7 +16,7 @@ _OPEN_LENGTH = 0xFFFFFFFF
 _PIPE_PLAYERS = (["aplay", "-q", "-"], ["ffplay", "-nodisp", "-autoexit", "-loglevel", "error", "-i", "-"])
 
 
-class Failure(Exception):
+class CommandFailed(Exception):
     """What ends the program with exit code 1; `str(failure)` says why and names the cure."""
 
 
@@ -63,7 +63,7 @@ class SoundCard:
         try:
             self._stream = sounddevice.RawOutputStream(samplerate=sample_rate, channels=1, dtype="int16")
         except sounddevice.PortAudioError as error:
-            raise Failure(f"no sound card to play on ({error}): write a file with -o") from error
+            raise CommandFailed(f"no sound card to play on ({error}): write a file with -o") from error
         self._stream.start()
 
     def write(self, pcm: bytes) -> None:
@@ -95,7 +95,9 @@ class PipePlayer:
         with contextlib.suppress(BrokenPipeError):
             self._wav.close()
         if code := self._process.wait():
-            raise Failure(f"{self._name} could not play the sound (exit code {code}): write a file with -o")
+            raise CommandFailed(
+                f"{self._name} could not play the sound (exit code {code}): write a file with -o"
+            )
 
 
 class FilePlayer:
@@ -116,7 +118,9 @@ class FilePlayer:
         self._wav.close()
         with self._folder:
             if code := subprocess.run([self._program, self._path], check=False).returncode:  # noqa: S603
-                raise Failure(f"afplay could not play the sound (exit code {code}): write a file with -o")
+                raise CommandFailed(
+                    f"afplay could not play the sound (exit code {code}): write a file with -o"
+                )
 
 
 def open_player(sample_rate: int) -> Output:
@@ -133,7 +137,7 @@ def open_player(sample_rate: int) -> Output:
             return PipePlayer([program, *arguments], sample_rate)
     if program := shutil.which("afplay"):
         return FilePlayer(program, sample_rate)
-    raise Failure(
+    raise CommandFailed(
         f"nothing here plays sound: {cure}, or install aplay (alsa-utils) or ffplay (FFmpeg),"
         " or write a file with -o"
     )

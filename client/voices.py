@@ -17,7 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from websocket_client import (
-    LOCAL,
+    LOCAL_HOSTS,
     AuthenticationFailed,
     NoServer,
     NotConnected,
@@ -26,7 +26,7 @@ from websocket_client import (
 )
 
 TIMEOUT_S = 60.0
-NEAR = "near, not the same"
+NEAREST_VOICE_NOTE = "near, not the same"
 
 Voice = dict[str, Any]
 
@@ -39,7 +39,7 @@ class VoiceRefused(RequestFailed):
         self.status = status
 
 
-class Voices:
+class VoicesClient:
     """The voices of one server. Every call blocks.
 
     server: its WebSocket's address (``ws://`` or ``wss://``); api_key: its key, if it asks for one.
@@ -52,7 +52,7 @@ class Voices:
         self._url = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/"), "", "")) + "/v1/audio/voices"
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         # A proxy of the environment is for others.
-        proxies = [urllib.request.ProxyHandler({})] if parts.hostname in LOCAL else []
+        proxies = [urllib.request.ProxyHandler({})] if parts.hostname in LOCAL_HOSTS else []
         self._opener = urllib.request.build_opener(*proxies)
 
     def list(self) -> list[Voice]:
@@ -125,25 +125,25 @@ def _message(body: bytes) -> str:
         return body.decode("utf-8", "replace").strip()[:200]
 
 
-def likeness(similarity: Mapping[str, Any]) -> str:
+def similarity_change(similarity: Mapping[str, Any]) -> str:
     """How near a voice came: "0.71 → 0.85", the best single voice's likeness and what speaks instead."""
     how = "" if similarity["measured"] else " expected"
     return f"{similarity['before']:.2f} → {similarity['now']:.2f}{how}"
 
 
-def outcome(metadata: Mapping[str, Any]) -> str:
+def cloning_outcome(metadata: Mapping[str, Any]) -> str:
     """What became of the recording that an answer was to sound like, in words."""
     match metadata.get("cloning"):
         case "nearest voice" if "similarity" in metadata:
-            return f"nearest voice {likeness(metadata['similarity'])}: {NEAR}"
+            return f"nearest voice {similarity_change(metadata['similarity'])}: {NEAREST_VOICE_NOTE}"
         case "nearest voice":
-            return f"nearest voice: {NEAR}"
+            return f"nearest voice: {NEAREST_VOICE_NOTE}"
         case "embedding":
             return "the recorded voice itself spoke, as well as the engine can"
     return "the voice of the recording was not cloned: the engine at hand does not clone"
 
 
-def described(voice: Voice) -> Iterator[str]:
+def describe(voice: Voice) -> Iterator[str]:
     """What is known of a voice, a line each; the first begins with its id."""
     language = voice["language"] or "any language"
     if not voice["kept"]:
@@ -159,10 +159,12 @@ def described(voice: Voice) -> Iterator[str]:
         telling = {
             tag: known for tag, known in engine["similarity"].items() if known["measured"] or tag == own
         }
-        near = [f"{tag} {likeness(known)}" for tag, known in (telling or engine["similarity"]).items()]
+        near = [
+            f"{tag} {similarity_change(known)}" for tag, known in (telling or engine["similarity"]).items()
+        ]
         state = {"ready": "", "refining": ", coming nearer", "missing": ", not taken up yet"}[engine["state"]]
         told = f"  {engine['engine']}: {engine['cloning']}{state}"
-        yield f"{told}; {', '.join(near)}: {NEAR}" if near else told
+        yield f"{told}; {', '.join(near)}: {NEAREST_VOICE_NOTE}" if near else told
     yield from (f"  advice: {sentence}" for sentence in voice["advice"])
 
 
@@ -182,23 +184,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def asked(options: argparse.Namespace) -> bool:
+def is_requested(options: argparse.Namespace) -> bool:
     """Whether the voices are to be looked after, rather than something be spoken."""
     return bool(options.voices or options.add_voice is not None or options.delete_voice is not None)
 
 
 def manage(options: argparse.Namespace, recording: bytes | None) -> None:
     """Do what was asked: ids and lists go to standard output, remarks to standard error. Raises as Voices."""
-    voices = Voices(options.server, options.api_key)
+    voices = VoicesClient(options.server, options.api_key)
     if options.voices:
         for voice in voices.list():
-            print(*described(voice), sep="\n")
+            print(*describe(voice), sep="\n")
     elif options.delete_voice is not None:
         voices.delete(options.delete_voice)
         print(f"{options.delete_voice} is deleted, and its recording", file=sys.stderr)
     else:
         assert recording is not None
         voice = voices.add(options.add_voice, recording, options.consent, options.language)
-        _, *known = described(voice)
+        _, *known = describe(voice)
         print(voice["id"], flush=True)
         print(*known, sep="\n", file=sys.stderr)

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 
-async def outlast(work: asyncio.Future[Any]) -> None:
+async def wait_until_done(work: asyncio.Future[Any]) -> None:
     """Return when ``work`` has ended, however often the waiting task is cancelled meanwhile.
 
     Raises CancelledError then, if it was. What became of the work is the caller's to look at: asyncio does

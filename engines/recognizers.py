@@ -7,7 +7,7 @@ from typing import Protocol
 
 from speech.recognizer import Recognizer
 
-NAMES = ("auto", "whisper", "none")
+RECOGNIZER_NAMES = ("auto", "whisper", "none")
 
 
 class RecognizerSettings(Protocol):
@@ -27,7 +27,9 @@ class RecognizerSettings(Protocol):
     def no_fetch(self) -> bool: ...  # noqa: D102
 
 
-def recognizer_for(name: str, settings: RecognizerSettings, *, fetching: bool = False) -> Recognizer | None:
+def recognizer_for(
+    name: str, settings: RecognizerSettings, *, fetch_requested: bool = False
+) -> Recognizer | None:
     """The recogniser of ``name``, not started; ``auto`` is ``whisper``, ``none`` is None.
 
     fetching: whether the user asked for nothing but the files. Missing files are fetched for that, and for a
@@ -41,7 +43,7 @@ def recognizer_for(name: str, settings: RecognizerSettings, *, fetching: bool = 
             return WhisperRecognizer(
                 models_dir=settings.models_dir,
                 cache_dir=settings.cache_dir,
-                may_fetch=(fetching or name != "auto") and not settings.no_fetch,
+                may_fetch=(fetch_requested or name != "auto") and not settings.no_fetch,
             )
         case "none":
             return None

@@ -7,11 +7,11 @@ import functools
 from engines.speaker_encoder.encoder import SpeakerEncoder
 from engines.whisper.vad import VoiceDetector
 from speech.types import Recording
-from speech.voices.recording_check import RecordingJudge
+from speech.voices.recording_check import RecordingCheck
 
 
-def judged(recording: Recording) -> tuple[str, ...]:
-    """Advice on a recording, as ``RecordingJudge`` gives it; the networks are loaded for the first one.
+def check_recording(recording: Recording) -> tuple[str, ...]:
+    """Advice on a recording, as ``RecordingCheck`` gives it; the networks are loaded for the first one.
 
     Blocks. Raises InvalidRequest where nobody speaks in it, and EngineUnavailable where a network's file is
     missing.
@@ -20,5 +20,5 @@ def judged(recording: Recording) -> tuple[str, ...]:
 
 
 @functools.cache
-def _judge() -> RecordingJudge:
-    return RecordingJudge(VoiceDetector(), SpeakerEncoder())
+def _judge() -> RecordingCheck:
+    return RecordingCheck(VoiceDetector(), SpeakerEncoder())

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from engines.elevenlabs.meter import UpstreamMeter
 from speech.engine import Engine
 
-NAMES = ("auto", "kani", "kokoro", "espeak", "elevenlabs")
+ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "elevenlabs")
 
 # CUDA's driver, by platform: whether there is a GPU is asked without torch, which takes seconds to import.
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
@@ -89,12 +89,12 @@ class Engines(NamedTuple):
     speak and comes before them once it has shown that it speaks.
     """
 
-    needed: tuple[Engine, ...]
-    joining: tuple[str, Engine] | None = None
+    required: tuple[Engine, ...]
+    late: tuple[str, Engine] | None = None
 
 
 def engines_for(
-    name: str, settings: EngineSettings, meter: UpstreamMeter | None = None, *, fetching: bool = False
+    name: str, settings: EngineSettings, meter: UpstreamMeter | None = None, *, fetch_requested: bool = False
 ) -> Engines:
     """The engines of ``name``.
 
@@ -104,11 +104,11 @@ def engines_for(
     that, for an engine that was named, and for the Kani model; unless ``settings.no_fetch``. An engine's
     libraries are imported only when it is asked for. Raises ValueError for a name not in ``NAMES``.
     """
-    may_fetch = (fetching or name != "auto") and not settings.no_fetch
+    may_fetch = (fetch_requested or name != "auto") and not settings.no_fetch
     match name:
         case "auto":
             embedded = (_kokoro(settings, may_fetch=may_fetch), _espeak())
-            if not cuda_devices():
+            if not cuda_device_count():
                 return Engines(embedded)
             # Never on the processor: there it would be slower than the voice that it takes the place of.
             device = "cuda" if settings.device == "auto" else settings.device
@@ -124,7 +124,7 @@ def engines_for(
     raise ValueError(f"no engine is called {name!r}")
 
 
-def cuda_devices() -> int:
+def cuda_device_count() -> int:
     """How many CUDA devices this machine has, by its driver."""
     for name in _DRIVERS:
         try:
@@ -156,13 +156,13 @@ def _kani(settings: EngineSettings, device: str) -> Engine:
 
 
 def _kokoro(settings: EngineSettings, *, may_fetch: bool) -> Engine:
-    from engines.kokoro.engine import THREADS, KokoroEngine, KokoroSettings
+    from engines.kokoro.engine import THREADS_PER_STEP, KokoroEngine, KokoroSettings
 
     return KokoroEngine(
         KokoroSettings(
             models_dir=settings.models_dir,
             cache_dir=settings.cache_dir,
-            threads=settings.threads or THREADS,
+            threads=settings.threads or THREADS_PER_STEP,
             decoding=settings.kokoro_decoding,
             decoder=settings.kokoro_decoder,
             may_fetch=may_fetch,

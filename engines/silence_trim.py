@@ -6,21 +6,21 @@ import numpy as np
 
 from speech.types import Samples
 
-KEPT_S = 0.05
+KEPT_SILENCE_S = 0.05
 
 
-class SilenceTrim:
+class SilenceTrimmer:
     """Passes audio on as it comes: what may be silence at the end waits until a sound follows it."""
 
-    def __init__(self, sample_rate: int, audible: float) -> None:
+    def __init__(self, sample_rate: int, audible_level: float) -> None:
         """audible: a sample's size from which on it is a sound."""
-        self._audible = audible
-        self._kept = round(KEPT_S * sample_rate)
+        self._audible = audible_level
+        self._kept = round(KEPT_SILENCE_S * sample_rate)
         self._begun = False
         self._waiting = np.zeros(0, np.float32)
 
     def feed(self, samples: Samples) -> Samples:
-        """What can be heard of ``samples`` now, with ``KEPT_S`` at most of silence before the first sound."""
+        """What can be heard of ``samples`` now, with ``KEPT_SILENCE_S`` at most of silence before the first sound."""
         audible = np.flatnonzero(np.abs(samples) >= self._audible)
         held = np.concatenate([self._waiting, samples])
         if not len(audible):
@@ -35,5 +35,5 @@ class SilenceTrim:
         return held[start:end]
 
     def finish(self) -> Samples:
-        """The last of it: at most ``KEPT_S`` of silence."""
+        """The last of it: at most ``KEPT_SILENCE_S`` of silence."""
         return self._waiting[: self._kept] if self._begun else np.zeros(0, np.float32)

@@ -39,7 +39,7 @@ class Checkpoint:
         settings = read_json(folder / "config.json")
         if settings.get("model_type") != "lfm2":
             raise CheckpointError(f"{folder.name}: model_type is {settings.get('model_type')!r}, not 'lfm2'")
-        self.config = ModelConfig.of(settings)
+        self.config = ModelConfig.parse(settings)
         self._audio_start = settings.get("audio_tokens_start")
         self._frame_tokens = settings.get("tokens_per_frame")
         self.speakers = _names(settings, "speaker_settings", "speaker_list")
@@ -92,7 +92,7 @@ class Checkpoint:
         """A text's tokens as the makers' code makes them, start_of_text first."""
         return [int(token) for token in self.tokenizer(text)["input_ids"]]
 
-    def check(self) -> None:
+    def check_shapes(self) -> None:
         """Compare every key and shape with the config. Raises CheckpointError for the first that differs."""
         expected = self.config.shapes()
         found = dict(self._shapes())

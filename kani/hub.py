@@ -29,7 +29,7 @@ class Hub:
 
     cache: Path
     may_fetch: bool
-    told: Callable[[str], None]
+    report: Callable[[str], None]
 
     def find(self, name: str) -> Path:
         """The folder of a model: ``name`` itself, or a hub's ``OWNER/NAME[@REVISION]``, fetched once.
@@ -69,7 +69,7 @@ class Hub:
             info = HfApi().model_info(
                 repository, revision=pinned or "main", timeout=_TIMEOUT_S, files_metadata=True
             )
-            self.told(f"fetching {_described(info, files)}")
+            self.report(f"fetching {_described(info, files)}")
             found = self._snapshot(repository, pinned or info.sha or "main", files, here=False)
         except HFValidationError as error:
             raise CheckpointError(f"{name!r} is no name that a model on a hub may have: {error}") from error

@@ -22,17 +22,17 @@ from torch.nn import functional
 from kani.checkpoint import Weights
 from kani.linear import Dense, Int8, Linear
 from kani.model_config import SPEAKER_PROJECTION, ModelConfig
-from kani.rope import Turns
-from kani.state import NEVER, LanguageState
+from kani.rope import RotaryEmbedding
+from kani.state import NO_POSITION, LanguageState
 from kani.tokens import TokenLayout
 
-SPEAKER_PLACE = 1
+SPEAKER_POSITION = 1
 """Where a speaker stands in a prompt: behind its first token, in the place of a token that is not read."""
 
-ANSWERED = 2
+RESPONSE_TOKENS = 2
 """Tokens at a prompt's end, start_of_ai and start_of_speech, which the makers' code lets the model say."""
 
-Voices = Mapping[int, Tensor]
+SpeakerRows = Mapping[int, Tensor]
 """The speakers of some of the rows of a prefill: float32 [hidden], as ``LanguageModel.voice`` makes them."""
 
 
@@ -94,17 +94,19 @@ class LanguageModel:
         stored = torch.bfloat16 if precision == torch.int8 else precision
         self._embedding = embedding.to(device=device, dtype=stored)
         self._layers = self._read_layers(weights)
-        head = embedding if config.tied else weights("lm_head.weight")
+        head = embedding if config.tied_embedding else weights("lm_head.weight")
         head = head * weights("model.embedding_norm.weight")
         self._heads = []
         for codebook in range(layout.codebooks):
-            start, end = layout.block(codebook)
+            start, end = layout.codebook_range(codebook)
             rows = [head[start:end]]
             if codebook == 0:
                 rows.append(head[layout.end_of_speech, None])
             self._heads.append(self._linear(torch.cat(rows), 1))
-        self._speaker = weights(SPEAKER_PROJECTION).to(device) if config.speaker else None
-        self._turns = Turns(config, weights, frame_tokens=layout.codebooks, capacity=capacity, device=device)
+        self._speaker = weights(SPEAKER_PROJECTION).to(device) if config.speaker_size else None
+        self._turns = RotaryEmbedding(
+            config, weights, frame_tokens=layout.codebooks, capacity=capacity, device=device
+        )
         self._places = torch.arange(capacity, device=device)
 
     def _linear(self, weight: Tensor, groups: int) -> Linear:
@@ -124,13 +126,13 @@ class LanguageModel:
             device=self.device,
         )
 
-    def voice(self, speaker: Sequence[float]) -> Tensor:
+    def project_speaker(self, speaker: Sequence[float]) -> Tensor:
         """What a prompt's speaker is to the layers: float32 [hidden]; speaker: ``config.speaker`` numbers.
 
         Raises ValueError for so many that the model doesn't take.
         """
-        if self._speaker is None or len(speaker) != self.config.speaker:
-            raise ValueError(f"a speaker is {self.config.speaker} numbers, not {len(speaker)}")
+        if self._speaker is None or len(speaker) != self.config.speaker_size:
+            raise ValueError(f"a speaker is {self.config.speaker_size} numbers, not {len(speaker)}")
         return functional.linear(torch.tensor(speaker, device=self.device), self._speaker)
 
     def decode(self, tokens: Tensor, state: LanguageState, span: int) -> Tensor:
@@ -143,10 +145,10 @@ class LanguageModel:
         count = len(tokens)
         hidden = self._embedding[tokens].float()
         position = state.position[:count]
-        turns = self._turns.spoken(position, state.speech[:count])[:, :, None]
+        turns = self._turns.speech(position, state.speech_start[:count])[:, :, None]
         seen = position
         if self._speaker is not None:
-            seen = position - (position >= state.averted[:count]).long()
+            seen = position - (position >= state.self_masked_from[:count]).long()
         masked = (self._places[:span] > seen[:, None])[:, None, None]
         rows = self._places[:count]
         for layer in self._layers:
@@ -182,13 +184,13 @@ class LanguageModel:
         lengths: Sequence[int],
         state: LanguageState,
         start: int,
-        voices: Voices = MappingProxyType({}),
+        speakers: SpeakerRows = MappingProxyType({}),
     ) -> Tensor:
         """Read the next tokens of the prompts in slots 0 to n − 1 of a state of their own.
 
         tokens: int64 [n, t], a prompt a row, from its token ``start`` on, padded behind its end;
-        lengths: of the whole prompts; voices: of those with a speaker, at ``SPEAKER_PLACE``, which have
-        ``ANSWERED`` + 1 tokens at least. All that was read before is the first ``start`` tokens.
+        lengths: of the whole prompts; voices: of those with a speaker, at ``SPEAKER_POSITION``, which have
+        ``RESPONSE_TOKENS`` + 1 tokens at least. All that was read before is the first ``start`` tokens.
         Returns the hidden rows [n, hidden] of the prompts' last tokens, meaningless for those whose
         end is not in this piece.
         """
@@ -197,16 +199,16 @@ class LanguageModel:
         valid = [min(max(whole - start, 0), length) for whole in lengths]
         last = torch.tensor([max(n - 1, 0) for n in valid], device=self.device)
         rows = self._places[:count]
-        hidden = self._rows(tokens, start, voices)
-        self._mark(state, lengths, voices)
-        turns = self._turns.text(start, end)[:, :, None]
+        hidden = self._rows(tokens, start, speakers)
+        self._mark(state, lengths, speakers)
+        turns = self._turns.prompt(start, end)[:, :, None]
         # Rows past a prompt's end see only what lies before them, and nobody looks at them.
         place = self._places[start:end, None]
         visible = self._places[:end] <= place
-        if voices:
-            averted = state.averted[:count, None, None]
+        if speakers:
+            averted = state.self_masked_from[:count, None, None]
             visible = (visible & ((self._places[:end] < place) | (place < averted)))[:, None]
-        kept = torch.tensor(valid, device=self.device)[:, None] + self._places[: self.config.kernel - 1]
+        kept = torch.tensor(valid, device=self.device)[:, None] + self._places[: self.config.kernel_size - 1]
         for layer in self._layers:
             mixer = layer.mixer
             if isinstance(mixer, Attention):
@@ -240,23 +242,23 @@ class LanguageModel:
         """Logits [n, codes], float32, of the codes of ``codebook``; end_of_speech behind codebook 0's."""
         return self._heads[codebook].normed(hidden, self._epsilon).float()
 
-    def _rows(self, tokens: Tensor, start: int, voices: Voices) -> Tensor:
+    def _rows(self, tokens: Tensor, start: int, voices: SpeakerRows) -> Tensor:
         """What the layers get of prompts' next tokens [n, t], from ``start`` on: float32 [n, t, hidden]."""
         hidden = self._embedding[tokens].float()
-        if start <= SPEAKER_PLACE < start + tokens.shape[1]:
+        if start <= SPEAKER_POSITION < start + tokens.shape[1]:
             for row, voice in voices.items():
-                hidden[row, SPEAKER_PLACE - start] = voice
+                hidden[row, SPEAKER_POSITION - start] = voice
         return hidden
 
-    def _mark(self, state: LanguageState, lengths: Sequence[int], voices: Voices) -> None:
+    def _mark(self, state: LanguageState, lengths: Sequence[int], voices: SpeakerRows) -> None:
         """Set where the speech of each prompt begins."""
         count = len(lengths)
-        state.speech[:count] = torch.tensor(lengths, device=self.device)
+        state.speech_start[:count] = torch.tensor(lengths, device=self.device)
         # With a speaker the makers' mask, which ``generate`` gives it, is one token short: what the model
         # has said itself, these two included, looks at all before it and not at itself (PyPI kani-tts-2
         # 0.0.5 on transformers 4.56.0). It is what their checkpoints are heard with.
-        averted = [n - ANSWERED if row in voices else NEVER for row, n in enumerate(lengths)]
-        state.averted[:count] = torch.tensor(averted, device=self.device)
+        averted = [n - RESPONSE_TOKENS if row in voices else NO_POSITION for row, n in enumerate(lengths)]
+        state.self_masked_from[:count] = torch.tensor(averted, device=self.device)
 
     @property
     def _epsilon(self) -> float:

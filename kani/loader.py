@@ -26,19 +26,19 @@ from kani.tokens import TokenLayout
 log = logging.getLogger(__name__)
 
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
-MODEL = "nineninesix/kani-tts-370m"
-CODEC = "nvidia/nemo-nano-codec-22khz-0.6kbps-12.5fps"
-EMBEDDER = "nineninesix/speaker-emb-tbr"
+DEFAULT_MODEL = "nineninesix/kani-tts-370m"
+DEFAULT_CODEC = "nvidia/nemo-nano-codec-22khz-0.6kbps-12.5fps"
+DEFAULT_EMBEDDER = "nineninesix/speaker-emb-tbr"
 
-LONGEST_PROMPT = 512
+MAX_PROMPT_TOKENS = 512
 """Tokens of a prompt: some five times the longest segment of plain words."""
-LONGEST_S = 30.0
+MAX_SEGMENT_S = 30.0
 """Seconds of one segment; by its makers' word the model gets worse beyond 20 (1,000 tokens)."""
-AHEAD_S = 2.0
+MAX_LEAD_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kani:
+class KaniModel:
     """A model at work. ``scheduler`` is not started yet.
 
     precision: of the language model and of the codec, in words; embedder: where the model speaks like a
@@ -66,10 +66,10 @@ class Kani:
         return self.codec.config.frame_s
 
 
-def assemble(
-    model: str = MODEL,
-    codec: str = CODEC,
-    embedder: str = EMBEDDER,
+def load(
+    model: str = DEFAULT_MODEL,
+    codec: str = DEFAULT_CODEC,
+    embedder: str = DEFAULT_EMBEDDER,
     *,
     device: str = "auto",
     precision: str = "auto",
@@ -77,8 +77,8 @@ def assemble(
     threads: int | None = None,
     cache: Path,
     may_fetch: bool = False,
-    told: Callable[[str], None] = log.info,
-) -> Kani:
+    report: Callable[[str], None] = log.info,
+) -> KaniModel:
     """Load, check, place and warm up.
 
     model: a folder or a hub's name; codec: a .nemo file or a hub's name; embedder: a folder or a hub's
@@ -92,18 +92,18 @@ def assemble(
     products, convolutions = _precisions(precision, place)
     if threads is not None:
         torch.set_num_threads(threads)
-    hub = Hub(cache, may_fetch, told)
+    hub = Hub(cache, may_fetch, report)
     folder, archive = hub.find(model), hub.find_codec(codec)
     name = _called(model, folder, cache)
     checkpoint = Checkpoint(folder)
-    checkpoint.check()
-    told(f"loading {name}")
+    checkpoint.check_shapes()
+    report(f"loading {name}")
     # Reading the tokenizer takes a moment, which the first request should not have to wait for.
     checkpoint.text_tokens("")
     speech = NanoCodec.load(archive, device=place, precision=convolutions)
     layout = checkpoint.layout(codebooks=speech.config.codebooks, codebook_size=speech.config.codebook_size)
-    longest_frames = round(LONGEST_S / speech.config.frame_s)
-    capacity = Runner.capacity(LONGEST_PROMPT, longest_frames, layout.codebooks)
+    longest_frames = round(MAX_SEGMENT_S / speech.config.frame_s)
+    capacity = Runner.capacity(MAX_PROMPT_TOKENS, longest_frames, layout.codebooks)
     language = _language(checkpoint, layout, products, place, capacity, cache)
     speech.compile()
     on_gpu = place.type == "cuda"
@@ -111,24 +111,24 @@ def assemble(
         language,
         speech,
         slots=slots or (256 if on_gpu else 8),
-        longest_prompt=LONGEST_PROMPT,
-        longest_frames=longest_frames,
+        max_prompt_tokens=MAX_PROMPT_TOKENS,
+        max_frames=longest_frames,
     )
     arithmetic = f"{_name(products)}, codec {_name(convolutions)}"
-    told(
+    report(
         f"{runner.slots} slots of {runner.slot_bytes / 2**20:.0f} MiB on {place}, language model {arithmetic}"
     )
-    runner.warm_up(told)
+    runner.warm_up(report)
     scheduler = Scheduler(
         runner,
         sample_rate=speech.config.sample_rate,
         frame_s=speech.config.frame_s,
-        ahead_s=AHEAD_S,
+        max_lead_s=MAX_LEAD_S,
         # On a CPU one prompt after the other is as fast, and the first is spoken sooner.
-        prompts_at_once=64 if on_gpu else 1,
-        tokens_a_turn=LONGEST_PROMPT if on_gpu else 64,
+        max_prefill_prompts=64 if on_gpu else 1,
+        prefill_tokens_per_step=MAX_PROMPT_TOKENS if on_gpu else 64,
     )
-    return Kani(
+    return KaniModel(
         name,
         checkpoint,
         layout,
@@ -137,7 +137,7 @@ def assemble(
         runner,
         scheduler,
         arithmetic,
-        _embedder(embedder, checkpoint.config.speaker, hub) if checkpoint.config.speaker else None,
+        _embedder(embedder, checkpoint.config.speaker_size, hub) if checkpoint.config.speaker_size else None,
     )
 
 

@@ -44,7 +44,7 @@ _WIDEST_SPEAKER = 4096
 SPEAKER_PROJECTION = "model.speaker_emb_projection.weight"
 
 
-def turn_weight(layer: int) -> str:
+def rope_scale_key(layer: int) -> str:
     """The key of what an attention layer has learnt about RoPE's frequencies."""
     return f"model.learnable_rope_layers.{layer}.alpha_weight"
 
@@ -70,17 +70,17 @@ class ModelConfig:
     key_value_heads: int
     head_size: int
     attention: tuple[bool, ...]
-    kernel: int
+    kernel_size: int
     norm_epsilon: float
     rope_base: float
     positions: int
-    tied: bool
-    speaker: int = 0
+    tied_embedding: bool
+    speaker_size: int = 0
     frame_step: float | None = None
-    turn_range: tuple[float, float] | None = None
+    rope_scale_range: tuple[float, float] | None = None
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> ModelConfig:
+    def parse(cls, settings: Mapping[str, Any]) -> ModelConfig:
         """Read a config.json's entries as transformers' Lfm2Config does.
 
         Raises CheckpointError, naming the entry, for what does not fit and for what this code does
@@ -116,14 +116,14 @@ class ModelConfig:
             key_value_heads=config.num_key_value_heads,
             head_size=head_size,
             attention=tuple(layer != "conv" for layer in cast("list[str]", config.layer_types)),
-            kernel=config.conv_L_cache,
+            kernel_size=config.conv_L_cache,
             norm_epsilon=config.norm_eps,
             rope_base=_rope_base(settings),
             positions=config.max_position_embeddings,
-            tied=config.tie_word_embeddings,
-            speaker=_speaker(settings),
+            tied_embedding=config.tie_word_embeddings,
+            speaker_size=_speaker(settings),
             frame_step=_frame_step(settings),
-            turn_range=_turn_range(settings),
+            rope_scale_range=_turn_range(settings),
         )
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -134,10 +134,10 @@ class ModelConfig:
             "model.embed_tokens.weight": (self.vocabulary, width),
             "model.embedding_norm.weight": (width,),
         }
-        if not self.tied:
+        if not self.tied_embedding:
             shapes["lm_head.weight"] = (self.vocabulary, width)
-        if self.speaker:
-            shapes[SPEAKER_PROJECTION] = (width, self.speaker)
+        if self.speaker_size:
+            shapes[SPEAKER_PROJECTION] = (width, self.speaker_size)
         for index, attention in enumerate(self.attention):
             layer: dict[str, tuple[int, ...]] = {
                 "operator_norm.weight": (width,),
@@ -146,8 +146,8 @@ class ModelConfig:
                 "feed_forward.w3.weight": (self.feed_forward, width),
                 "feed_forward.w2.weight": (width, self.feed_forward),
             }
-            if attention and self.turn_range is not None:
-                shapes[turn_weight(index)] = ()
+            if attention and self.rope_scale_range is not None:
+                shapes[rope_scale_key(index)] = ()
             if attention:
                 layer |= {
                     "self_attn.q_proj.weight": (queries, width),
@@ -160,7 +160,7 @@ class ModelConfig:
             else:
                 layer |= {
                     "conv.in_proj.weight": (3 * width, width),
-                    "conv.conv.weight": (width, 1, self.kernel),
+                    "conv.conv.weight": (width, 1, self.kernel_size),
                     "conv.out_proj.weight": (width, width),
                 }
             shapes |= {f"model.layers.{index}.{key}": shape for key, shape in layer.items()}

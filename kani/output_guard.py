@@ -22,7 +22,7 @@ AUDIBLE = 0.004
 """A peak below this (−48 dB of full scale) is silence."""
 
 
-class Trouble(Enum):
+class Anomaly(Enum):
     """What is wrong with a stream."""
 
     RUNAWAY = "speech did not end"
@@ -30,40 +30,40 @@ class Trouble(Enum):
     SILENCE = "there was no voice"
 
 
-class Watch:
+class OutputGuard:
     """Watches one stream."""
 
-    def __init__(self, expected_s: float, frame_s: float = 0.08) -> None:
+    def __init__(self, predicted_s: float, frame_s: float = 0.08) -> None:
         """expected_s: how long the text takes to say, roughly; frame_s: seconds of a frame."""
-        self._longest = round((_TOO_LONG * expected_s + _GRACE_S) / frame_s)
+        self._longest = round((_TOO_LONG * predicted_s + _GRACE_S) / frame_s)
         self._loop = round(_LOOP_S / frame_s)
         self._frames: list[tuple[int, ...]] = []
         self._silent_s = 0.0
-        self.heard = False
+        self.audible = False
         """Whether anything but silence was spoken."""
 
-    def frame(self, codes: Sequence[int]) -> Trouble | None:
+    def check_frame(self, codes: Sequence[int]) -> Anomaly | None:
         """Another frame was drawn."""
         self._frames.append(tuple(codes))
         if len(self._frames) > self._longest:
-            return Trouble.RUNAWAY
+            return Anomaly.RUNAWAY
         if self._loops():
-            return Trouble.LOOP
+            return Anomaly.LOOP
         return None
 
-    def audio(self, samples: npt.NDArray[np.float32], sample_rate: int) -> Trouble | None:
+    def check_audio(self, samples: npt.NDArray[np.float32], sample_rate: int) -> Anomaly | None:
         """Some more was spoken."""
         audible = np.flatnonzero(np.abs(samples) >= AUDIBLE)
         if len(audible):
-            self.heard = True
+            self.audible = True
             self._silent_s = (len(samples) - 1 - audible[-1]) / sample_rate
         else:
             self._silent_s += len(samples) / sample_rate
-        return Trouble.SILENCE if self._silent_s > _SILENCE_S else None
+        return Anomaly.SILENCE if self._silent_s > _SILENCE_S else None
 
-    def ended(self) -> Trouble | None:
+    def check_end(self) -> Anomaly | None:
         """The stream has come to its end."""
-        return None if self.heard else Trouble.SILENCE
+        return None if self.audible else Anomaly.SILENCE
 
     def _loops(self) -> bool:
         frames = self._frames

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from kani.checkpoint import Weights
-from kani.model_config import ModelConfig, turn_weight
+from kani.model_config import ModelConfig, rope_scale_key
 
 
-class Turns:
+class RotaryEmbedding:
     """RoPE's turns as complex numbers, one for each pair of a head's elements.
 
     Where a checkpoint has learnt to scale the frequencies, each attention layer has turns of its own, and
@@ -37,20 +37,20 @@ class Turns:
         steps = torch.arange(0, config.head_size, 2, dtype=torch.float32) / config.head_size
         # Inverse first: so transformers rounds it, and far from the start it is heard in the last digits.
         frequencies = (1.0 / config.rope_base**steps)[None]
-        if config.turn_range is not None:
-            least, most = config.turn_range
+        if config.rope_scale_range is not None:
+            least, most = config.rope_scale_range
             layers = [index for index, attention in enumerate(config.attention) if attention]
-            scales = [least + (most - least) * weights(turn_weight(layer)).sigmoid() for layer in layers]
+            scales = [least + (most - least) * weights(rope_scale_key(layer)).sigmoid() for layer in layers]
             frequencies = torch.stack(scales)[:, None] * frequencies if scales else frequencies
         angles = torch.arange(capacity, dtype=torch.float32)[:, None] * frequencies[:, None]
         self._table = torch.polar(torch.ones_like(angles), angles).to(device)
         self._frequencies = frequencies.to(device)
 
-    def text(self, start: int, end: int) -> Tensor:
+    def prompt(self, start: int, end: int) -> Tensor:
         """Of the tokens in places start to end − 1 of a prompt: complex64 [layers or 1, tokens, pairs]."""
         return self._table[:, start:end]
 
-    def spoken(self, places: Tensor, speech: Tensor) -> Tensor:
+    def speech(self, places: Tensor, speech: Tensor) -> Tensor:
         """Of one spoken token of each stream: complex64 [layers or 1, streams, pairs].
 
         places: int64 [streams]; speech: the place of the stream's first spoken token.

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from kani.codec.nanocodec import NanoCodec
 from kani.errors import OutOfMemory
-from kani.lfm2 import SPEAKER_PLACE, LanguageModel
+from kani.lfm2 import SPEAKER_POSITION, LanguageModel
 from kani.sampler import SamplerState, Sampling, SavedDraws
-from kani.state import LanguageState, SavedStream
+from kani.state import LanguageState, SavedSequence
 
 Codes = npt.NDArray[np.int64]
 Samples = npt.NDArray[np.float32]
@@ -41,7 +41,7 @@ _new_event = cast("Callable[[], torch.cuda.Event]", torch.cuda.Event)
 class SavedSlot:
     """All that a stream has in its slot, kept elsewhere while it is paused."""
 
-    language: SavedStream
+    language: SavedSequence
     draws: SavedDraws
     logits: Tensor
     codec: Tensor
@@ -53,10 +53,12 @@ class Prefill:
     def __init__(
         self, model: LanguageModel, prompts: Sequence[Sequence[int]], speakers: Sequence[Sequence[float]]
     ) -> None:
-        self.voices = {row: model.voice(speaker) for row, speaker in enumerate(speakers) if speaker}
+        self.speakers = {
+            row: model.project_speaker(speaker) for row, speaker in enumerate(speakers) if speaker
+        }
         rows = [list(prompt) for prompt in prompts]
-        for row in self.voices:
-            rows[row].insert(SPEAKER_PLACE, 0)
+        for row in self.speakers:
+            rows[row].insert(SPEAKER_POSITION, 0)
         self.lengths = [len(row) for row in rows]
         longest = max(self.lengths)
         self.tokens = torch.zeros((len(rows), longest), dtype=torch.long, device=model.device)
@@ -64,19 +66,19 @@ class Prefill:
             self.tokens[number, : len(tokens)] = torch.tensor(tokens, device=model.device)
         self.state = model.new_state(len(rows), longest)
         self.hidden = torch.zeros((len(prompts), model.config.hidden), device=model.device)
-        self.read = 0
+        self.tokens_read = 0
 
     @property
     def done(self) -> bool:
         """Whether all prompts have been read."""
-        return self.read == self.tokens.shape[1]
+        return self.tokens_read == self.tokens.shape[1]
 
 
 class Runner:
     """Slots on a device. Not thread-safe: one thread calls it."""
 
     def __init__(
-        self, model: LanguageModel, codec: NanoCodec, *, slots: int, longest_prompt: int, longest_frames: int
+        self, model: LanguageModel, codec: NanoCodec, *, slots: int, max_prompt_tokens: int, max_frames: int
     ) -> None:
         """longest_prompt in tokens, longest_frames in frames: what one stream may have at most.
 
@@ -84,15 +86,15 @@ class Runner:
         """
         self.layout = model.layout
         self.slots = slots
-        self.longest_frames = longest_frames
-        self.longest_prompt = longest_prompt
+        self.max_frames = max_frames
+        self.max_prompt_tokens = max_prompt_tokens
         self._model = model
         self._codec = codec
         self._check_memory(slots)
         device = model.device
         try:
             self._language = model.new_state(slots)
-            self._sampler = SamplerState(model.layout, slots=slots, frames=longest_frames + 1, device=device)
+            self._sampler = SamplerState(model.layout, slots=slots, frames=max_frames + 1, device=device)
             self._audio = codec.new_state(slots)
         except RuntimeError as error:
             raise OutOfMemory(f"{slots} slots do not fit into memory: fewer --slots") from error
@@ -112,9 +114,9 @@ class Runner:
         return longest_prompt + codebooks * (longest_frames + 1)
 
     @property
-    def speaker(self) -> int:
+    def speaker_size(self) -> int:
         """Numbers of a speaker embedding; 0: the model takes none."""
-        return self._model.config.speaker
+        return self._model.config.speaker_size
 
     @property
     def slot_bytes(self) -> int:
@@ -126,7 +128,7 @@ class Runner:
             cache=self._model.cache_precision,
             context=self._model.activations,
         )
-        draws = 4 * self.layout.codebooks * (self.longest_frames + 1) + self.layout.codebooks * (
+        draws = 4 * self.layout.codebooks * (self.max_frames + 1) + self.layout.codebooks * (
             self.layout.codebook_size + 1
         )
         return language + draws + self._codec.new_state(1).nbytes
@@ -150,7 +152,9 @@ class Runner:
             )
 
     @torch.inference_mode()
-    def prefill(self, prompts: Sequence[Sequence[int]], speakers: Sequence[Sequence[float]] = ()) -> Prefill:
+    def start_prefill(
+        self, prompts: Sequence[Sequence[int]], speakers: Sequence[Sequence[float]] = ()
+    ) -> Prefill:
         """Prompts to be read, each of 1 to ``longest_prompt`` tokens.
 
         speakers: whom each is to be said by, ``speaker`` numbers, which take the place of one token, or
@@ -159,34 +163,34 @@ class Runner:
         return Prefill(self._model, prompts, speakers)
 
     @torch.inference_mode()
-    def read(self, prefill: Prefill, tokens: int) -> None:
+    def prefill_chunk(self, prefill: Prefill, tokens: int) -> None:
         """Read up to so many more tokens of each prompt."""
-        start, end = prefill.read, min(prefill.read + tokens, prefill.tokens.shape[1])
+        start, end = prefill.tokens_read, min(prefill.tokens_read + tokens, prefill.tokens.shape[1])
         hidden = self._model.prefill(
-            prefill.tokens[:, start:end], prefill.lengths, prefill.state, start, prefill.voices
+            prefill.tokens[:, start:end], prefill.lengths, prefill.state, start, prefill.speakers
         )
         for row, length in enumerate(prefill.lengths):
             if start < length <= end:
                 prefill.hidden[row] = hidden[row]
-        prefill.read = end
+        prefill.tokens_read = end
 
     @torch.inference_mode()
-    def join(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
+    def admit(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
         """The prompt in ``row`` has been read: its stream runs in ``slot`` from the next frame on."""
         length = prefill.lengths[row]
-        self._language.take(slot, prefill.state, row, length)
+        self._language.copy_from(slot, prefill.state, row, length)
         self._read[slot] = length
         self._logits[slot] = self._model.head(prefill.hidden[row, None], 0)[0]
-        self._sampler.begin(slot, sampling)
+        self._sampler.reset(slot, sampling)
         self._codec.reset(self._audio, torch.tensor([slot], device=self._model.device))
         self._live[slot] = 1
 
     @torch.inference_mode()
-    def leave(self, slot: int, count: int) -> None:
+    def release(self, slot: int, count: int) -> None:
         """Free ``slot`` of ``count`` that run; the last of them moves there."""
         last = count - 1
         if slot != last:
-            self._language.take(slot, self._language, last, self._read[last])
+            self._language.copy_from(slot, self._language, last, self._read[last])
             self._sampler.move(last, slot)
             self._logits[slot] = self._logits[last]
             self._codes[slot] = self._codes[last]
@@ -194,7 +198,7 @@ class Runner:
             self._read[slot] = self._read[last]
         self._live[last] = 0
 
-    def clear(self) -> None:
+    def release_all(self) -> None:
         """No stream runs any more."""
         self._live.zero_()
 
@@ -205,7 +209,7 @@ class Runner:
         # There may be many of them, and a GPU's memory was shared out among the slots.
         return SavedSlot(
             replace(language, cache=language.cache.cpu(), context=language.context.cpu()),
-            SavedDraws(tuple(numbers.cpu() for numbers in draws.numbers)),
+            SavedDraws(tuple(numbers.cpu() for numbers in draws.tensors)),
             self._logits[slot].clone().cpu(),
             self._audio.rows[slot].clone().cpu(),
         )
@@ -221,7 +225,7 @@ class Runner:
         self._live[slot] = 1
 
     @torch.inference_mode()
-    def complete(self, count: int) -> Codes:
+    def sample(self, count: int) -> Codes:
         """Draw the frame of each stream in slots 0 to count − 1: codes [count, codebooks].
 
         A first code of ``codebook_size`` is end_of_speech: the stream has no such frame.
@@ -233,14 +237,14 @@ class Runner:
         return codes
 
     @torch.inference_mode()
-    def begin(self, count: int) -> None:
+    def advance(self, count: int) -> None:
         """Read each frame's last code, and rate the first code of the next."""
         self._run(self._begin, count, whole=False)
         for slot in range(count):
             self._read[slot] += 1
 
     @torch.inference_mode()
-    def speak(self, slots: Sequence[int], codes: Codes) -> Samples:
+    def decode_audio(self, slots: Sequence[int], codes: Codes) -> Samples:
         """The audio [streams, samples] of the next frames, int64 [streams, frames, codebooks]."""
         if self._second is None:
             return self._decoded(slots, codes)
@@ -258,9 +262,9 @@ class Runner:
         return samples
 
     @property
-    def frames_a_call(self) -> int:
+    def frames_per_call(self) -> int:
         """How many frames of a stream ``speak`` is best given at a time, of many streams together."""
-        return self._codec.frames_a_call
+        return self._codec.frames_per_call
 
     @property
     def overlaps(self) -> bool:
@@ -268,22 +272,22 @@ class Runner:
         return self._on_gpu
 
     @torch.inference_mode()
-    def warm_up(self, told: Callable[[str], None]) -> None:
+    def warm_up(self, report: Callable[[str], None]) -> None:
         """Run everything once; on a GPU, capture its graphs. ``told`` gets a line of progress at a time."""
         if self._on_gpu:
             # While no stream runs: one that did would be led on by every capture, past its slot's end.
             for rows in self._ladder():
-                told(f"capturing CUDA graphs for {rows} streams")
+                report(f"capturing CUDA graphs for {rows} streams")
                 for span in self._spans():
                     self._capture(rows, span)
-        prefill = self.prefill([[0] * min(64, self.longest_prompt)])
-        self.read(prefill, self.longest_prompt)
-        self.join(0, prefill, 0, Sampling())
-        codes = self.complete(1)
-        self.begin(1)
+        prefill = self.start_prefill([[0] * min(64, self.max_prompt_tokens)])
+        self.prefill_chunk(prefill, self.max_prompt_tokens)
+        self.admit(0, prefill, 0, Sampling())
+        codes = self.sample(1)
+        self.advance(1)
         codes = np.minimum(codes, self.layout.codebook_size - 1)
-        self.speak([0], codes[:, None])
-        self.leave(0, 1)
+        self.decode_audio([0], codes[:, None])
+        self.release(0, 1)
 
     def _ladder(self) -> list[int]:
         return [rows for rows in _ROWS if rows < self.slots] + [self.slots]
@@ -329,7 +333,7 @@ class Runner:
         self._logits[:rows] = self._model.head(hidden, 0)
 
     def _read_codes(self, codebook: int, rows: int, span: int) -> Tensor:
-        start, end = self.layout.block(codebook)
+        start, end = self.layout.codebook_range(codebook)
         # A stream that has ended has no code to read; whatever it reads is never heard.
         tokens = (self._codes[:rows, codebook] + start).clamp_max(end - 1)
         hidden = self._model.decode(tokens, self._language, span)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from kani.tokens import TokenLayout
 
-CANDIDATES = 256
+MAX_CANDIDATES = 256
 """Codes that a draw chooses from, the likeliest ones: a larger top_k counts as this, so does none."""
 
 
@@ -46,7 +46,7 @@ class Sampling:
 class SavedDraws:
     """One stream's rows of a SamplerState."""
 
-    numbers: tuple[Tensor, ...]
+    tensors: tuple[Tensor, ...]
 
 
 class SamplerState:
@@ -59,20 +59,20 @@ class SamplerState:
     def __init__(self, layout: TokenLayout, *, slots: int, frames: int, device: torch.device) -> None:
         """frames: the most that a stream may have."""
         codes = layout.codebook_size + 1
-        self.said = torch.zeros((slots, layout.codebooks, codes), dtype=torch.bool, device=device)
+        self.drawn = torch.zeros((slots, layout.codebooks, codes), dtype=torch.bool, device=device)
         self.uniforms = torch.zeros((slots, frames, layout.codebooks), device=device)
         self.frame = torch.zeros(slots, dtype=torch.long, device=device)
         self.temperature = torch.ones((slots, 1), device=device)
         self.top_p = torch.ones((slots, 1), device=device)
         self.top_k = torch.ones((slots, 1), dtype=torch.long, device=device)
         self.penalty = torch.ones((slots, 1), device=device)
-        self._ranks = torch.arange(CANDIDATES, device=device)
+        self._ranks = torch.arange(MAX_CANDIDATES, device=device)
         self._rows = torch.arange(slots, device=device)
 
     @property
     def _tensors(self) -> tuple[Tensor, ...]:
         return (
-            self.said,
+            self.drawn,
             self.uniforms,
             self.frame,
             self.temperature,
@@ -81,16 +81,16 @@ class SamplerState:
             self.penalty,
         )
 
-    def begin(self, slot: int, sampling: Sampling) -> None:
+    def reset(self, slot: int, sampling: Sampling) -> None:
         """A new stream is in ``slot``."""
-        self.said[slot] = False
+        self.drawn[slot] = False
         self.frame[slot] = 0
         # Greedy is a draw of which every uniform number is 0: it takes the first candidate.
         greedy = sampling.temperature == 0
         # Still lower ones draw no differently, but their quotients overflow.
         self.temperature[slot] = 1.0 if greedy else max(sampling.temperature, 0.001)
         self.top_p[slot] = sampling.top_p
-        self.top_k[slot] = min(sampling.top_k or CANDIDATES, CANDIDATES)
+        self.top_k[slot] = min(sampling.top_k or MAX_CANDIDATES, MAX_CANDIDATES)
         self.penalty[slot] = sampling.repetition_penalty
         if greedy:
             self.uniforms[slot] = 0.0
@@ -107,7 +107,7 @@ class SamplerState:
 
     def restore(self, slot: int, saved: SavedDraws) -> None:
         """Put a stream into ``slot``, whatever was there."""
-        for tensor, kept in zip(self._tensors, saved.numbers, strict=True):
+        for tensor, kept in zip(self._tensors, saved.tensors, strict=True):
             tensor[slot] = kept
 
     def move(self, source: int, target: int) -> None:
@@ -123,11 +123,11 @@ class SamplerState:
         """
         count, codes = logits.shape
         rows = self._rows[:count]
-        said = self.said[:count, codebook, :codes]
+        said = self.drawn[:count, codebook, :codes]
         penalty = self.penalty[:count]
         # The smaller of the two is the one away from being said, whatever the logit's sign.
         logits = torch.where(said, torch.minimum(logits * penalty, logits / penalty), logits)
-        best, which = (logits / self.temperature[:count]).topk(min(CANDIDATES, codes))
+        best, which = (logits / self.temperature[:count]).topk(min(MAX_CANDIDATES, codes))
         best = best.masked_fill(self._ranks[: best.shape[1]] >= self.top_k[:count], -torch.inf)
         likelihood = best.softmax(-1)
         before = likelihood.cumsum(-1) - likelihood
@@ -138,5 +138,5 @@ class SamplerState:
         allowed = (likelihood > 0).sum(-1, keepdim=True)
         chosen = torch.minimum((passed <= drawn).sum(-1, keepdim=True), allowed - 1)
         chosen = which.gather(1, chosen.clamp_min(0))[:, 0]
-        self.said[rows, codebook, chosen] = True
+        self.drawn[rows, codebook, chosen] = True
         return chosen

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from kani.lfm2 import ANSWERED
+from kani.lfm2 import RESPONSE_TOKENS
 from kani.runner import Prefill, Runner, Samples
-from kani.sequence import Attempt, End, Ending, Listener, Place, Stream, Utterance
+from kani.sequence import Attempt, End, Ending, Listener, SequenceState, SpeechSequence, Utterance
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 """How often a segment is tried, with another seed each time, before anything of it is heard."""
 
 
@@ -31,7 +31,7 @@ ATTEMPTS = 3
 class _Reading:
     """Prompts that are being read together; each has a slot in prospect."""
 
-    streams: list[Stream]
+    streams: list[SpeechSequence]
     prefill: Prefill | None = None
 
 
@@ -44,9 +44,9 @@ class Scheduler:
         *,
         sample_rate: int,
         frame_s: float,
-        ahead_s: float,
-        prompts_at_once: int,
-        tokens_a_turn: int,
+        max_lead_s: float,
+        max_prefill_prompts: int,
+        prefill_tokens_per_step: int,
     ) -> None:
         """sample_rate in hertz, frame_s in seconds: the codec's; ahead_s: seconds of audio that a
         stream may be ahead of what its listener has taken; prompts_at_once, tokens_a_turn: how much
@@ -54,15 +54,15 @@ class Scheduler:
         self._runner = runner
         self._sample_rate = sample_rate
         self._frame_s = frame_s
-        self._ahead = round(ahead_s * sample_rate)
-        self._prompts_at_once = prompts_at_once
-        self._tokens_a_turn = tokens_a_turn
+        self._ahead = round(max_lead_s * sample_rate)
+        self._prompts_at_once = max_prefill_prompts
+        self._tokens_a_turn = prefill_tokens_per_step
         self._changed = threading.Condition()
         self._stopping = False
-        self._waiting: deque[Stream] = deque()
+        self._waiting: deque[SpeechSequence] = deque()
         self._reading: _Reading | None = None
-        self._running: list[Stream] = []
-        self._paused: deque[Stream] = deque()
+        self._running: list[SpeechSequence] = []
+        self._paused: deque[SpeechSequence] = deque()
         self.frames = 0
         """Frames made so far, by all streams together; a cancel is obeyed within one."""
         self._thread = threading.Thread(target=self._loop, name="kani", daemon=True)
@@ -78,26 +78,28 @@ class Scheduler:
             self._changed.notify()
         self._thread.join()
 
-    def submit(self, utterance: Utterance, listener: Listener) -> Stream:
+    def submit(self, utterance: Utterance, listener: Listener) -> SpeechSequence:
         """Say ``utterance``.
 
         Raises ValueError for one that is longer than the runner's slots, or has tokens that no
         prompt may have or a speaker that is none, RuntimeError where the loop has ended.
         """
         speaker = utterance.speaker
-        if speaker and (len(speaker) != self._runner.speaker or not all(map(math.isfinite, speaker))):
-            raise ValueError(f"a speaker is {self._runner.speaker} finite numbers")
+        if speaker and (len(speaker) != self._runner.speaker_size or not all(map(math.isfinite, speaker))):
+            raise ValueError(f"a speaker is {self._runner.speaker_size} finite numbers")
         # It takes the place of a token, and what the makers' model says itself follows a text.
         least, most = (
-            (ANSWERED + 1, self._runner.longest_prompt - 1) if speaker else (1, self._runner.longest_prompt)
+            (RESPONSE_TOKENS + 1, self._runner.max_prompt_tokens - 1)
+            if speaker
+            else (1, self._runner.max_prompt_tokens)
         )
         if not least <= len(utterance.prompt) <= most:
             raise ValueError(f"a prompt has {least} to {most} tokens")
         if not all(0 <= token < self._runner.layout.audio_start for token in utterance.prompt):
             raise ValueError(f"a prompt's tokens are 0 to {self._runner.layout.audio_start - 1}")
-        if not 0 < utterance.longest_frames <= self._runner.longest_frames:
-            raise ValueError(f"speech has 1 to {self._runner.longest_frames} frames")
-        stream = Stream(utterance, listener, self._frame_s)
+        if not 0 < utterance.max_frames <= self._runner.max_frames:
+            raise ValueError(f"speech has 1 to {self._runner.max_frames} frames")
+        stream = SpeechSequence(utterance, listener, self._frame_s)
         with self._changed:
             if self._stopping:
                 raise RuntimeError("the Kani model has been stopped")
@@ -105,16 +107,16 @@ class Scheduler:
             self._changed.notify()
         return stream
 
-    def cancel(self, stream: Stream) -> None:
+    def cancel(self, stream: SpeechSequence) -> None:
         """Say no more of it; its listener is told CANCELLED when its slot is free."""
         with self._changed:
             stream.cancelled = True
             self._changed.notify()
 
-    def taken(self, stream: Stream, samples: int) -> None:
+    def acknowledge(self, stream: SpeechSequence, samples: int) -> None:
         """The listener has taken so many samples of what it was told of."""
         with self._changed:
-            stream.unheard -= samples
+            stream.unconsumed_samples -= samples
             self._changed.notify()
 
     @property
@@ -144,7 +146,7 @@ class Scheduler:
                     log.exception("a turn of the Kani model failed with %d streams", len(self._running))
                     scarce = isinstance(error, torch.OutOfMemoryError)
                     self._end_all(End(Ending.FAILED, "out of memory" if scarce else "the model failed"))
-                    self._runner.clear()
+                    self._runner.release_all()
         finally:
             # Whatever it was that ended the loop, nobody waits for it.
             with self._changed:
@@ -163,22 +165,22 @@ class Scheduler:
         self._read()
         if not self._running:
             return
-        codes = self._runner.complete(len(self._running))
+        codes = self._runner.sample(len(self._running))
         self.frames += 1
         for stream, frame in zip(self._running, codes.tolist(), strict=True):
-            self._take(stream.attempt, stream.utterance.longest_frames, frame)
+            self._take(stream.attempt, stream.utterance.max_frames, frame)
         if self._runner.overlaps:
-            self._runner.begin(len(self._running))
+            self._runner.advance(len(self._running))
         self._speak()
         self._end()
         if self._running and not self._runner.overlaps:
-            self._runner.begin(len(self._running))
+            self._runner.advance(len(self._running))
 
     def _let_go(self) -> None:
         with self._changed:
             cancelled = [s for s in (*self._waiting, *self._paused) if s.cancelled]
             for stream in cancelled:
-                (self._waiting if stream.place is Place.WAITING else self._paused).remove(stream)
+                (self._waiting if stream.state is SequenceState.WAITING else self._paused).remove(stream)
         if self._reading and all(stream.cancelled for stream in self._reading.streams):
             cancelled += self._reading.streams
             self._reading = None
@@ -188,15 +190,15 @@ class Scheduler:
             self._leave(stream)
             self._tell_end(stream, End(Ending.CANCELLED))
 
-    def _wanted(self, stream: Stream) -> bool:
+    def _wanted(self, stream: SpeechSequence) -> bool:
         """Whether a paused stream's listener has come near enough."""
-        return stream.unheard <= self._ahead // 2
+        return stream.unconsumed_samples <= self._ahead // 2
 
     def _pause(self) -> None:
-        for stream in [s for s in self._running if s.unheard > self._ahead]:
+        for stream in [s for s in self._running if s.unconsumed_samples > self._ahead]:
             stream.saved = self._runner.save(self._running.index(stream))
             self._leave(stream)
-            stream.place = Place.PAUSED
+            stream.state = SequenceState.PAUSED
             self._paused.append(stream)
 
     def _resume(self) -> None:
@@ -207,7 +209,7 @@ class Scheduler:
             self._runner.restore(len(self._running), stream.saved)
             self._paused.remove(stream)
             stream.saved = None
-            stream.place = Place.RUNNING
+            stream.state = SequenceState.RUNNING
             self._running.append(stream)
 
     @property
@@ -224,30 +226,32 @@ class Scheduler:
             if not streams:
                 return
             for stream in streams:
-                stream.place = Place.READING
+                stream.state = SequenceState.PREFILLING
             self._reading = _Reading(streams)
         reading = self._reading
-        ended: list[tuple[Stream, End]] = []
+        ended: list[tuple[SpeechSequence, End]] = []
         try:
             if reading.prefill is None:
                 said = [stream.utterance for stream in reading.streams]
-                reading.prefill = self._runner.prefill(
+                reading.prefill = self._runner.start_prefill(
                     [utterance.prompt for utterance in said], [utterance.speaker for utterance in said]
                 )
-            self._runner.read(reading.prefill, self._tokens_a_turn)
+            self._runner.prefill_chunk(reading.prefill, self._tokens_a_turn)
             if not reading.prefill.done:
                 return
             for row, stream in enumerate(reading.streams):
                 if stream.cancelled:
                     ended.append((stream, End(Ending.CANCELLED)))
                     continue
-                self._runner.join(len(self._running), reading.prefill, row, stream.attempt.sampling)
-                stream.place = Place.RUNNING
+                self._runner.admit(len(self._running), reading.prefill, row, stream.attempt.sampling)
+                stream.state = SequenceState.RUNNING
                 self._running.append(stream)
         except torch.OutOfMemoryError:
             log.exception("a prompt of the Kani model could not be read")
             failed = End(Ending.FAILED, "out of memory")
-            ended = [(stream, failed) for stream in reading.streams if stream.place is Place.READING]
+            ended = [
+                (stream, failed) for stream in reading.streams if stream.state is SequenceState.PREFILLING
+            ]
         # Its slot is free once a listener is told.
         self._reading = None
         for stream, end in ended:
@@ -256,24 +260,24 @@ class Scheduler:
     def _take(self, attempt: Attempt, longest: int, frame: list[int]) -> None:
         """Another frame of a stream, or its end."""
         if frame[0] >= self._runner.layout.codebook_size:
-            attempt.ending = End(Ending.SAID)
+            attempt.ending = End(Ending.FINISHED)
             return
         attempt.pending.append(frame)
-        trouble = None if attempt.greedy else attempt.watch.frame(frame)
+        trouble = None if attempt.greedy else attempt.guard.check_frame(frame)
         if trouble:
-            attempt.ending = End(Ending.TROUBLE, trouble.value)
-        elif attempt.spoken + len(attempt.pending) == longest:
-            attempt.ending = End(Ending.LONGEST)
+            attempt.ending = End(Ending.ANOMALY, trouble.value)
+        elif attempt.decoded_frames + len(attempt.pending) == longest:
+            attempt.ending = End(Ending.MAX_LENGTH)
 
     def _speak(self) -> None:
         """Decode what is due and, since they cost little more then, whole calls of the other streams."""
-        if not any(stream.attempt.due for stream in self._running):
+        if not any(stream.attempt.ready_to_decode for stream in self._running):
             return
-        most = self._runner.frames_a_call
+        most = self._runner.frames_per_call
         left: dict[int, int] = {}  # frames that each slot's stream still has to say now
         for slot, stream in enumerate(self._running):
             pending = len(stream.attempt.pending)
-            count = pending if stream.attempt.due else pending - pending % most
+            count = pending if stream.attempt.ready_to_decode else pending - pending % most
             if count and not stream.cancelled:
                 left[slot] = count
         pieces: dict[int, list[Samples]] = {slot: [] for slot in left}
@@ -283,7 +287,7 @@ class Scheduler:
             attempts = [self._running[slot].attempt for slot in slots]
             codes = np.array([attempt.pending[:size] for attempt in attempts], np.int64)
             try:
-                samples = self._runner.speak(slots, codes)
+                samples = self._runner.decode_audio(slots, codes)
             except torch.OutOfMemoryError:
                 log.exception("%d streams could not be spoken", len(slots))
                 for slot, attempt in zip(slots, attempts, strict=True):
@@ -292,7 +296,7 @@ class Scheduler:
                 continue
             for slot, attempt, piece in zip(slots, attempts, samples, strict=True):
                 pieces[slot].append(piece)
-                attempt.spoken += size
+                attempt.decoded_frames += size
                 del attempt.pending[:size]
                 left[slot] -= size
                 if not left[slot]:
@@ -301,20 +305,20 @@ class Scheduler:
             if parts:
                 self._send(self._running[slot], np.concatenate(parts))
 
-    def _send(self, stream: Stream, piece: Samples) -> None:
+    def _send(self, stream: SpeechSequence, piece: Samples) -> None:
         """Pass audio on, but keep back what is silent before the first sound."""
         attempt = stream.attempt
         if attempt.greedy:
             self._tell(stream, piece)
             return
-        trouble = attempt.watch.audio(piece, self._sample_rate)
+        trouble = attempt.guard.check_audio(piece, self._sample_rate)
         if trouble and attempt.ending is None:
-            attempt.ending = End(Ending.TROUBLE, trouble.value)
-        attempt.held.append(piece)
-        if attempt.watch.heard:
-            for held in attempt.held:
+            attempt.ending = End(Ending.ANOMALY, trouble.value)
+        attempt.withheld.append(piece)
+        if attempt.guard.audible:
+            for held in attempt.withheld:
                 self._tell(stream, held)
-            attempt.held.clear()
+            attempt.withheld.clear()
 
     def _end(self) -> None:
         """Let go of who has ended, or try it again if nothing of it was heard yet."""
@@ -324,39 +328,39 @@ class Scheduler:
             assert ending is not None
             if stream.cancelled:
                 ending = End(Ending.CANCELLED)
-            elif not attempt.greedy and ending.ending in (Ending.SAID, Ending.LONGEST):
-                trouble = attempt.watch.ended()
-                ending = End(Ending.TROUBLE, trouble.value) if trouble else ending
+            elif not attempt.greedy and ending.ending in (Ending.FINISHED, Ending.MAX_LENGTH):
+                trouble = attempt.guard.check_end()
+                ending = End(Ending.ANOMALY, trouble.value) if trouble else ending
             self._leave(stream)
-            if ending.ending is Ending.TROUBLE:
-                whose = {"request": stream.utterance.request}
+            if ending.ending is Ending.ANOMALY:
+                whose = {"request": stream.utterance.request_id}
                 log.warning("attempt %d at a segment: %s", attempt.number, ending.detail, extra=whose)
-                if not stream.sent and attempt.number < ATTEMPTS:
-                    stream.try_again()
+                if not stream.sent and attempt.number < MAX_ATTEMPTS:
+                    stream.retry()
                     with self._changed:
                         self._waiting.appendleft(stream)
                     continue
             self._tell_end(stream, ending)
 
-    def _leave(self, stream: Stream) -> None:
+    def _leave(self, stream: SpeechSequence) -> None:
         """Take a stream out of its slot; the last one that runs moves there."""
         slot = self._running.index(stream)
-        self._runner.leave(slot, len(self._running))
+        self._runner.release(slot, len(self._running))
         self._running[slot] = self._running[-1]
         self._running.pop()
 
-    def _tell(self, stream: Stream, piece: Samples) -> None:
+    def _tell(self, stream: SpeechSequence, piece: Samples) -> None:
         stream.sent = True
         with self._changed:
-            stream.unheard += len(piece)
+            stream.unconsumed_samples += len(piece)
         self._call(stream, piece)
 
-    def _tell_end(self, stream: Stream, end: End) -> None:
-        stream.place = Place.ENDED
+    def _tell_end(self, stream: SpeechSequence, end: End) -> None:
+        stream.state = SequenceState.ENDED
         stream.saved = None
         self._call(stream, end)
 
-    def _call(self, stream: Stream, event: Samples | End) -> None:
+    def _call(self, stream: SpeechSequence, event: Samples | End) -> None:
         try:
             stream.listener(event)
         except Exception:  # it is the caller's code, and the other streams are not its affair
@@ -367,7 +371,11 @@ class Scheduler:
         with self._changed:
             streams = [*self._waiting, *self._paused, *self._running]
             # Of those that were read together some may run already.
-            streams += [s for s in self._reading.streams if s.place is Place.READING] if self._reading else []
+            streams += (
+                [s for s in self._reading.streams if s.state is SequenceState.PREFILLING]
+                if self._reading
+                else []
+            )
             self._waiting.clear()
             self._paused.clear()
             self._running.clear()

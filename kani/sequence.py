@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from kani.output_guard import Watch
+from kani.output_guard import OutputGuard
 from kani.runner import Samples, SavedSlot
 from kani.sampler import Sampling
 
-CHUNK_FRAMES = 24
+MAX_CHUNK_FRAMES = 24
 """The most frames that are spoken at once."""
 _EVEN = 4
 """Larger chunks are multiples of this: on a CPU the codec works on so many frames at a time."""
@@ -27,18 +27,18 @@ class Utterance:
 
     prompt: tuple[int, ...]
     sampling: Sampling
-    longest_frames: int
-    expected_s: float
-    request: str = ""
+    max_frames: int
+    predicted_s: float
+    request_id: str = ""
     speaker: tuple[float, ...] = ()
 
 
 class Ending(Enum):
     """Why there is no more."""
 
-    SAID = "said"
-    LONGEST = "the longest that was asked for"
-    TROUBLE = "trouble"
+    FINISHED = "said"
+    MAX_LENGTH = "the longest that was asked for"
+    ANOMALY = "trouble"
     CANCELLED = "cancelled"
     FAILED = "failed"
 
@@ -57,11 +57,11 @@ Listener = Callable[[Samples | End], None]
 One that raises is cancelled; nobody else's speech is touched."""
 
 
-class Place(Enum):
+class SequenceState(Enum):
     """Where a stream is."""
 
     WAITING = "waits for a slot"
-    READING = "its prompt is being read"
+    PREFILLING = "its prompt is being read"
     RUNNING = "runs"
     PAUSED = "waits for its listener"
     ENDED = "has ended"
@@ -77,10 +77,10 @@ class Attempt:
 
     number: int
     sampling: Sampling
-    watch: Watch
-    spoken: int = 0
+    guard: OutputGuard
+    decoded_frames: int = 0
     pending: list[list[int]] = field(default_factory=list)
-    held: list[Samples] = field(default_factory=list)
+    withheld: list[Samples] = field(default_factory=list)
     ending: End | None = None
 
     @property
@@ -89,7 +89,7 @@ class Attempt:
         return self.sampling.temperature == 0
 
     @property
-    def due(self) -> bool:
+    def ready_to_decode(self) -> bool:
         """Whether what is pending should be spoken now: one frame at first, then more and more.
 
         An eighth of what was spoken before is ready in time where a frame by itself is made in seven
@@ -97,30 +97,30 @@ class Attempt:
         """
         if not self.pending:
             return False
-        frames = min(self.spoken // 8, CHUNK_FRAMES)
+        frames = min(self.decoded_frames // 8, MAX_CHUNK_FRAMES)
         frames -= frames % _EVEN if frames >= _EVEN else frames % 2
         return len(self.pending) >= max(frames, 1) or self.ending is not None
 
 
-class Stream:
+class SpeechSequence:
     """One utterance on its way; made by ``Scheduler.submit``."""
 
     def __init__(self, utterance: Utterance, listener: Listener, frame_s: float) -> None:
         self.utterance = utterance
         self.listener = listener
         self._frame_s = frame_s
-        self.attempt = Attempt(1, utterance.sampling, Watch(utterance.expected_s, frame_s))
-        self.place = Place.WAITING
+        self.attempt = Attempt(1, utterance.sampling, OutputGuard(utterance.predicted_s, frame_s))
+        self.state = SequenceState.WAITING
         self.cancelled = False
         self.sent = False
-        self.unheard = 0
+        self.unconsumed_samples = 0
         self.saved: SavedSlot | None = None
 
-    def try_again(self) -> None:
+    def retry(self) -> None:
         """Forget what was drawn so far, and draw otherwise."""
         # Any other seed will do; this one is the same each time the utterance is asked for.
         seed = (self.attempt.sampling.seed + 0x9E3779B9) % 2**63
         sampling = replace(self.attempt.sampling, seed=seed)
-        watch = Watch(self.utterance.expected_s, self._frame_s)
+        watch = OutputGuard(self.utterance.predicted_s, self._frame_s)
         self.attempt = Attempt(self.attempt.number + 1, sampling, watch)
-        self.place = Place.WAITING
+        self.state = SequenceState.WAITING

@@ -28,7 +28,7 @@ from kani.checkpoint import read_json
 from kani.errors import CheckpointError
 
 SAMPLE_RATE = 16_000
-LONGEST_S = 30.0
+MAX_RECORDING_S = 30.0
 """Seconds that are listened to, as the makers' code does: the time that it takes grows with them."""
 _LEAST_SAMPLES = SAMPLE_RATE // 10
 _LARGEST = 2**16
@@ -39,7 +39,7 @@ _TINY = 1e-10
 Samples = npt.NDArray[np.float32]
 
 
-class Stopped(Exception):
+class EmbeddingCancelled(Exception):
     """Nobody wants the embedding any more."""
 
 
@@ -66,13 +66,13 @@ class SpeakerEmbedder:
         """Tells it from every other: a model that was trained with one can't read what another makes."""
 
     @torch.inference_mode()
-    def embed(self, samples: Samples, stopped: Callable[[], bool] = lambda: False) -> Samples:
+    def embed(self, samples: Samples, cancelled: Callable[[], bool] = lambda: False) -> Samples:
         """The embedding [size], of length 1, of mono samples at ``SAMPLE_RATE``, the first ``LONGEST_S``.
 
         stopped: asked before each layer. Takes about a second of one core for a second of sound. Raises
         ValueError for samples that are too few, all the same or not finite, and Stopped.
         """
-        samples = samples[: round(LONGEST_S * SAMPLE_RATE)]
+        samples = samples[: round(MAX_RECORDING_S * SAMPLE_RATE)]
         if len(samples) < _LEAST_SAMPLES:
             raise ValueError(f"{len(samples)} samples: at least {_LEAST_SAMPLES}")
         wave = torch.from_numpy(np.ascontiguousarray(samples, np.float32))
@@ -81,8 +81,8 @@ class SpeakerEmbedder:
             raise ValueError("samples that are all the same, or not finite")
 
         def ask(*_: object) -> None:
-            if stopped():
-                raise Stopped
+            if cancelled():
+                raise EmbeddingCancelled
 
         hooks = [layer.register_forward_pre_hook(ask) for layer in self._network.layers()]
         try:

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from kani.model_config import ModelConfig
 
-NEVER = 2**31
+NO_POSITION = 2**31
 """A place that no stream has."""
 
 
 @dataclass(frozen=True, slots=True)
-class SavedStream:
+class SavedSequence:
     """One stream's memory outside a state: keys and values [layers, 2, heads, tokens, head size],
     convolution context [layers, kernel − 1, hidden], how many tokens it has read, and where its speech
     begins (``LanguageState.speech`` and ``averted``)."""
@@ -26,8 +26,8 @@ class SavedStream:
     cache: Tensor
     context: Tensor
     tokens: int
-    speech: int
-    averted: int
+    speech_start: int
+    self_masked_from: int
 
 
 class LanguageState:
@@ -37,7 +37,7 @@ class LanguageState:
     layers, slots, kernel − 1, hidden], zero where nothing was said yet; position [slots]: how many
     tokens a slot's stream has read, which is the place where its next one goes; speech [slots]: the place of
     the first spoken token; averted [slots]: the place from which on a token looks at those before it and
-    not at itself, or ``NEVER``.
+    not at itself, or ``NO_POSITION``.
     """
 
     def __init__(
@@ -59,44 +59,44 @@ class LanguageState:
             device=device,
         )
         self.context = torch.zeros(
-            (len(config.attention) - attention, slots, config.kernel - 1, config.hidden),
+            (len(config.attention) - attention, slots, config.kernel_size - 1, config.hidden),
             dtype=context,
             device=device,
         )
         self.position = torch.zeros(slots, dtype=torch.long, device=device)
-        self.speech = torch.zeros(slots, dtype=torch.long, device=device)
-        self.averted = torch.full((slots,), NEVER, device=device)
+        self.speech_start = torch.zeros(slots, dtype=torch.long, device=device)
+        self.self_masked_from = torch.full((slots,), NO_POSITION, device=device)
 
     @staticmethod
     def nbytes(config: ModelConfig, *, capacity: int, cache: torch.dtype, context: torch.dtype) -> int:
         """Bytes of one slot."""
         attention = sum(config.attention)
         keys = attention * 2 * config.key_value_heads * capacity * config.head_size
-        contexts = (len(config.attention) - attention) * (config.kernel - 1) * config.hidden
+        contexts = (len(config.attention) - attention) * (config.kernel_size - 1) * config.hidden
         return keys * cache.itemsize + contexts * context.itemsize
 
-    def save(self, slot: int, tokens: int) -> SavedStream:
+    def save(self, slot: int, tokens: int) -> SavedSequence:
         """A copy of what the stream in ``slot``, which has read ``tokens`` tokens, remembers."""
-        return SavedStream(
+        return SavedSequence(
             self.cache[:, :, slot, :, :tokens].clone(),
             self.context[:, slot].clone(),
             tokens,
-            int(self.speech[slot]),
-            int(self.averted[slot]),
+            int(self.speech_start[slot]),
+            int(self.self_masked_from[slot]),
         )
 
-    def restore(self, slot: int, saved: SavedStream) -> None:
+    def restore(self, slot: int, saved: SavedSequence) -> None:
         """Put a stream into ``slot``, whatever was there."""
         self.cache[:, :, slot, :, : saved.tokens] = saved.cache
         self.context[:, slot] = saved.context
         self.position[slot] = saved.tokens
-        self.speech[slot] = saved.speech
-        self.averted[slot] = saved.averted
+        self.speech_start[slot] = saved.speech_start
+        self.self_masked_from[slot] = saved.self_masked_from
 
-    def take(self, slot: int, state: LanguageState, source: int, tokens: int) -> None:
+    def copy_from(self, slot: int, state: LanguageState, source: int, tokens: int) -> None:
         """Put into ``slot`` the stream in ``source`` of a state, which has read ``tokens`` tokens."""
         self.cache[:, :, slot, :, :tokens] = state.cache[:, :, source, :, :tokens]
         self.context[:, slot] = state.context[:, source]
         self.position[slot] = tokens
-        self.speech[slot] = state.speech[source]
-        self.averted[slot] = state.averted[source]
+        self.speech_start[slot] = state.speech_start[source]
+        self.self_masked_from[slot] = state.self_masked_from[source]

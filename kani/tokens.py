@@ -78,7 +78,7 @@ class TokenLayout:
         """Tokens in all: the smallest vocabulary that holds this layout."""
         return self.audio_start + self.codebooks * self.codebook_size
 
-    def block(self, codebook: int) -> tuple[int, int]:
+    def codebook_range(self, codebook: int) -> tuple[int, int]:
         """First token of ``codebook`` and the one behind its last."""
         start = self.audio_start + codebook * self.codebook_size
         return start, start + self.codebook_size

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from protocols.shared.json_input import read_object
+from protocols.shared.json_input import parse_object
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +34,11 @@ TOKEN_SECONDS = 7200
 MAX_NAME_BYTES = 256
 """Of a room, an identity or a name: LiveKit's own limit."""
 
-MAX_EXTRA_BYTES = 4096
+MAX_CLAIM_BYTES = 4096
 """Of metadata, attributes or a room's configuration each: a token travels in a URL."""
 
 MAX_BODY_BYTES = 32 * 1024
-SAFE_SECRET_BYTES = 32
+MIN_SECRET_BYTES = 32
 """A shorter secret is weaker than HS256 itself (RFC 7518, section 3.2)."""
 
 _FRESH = {"cache-control": "no-store"}
@@ -63,7 +63,7 @@ class LiveKitSettings:
     token_seconds: int = TOKEN_SECONDS
 
 
-class Refused(Exception):
+class TokenRequestError(Exception):
     """A request that is answered by an error: its status, and a sentence for the client."""
 
     def __init__(self, status: int, detail: str) -> None:
@@ -110,10 +110,10 @@ def _advise(settings: LiveKitSettings) -> None:
         log.warning(
             "/token needs all of LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET, and answers 500"
         )
-    if settings.api_secret and len(settings.api_secret.encode()) < SAFE_SECRET_BYTES:
+    if settings.api_secret and len(settings.api_secret.encode()) < MIN_SECRET_BYTES:
         log.warning(
             "LIVEKIT_API_SECRET has fewer than %d characters: whoever has a token of ours could guess it",
-            SAFE_SECRET_BYTES,
+            MIN_SECRET_BYTES,
         )
         # That was said now, and need not be with every token.
         warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
@@ -142,9 +142,9 @@ def _signer(settings: LiveKitSettings) -> tuple[str, Sign]:
     """
     key, secret = settings.api_key, settings.api_secret
     if not (key and secret):
-        raise Refused(500, "LiveKit credentials not configured. Check .env file.")
+        raise TokenRequestError(500, "LiveKit credentials not configured. Check .env file.")
     if not settings.url:
-        raise Refused(500, "LiveKit URL not configured. Check .env file.")
+        raise TokenRequestError(500, "LiveKit URL not configured. Check .env file.")
 
     def sign(identity: str, room: str, further: Mapping[str, Any]) -> str:
         now = int(time.time())
@@ -166,9 +166,9 @@ class _Wanted:
     def __init__(self, body: bytes) -> None:
         """Raises Refused for what is no JSON object."""
         try:
-            self._fields = read_object(body.decode()) if body.strip() else {}
+            self._fields = parse_object(body.decode()) if body.strip() else {}
         except ValueError as error:
-            raise Refused(400, f"body: has to be a JSON object ({error})") from error
+            raise TokenRequestError(400, f"body: has to be a JSON object ({error})") from error
 
     def name(self, name: str) -> str | None:
         """What a room or someone in it is called, None where that is left to us. Raises Refused."""
@@ -195,7 +195,7 @@ class _Wanted:
     def _metadata(self, name: str) -> str | None:
         value = self._get(name)
         if value is not None and not isinstance(value, str):
-            raise Refused(400, f"{name}: has to be a text")
+            raise TokenRequestError(400, f"{name}: has to be a text")
         return _bounded(name, value)
 
     def _attributes(self, name: str) -> dict[str, str] | None:
@@ -203,16 +203,16 @@ class _Wanted:
         if value is not None and not (
             isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
         ):
-            raise Refused(400, f"{name}: has to be an object whose values are texts")
+            raise TokenRequestError(400, f"{name}: has to be an object whose values are texts")
         return _bounded(name, value)
 
     def _room_config(self, name: str) -> dict[str, Any] | None:
         value = self._get(name)
         if value is not None and not isinstance(value, dict):
-            raise Refused(400, f"{name}: has to be an object")
+            raise TokenRequestError(400, f"{name}: has to be an object")
         if value and "egress" in value:
             # It would have the LiveKit server record everybody in the room, and send it anywhere.
-            raise Refused(400, f"{name}: egress is not a client's to ask for")
+            raise TokenRequestError(400, f"{name}: egress is not a client's to ask for")
         return _bounded(name, value)
 
 
@@ -223,7 +223,7 @@ def _name(field_name: str, value: Any) -> str | None:
     good = isinstance(value, str) and value.strip() and not _UNWRITABLE.intersection(map(category, value))
     if not good or len(value.encode()) > MAX_NAME_BYTES:
         reason = f"has to be a text of at most {MAX_NAME_BYTES} bytes, without control characters"
-        raise Refused(400, f"{field_name}: {reason}")
+        raise TokenRequestError(400, f"{field_name}: {reason}")
     return str(value)
 
 
@@ -231,9 +231,9 @@ def _bounded(name: str, value: T) -> T:
     try:
         written = json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise Refused(400, f"{name}: has half of a surrogate pair in it") from error
-    if len(written) > MAX_EXTRA_BYTES:
-        raise Refused(400, f"{name}: too large (at most {MAX_EXTRA_BYTES} bytes as JSON)")
+        raise TokenRequestError(400, f"{name}: has half of a surrogate pair in it") from error
+    if len(written) > MAX_CLAIM_BYTES:
+        raise TokenRequestError(400, f"{name}: too large (at most {MAX_CLAIM_BYTES} bytes as JSON)")
     return value
 
 
@@ -243,7 +243,7 @@ def _endpoint(answer: Answer) -> Answer:
     async def handle(request: Request) -> Response:
         try:
             return await answer(request)
-        except Refused as refused:
+        except TokenRequestError as refused:
             return _json({"detail": str(refused)}, refused.status)
 
     return handle
@@ -254,7 +254,7 @@ async def _body(request: Request) -> bytes:
     async for piece in request.stream():
         body += piece
         if len(body) > MAX_BODY_BYTES:
-            raise Refused(413, f"body: too large (at most {MAX_BODY_BYTES // 1024} KiB)")
+            raise TokenRequestError(413, f"body: too large (at most {MAX_BODY_BYTES // 1024} KiB)")
     return body
 
 

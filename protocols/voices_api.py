@@ -20,21 +20,21 @@ from speech.audio.pcm import MAX_RECORDING_BYTES
 from speech.errors import Busy, EngineUnavailable, InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
 from speech.service import SpeechService
 from speech.types import Voice
-from speech.voices.cloning import EngineLikeness
-from speech.voices.store import PREFIX, KeptVoice
+from speech.voices.cloning import CloningStatus
+from speech.voices.store import CUSTOM_PREFIX, StoredVoice
 from speech.voices.store_files import media_type
 
 log = logging.getLogger(__name__)
 
 PATH = "/v1/audio/voices"
 ORIGIN = "voices"
-RECORDINGS = ("audio", "consent_recording")
+RECORDING_FIELDS = ("audio", "consent_recording")
 MAX_FIELDS = 16
 MAX_FIELD_BYTES = 16 * 1024
-MAX_BOTH_BYTES = 15 * 1024 * 1024
+MAX_RECORDINGS_BYTES = 15 * 1024 * 1024
 """Bytes of both recordings at most, so that a form is shorter than the server's longest message."""
 
-MAX_FORM_BYTES = MAX_BOTH_BYTES + MAX_FIELDS * (MAX_FIELD_BYTES + 1024)
+MAX_FORM_BYTES = MAX_RECORDINGS_BYTES + MAX_FIELDS * (MAX_FIELD_BYTES + 1024)
 
 _EXTENSIONS = {
     "audio/wav": "wav",
@@ -45,7 +45,7 @@ _EXTENSIONS = {
 }
 
 
-class Refused(Exception):
+class VoiceRequestError(Exception):
     """A request that is answered by an error; ``param`` names the form's field, if it is one's."""
 
     def __init__(self, status: int, message: str, param: str | None = None) -> None:
@@ -76,7 +76,7 @@ def routes(service: SpeechService) -> list[BaseRoute]:
 
     async def heard(request: Request) -> Response:
         voice = await asyncio.to_thread(service.store.get, request.path_params["voice"])
-        recording = await asyncio.to_thread(service.store.sample, voice)
+        recording = await asyncio.to_thread(service.store.recording, voice)
         kind = media_type(recording)
         headers = {
             "cache-control": "no-store",
@@ -113,7 +113,7 @@ def routes(service: SpeechService) -> list[BaseRoute]:
     return [Route(f"{PATH}{path}", _answered(answer), methods=[method]) for method, path, answer in calls]
 
 
-def describe(voice: Voice) -> dict[str, Any]:
+def describe_voice(voice: Voice) -> dict[str, Any]:
     """A voice as the answers show it; ``kept`` tells those that clients made."""
     return {
         "id": voice.id,
@@ -121,18 +121,18 @@ def describe(voice: Voice) -> dict[str, Any]:
         "language": voice.language,
         "gender": voice.gender,
         "engine": voice.engine,
-        "kept": voice.id.startswith(PREFIX),
+        "kept": voice.id.startswith(CUSTOM_PREFIX),
     }
 
 
-def describe_kept(voice: Voice, kept: KeptVoice, engines: list[EngineLikeness]) -> dict[str, Any]:
+def describe_stored_voice(voice: Voice, kept: StoredVoice, engines: list[CloningStatus]) -> dict[str, Any]:
     """A voice that a client made: what came with it, and how each engine speaks like it."""
-    return describe(voice) | {
+    return describe_voice(voice) | {
         "description": kept.description,
         "duration_s": kept.duration_s,
         "origin": kept.origin,
         "consent_at": kept.consent_at,
-        "consent_recording": kept.consent_recording,
+        "consent_recording": kept.has_consent_recording,
         "renamed_at": kept.renamed_at,
         "advice": list(kept.advice),
         "engines": [
@@ -157,23 +157,25 @@ def describe_kept(voice: Voice, kept: KeptVoice, engines: list[EngineLikeness]) 
 async def read_form(request: Request) -> FormData:
     """The form of a request, never more of it than its recordings may be. Raises Refused."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise Refused(400, "a multipart form is needed: name, audio (a file) and consent")
+        raise VoiceRequestError(400, "a multipart form is needed: name, audio (a file) and consent")
     parser = MultiPartParser(
         request.headers,
         _bounded(
-            request, MAX_FORM_BYTES, _too_large("audio", f"; with the consent {MAX_BOTH_BYTES // 2**20} MiB")
+            request,
+            MAX_FORM_BYTES,
+            _too_large("audio", f"; with the consent {MAX_RECORDINGS_BYTES // 2**20} MiB"),
         ),
-        max_files=len(RECORDINGS),
+        max_files=len(RECORDING_FIELDS),
         max_fields=MAX_FIELDS,
         max_part_size=MAX_FIELD_BYTES,
     )
     try:
         return await parser.parse()
     except MultiPartException as error:
-        raise Refused(400, error.message) from error
+        raise VoiceRequestError(400, error.message) from error
 
 
-async def _bounded(request: Request, limit: int, beyond: Refused) -> AsyncGenerator[bytes, None]:
+async def _bounded(request: Request, limit: int, beyond: VoiceRequestError) -> AsyncGenerator[bytes, None]:
     taken = 0
     async for piece in request.stream():
         taken += len(piece)
@@ -182,24 +184,26 @@ async def _bounded(request: Request, limit: int, beyond: Refused) -> AsyncGenera
         yield piece
 
 
-def _too_large(field: str, more: str = "") -> Refused:
-    return Refused(413, f"{field}: too large (at most {MAX_RECORDING_BYTES // 2**20} MiB{more})", field)
+def _too_large(field: str, more: str = "") -> VoiceRequestError:
+    return VoiceRequestError(
+        413, f"{field}: too large (at most {MAX_RECORDING_BYTES // 2**20} MiB{more})", field
+    )
 
 
-async def _keep(service: SpeechService, form: FormData) -> KeptVoice:
-    files = {field: form.get(field) for field in RECORDINGS}
+async def _keep(service: SpeechService, form: FormData) -> StoredVoice:
+    files = {field: form.get(field) for field in RECORDING_FIELDS}
     for field, file in files.items():
         if isinstance(file, UploadFile) and (file.size or 0) > MAX_RECORDING_BYTES:
             raise _too_large(field)
     audio, spoken = files.values()
     if not isinstance(audio, UploadFile):
-        raise Refused(400, "audio: a file is needed", "audio")
+        raise VoiceRequestError(400, "audio: a file is needed", "audio")
     if isinstance(spoken, str):
-        raise Refused(400, "consent_recording: must be a file", "consent_recording")
+        raise VoiceRequestError(400, "consent_recording: must be a file", "consent_recording")
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
     for field in ("name", "consent") if spoken is None else ("name",):
         if not fields.get(field, "").strip():
-            raise Refused(400, f"{field}: is needed", field)
+            raise VoiceRequestError(400, f"{field}: is needed", field)
     return await service.cloning.add(
         fields["name"].strip(),
         await audio.read(),
@@ -212,17 +216,17 @@ async def _keep(service: SpeechService, form: FormData) -> KeptVoice:
 
 
 async def _new_name(request: Request) -> str:
-    too_long = Refused(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
+    too_long = VoiceRequestError(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
     body = b"".join([piece async for piece in _bounded(request, MAX_FIELD_BYTES, too_long)])
     try:
         return msgspec.json.decode(body, type=_Renamed).name.strip()
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
+        raise VoiceRequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
 
 def _described(service: SpeechService) -> list[dict[str, Any]]:
     """All voices as the answers show them. Reads files."""
-    described = [describe(voice) for engine in service.engines for voice in engine.voices]
+    described = [describe_voice(voice) for engine in service.engines for voice in engine.voices]
     for kept in service.store.list():
         # One may be deleted, or get another name, while the others are read.
         with suppress(UnknownVoice):
@@ -237,13 +241,13 @@ def _one(service: SpeechService, name: str) -> dict[str, Any]:
     except UnknownVoice:
         found = None
     if isinstance(found, Voice):
-        return describe(found)
+        return describe_voice(found)
     return _told(service, found or service.store.get(name))
 
 
-def _told(service: SpeechService, kept: KeptVoice) -> dict[str, Any]:
+def _told(service: SpeechService, kept: StoredVoice) -> dict[str, Any]:
     """A kept voice as the answers show it. Reads files. Raises UnknownVoice."""
-    return describe_kept(service.catalogue.listed(kept), kept, service.cloning.likenesses(kept))
+    return describe_stored_voice(service.catalogue.entry(kept), kept, service.cloning.statuses(kept))
 
 
 def _answered(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -252,23 +256,23 @@ def _answered(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Req
     async def answered(request: Request) -> Response:
         try:
             return await answer(request)
-        except Refused as refused:
+        except VoiceRequestError as refused:
             return _error(refused)
         except UnknownVoice as unknown:
-            return _error(Refused(404, str(unknown), "voice"))
+            return _error(VoiceRequestError(404, str(unknown), "voice"))
         except NameTaken as taken:
-            return _error(Refused(409, str(taken), "name"))
+            return _error(VoiceRequestError(409, str(taken), "name"))
         except InvalidRequest as invalid:
-            return _error(Refused(400, str(invalid), invalid.field))
+            return _error(VoiceRequestError(400, str(invalid), invalid.field))
         except (Busy, StoreUnavailable, EngineUnavailable) as unavailable:
-            return _error(Refused(503, str(unavailable)))
+            return _error(VoiceRequestError(503, str(unavailable)))
         except OSError as error:
             log.error("the kept voices could not be read or written: %s", error)
-            return _error(Refused(507, "the voices could not be read or written on this server"))
+            return _error(VoiceRequestError(507, "the voices could not be read or written on this server"))
 
     return answered
 
 
-def _error(refused: Refused) -> Response:
+def _error(refused: VoiceRequestError) -> Response:
     message = str(refused).encode("utf-8", "replace").decode()
     return JSONResponse({"error": {"message": message, "param": refused.param}}, refused.status)

@@ -37,10 +37,10 @@ PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", 
 PROXY_PREFIX = "x-forwarded-"
 
 
-LATER_AT_ONCE = 64
+MAX_UNAUTHENTICATED = 64
 """So many who have yet to show a key may be here: strangers shall not take the places of others."""
 
-LATER_SECONDS = 15.0
+UNAUTHENTICATED_SECONDS = 15.0
 """Longest life of each, in seconds: a protocol waits 10 s for the key, and its refusal may never be read."""
 
 
@@ -66,7 +66,7 @@ def host_name(host: str) -> str:
         return ""
 
 
-def is_address(name: str) -> bool:
+def is_ip_address(name: str) -> bool:
     """Whether ``name`` is an IP address, which nobody can make point elsewhere."""
     try:
         ipaddress.ip_address(name)
@@ -75,7 +75,7 @@ def is_address(name: str) -> bool:
     return True
 
 
-def through_proxy(headers: Headers) -> bool:
+def is_proxied(headers: Headers) -> bool:
     """Whether a request was passed on by a proxy that says so."""
     return any(name in PROXY_HEADERS or name.startswith(PROXY_PREFIX) for name in headers)
 
@@ -92,11 +92,11 @@ class Refusal:
     call: str = ""
 
 
-Body = Callable[[Refusal], dict[str, Any]]
+RefusalBody = Callable[[Refusal], dict[str, Any]]
 """What a refusal's JSON is."""
 
 
-def plain(refusal: Refusal) -> dict[str, Any]:
+def plain_refusal(refusal: Refusal) -> dict[str, Any]:
     """A refusal where no protocol has another."""
     return {"error": {"message": refusal.reason}}
 
@@ -111,14 +111,14 @@ class Paths:
     of the server list it. pages: those that a browser may read before it has a key to send; nothing
     is asked of a GET there. later: beginnings of the paths of WebSockets whose clients may send their key
     with their first message: who comes without a good one finds ``scope["key_check"]``, a function that
-    tells whether a key is, and has let nobody in yet. Few at once may come so (``LATER_AT_ONCE``).
+    tells whether a key is, and has let nobody in yet. Few at once may come so (``MAX_UNAUTHENTICATED``).
     """
 
-    open: frozenset[str] = frozenset()
-    keyed: frozenset[str] = frozenset()
-    keyless: frozenset[str] = frozenset()
+    public: frozenset[str] = frozenset()
+    requires_key: frozenset[str] = frozenset()
+    no_key_with_public_token: frozenset[str] = frozenset()
     pages: frozenset[str] = frozenset()
-    later: tuple[str, ...] = ()
+    key_in_first_message: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +137,18 @@ class AccessRules:
     no_auth: bool = False
     allowed_origins: frozenset[str] = frozenset()
     allowed_hosts: frozenset[str] = frozenset()
-    own_names: frozenset[str] = frozenset()
+    machine_names: frozenset[str] = frozenset()
     paths: Paths = Paths()
 
-    def judge(self, headers: Headers, query: bytes, path: str) -> Refusal | None:
+    def check(self, headers: Headers, query: bytes, path: str) -> Refusal | None:
         """None if the request may come in, else why not: 401 for the key, 403 for the rest."""
-        if path in self.paths.open:
+        if path in self.paths.public:
             return None
         hosts = headers.getlist("host")
         stranger = self._is_stranger(headers, hosts)
-        public = path in self.paths.keyed | self.paths.keyless and (not stranger or PUBLIC_TOKEN in self.keys)
+        public = path in self.paths.requires_key | self.paths.no_key_with_public_token and (
+            not stranger or PUBLIC_TOKEN in self.keys
+        )
         # A page elsewhere, whatever name it made point here, has no secret key.
         any_name = not (self.loopback or self.no_auth or public)
         if not any_name and not (hosts and all(self._names_us(host_name(host)) for host in hosts)):
@@ -157,10 +159,10 @@ class AccessRules:
         # Browsers send no Origin for what a page embeds, an image or a recording.
         if "origin" not in headers and headers.get("sec-fetch-site", "").lower() == "cross-site":
             return Refusal(403, "web pages of other sites may not embed or link to this")
-        if self.no_auth or (public and path in self.paths.keyless):
+        if self.no_auth or (public and path in self.paths.no_key_with_public_token):
             return None
         keys = {*self.keys, PUBLIC_TOKEN} if public else {*self.keys} - {PUBLIC_TOKEN}
-        if not (stranger or path in self.paths.keyed) or _has_key(headers, query, keys):
+        if not (stranger or path in self.paths.requires_key) or _has_key(headers, query, keys):
             return None
         if not (self.keys or public):
             return Refusal(403, "this came through a proxy: KANI_API_KEYS or --no-auth lets its clients in")
@@ -182,10 +184,10 @@ class AccessRules:
         # point here: an address, or a name that this machine or its administrator gave.
         if is_loopback(name) or name in self.allowed_hosts:
             return True
-        return not self.loopback and (is_address(name) or name in self.own_names)
+        return not self.loopback and (is_ip_address(name) or name in self.machine_names)
 
     def _is_stranger(self, headers: Headers, hosts: list[str]) -> bool:
-        if not self.loopback or through_proxy(headers):
+        if not self.loopback or is_proxied(headers):
             return True
         # A listed name is most likely a proxy's that keeps silent; where keys were given, they count.
         return bool(self.keys) and any(not is_loopback(host_name(host)) for host in hosts)
@@ -246,15 +248,15 @@ class AccessMiddleware:
         self,
         app: ASGIApp,
         rules: AccessRules,
-        bodies: Mapping[str, Body] | None = None,
-        later_at_once: int = LATER_AT_ONCE,
-        later_s: float = LATER_SECONDS,
+        refusal_bodies: Mapping[str, RefusalBody] | None = None,
+        max_unauthenticated: int = MAX_UNAUTHENTICATED,
+        unauthenticated_s: float = UNAUTHENTICATED_SECONDS,
     ) -> None:
         self._app = app
         self._rules = rules
-        self._bodies = dict(bodies or {})
-        self._at_once = later_at_once
-        self._later_s = later_s
+        self._bodies = dict(refusal_bodies or {})
+        self._at_once = max_unauthenticated
+        self._later_s = unauthenticated_s
         self._unproved = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -264,8 +266,8 @@ class AccessMiddleware:
             # Starlette's routes end in "$", which a line break may follow.
             path = scope["path"].rstrip("\n")
             if scope["type"] == "websocket" or not self._is_page(scope["method"], path):
-                refusal = self._rules.judge(Headers(scope=scope), scope["query_string"], path)
-            later = scope["type"] == "websocket" and path.startswith(self._rules.paths.later)
+                refusal = self._rules.check(Headers(scope=scope), scope["query_string"], path)
+            later = scope["type"] == "websocket" and path.startswith(self._rules.paths.key_in_first_message)
             if refusal is not None and refusal.status == 401 and later and self._unproved < self._at_once:
                 await self._let_prove(scope, receive, send)
                 return
@@ -273,7 +275,7 @@ class AccessMiddleware:
             await self._app(scope, receive, send)
             return
         headers = {"www-authenticate": "Bearer"} if refusal.status == 401 else {}
-        body = next((body for start, body in self._bodies.items() if path.startswith(start)), plain)
+        body = next((body for start, body in self._bodies.items() if path.startswith(start)), plain_refusal)
         answer = JSONResponse(body(refusal), refusal.status, headers)
         await answer(scope, receive, send)
 

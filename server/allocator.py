@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 TRIM_EVERY_S = 60.0
 
 
-def trim() -> None:
+def trim_heap() -> None:
     """Give back what was freed and lies between what is in use; nothing where the C library is another one.
 
     It takes some milliseconds, in which threads that allocate may have to wait.
@@ -22,13 +22,13 @@ def trim() -> None:
 
 
 @asynccontextmanager
-async def trimmed(every_s: float = TRIM_EVERY_S) -> AsyncIterator[None]:
+async def periodic_trim(interval_s: float = TRIM_EVERY_S) -> AsyncIterator[None]:
     """While the body runs, ``trim`` each ``every_s`` seconds, beside the event loop."""
 
     async def trim_again() -> None:
         while True:
-            await asyncio.sleep(every_s)
-            await asyncio.to_thread(trim)
+            await asyncio.sleep(interval_s)
+            await asyncio.to_thread(trim_heap)
 
     trimming = asyncio.create_task(trim_again(), name="allocator")
     try:

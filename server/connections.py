@@ -19,13 +19,13 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from server.network.upload_budget import Intake, IntakeFull, Share
+from server.network.upload_budget import UploadBudget, UploadBudgetFull, UploadShare
 from speech import request_ids
 
 log = logging.getLogger("server")
 
 GOING_AWAY = 1001
-GONE = 1006
+ABNORMAL_CLOSURE = 1006
 """Abnormal closure (RFC 6455, 7.4.1): no close frame came."""
 
 
@@ -57,7 +57,7 @@ class _Connection:
 
     async def send(self, message: Message) -> None:
         if self.closed:
-            raise WebSocketDisconnect(GONE)
+            raise WebSocketDisconnect(ABNORMAL_CLOSURE)
         if message["type"] == "websocket.accept":
             self.accepted = True
         elif message["type"] == "websocket.close":
@@ -68,7 +68,7 @@ class _Connection:
             if message["type"] != "websocket.send":
                 raise
             # Starlette would raise it once, then RuntimeError: a dialect may have several tasks that send.
-            raise WebSocketDisconnect(GONE) from error
+            raise WebSocketDisconnect(ABNORMAL_CLOSURE) from error
 
     async def close(self, code: int, reason: str) -> None:
         """Say goodbye, unless someone else has said it or is gone."""
@@ -93,11 +93,11 @@ class Connections:
     a client may take nothing of an HTTP answer.
     """
 
-    def __init__(self, limit: int, changed: Callable[[int], None], stall_s: float) -> None:
+    def __init__(self, limit: int, on_change: Callable[[int], None], write_timeout_s: float) -> None:
         self.limit = limit
-        self._stall_s = stall_s
+        self._stall_s = write_timeout_s
         self.phase = Phase.STARTING
-        self._changed = changed
+        self._changed = on_change
         self._open: set[_Connection] = set()
         self._visits: set[asyncio.Timeout] = set()
         self._nobody = asyncio.Event()
@@ -106,7 +106,7 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
-    async def serve_socket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve_websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let ``app`` speak on one WebSocket, which ``close_all`` may end."""
         connection = _Connection(receive, send)
         self._open.add(connection)
@@ -186,7 +186,7 @@ class RequestIdMiddleware:
                 MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
-        with request_ids.named(request_id):
+        with request_ids.bind(request_id):
             await self._app(scope, receive, named_send)
 
 
@@ -198,13 +198,18 @@ class ConnectionsMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, connections: Connections, always: frozenset[str], max_body: int, intake: Intake
+        self,
+        app: ASGIApp,
+        connections: Connections,
+        exempt_paths: frozenset[str],
+        max_body: int,
+        upload_budget: UploadBudget,
     ) -> None:
         self._app = app
         self._connections = connections
-        self._always = always
+        self._always = exempt_paths
         self._max_body = max_body
-        self._intake = intake
+        self._intake = upload_budget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one HTTP request or one WebSocket."""
@@ -220,14 +225,14 @@ class ConnectionsMiddleware:
         elif len(connections) >= connections.limit:
             await _unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
         else:
-            await connections.serve_socket(self._app, scope, receive, send)
+            await connections.serve_websocket(self._app, scope, receive, send)
 
 
 def _unavailable(reason: str) -> JSONResponse:
     return JSONResponse({"error": {"message": reason}}, 503, {"retry-after": "1"})
 
 
-def _bounded(receive: Receive, limit: int, share: Share) -> Receive:
+def _bounded(receive: Receive, limit: int, share: UploadShare) -> Receive:
     """``receive``, with HTTPException for a body beyond ``limit``, or beyond what ``share`` may hold."""
     taken = 0
 
@@ -238,8 +243,8 @@ def _bounded(receive: Receive, limit: int, share: Share) -> Receive:
         if taken > limit:
             raise HTTPException(413, f"the body is too large (at most {limit} bytes)")
         try:
-            share.hold(taken if message.get("more_body", False) else 0)
-        except IntakeFull as error:
+            share.resize(taken if message.get("more_body", False) else 0)
+        except UploadBudgetFull as error:
             raise HTTPException(503, str(error), {"retry-after": "1"}) from error
         return message
 

@@ -11,7 +11,7 @@ EVERY_S = 0.1
 
 
 @contextmanager
-def watched(observe: Callable[[float], None]) -> Iterator[None]:
+def watch_loop_lag(observe: Callable[[float], None]) -> Iterator[None]:
     """While the body runs, tell ``observe`` each ``EVERY_S`` by how many seconds a timer was late."""
     loop = asyncio.get_running_loop()
     # Not the loop's own clock, which uvloop sets once for all that it runs in one go.

@@ -17,7 +17,7 @@ from speech.service import SpeechService
 SERVICE = "kani-tts"
 
 
-class Figures(Protocol):
+class MetricsExport(Protocol):
     """What was counted so far."""
 
     content_type: str
@@ -33,7 +33,7 @@ def routes(
     service: SpeechService,
     version: str,
     phase: Callable[[], str],
-    figures: Figures,
+    figures: MetricsExport,
     more: Sequence[Callable[[], Mapping[str, Any]]] = (),
 ) -> list[BaseRoute]:
     """The routes.
@@ -44,7 +44,7 @@ def routes(
     started = time.monotonic()
 
     async def health(request: Request) -> Response:
-        facts = report(service, version, phase(), figures.totals(), time.monotonic() - started)
+        facts = health_fields(service, version, phase(), figures.totals(), time.monotonic() - started)
         for added in more:
             facts |= added()
         return JSONResponse(facts, 200 if facts["ready"] else 503, {"cache-control": "no-store"})
@@ -55,7 +55,7 @@ def routes(
     return [Route("/health", health), Route("/metrics", scrape)]
 
 
-def report(
+def health_fields(
     service: SpeechService, version: str, phase: str, totals: dict[str, int], uptime_s: float
 ) -> dict[str, Any]:
     """What /health says: every field that a client of one of the original servers reads, and ours.
@@ -76,15 +76,15 @@ def report(
         "engines": [
             {"name": engine.name, "version": engine.version, "cloning": engine.cloning} for engine in engines
         ],
-        "joining": {"name": service.joining.name, "state": service.joining.state}
-        if service.joining
+        "joining": {"name": service.late_engine.name, "state": service.late_engine.state}
+        if service.late_engine
         else None,
         "decoder": next((engine.decoder for engine in engines if engine.decoder), None),
         "recognizer": _listener(service),
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
         "counters": {
             "sessions": state.sessions,
-            "speaking": state.speaking,
+            "speaking": state.slots_in_use,
             "waiting": state.waiting,
             **totals,
         },

@@ -35,7 +35,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def accepting(
+async def accept_connections(
     app: ASGIApp,
     settings: Settings,
     sockets: Sequence[socket.socket],
@@ -75,7 +75,7 @@ async def accepting(
     for task in (serving, *accepted):
         task.add_done_callback(lambda _: stop.set())
     try:
-        with table.watched():
+        with table.enforce_timeouts():
             yield
     finally:
         for task in accepted:
@@ -92,7 +92,7 @@ async def accepting(
 
 
 @contextmanager
-def signals(within_s: float) -> Iterator[asyncio.Event]:
+def stop_on_signal(within_s: float) -> Iterator[asyncio.Event]:
     """An event that SIGTERM and Ctrl+C set; Ctrl+C ends the process if either came before.
 
     A process that is still there ``within_s`` seconds later ends with exit code 1, and writes to standard
@@ -119,7 +119,7 @@ def signals(within_s: float) -> Iterator[asyncio.Event]:
             signal.signal(number, handler)
 
 
-async def unless(stop: asyncio.Event, work: Awaitable[None]) -> bool:
+async def run_unless_stopped(stop: asyncio.Event, work: Awaitable[None]) -> bool:
     """Do ``work``; False, and ``work`` cancelled, if ``stop`` came first."""
     working = asyncio.ensure_future(work)
     stopping = asyncio.create_task(stop.wait())

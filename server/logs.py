@@ -73,7 +73,7 @@ def _fit(record: logging.LogRecord) -> bool:
     return not nothing_cancelled
 
 
-def configure(level: str, style: str, file: Path, *, texts: bool = False) -> None:
+def configure(level: str, style: str, file: Path, *, log_texts: bool = False) -> None:
     """Send the log to the terminal (stderr) and to ``file``, replacing what was configured before.
 
     style: "text" or "json"; texts: log what clients want said, too. A file that cannot be written
@@ -105,7 +105,7 @@ def configure(level: str, style: str, file: Path, *, texts: bool = False) -> Non
         logging.getLogger(chatty).setLevel(logging.WARNING)
     uvicorn_log = logging.getLogger("uvicorn.error")
     uvicorn_log.filters = [_fit]
-    TEXT_LOG.disabled = not texts
+    TEXT_LOG.disabled = not log_texts
     if problem is not None:
         logging.getLogger("server").warning(
             "no log file: %s (%s); KANI_LOG_FILE names another", file, problem.strerror

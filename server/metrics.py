@@ -18,7 +18,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from server.network.tcp_connections import REASONS
+from server.network.tcp_connections import CLOSE_REASONS
 from speech.observer import Observer
 
 FIRST_AUDIO_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10)
@@ -117,7 +117,7 @@ class Metrics(Observer):
             "kani_connections_cut", "TCP connections that the server ended, by reason.", "reason"
         )
         # Begun at 0: of a counter that begins at 1 nobody sees that it rose.
-        for reason in REASONS:
+        for reason in CLOSE_REASONS:
             self._cut.labels(reason)
         self._listening = gauge("kani_listening", "Sessions that listen now.", "protocol")
         self._heard = counter("kani_heard_seconds", "Audio that was listened to.", "protocol")
@@ -139,14 +139,14 @@ class Metrics(Observer):
         """Ask ``speaks`` at each scrape whether Kokoro's fast decoder does."""
         self._fast.set_function(lambda: float(speaks()))
 
-    def limits(self, *, connections: int, waiting: int) -> None:
+    def set_limits(self, *, connections: int, waiting: int) -> None:
         """How many connections and waiting syntheses this server takes on."""
         self._connections_limit.set(connections)
         self._waiting_limit.set(waiting)
 
-    def engine_ready(self, engine: str, places: Callable[[], int]) -> None:
+    def engine_ready(self, engine: str, slots: Callable[[], int]) -> None:
         """See ``Observer.engine_ready``; ``places`` is asked at each scrape."""
-        self._places.labels(engine).set_function(lambda: float(places()))
+        self._places.labels(engine).set_function(lambda: float(slots()))
         self._engines.append(engine)
 
     def session_opened(self, protocol: str) -> None:
@@ -169,7 +169,7 @@ class Metrics(Observer):
         """A session ended, however it ended."""
         self._sessions.labels(protocol).dec()
 
-    def ended(self, protocol: str, outcome: str, seconds: float, characters: int) -> None:
+    def synthesis_ended(self, protocol: str, outcome: str, seconds: float, characters: int) -> None:
         """How a session that spoke ended, ``seconds`` after it was opened, given so many characters.
 
         outcome: "completed", "cancelled", "failed", "timeout", "refused" or "invalid".
@@ -177,7 +177,7 @@ class Metrics(Observer):
         self._session.labels(protocol, outcome).observe(seconds)
         self._characters.labels(protocol).inc(characters)
 
-    def waited(self, protocol: str, engine: str, seconds: float) -> None:
+    def slot_acquired(self, protocol: str, engine: str, seconds: float) -> None:
         """A segment got its engine place after so long in the queue."""
         self._queue.labels(protocol, engine).observe(seconds)
 
@@ -185,57 +185,57 @@ class Metrics(Observer):
         """A session's first audio was ready, ``seconds`` after its first text."""
         self._first_audio.labels(protocol, engine).observe(seconds)
 
-    def segment_spoken(self, protocol: str, engine: str, wall_s: float, audio_s: float) -> None:
+    def segment_synthesized(self, protocol: str, engine: str, wall_s: float, audio_s: float) -> None:
         """An engine spoke a segment of ``audio_s`` seconds in ``wall_s`` seconds."""
         self._synthesis.labels(protocol, engine).observe(wall_s)
         self._speech.labels(protocol, engine).inc(audio_s)
 
-    def estimated(self, protocol: str, engine: str) -> None:
+    def timing_estimated(self, protocol: str, engine: str) -> None:
         """The words of a segment were not found in its audio: their times are estimates."""
         self._estimated.labels(protocol, engine).inc()
 
-    def cancelled(self, protocol: str) -> None:
+    def session_cancelled(self, protocol: str) -> None:
         """A session was ended by its client before its speech was complete."""
         self._cancellations.labels(protocol).inc()
 
-    def refused(self, protocol: str, reason: str) -> None:
+    def session_refused(self, protocol: str, reason: str) -> None:
         """A session was not admitted: "sessions", "queue", "rate" or "draining"."""
         self._refusals.labels(protocol, reason).inc()
 
-    def failed(self, protocol: str, engine: str) -> None:
+    def engine_failed(self, protocol: str, engine: str) -> None:
         """An engine broke."""
         self._failures.labels(protocol, engine).inc()
 
-    def waiting(self, count: int) -> None:
+    def waiting_changed(self, count: int) -> None:
         """So many syntheses wait for an engine place now."""
         self._waiting.set(count)
 
-    def speaking(self, count: int) -> None:
+    def slots_in_use_changed(self, count: int) -> None:
         """So many engine places are taken now."""
         self._speaking.set(count)
 
-    def connections(self, count: int) -> None:
+    def set_connections(self, count: int) -> None:
         """So many WebSocket connections are open now."""
         self._connections.set(count)
 
-    def connection_cut(self, reason: str) -> None:
+    def tcp_connection_closed(self, reason: str) -> None:
         """The server ended a TCP connection, for one of ``tcp_connections.REASONS``."""
         self._cut.labels(reason).inc()
 
-    def listening_opened(self, protocol: str) -> None:
+    def recognition_opened(self, protocol: str) -> None:
         """A session that listens was admitted."""
         self._listening.labels(protocol).inc()
 
-    def listening_closed(self, protocol: str) -> None:
+    def recognition_closed(self, protocol: str) -> None:
         """It ended, however it ended."""
         self._listening.labels(protocol).dec()
 
-    def heard(self, protocol: str, audio_s: float, behind_s: float) -> None:
+    def audio_recognized(self, protocol: str, audio_s: float, lag_s: float) -> None:
         """``audio_s`` seconds more were heard, ``behind_s`` seconds after they could have been."""
         self._heard.labels(protocol).inc(audio_s)
-        self._behind.labels(protocol).observe(behind_s)
+        self._behind.labels(protocol).observe(lag_s)
 
-    def loop_lag(self, seconds: float) -> None:
+    def observe_loop_lag(self, seconds: float) -> None:
         """The event loop ran what was due so late."""
         self._loop_lag.observe(seconds)
 

@@ -13,7 +13,7 @@ OTHER = "other"
 ANSWERS = ("200", "400", "401", "403", "404", "413", "500", "503")
 
 
-class TrafficMiddleware:
+class HttpMetricsMiddleware:
     """Counts what passes; the outermost, so that what the others refuse is counted too.
 
     Bytes are those of bodies and messages, without heads and frames. A handshake that was refused is

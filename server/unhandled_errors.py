@@ -16,7 +16,7 @@ CLOSE_CODE = 1011
 log = logging.getLogger("server")
 
 
-class UnforeseenMiddleware:
+class UnhandledErrorMiddleware:
     """Ends what an application failed to: an HTTP request with 500, a WebSocket with 1011.
 
     It stands inside of those who count answers and name requests, so that both have what it answers, and

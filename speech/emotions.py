@@ -8,25 +8,25 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from speech.errors import InvalidRequest
-from speech.types import NEUTRAL, Manner
+from speech.types import NEUTRAL, Prosody
 
-EMOTIONS: Mapping[str, Manner] = MappingProxyType(
+EMOTIONS: Mapping[str, Prosody] = MappingProxyType(
     {
         "neutral": NEUTRAL,
-        "happy": Manner(rate=1.06, pitch=2.0, pitch_range=1.4, loudness=1.5, brightness=2.0, pauses=0.9),
-        "sad": Manner(rate=0.86, pitch=-2.0, pitch_range=0.6, loudness=-4.0, brightness=-4.0, pauses=1.4),
-        "angry": Manner(rate=1.08, pitch=0.0, pitch_range=1.4, loudness=3.5, brightness=3.0, pauses=0.8),
-        "excited": Manner(rate=1.14, pitch=3.0, pitch_range=1.5, loudness=2.0, brightness=2.5, pauses=0.7),
-        "calm": Manner(rate=0.9, pitch=-0.8, pitch_range=0.75, loudness=-2.5, brightness=-2.0, pauses=1.3),
-        "friendly": Manner(rate=1.02, pitch=1.0, pitch_range=1.2, loudness=0.5, brightness=1.0, pauses=1.0),
-        "professional": Manner(rate=0.98, pitch=-1.0, pitch_range=0.85, brightness=1.0, pauses=1.05),
+        "happy": Prosody(rate=1.06, pitch=2.0, pitch_range=1.4, loudness=1.5, brightness=2.0, pauses=0.9),
+        "sad": Prosody(rate=0.86, pitch=-2.0, pitch_range=0.6, loudness=-4.0, brightness=-4.0, pauses=1.4),
+        "angry": Prosody(rate=1.08, pitch=0.0, pitch_range=1.4, loudness=3.5, brightness=3.0, pauses=0.8),
+        "excited": Prosody(rate=1.14, pitch=3.0, pitch_range=1.5, loudness=2.0, brightness=2.5, pauses=0.7),
+        "calm": Prosody(rate=0.9, pitch=-0.8, pitch_range=0.75, loudness=-2.5, brightness=-2.0, pauses=1.3),
+        "friendly": Prosody(rate=1.02, pitch=1.0, pitch_range=1.2, loudness=0.5, brightness=1.0, pauses=1.0),
+        "professional": Prosody(rate=0.98, pitch=-1.0, pitch_range=0.85, brightness=1.0, pauses=1.05),
     }
 )
 """What each is at full strength. Directions are those of the literature on vocal affect (Banse and
 Scherer 1996; Juslin and Laukka 2003); sizes were chosen by measurement, so that each is told from all
 others and the words stay as good (docs/emotions.md)."""
 
-LONGEST = 200
+MAX_LENGTH = 200
 """Characters that an emotion or a blend may have."""
 
 _FACTORS = ("rate", "pitch_range", "pauses")
@@ -35,7 +35,7 @@ _AMOUNTS = ("pitch", "loudness", "brightness")
 _PART = re.compile(r"([a-z]+)(?:\s*:\s*([0-9]{1,6}|[0-9]{0,6}\.[0-9]{1,6}))?")
 
 
-def manner_of(emotion: str | None, strength: float | None) -> Manner:
+def prosody_of(emotion: str | None, strength: float | None) -> Prosody:
     """How ``emotion`` is said.
 
     emotion: a name of ``EMOTIONS`` (small letters or not), or several with their weights
@@ -55,13 +55,13 @@ def manner_of(emotion: str | None, strength: float | None) -> Manner:
         for field in _FACTORS
     }
     amounts = {field: sum(getattr(target, field) * share for target, share in parts) for field in _AMOUNTS}
-    return Manner(**factors, **amounts)
+    return Prosody(**factors, **amounts)
 
 
 def _weights(emotion: str) -> dict[str, float]:
     """The weight of each emotion that is named; one named twice has both."""
-    if len(emotion) > LONGEST:
-        raise InvalidRequest("emotion", f"too long (at most {LONGEST} characters)")
+    if len(emotion) > MAX_LENGTH:
+        raise InvalidRequest("emotion", f"too long (at most {MAX_LENGTH} characters)")
     weights: dict[str, float] = {}
     for part in emotion.lower().split(","):
         match = _PART.fullmatch(part.strip())

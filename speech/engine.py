@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-from speech.text.growing_text import WrittenText
+from speech.text.incremental_text import IncrementalText
 from speech.types import Embedding, Recording, Segment, SpeechChunk, Voice
 
-Cloning = Literal["none", "nearest voice", "embedding"]
+CloningKind = Literal["none", "nearest voice", "embedding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class EngineInfo:
     speaks at once. streams_inside_segment: whether its first chunk of a segment comes early, so
     that whole sentences can be given to it. rests: whether a segment half spoken may be left lying
     at little cost, so that its place can be given to another while its reader is slow.
-    takes_written_text: whether it is a ``WritingEngine``. timing: whether each word has its span;
+    takes_written_text: whether it is a ``StreamingInputEngine``. timing: whether each word has its span;
     else one span covers the segment. cloning: "none", or what a ``CloningEngine`` does: "embedding" where
     it speaks like a recording, "nearest voice" where it comes as near as its own voices allow; embedder:
     name and version of what makes its embeddings, so that those of another are made anew. manner: which of
@@ -40,18 +40,18 @@ class EngineInfo:
     sample_rate: int
     voices: tuple[Voice, ...]
     default_voices: Mapping[str, str]
-    places: int = 1
+    max_concurrency: int = 1
     speed_range: tuple[float, float] = (0.25, 4.0)
-    uses: frozenset[str] = field(default_factory=frozenset)
+    supported_fields: frozenset[str] = field(default_factory=frozenset)
     streams_inside_segment: bool = False
-    rests: bool = False
-    takes_written_text: bool = False
-    timing: bool = True
-    cloning: Cloning = "none"
-    embedder: str = ""
-    manner: frozenset[str] = field(default_factory=frozenset)
-    takes_ipa: bool = False
-    normalizes: bool = False
+    pausable: bool = False
+    accepts_partial_text: bool = False
+    times_words: bool = True
+    cloning: CloningKind = "none"
+    embedding_model: str = ""
+    native_prosody: frozenset[str] = field(default_factory=frozenset)
+    accepts_ipa: bool = False
+    normalizes_text: bool = False
     decoder: str = ""
 
 
@@ -82,17 +82,17 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class LoadingEngine(Engine, Protocol):
+class BackgroundLoadingEngine(Engine, Protocol):
     """An engine that speaks before it has loaded all."""
 
-    async def settled(self) -> None:
+    async def wait_until_loaded(self) -> None:
         """Return once nothing is loaded behind the speech any more, and what the cache is for is in it."""
 
 
-class WritingEngine(Engine, Protocol):
+class StreamingInputEngine(Engine, Protocol):
     """An engine that can also speak a text while it is being written, a few words behind it."""
 
-    def stream(self, segment: Segment, written: WrittenText) -> AsyncGenerator[SpeechChunk, None]:
+    def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
         """Speak one segment whose text is ``written``, to the end that its boundary marks.
 
         As ``synthesize``, but spans point into ``written.text``, ``segment.text`` is what of it is

@@ -12,12 +12,12 @@ import numpy as np
 from speech.audio.pcm import Resampler
 from speech.engine import Engine
 from speech.errors import EngineFailed
-from speech.recognizer import HeardWord, Mark, Recognizer
+from speech.recognizer import Mark, RecognizedWord, Recognizer
 from speech.text.languages import primary
 from speech.text.segmenter import weight
 from speech.types import Samples, Sampling, Segment
 
-SENTENCES = {
+TRIAL_SENTENCES = {
     "es": "Buenos días, mañana vamos todos juntos a la playa.",
     "en": "Good morning, tomorrow we are all going to the beach together.",
     "de": "Guten Morgen, morgen fahren wir alle zusammen an den Strand.",
@@ -31,21 +31,21 @@ SENTENCES = {
 }
 """A sentence for each language that an engine can be tried in."""
 
-LETTERS_A_SECOND = 13.0
-SHORTEST, LONGEST = 0.4, 2.5
+LETTERS_PER_SECOND = 13.0
+MIN_LENGTH, MAX_LENGTH = 0.4, 2.5
 """How long the sentence may be, of what is expected of its letters."""
 
-QUIETEST_DB = -45.0
+MIN_LOUDNESS_DB = -45.0
 """Loudness (root mean square, to full scale) below which nothing can be heard."""
 
-LEAST_FOUND = 0.5
+MIN_RECOGNIZED_SHARE = 0.5
 """The share of the sentence's words that have to be understood. A small recogniser misses some of a good
 voice; of noise, music and invented words it understands none of just these."""
 
 SEEDS = (1, 2)
 """A sampled model fails once in a while: it gets a second try."""
 
-LONGEST_TRY_S = 120.0
+TRIAL_TIMEOUT_S = 120.0
 """Seconds for one try, beyond which the engine hangs."""
 
 _UNSPACED = frozenset({"zh", "ja"})
@@ -55,22 +55,24 @@ class TrialFailed(EngineFailed):
     """An engine started, and did not speak as it should; the message says what was wrong with its speech."""
 
 
-async def pass_trial(engine: Engine, recognizer: Recognizer, language: str) -> None:
+async def run_trial(engine: Engine, recognizer: Recognizer, language: str) -> None:
     """Return once ``engine`` has said a sentence that ``recognizer`` understands; both have been started.
 
     language: a BCP 47 tag, in which it is tried if it speaks that, else in the first of its own that has a
     sentence. Raises TrialFailed, and what the engine and the recogniser raise.
     """
     spoken = [primary(language), *engine.info.default_voices]
-    tried_in = next((tag for tag in spoken if tag in SENTENCES and tag in engine.info.default_voices), None)
+    tried_in = next(
+        (tag for tag in spoken if tag in TRIAL_SENTENCES and tag in engine.info.default_voices), None
+    )
     if tried_in is None:
         raise TrialFailed("it speaks no language that it can be tried in")
     for seed in SEEDS:
         try:
-            async with asyncio.timeout(LONGEST_TRY_S):
+            async with asyncio.timeout(TRIAL_TIMEOUT_S):
                 await _try(engine, recognizer, tried_in, seed)
         except TimeoutError:
-            raise TrialFailed(f"its test sentence was not there after {LONGEST_TRY_S:g} s") from None
+            raise TrialFailed(f"its test sentence was not there after {TRIAL_TIMEOUT_S:g} s") from None
         except TrialFailed:
             if seed == SEEDS[-1]:
                 raise
@@ -79,13 +81,13 @@ async def pass_trial(engine: Engine, recognizer: Recognizer, language: str) -> N
 
 
 async def _try(engine: Engine, recognizer: Recognizer, language: str, seed: int) -> None:
-    sentence = SENTENCES[language]
-    expected_s = weight(sentence) / LETTERS_A_SECOND
+    sentence = TRIAL_SENTENCES[language]
+    expected_s = weight(sentence) / LETTERS_PER_SECOND
     segment = Segment(
         sentence,
         engine.info.default_voices[language],
         language,
-        max_seconds=LONGEST * expected_s,
+        max_seconds=MAX_LENGTH * expected_s,
         sampling=Sampling(seed=seed),
     )
     rate = engine.info.sample_rate
@@ -95,23 +97,23 @@ async def _try(engine: Engine, recognizer: Recognizer, language: str, seed: int)
     seconds = len(samples) / rate
     if not np.isfinite(samples).all():
         raise TrialFailed("some samples of its test sentence are no numbers")
-    if not len(samples) or 20 * np.log10(max(_loudness(samples), 1e-9)) < QUIETEST_DB:
+    if not len(samples) or 20 * np.log10(max(_loudness(samples), 1e-9)) < MIN_LOUDNESS_DB:
         raise TrialFailed("its test sentence is silent")
-    if not SHORTEST * expected_s <= seconds <= LONGEST * expected_s:
+    if not MIN_LENGTH * expected_s <= seconds <= MAX_LENGTH * expected_s:
         raise TrialFailed(
-            f"its test sentence is {seconds:.1f} s long, where {SHORTEST * expected_s:.1f} to "
-            f"{LONGEST * expected_s:.1f} s are expected"
+            f"its test sentence is {seconds:.1f} s long, where {MIN_LENGTH * expected_s:.1f} to "
+            f"{MAX_LENGTH * expected_s:.1f} s are expected"
         )
     understood = await _understood(recognizer, samples, rate, language)
-    found = share_found(sentence, understood, language)
-    if found < LEAST_FOUND:
+    found = recognized_share(sentence, understood, language)
+    if found < MIN_RECOGNIZED_SHARE:
         raise TrialFailed(
-            f"{found:.0%} of the words of its test sentence can be understood, where {LEAST_FOUND:.0%} are "
+            f"{found:.0%} of the words of its test sentence can be understood, where {MIN_RECOGNIZED_SHARE:.0%} are "
             f"needed ({sentence!r} was understood as {understood!r})"
         )
 
 
-def share_found(sentence: str, understood: str, language: str) -> float:
+def recognized_share(sentence: str, understood: str, language: str) -> float:
     """The share of a sentence's words of three letters and more that are among what was understood.
 
     Where words are not set apart every character counts; spaces of what was understood count nowhere.
@@ -135,4 +137,4 @@ async def _understood(recognizer: Recognizer, samples: Samples, rate: int, langu
         yield np.concatenate((resampler.feed(samples), resampler.finish()))
 
     async with aclosing(recognizer.recognize(audio(), language)) as told:
-        return " ".join([event.text async for event in told if isinstance(event, HeardWord)])
+        return " ".join([event.text async for event in told if isinstance(event, RecognizedWord)])

@@ -81,9 +81,9 @@ class EngineFailed(SpeechError):
     ``told``: whether the engine has logged it already.
     """
 
-    def __init__(self, sentence: str, *, told: bool = False) -> None:
-        super().__init__(sentence)
-        self.told = told
+    def __init__(self, message: str, *, logged: bool = False) -> None:
+        super().__init__(message)
+        self.logged = logged
 
 
 class EngineUnavailable(SpeechError):

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from typing import Literal
 
 from speech.engine import Engine
-from speech.engine_trial import pass_trial
+from speech.engine_trial import run_trial
 from speech.errors import EngineUnavailable, SpeechError
 from speech.recognizer import Recognizer
 
 log = logging.getLogger(__name__)
 
-State = Literal["loading", "trying", "speaking", "failed"]
+LateEngineState = Literal["loading", "trying", "speaking", "failed"]
 
 
-class Joining:
+class LateEngine:
     """Starts an engine behind the speech, tries it, and has it admitted.
 
     Whatever goes wrong is logged once, with a cure, and those who speak already go on.
@@ -27,13 +27,13 @@ class Joining:
         """name: the engine's; recognizer: who has to understand it, not started and of nobody else's use;
         language: BCP 47, in which it is tried if it speaks that."""
         self.name = name
-        self.state: State = "loading"
+        self.state: LateEngineState = "loading"
         self._engine = engine
         self._recognizer = recognizer
         self._language = language
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self, admit: Callable[[Engine], None]) -> None:
+    def start(self, admit: Callable[[Engine], None]) -> None:
         """Start in the background; ``admit`` is called between two steps of the loop once it speaks."""
         self._task = asyncio.create_task(self._run(admit), name=f"{self.name} joins")
 
@@ -71,7 +71,7 @@ class Joining:
     async def _tried(self) -> None:
         await self._recognizer.start()
         try:
-            await pass_trial(self._engine, self._recognizer, self._language)
+            await run_trial(self._engine, self._recognizer, self._language)
         finally:
             await self._recognizer.stop()
 

@@ -19,11 +19,11 @@ class Playback:
             self._until = max(self._until or 0.0, self._clock()) + seconds
 
     @property
-    def due(self) -> float:
+    def ends_at(self) -> float:
         """When there is nothing left to hear, on the clock; −∞ while there has been nothing."""
         return float("-inf") if self._until is None else self._until
 
     @property
-    def left_s(self) -> float:
+    def remaining_s(self) -> float:
         """Seconds until then, below 0 afterwards; −∞ while there has been nothing."""
-        return self.due - self._clock()
+        return self.ends_at - self._clock()

@@ -11,12 +11,12 @@ from speech.types import Samples
 STEP_S = 0.08
 """Seconds of audio that one ``Step`` stands for."""
 
-PAUSES_S = (0.5, 1.0, 2.0, 3.0)
+PAUSE_LENGTHS_S = (0.5, 1.0, 2.0, 3.0)
 """The lengths of pause, in seconds, whose probability each ``Step`` tells."""
 
 
 @dataclass(frozen=True, slots=True)
-class HeardWord:
+class RecognizedWord:
     """A word that is decided: its marks attached, no spaces; seconds since the stream began."""
 
     text: str
@@ -33,7 +33,7 @@ class Step:
     """
 
     index: int
-    pauses: tuple[float, float, float, float]
+    pause_probabilities: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Mark:
     number: int
 
 
-Heard = HeardWord | Step | Mark
+RecognitionEvent = RecognizedWord | Step | Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Recognizer(Protocol):
 
     def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[Heard, None]:
+    ) -> AsyncGenerator[RecognitionEvent, None]:
         """Hear ``audio``: pieces of any length, mono, at ``info.sample_rate``, as they come in.
 
         language: a primary subtag of ``info.languages``, or None to tell it from the speech.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from speech.emotions import manner_of
+from speech.emotions import prosody_of
 from speech.engine import EngineInfo
 from speech.errors import InvalidRequest
-from speech.text.lexicon import Words, said
+from speech.text.lexicon import Lexicon, parse_entry
 from speech.types import SpeechRequest
 
 TOKENS_PER_SECOND = 50
@@ -86,8 +86,8 @@ def validate(request: SpeechRequest) -> None:
         raise InvalidRequest(
             "duration_s", "cannot be given together with a speed: it tells how fast to speak"
         )
-    manner_of(request.emotion, request.emotion_strength)
-    Words().with_request(request.lexicon)
+    prosody_of(request.emotion, request.emotion_strength)
+    Lexicon().with_request(request.lexicon)
 
 
 def unused_fields(request: SpeechRequest, info: EngineInfo) -> list[str]:
@@ -104,7 +104,9 @@ def unused_fields(request: SpeechRequest, info: EngineInfo) -> list[str]:
         "seed": sampling.seed,
         **request.options,
     }
-    unused = [name for name, value in given.items() if value is not None and name not in info.uses]
-    if not info.takes_ipa and any(said(how).spelling is None for how in request.lexicon.values()):
+    unused = [
+        name for name, value in given.items() if value is not None and name not in info.supported_fields
+    ]
+    if not info.accepts_ipa and any(parse_entry(how).spelling is None for how in request.lexicon.values()):
         unused.append("lexicon")
     return sorted(unused)

@@ -25,7 +25,7 @@ def current() -> str:
 
 
 @contextmanager
-def named(request_id: str) -> Iterator[None]:
+def bind(request_id: str) -> Iterator[None]:
     """What is done inside, and what is started there, is done for ``request_id``."""
     before = _current.set(request_id)
     try:

@@ -11,28 +11,28 @@ from functools import partial
 
 from speech.engine import Engine, EngineInfo
 from speech.errors import EngineUnavailable, UnsupportedLanguage
-from speech.late_engine import Joining
+from speech.late_engine import LateEngine
 from speech.observer import Observer
 from speech.recognizer import Recognizer
 from speech.request import Limits, validate
 from speech.session.admission import Admission
-from speech.session.context import Prepare, Speaker, Surroundings
-from speech.session.precedence import Precedence
+from speech.session.context import Prepare, ResolvedVoice, SessionContext
+from speech.session.priority import SessionPriorities
 from speech.session.recognition import RecognitionSession
 from speech.session.session import SpeechSession
 from speech.text import language_detection, languages
 from speech.text.lexicon_file import LexiconFile
-from speech.timing.reference_voice import Renderer
+from speech.timing.reference_voice import ReferenceVoice
 from speech.types import SpeechRequest
 from speech.voices.catalogue import VoiceCatalogue, VoiceStore
-from speech.voices.cloning import Cloning
+from speech.voices.cloning import VoiceCloner
 
 log = logging.getLogger(__name__)
 
-TEXT_FOR_LANGUAGE = 80
+LANGUAGE_DETECTION_CHARACTERS = 80
 """Characters a language is told from where neither the request nor its voice says it."""
 
-EARLY_LOOKS = ((24, 0.8), (40, 0.6))
+EARLY_DETECTION = ((24, 0.8), (40, 0.6))
 """After so many characters it is told already if one is so sure: a text that is being written waits less
 (of 165 sentences in ten languages 24 characters tell 133, 40 tell 163, and none of them wrong)."""
 
@@ -42,7 +42,7 @@ class ServiceState:
     """How busy a service is: open sessions, engine places taken, syntheses that wait for one."""
 
     sessions: int
-    speaking: int
+    slots_in_use: int
     waiting: int
 
 
@@ -67,18 +67,18 @@ class SpeechService:
         default_language: str,
         default_voice: str | None,
         observer: Observer,
-        joining: Joining | None = None,
+        late_engine: LateEngine | None = None,
         recognizer: Recognizer | None = None,
-        renderer: Renderer | None = None,
+        reference_voice: ReferenceVoice | None = None,
         lexicon: LexiconFile | None = None,
         announce_code: bool = True,
     ) -> None:
         self.store = store
         self.recognizer = recognizer
-        self._renderer = renderer
+        self._renderer = reference_voice
         self._lexicon = lexicon
         self._announce_code = announce_code
-        self.joining = joining
+        self.late_engine = late_engine
         self._needed = tuple(engines)
         self._engines: tuple[Engine, ...] = ()
         self._limits = limits
@@ -87,7 +87,7 @@ class SpeechService:
         self._observer = observer
         self._admission: Admission | None = None
         self._catalogue: VoiceCatalogue | None = None
-        self.cloning = Cloning(store, default_language)
+        self.cloning = VoiceCloner(store, default_language)
         self._sessions: set[SpeechSession] = set()
         self._recognitions: set[RecognitionSession] = set()
         self._starting_to_listen: asyncio.Task[None] | None = None
@@ -114,8 +114,8 @@ class SpeechService:
         for name, count in places.items():
             self._observer.engine_ready(name, count)
         self._admission = Admission(self._limits, places, self._observer)
-        if self.joining is not None:
-            self.joining.begin(self._admit)
+        if self.late_engine is not None:
+            self.late_engine.start(self._admit)
 
     def _catalogue_of(self, engines: Sequence[Engine]) -> VoiceCatalogue:
         return VoiceCatalogue([engine.info for engine in engines], self.store, self._default_voice)
@@ -127,13 +127,13 @@ class SpeechService:
         # The one step that may fail (a file of the default voice is read) comes first.
         catalogue = self._catalogue_of(engines)
         places = partial(self._places_of, engine)
-        self._admission.add_places(engine.info.name, places)
+        self._admission.add_engine(engine.info.name, places)
         self._observer.engine_ready(engine.info.name, places)
         self._engines, self._catalogue = engines, catalogue
         self.cloning.start(engines)
 
     def _places_of(self, engine: Engine) -> int:
-        places = engine.info.places
+        places = engine.info.max_concurrency
         return min(places, self._limits.max_concurrent or places)
 
     async def stop(self) -> None:
@@ -144,9 +144,9 @@ class SpeechService:
             recognition.finish()
         if self._admission is not None:
             self._admission.draining = True
-            await self._admission.empty()
-            if self.joining is not None:
-                await self.joining.stop()
+            await self._admission.wait_until_empty()
+            if self.late_engine is not None:
+                await self.late_engine.stop()
             await self._stop_listening()
             await self.cloning.stop()
             for engine in self._engines:
@@ -173,7 +173,7 @@ class SpeechService:
         for session in list(self._sessions):
             session.drain()
         try:
-            await asyncio.wait_for(self._admission.empty(), seconds)
+            await asyncio.wait_for(self._admission.wait_until_empty(), seconds)
         except TimeoutError:
             for session in list(self._sessions):
                 session.cancel()
@@ -205,7 +205,7 @@ class SpeechService:
         admission = self._admission
         if admission is None:
             return ServiceState(0, 0, 0)
-        return ServiceState(admission.sessions, admission.speaking, admission.waiting)
+        return ServiceState(admission.sessions, admission.slots_in_use, admission.waiting)
 
     def open(
         self,
@@ -214,12 +214,12 @@ class SpeechService:
         protocol: str,
         client: str = "",
         fallback_language: str | None = None,
-        heard_at_once: bool = True,
+        low_latency: bool = True,
         max_text: int | None = None,
         timeout_s: float | None = None,
         prepare: Prepare | None = None,
         clones: bool = False,
-        among: Precedence | None = None,
+        priorities: SessionPriorities | None = None,
     ) -> SpeechSession:
         """A session for ``request``; use it by ``async with``, which frees it however one leaves.
 
@@ -241,39 +241,39 @@ class SpeechService:
         named = self.catalogue.find(request.voice)
         language = request.language or (named.language if named is not None else None)
 
-        def speaker_of(request: SpeechRequest, language: str) -> Speaker:
+        def speaker_of(request: SpeechRequest, language: str) -> ResolvedVoice:
             sounds_like = clones or request.reference is not None
             voice = named if request.voice is not None else None
-            choice = self.catalogue.resolve(voice, language, clones=sounds_like)
+            choice = self.catalogue.resolve(voice, language, cloning=sounds_like)
             engine = next(engine for engine in self._engines if engine.info.name == choice.engine)
-            return Speaker(engine, choice.voice, choice.language, choice.kept)
+            return ResolvedVoice(engine, choice.voice, choice.language, choice.stored)
 
         speaker = speaker_of(request, language) if language else None
 
-        def find_speaker(request: SpeechRequest, text: str, complete: bool) -> Speaker | None:
+        def find_speaker(request: SpeechRequest, text: str, complete: bool) -> ResolvedVoice | None:
             known = self.catalogue.languages
             clients = tuple(languages.primary(tag) for tag in request.languages)
             expected = clients or ((fallback_language,) if fallback_language else ())
-            for characters, sure in EARLY_LOOKS:
+            for characters, sure in EARLY_DETECTION:
                 if len(text) >= characters:
                     told = language_detection.detect(text[:characters], known, sure, expected)
                     if told is not None:
                         return speaker_of(request, told)
-            if len(text) < TEXT_FOR_LANGUAGE and not complete:
+            if len(text) < LANGUAGE_DETECTION_CHARACTERS and not complete:
                 return None
-            told = language_detection.detect(text[:TEXT_FOR_LANGUAGE], known, expected=expected)
+            told = language_detection.detect(text[:LANGUAGE_DETECTION_CHARACTERS], known, expected=expected)
             told = told or next((language for language in clients if language in known), None)
             return speaker_of(request, told or fallback_language or self._default_language)
 
         known = self.catalogue
 
-        def successor(request: SpeechRequest, speaker: Speaker) -> Speaker:
+        def successor(request: SpeechRequest, speaker: ResolvedVoice) -> ResolvedVoice:
             if self.catalogue is known or speaker.kept is not None or request.reference is not None or clones:
                 # What was taken from a recording is for the engine that took it.
                 return speaker
             return speaker_of(request, speaker.language)
 
-        admission.enter(protocol, client)
+        admission.admit(protocol, client)
         limits = self._limits
         longest_s = limits.request_timeout_s or timeout_s or 0.0
         limits = replace(
@@ -281,7 +281,7 @@ class SpeechService:
             max_text=max_text or limits.max_text,
             request_timeout_s=min(longest_s, timeout_s or longest_s),
         )
-        surroundings = Surroundings(
+        surroundings = SessionContext(
             limits,
             admission,
             self._observer,
@@ -295,12 +295,12 @@ class SpeechService:
             self._lexicon,
             self._announce_code,
         )
-        standing = (among or Precedence()).join()
-        session = SpeechSession(request, protocol, surroundings, speaker, standing, heard_at_once, prepare)
+        standing = (priorities or SessionPriorities()).add()
+        session = SpeechSession(request, protocol, surroundings, speaker, standing, low_latency, prepare)
         self._sessions.add(session)
         return session
 
-    def listen(
+    def open_recognition(
         self, *, protocol: str, client: str = "", sample_rate: int, language: str | None = None
     ) -> RecognitionSession:
         """A session that hears a stream of ``sample_rate`` hertz; use it by ``async with``.
@@ -316,14 +316,14 @@ class SpeechService:
         spoken = languages.primary(language) if language else None
         if spoken is not None and spoken not in recognizer.info.languages:
             raise UnsupportedLanguage(spoken, ", ".join(sorted(recognizer.info.languages)))
-        admission.enter(protocol, client)
+        admission.admit(protocol, client)
 
-        self._observer.listening_opened(protocol)
+        self._observer.recognition_opened(protocol)
 
         def closed(session: RecognitionSession) -> None:
             self._recognitions.discard(session)
-            self._observer.listening_closed(protocol)
-            admission.leave(protocol)
+            self._observer.recognition_closed(protocol)
+            admission.release(protocol)
 
         session = RecognitionSession(
             recognizer,
@@ -331,7 +331,7 @@ class SpeechService:
             sample_rate,
             spoken,
             closed,
-            partial(self._observer.heard, protocol),
+            partial(self._observer.audio_recognized, protocol),
         )
         self._recognitions.add(session)
         return session

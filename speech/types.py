@@ -50,7 +50,7 @@ class Embedding:
     """What an engine took from a recording, to speak like it.
 
     engine: its name; model: what made it and in which version, ``EngineInfo.embedder``: nothing else can read
-    it; values: float32 [n], n at most ``MAX_EMBEDDING``, which mean something to that model only;
+    it; values: float32 [n], n at most ``MAX_EMBEDDING_VALUES``, which mean something to that model only;
     similarity: by primary language subtag, of engines that can only come near.
     """
 
@@ -60,7 +60,7 @@ class Embedding:
     similarity: Mapping[str, Similarity] = field(default_factory=dict)
 
 
-MAX_EMBEDDING = 4096
+MAX_EMBEDDING_VALUES = 4096
 """Numbers of an embedding at most."""
 
 
@@ -78,8 +78,8 @@ class Span:
     end: int
     start_s: float
     end_s: float
-    marks: tuple[float, ...] = ()
-    said: str | None = field(default=None, compare=False)
+    character_starts: tuple[float, ...] = ()
+    spoken_form: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Pronunciation:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class Prosody:
     """How something is said, against how its voice says it by itself.
 
     rate: times as fast; pitch: semitones higher; pitch_range: times as far from the voice's mean, in
@@ -108,7 +108,7 @@ class Manner:
     pauses: float = 1.0
 
 
-NEUTRAL = Manner()
+NEUTRAL = Prosody()
 """As the voice says it by itself."""
 
 
@@ -207,7 +207,7 @@ class Segment:
     voice: str
     language: str
     speed: float = 1.0
-    manner: Manner = NEUTRAL
+    prosody: Prosody = NEUTRAL
     max_seconds: float = 24.0
     boundary: Boundary = Boundary.SENTENCE
     pronunciations: tuple[Pronunciation, ...] = ()

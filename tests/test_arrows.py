@@ -75,9 +75,7 @@ def test_protocols_import_no_engine_and_no_other_protocol() -> None:
         place = path.relative_to(ROOT / "protocols").parts[0].removesuffix(".py")
         for name in imports(path):
             if top(name) == "protocols":
-                assert name.split(".")[1] in (place, "shared"), (
-                    f"{path.relative_to(ROOT)} imports {name}"
-                )
+                assert name.split(".")[1] in (place, "shared"), f"{path.relative_to(ROOT)} imports {name}"
             assert top(name) not in MODELS
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from benchmarks import report, sentences
-from benchmarks.recognition import hearing_sentences, listening_speech
-from benchmarks.recognition.listener import first_heard_s, leading_silence, parse, playback, stalls
+from benchmarks.playback_client import first_audible_s, leading_silence, parse, playback_starts, stalls
+from benchmarks.recognition import clips
+from benchmarks.recognition import sentences as hearing_sentences
 from benchmarks.report import median, ms, percentile, table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,7 +67,7 @@ def test_times_and_tables_are_written_for_readers():
 def test_a_piece_is_played_when_it_is_there_and_the_one_before_it_was_heard():
     """A piece that comes in time waits for its turn; a late one moves all that follow it."""
     arrivals, durations = [1.0, 1.1, 4.0, 4.1], [1.0, 1.0, 1.0, 1.0]
-    assert playback(arrivals, durations) == [1.0, 2.0, 4.0, 5.0]
+    assert playback_starts(arrivals, durations) == [1.0, 2.0, 4.0, 5.0]
     assert stalls(arrivals, durations) == [0.0, 1.0, 0.0]
 
 
@@ -76,9 +77,9 @@ def test_silence_before_the_first_sound_is_waited_for():
     samples[100:] = 0.01
     samples[700:] = 1.0
     assert leading_silence(samples) == 700
-    assert first_heard_s(samples, 1000, [2.0], [1.0]) == pytest.approx(2.7)
-    assert first_heard_s(samples, 1000, [2.0, 9.0], [0.5, 0.5]) == pytest.approx(9.2)
-    assert first_heard_s(np.zeros(1000, np.float32), 1000, [2.0], [1.0]) == float("inf")
+    assert first_audible_s(samples, 1000, [2.0], [1.0]) == pytest.approx(2.7)
+    assert first_audible_s(samples, 1000, [2.0, 9.0], [0.5, 0.5]) == pytest.approx(9.2)
+    assert first_audible_s(np.zeros(1000, np.float32), 1000, [2.0], [1.0]) == float("inf")
 
 
 def test_a_message_is_read_with_its_samples():
@@ -129,7 +130,7 @@ def test_held_out_sentences_are_imported_by_judging_programs_alone():
 @pytest.mark.parametrize("language", ["es", "en", "fr"])
 def test_the_recogniser_is_tuned_on_none_of_the_sentences_that_are_held_out(language):
     """Neither on those that words are counted on, nor on those that languages are compared by."""
-    tuned_on = set(listening_speech.sentences(language))
+    tuned_on = set(clips.sentences(language))
     judged_on = {text for _, text in sentences.mixed(sentences.HELD_OUT)}
     judged_on |= {*hearing_sentences.EVERYDAY[language], hearing_sentences.ARTICLE_1[language]}
     assert len(tuned_on) >= 30
@@ -180,10 +181,10 @@ def own_sigterm():
 
 def test_a_report_names_the_decoder_that_was_measured(capsys, own_sigterm):
     """What a server or an engine has noted is under the tables, once, and forgotten afterwards."""
-    with report.sitting("a try"):
+    with report.report_section("a try"):
         for _ in range(2):
             report.note("decoder fast of `--engine kokoro`")
     assert capsys.readouterr().out.count("Measured with decoder fast of `--engine kokoro`.") == 1
-    with report.sitting("another"):
+    with report.report_section("another"):
         pass
     assert "Measured with" not in capsys.readouterr().out

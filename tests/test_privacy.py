@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import no_telemetry
-from benchmarks.server.outgoing import STRACE, WatchedServer, used
+from benchmarks.server.outgoing import STRACE, TracedServer, exercise
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTING = frozenset({"onnxruntime", "huggingface_hub", "transformers", "faster_whisper", "torch"})
@@ -83,8 +83,8 @@ def test_huggingface_hub_reads_the_variables() -> None:
 @pytest.mark.skipif(STRACE is None, reason="no strace, which tells what a server sends")
 async def test_a_default_server_sends_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     """In an empty home, without CI's variables: it speaks, is interrupted, listens, and no byte leaves."""
-    with WatchedServer(tmp_path) as server:
-        await used(server, minutes=0, interruptions=3)
+    with TracedServer(tmp_path) as server:
+        await exercise(server, minutes=0, interruptions=3)
     left = server.outgoing()
     assert (left.files, left.elsewhere, left.questions) == ((), (), ())
 
@@ -101,7 +101,7 @@ def test_the_watch_sees_what_is_sent(tmp_path: Path) -> None:
     )
     (tmp_path / ".cache" / "Microsoft").mkdir(parents=True)
     (tmp_path / ".cache" / "Microsoft" / "deviceid").touch()
-    left = WatchedServer(tmp_path).outgoing()
+    left = TracedServer(tmp_path).outgoing()
     assert left.files == (".cache/Microsoft/deviceid",)
     assert len(left.questions) == 1
     assert len(left.elsewhere) == 2

@@ -30,10 +30,10 @@ from benchmarks.kani import parts, probes, streams, tables
 from benchmarks.kani import reference as kani_reference
 from benchmarks.kani.exactness import Closeness
 from benchmarks.kani.streams import Listening, Together
-from benchmarks.report import sitting
+from benchmarks.report import report_section
 from kani.checkpoint import Checkpoint
 from kani.codec.config import NanoCodecConfig
-from kani.loader import PRECISIONS, Kani, assemble
+from kani.loader import PRECISIONS, KaniModel, load
 from tests.kani import random_checkpoint
 from tests.kani.codec import tiny_codec
 
@@ -85,10 +85,10 @@ class Files:
         tiny_codec.write(files.codec, tiny_codec.FULL)
         return files
 
-    def assembled(self, device: torch.device, precision: str, slots: int) -> Kani:
+    def assembled(self, device: torch.device, precision: str, slots: int) -> KaniModel:
         """Ours, as the engine puts it together."""
         told(f"ours, {precision}")
-        return assemble(
+        return load(
             str(self.model),
             str(self.codec),
             device=device.type,
@@ -96,7 +96,7 @@ class Files:
             slots=slots,
             threads=THREADS,
             cache=self.cache,
-            told=told,
+            report=told,
         )
 
 
@@ -113,7 +113,7 @@ def reference(files: Files, device: torch.device) -> tables.Reference:
     return tables.Reference(generated, kani_reference.nemo_s(files.codec, device, THREADS))
 
 
-def ours(kani: Kani, memory: probes.Memory) -> tables.Ours:
+def ours(kani: KaniModel, memory: probes.Memory) -> tables.Ours:
     """All that is timed of ours: the parts first, then streams through the scheduler."""
     device = kani.model.device
 
@@ -155,7 +155,7 @@ def ours(kani: Kani, memory: probes.Memory) -> tables.Ours:
     )
 
 
-def floor(kani: Kani, memory: probes.Memory) -> tables.Floor:
+def floor(kani: KaniModel, memory: probes.Memory) -> tables.Floor:
     """The least time that this machine allows, for the precisions at hand."""
     told("peak")
     products, convolutions = kani.precision.split(", codec ")
@@ -196,7 +196,7 @@ def main() -> None:
         options.error("torch finds no CUDA device")
     torch.set_num_threads(THREADS)
     kani_reference.quiet()
-    with sitting("Kani at full size, random weights", "torch", "transformers"), ExitStack() as stack:
+    with report_section("Kani at full size, random weights", "torch", "transformers"), ExitStack() as stack:
         files = Files.made(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         theirs = reference(files, device)
         memory = probes.Memory(device, files.cache)

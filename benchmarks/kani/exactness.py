@@ -38,7 +38,7 @@ class Closeness:
 def speech(layout: TokenLayout, frames: int) -> list[int]:
     """Tokens of random frames."""
     chance = random.Random(0)
-    blocks = [layout.block(codebook) for codebook in range(layout.codebooks)]
+    blocks = [layout.codebook_range(codebook) for codebook in range(layout.codebooks)]
     return [chance.randrange(start, end) for _ in range(frames) for start, end in blocks]
 
 
@@ -46,7 +46,7 @@ def legal(logits: torch.Tensor, prompt: int, layout: TokenLayout) -> list[torch.
     """Of a whole vocabulary's logits [tokens, vocabulary], what is legal behind the prompt, as ``rated``."""
     found = []
     for number, row in enumerate(logits[prompt - 1 : -1]):
-        start, end = layout.block(number % layout.codebooks)
+        start, end = layout.codebook_range(number % layout.codebooks)
         codes = row[start:end]
         if number % layout.codebooks == 0:
             codes = torch.cat((codes, row[layout.end_of_speech, None]))

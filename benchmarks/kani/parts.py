@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.kani.probes import best_s
 from benchmarks.kani.streams import PROMPT_TOKENS, prompt
-from kani.loader import Kani
+from kani.loader import KaniModel
 from kani.sampler import Sampling
 
 CONTEXT = 300
@@ -22,20 +22,20 @@ _BLOCKS = 5
 _CODEC_FRAMES = 40
 
 
-def step_s(kani: Kani, counts: Sequence[int]) -> dict[int, float]:
+def step_s(kani: KaniModel, counts: Sequence[int]) -> dict[int, float]:
     """Seconds of one decode step (model, head and draw) by streams that step together.
 
     Each stream has read some CONTEXT tokens. The best of five rounds of three frames.
     """
     runner, codebooks = kani.runner, kani.layout.codebooks
-    prefill = runner.prefill([prompt(kani.layout, 0)])
-    runner.read(prefill, PROMPT_TOKENS)
-    runner.join(0, prefill, 0, Sampling())
+    prefill = runner.start_prefill([prompt(kani.layout, 0)])
+    runner.prefill_chunk(prefill, PROMPT_TOKENS)
+    runner.admit(0, prefill, 0, Sampling())
     for _ in range((CONTEXT - PROMPT_TOKENS) // codebooks):
-        runner.complete(1)
-        runner.begin(1)
+        runner.sample(1)
+        runner.advance(1)
     aged = runner.save(0)
-    runner.leave(0, 1)
+    runner.release(0, 1)
     found = {}
     for count in counts:
         for slot in range(count):
@@ -43,26 +43,26 @@ def step_s(kani: Kani, counts: Sequence[int]) -> dict[int, float]:
 
         def frames(count: int = count) -> None:
             for _ in range(_BLOCK):
-                runner.complete(count)
-                runner.begin(count)
+                runner.sample(count)
+                runner.advance(count)
 
         found[count] = best_s(frames, kani.model.device, _BLOCKS) / _BLOCK / codebooks
         for slot in reversed(range(count)):
-            runner.leave(slot, slot + 1)
+            runner.release(slot, slot + 1)
     return found
 
 
-def prefill_s(kani: Kani) -> float:
+def prefill_s(kani: KaniModel) -> float:
     """Seconds to read one prompt; the best of five."""
     runner = kani.runner
 
     def read() -> None:
-        runner.read(runner.prefill([prompt(kani.layout, 0)]), PROMPT_TOKENS)
+        runner.prefill_chunk(runner.start_prefill([prompt(kani.layout, 0)]), PROMPT_TOKENS)
 
     return best_s(read, kani.model.device, _BLOCKS)
 
 
-def codec_frame_s(kani: Kani, shapes: Sequence[tuple[int, int]]) -> dict[tuple[int, int], float]:
+def codec_frame_s(kani: KaniModel, shapes: Sequence[tuple[int, int]]) -> dict[tuple[int, int], float]:
     """Seconds a frame by (streams, frames) of a call; the best of five rounds, and of 40 frames at least."""
     codec, device = kani.codec, kani.model.device
     found = {}

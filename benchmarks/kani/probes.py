@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from kani.codec.config import NanoCodecConfig
-from kani.loader import Kani
+from kani.loader import KaniModel
 from kani.native.library import load
 
 _READ_BYTES = {"cpu": 1 << 30, "cuda": 4 << 30}
@@ -87,7 +87,7 @@ def peak(device: torch.device, precision: torch.dtype) -> float:
     return max(product, work / best_s(lambda: functional.conv2d(rows, kernel), device))
 
 
-def weights_a_step(kani: Kani) -> int:
+def weights_a_step(kani: KaniModel) -> int:
     """Weights that one step reads: every layer's, and the rows of one codebook's head."""
     shapes = kani.checkpoint.config.shapes()
     layers = sum(

@@ -12,12 +12,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks import alone
-from benchmarks.alone import Spoken
-from benchmarks.report import median, ms, percentile, sitting, table
+from benchmarks import single_engine
+from benchmarks.report import median, ms, percentile, report_section, table
 from benchmarks.sentences import HELD_OUT, mixed
+from benchmarks.single_engine import TimedSpeech
 from engines.kani.engine import KaniEngine, KaniSettings
-from kani.loader import CODEC, MODEL, PRECISIONS
+from kani.loader import DEFAULT_CODEC, DEFAULT_MODEL, PRECISIONS
 from server import settings
 from speech.errors import EngineFailed, EngineUnavailable
 from tests.judges.judge import hear, wrong_words
@@ -29,7 +29,7 @@ class Said:
 
     language: str
     text: str
-    spoken: Spoken | None
+    spoken: TimedSpeech | None
 
 
 async def say_all(chosen: KaniSettings) -> tuple[str, list[Said]]:
@@ -49,10 +49,10 @@ async def say_all(chosen: KaniSettings) -> tuple[str, list[Said]]:
         await engine.stop()
 
 
-async def say(engine: KaniEngine, language: str, text: str) -> Spoken | None:
+async def say(engine: KaniEngine, language: str, text: str) -> TimedSpeech | None:
     """One sentence, if the model finds words for it."""
     try:
-        return await alone.speak(engine, language, text)
+        return await single_engine.speak(engine, language, text)
     except EngineFailed:
         return None
 
@@ -102,20 +102,24 @@ def main() -> None:
     """The command line."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.kani.quality", description=__doc__)
     options.add_argument(
-        "--model", default=MODEL, help="a checkpoint's folder or its name on a hub (%(default)s)"
+        "--model", default=DEFAULT_MODEL, help="a checkpoint's folder or its name on a hub (%(default)s)"
     )
-    options.add_argument("--codec", default=CODEC, help="a .nemo file or its name on a hub (%(default)s)")
+    options.add_argument(
+        "--codec", default=DEFAULT_CODEC, help="a .nemo file or its name on a hub (%(default)s)"
+    )
     options.add_argument("--device", default="auto", help="auto, cpu or cuda")
     options.add_argument("--precision", choices=PRECISIONS, default="auto")
     given = options.parse_args()
-    chosen = KaniSettings(given.model, given.codec, given.device, given.precision, threads=alone.THREADS)
-    with sitting(f"Words of {given.model} heard wrong by whisper-base", "torch", "faster-whisper"):
+    chosen = KaniSettings(
+        given.model, given.codec, given.device, given.precision, threads=single_engine.THREADS
+    )
+    with report_section(f"Words of {given.model} heard wrong by whisper-base", "torch", "faster-whisper"):
         try:
             version, said = asyncio.run(say_all(chosen))
         except EngineUnavailable as error:
             print(f"Not measured: {error}")
             return
-        print(f"{version}, {alone.THREADS} threads.\n")
+        print(f"{version}, {single_engine.THREADS} threads.\n")
         show(said)
 
 

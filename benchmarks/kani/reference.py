@@ -15,7 +15,7 @@ from transformers import GenerationConfig, Lfm2ForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.kani.probes import settle
-from benchmarks.report import JUDGE
+from benchmarks.report import JUDGE_VARIABLE
 from kani.sampler import Sampling
 from kani.tokens import TokenLayout
 
@@ -82,7 +82,7 @@ def logits(folder: Path, tokens: Sequence[int]) -> torch.Tensor:
 
 def nemo_s(archive: Path, device: torch.device, threads: int) -> dict[int, float] | None:
     """Seconds of NeMo's decode of a first chunk and of one with its lookback; None without NeMo."""
-    python = os.environ.get(JUDGE, "")
+    python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         return None
     out = archive.with_suffix(".json")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kani.loader import Kani
+from kani.loader import KaniModel
 from kani.runner import Samples
 from kani.sampler import Sampling
 from kani.scheduler import End, Ending, Utterance
@@ -28,7 +28,7 @@ class Listening:
     ``over`` when no more comes; steps_at_first, steps_at_end: frames that the scheduler had made then.
     """
 
-    def __init__(self, kani: Kani, seed: int, frames: int) -> None:
+    def __init__(self, kani: KaniModel, seed: int, frames: int) -> None:
         self.arrivals_s: list[float] = []
         self.durations_s: list[float] = []
         self.first, self.over = threading.Event(), threading.Event()
@@ -54,7 +54,7 @@ class Listening:
         self.arrivals_s.append(now)
         self.durations_s.append(len(event) / self._kani.sample_rate)
         self._submitted.wait()
-        self._kani.scheduler.taken(self.stream, len(event))
+        self._kani.scheduler.acknowledge(self.stream, len(event))
 
     def wait_first(self) -> Listening:
         """Until something is heard. Raises RuntimeError if nothing is."""
@@ -66,7 +66,7 @@ class Listening:
         """Until all has come. Raises RuntimeError if it did not end as it should."""
         if not self.over.wait(_PATIENCE_S) or self.end is None:
             raise RuntimeError("a stream never ended")
-        if self.end.ending not in (Ending.SAID, Ending.LONGEST):
+        if self.end.ending not in (Ending.FINISHED, Ending.MAX_LENGTH):
             raise RuntimeError(f"a stream ended with {self.end.ending.value}: {self.end.detail}")
         return self
 
@@ -105,11 +105,11 @@ def prompt(layout: TokenLayout, seed: int) -> list[int]:
     return layout.prompt([START_OF_TEXT, *text])
 
 
-def first_audio(kani: Kani, times: int) -> list[float]:
+def first_audio(kani: KaniModel, times: int) -> list[float]:
     """Seconds to the first piece of streams that run alone, each cancelled once it was heard."""
     found = []
     for seed in range(times):
-        listening = Listening(kani, seed, kani.runner.longest_frames).wait_first()
+        listening = Listening(kani, seed, kani.runner.max_frames).wait_first()
         listening.cancel()
         found.append(listening.arrivals_s[0])
     return found
@@ -132,7 +132,7 @@ class Together:
         return self.audio_s / self.wall_s
 
 
-def together(kani: Kani, count: int, frames: int) -> Together:
+def together(kani: KaniModel, count: int, frames: int) -> Together:
     """So many streams of so many frames at once."""
     begun = time.perf_counter()
     streams = [Listening(kani, seed, frames) for seed in range(count)]
@@ -142,14 +142,14 @@ def together(kani: Kani, count: int, frames: int) -> Together:
     return Together(count, audio_s, wall_s, first_s, sum(stream.stalled for stream in streams))
 
 
-def cancels(kani: Kani, times: int) -> list[tuple[int, int]]:
+def cancels(kani: KaniModel, times: int) -> list[tuple[int, int]]:
     """All slots taken and one stream more that waits: one of them is cancelled, over and over.
 
     For each, in steps of the scheduler (a frame of every stream): from the cancel until the slot
     was free, and until the stream that had waited, its prompt read, was heard.
     """
     chance = random.Random(0)
-    longest = kani.runner.longest_frames
+    longest = kani.runner.max_frames
     running = [Listening(kani, seed, longest) for seed in range(kani.runner.slots)]
     for listening in running:
         listening.wait_first()

@@ -11,10 +11,10 @@ import asyncio
 from dataclasses import dataclass
 from itertools import cycle
 
-from benchmarks.recognition.listener import SAMPLE_RATE, Heard, connected, listen
-from benchmarks.report import percentile, sitting, table
+from benchmarks.playback_client import SAMPLE_RATE, ReceivedSpeech, connected, request_speech
+from benchmarks.report import percentile, report_section, table
 from benchmarks.sentences import HELD_OUT, mixed
-from benchmarks.serving import Server
+from benchmarks.server_process import Server
 from tests.judges.judge import hear, wrong_words
 
 SHARES = (0.62, 0.75, 0.9, 1.1, 1.3, 1.58)
@@ -29,8 +29,8 @@ class Said:
     text: str
     share: float
     wanted_s: float
-    natural: Heard
-    fitted: Heard
+    natural: ReceivedSpeech
+    fitted: ReceivedSpeech
 
     @property
     def error(self) -> float:
@@ -43,14 +43,14 @@ async def say_all(url: str) -> list[Said]:
     said = []
     async with connected(url) as websocket:
         for (language, text), share in zip(mixed(HELD_OUT), cycle(SHARES), strict=False):
-            natural = await listen(websocket, language, text)
+            natural = await request_speech(websocket, language, text)
             wanted_s = round(share * natural.duration_s, 3)
-            fitted = await listen(websocket, language, text, duration=wanted_s)
+            fitted = await request_speech(websocket, language, text, duration=wanted_s)
             said.append(Said(language, text, share, wanted_s, natural, fitted))
     return said
 
 
-def heard_wrong(sentence: Said, heard: Heard) -> tuple[int, int]:
+def heard_wrong(sentence: Said, heard: ReceivedSpeech) -> tuple[int, int]:
     """Words heard wrong, and how many there are."""
     text = hear(heard.samples, SAMPLE_RATE, sentence.language)
     return wrong_words(sentence.text, text, sentence.language)
@@ -61,7 +61,7 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="python -m benchmarks.kokoro.duration", description=__doc__)
     options.add_argument("--engine", default="kokoro", choices=("kokoro", "espeak"), help="who speaks")
     engine = options.parse_args().engine
-    with sitting("Speech of an exact length", "faster-whisper"):
+    with report_section("Speech of an exact length", "faster-whisper"):
         with Server("--engine", engine) as server:
             said = asyncio.run(say_all(server.url))
         wrong = {

@@ -6,16 +6,16 @@ from itertools import pairwise
 
 import numpy as np
 
-from benchmarks import alone
+from benchmarks import single_engine
 from benchmarks.kokoro.measures import closeness_db
-from benchmarks.kokoro.sayings import Foreseen, Model, Plan
+from benchmarks.kokoro.variants import Model, Plan, Prediction
 from benchmarks.report import median, table
 from benchmarks.sentences import ABOUT_4_S, mixed
 from engines import weights
-from engines.kokoro.network.dequantize import dequantized
+from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import Surgery
-from engines.kokoro.network.onnx_model import FRAME
-from engines.kokoro.network.parts import NormStatistics, PartedModel
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES
+from engines.kokoro.network.parts import NormStatistics, SplitModel
 from engines.kokoro.voices import DEFAULT_VOICES
 from server import settings
 from speech.types import Samples
@@ -28,9 +28,9 @@ def exact() -> None:
     """The table."""
     chosen = settings.load({})
     int8 = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
-    float32 = dequantized(int8)
+    float32 = dequantize(int8)
     surgery = Surgery(float32)
-    model = Model(float32, PartedModel(lambda name: getattr(surgery, name)(), alone.THREADS))
+    model = Model(float32, SplitModel(lambda name: getattr(surgery, name)(), single_engine.THREADS))
     voices = {voice.id: voice for voice in model.voices.all}
     random = np.random.default_rng(0)
     found: dict[str, list[float]] = {}
@@ -39,7 +39,7 @@ def exact() -> None:
         expected = model.expected(foreseen)
         recorded, seen = model.recorded(foreseen)
         everything = [(0, foreseen.features.frames)]
-        at_once = model.decoded(foreseen, expected, everything)
+        at_once = model.decode(foreseen, expected, everything)
         by_random = random_plan(foreseen.features.frames, random)
         for name, statistics, plan, reference in (
             ("the server's windows ÷ one window", expected, foreseen.plan, at_once),
@@ -61,10 +61,10 @@ def _levels(levels: list[float]) -> tuple[str, str]:
 
 
 def _closeness(
-    model: Model, foreseen: Foreseen, statistics: NormStatistics, plan: Plan, reference: Samples
+    model: Model, foreseen: Prediction, statistics: NormStatistics, plan: Plan, reference: Samples
 ) -> float:
-    windows = model.decoded(foreseen, statistics, plan)
-    return closeness_db(windows, reference[plan[0][0] * FRAME : plan[-1][1] * FRAME])
+    windows = model.decode(foreseen, statistics, plan)
+    return closeness_db(windows, reference[plan[0][0] * FRAME_SAMPLES : plan[-1][1] * FRAME_SAMPLES])
 
 
 def random_plan(frames: int, random: np.random.Generator) -> Plan:

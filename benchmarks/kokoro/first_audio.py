@@ -13,12 +13,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks import alone
-from benchmarks.alone import Spoken
-from benchmarks.recognition.listener import Heard, connected, listen
-from benchmarks.report import median, ms, percentile, sitting, table
+from benchmarks import single_engine
+from benchmarks.playback_client import ReceivedSpeech, connected, request_speech
+from benchmarks.report import median, ms, percentile, report_section, table
 from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, mixed
-from benchmarks.serving import Server
+from benchmarks.server_process import Server
+from benchmarks.single_engine import TimedSpeech
 
 GROUPS = {
     "a phrase ends within six words": WITH_EARLY_PHRASE,
@@ -30,8 +30,8 @@ GROUPS = {
 class Measured:
     """One sentence: by the engine alone, and through the socket."""
 
-    own: Spoken
-    heard: Heard
+    own: TimedSpeech
+    heard: ReceivedSpeech
 
 
 async def measure(url: str) -> dict[str, list[Measured]]:
@@ -39,13 +39,13 @@ async def measure(url: str) -> dict[str, list[Measured]]:
     measured: dict[str, list[Measured]] = {name: [] for name in GROUPS}
     by_text = {text: name for name, group in GROUPS.items() for _, text in mixed(group)}
     sentences = mixed(*GROUPS.values())
-    async with alone.started("kokoro") as engine, connected(url) as websocket:
+    async with single_engine.started_engine("kokoro") as engine, connected(url) as websocket:
         for language, text in sentences[: 2 * len(GROUPS)]:
-            await alone.speak(engine, language, text)
-            await listen(websocket, language, text)
+            await single_engine.speak(engine, language, text)
+            await request_speech(websocket, language, text)
         for language, text in sentences:
-            own = await alone.speak(engine, language, text)
-            heard = await listen(websocket, language, text)
+            own = await single_engine.speak(engine, language, text)
+            heard = await request_speech(websocket, language, text)
             measured[by_text[text]].append(Measured(own, heard))
     return measured
 
@@ -59,7 +59,7 @@ def row(name: str, results: Sequence[Measured]) -> list[str]:
         f"{name} ({len(results)})",
         ms(median(first)),
         ms(percentile(first, 90)),
-        ms(median([result.heard.first_heard_s for result in results])),
+        ms(median([result.heard.first_audible_s for result in results])),
         ms(median([result.own.whole_s for result in results])),
         f"{median([result.heard.first_audio_s / result.own.whole_s for result in results]):.2f}",
         ms(median(whole)),
@@ -72,8 +72,8 @@ def row(name: str, results: Sequence[Measured]) -> list[str]:
 def main() -> None:
     """The command line."""
     argparse.ArgumentParser(prog="python -m benchmarks.kokoro.first_audio", description=__doc__).parse_args()
-    with sitting("First audio of Kokoro, streamed, through the socket"):
-        with Server("--engine", "kokoro", KANI_THREADS=str(alone.THREADS)) as server:
+    with report_section("First audio of Kokoro, streamed, through the socket"):
+        with Server("--engine", "kokoro", KANI_THREADS=str(single_engine.THREADS)) as server:
             measured = asyncio.run(measure(server.url))
         head = (
             *("sentences (es and en)", "first audio, median", "p90", "first sound heard, median"),
@@ -81,7 +81,7 @@ def main() -> None:
             *("real-time factor", "audio, median", "stalls"),
         )
         print(table(head, [row(name, results) for name, results in measured.items()]))
-        print(f"\nThe engine computes with {alone.THREADS} threads.")
+        print(f"\nThe engine computes with {single_engine.THREADS} threads.")
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def _period_hz(normal: Values) -> float:
     return SAMPLE_RATE / (lag + float(np.clip(moved, -0.5, 0.5)))
 
 
-def cents_apart(samples: Samples, reference: Samples) -> Values:
+def pitch_difference_cents(samples: Samples, reference: Samples) -> Values:
     """How far the pitch is off, in cents, at each place where both are voiced."""
     own, other = pitch(samples), pitch(reference)
     voiced = ~np.isnan(own) & ~np.isnan(other)

@@ -14,16 +14,25 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from benchmarks.kokoro.measures import cents_apart, log_spectral_distance, seam_jumps
-from benchmarks.kokoro.sayings import EXACT, FIXED, RECORDER, WHOLE, WINDOWS, Model, Saying, to_say
-from benchmarks.report import JUDGE, median, percentile, table
+from benchmarks.kokoro.measures import log_spectral_distance, pitch_difference_cents, seam_jumps
+from benchmarks.kokoro.variants import (
+    EXACT,
+    FIXED,
+    RECORDER,
+    WHOLE,
+    WINDOWS,
+    DecodedSentence,
+    Model,
+    sentences_for,
+)
+from benchmarks.report import JUDGE_VARIABLE, median, percentile, table
 from benchmarks.sentences import ABOUT_4_S
 from engines.kokoro.network.onnx_model import SAMPLE_RATE
 from engines.kokoro.voices import DEFAULT_VOICES
 from speech.types import Samples
 from tests.judges.judge import hear, wrong_words
 
-NO_JUDGE = f"not measured ({JUDGE} names no environment with tests/judges/requirements-judges.txt)"
+NO_JUDGE = f"not measured ({JUDGE_VARIABLE} names no environment with tests/judges/requirements-judges.txt)"
 
 _FLOOR_EVERY = 3
 """Of which sentences the ways between whole and windows are looked at as well."""
@@ -33,12 +42,12 @@ _MOS_RATE = 16_000
 
 
 @cache
-def sayings() -> list[Saying]:
+def sayings() -> list[DecodedSentence]:
     """Every sentence, whole and in windows, in int8: decoded once for all tables."""
     model = Model.published()
     return [
         model.say(text, voice, floors=number % _FLOOR_EVERY == 0)
-        for number, (text, voice) in enumerate(to_say(model.voices.all))
+        for number, (text, voice) in enumerate(sentences_for(model.voices.all))
     ]
 
 
@@ -54,7 +63,7 @@ class Difference:
 def likeness() -> None:
     """What int8 windows differ from the int8 whole by, and how much of it is whose doing."""
     said = sayings()
-    mos = opinions([samples for saying in said for samples in saying.ways.values()])
+    mos = mos_scores([samples for saying in said for samples in saying.ways.values()])
     scores = iter(mos or [])
     found: dict[str, list[Difference]] = {}
     for saying in said:
@@ -67,7 +76,7 @@ def likeness() -> None:
             one = Difference(
                 log_spectral_distance(samples, whole),
                 None if own is None or other is None else own - other,
-                median(list(cents_apart(samples, whole))),
+                median(list(pitch_difference_cents(samples, whole))),
             )
             found.setdefault(way, []).append(one)
             if way == WINDOWS and RECORDER in saying.ways:
@@ -116,9 +125,9 @@ def _points(score: float | None) -> str:
     return "–" if score is None else f"{score:+.3f}"
 
 
-def opinions(recordings: Sequence[Samples]) -> list[float] | None:
+def mos_scores(recordings: Sequence[Samples]) -> list[float] | None:
     """DNSMOS (overall, P.835) of each recording; None without the judges' environment."""
-    python = os.environ.get(JUDGE, "")
+    python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         return None
     with tempfile.TemporaryDirectory() as folder:
@@ -177,10 +186,10 @@ def words() -> None:
 
 def picture(out: Path) -> None:
     """Draw the first windows of a sentence, whole and in windows. Needs the judges' environment."""
-    python = os.environ.get(JUDGE, "")
+    python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         raise SystemExit(
-            f"no picture: {JUDGE} names no environment with tests/judges/requirements-judges.txt"
+            f"no picture: {JUDGE_VARIABLE} names no environment with tests/judges/requirements-judges.txt"
         )
     model = Model.published()
     voice = next(voice for voice in model.voices.all if voice.id == DEFAULT_VOICES["es"])

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.kokoro import rivals
 from benchmarks.kokoro.sockets import server
-from benchmarks.recognition.listener import connected, first_heard_s, listen
+from benchmarks.playback_client import connected, first_audible_s, request_speech
 from benchmarks.report import median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, mixed
 from engines.kokoro.voices import DEFAULT_VOICES
@@ -39,12 +39,12 @@ async def measure(url: str, folder: Path) -> tuple[list[float], list[float]]:
                 arrivals.append(time.perf_counter() - begun)
                 pieces.append(samples)
                 durations.append(len(samples) / rate)
-        return first_heard_s(np.concatenate(pieces), rate, arrivals, durations)
+        return first_audible_s(np.concatenate(pieces), rate, arrivals, durations)
 
     async with connected(url) as websocket:
 
         async def ours(language: str, text: str) -> float:
-            return (await listen(websocket, language, text)).first_heard_s
+            return (await request_speech(websocket, language, text)).first_audible_s
 
         speakers: tuple[Callable[[str, str], Awaitable[float]], ...] = (ours, theirs)
         found: tuple[list[float], list[float]] = ([], [])

@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from benchmarks import alone
-from benchmarks.recognition.listener import connected, first_heard_s, listen
-from benchmarks.report import median, ms, percentile, sitting, table
+from benchmarks import single_engine
+from benchmarks.playback_client import connected, first_audible_s, request_speech
+from benchmarks.report import median, ms, percentile, report_section, table
 from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, mixed
-from benchmarks.serving import Server
+from benchmarks.server_process import Server
 from engines import weights
 from engines.kokoro import voices as kokoro_voices
 from engines.kokoro.voices import DEFAULT_VOICES
@@ -76,7 +76,7 @@ def rival(folder: Path) -> Any:
     with (folder / "voices.npz").open("wb") as file:
         np.savez(file, **tables)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = alone.THREADS
+    options.intra_op_num_threads = single_engine.THREADS
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     return Kokoro.from_session(session, str(folder / "voices.npz"))
 
@@ -91,7 +91,7 @@ def rival_speakers(kokoro: Any) -> dict[str, Speaker]:
         )
         done_s = time.perf_counter() - begun
         duration_s = len(samples) / rate
-        return Timed(done_s, first_heard_s(samples, rate, [done_s], [duration_s]), duration_s)
+        return Timed(done_s, first_audible_s(samples, rate, [done_s], [duration_s]), duration_s)
 
     async def streamed(language: str, text: str) -> Timed:
         arrivals, pieces, durations = [], [], []
@@ -103,7 +103,7 @@ def rival_speakers(kokoro: Any) -> dict[str, Speaker]:
                 pieces.append(samples)
                 durations.append(len(samples) / rate)
         done_s = time.perf_counter() - begun
-        heard_s = first_heard_s(np.concatenate(pieces), rate, arrivals, durations)
+        heard_s = first_audible_s(np.concatenate(pieces), rate, arrivals, durations)
         return Timed(done_s, heard_s, sum(durations))
 
     return {RIVAL_WHOLE: whole, RIVAL_STREAMED: streamed}
@@ -111,21 +111,21 @@ def rival_speakers(kokoro: Any) -> dict[str, Speaker]:
 
 async def measure(url: str, folder: Path) -> dict[str, list[Timed]]:
     """Every sentence by everyone, after one round to warm up."""
-    async with alone.started("kokoro") as engine, connected(url) as websocket:
+    async with single_engine.started_engine("kokoro") as engine, connected(url) as websocket:
 
         async def ours_alone(language: str, text: str) -> Timed:
-            spoken = await alone.speak(engine, language, text)
+            spoken = await single_engine.speak(engine, language, text)
             rate, duration_s = spoken.sample_rate, spoken.duration_s
-            heard_s = first_heard_s(spoken.samples, rate, [spoken.whole_s], [duration_s])
+            heard_s = first_audible_s(spoken.samples, rate, [spoken.whole_s], [duration_s])
             return Timed(spoken.whole_s, heard_s, duration_s)
 
         async def ours_whole(language: str, text: str) -> Timed:
-            heard = await listen(websocket, language, text, streamed=False)
-            return Timed(heard.done_s, heard.first_heard_s, heard.duration_s)
+            heard = await request_speech(websocket, language, text, streamed=False)
+            return Timed(heard.done_s, heard.first_audible_s, heard.duration_s)
 
         async def ours_streamed(language: str, text: str) -> Timed:
-            heard = await listen(websocket, language, text)
-            return Timed(heard.done_s, heard.first_heard_s, heard.duration_s)
+            heard = await request_speech(websocket, language, text)
+            return Timed(heard.done_s, heard.first_audible_s, heard.duration_s)
 
         speakers: dict[str, Speaker] = {
             OURS_ALONE: ours_alone,
@@ -150,7 +150,7 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> str:
     return f"{median(each):.2f} (p90 {percentile(each, 90):.2f})"
 
 
-def by_speaker(timed: dict[str, list[Timed]]) -> str:
+def table_by_speaker(timed: dict[str, list[Timed]]) -> str:
     """Everyone over all sentences."""
     head = (
         *("who (40 sentences, es and en)", "whole sentence, median", f"÷ {RIVAL_WHOLE}, median"),
@@ -169,7 +169,7 @@ def by_speaker(timed: dict[str, list[Timed]]) -> str:
     return table(head, rows)
 
 
-def by_group(timed: dict[str, list[Timed]]) -> str:
+def table_by_group(timed: dict[str, list[Timed]]) -> str:
     """Ours against theirs, where a phrase ends early and where none does."""
     head = (
         *("sentences", f"{OURS_ALONE}, whole ÷ {RIVAL_WHOLE}", f"{OURS_WHOLE} ÷ {RIVAL_WHOLE}"),
@@ -213,14 +213,14 @@ def main() -> None:
             f"{RIVAL} is not installed: pip install -r tests/judges/requirements-judges.txt", file=sys.stderr
         )
         sys.exit(2)
-    with sitting("Kokoro here and in kokoro-onnx, side by side", RIVAL):
+    with report_section("Kokoro here and in kokoro-onnx, side by side", RIVAL):
         with (
             tempfile.TemporaryDirectory() as folder,
-            Server("--engine", "kokoro", KANI_THREADS=str(alone.THREADS)) as server,
+            Server("--engine", "kokoro", KANI_THREADS=str(single_engine.THREADS)) as server,
         ):
             timed = asyncio.run(measure(server.url, Path(folder)))
-        print(by_speaker(timed) + "\n\n" + by_group(timed))
-        print(f"\nBoth compute with {alone.THREADS} threads.")
+        print(table_by_speaker(timed) + "\n\n" + table_by_group(timed))
+        print(f"\nBoth compute with {single_engine.THREADS} threads.")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from benchmarks import alone
-from benchmarks.recognition.listener import Heard, connected, listen
-from benchmarks.report import JUDGE, median, ms, percentile, table
+from benchmarks import single_engine
+from benchmarks.playback_client import ReceivedSpeech, connected, request_speech
+from benchmarks.report import JUDGE_VARIABLE, median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, Sentences, mixed
-from benchmarks.serving import ROOT, Server
+from benchmarks.server_process import ROOT, Server
 from engines.kokoro.engine import Decoding, KokoroEngine, KokoroSettings
 from engines.kokoro.voices import DEFAULT_VOICES
 from server import settings
@@ -48,17 +48,19 @@ class Measured:
 
     whole: Spoken
     windows: Spoken
-    heard: Heard
+    heard: ReceivedSpeech
 
 
 @asynccontextmanager
-async def started(decoding: Decoding) -> AsyncIterator[KokoroEngine]:
+async def started_engine(decoding: Decoding) -> AsyncIterator[KokoroEngine]:
     """Kokoro as the server builds it, with that way of decoding."""
     chosen = settings.load({})
-    engine = KokoroEngine(KokoroSettings(chosen.models_dir, chosen.cache_dir, alone.THREADS, decoding))
+    engine = KokoroEngine(
+        KokoroSettings(chosen.models_dir, chosen.cache_dir, single_engine.THREADS, decoding)
+    )
     await engine.start()
     # A decoder that changed in the middle would make two measurements of one.
-    await engine.settled()
+    await engine.wait_until_loaded()
     try:
         yield engine
     finally:
@@ -78,34 +80,40 @@ async def speak(engine: KokoroEngine, language: str, text: str) -> Spoken:
     return Spoken(first_s, time.perf_counter() - begun, tuple(words))
 
 
-def some(group: Sentences) -> list[tuple[str, str]]:
+def sample_sentences(group: Sentences) -> list[tuple[str, str]]:
     """The sentences of a group whose times are taken."""
     return mixed({language: texts[:_EACH] for language, texts in group.items()})
 
 
 def server() -> Server:
     """One that speaks with Kokoro in windows."""
-    return Server("--engine", "kokoro", KANI_THREADS=str(alone.THREADS), KANI_KOKORO_DECODING="windows")
+    return Server(
+        "--engine", "kokoro", KANI_THREADS=str(single_engine.THREADS), KANI_KOKORO_DECODING="windows"
+    )
 
 
 async def _measure(url: str) -> dict[str, list[Measured]]:
     """Every sentence by everyone, in turn and in an order that is turned round each time."""
-    async with started("whole") as whole, started("windows") as windows, connected(url) as websocket:
-        for language, text in some(ABOUT_4_S)[:3]:
+    async with (
+        started_engine("whole") as whole,
+        started_engine("windows") as windows,
+        connected(url) as websocket,
+    ):
+        for language, text in sample_sentences(ABOUT_4_S)[:3]:
             await speak(whole, language, text)
             await speak(windows, language, text)
-            await listen(websocket, language, text)
+            await request_speech(websocket, language, text)
         measured: dict[str, list[Measured]] = {name: [] for name in GROUPS}
         for name, (group, _) in GROUPS.items():
-            for number, (language, text) in enumerate(some(group)):
+            for number, (language, text) in enumerate(sample_sentences(group)):
                 if number % 2:
-                    heard = await listen(websocket, language, text)
+                    heard = await request_speech(websocket, language, text)
                     own = await speak(windows, language, text)
                     base = await speak(whole, language, text)
                 else:
                     base = await speak(whole, language, text)
                     own = await speak(windows, language, text)
-                    heard = await listen(websocket, language, text)
+                    heard = await request_speech(websocket, language, text)
                 measured[name].append(Measured(base, own, heard))
     return measured
 
@@ -173,10 +181,11 @@ def _print_words(results: Sequence[Measured]) -> None:
 
 def rival() -> None:
     """The first sound heard, beside kokoro-onnx, which the judges' environment has."""
-    python = os.environ.get(JUDGE, "")
+    python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         print(
-            f"The first sound beside kokoro-onnx: not measured ({JUDGE} names no environment)\n", flush=True
+            f"The first sound beside kokoro-onnx: not measured ({JUDGE_VARIABLE} names no environment)\n",
+            flush=True,
         )
         return
     subprocess.run([python, "-m", "benchmarks.kokoro.rival"], cwd=ROOT, check=True)
@@ -188,12 +197,12 @@ async def _started_together(url: str) -> list[tuple[list[float], list[float], in
     async with AsyncExitStack() as stack:
         sockets = [await stack.enter_async_context(connected(url)) for _ in range(_TOGETHER)]
         sentences = mixed(ABOUT_4_S)
-        await asyncio.gather(*(listen(socket, *sentences[0]) for socket in sockets))
+        await asyncio.gather(*(request_speech(socket, *sentences[0]) for socket in sockets))
         for number in range(_ROUNDS):
             own = [sentences[(number * _TOGETHER + at) % len(sentences)] for at in range(_TOGETHER)]
-            single = [await listen(socket, *one) for socket, one in zip(sockets, own, strict=True)]
+            single = [await request_speech(socket, *one) for socket, one in zip(sockets, own, strict=True)]
             together = await asyncio.gather(
-                *(listen(socket, *one) for socket, one in zip(sockets, own, strict=True))
+                *(request_speech(socket, *one) for socket, one in zip(sockets, own, strict=True))
             )
             stalled = sum(any(stall > 0 for stall in heard.stalls_s) for heard in together)
             rounds.append(

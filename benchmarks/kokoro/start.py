@@ -6,10 +6,10 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from benchmarks import alone
+from benchmarks import single_engine
 from benchmarks.report import median, mib, table
-from benchmarks.server.load import SPOKEN, speak_some
-from benchmarks.serving import Server
+from benchmarks.server.load import SENTENCES_PER_START, speak_sentences
+from benchmarks.server_process import Server
 
 _STARTS = 3
 
@@ -19,7 +19,7 @@ def start() -> None:
     with tempfile.TemporaryDirectory() as folder:
 
         def server() -> Server:
-            return Server(KANI_THREADS=str(alone.THREADS), KANI_CACHE_DIR=folder)
+            return Server(KANI_THREADS=str(single_engine.THREADS), KANI_CACHE_DIR=folder)
 
         with server() as running:
             first_s = running.start_s
@@ -30,15 +30,15 @@ def start() -> None:
             with server() as running:
                 starts.append(running.start_s)
                 ready.append(running.memory_bytes())
-                most.append(asyncio.run(speak_some(running)))
+                most.append(asyncio.run(speak_sentences(running)))
                 spoken.append(running.memory_bytes())
-        with Server(KANI_THREADS=str(alone.THREADS), KANI_KOKORO_DECODING="whole") as running:
+        with Server(KANI_THREADS=str(single_engine.THREADS), KANI_KOKORO_DECODING="whole") as running:
             whole = [f"{running.start_s:.2f} s", "–", mib(running.memory_bytes())]
-            whole_most = asyncio.run(speak_some(running))
+            whole_most = asyncio.run(speak_sentences(running))
             whole += [mib(running.memory_bytes()), mib(whole_most), "–"]
     head = (
         *("--engine auto", "start to ready", "all", "memory when ready"),
-        *(f"after {SPOKEN} sentences", "most seen meanwhile", "files in the cache"),
+        *(f"after {SENTENCES_PER_START} sentences", "most seen meanwhile", "files in the cache"),
     )
     times = ", ".join(f"{seconds:.2f}" for seconds in starts)
     rows = [

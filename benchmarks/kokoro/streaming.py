@@ -18,8 +18,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.kokoro import exact, quality, sockets, start, written
-from benchmarks.report import sitting
+from benchmarks.kokoro import exact, incremental, quality, sockets, start
+from benchmarks.report import report_section
 
 PARTS: dict[str, Callable[[], None]] = {
     "first": sockets.first,
@@ -29,7 +29,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "likeness": quality.likeness,
     "seams": quality.seams,
     "words": quality.words,
-    "written": written.written,
+    "written": incremental.written,
     "start": start.start,
 }
 
@@ -49,7 +49,7 @@ def main() -> None:
     if chosen.spectrogram:
         quality.picture(chosen.spectrogram)
         return
-    with sitting("Kokoro in windows", "faster-whisper"):
+    with report_section("Kokoro in windows", "faster-whisper"):
         for part in chosen.part or PARTS:
             PARTS[part]()
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.recognition.listener import SAMPLE_RATE, connected, listen
-from benchmarks.report import sitting, table
+from benchmarks.playback_client import SAMPLE_RATE, connected, request_speech
+from benchmarks.report import report_section, table
 from benchmarks.sentences import HELD_OUT, mixed
-from benchmarks.serving import Server
+from benchmarks.server_process import Server
 from speech.types import Samples
 from tests.judges.judge import hear, wrong_words
 
@@ -34,8 +34,8 @@ async def say_all(url: str) -> list[Said]:
     said = []
     async with connected(url) as websocket:
         for language, text in mixed(HELD_OUT):
-            streamed = await listen(websocket, language, text)
-            whole = await listen(websocket, language, text, streamed=False)
+            streamed = await request_speech(websocket, language, text)
+            whole = await request_speech(websocket, language, text, streamed=False)
             said.append(Said(language, text, {"streamed": streamed.samples, "whole": whole.samples}))
     return said
 
@@ -43,7 +43,7 @@ async def say_all(url: str) -> list[Said]:
 def main() -> None:
     """The command line."""
     argparse.ArgumentParser(prog="python -m benchmarks.kokoro.words", description=__doc__).parse_args()
-    with sitting("Words heard wrong by whisper-base", "faster-whisper"):
+    with report_section("Words heard wrong by whisper-base", "faster-whisper"):
         with Server("--engine", "kokoro") as server:
             said = asyncio.run(say_all(server.url))
         counts: dict[tuple[str, str], list[tuple[int, int]]] = {}

@@ -25,18 +25,18 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.kokoro_decoder import cost, likeness, sockets, start, streams
+from benchmarks.kokoro_decoder import cost, similarity, sockets, start, streams
 from benchmarks.kokoro_decoder.windows import FAST, ONNX
-from benchmarks.report import JUDGE, median, sitting
+from benchmarks.report import JUDGE_VARIABLE, median, report_section
 
 PARTS: dict[str, Callable[[], None]] = {
     "generator": cost.generator,
     "rival": sockets.rival,
     "first": sockets.first,
     "streams": streams.streams,
-    "likeness": likeness.likeness,
-    "words": likeness.words,
-    "windows": likeness.windows,
+    "likeness": similarity.likeness,
+    "words": similarity.words,
+    "windows": similarity.windows,
     "start": start.start,
     "memory": start.memory,
 }
@@ -44,10 +44,10 @@ PARTS: dict[str, Callable[[], None]] = {
 
 def draw(out: Path) -> None:
     """What a frame costs by the window's length and by streams. Needs the judges' environment."""
-    python = os.environ.get(JUDGE, "")
+    python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         raise SystemExit(
-            f"no picture: {JUDGE} names no environment with tests/judges/requirements-judges.txt"
+            f"no picture: {JUDGE_VARIABLE} names no environment with tests/judges/requirements-judges.txt"
         )
     lines = {}
     by_length = cost.costs(1)
@@ -55,7 +55,7 @@ def draw(out: Path) -> None:
         lines[f"generator_{name}"] = np.array([(n, median(found[name])) for n, found in by_length.items()])
         lines[f"streams_{name}"] = np.array(
             [
-                (one.streams, one.cost, len(one.played.late))
+                (one.streams, one.cost, len(one.played.lateness))
                 for one in streams.rounds()
                 if (one.decoder, one.begun) == (name, streams.SPREAD)
             ]
@@ -83,7 +83,7 @@ def main() -> None:
     chosen = options.parse_args()
     if unknown := set(chosen.part) - set(PARTS):
         options.error(f"there is no part {', '.join(sorted(unknown))}")
-    with sitting("Kokoro's fast decoder", "torch", "numba", "faster-whisper"):
+    with report_section("Kokoro's fast decoder", "torch", "numba", "faster-whisper"):
         for part in chosen.part or PARTS:
             PARTS[part]()
         if chosen.picture is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from functools import cache
 
-from benchmarks import alone
-from benchmarks.kokoro_decoder.windows import FAST, ONNX, way
+from benchmarks import single_engine
+from benchmarks.kokoro_decoder.windows import FAST, ONNX, decoder_variant
 from benchmarks.report import median, percentile, table
 from benchmarks.sentences import ABOUT_7_S
 from engines.kokoro.network.decoder import Generator, Window
@@ -30,7 +30,7 @@ def generator() -> None:
         *("frames heard", "times each", f"{ONNX}, ms a frame", f"{FAST}, ms a frame"),
         *(f"{ONNX} ÷ {FAST}, median", "p10–p90", "goal"),
     )
-    for cores in sorted({1, alone.THREADS}):
+    for cores in sorted({1, single_engine.THREADS}):
         rows = []
         for length, found in costs(cores).items():
             ratios = [onnx / fast for onnx, fast in zip(found[ONNX], found[FAST], strict=True)]
@@ -51,7 +51,7 @@ def generator() -> None:
 @cache
 def costs(cores: int) -> dict[int, Costs]:
     """What frames cost by the window's length; measured once for the table and the picture."""
-    ways = {name: way(name, cores) for name in (ONNX, FAST)}
+    ways = {name: decoder_variant(name, cores) for name in (ONNX, FAST)}
     model = ways[ONNX].model
     voice = next(voice for voice in model.voices.all if voice.id == DEFAULT_VOICES["es"])
     # The longest: it has to have a context on both sides of the longest window.
@@ -73,10 +73,10 @@ def costs(cores: int) -> dict[int, Costs]:
 def _in_turn(generators: dict[str, Generator], windows: dict[str, Window], length: int) -> Costs:
     found: Costs = {name: [] for name in generators}
     for name, one in generators.items():
-        one.audio(windows[name], Stop())
+        one.generate(windows[name], Stop())
     for _ in range(max(_FRAMES_EACH // length, _FEWEST)):
         for name, one in generators.items():
             begun = time.perf_counter()
-            one.audio(windows[name], Stop())
+            one.generate(windows[name], Stop())
             found[name].append((time.perf_counter() - begun) * 1000 / length)
     return found

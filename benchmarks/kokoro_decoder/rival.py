@@ -18,10 +18,10 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 
 from benchmarks.kokoro import rivals
-from benchmarks.kokoro.sockets import some
+from benchmarks.kokoro.sockets import sample_sentences
 from benchmarks.kokoro_decoder.sockets import GROUPS
 from benchmarks.kokoro_decoder.windows import FAST, ONNX
-from benchmarks.recognition.listener import connected, listen
+from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S
 from engines.kokoro.voices import DEFAULT_VOICES
@@ -47,7 +47,7 @@ def _theirs(kokoro: Any) -> Speaker:
 
 def _ours(socket: ClientConnection) -> Speaker:
     async def speak(language: str, text: str) -> Times:
-        heard = await listen(socket, language, text, streamed=False)
+        heard = await request_speech(socket, language, text, streamed=False)
         return heard.done_s, heard.duration_s
 
     return speak
@@ -57,13 +57,13 @@ async def measure(onnx_url: str, fast_url: str, folder: Path) -> dict[str, dict[
     """By group and speaker: every sentence by everyone, in an order that is turned round each time."""
     async with connected(onnx_url) as onnx, connected(fast_url) as fast:
         speakers = {rivals.RIVAL: _theirs(rivals.rival(folder)), ONNX: _ours(onnx), FAST: _ours(fast)}
-        for language, text in some(ABOUT_4_S)[:3]:
+        for language, text in sample_sentences(ABOUT_4_S)[:3]:
             for speaker in speakers.values():
                 await speaker(language, text)
         found: dict[str, dict[str, list[Times]]] = {}
         for group, sentences in GROUPS.items():
             found[group] = {name: [] for name in speakers}
-            for number, (language, text) in enumerate(some(sentences)):
+            for number, (language, text) in enumerate(sample_sentences(sentences)):
                 for name in list(speakers)[:: 1 if number % 2 else -1]:
                     found[group][name].append(await speakers[name](language, text))
     return found

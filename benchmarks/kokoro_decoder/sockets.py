@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks import alone
-from benchmarks.kokoro.sockets import some
+from benchmarks import single_engine
+from benchmarks.kokoro.sockets import sample_sentences
 from benchmarks.kokoro_decoder.windows import FAST, ONNX
-from benchmarks.recognition.listener import Heard, connected, listen
-from benchmarks.report import JUDGE, median, ms, percentile, table
+from benchmarks.playback_client import ReceivedSpeech, connected, request_speech
+from benchmarks.report import JUDGE_VARIABLE, median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, Sentences
-from benchmarks.serving import ROOT, Server, ServerFailed
+from benchmarks.server_process import ROOT, Server, ServerFailed
 
 GROUPS: dict[str, Sentences] = {"about 4 s": ABOUT_4_S, "about 7 s": ABOUT_7_S}
 
@@ -28,13 +28,13 @@ def decoder_server(decoder: str, *, settled: bool = True, **environment: str) ->
     return Server(
         *("--engine", "kokoro", "--kokoro-decoder", decoder),
         settled=settled,
-        KANI_THREADS=str(alone.THREADS),
+        KANI_THREADS=str(single_engine.THREADS),
         KANI_KOKORO_DECODING="windows",
         **environment,
     )
 
 
-def until_loaded(server: Server, decoder: str) -> float:
+def wait_until_loaded(server: Server, decoder: str) -> float:
     """Wait until /health names ``decoder``; for how many seconds. Raises ServerFailed if it never does."""
     begun = time.perf_counter()
     while (speaks := server.decoder()) != decoder:
@@ -51,26 +51,26 @@ def both() -> Iterator[dict[str, Server]]:
     with decoder_server(ONNX) as onnx, decoder_server(FAST) as fast:
         servers = {ONNX: onnx, FAST: fast}
         for decoder, server in servers.items():
-            until_loaded(server, decoder)
+            wait_until_loaded(server, decoder)
         yield servers
 
 
-async def _measure(servers: dict[str, Server]) -> dict[str, dict[str, list[Heard]]]:
+async def _measure(servers: dict[str, Server]) -> dict[str, dict[str, list[ReceivedSpeech]]]:
     """By group and decoder: every sentence by both, in an order that is turned round each time."""
     async with (
         connected(servers[ONNX].url) as onnx,
         connected(servers[FAST].url) as fast,
     ):
         sockets = {ONNX: onnx, FAST: fast}
-        for language, text in some(ABOUT_4_S)[:3]:
+        for language, text in sample_sentences(ABOUT_4_S)[:3]:
             for socket in sockets.values():
-                await listen(socket, language, text)
-        found: dict[str, dict[str, list[Heard]]] = {}
+                await request_speech(socket, language, text)
+        found: dict[str, dict[str, list[ReceivedSpeech]]] = {}
         for group, sentences in GROUPS.items():
             found[group] = {ONNX: [], FAST: []}
-            for number, (language, text) in enumerate(some(sentences)):
+            for number, (language, text) in enumerate(sample_sentences(sentences)):
                 for decoder in list(sockets)[:: 1 if number % 2 else -1]:
-                    found[group][decoder].append(await listen(sockets[decoder], language, text))
+                    found[group][decoder].append(await request_speech(sockets[decoder], language, text))
     return found
 
 
@@ -104,10 +104,11 @@ def first() -> None:
 
 def rival() -> None:
     """Whole sentences beside kokoro-onnx, which the judges' environment has."""
-    python = os.environ.get(JUDGE, "")
+    python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         print(
-            f"Whole sentences beside kokoro-onnx: not measured ({JUDGE} names no environment)\n", flush=True
+            f"Whole sentences beside kokoro-onnx: not measured ({JUDGE_VARIABLE} names no environment)\n",
+            flush=True,
         )
         return
     with both() as servers:

@@ -6,13 +6,13 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from benchmarks.kokoro_decoder.sockets import decoder_server, until_loaded
+from benchmarks.kokoro_decoder.sockets import decoder_server, wait_until_loaded
 from benchmarks.kokoro_decoder.windows import FAST, ONNX
-from benchmarks.recognition.listener import connected, listen
+from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import median, mib, table
 from benchmarks.sentences import ABOUT_7_S
-from benchmarks.server.load import SPOKEN, speak_some, watched
-from benchmarks.serving import Server
+from benchmarks.server.load import SENTENCES_PER_START, sample_memory, speak_sentences
+from benchmarks.server_process import Server
 
 _LATER = 3
 _TOGETHER = 4
@@ -25,7 +25,7 @@ def start() -> None:
         for number in range(1 + _LATER):
             with decoder_server("auto", settled=False, KANI_CACHE_DIR=folder) as running:
                 ready = running.memory_bytes()
-                loaded_s = until_loaded(running, FAST)
+                loaded_s = wait_until_loaded(running, FAST)
                 rows.append((running.start_s, loaded_s, ready, running.memory_bytes()))
             if not number:
                 size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
@@ -55,9 +55,9 @@ async def _together(server: Server) -> int:
 
     async def one(text: str) -> None:
         async with connected(server.url) as socket:
-            await listen(socket, "es", text)
+            await request_speech(socket, "es", text)
 
-    async with watched(server, 0.05) as memory, asyncio.TaskGroup() as group:
+    async with sample_memory(server, 0.05) as memory, asyncio.TaskGroup() as group:
         for text in ABOUT_7_S["es"][:_TOGETHER]:
             group.create_task(one(text))
     return max(memory)
@@ -68,12 +68,12 @@ def memory() -> None:
     rows, after = [], {}
     for decoder in (ONNX, FAST):
         with decoder_server(decoder) as server:
-            until_loaded(server, decoder)
+            wait_until_loaded(server, decoder)
             loaded = server.memory_bytes()
-            most = max(asyncio.run(speak_some(server)), asyncio.run(_together(server)))
+            most = max(asyncio.run(speak_sentences(server)), asyncio.run(_together(server)))
             after[decoder] = server.memory_bytes()
         rows.append([decoder, mib(loaded), mib(after[decoder]), mib(most), ""])
     rows.append([f"{FAST} − {ONNX}", "", mib(after[FAST] - after[ONNX]), "", "≤ 400 MiB"])
-    spoken = f"after {SPOKEN} sentences and {_TOGETHER} streams together"
+    spoken = f"after {SENTENCES_PER_START} sentences and {_TOGETHER} streams together"
     print("Resident memory of the server and what it started:\n")
     print(table(("decoder", "loaded", spoken, "most seen meanwhile", "goal"), rows) + "\n", flush=True)

@@ -14,12 +14,12 @@ from functools import cache
 
 import psutil
 
-from benchmarks.kokoro_decoder.sockets import decoder_server, until_loaded
+from benchmarks.kokoro_decoder.sockets import decoder_server, wait_until_loaded
 from benchmarks.kokoro_decoder.windows import FAST, ONNX
 from benchmarks.report import median, ms, table
 from benchmarks.sentences import ABOUT_7_S
-from benchmarks.server.load import Played, play
-from benchmarks.serving import Server
+from benchmarks.server.load import Playback, play
+from benchmarks.server_process import Server
 
 COUNTS = (1, 2, 4, 6, 8, 10, 12, 15, 18, 20)
 TOGETHER, SPREAD = "together", "over 4 s"
@@ -38,13 +38,13 @@ class Round:
     decoder: str
     begun: str
     streams: int
-    played: Played
+    played: Playback
     processor_s: float
 
     @property
     def cost(self) -> float:
         """Processor seconds for a second of audio."""
-        return self.processor_s / self.played.played
+        return self.processor_s / self.played.seconds
 
 
 def streams() -> None:
@@ -62,7 +62,10 @@ def streams() -> None:
                 ms(median(one.played.first)),
                 ms(max(one.played.first)),
             ),
-            *(f"{len(one.played.late)} of {one.played.pieces}", ms(max(one.played.late, default=0.0))),
+            *(
+                f"{len(one.played.lateness)} of {one.played.pieces}",
+                ms(max(one.played.lateness, default=0.0)),
+            ),
             f"{one.cost:.3f}",
         ]
         for one in rounds()
@@ -70,7 +73,7 @@ def streams() -> None:
     print(f"Streams of {_SENTENCES_EACH} sentences of about 7 s, played as they come:\n")
     print(table(head, rows) + "\n")
     most = {
-        (decoder, begun): max((one.streams for one in own if not one.played.late), default=0)
+        (decoder, begun): max((one.streams for one in own if not one.played.lateness), default=0)
         for decoder in (ONNX, FAST)
         for begun in _BEGIN_WITHIN_S
         if (own := [one for one in rounds() if (one.decoder, one.begun) == (decoder, begun)])
@@ -90,7 +93,7 @@ def rounds() -> list[Round]:
     found: list[Round] = []
     for decoder in (ONNX, FAST):
         with decoder_server(decoder) as server:
-            until_loaded(server, decoder)
+            wait_until_loaded(server, decoder)
             asyncio.run(_round(server, 1, TOGETHER))
             for begun in _BEGIN_WITHIN_S:
                 found += _climb(server, decoder, begun)
@@ -103,13 +106,13 @@ def _climb(server: Server, decoder: str, begun: str) -> Iterator[Round]:
         before_s = _processor_s()
         played = asyncio.run(_round(server, count, begun))
         yield Round(decoder, begun, count, played, _processor_s() - before_s)
-        left -= len(played.late) > _TOO_MANY * played.pieces
+        left -= len(played.lateness) > _TOO_MANY * played.pieces
         if not left:
             return
 
 
-async def _round(server: Server, count: int, begun: str) -> Played:
-    played = Played()
+async def _round(server: Server, count: int, begun: str) -> Playback:
+    played = Playback()
 
     async def one(number: int) -> None:
         await asyncio.sleep(_BEGIN_WITHIN_S[begun] * number / count)

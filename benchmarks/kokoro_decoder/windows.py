@@ -10,15 +10,15 @@ from functools import cache
 
 import numpy as np
 
-from benchmarks.kokoro.sayings import Foreseen, Model, Plan
+from benchmarks.kokoro.variants import Model, Plan, Prediction
 from engines import weights
-from engines.kokoro.decoder_choice import load_fast
+from engines.kokoro.decoder_choice import load_int8_decoder
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.decoder import Window
-from engines.kokoro.network.dequantize import dequantized
+from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import Surgery
-from engines.kokoro.network.onnx_model import FRAME, Stop
-from engines.kokoro.network.parts import PartedModel
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
+from engines.kokoro.network.parts import SplitModel
 from server import settings
 from speech.types import Samples
 
@@ -32,53 +32,53 @@ class _Keeper:
         self.context = context
         self.windows: list[Window] = []
 
-    def audio(self, window: Window, stop: Stop) -> Samples:
+    def generate(self, window: Window, stop: Stop) -> Samples:
         """See ``Generator.audio``."""
         self.windows.append(window)
         frames = window.features.shape[2] // 2 - window.before - window.after
-        return np.zeros(frames * FRAME, np.float32)
+        return np.zeros(frames * FRAME_SAMPLES, np.float32)
 
     def close(self) -> None:
         """See ``Generator.close``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Way:
+class DecoderVariant:
     """One way to make the sound: the parts, with its generator, and the server around them."""
 
-    parts: PartedModel
+    parts: SplitModel
     model: Model
 
-    def again(self, foreseen: Foreseen) -> Foreseen:
+    def again(self, foreseen: Prediction) -> Prediction:
         """The same prosody, and what follows it made in this way."""
-        features = self.parts.features(foreseen.prosody, foreseen.style, Stop())
+        features = self.parts.decode_features(foreseen.prosody, foreseen.style, Stop())
         return replace(foreseen, features=features)
 
-    def windows(self, foreseen: Foreseen, plan: Plan) -> list[Window]:
+    def windows(self, foreseen: Prediction, plan: Plan) -> list[Window]:
         """What the windows of ``plan`` are made of: features as they were foreseen, this way's context."""
         keeper = _Keeper(self.parts.decoder.generator.context)
         features = replace(foreseen.features, generator=keeper)
         statistics = self.model.expected(foreseen)
-        self.model.decoded(replace(foreseen, features=features), statistics, plan)
+        self.model.decode(replace(foreseen, features=features), statistics, plan)
         return keeper.windows
 
-    def sound(self, foreseen: Foreseen, plan: Plan) -> Samples:
+    def sound(self, foreseen: Prediction, plan: Plan) -> Samples:
         """The samples of the windows of ``plan``."""
         generator = self.parts.decoder.generator
-        return np.concatenate([generator.audio(window, Stop()) for window in self.windows(foreseen, plan)])
+        return np.concatenate([generator.generate(window, Stop()) for window in self.windows(foreseen, plan)])
 
 
 @cache
-def way(name: str, cores: int) -> Way:
+def decoder_variant(name: str, cores: int) -> DecoderVariant:
     """FLOAT32, ONNX or FAST, on so many cores. Raises EngineUnavailable where the last is out of place."""
     chosen = settings.load({})
     int8 = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
     if name == FLOAT32:
-        surgery = Surgery(dequantized(int8))
-        parts = PartedModel(lambda part: getattr(surgery, part)(), cores)
+        surgery = Surgery(dequantize(int8))
+        parts = SplitModel(lambda part: getattr(surgery, part)(), cores)
     else:
         load = parts_cache.load(int8, chosen.cache_dir)
-        parts = PartedModel(load, cores)
+        parts = SplitModel(load, cores)
         if name == FAST:
-            parts.decoder = load_fast(load, chosen.cache_dir, cores)
-    return Way(parts, Model(int8, parts))
+            parts.decoder = load_int8_decoder(load, chosen.cache_dir, cores)
+    return DecoderVariant(parts, Model(int8, parts))

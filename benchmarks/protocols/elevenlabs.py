@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks.protocols.elevenlabs_interruption import interruption
 from benchmarks.report import measure, median, ms, percentile, table
 from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, mixed
-from benchmarks.serving import Server
+from benchmarks.server_process import Server
 from engines.kokoro.voices import DEFAULT_VOICES
-from tests.clients.elevenlabs.wire import BOS, EOS, Character, Heard, opened
+from tests.clients.elevenlabs.wire import BOS, EOS, Character, ReceivedSpeech, connect_client
 from tests.clients.voxcpm.wire import opened as voxcpm
 
 WORD_S = 0.04
@@ -53,7 +53,7 @@ class _First:
 async def _first(url: str, language: str, text: str) -> _First:
     """One sentence, word by word."""
     words = [f"{word} " for word in text.split()]
-    async with opened(url, voice=DEFAULT_VOICES[language], output_format=f"pcm_{RATE}") as client:
+    async with connect_client(url, voice=DEFAULT_VOICES[language], output_format=f"pcm_{RATE}") as client:
         await client.send(BOS)
         begun = clause = 0.0
 
@@ -68,11 +68,11 @@ async def _first(url: str, language: str, text: str) -> _First:
             await client.send(EOS)
 
         writing = asyncio.create_task(write())
-        while not client.heard().parts:
-            await client.take()
+        while not client.received().parts:
+            await client.receive_speech()
         heard = time.perf_counter()
         await writing
-        await client.until_closed()
+        await client.receive_until_closed()
     return _First(heard - clause if clause <= heard else 0.0, heard - begun)
 
 
@@ -107,13 +107,13 @@ def first() -> None:
 
 
 async def _first_byte(url: str, language: str, text: str, name: str) -> float:
-    async with opened(url, voice=DEFAULT_VOICES[language], output_format=name) as client:
+    async with connect_client(url, voice=DEFAULT_VOICES[language], output_format=name) as client:
         begun = time.perf_counter()
         await client.send({"text": text}, EOS)
-        while not client.heard().audio:
-            await client.take()
+        while not client.received().audio:
+            await client.receive_speech()
         waited_s = time.perf_counter() - begun
-        await client.until_closed()
+        await client.receive_until_closed()
     return waited_s
 
 
@@ -141,11 +141,11 @@ def formats() -> None:
     print(table(head, rows) + "\n", flush=True)
 
 
-def _read(way: str, heard: Heard) -> list[Character]:
+def _read(way: str, heard: ReceivedSpeech) -> list[Character]:
     """The characters of a stream, by one way to count."""
     if way == SINCE_START:
         return heard.absolute()
-    return heard.summed() if way == ADDED_UP else heard.with_audio(RATE)
+    return heard.summed() if way == ADDED_UP else heard.audio_relative(RATE)
 
 
 def _off(characters: Sequence[Character], rows: Sequence[Sequence[float]]) -> list[float]:
@@ -165,7 +165,7 @@ def times() -> None:
                 spoken = await client.speak(text, voice_id=DEFAULT_VOICES[language])
             for way, sync in ways.items():
                 asked = {"sync_alignment": sync, "output_format": f"pcm_{RATE}"}
-                async with opened(url, voice=DEFAULT_VOICES[language], **asked) as asking:
+                async with connect_client(url, voice=DEFAULT_VOICES[language], **asked) as asking:
                     heard = await asking.speak(text)
                 if not np.array_equal(heard.samples, spoken.samples):
                     # Opened at another word, it was said a little differently.

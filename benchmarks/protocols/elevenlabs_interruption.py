@@ -6,11 +6,11 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
-from benchmarks.kokoro_decoder.sockets import until_loaded
+from benchmarks.kokoro_decoder.sockets import wait_until_loaded
 from benchmarks.kokoro_decoder.windows import FAST
 from benchmarks.report import median, ms, table
-from benchmarks.serving import Server
-from tests.clients.elevenlabs.wire import Client, Message, multi
+from benchmarks.server_process import Server
+from tests.clients.elevenlabs.wire import Client, Message, connect_multi
 
 VOICE = "af_heart"
 RATE = 24_000
@@ -39,8 +39,8 @@ def _texts(name: str, texts: tuple[str, ...]) -> list[Message]:
 
 async def _until_audio(client: Client, name: str) -> None:
     """Read until there is audio of this context."""
-    while not client.heard(name).audio:
-        await client.take()
+    while not client.received(name).audio:
+        await client.receive_speech()
 
 
 async def _first_sound(client: Client, name: str) -> float:
@@ -50,7 +50,7 @@ async def _first_sound(client: Client, name: str) -> float:
     await _until_audio(client, name)
     waited_s = time.perf_counter() - begun
     await client.send({"context_id": name, "close_context": True})
-    await client.until_final(name)
+    await client.receive_until_final(name)
     return waited_s
 
 
@@ -58,24 +58,24 @@ async def _round(url: str) -> dict[str, tuple[float, float]]:
     """By situation: seconds to the first sound, and seconds of the abandoned answer's audio before it."""
     found = {}
     asked = {"output_format": f"pcm_{RATE}", "language_code": "en"}
-    async with multi(url, VOICE, **asked) as client:
+    async with connect_multi(url, VOICE, **asked) as client:
         found[ALONE] = (await _first_sound(client, "alone"), 0.0)
         await client.send(*_texts("abandoned", ABANDONED))
         await _until_audio(client, "abandoned")
         await client.send({"context_id": "abandoned", "close_context": True})
-        before = len(client.heard("abandoned").audio)
+        before = len(client.received("abandoned").audio)
         begun = time.perf_counter()
         await client.send(*_texts("answer", (ANSWER,)))
         await _until_audio(client, "answer")
         waited_s = time.perf_counter() - begun
-        stale_s = (len(client.heard("abandoned").audio) - before) / 2 / RATE
+        stale_s = (len(client.received("abandoned").audio) - before) / 2 / RATE
         found[INTERRUPTING] = (waited_s, stale_s)
     async with AsyncExitStack() as stack:
-        left = await stack.enter_async_context(multi(url, VOICE, **asked))
+        left = await stack.enter_async_context(connect_multi(url, VOICE, **asked))
         await left.send(*_texts("abandoned", ABANDONED))
         await _until_audio(left, "abandoned")
         left.socket.transport.abort()
-        client = await stack.enter_async_context(multi(url, VOICE, **asked))
+        client = await stack.enter_async_context(connect_multi(url, VOICE, **asked))
         found[DROPPED] = (await _first_sound(client, "dropped"), 0.0)
     return found
 
@@ -87,7 +87,7 @@ def interruption() -> None:
         return [await _round(url) for _ in range(WARM + ROUNDS)][WARM:]
 
     with Server("--engine", "kokoro", KANI_KOKORO_DECODER="auto") as server:
-        until_loaded(server, FAST)
+        wait_until_loaded(server, FAST)
         rounds = asyncio.run(run(server.url.removesuffix("/")))
     rows = []
     for situation, goal in ((ALONE, ""), (INTERRUPTING, f"≤ {GOAL}"), (DROPPED, "")):

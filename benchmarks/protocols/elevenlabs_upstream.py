@@ -20,9 +20,9 @@ from typing import Any
 
 from websockets.asyncio.client import connect
 
-from benchmarks.recognition.listener import connected, parse
-from benchmarks.report import median, ms, percentile, sitting, table
-from benchmarks.serving import Server
+from benchmarks.playback_client import connected, parse
+from benchmarks.report import median, ms, percentile, report_section, table
+from benchmarks.server_process import Server
 from tests.support.elevenlabs_service import (
     FINAL,
     KEY,
@@ -167,7 +167,7 @@ def main() -> None:
     argparse.ArgumentParser(
         prog="python -m benchmarks.protocols.elevenlabs_upstream", description=__doc__
     ).parse_args()
-    with sitting("Relaying ElevenLabs"):
+    with report_section("Relaying ElevenLabs"):
         rows = asyncio.run(measure())
         print(table(("a client", "messages", "delay, median", "p99", "added, median (goal: 5 ms)"), rows))
 

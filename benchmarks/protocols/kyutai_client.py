@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks.recognition.listener import stalls
+from benchmarks.playback_client import stalls
 from speech.types import Samples
 
 KEY = {"kyutai-api-key": "public_token"}
@@ -22,25 +22,25 @@ WORD_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spoken:
+class SpeechResult:
     """One text. Moments are seconds of one clock.
 
     fed: when each word was sent, and last the Eos; arrivals: when each frame came; words: each with
     its times in the audio.
     """
 
-    fed: tuple[float, ...]
-    arrivals: tuple[float, ...]
+    sent_at: tuple[float, ...]
+    received_at: tuple[float, ...]
     samples: Samples
     words: tuple[tuple[str, float, float], ...]
 
     @property
     def stalled_s(self) -> float:
         """How long playback ran dry in all."""
-        return sum(stalls(self.arrivals, [FRAME_S] * len(self.arrivals)))
+        return sum(stalls(self.received_at, [FRAME_S] * len(self.received_at)))
 
 
-def to_speak(url: str, **query: str) -> connect:
+def connect_speech(url: str, **query: str) -> connect:
     """A connection that hears speech, in messages."""
     parameters = urlencode({"format": "PcmMessagePack", **query})
     return connect(
@@ -48,16 +48,16 @@ def to_speak(url: str, **query: str) -> connect:
     )
 
 
-def to_listen(url: str, **query: str) -> connect:
+def connect_recognition(url: str, **query: str) -> connect:
     """A connection that is heard."""
     return connect(
         f"{url}api/asr-streaming?{urlencode(query)}", additional_headers=KEY, max_size=None, compression=None
     )
 
 
-async def speak(url: str, text: str, *, word_s: float | None = WORD_S, **query: str) -> Spoken:
+async def speak(url: str, text: str, *, word_s: float | None = WORD_S, **query: str) -> SpeechResult:
     """Hear ``text``, fed a word each ``word_s`` seconds, or whole where that is None."""
-    async with to_speak(url, **query) as websocket:
+    async with connect_speech(url, **query) as websocket:
         await websocket.recv()
         fed: list[float] = []
         write = asyncio.create_task(
@@ -74,7 +74,7 @@ async def speak(url: str, text: str, *, word_s: float | None = WORD_S, **query: 
             elif message["type"] == "Text" and message["text"]:
                 words.append((message["text"], message["start_s"], message["stop_s"]))
         await write
-    return Spoken(tuple(fed), tuple(arrivals), np.array(pcm, np.float32).reshape(-1), tuple(words))
+    return SpeechResult(tuple(fed), tuple(arrivals), np.array(pcm, np.float32).reshape(-1), tuple(words))
 
 
 async def _write(

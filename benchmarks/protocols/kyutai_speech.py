@@ -15,11 +15,11 @@ import httpx
 import msgspec
 
 from benchmarks.kokoro.measures import long_pauses
-from benchmarks.kokoro.sockets import server, started
+from benchmarks.kokoro.sockets import server, started_engine
 from benchmarks.kokoro.sockets import speak as speak_alone
-from benchmarks.protocols.kyutai_client import KEY, SAMPLE_RATE, Spoken, speak, to_speak
+from benchmarks.protocols.kyutai_client import KEY, SAMPLE_RATE, SpeechResult, connect_speech, speak
 from benchmarks.report import measure, median, ms, percentile, table
-from benchmarks.sentences import ABOUT_4_S, WITH_EARLY_PHRASE, WITHOUT_INNER_MARK, minute, mixed
+from benchmarks.sentences import ABOUT_4_S, WITH_EARLY_PHRASE, WITHOUT_INNER_MARK, mixed, one_minute_text
 from engines.kokoro.voices import DEFAULT_VOICES
 from tests.judges.judge import hear, wrong_words
 
@@ -39,7 +39,7 @@ async def _opened(url: str) -> list[float]:
 
     async def open_one(stack: AsyncExitStack) -> None:
         begun = time.perf_counter()
-        websocket = await stack.enter_async_context(to_speak(url))
+        websocket = await stack.enter_async_context(connect_speech(url))
         assert msgspec.msgpack.decode(await websocket.recv()) == {"type": "Ready"}
         waited.append(time.perf_counter() - begun)
 
@@ -60,8 +60,8 @@ def ready() -> None:
     print(table(("sessions", "median", "p99", "most", "goal (p99)"), [row]) + "\n", flush=True)
 
 
-def _after(spoken: Spoken, word: int) -> float:
-    return spoken.arrivals[0] - spoken.fed[word]
+def _after(spoken: SpeechResult, word: int) -> float:
+    return spoken.received_at[0] - spoken.sent_at[word]
 
 
 async def _first(url: str) -> dict[str, list[float]]:
@@ -97,7 +97,7 @@ def first() -> None:
     print(table(("after", "texts", "median", "p90", "most", "goal"), rows) + "\n", flush=True)
 
 
-async def _both(url: str) -> list[tuple[str, str, Spoken, Spoken]]:
+async def _both(url: str) -> list[tuple[str, str, SpeechResult, SpeechResult]]:
     found = []
     for language, text in (*mixed(WITHOUT_INNER_MARK), *mixed(WITH_EARLY_PHRASE)):
         voice = DEFAULT_VOICES[language]
@@ -152,7 +152,7 @@ async def _apart(url: str) -> list[float]:
     """A text that is there whole is spoken by the same steps each time, so its times can be compared."""
     apart = []
     body = {"seed": 1, "temperature": 0.6, "top_k": 50, "return_timestamps": True}
-    async with started("windows") as engine, httpx.AsyncClient(headers=KEY, timeout=60) as client:
+    async with started_engine("windows") as engine, httpx.AsyncClient(headers=KEY, timeout=60) as client:
         for language, text in mixed(ABOUT_4_S)[:15]:
             alone = await speak_alone(engine, language, text)
             asked = {**body, "text": [text], "voice": DEFAULT_VOICES[language]}
@@ -182,9 +182,9 @@ async def _left(url: str) -> list[float]:
     health = url.replace("ws:", "http:") + "health"
     async with httpx.AsyncClient() as client:
         for number in range(LEAVINGS):
-            async with to_speak(url, voice="ef_dora") as websocket:
+            async with connect_speech(url, voice="ef_dora") as websocket:
                 await websocket.recv()
-                await websocket.send(minute(number))
+                await websocket.send(one_minute_text(number))
                 await websocket.recv()
             left = time.perf_counter()
             while (await client.get(health)).json()["counters"]["speaking"]:

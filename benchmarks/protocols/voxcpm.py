@@ -13,11 +13,11 @@ import time
 import uuid
 from collections.abc import Sequence
 
-from benchmarks.kokoro.sockets import started
-from benchmarks.recognition.listener import connected, listen
+from benchmarks.kokoro.sockets import started_engine
+from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import measure, median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, WITH_EARLY_PHRASE, mixed
-from benchmarks.serving import Server
+from benchmarks.server_process import Server
 from engines.kokoro.voices import DEFAULT_VOICES
 from speech.types import Segment
 from tests.clients.voxcpm.wire import Answer, Client, Frame, opened
@@ -93,7 +93,7 @@ async def _both(url: str) -> tuple[list[float], list[float]]:
     sentences = mixed(WITH_EARLY_PHRASE)
     async with connected(url + "/") as kani, opened(url) as client:
         for warm, (language, text) in enumerate([*sentences[:3], *sentences], -3):
-            heard = await listen(kani, language, text)
+            heard = await request_speech(kani, language, text)
             first_s = await _first_audio(client, text, language)
             if warm >= 0:
                 kanis.append(heard.first_audio_s)
@@ -154,7 +154,7 @@ async def _cancelled(url: str) -> tuple[list[float], list[float]]:
 async def _steps() -> list[float]:
     """Seconds between the pieces that Kokoro gives of a segment, nobody else asking: each is a step."""
     gaps = []
-    async with started("windows") as engine:
+    async with started_engine("windows") as engine:
         segment = Segment(UNBROKEN[:300], DEFAULT_VOICES["es"], "es")
         for _ in range(5):
             before = time.perf_counter()

@@ -26,10 +26,10 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.recognition.listener import Heard, connected, listen
+from benchmarks.playback_client import ReceivedSpeech, connected, request_speech
 from benchmarks.report import measure, median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S
-from benchmarks.serving import HOST, ROOT, Server
+from benchmarks.server_process import HOST, ROOT, Server
 
 PREPARING = "engines.kokoro.int8.build"
 """The module of the process that prepares the fast decoder."""
@@ -45,12 +45,12 @@ _HEAD = ("sentence", "asked after ready", "decoder", "first audio", "audio", "al
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SpokenSentence:
     """A sentence: when it was asked for, in seconds since the server was ready, and what came."""
 
     at_s: float
     decoder: str
-    heard: Heard
+    heard: ReceivedSpeech
 
     @property
     def real_time_factor(self) -> float:
@@ -63,23 +63,23 @@ class Said:
         return [gap for gap in self.heard.stalls_s if gap > 0]
 
 
-def speaking(server: Server) -> str:
+def active_decoder(server: Server) -> str:
     """The decoder that says the next sentence, as /health tells."""
     with closing(HTTPConnection(HOST, server.port)) as connection:
         connection.request("GET", "/health")
         return str(json.load(connection.getresponse())["decoder"])
 
 
-async def minute(server: Server) -> list[Said]:
+async def minute(server: Server) -> list[SpokenSentence]:
     """Ten sentences, each asked for when the one before it has been played."""
     ready = time.perf_counter()
-    said: list[Said] = []
+    said: list[SpokenSentence] = []
     async with connected(server.url) as socket:
         for language, text in _SENTENCES:
-            speaks = await asyncio.to_thread(speaking, server)
+            speaks = await asyncio.to_thread(active_decoder, server)
             asked = time.perf_counter()
-            heard = await listen(socket, language, text)
-            said.append(Said(asked - ready, speaks, heard))
+            heard = await request_speech(socket, language, text)
+            said.append(SpokenSentence(asked - ready, speaks, heard))
             played_s = heard.first_audio_s + heard.duration_s + sum(heard.stalls_s)
             await asyncio.sleep(max(0.0, asked + played_s - time.perf_counter()))
     return said
@@ -99,15 +99,15 @@ async def in_turn(server: Server) -> tuple[list[float], list[float]]:
     running: list[float] = []
     still: list[float] = []
     async with connected(server.url) as socket:
-        await listen(socket, *_SENTENCES[0])
+        await request_speech(socket, *_SENTENCES[0])
         while processes := preparing():
             language, text = _SENTENCES[len(running) % len(_SENTENCES)]
-            heard = await listen(socket, language, text)
+            heard = await request_speech(socket, language, text)
             if not preparing():
                 break
             running.append(heard.first_audio_s)
             with suspended(processes):
-                still.append((await listen(socket, language, text)).first_audio_s)
+                still.append((await request_speech(socket, language, text)).first_audio_s)
     return running, still
 
 
@@ -125,7 +125,7 @@ def suspended(processes: Sequence[psutil.Process]) -> Iterator[None]:
 def minute_of(name: str, folder: Path) -> None:
     """Start a server with that cache folder and print how its first minute was."""
     with Server(settled=False, KANI_CACHE_DIR=str(folder)) as server:
-        speaks = speaking(server)
+        speaks = active_decoder(server)
         said = asyncio.run(minute(server))
     rows = [
         [

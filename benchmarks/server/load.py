@@ -25,11 +25,11 @@ from dataclasses import dataclass, field
 
 from websockets.asyncio.client import connect
 
-from benchmarks import alone
-from benchmarks.recognition.listener import SAMPLE_RATE, connected, listen, parse
+from benchmarks import single_engine
+from benchmarks.playback_client import SAMPLE_RATE, connected, parse, request_speech
 from benchmarks.report import measure, median, mib, ms, percentile, table
-from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, minute, mixed
-from benchmarks.serving import HOST, Server
+from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, mixed, one_minute_text
+from benchmarks.server_process import HOST, Server
 
 STREAMS = 100
 ROUNDS = 3
@@ -41,13 +41,13 @@ OPENING = 100
 # The server pings every 20 s.
 LEFT_ALONE_S = 25.0
 STARTS = 5
-SPOKEN = 20
+SENTENCES_PER_START = 20
 FILES_BESIDES = 256
 PING = '{"type":"ping","data":{}}'
 
 
 @dataclass(slots=True)
-class Played:
+class Playback:
     """What one client, or all of a round, met; seconds.
 
     first: waits for the first piece; pieces: how many others came; late: by how much those that
@@ -56,11 +56,11 @@ class Played:
 
     first: list[float] = field(default_factory=list)
     pieces: int = 0
-    late: list[float] = field(default_factory=list)
-    played: float = 0.0
+    lateness: list[float] = field(default_factory=list)
+    seconds: float = 0.0
 
 
-async def play(port: int, text: str, played: Played) -> None:
+async def play(port: int, text: str, played: Playback) -> None:
     """Ask for ``text`` and play it at real time."""
     with socket.socket() as own:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
@@ -87,16 +87,16 @@ async def play(port: int, text: str, played: Played) -> None:
                 else:
                     played.pieces += 1
                     if now > ends:
-                        played.late.append(now - ends)
+                        played.lateness.append(now - ends)
                 begins = max(now, ends)
                 ends = begins + len(samples) / SAMPLE_RATE
-                played.played += len(samples) / SAMPLE_RATE
+                played.seconds += len(samples) / SAMPLE_RATE
                 # The next one is due when this one begins to play: no player keeps more.
                 await asyncio.sleep(begins - time.perf_counter())
 
 
 @asynccontextmanager
-async def watched(server: Server, every_s: float) -> AsyncIterator[list[int]]:
+async def sample_memory(server: Server, every_s: float) -> AsyncIterator[list[int]]:
     """The server's memory, looked at so often while the body runs."""
     memory = [server.memory_bytes()]
 
@@ -113,12 +113,12 @@ async def watched(server: Server, every_s: float) -> AsyncIterator[list[int]]:
         await asyncio.wait([watching])
 
 
-async def round_of_streams(server: Server) -> tuple[Played, list[int]]:
+async def round_of_streams(server: Server) -> tuple[Playback, list[int]]:
     """All streams at once; what they met, and the server's memory every second."""
-    played = Played()
-    async with watched(server, 1.0) as memory, asyncio.TaskGroup() as group:
+    played = Playback()
+    async with sample_memory(server, 1.0) as memory, asyncio.TaskGroup() as group:
         for number in range(STREAMS):
-            group.create_task(play(server.port, minute(number), played))
+            group.create_task(play(server.port, one_minute_text(number), played))
     return played, memory
 
 
@@ -132,10 +132,10 @@ def streams() -> None:
             rows.append(
                 [
                     str(number + 1),
-                    f"{played.played / STREAMS:.0f} s",
+                    f"{played.seconds / STREAMS:.0f} s",
                     f"{ms(median(played.first))}, p99 {ms(percentile(played.first, 99))}",
-                    f"{len(played.late)} of {played.pieces}",
-                    ms(max(played.late, default=0.0)),
+                    f"{len(played.lateness)} of {played.pieces}",
+                    ms(max(played.lateness, default=0.0)),
                     " → ".join(mib(size).removesuffix(" MiB") for size in quarters) + " MiB",
                     mib(max(memory)),
                 ]
@@ -186,11 +186,11 @@ def idle() -> None:
     print(table(head, [row]) + "\n", flush=True)
 
 
-async def speak_some(server: Server) -> int:
+async def speak_sentences(server: Server) -> int:
     """Speak ``SPOKEN`` sentences one after another; the most memory the server had meanwhile."""
-    async with watched(server, 0.05) as memory, connected(server.url) as websocket:
-        for language, text in mixed(WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE)[:SPOKEN]:
-            await listen(websocket, language, text)
+    async with sample_memory(server, 0.05) as memory, connected(server.url) as websocket:
+        for language, text in mixed(WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE)[:SENTENCES_PER_START]:
+            await request_speech(websocket, language, text)
     return max(memory)
 
 
@@ -200,14 +200,14 @@ def start() -> None:
         pass
     starts, ready, spoken, most = [], [], [], []
     for _ in range(STARTS):
-        with Server(KANI_THREADS=str(alone.THREADS)) as server:
+        with Server(KANI_THREADS=str(single_engine.THREADS)) as server:
             starts.append(server.start_s)
             ready.append(server.memory_bytes())
-            most.append(asyncio.run(speak_some(server)))
+            most.append(asyncio.run(speak_sentences(server)))
             spoken.append(server.memory_bytes())
     head = (
         *("start to ready, median", "all", "memory when ready, median"),
-        *(f"after {SPOKEN} sentences, median", "most seen meanwhile"),
+        *(f"after {SENTENCES_PER_START} sentences, median", "most seen meanwhile"),
     )
     times = ", ".join(f"{seconds:.2f}" for seconds in starts)
     row = [f"{median(starts):.2f} s", times, mib(median(ready)), mib(median(spoken)), mib(max(most))]

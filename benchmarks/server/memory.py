@@ -14,13 +14,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from http.client import HTTPConnection
 from pathlib import Path
 
-from benchmarks.kokoro_decoder.sockets import until_loaded
+from benchmarks.kokoro_decoder.sockets import wait_until_loaded
 from benchmarks.kokoro_decoder.windows import FAST
+from benchmarks.playback_client import connected, request_speech
 from benchmarks.protocols import kyutai_client
-from benchmarks.recognition.listener import connected, listen
 from benchmarks.report import measure, mib, table
-from benchmarks.sentences import WITH_EARLY_PHRASE, minute
-from benchmarks.serving import HOST, Server
+from benchmarks.sentences import WITH_EARLY_PHRASE, one_minute_text
+from benchmarks.server_process import HOST, Server
 from websocket_client import KaniTTSClient
 
 REQUESTS = 8
@@ -65,7 +65,7 @@ def resident(process: int) -> dict[str, int]:
 async def _kani(server: Server, number: int, text: str) -> None:
     """Kani's protocol, streamed and whole in turn."""
     async with connected(server.url) as socket:
-        await listen(socket, "es", text, streamed=number % 2 == 0)
+        await request_speech(socket, "es", text, streamed=number % 2 == 0)
 
 
 async def _short(server: Server, number: int) -> None:
@@ -74,7 +74,7 @@ async def _short(server: Server, number: int) -> None:
 
 
 async def _long(server: Server, number: int) -> None:
-    await _kani(server, number, minute(number))
+    await _kani(server, number, one_minute_text(number))
 
 
 async def _post(server: Server, path: str, body: bytes, kind: str) -> None:
@@ -179,7 +179,7 @@ async def _rows(server: Server) -> list[list[str]]:
 def growth() -> None:
     """Resident memory after each kind of request."""
     with Server(KANI_KOKORO_DECODER="auto") as server:
-        until_loaded(server, FAST)
+        wait_until_loaded(server, FAST)
         rows = asyncio.run(_rows(server))
     print(f"Resident memory of one server with its default engines, {AT_ONCE} requests at once:\n")
     print(table(("after", "requests", "resident", "growth", *KINDS), rows) + "\n", flush=True)

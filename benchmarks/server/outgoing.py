@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from benchmarks.report import sitting, table
+from benchmarks.report import report_section, table
 from websocket_client import KaniTTSClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +55,7 @@ class Outgoing:
     questions: tuple[str, ...]
 
 
-class WatchedServer:
+class TracedServer:
     """``with WatchedServer(folder) as server:``, ready inside; ``outgoing`` once it has ended."""
 
     def __init__(self, home: Path) -> None:
@@ -146,7 +146,7 @@ class WatchedServer:
         )
 
 
-async def used(server: WatchedServer, minutes: float, interruptions: int) -> int:
+async def exercise(server: TracedServer, minutes: float, interruptions: int) -> int:
     """Speak, interrupt and listen, spread over the time; how many sentences were spoken whole."""
     began = time.monotonic()
     recording = await server.speak()
@@ -171,11 +171,11 @@ def main() -> None:
     if STRACE is None:
         sys.exit("benchmarks.server.outgoing needs strace: apt-get install strace")
     with (
-        sitting("What leaves a default server", "faster-whisper", "huggingface-hub", "torch"),
+        report_section("What leaves a default server", "faster-whisper", "huggingface-hub", "torch"),
         tempfile.TemporaryDirectory(prefix="outgoing-") as folder,
     ):
-        with WatchedServer(Path(folder)) as server:
-            spoken = asyncio.run(used(server, given.minutes, given.interruptions))
+        with TracedServer(Path(folder)) as server:
+            spoken = asyncio.run(exercise(server, given.minutes, given.interruptions))
         left = server.outgoing()
         print(
             f"{given.minutes:g} minutes, {spoken} sentences, {given.interruptions} interruptions, 1 recording"

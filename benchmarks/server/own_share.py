@@ -15,11 +15,11 @@ import random
 import time
 from collections.abc import Sequence
 
-from benchmarks import alone
-from benchmarks.recognition.listener import connected, listen
-from benchmarks.report import median, ms, percentile, sitting, table
+from benchmarks import single_engine
+from benchmarks.playback_client import connected, request_speech
+from benchmarks.report import median, ms, percentile, report_section, table
 from benchmarks.sentences import WITHOUT_EARLY_PHRASE, mixed
-from benchmarks.serving import Server
+from benchmarks.server_process import Server
 
 ROUNDS = 10
 CLIENTS = 32
@@ -35,11 +35,11 @@ async def one_client(url: str) -> tuple[dict[str, list[float]], list[float], lis
     """The engine's own times by text, the server's shares, and the times of pings; seconds."""
     own: dict[str, list[float]] = {text: [] for _, text in SENTENCES}
     shares, pings = [], []
-    async with alone.started("espeak") as engine, connected(url) as websocket:
+    async with single_engine.started_engine("espeak") as engine, connected(url) as websocket:
         for number in range(ROUNDS + 1):
             for language, text in SENTENCES:
-                engine_s = (await alone.speak(engine, language, text)).first_s
-                heard = await listen(websocket, language, text)
+                engine_s = (await single_engine.speak(engine, language, text)).first_s
+                heard = await request_speech(websocket, language, text)
                 begun = time.perf_counter()
                 await websocket.send(PING)
                 await websocket.recv()
@@ -61,7 +61,7 @@ async def many_clients(url: str, own: dict[str, list[float]]) -> list[float]:
             await asyncio.sleep(chance.uniform(0, 5))
             while True:
                 language, text = chance.choice(SENTENCES)
-                heard = await listen(websocket, language, text)
+                heard = await request_speech(websocket, language, text)
                 shares.append(heard.first_audio_s - engine_s[text])
                 await asyncio.sleep(heard.first_audio_s + heard.duration_s - heard.done_s)
                 await asyncio.sleep(chance.uniform(*THINKING_S))
@@ -96,7 +96,7 @@ def row(name: str, times: Sequence[float]) -> list[str]:
 def main() -> None:
     """The command line."""
     argparse.ArgumentParser(prog="python -m benchmarks.server.own_share", description=__doc__).parse_args()
-    with sitting("The server's own share of first audio"):
+    with report_section("The server's own share of first audio"):
         with Server("--engine", "espeak") as server:
             rows = asyncio.run(measure(server.url))
         print(table(("what", "measured", "median", "p99", "longest"), rows))

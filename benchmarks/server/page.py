@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from benchmarks.report import ms, percentile, sitting, table
-from benchmarks.serving import HOST, Server
+from benchmarks.report import ms, percentile, report_section, table
+from benchmarks.server_process import HOST, Server
 from tests.page.visitor import Visitor, find_browser
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def main() -> None:
     path = find_browser()
     if path is None:
         raise SystemExit("no Chromium is installed here")
-    with sitting("The web page in Chromium", "playwright", "axe-playwright-python"):
+    with report_section("The web page in Chromium", "playwright", "axe-playwright-python"):
         lines: list[list[str]] = []
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=path)

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from benchmarks.report import measure, mib, ms, table
 from benchmarks.text.language_detection_peers import DETECTORS
-from benchmarks.text.phrases import JUDGED, TUNING, Phrases, read_phrases
-from engines.espeak.client import EspeakLibrary
-from speech.text.language_detection import common_shares, detect
+from benchmarks.text.phrases import EVALUATION, TUNING, Phrases, read_phrases
+from engines.espeak.client import EspeakClient
+from speech.text.language_detection import common_word_shares, detect
 from speech.text.languages import primary
 
 EIGHT = ("es", "en", "fr", "it", "pt", "de", "zh", "ja")
@@ -42,7 +42,7 @@ class Told:
 
 def spoken() -> list[str]:
     """The languages that are spoken here (primary subtags)."""
-    return sorted({primary(voice.language) for voice in EspeakLibrary.shared().voices} | set(EIGHT))
+    return sorted({primary(voice.language) for voice in EspeakClient.shared().voices} | set(EIGHT))
 
 
 def installed(package: str) -> bool:
@@ -73,7 +73,7 @@ def share(part: int, whole: int) -> str:
 
 def detectors() -> None:
     """Print how each detector does."""
-    phrases = read_phrases(JUDGED)
+    phrases = read_phrases(EVALUATION)
     rows = []
     for name, (package, _) in DETECTORS.items():
         if not installed(package):
@@ -102,7 +102,7 @@ def detectors() -> None:
 
 def clients() -> None:
     """Print what a client's word does."""
-    phrases, known = read_phrases(JUDGED), spoken()
+    phrases, known = read_phrases(EVALUATION), spoken()
 
     def row(name: str, some: Phrases, expected: Sequence[str] | None) -> tuple[str, str]:
         right = 0
@@ -111,7 +111,7 @@ def clients() -> None:
             right += (detect(text, known, expected=wanted) or next(iter(wanted), None)) == language
         return name, share(right, len(some))
 
-    unlisted = [each for each in phrases if common_shares(each[1]).get(each[0], 0.0) < 1.0]
+    unlisted = [each for each in phrases if common_word_shares(each[1]).get(each[0], 0.0) < 1.0]
     rows = [
         row("nothing", phrases, ()),
         row("nothing; phrases with a word that is not in the table", unlisted, ()),

@@ -28,10 +28,12 @@ def ours(among: Collection[str]) -> Detect:
 
 def words_alone(among: Collection[str]) -> Detect:
     """This server's table of the commonest words alone: open where it tells of two languages the same."""
-    from speech.text.language_detection import common_shares
+    from speech.text.language_detection import common_word_shares
 
     def told(text: str) -> str | None:
-        shares = {language: share for language, share in common_shares(text).items() if language in among}
+        shares = {
+            language: share for language, share in common_word_shares(text).items() if language in among
+        }
         best = [language for language, share in shares.items() if share == max(shares.values())]
         return best[0] if len(best) == 1 else None
 

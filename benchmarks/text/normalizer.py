@@ -25,10 +25,10 @@ from pathlib import Path
 from babel.numbers import NumberFormatError, get_currency_name, parse_decimal
 from num2words import num2words
 
-from benchmarks.report import JUDGE, ms, sitting, table
+from benchmarks.report import JUDGE_VARIABLE, ms, report_section, table
 from benchmarks.text.normalizer_heard import measure_heard
-from engines.espeak.client import EspeakLibrary
-from speech.text.normalizer import Reading, normalize
+from engines.espeak.client import EspeakClient
+from speech.text.normalizer import NormalizerOptions, normalize
 from tests.speech.text.normalizer.normalizer_pairs.table import LANGUAGES, OWN, Pair, as_expected, pairs
 
 ESPEAK_VOICES = {"en": "en-us", "pt": "pt-br"}
@@ -64,7 +64,7 @@ class System:
 
 def ours(language: str, written: str) -> str:
     """What this server says."""
-    return normalize(written, 0, Reading(language=language)).text
+    return normalize(written, 0, NormalizerOptions(language=language)).text
 
 
 def libraries(language: str, written: str) -> str:
@@ -147,7 +147,7 @@ def right_in_sounds(system: System, sounds: Mapping[Pair, frozenset[str]]) -> di
 
 def phonemes(language: str, text: str) -> str:
     """``text`` in IPA, without pauses, stress and spaces."""
-    said = EspeakLibrary.shared().phonemes(_PAUSES.sub("", text), ESPEAK_VOICES.get(language, language))
+    said = EspeakClient.shared().phonemize(_PAUSES.sub("", text), ESPEAK_VOICES.get(language, language))
     return _STRESS.sub("", said)
 
 
@@ -206,11 +206,11 @@ def growth() -> str:
         cells = [language]
         for length in LENGTHS:
             text = (sample * (length // len(sample) + 1))[:length]
-            normalize(text, 0, Reading(language=language))
+            normalize(text, 0, NormalizerOptions(language=language))
             times = []
             for _ in range(REPEATS):
                 begun = time.perf_counter()
-                normalize(text, 0, Reading(language=language))
+                normalize(text, 0, NormalizerOptions(language=language))
                 times.append(time.perf_counter() - begun)
             cells.append(f"{ms(min(times))} ({ms(min(times) / length * 100)} for 100)")
         lines.append(cells)
@@ -222,7 +222,7 @@ def compare(kokoro_fastapi: str | None, grammars: str) -> None:
     own = local("this server", ours)
     own = System(own.name, own.readings, {language: start_s(language) for language in LANGUAGES}, own.spent_s)
     systems = [own, local("num2words and Babel alone", libraries)]
-    if python := os.environ.get(JUDGE, ""):
+    if python := os.environ.get(JUDGE_VARIABLE, ""):
         systems.append(peer("nemo-text-processing", python, "nemo", grammars, LANGUAGES))
         if kokoro_fastapi:
             systems.append(peer("Kokoro-FastAPI", python, "kokoro-fastapi", kokoro_fastapi, ["en"]))
@@ -264,10 +264,10 @@ def main() -> None:
     options.add_argument("--heard", action="store_true", help="have 60 spoken sentences heard instead")
     given = options.parse_args()
     if given.heard:
-        with sitting("Numbers, times and money, heard by whisper-base", "faster-whisper"):
+        with report_section("Numbers, times and money, heard by whisper-base", "faster-whisper"):
             measure_heard()
     else:
-        with sitting("What is written and how it is read", "num2words", "babel"):
+        with report_section("What is written and how it is read", "num2words", "babel"):
             compare(given.kokoro_fastapi, given.grammars)
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 
-from benchmarks.recognition.listener import SAMPLE_RATE, connected, listen
+from benchmarks.playback_client import SAMPLE_RATE, connected, request_speech
 from benchmarks.report import table
 from benchmarks.sentences import Sentences
-from benchmarks.serving import Server
-from speech.text.normalizer import Reading, normalize
+from benchmarks.server_process import Server
+from speech.text.normalizer import NormalizerOptions, normalize
 from speech.types import Samples
 from tests.judges.judge import hear, wrong_words
 
@@ -88,13 +88,13 @@ WITH_FIGURES: Sentences = {
 
 def in_words(text: str, language: str) -> str:
     """``text`` as it is compared, written or heard."""
-    return normalize(text, 0, Reading(language=language)).text
+    return normalize(text, 0, NormalizerOptions(language=language)).text
 
 
 async def _say_all(url: str) -> list[tuple[str, str, Samples]]:
     async with connected(url) as websocket:
         return [
-            (language, text, (await listen(websocket, language, text)).samples)
+            (language, text, (await request_speech(websocket, language, text)).samples)
             for language, sentences in WITH_FIGURES.items()
             for text in sentences
         ]

@@ -8,7 +8,7 @@ Phrases = list[tuple[str, str]]
 """A language (primary subtag), and a phrase in it."""
 
 FOLDER = Path(__file__).parent
-JUDGED = FOLDER / "short_phrases.txt"
+EVALUATION = FOLDER / "short_phrases.txt"
 TUNING = FOLDER / "tuning_phrases.txt"
 
 

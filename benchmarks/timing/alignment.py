@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from benchmarks.report import JUDGE, percentile, sitting, table
+from benchmarks.report import JUDGE_VARIABLE, percentile, report_section, table
 from benchmarks.timing.alignment_sentences import UNSEEN, VOICES
 from benchmarks.timing.alignment_speech import Spoken, speak
-from speech.text.words import written_words
+from speech.text.words import word_spans
 from speech.timing.aligner import Aligner
 from speech.timing.forced_alignment import LOOK_BACK_S
 from speech.types import Samples, Span
@@ -61,13 +61,15 @@ class Found:
             if index:
                 self.words.append(span.start_s - true.start_s)
                 self.by_language.setdefault(spoken.language, []).append(self.words[-1])
-            if span.end == true.end and span.marks and true.marks:
-                self.letters += (np.array(span.marks[1:]) - np.array(true.marks[1:])).tolist()
+            if span.end == true.end and span.character_starts and true.character_starts:
+                self.letters += (
+                    np.array(span.character_starts[1:]) - np.array(true.character_starts[1:])
+                ).tolist()
 
 
 def scaled(spoken: Spoken) -> Sequence[Span]:
     """espeak-ng's times, scaled to the length; neither has silence around it."""
-    return Aligner(spoken.rendered, spoken.sample_rate, 0.0).scaled(spoken.duration_s)
+    return Aligner(spoken.rendered, spoken.sample_rate, 0.0).scale_remaining(spoken.duration_s)
 
 
 def whole(spoken: Spoken) -> Sequence[Span]:
@@ -97,7 +99,7 @@ def by_whisper(spoken: Spoken) -> Sequence[Span]:
         audio, language=spoken.language, beam_size=1, condition_on_previous_text=False, word_timestamps=True
     )
     heard = [(word.start, word.end, word.word) for segment in segments for word in segment.words or ()]
-    said = written_words(spoken.text, 0, len(spoken.text))
+    said = word_spans(spoken.text, 0, len(spoken.text))
     same = SequenceMatcher(
         a=["".join(words_of(spoken.text[start:end], spoken.language)) for start, end in said],
         b=["".join(words_of(word, spoken.language)) for _, _, word in heard],
@@ -190,10 +192,10 @@ def report(found: dict[str, Found]) -> None:
 
 def draw(found: dict[str, Found], out: Path) -> None:
     """The share of words that are no more than so far off."""
-    python = os.environ.get(JUDGE, "")
+    python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         raise SystemExit(
-            f"no picture: {JUDGE} names no environment with tests/judges/requirements-judges.txt"
+            f"no picture: {JUDGE_VARIABLE} names no environment with tests/judges/requirements-judges.txt"
         )
     with tempfile.TemporaryDirectory() as folder:
         errors = Path(folder) / "errors.npz"
@@ -213,7 +215,7 @@ def main() -> None:
     )
     options.add_argument("--picture", type=Path, metavar="OUT.png", help="draw the errors too")
     picture: Path | None = options.parse_args().picture
-    with sitting("Words found in speech", "faster-whisper", "ctranslate2", "espeakng-loader"):
+    with report_section("Words found in speech", "faster-whisper", "ctranslate2", "espeakng-loader"):
         speech = asyncio.run(speak(UNSEEN, VOICES))
         found = {name: judge(speech, find) for name, find in WAYS.items()}
         report(found)

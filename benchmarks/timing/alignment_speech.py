@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.sentences import Sentences, mixed
-from engines.espeak.reference_voice import EspeakRenderer
+from engines.espeak.reference_voice import EspeakReferenceVoice
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
-from speech.timing.reference_voice import Rendered
+from speech.timing.reference_voice import ReferenceSpeech
 from speech.types import Samples, Segment, Span
 
 SPEEDS = (0.8, 1.0, 1.2)
@@ -30,7 +30,7 @@ class Spoken:
     samples: Samples
     sample_rate: int
     words: tuple[Span, ...]
-    rendered: Rendered
+    rendered: ReferenceSpeech
 
     @property
     def duration_s(self) -> float:
@@ -40,7 +40,7 @@ class Spoken:
 
 async def speak(sentences: Sentences, voices: Mapping[str, Sequence[str]]) -> list[Spoken]:
     """Each sentence by one of its language's voices, in turn, at three speeds and three pitches."""
-    renderer = EspeakRenderer()
+    renderer = EspeakReferenceVoice()
     spoken = []
     with tempfile.TemporaryDirectory() as nowhere:
         engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=Path(nowhere), decoder="onnx"))
@@ -65,5 +65,5 @@ async def speak(sentences: Sentences, voices: Mapping[str, Sequence[str]]) -> li
 
 
 def _faster(span: Span, factor: float) -> Span:
-    marks = tuple(mark / factor for mark in span.marks)
+    marks = tuple(mark / factor for mark in span.character_starts)
     return Span(span.start, span.end, span.start_s / factor, span.end_s / factor, marks)

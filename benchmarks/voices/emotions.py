@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import alone
+from benchmarks import single_engine
 from benchmarks.kokoro.measures import PITCH_HOP, pitch
-from benchmarks.kokoro.quality import NO_JUDGE, opinions
-from benchmarks.report import JUDGE, median, ms, sitting, table
+from benchmarks.kokoro.quality import NO_JUDGE, mos_scores
+from benchmarks.report import JUDGE_VARIABLE, median, ms, report_section, table
 from benchmarks.sentences import ABOUT_4_S
 from benchmarks.voices.emotions_speech import (
     ESPEAK_VOICES,
@@ -71,14 +71,14 @@ def kokoro() -> dict[str, list[Samples]]:
 
 
 async def _started(engine: str, voices: Voices) -> dict[str, list[Samples]]:
-    async with alone.started(engine) as started:
+    async with single_engine.started_engine(engine) as started:
         return await _said(started, voices)
 
 
 async def _whole() -> dict[str, list[Samples]]:
     chosen = settings.load({})
     engine = KokoroEngine(
-        KokoroSettings(chosen.models_dir, chosen.cache_dir, alone.THREADS, decoding="whole")
+        KokoroSettings(chosen.models_dir, chosen.cache_dir, single_engine.THREADS, decoding="whole")
     )
     await engine.start()
     try:
@@ -162,7 +162,7 @@ def by_espeak() -> None:
 def quality() -> None:
     """What a listener loses."""
     said = kokoro()
-    scores = iter(opinions([samples for own in said.values() for samples in own]) or [])
+    scores = iter(mos_scores([samples for own in said.values() for samples in own]) or [])
     rows: list[list[str]] = []
     plain: tuple[float, float] | None = None
     for emotion, own in said.items():
@@ -181,7 +181,7 @@ def quality() -> None:
         )
     head = ("emotion", "word error rate", "points more than neutral", "DNSMOS", "against neutral")
     print(table(head, [["goal", "", "≤ 1", "", "≥ −0.15"], *rows]) + "\n")
-    if not os.environ.get(JUDGE):
+    if not os.environ.get(JUDGE_VARIABLE):
         print(f"DNSMOS: {NO_JUDGE}\n", flush=True)
 
 
@@ -205,7 +205,7 @@ def first() -> None:
 
 async def _first(ways: Sequence[tuple[str, float]]) -> list[list[str]]:
     said = sentences(KOKORO_VOICES)[:: 20 // _TIMED]
-    async with alone.started("kokoro") as engine:
+    async with single_engine.started_engine("kokoro") as engine:
         for sentence in said:
             await first_sound_s(engine, sentence, NEUTRAL_NAME, 1.0)
         return [await _beside_neutral(engine, said, *way) for way in ways]
@@ -223,10 +223,10 @@ async def _beside_neutral(engine: Engine, said: Sequence[Sentence], emotion: str
 
 def picture(out: Path) -> None:
     """Draw all changes, and the melody of one sentence in each emotion. Needs the judges' environment."""
-    python = os.environ.get(JUDGE, "")
+    python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         raise SystemExit(
-            f"no picture: {JUDGE} names no environment with tests/judges/requirements-judges.txt"
+            f"no picture: {JUDGE_VARIABLE} names no environment with tests/judges/requirements-judges.txt"
         )
     said = kokoro()
     changes = [_values(own) for own in _measured(said).values()]
@@ -283,7 +283,7 @@ def main() -> None:
     elif chosen.record:
         record(chosen.record)
     else:
-        with sitting("Emotions", "av", "faster-whisper"):
+        with report_section("Emotions", "av", "faster-whisper"):
             for part in chosen.part or PARTS:
                 PARTS[part]()
 

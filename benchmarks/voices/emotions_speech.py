@@ -14,9 +14,9 @@ import soxr
 from benchmarks.kokoro.measures import pitch
 from benchmarks.sentences import ABOUT_4_S
 from engines.kokoro.network.onnx_model import SAMPLE_RATE
-from speech.audio.prosody_filter import split_manner, split_speed
-from speech.audio.segment_filter import Rendering
-from speech.emotions import manner_of
+from speech.audio.prosody_filter import split_prosody, split_speed
+from speech.audio.segment_filter import SegmentFilter
+from speech.emotions import prosody_of
 from speech.engine import Engine
 from speech.types import Samples, Segment
 
@@ -50,13 +50,13 @@ def sentences(voices: Voices) -> list[Sentence]:
     ]
 
 
-def rendering(engine: Engine, sentence: Sentence, emotion: str, speed: float = 1.0) -> Rendering:
+def rendering(engine: Engine, sentence: Sentence, emotion: str, speed: float = 1.0) -> SegmentFilter:
     """The sentence as a session of that emotion and speed has it rendered."""
-    info, manner = engine.info, manner_of(emotion, None)
+    info, manner = engine.info, prosody_of(emotion, None)
     own_speed, factor = split_speed(speed * manner.rate, info.speed_range)
-    own, left = split_manner(manner, info.manner)
+    own, left = split_prosody(manner, info.native_prosody)
     segment = Segment(sentence.text, sentence.voice, sentence.language, own_speed, own, _LONGEST_S * factor)
-    return Rendering(
+    return SegmentFilter(
         engine.synthesize(segment), info.sample_rate, factor, _LONGEST_S * info.sample_rate, left
     )
 

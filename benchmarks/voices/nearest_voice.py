@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from benchmarks.report import JUDGE, median, sitting, table
+from benchmarks.report import JUDGE_VARIABLE, median, report_section, table
 from benchmarks.voices.nearest_voice_measures import MEASURES, distances
 from benchmarks.voices.nearest_voice_speech import (
     AGAIN,
@@ -147,7 +147,7 @@ def _embeddings(recordings: Mapping[str, Samples]) -> dict[str, Samples]:
         np.savez(arrays, **{f"r{at}": recordings[name] for at, name in enumerate(names)})
         judge = Path(__file__).with_name("nearest_voice_judge.py")
         # -P: or this folder's names would stand before the libraries'.
-        subprocess.run([os.environ[JUDGE], "-P", str(judge), str(arrays), str(out)], check=True)
+        subprocess.run([os.environ[JUDGE_VARIABLE], "-P", str(judge), str(arrays), str(out)], check=True)
         found = _opened(out)
     return {name: found[f"r{at}"] for at, name in enumerate(names)}
 
@@ -242,10 +242,10 @@ def main() -> None:
         "--folder", type=Path, default=Path("out/nearest_voice"), help="where what was said is kept"
     )
     folder: Path = options.parse_args().folder
-    if not os.environ.get(JUDGE):
-        raise SystemExit(f"{JUDGE} names no environment with tests/judges/requirements-judges.txt")
+    if not os.environ.get(JUDGE_VARIABLE):
+        raise SystemExit(f"{JUDGE_VARIABLE} names no environment with tests/judges/requirements-judges.txt")
     folder.mkdir(parents=True, exist_ok=True)
-    with sitting("Kokoro's nearest voice", "faster-whisper"):
+    with report_section("Kokoro's nearest voice", "faster-whisper"):
         model = Model()
         for language in LANGUAGES:
             said_alone(model, folder, language)

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from benchmarks import alone
+from benchmarks import single_engine
 from benchmarks.sentences import HELD_OUT
 from benchmarks.voices.nearest_voice_targets import Target, keep
 from engines import weights
-from engines.espeak.client import EspeakLibrary
+from engines.espeak.client import EspeakClient
 from engines.kokoro.cloning.nearest_voice import NearestVoice
 from engines.kokoro.network import parts_cache
-from engines.kokoro.network.norm_statistics import Statistics
+from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
-from engines.kokoro.network.parts import PartedModel
-from engines.kokoro.synthesizer import WindowSpeaker
-from engines.kokoro.text.espeak_ipa import sayer
-from engines.kokoro.text.phonemes import utterances
+from engines.kokoro.network.parts import SplitModel
+from engines.kokoro.synthesizer import WindowedSynthesizer
+from engines.kokoro.text.espeak_ipa import phonemizer_for
+from engines.kokoro.text.phonemes import split_utterances
 from engines.kokoro.voices import DEFAULT_VOICES, Voices
 from server import settings
 from speech.text.languages import primary
@@ -44,19 +44,21 @@ class Model:
         chosen = settings.load({})
         onnx = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
         self.voices = Voices()
-        statistics = Statistics([voice.id for voice in self.voices.all])
-        parts = PartedModel(parts_cache.load(onnx, chosen.cache_dir), alone.THREADS)
-        self.speaker = WindowSpeaker(parts, self.voices, statistics)
+        statistics = StatisticsTable([voice.id for voice in self.voices.all])
+        parts = SplitModel(parts_cache.load(onnx, chosen.cache_dir), single_engine.THREADS)
+        self.speaker = WindowedSynthesizer(parts, self.voices, statistics)
         self._languages = {voice.id: voice.language for voice in self.voices.all}
 
     def say(self, text: str, voice: str, embedding: Embedding | None = None, language: str = "") -> Samples:
         """One sentence, at 24 kHz; language: BCP 47, the voice's own if it is empty."""
         language = language or self._languages[voice]
-        say = sayer(EspeakLibrary.shared(), language)
+        say = phonemizer_for(EspeakClient.shared(), language)
         assert say is not None
-        (utterance,) = utterances(text, say, ending=".")
+        (utterance,) = split_utterances(text, say, ending=".")
         segment = Segment(text, voice, language, embedding=embedding)
-        return np.concatenate([piece.samples for piece in self.speaker.say(utterance, segment, Stop())])
+        return np.concatenate(
+            [piece.samples for piece in self.speaker.synthesize(utterance, segment, Stop())]
+        )
 
     def native(self, language: str) -> list[str]:
         """The voices of a language (a primary subtag)."""
@@ -87,7 +89,7 @@ def said_near(model: Model, folder: Path, target: Target) -> None:
     begun = time.perf_counter()
     first = [one for one in nearest.embed(heard) if one is not None][-1]
     embedded_s = time.perf_counter() - begun
-    say = sayer(EspeakLibrary.shared(), target.language)
+    say = phonemizer_for(EspeakClient.shared(), target.language)
     assert say is not None
     begun = time.perf_counter()
     better = [one for one in nearest.refine(heard, first, target.language, say, Stop()) if one is not None]

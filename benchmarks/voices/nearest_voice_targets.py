@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from engines.espeak.native import Manner, NativeEspeak
-from engines.kokoro.voices import TIMBRE, Voices
+from engines.espeak.native import NativeEspeak, SynthesisParameters
+from engines.kokoro.voices import TIMBRE_SIZE, Voices
 from speech.text.languages import primary
 from speech.types import Recording, Samples
 
@@ -143,11 +143,11 @@ def keep(path: Path, arrays: Mapping[str, Samples], rate: int) -> None:
 
 def near_duplicates(voice: str, voices: Voices) -> frozenset[str]:
     """A voice and those that are nearly the same: the makers gave one style to several languages."""
-    own = voices.style(voice, _SYMBOLS)[0, :TIMBRE]
+    own = voices.style(voice, _SYMBOLS)[0, :TIMBRE_SIZE]
     return frozenset(
         other.id
         for other in voices.all
-        if np.linalg.norm(voices.style(other.id, _SYMBOLS)[0, :TIMBRE] - own) < _NEAR_DUPLICATE
+        if np.linalg.norm(voices.style(other.id, _SYMBOLS)[0, :TIMBRE_SIZE] - own) < _NEAR_DUPLICATE
     )
 
 
@@ -163,5 +163,5 @@ def _said(espeak: NativeEspeak, voice: str, texts: Sequence[str]) -> Recording:
         pcm.extend(piece)
         return True
 
-    espeak.synthesize(" ".join(texts), voice, Manner(), hear)
+    espeak.synthesize(" ".join(texts), voice, SynthesisParameters(), hear)
     return Recording(np.frombuffer(bytes(pcm), np.int16).astype(np.float32) / 32768, espeak.sample_rate)

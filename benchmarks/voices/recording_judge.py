@@ -24,7 +24,7 @@ from engines.speaker_encoder.encoder import SpeakerEncoder
 from engines.whisper.vad import VoiceDetector
 from speech.errors import InvalidRequest
 from speech.types import Recording
-from speech.voices.recording_check import RecordingJudge
+from speech.voices.recording_check import RecordingCheck
 
 Change = Callable[[Recording], Recording]
 
@@ -58,9 +58,9 @@ def good() -> list[Clip]:
 
 
 @cache
-def judge() -> RecordingJudge:
+def judge() -> RecordingCheck:
     """The judge, with all that it listens by."""
-    return RecordingJudge(VoiceDetector(), SpeakerEncoder())
+    return RecordingCheck(VoiceDetector(), SpeakerEncoder())
 
 
 def found(recording: Recording) -> set[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from speech.audio.encoding import AudioFormat, WholeFile
+from speech.audio.encoding import AudioFormat, FileEncoder
 from speech.audio.pcm import decode_recording, wav
 from speech.types import Recording, Samples
 
@@ -49,7 +49,7 @@ def encoded(recording: Recording, codec: str, bit_rate: int) -> Recording:
     """Through "mp3" or "opus" and back, of so many bits a second."""
     rate = 44_100 if codec == "mp3" else 48_000
     audio_format = AudioFormat(codec, codec, rate, bit_rate, "")  # type: ignore[arg-type]
-    file = WholeFile(audio_format, recording.sample_rate)
+    file = FileEncoder(audio_format, recording.sample_rate)
     file.add(recording.samples)
     return decode_recording(file.finish())
 

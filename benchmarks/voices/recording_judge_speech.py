@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import alone
+from benchmarks import single_engine
 from benchmarks.voices.emotions_speech import Sentence, rendering
 from engines.kokoro.offline.sentences import SENTENCES
 from server import settings
@@ -93,7 +93,10 @@ def clips() -> list[Clip]:
 
 
 async def _made(wanted: list[_Wanted]) -> list[Clip]:
-    async with alone.started("kokoro") as kokoro, alone.started("espeak") as espeak:
+    async with (
+        single_engine.started_engine("kokoro") as kokoro,
+        single_engine.started_engine("espeak") as espeak,
+    ):
         return [
             await _clip(espeak if one.kind == "espeak" else kokoro, one, at) for at, one in enumerate(wanted)
         ]

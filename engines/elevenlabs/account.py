@@ -11,13 +11,13 @@ from typing import Any
 
 import httpx
 
-from engines.elevenlabs.failures import UpstreamFailed, of_answer, redacted
+from engines.elevenlabs.failures import UpstreamFailed, from_http_response, redacted
 from speech.types import Voice
 
 ENGINE = "elevenlabs"
-VOICE_ID = re.compile(r"[A-Za-z0-9]{1,64}")
+VOICE_ID_PATTERN = re.compile(r"[A-Za-z0-9]{1,64}")
 
-MOST_VOICES = 1000
+MAX_VOICES = 1000
 _LARGEST_LIST = 16 << 20
 _LONGEST_NAME = 100
 
@@ -36,7 +36,7 @@ _TOLD_LANGUAGE = frozenset({"eleven_flash_v2_5", "eleven_turbo_v2_5"})
 _OTHER_PROTOCOL = ("eleven_v3", "eleven_v4")
 
 
-def languages(model: str) -> list[str]:
+def model_languages(model: str) -> list[str]:
     """What ``model`` speaks, by primary subtag; of one that is not known, what the latest ones speak."""
     return _OF_MODEL.get(model, _THIRTY_TWO)
 
@@ -48,15 +48,15 @@ def language_code(model: str, language: str) -> str | None:
     return "no" if language == "nb" else language
 
 
-def streams(model: str) -> bool:
+def accepts_streamed_text(model: str) -> bool:
     """Whether ``model`` can be streamed into. The third generation speaks another protocol."""
     return not model.startswith(_OTHER_PROTOCOL)
 
 
-async def voices(
-    base_url: str, key: str, *, context: ssl.SSLContext | None, timeout_s: float
+async def fetch_voices(
+    base_url: str, key: str, *, tls_context: ssl.SSLContext | None, timeout_s: float
 ) -> tuple[Voice, ...]:
-    """The account's voices, ``MOST_VOICES`` at most. Raises UpstreamFailed.
+    """The account's voices, ``MAX_VOICES`` at most. Raises UpstreamFailed.
 
     A voice's language stays open, as each of them speaks all.
     """
@@ -64,7 +64,7 @@ async def voices(
     try:
         async with (
             asyncio.timeout(timeout_s),
-            httpx.AsyncClient(trust_env=False, verify=context or True, timeout=timeout_s) as client,
+            httpx.AsyncClient(trust_env=False, verify=tls_context or True, timeout=timeout_s) as client,
             client.stream("GET", f"{base_url}/v1/voices", headers={"xi-api-key": key}) as answer,
         ):
             async for piece in answer.aiter_bytes():
@@ -76,15 +76,15 @@ async def voices(
     except httpx.HTTPError as error:
         raise UpstreamFailed("unreachable", redacted(f"{type(error).__name__}: {error}", key)) from error
     if answer.status_code != httpx.codes.OK:
-        raise of_answer(answer.status_code, bytes(body), key)
+        raise from_http_response(answer.status_code, bytes(body), key)
     try:
         listed = json.loads(body)["voices"]
     except (ValueError, RecursionError, LookupError, TypeError) as error:
         raise UpstreamFailed("other", "the list of voices cannot be read") from error
-    return tuple(_known(listed))[:MOST_VOICES]
+    return tuple(_known(listed))[:MAX_VOICES]
 
 
-def voice(id: str, name: str = "", gender: str = "") -> Voice:
+def make_voice(id: str, name: str = "", gender: str = "") -> Voice:
     """ElevenLabs' voice ``id``, as clients here name it."""
     return Voice(f"{ENGINE}:{id}", name[:_LONGEST_NAME] or id, "", ENGINE, gender)
 
@@ -94,7 +94,9 @@ def _known(listed: Any) -> Iterator[Voice]:
         if not isinstance(entry, dict):
             continue
         id, name, labels = entry.get("voice_id"), entry.get("name"), entry.get("labels")
-        if not isinstance(id, str) or VOICE_ID.fullmatch(id) is None:
+        if not isinstance(id, str) or VOICE_ID_PATTERN.fullmatch(id) is None:
             continue
         gender = labels.get("gender") if isinstance(labels, dict) else None
-        yield voice(id, name if isinstance(name, str) else "", gender if gender in ("female", "male") else "")
+        yield make_voice(
+            id, name if isinstance(name, str) else "", gender if gender in ("female", "male") else ""
+        )

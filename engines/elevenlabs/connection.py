@@ -12,13 +12,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocketException
 
 from engines.elevenlabs import messages
-from engines.elevenlabs.failures import UpstreamFailed, of_connection, of_frame
+from engines.elevenlabs.failures import UpstreamFailed, from_connection_error, from_error_frame
 from engines.elevenlabs.messages import Message
 
-LARGEST_MESSAGE = 8 << 20
+MAX_MESSAGE_BYTES = 8 << 20
 """Bytes; the audio of three minutes."""
 
-MOST_RUBBISH = 100
+MAX_INVALID_MESSAGES = 100
 """Messages that cannot be read, before the stream is given up."""
 
 _LARGE = 128 << 10
@@ -37,7 +37,7 @@ class _Straight(connect):
         return exc
 
 
-class Connection:
+class UpstreamConnection:
     """An open stream. Whatever fails raises UpstreamFailed."""
 
     def __init__(self, socket: ClientConnection, key: str) -> None:
@@ -60,33 +60,33 @@ class Connection:
             except ConnectionClosedOK:
                 return None
             except ConnectionClosed as error:
-                raise of_connection(error, self._key) from error
+                raise from_connection_error(error, self._key) from error
             try:
                 message = await self._read(raw)
             except ValueError as error:
                 self._count_rubbish(str(error))
                 continue
             if message.error is not None:
-                raise of_frame(*message.error, self._key)
+                raise from_error_frame(*message.error, self._key)
             return message
 
     async def _read(self, raw: str | bytes) -> Message:
         if isinstance(raw, bytes):
             raise ValueError("a binary message")
-        return await asyncio.to_thread(messages.read, raw) if len(raw) > _LARGE else messages.read(raw)
+        return await asyncio.to_thread(messages.parse, raw) if len(raw) > _LARGE else messages.parse(raw)
 
     def _count_rubbish(self, reason: str) -> None:
         if not self._rubbish:
             logger.warning("ElevenLabs sent a message that cannot be read (%s); it is passed over", reason)
         self._rubbish += 1
-        if self._rubbish > MOST_RUBBISH:
+        if self._rubbish > MAX_INVALID_MESSAGES:
             raise UpstreamFailed("other", "nothing but messages that cannot be read")
 
 
 @asynccontextmanager
-async def opened(
-    url: str, key: str, *, context: ssl.SSLContext | None, timeout_s: float
-) -> AsyncIterator[Connection]:
+async def open_connection(
+    url: str, key: str, *, tls_context: ssl.SSLContext | None, timeout_s: float
+) -> AsyncIterator[UpstreamConnection]:
     """A connection to ``url`` (ws or wss), made within ``timeout_s``. Raises UpstreamFailed.
 
     context: whom wss trusts. However one leaves, the socket is closed at once, without a goodbye that
@@ -96,17 +96,17 @@ async def opened(
         socket = await _Straight(
             url,
             additional_headers={"xi-api-key": key},
-            ssl=context,
+            ssl=tls_context,
             proxy=None,
             compression=None,
-            max_size=LARGEST_MESSAGE,
+            max_size=MAX_MESSAGE_BYTES,
             open_timeout=timeout_s,
             logger=_quiet,
         )
     except (OSError, WebSocketException) as error:
-        raise of_connection(error, key) from error
+        raise from_connection_error(error, key) from error
     try:
-        yield Connection(socket, key)
+        yield UpstreamConnection(socket, key)
     finally:
         socket.transport.abort()
         await socket.wait_closed()

@@ -13,28 +13,28 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from engines.elevenlabs import account, messages
-from engines.elevenlabs.account import ENGINE, VOICE_ID
-from engines.elevenlabs.audio_in import Hearing
-from engines.elevenlabs.connection import opened
-from engines.elevenlabs.exchange import exchange
+from engines.elevenlabs.account import ENGINE, VOICE_ID_PATTERN
+from engines.elevenlabs.audio_in import AudioReceiver
+from engines.elevenlabs.connection import open_connection
+from engines.elevenlabs.exchange import send_and_receive
 from engines.elevenlabs.failures import UpstreamFailed
-from engines.elevenlabs.fallback import StandIn
+from engines.elevenlabs.fallback import Fallback
 from engines.elevenlabs.meter import UpstreamMeter
-from engines.elevenlabs.text import SentText
-from speech.engine import Engine, EngineInfo, LoadingEngine
+from engines.elevenlabs.text import SegmentText
+from speech.engine import BackgroundLoadingEngine, Engine, EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable
-from speech.text.growing_text import WrittenText
+from speech.text.incremental_text import IncrementalText
 from speech.text.languages import primary
 from speech.types import Segment, SpeechChunk, Voice
 
-PLACES = 4
+MAX_CONCURRENCY = 4
 """Streams at once, as many as ElevenLabs' smallest plan takes of its fast models."""
 
 SPEED_RANGE = (0.7, 1.2)
-SEEDS = 2**32
+SEED_COUNT = 2**32
 TIMEOUT_S = 10.0
 
-TRY_AGAIN_AFTER_S = (0.25, 1.0)
+RETRY_DELAYS_S = (0.25, 1.0)
 """How long is waited before each further try, as long as nothing was heard."""
 
 _KEY = re.compile(r"[!-~]{1,256}")
@@ -55,7 +55,7 @@ class ElevenLabsUpstream:
     model: str = "eleven_flash_v2_5"
     optimize_latency: int = 1
     base_url: str = "https://api.elevenlabs.io"
-    places: int = PLACES
+    max_concurrency: int = MAX_CONCURRENCY
     timeout_s: float = TIMEOUT_S
 
 
@@ -74,7 +74,7 @@ class ElevenLabsEngine:
         """
         self._settings = settings
         self._meter = meter or UpstreamMeter()
-        self._stand_in = StandIn(fallback, self._meter) if fallback is not None else None
+        self._stand_in = Fallback(fallback, self._meter) if fallback is not None else None
         self._tls: ssl.SSLContext | None = None
         self._info: EngineInfo | None = None
 
@@ -104,10 +104,10 @@ class ElevenLabsEngine:
             self._info = self._described(await self._voices())
             started.pop_all()
 
-    async def settled(self) -> None:
+    async def wait_until_loaded(self) -> None:
         """See ``LoadingEngine.settled``; of who speaks in its place."""
-        if self._stand_in is not None and isinstance(self._stand_in.engine, LoadingEngine):
-            await self._stand_in.engine.settled()
+        if self._stand_in is not None and isinstance(self._stand_in.engine, BackgroundLoadingEngine):
+            await self._stand_in.engine.wait_until_loaded()
 
     async def stop(self) -> None:
         """See ``Engine.stop``."""
@@ -116,23 +116,23 @@ class ElevenLabsEngine:
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """See ``Engine.synthesize``; a chunk for each message."""
-        async with SentText(segment) as text, aclosing(self._speak(segment, text)) as chunks:
+        async with SegmentText(segment) as text, aclosing(self._speak(segment, text)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    async def stream(self, segment: Segment, written: WrittenText) -> AsyncGenerator[SpeechChunk, None]:
+    async def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
         """See ``WritingEngine.stream``."""
-        async with SentText(segment, written) as text, aclosing(self._speak(segment, text)) as chunks:
+        async with SegmentText(segment, written) as text, aclosing(self._speak(segment, text)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    async def _speak(self, segment: Segment, text: SentText) -> AsyncGenerator[SpeechChunk, None]:
+    async def _speak(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
         """Speak by ElevenLabs, tried again as long as nothing was heard; else by whoever stands in."""
         stand_in = self._stand_in
-        if stand_in is not None and not stand_in.speaks(segment.language):
+        if stand_in is not None and not stand_in.supports(segment.language):
             stand_in = None
-        waits = iter(TRY_AGAIN_AFTER_S)
-        while stand_in is None or not stand_in.preferred:
+        waits = iter(RETRY_DELAYS_S)
+        while stand_in is None or not stand_in.active:
             heard = False
             try:
                 async with aclosing(self._stream(segment, text)) as chunks:
@@ -141,39 +141,43 @@ class ElevenLabsEngine:
                         yield chunk
                 return
             except UpstreamFailed as error:
-                self._meter.failed(error.known_code)
-                logger.warning("%s (%s; %s)", error, error.known_code, error.detail)
-                wait_s = next(waits, None) if error.passing and not heard else None
+                self._meter.count_failure(error.metric_code)
+                logger.warning("%s (%s; %s)", error, error.metric_code, error.detail)
+                wait_s = next(waits, None) if error.transient and not heard else None
                 if wait_s is None and (heard or stand_in is None):
-                    raise EngineFailed(str(error), told=True) from error
-                if wait_s is None and error.of_service and stand_in is not None:
-                    stand_in.prefer()
+                    raise EngineFailed(str(error), logged=True) from error
+                if wait_s is None and error.affects_all_requests and stand_in is not None:
+                    stand_in.activate()
             if wait_s is None:
                 break
             await asyncio.sleep(wait_s)
         assert stand_in is not None, "without one, what failed was raised"
-        async with aclosing(stand_in.speak(segment, text)) as chunks:
+        async with aclosing(stand_in.synthesize(segment, text)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    async def _stream(self, segment: Segment, text: SentText) -> AsyncGenerator[SpeechChunk, None]:
+    async def _stream(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
         """One try, through one connection. Raises UpstreamFailed."""
-        settings, hearing = self._settings, Hearing()
-        schedule = messages.WHOLE if text.complete else messages.WRITTEN
-        async with opened(
-            self._address(segment), settings.api_key, context=self._tls, timeout_s=settings.timeout_s
+        settings, hearing = self._settings, AudioReceiver()
+        schedule = messages.COMPLETE_TEXT_SCHEDULE if text.complete else messages.INCREMENTAL_TEXT_SCHEDULE
+        async with open_connection(
+            self._address(segment), settings.api_key, tls_context=self._tls, timeout_s=settings.timeout_s
         ) as connection:
-            await connection.send(messages.opening(schedule, segment.speed))
-            async with aclosing(exchange(connection, text, hearing.times, settings.timeout_s)) as received:
+            await connection.send(messages.initialize_connection(schedule, segment.speed))
+            async with aclosing(
+                send_and_receive(connection, text, hearing.times, settings.timeout_s)
+            ) as received:
                 async for message in received:
                     if (chunk := hearing.feed(message)) is not None:
                         yield chunk
-        if hearing.misplaced:
-            logger.info("%d alignments of ElevenLabs' tell of other text than was sent", hearing.misplaced)
+        if hearing.mismatched_alignments:
+            logger.info(
+                "%d alignments of ElevenLabs' tell of other text than was sent", hearing.mismatched_alignments
+            )
         if (last := hearing.finish()) is not None:
             yield last
         # Of signs alone a voice may have nothing to say.
-        if not hearing.begun and any(character.isalnum() for character in text.text):
+        if not hearing.has_sound and any(character.isalnum() for character in text.text):
             raise UpstreamFailed("silent", "the stream ended without a sound")
 
     def _address(self, segment: Segment) -> str:
@@ -181,16 +185,16 @@ class ElevenLabsEngine:
         settings = self._settings
         told = account.language_code(settings.model, primary(segment.language))
         seed = segment.sampling.seed
-        path = messages.path(
+        path = messages.stream_path(
             segment.voice.removeprefix(f"{ENGINE}:"),
             model_id=settings.model,
             output_format=messages.OUTPUT_FORMAT,
             optimize_streaming_latency=settings.optimize_latency,
             sync_alignment=True,
-            inactivity_timeout=messages.INACTIVITY_S,
+            inactivity_timeout=messages.INACTIVITY_TIMEOUT_S,
             enable_ssml_parsing=False,
             **({} if told is None else {"language_code": told}),
-            **({} if seed is None else {"seed": seed % SEEDS}),
+            **({} if seed is None else {"seed": seed % SEED_COUNT}),
         )
         return "ws" + settings.base_url.removeprefix("http") + path
 
@@ -206,12 +210,12 @@ class ElevenLabsEngine:
             raise EngineUnavailable("the ElevenLabs engine needs a voice: set ELEVEN_VOICE_ID to its id")
         for variable, value, form, like in (
             ("ELEVEN_API_KEY", settings.api_key, _KEY, "1 to 256 characters, letters, digits and signs"),
-            ("ELEVEN_VOICE_ID", settings.voice_id, VOICE_ID, "1 to 64 letters and digits"),
+            ("ELEVEN_VOICE_ID", settings.voice_id, VOICE_ID_PATTERN, "1 to 64 letters and digits"),
             ("ELEVEN_MODEL", settings.model, _MODEL, "1 to 64 small letters, digits and underscores"),
         ):
             if form.fullmatch(value) is None:
                 raise EngineUnavailable(f"the ElevenLabs engine cannot start: {variable} has to be {like}")
-        if not account.streams(settings.model):
+        if not account.accepts_streamed_text(settings.model):
             raise EngineUnavailable(
                 f"ElevenLabs' model {settings.model} cannot be streamed into: "
                 "set ELEVEN_MODEL to eleven_flash_v2_5 or eleven_multilingual_v2"
@@ -225,10 +229,10 @@ class ElevenLabsEngine:
     async def _voices(self) -> tuple[Voice, ...]:
         """The account's voices, the configured one first; it alone where the list cannot be had."""
         settings = self._settings
-        own = account.voice(settings.voice_id)
+        own = account.make_voice(settings.voice_id)
         try:
-            listed = await account.voices(
-                settings.base_url, settings.api_key, context=self._tls, timeout_s=settings.timeout_s
+            listed = await account.fetch_voices(
+                settings.base_url, settings.api_key, tls_context=self._tls, timeout_s=settings.timeout_s
             )
         except UpstreamFailed as error:
             if error.code in ("invalid_api_key", "unauthorized"):
@@ -249,13 +253,13 @@ class ElevenLabsEngine:
             version=settings.model,
             sample_rate=messages.SAMPLE_RATE,
             voices=voices,
-            default_voices=dict.fromkeys(account.languages(settings.model), voices[0].id),
-            places=settings.places,
+            default_voices=dict.fromkeys(account.model_languages(settings.model), voices[0].id),
+            max_concurrency=settings.max_concurrency,
             speed_range=(slowest, fastest),
-            uses=frozenset({"seed"}),
+            supported_fields=frozenset({"seed"}),
             streams_inside_segment=True,
-            takes_written_text=True,
-            normalizes=True,
+            accepts_partial_text=True,
+            normalizes_text=True,
         )
 
 

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from engines.elevenlabs import messages
-from engines.elevenlabs.connection import Connection
+from engines.elevenlabs.connection import UpstreamConnection
 from engines.elevenlabs.failures import UpstreamFailed
 from engines.elevenlabs.messages import Message
-from engines.elevenlabs.text import SentText
+from engines.elevenlabs.text import SegmentText
 from engines.elevenlabs.times import CharacterTimes
 
 KEEP_ALIVE_S = 5.0
@@ -17,8 +17,8 @@ KEEP_ALIVE_S = 5.0
 may have to wait for it."""
 
 
-async def exchange(
-    connection: Connection, text: SentText, times: CharacterTimes, timeout_s: float
+async def send_and_receive(
+    connection: UpstreamConnection, text: SegmentText, times: CharacterTimes, timeout_s: float
 ) -> AsyncGenerator[Message, None]:
     """Send all of ``text``, from its start, and yield what comes, until ElevenLabs says that it was all.
 
@@ -35,15 +35,15 @@ async def exchange(
         while True:
             if due is None and (growing is None or growing.done()):
                 now, complete = text.text, text.complete
-                times.write(now)
+                times.extend_text(now)
                 if len(now) > sent:
-                    await connection.send(messages.more(now[sent:]))
+                    await connection.send(messages.add_text(now[sent:]))
                 elif not complete:
                     await connection.send(messages.KEEP_ALIVE)
                 sent = len(now)
-                growing = text.growing(KEEP_ALIVE_S)
+                growing = text.growth(KEEP_ALIVE_S)
                 if complete:
-                    await connection.send(messages.END)
+                    await connection.send(messages.END_OF_TEXT)
                     due = loop.time() + timeout_s
             awaited = {incoming} if growing is None else {incoming, growing}
             left_s = None if due is None else max(due - loop.time(), 0.0)
@@ -56,7 +56,7 @@ async def exchange(
                 continue
             message = incoming.result()
             if message is None:
-                if due is None or not heard or times.torn:
+                if due is None or not heard or times.incomplete:
                     raise UpstreamFailed("closed_early", "closed in order, but before all was said")
                 return
             if message.audio:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-LONGEST_DETAIL = 300
+MAX_DETAIL_CHARACTERS = 300
 
 _NO_KEY = "ElevenLabs refused this server's API key"
 _NO_CREDITS = "the ElevenLabs account of this server has no credits left"
@@ -16,7 +16,7 @@ _NO_MODEL = "ElevenLabs cannot stream this server's model"
 _BUSY = "ElevenLabs takes no more requests at the moment"
 _ELSE = "ElevenLabs failed"
 
-CODES: Mapping[str, str] = {
+CLIENT_SENTENCES: Mapping[str, str] = {
     "invalid_api_key": _NO_KEY,
     "unauthorized": _NO_KEY,
     "missing_permissions": "this server's ElevenLabs API key may not do this",
@@ -65,38 +65,38 @@ class UpstreamFailed(Exception):
     """
 
     def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(CODES.get(code, _ELSE))
+        super().__init__(CLIENT_SENTENCES.get(code, _ELSE))
         self.code = code
         self.detail = detail
 
     @property
-    def known_code(self) -> str:
+    def metric_code(self) -> str:
         """The code, or "other": what is counted by it stays bounded."""
-        return self.code if self.code in CODES else "other"
+        return self.code if self.code in CLIENT_SENTENCES else "other"
 
     @property
-    def of_service(self) -> bool:
+    def affects_all_requests(self) -> bool:
         """Whether others would meet with it too: it is the account's or the service's, not one request's."""
-        return self.code in CODES and self.code not in _OF_ONE_REQUEST
+        return self.code in CLIENT_SENTENCES and self.code not in _OF_ONE_REQUEST
 
     @property
-    def passing(self) -> bool:
+    def transient(self) -> bool:
         """Whether it is worth trying again."""
         return self.code in _PASSING
 
 
 def redacted(text: str, key: str) -> str:
     """``text`` on one line as a log may hold it: cut, and without ``key``."""
-    return " ".join(text.replace(key, "(the key)").split())[:LONGEST_DETAIL]
+    return " ".join(text.replace(key, "(the key)").split())[:MAX_DETAIL_CHARACTERS]
 
 
-def of_frame(error: object, message: object, key: str) -> UpstreamFailed:
+def from_error_frame(error: object, message: object, key: str) -> UpstreamFailed:
     """The failure that an error frame tells: ``{"error": code, "message": sentence, "code": 1008}``."""
     code = error if isinstance(error, str) and error.isidentifier() else "other"
     return UpstreamFailed(code, redacted(str(message), key))
 
 
-def of_answer(status: int, body: bytes, key: str) -> UpstreamFailed:
+def from_http_response(status: int, body: bytes, key: str) -> UpstreamFailed:
     """The failure that an HTTP answer tells: ``{"detail": {"status": code, "message": sentence}}``."""
     by_status = _BY_STATUS.get(status, "unavailable" if status >= 500 else "other")
     try:
@@ -105,15 +105,15 @@ def of_answer(status: int, body: bytes, key: str) -> UpstreamFailed:
     except (ValueError, RecursionError, LookupError, TypeError):
         return UpstreamFailed(by_status, f"HTTP {status}")
     # A code that says nothing here says less than the status.
-    known = code if isinstance(code, str) and code in CODES else by_status
+    known = code if isinstance(code, str) and code in CLIENT_SENTENCES else by_status
     return UpstreamFailed(known, redacted(f"HTTP {status}, {code}: {message}", key))
 
 
-def of_connection(error: Exception, key: str) -> UpstreamFailed:
+def from_connection_error(error: Exception, key: str) -> UpstreamFailed:
     """The failure behind an error of the WebSocket, or of the network below it."""
     match error:
         case InvalidStatus():
-            return of_answer(error.response.status_code, bytes(error.response.body or b""), key)
+            return from_http_response(error.response.status_code, bytes(error.response.body or b""), key)
         case TimeoutError():
             return UpstreamFailed("stalled", "no connection in time")
         case ConnectionClosed():

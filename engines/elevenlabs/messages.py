@@ -17,20 +17,20 @@ from urllib.parse import urlencode
 SAMPLE_RATE = 24_000
 OUTPUT_FORMAT = f"pcm_{SAMPLE_RATE}"
 
-INACTIVITY_S = 180
+INACTIVITY_TIMEOUT_S = 180
 """The longest that ElevenLabs lets a client be silent (its own default is 20)."""
 
-WHOLE = (500,)
+COMPLETE_TEXT_SCHEDULE = (500,)
 """Characters that are waited for before speech is made, where all of the text is there: one piece."""
 
-WRITTEN = (50, 120, 160, 250)
+INCREMENTAL_TEXT_SCHEDULE = (50, 120, 160, 250)
 """The same where it is still being written: the least for the first piece, then ElevenLabs' defaults."""
 
 _LONGEST_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class TimedText:
+class CharacterAlignment:
     """``texts`` as they were sent, mostly a character each; said from ``starts_s`` for ``durations_s``.
 
     Seconds; starts never fall. What they count from is not said in the message.
@@ -50,12 +50,12 @@ class Message:
     """
 
     audio: bytes = b""
-    timed: TimedText | None = None
+    alignment: CharacterAlignment | None = None
     final: bool = False
     error: tuple[object, object] | None = None
 
 
-def path(voice: str, **query: str | int | bool) -> str:
+def stream_path(voice: str, **query: str | int | bool) -> str:
     """The path of the WebSocket of ``voice`` (letters and digits), with what is asked of it."""
     written = {
         name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in query.items()
@@ -63,7 +63,7 @@ def path(voice: str, **query: str | int | bool) -> str:
     return f"/v1/text-to-speech/{voice}/stream-input?{urlencode(written)}"
 
 
-def opening(schedule: tuple[int, ...], speed: float) -> str:
+def initialize_connection(schedule: tuple[int, ...], speed: float) -> str:
     """The first message; the voice's own settings hold but for a speed that is not 1."""
     message: dict[str, Any] = {"text": " ", "generation_config": {"chunk_length_schedule": list(schedule)}}
     if speed != 1.0:
@@ -71,19 +71,19 @@ def opening(schedule: tuple[int, ...], speed: float) -> str:
     return json.dumps(message)
 
 
-def more(text: str) -> str:
+def add_text(text: str) -> str:
     """A message with more text."""
     return json.dumps({"text": text})
 
 
-KEEP_ALIVE = more(" ")
+KEEP_ALIVE = add_text(" ")
 """Adds nothing to the text that is spoken."""
 
-END = more("")
+END_OF_TEXT = add_text("")
 """No more text will come."""
 
 
-def read(raw: str) -> Message:
+def parse(raw: str) -> Message:
     """What ``raw`` says. Raises ValueError where it is no JSON object."""
     try:
         fields = json.loads(raw)
@@ -94,7 +94,7 @@ def read(raw: str) -> Message:
     code = fields.get("error")
     return Message(
         audio=_audio(fields.get("audio")),
-        timed=_timed(fields.get("alignment")) or _timed(fields.get("normalizedAlignment")),
+        alignment=_timed(fields.get("alignment")) or _timed(fields.get("normalizedAlignment")),
         final=fields.get("isFinal") is True,
         error=(code, fields.get("message", "")) if code else None,
     )
@@ -111,7 +111,7 @@ def _audio(written: object) -> bytes:
         return b""
 
 
-def _timed(alignment: object) -> TimedText | None:
+def _timed(alignment: object) -> CharacterAlignment | None:
     """An alignment, or None where it is not one, or cannot be true."""
     if not isinstance(alignment, Mapping):
         return None
@@ -124,7 +124,7 @@ def _timed(alignment: object) -> TimedText | None:
         return None
     if any(later < earlier for earlier, later in pairwise(starts)):
         return None
-    return TimedText(tuple(texts), starts, durations)
+    return CharacterAlignment(tuple(texts), starts, durations)
 
 
 def _first(alignment: Mapping[str, object], *names: str) -> object:

@@ -21,10 +21,10 @@ class UpstreamMetrics(UpstreamMeter):
             registry=registry,
         )
 
-    def failed(self, code: str) -> None:
+    def count_failure(self, code: str) -> None:
         """ElevenLabs failed once."""
         self._failures.labels(code).inc()
 
-    def stood_in(self, engine: str) -> None:
+    def count_fallback(self, engine: str) -> None:
         """A segment was spoken by ``engine`` in its place."""
         self._stood_in.labels(engine).inc()

@@ -6,49 +6,49 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from speech.text.growing_text import WrittenText
+from speech.text.incremental_text import IncrementalText
 from speech.types import Boundary, Segment
 
 
-class SentText:
+class SegmentText:
     """A segment's text while it is sent, perhaps more than once; leave by ``async with``.
 
     One task waits for more of it, for as long as that takes, while audio comes: so what was said already is
     heard meanwhile, and the place belongs to others.
     """
 
-    def __init__(self, segment: Segment, written: WrittenText | None = None) -> None:
+    def __init__(self, segment: Segment, written: IncrementalText | None = None) -> None:
         """written: where it is still being written; else ``segment`` holds all of it."""
         self._segment = segment
-        self.written = written
+        self.incremental_text = written
         self._growing: asyncio.Task[None] | None = None
 
     @property
     def text(self) -> str:
         """All so far."""
-        return self._segment.text if self.written is None else self.written.text
+        return self._segment.text if self.incremental_text is None else self.incremental_text.text
 
     @property
     def boundary(self) -> Boundary | None:
         """What ends it; None while it goes on."""
-        return self._segment.boundary if self.written is None else self.written.boundary
+        return self._segment.boundary if self.incremental_text is None else self.incremental_text.boundary
 
     @property
     def complete(self) -> bool:
         """Whether no more will come."""
         return self.boundary is not None
 
-    def growing(self, timeout_s: float) -> asyncio.Task[None] | None:
+    def growth(self, timeout_s: float) -> asyncio.Task[None] | None:
         """Ends once there is more, or no more to come, or ``timeout_s`` seconds after it began; None where
         all is there."""
-        if self.written is None or self.complete:
+        if self.incremental_text is None or self.complete:
             return None
         if self._growing is None or self._growing.done():
-            more = self.written.more(len(self.text), timeout_s)
+            more = self.incremental_text.wait_for_more(len(self.text), timeout_s)
             self._growing = asyncio.create_task(more, name="ElevenLabs waits for text")
         return self._growing
 
-    async def settle(self) -> None:
+    async def regain_slot(self) -> None:
         """Return once nobody waits for text, so that the place is held again."""
         if self._growing is not None:
             await self._growing

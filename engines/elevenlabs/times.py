@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from engines.elevenlabs.messages import TimedText
+from engines.elevenlabs.messages import CharacterAlignment
 from speech.types import Span
 
-SURE = 3
+MIN_MATCHING_CHARACTERS = 3
 """So many characters have to agree before what comes before them is taken as left out."""
 
 
@@ -34,14 +34,14 @@ class CharacterTimes:
         self._ends: list[float] = []
         self._given = 0
 
-    def write(self, text: str) -> None:
+    def extend_text(self, text: str) -> None:
         """``text`` is what was sent so far, and continues what it was before."""
         added = [at for at in range(len(self._text), len(text)) if not text[at].isspace()]
         self._places += added
         self._letters += "".join(text[at] for at in added)
         self._text = text
 
-    def told(self, timed: TimedText, begun_s: float) -> bool:
+    def add_alignment(self, timed: CharacterAlignment, begun_s: float) -> bool:
         """Take the alignment of a message whose own audio begins at ``begun_s``.
 
         Its times count from the stream's start (as they do where ``sync_alignment`` is asked for) or from
@@ -54,7 +54,7 @@ class CharacterTimes:
             return True
         known = len(self._starts)
         at = self._letters.find("".join(letter for letter, _, _ in told), known)
-        if at < 0 or (at > known and len(told) < SURE):
+        if at < 0 or (at > known and len(told) < MIN_MATCHING_CHARACTERS):
             return False
         self._spread(at, told[0][1])
         for _, start_s, end_s in told:
@@ -79,7 +79,7 @@ class CharacterTimes:
         return self.words(math.inf)
 
     @property
-    def torn(self) -> bool:
+    def incomplete(self) -> bool:
         """Whether some of the text was told, and not all of it."""
         return 0 < len(self._starts) < len(self._letters)
 
@@ -118,7 +118,7 @@ def _stands_alone(letter: str) -> bool:
     return unicodedata.east_asian_width(letter) == "W"
 
 
-def _letters(timed: TimedText, base_s: float) -> Iterator[tuple[str, float, float]]:
+def _letters(timed: CharacterAlignment, base_s: float) -> Iterator[tuple[str, float, float]]:
     """Every character that is no space, with its start and its end."""
     for text, start_s, duration_s in zip(timed.texts, timed.starts_s, timed.durations_s, strict=True):
         each_s = duration_s / max(len(text), 1)

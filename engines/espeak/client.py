@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engines.espeak.native import NORMAL_RATE, EspeakVoice, Manner, PhonemeEvent, WordEvent
+from engines.espeak.native import DEFAULT_RATE, EspeakVoice, PhonemeEvent, SynthesisParameters, WordEvent
 from speech.errors import EngineFailed, EngineUnavailable
 
-__all__ = ["NORMAL_RATE", "EspeakLibrary", "EspeakVoice", "Pcm16", "PhonemeEvent", "WordEvent"]
+__all__ = ["DEFAULT_RATE", "EspeakClient", "EspeakVoice", "Pcm16", "PhonemeEvent", "WordEvent"]
 
 log = logging.getLogger(__name__)
 
@@ -40,25 +40,25 @@ _ROOT = Path(__file__).resolve().parents[2]
 _START = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from engines.espeak.worker import main; main()"
 _END_WITHIN_S = 2.0
 
-ANSWER_WITHIN_S = 3.0
+ANSWER_TIMEOUT_S = 3.0
 """Longest time of a worker for one answer, in seconds.
 
 An answer takes milliseconds, and 0.1 s for 10,000 characters without a full stop: longer than this, the
 library is in an endless loop, or its process has been stopped.
 """
 
-START_WITHIN_S = 30.0
+START_TIMEOUT_S = 30.0
 """Longest time of a worker to start, in seconds; it takes 0.2 s, most of it for Python's imports."""
 
 
-class EspeakLibrary:
+class EspeakClient:
     """espeak-ng; use :meth:`shared`. Safe to call from any thread, one at a time is served."""
 
-    _shared: EspeakLibrary | None = None
+    _shared: EspeakClient | None = None
     _shared_lock = threading.Lock()
 
     @classmethod
-    def shared(cls) -> EspeakLibrary:
+    def shared(cls) -> EspeakClient:
         """The one of this process, started on first use (0.1 s).
 
         Raises EngineUnavailable when the library or its data cannot be loaded.
@@ -79,7 +79,7 @@ class EspeakLibrary:
         """Whether ``name`` is a voice's exact name (``es``, ``es-419``, ``en-us``, ``cmn``)."""
         return name in self._names
 
-    def phonemes(self, text: str, voice: str, tie: str | None = None) -> str:
+    def phonemize(self, text: str, voice: str, tie: str | None = None) -> str:
         """All of ``text`` in the IPA of ``voice``, words apart by a space. Blocks a millisecond.
 
         What espeak-ng takes for several clauses is joined by a space; its punctuation is gone, as
@@ -100,7 +100,7 @@ class EspeakLibrary:
         voice: str,
         on_audio: OnAudio,
         *,
-        rate: int = NORMAL_RATE,
+        rate: int = DEFAULT_RATE,
         pitch: int = 50,
         pitch_range: int = 50,
         should_stop: Callable[[], bool] | None = None,
@@ -121,7 +121,7 @@ class EspeakLibrary:
         failure: BaseException | None = None
         complete = False
         with self._lock:
-            manner = Manner(rate, pitch, pitch_range)
+            manner = SynthesisParameters(rate, pitch, pitch_range)
             for kind, content in self._ask(("synthesize", text, self._checked(voice), tuple(manner))):
                 if kind == "end":
                     complete = bool(content)
@@ -172,7 +172,7 @@ class EspeakLibrary:
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
-        kind, content = self._answer(within_s=START_WITHIN_S)
+        kind, content = self._answer(within_s=START_TIMEOUT_S)
         if kind == "unavailable":
             raise EngineUnavailable(content)
         if kind == "crashed":
@@ -190,7 +190,7 @@ class EspeakLibrary:
                 # It has ended: reading its answer says so.
                 return
 
-    def _answer(self, asked: bytes = b"", within_s: float = ANSWER_WITHIN_S) -> tuple[str, Any]:
+    def _answer(self, asked: bytes = b"", within_s: float = ANSWER_TIMEOUT_S) -> tuple[str, Any]:
         """Send ``asked``, and the next answer. Raises EngineFailed where none comes ``within_s`` seconds."""
         process = self._process
         if process is None or process.stdout is None:
@@ -210,7 +210,7 @@ class EspeakLibrary:
             if hung.is_set():
                 log.warning("espeak-ng gave no answer for %g s: its process was killed", within_s)
                 sentence = f"espeak-ng hung at this text (no answer for {within_s:g} s)"
-                raise EngineFailed(sentence, told=True) from None
+                raise EngineFailed(sentence, logged=True) from None
             return "crashed", None
         finally:
             watchdog.cancel()

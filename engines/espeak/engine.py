@@ -7,16 +7,16 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from engines.cancelling import outlast
-from engines.espeak.client import NORMAL_RATE, EspeakLibrary, EspeakVoice, Pcm16, PhonemeEvent, WordEvent
+from engines.cancelling import wait_until_done
+from engines.espeak.client import DEFAULT_RATE, EspeakClient, EspeakVoice, Pcm16, PhonemeEvent, WordEvent
 from engines.espeak.words import WordChunker
 from speech.engine import EngineInfo
 from speech.errors import UnknownVoice
 from speech.text.languages import canonical, primary
-from speech.types import Manner, Segment, SpeechChunk, Voice
+from speech.types import Prosody, Segment, SpeechChunk, Voice
 
 ENGINE = "espeak"
-PREFIX = "espeak:"
+VOICE_PREFIX = "espeak:"
 
 SPEED_RANGE = (0.5, 1.5)
 """Where espeak-ng's rate does what it says.
@@ -26,7 +26,7 @@ Measured on a sentence of each of es, en, de, fr, ar, zh: the length is 1/speed 
 another algorithm takes over and the length jumps.
 """
 
-MANNER = frozenset({"pitch", "pitch_range"})
+PROSODY_FIELDS = frozenset({"pitch", "pitch_range"})
 """What of a ``Manner`` espeak-ng renders. Its volume clips from 3 dB on: loudness is left to the core."""
 
 # Measured on a sentence of each of es, en, ar: a step of its pitch is 0.176 semitones from 20 to 99 (the
@@ -66,19 +66,20 @@ class EspeakEngine:
     async def start(self) -> None:
         """Load the library (2 ms). Raises EngineUnavailable."""
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=ENGINE)
-        self._library = await asyncio.get_running_loop().run_in_executor(self._pool, EspeakLibrary.shared)
-        self._default_names = default_voices(self._library.voices)
+        self._library = await asyncio.get_running_loop().run_in_executor(self._pool, EspeakClient.shared)
+        self._default_names = default_voice_names(self._library.voices)
         self._info = EngineInfo(
             name=ENGINE,
             version=self._library.version,
             sample_rate=self._library.sample_rate,
             voices=tuple(
-                Voice(PREFIX + voice.name, voice.title, _tag(voice), ENGINE) for voice in self._library.voices
+                Voice(VOICE_PREFIX + voice.name, voice.language_name, _tag(voice), ENGINE)
+                for voice in self._library.voices
             ),
-            default_voices={language: PREFIX + name for language, name in self._default_names.items()},
+            default_voices={language: VOICE_PREFIX + name for language, name in self._default_names.items()},
             speed_range=SPEED_RANGE,
             streams_inside_segment=True,
-            manner=MANNER,
+            native_prosody=PROSODY_FIELDS,
         )
 
     async def stop(self) -> None:
@@ -109,10 +110,10 @@ class EspeakEngine:
             stop.set()
             # Begun, it ends within a step; not begun, it never will.
             if not job.cancel():
-                await outlast(asyncio.wrap_future(job))
+                await wait_until_done(asyncio.wrap_future(job))
 
     def _voice_for(self, segment: Segment) -> str:
-        name = segment.voice.removeprefix(PREFIX)
+        name = segment.voice.removeprefix(VOICE_PREFIX)
         if not self._library.has_voice(name):
             raise UnknownVoice(segment.voice)
         language = primary(segment.language)
@@ -133,21 +134,21 @@ class EspeakEngine:
             if (chunk := chunker.feed(pcm, words, phonemes)) is not None:
                 emit(chunk)
 
-        pitch, pitch_range = pitch_numbers(segment.manner)
+        pitch, pitch_range = pitch_parameters(segment.prosody)
         self._library.synthesize(
             segment.text,
             voice,
             on_audio,
-            rate=round(NORMAL_RATE * segment.speed),
+            rate=round(DEFAULT_RATE * segment.speed),
             pitch=pitch,
             pitch_range=pitch_range,
-            should_stop=lambda: stop.is_set() or chunker.taken_s > segment.max_seconds,
+            should_stop=lambda: stop.is_set() or chunker.speech_s > segment.max_seconds,
         )
         if not stop.is_set() and (rest := chunker.finish()) is not None:
             emit(rest)
 
 
-def pitch_numbers(manner: Manner) -> tuple[int, int]:
+def pitch_parameters(manner: Prosody) -> tuple[int, int]:
     """espeak-ng's pitch and pitch range (0–99, 50 is the voice's own) for ``manner``."""
     pitch_range = min(round(_NORMAL * manner.pitch_range), _HIGHEST)
     semitones = manner.pitch - _RAISED_A_STEP * (pitch_range - _NORMAL)
@@ -158,7 +159,7 @@ def _tag(voice: EspeakVoice) -> str:
     return canonical(_TAGS.get(voice.language, voice.language))
 
 
-def default_voices(voices: Sequence[EspeakVoice]) -> dict[str, str]:
+def default_voice_names(voices: Sequence[EspeakVoice]) -> dict[str, str]:
     """The name of each language's voice: the one set, that named as the language, or the first."""
     names: dict[str, str] = {}
     for voice in voices:

@@ -20,7 +20,7 @@ import espeakng_loader
 
 from speech.errors import EngineUnavailable
 
-NORMAL_RATE = 175
+DEFAULT_RATE = 175
 """espeak-ng's default rate, in words a minute."""
 
 CALLBACK_MS = 60
@@ -83,7 +83,7 @@ class EspeakVoice(NamedTuple):
     """
 
     name: str
-    title: str
+    language_name: str
     language: str
 
 
@@ -110,14 +110,14 @@ class PhonemeEvent(NamedTuple):
     sample: int
 
 
-class Manner(NamedTuple):
+class SynthesisParameters(NamedTuple):
     """How a text is spoken.
 
     rate: words a minute, 80–450 (other values are clamped by the library); pitch and pitch_range:
     0–100, 50 is the voice's own.
     """
 
-    rate: int = NORMAL_RATE
+    rate: int = DEFAULT_RATE
     pitch: int = 50
     pitch_range: int = 50
 
@@ -160,7 +160,7 @@ class NativeEspeak:
         self.version: str = self._library.espeak_Info(None).decode()
         self.voices = self._list_voices(data)
 
-    def phonemes(self, text: str, voice: str, tie: str | None = None) -> str:
+    def phonemize(self, text: str, voice: str, tie: str | None = None) -> str:
         """See ``EspeakLibrary.phonemes``."""
         mode = _PHONEMES_IPA
         if tie is not None:
@@ -174,7 +174,7 @@ class NativeEspeak:
             clauses.append((found or b"").decode(errors="replace"))
         return " ".join(_LANGUAGE_SWITCH.sub("", " ".join(clauses)).split())
 
-    def synthesize(self, text: str, voice: str, manner: Manner, on_audio: OnAudio) -> bool:
+    def synthesize(self, text: str, voice: str, manner: SynthesisParameters, on_audio: OnAudio) -> bool:
         """Speak ``text``; returns whether it was spoken to its end.
 
         ``on_audio`` is called for every 60 ms with signed 16-bit mono samples in the machine's

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.espeak.client import Pcm16, PhonemeEvent, WordEvent
-from engines.espeak.word_groups import Group, Grouping
+from engines.espeak.word_groups import WordGroup, WordGrouper
 from speech.timing.characters import spread
 from speech.types import Span, SpeechChunk
 
-QUIET = 66
+SILENCE_LEVEL = 66
 """Samples up to this (of 32768, −54 dB) are silence."""
 
 KEPT_SILENCE_S = 0.03
@@ -30,7 +30,7 @@ class WordChunker:
     """Takes what one synthesis of ``text`` brings; gives chunks of finished words."""
 
     def __init__(self, text: str, sample_rate: int) -> None:
-        self._grouping = Grouping(text)
+        self._grouping = WordGrouper(text)
         self._rate = sample_rate
         self._kept = round(KEPT_SILENCE_S * sample_rate)
         self._pending = np.zeros(0, np.int16)
@@ -41,7 +41,7 @@ class WordChunker:
         self._spans: list[Span] = []
 
     @property
-    def taken_s(self) -> float:
+    def speech_s(self) -> float:
         """Seconds of speech so far, without the silence before it."""
         return (self._taken - (self._base or 0)) / self._rate
 
@@ -61,7 +61,7 @@ class WordChunker:
             self._close(group)
         if self._base is None:
             return None
-        ready = min(self._grouping.open_sample, self._loud_end + self._kept)
+        ready = min(self._grouping.open_start_sample, self._loud_end + self._kept)
         first = self._sent == self._base
         if ready > self._sent and (first or ready - self._sent >= CHUNK_S * self._rate):
             return self._chunk(ready, last=False)
@@ -76,7 +76,7 @@ class WordChunker:
             self._close(group)
         return self._chunk(end, last=True) if end > self._sent or self._spans else None
 
-    def _close(self, group: Group) -> None:
+    def _close(self, group: WordGroup) -> None:
         """The words of a group have been spoken."""
         # Words before any sound take no time.
         base = group.end_sample if self._base is None else self._base
@@ -104,14 +104,14 @@ class WordChunker:
 
 def _loud(pcm: Pcm16) -> npt.NDArray[np.intp]:
     """Indices of the samples that can be heard."""
-    return np.flatnonzero(np.abs(pcm.astype(np.int32)) > QUIET)
+    return np.flatnonzero(np.abs(pcm.astype(np.int32)) > SILENCE_LEVEL)
 
 
-def _edges(group: Group, start: int, end: int) -> list[list[float]]:
+def _edges(group: WordGroup, start: int, end: int) -> list[list[float]]:
     """The samples at which each word of a group begins, has an inner phoneme, and ends."""
-    shares = group.shares()
+    shares = group.phonemes_by_word()
     if shares is None:
-        ends = np.cumsum([0, *group.weights]) / (sum(group.weights) or 1) * (end - start) + start
+        ends = np.cumsum([0, *group.letter_counts]) / (sum(group.letter_counts) or 1) * (end - start) + start
         return [[first, last] for first, last in pairwise(ends.tolist())]
     begins = [start, *(share[0] for share in shares[1:]), end]
     return [

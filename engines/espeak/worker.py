@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
-from engines.espeak.native import Manner, NativeEspeak, PhonemeEvent, WordEvent
+from engines.espeak.native import NativeEspeak, PhonemeEvent, SynthesisParameters, WordEvent
 from speech.errors import EngineUnavailable
 
 FIRST_BATCH_S, BATCH_S = 0.25, 1.0
@@ -46,11 +46,11 @@ def main() -> None:
             match pickle.load(requests):  # noqa: S301 - the parent writes it
                 case ("phonemes", text, voice, tie):
                     if phonemizer is None:
-                        _send(answers, "end", library.phonemes(text, voice, tie))
+                        _send(answers, "end", library.phonemize(text, voice, tie))
                     else:
                         _send(answers, *phonemizer.phonemes(text, voice, tie))
                 case ("synthesize", text, voice, manner):
-                    if not _speak_apart(library, text, voice, Manner(*manner), answers):
+                    if not _speak_apart(library, text, voice, SynthesisParameters(*manner), answers):
                         return
     except (EOFError, BrokenPipeError):
         return
@@ -104,7 +104,7 @@ class _Phonemizer:
         try:
             while True:
                 text, voice, tie = pickle.load(requests)  # noqa: S301 - our own parent writes it
-                pickle.dump(self._library.phonemes(text, voice, tie), found)
+                pickle.dump(self._library.phonemize(text, voice, tie), found)
                 found.flush()
         except (EOFError, BrokenPipeError):
             return
@@ -128,7 +128,9 @@ class _Phonemizer:
             self._requests.close()
 
 
-def _speak_apart(library: NativeEspeak, text: str, voice: str, manner: Manner, answers: BinaryIO) -> bool:
+def _speak_apart(
+    library: NativeEspeak, text: str, voice: str, manner: SynthesisParameters, answers: BinaryIO
+) -> bool:
     """Speak in a fork; whether it ended as it should."""
     if not hasattr(os, "fork"):
         _send(answers, "end", _speak(library, text, voice, manner, answers))
@@ -144,7 +146,9 @@ def _speak_apart(library: NativeEspeak, text: str, voice: str, manner: Manner, a
     return os.waitpid(fork, 0)[1] == 0
 
 
-def _speak(library: NativeEspeak, text: str, voice: str, manner: Manner, answers: BinaryIO) -> bool:
+def _speak(
+    library: NativeEspeak, text: str, voice: str, manner: SynthesisParameters, answers: BinaryIO
+) -> bool:
     """Send the audio in batches; the reader says after each whether it wants more."""
     batch, words, phonemes = bytearray(), list[WordEvent](), list[PhonemeEvent]()
     due_s = FIRST_BATCH_S

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engines.cancelling import outlast
+from engines.cancelling import wait_until_done
 from engines.kani.voices import KaniVoices
-from engines.silence_trim import SilenceTrim
+from engines.silence_trim import SilenceTrimmer
 from speech.audio.pcm import Resampler
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest
@@ -31,7 +31,7 @@ from speech.text.segmenter import weight
 from speech.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
 
 if TYPE_CHECKING:
-    from kani.loader import Kani
+    from kani.loader import KaniModel
     from kani.sequence import End, Utterance
     from kani.speaker_encoder import SpeakerEmbedder
 
@@ -68,7 +68,7 @@ class KaniEngine:
         """cache_dir: where fetched and built files are kept."""
         self._settings = settings
         self._cache = cache_dir / "kani"
-        self._kani: Kani | None = None
+        self._kani: KaniModel | None = None
         self._info: EngineInfo | None = None
         self._voices = KaniVoices(ENGINE, "", (), ())
         self._stopping = threading.Event()
@@ -117,7 +117,7 @@ class KaniEngine:
         from kani.output_guard import AUDIBLE
 
         speaker = self._speaker(segment.embedding)
-        trim = SilenceTrim(kani.sample_rate, AUDIBLE)
+        trim = SilenceTrimmer(kani.sample_rate, AUDIBLE)
         made = 0
         room_s = segment.max_seconds
         for text, prompt in self._pieces(kani, segment, segment.text):
@@ -159,11 +159,11 @@ class KaniEngine:
             # One that waits behind another's recording need not wait for its end.
             if not job.cancel():
                 with suppress(asyncio.CancelledError):
-                    await outlast(work)
+                    await wait_until_done(work)
             raise
         except RuntimeError as error:
             logger.exception("a recording could not be embedded")
-            raise EngineFailed("the Kani engine could not take up the recording", told=True) from error
+            raise EngineFailed("the Kani engine could not take up the recording", logged=True) from error
         if not len(values):
             raise EngineFailed("the Kani engine has been stopped")
         return Embedding(ENGINE, embedder.name, values)
@@ -193,46 +193,46 @@ class KaniEngine:
             )
         return tuple((values / length).tolist())
 
-    def _pieces(self, kani: Kani, segment: Segment, text: str) -> list[tuple[str, list[int]]]:
+    def _pieces(self, kani: KaniModel, segment: Segment, text: str) -> list[tuple[str, list[int]]]:
         """The text and its prompt; more of both, cut at spaces, where a prompt can't hold all its tokens."""
         cloned = segment.embedding is not None
-        written = self._voices.written(text, None if cloned else segment.voice, segment.language)
+        written = self._voices.prompt_text(text, None if cloned else segment.voice, segment.language)
         whole = kani.layout.prompt(kani.checkpoint.text_tokens(written))
         # A speaker takes the place of a token.
-        if len(whole) + cloned <= kani.runner.longest_prompt or len(text) < 2:
+        if len(whole) + cloned <= kani.runner.max_prompt_tokens or len(text) < 2:
             return [(text, whole)]
         middle = len(text) // 2
         cut = text.rfind(" ", 1, middle) + 1 or middle
         return self._pieces(kani, segment, text[:cut]) + self._pieces(kani, segment, text[cut:])
 
-    def _load(self) -> Kani:
+    def _load(self) -> KaniModel:
         try:
             from kani.errors import CheckpointError, DeviceError, OutOfMemory
-            from kani.loader import CODEC, EMBEDDER, MODEL, assemble
+            from kani.loader import DEFAULT_CODEC, DEFAULT_EMBEDDER, DEFAULT_MODEL, load
         except ModuleNotFoundError as error:
             raise EngineUnavailable(
                 f"the Kani engine needs {error.name}: pip install -r requirements.txt"
             ) from error
         settings = self._settings
         try:
-            return assemble(
-                settings.model or MODEL,
-                settings.codec or CODEC,
-                settings.embedder or EMBEDDER,
+            return load(
+                settings.model or DEFAULT_MODEL,
+                settings.codec or DEFAULT_CODEC,
+                settings.embedder or DEFAULT_EMBEDDER,
                 device=settings.device,
                 precision=settings.precision,
                 slots=settings.slots,
                 threads=settings.threads,
                 cache=self._cache,
                 may_fetch=settings.may_fetch,
-                told=logger.info,
+                report=logger.info,
             )
         except (CheckpointError, DeviceError, OutOfMemory) as error:
             raise EngineUnavailable(
                 f"the Kani engine cannot start: {error} (--engine auto speaks without it)"
             ) from error
 
-    def _described(self, kani: Kani) -> EngineInfo:
+    def _described(self, kani: KaniModel) -> EngineInfo:
         checkpoint = kani.checkpoint
         voices = KaniVoices(ENGINE, kani.name, checkpoint.speakers, checkpoint.language_tags)
         self._voices = voices
@@ -240,16 +240,16 @@ class KaniEngine:
             name=ENGINE,
             version=f"{kani.name}, {kani.precision}",
             sample_rate=kani.sample_rate,
-            voices=voices.all,
-            default_voices=voices.defaults,
+            voices=voices.voices,
+            default_voices=voices.default_voices,
             # A slot that is freed is filled within a turn, without waiting for a place to be handed on.
-            places=_PLACES_A_SLOT * kani.runner.slots,
+            max_concurrency=_PLACES_A_SLOT * kani.runner.slots,
             speed_range=(1.0, 1.0),
-            uses=frozenset({"temperature", "top_p", "top_k", "repetition_penalty", "seed"}),
+            supported_fields=frozenset({"temperature", "top_p", "top_k", "repetition_penalty", "seed"}),
             streams_inside_segment=True,
-            timing=False,
+            times_words=False,
             cloning="embedding" if kani.embedder is not None else "none",
-            embedder=kani.embedder.name if kani.embedder is not None else "",
+            embedding_model=kani.embedder.name if kani.embedder is not None else "",
         )
 
 
@@ -263,9 +263,9 @@ def _step_back() -> None:
 
 def _embedded(embedder: SpeakerEmbedder, recording: Recording, stopped: Callable[[], bool]) -> Samples:
     """The embedding of a recording; nothing where it was stopped."""
-    from kani.speaker_encoder import LONGEST_S, SAMPLE_RATE, Stopped
+    from kani.speaker_encoder import MAX_RECORDING_S, SAMPLE_RATE, EmbeddingCancelled
 
-    samples = recording.samples[: round(LONGEST_S * recording.sample_rate)]
+    samples = recording.samples[: round(MAX_RECORDING_S * recording.sample_rate)]
     loudness = float(samples.std(dtype=np.float64)) if len(samples) else 0.0
     if not loudness > 10 ** (_QUIETEST_DB / 20):
         raise InvalidRequest("reference", "there is no speech in the recording")
@@ -274,12 +274,12 @@ def _embedded(embedder: SpeakerEmbedder, recording: Recording, stopped: Callable
         return embedder.embed(np.concatenate((resampler.feed(samples), resampler.finish())), stopped)
     except ValueError as error:
         raise InvalidRequest("reference", "there is no speech in the recording") from error
-    except Stopped:
+    except EmbeddingCancelled:
         return np.zeros(0, np.float32)
 
 
 def _utterance(
-    kani: Kani, text: str, prompt: list[int], speaker: tuple[float, ...], segment: Segment, room_s: float
+    kani: KaniModel, text: str, prompt: list[int], speaker: tuple[float, ...], segment: Segment, room_s: float
 ) -> Utterance:
     from kani.sampler import Sampling
     from kani.sequence import Utterance
@@ -296,12 +296,12 @@ def _utterance(
         seed=secrets.randbits(63) if wanted.seed is None else wanted.seed,
     )
     # One frame more than there is room for, where it fits: by that the core knows that it was cut.
-    frames = min(math.ceil(room_s / kani.frame_s - 1e-6) + 1, kani.runner.longest_frames)
+    frames = min(math.ceil(room_s / kani.frame_s - 1e-6) + 1, kani.runner.max_frames)
     expected_s = max(weight(text) / _WEIGHT_A_SECOND, 0.5)
     return Utterance(tuple(prompt), sampling, frames, expected_s, segment.request_id, speaker)
 
 
-async def _spoken(kani: Kani, utterance: Utterance) -> AsyncGenerator[Samples, None]:
+async def _spoken(kani: KaniModel, utterance: Utterance) -> AsyncGenerator[Samples, None]:
     """The audio of an utterance as it is made; when left early, returns once its slot is free."""
     from kani.sequence import End, Ending
 
@@ -319,17 +319,17 @@ async def _spoken(kani: Kani, utterance: Utterance) -> AsyncGenerator[Samples, N
             if isinstance(event, End):
                 ended = True
                 break
-            kani.scheduler.taken(stream, len(event))
+            kani.scheduler.acknowledge(stream, len(event))
             heard = True
             yield event
     finally:
         if not ended:
             kani.scheduler.cancel(stream)
-            await outlast(asyncio.ensure_future(_end(events)))
+            await wait_until_done(asyncio.ensure_future(_end(events)))
     match event.ending:
         case Ending.FAILED | Ending.CANCELLED:
             raise EngineFailed(f"the Kani engine failed: {event.detail or event.ending.value}")
-        case Ending.TROUBLE if not heard:
+        case Ending.ANOMALY if not heard:
             raise EngineFailed(f"the Kani model could not say this text: {event.detail}")
 
 

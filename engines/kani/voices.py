@@ -41,15 +41,15 @@ class KaniVoices:
         only = languages[0] if len(languages) == 1 else ""
         spoken = {name: tag for tag, names in _SPEAKERS.items() for name in names.split()}
         self._speakers = {f"{engine}:{name}": name for name in speakers} or {f"{engine}:{checkpoint}": ""}
-        self.all = tuple(
+        self.voices = tuple(
             Voice(id, name or checkpoint, spoken.get(name, only), engine)
             for id, name in self._speakers.items()
         )
-        own = {primary(voice.language): voice.id for voice in reversed(self.all) if voice.language}
-        self.defaults = {tag: own.get(tag, self.all[0].id) for tag in languages}
+        own = {primary(voice.language): voice.id for voice in reversed(self.voices) if voice.language}
+        self.default_voices = {tag: own.get(tag, self.voices[0].id) for tag in languages}
         """The voice of each language, by primary subtags."""
 
-    def written(self, text: str, voice: str | None, language: str) -> str:
+    def prompt_text(self, text: str, voice: str | None, language: str) -> str:
         """The text as the checkpoint wants it, for a voice's id, or nobody's, and a language (BCP 47)."""
         start = (self._speakers[voice] if voice else "") or self._tag(language)
         return f"{start}: {text}" if start else text

@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Lock
 from typing import IO
 
-from engines.kokoro.int8.build import UNFIT, write_parts
-from engines.kokoro.network.built_once import ROOT
+from engines.kokoro.int8.build import EXIT_UNAVAILABLE, write_parts
+from engines.kokoro.network.build_cache import PROJECT_ROOT
 from engines.kokoro.network.onnx_model import Stopped
 from speech.errors import EngineUnavailable
 
@@ -34,7 +34,7 @@ _OF = {False: "", True: " of processor time that nothing else asks for"}
 logger = logging.getLogger(__name__)
 
 
-class Preparation:
+class DecoderBuild:
     """Fills a folder with compiled kernels and packed weights, once for this machine and this version."""
 
     def __init__(self, cache_dir: Path, cores: int) -> None:
@@ -48,16 +48,16 @@ class Preparation:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """Whether it was finished before, by this version and its libraries, on a processor like this one."""
         return self._mark.exists()
 
     @property
-    def takes_long(self) -> bool:
+    def is_needed(self) -> bool:
         """Whether ``run`` takes more than an instant: it is not done yet, and its libraries are installed."""
-        return not self.done and _missing() is None
+        return not self.is_done and _missing() is None
 
-    def run(self, part: Callable[[str], bytes], *, yielding: bool) -> None:
+    def run(self, part: Callable[[str], bytes], *, low_priority: bool) -> None:
         """Prepare in a process of its own, unless that is done; blocks for some 20 s, more with yielding.
 
         part: gives a part of the graph by its name (``graph_surgery``); yielding: use only the processor time
@@ -66,14 +66,14 @@ class Preparation:
         """
         if missing := _missing():
             raise EngineUnavailable(f"{missing} cannot be imported")
-        if self.done:
+        if self.is_done:
             return
         self._find_room()
-        logger.info("Kokoro: preparing the fast decoder, this once: about half a minute%s", _OF[yielding])
-        code, words = self._prepared(part, yielding)
+        logger.info("Kokoro: preparing the fast decoder, this once: about half a minute%s", _OF[low_priority])
+        code, words = self._prepared(part, low_priority)
         if self._stopped:
             raise Stopped
-        if code == UNFIT:
+        if code == EXIT_UNAVAILABLE:
             raise EngineUnavailable(words)
         if code:
             raise EngineUnavailable(f"the process that prepares it ended with {code} ({words})")
@@ -148,7 +148,7 @@ class Preparation:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
-                cwd=ROOT,
+                cwd=PROJECT_ROOT,
                 # A group that can be ended as one, and that a terminal's Ctrl+C does not reach.
                 start_new_session=True,
                 creationflags=_flags(yielding),

@@ -11,14 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from engines.kokoro.decoder_build import Preparation
-from engines.kokoro.int8.libraries import Pause, loading_gently
+from engines.kokoro.decoder_build import DecoderBuild
+from engines.kokoro.int8.libraries import Pause, gentle_imports
 from engines.kokoro.network.decoder import Decoder
 from engines.kokoro.network.onnx_model import Stop, Stopped
-from engines.kokoro.scheduler import Idle
+from engines.kokoro.scheduler import IdleMonitor
 from speech.errors import EngineUnavailable
 
-Choice = Literal["auto", "onnx", "fast"]
+DecoderChoice = Literal["auto", "onnx", "fast"]
 """``onnx``: the published graph on onnxruntime; ``auto``: that until the fast decoder is loaded, and for good
 where this machine is not fit for it; ``fast``: the fast decoder or none."""
 
@@ -32,7 +32,7 @@ _IDLE_S = 0.2
 _PATIENCE_S = 60.0
 
 
-def load_fast(
+def load_int8_decoder(
     part: Callable[[str], bytes], cache_dir: Path, cores: int, pause: Pause | None = None
 ) -> Decoder:
     """The fast decoder, warm; blocks for seconds, and imports torch and Numba.
@@ -41,16 +41,16 @@ def load_fast(
     kept; cores: that all calls together may use; pause: called between the steps. Raises EngineUnavailable,
     with the reason alone, where this machine is not fit for it, and what ``part`` raises.
     """
-    with loading_gently(pause):
-        from engines.kokoro.int8.loader import Unfit, load
+    with gentle_imports(pause):
+        from engines.kokoro.int8.loader import DecoderUnavailable, load_decoder
 
         try:
-            return load(part, cache_dir, cores)
-        except Unfit as unfit:
+            return load_decoder(part, cache_dir, cores)
+        except DecoderUnavailable as unfit:
             raise EngineUnavailable(str(unfit)) from unfit
 
 
-class FastLoader:
+class Int8DecoderLoader:
     """Loads the fast decoder once, in a thread of its own."""
 
     def __init__(
@@ -58,7 +58,7 @@ class FastLoader:
         load: Callable[[Callable[[str], bytes], Path, Pause | None], Decoder],
         part: Callable[[str], bytes],
         use: Callable[[Decoder], None],
-        preparation: Preparation,
+        preparation: DecoderBuild,
     ) -> None:
         """load, part: as ``load_fast``; use: called in that thread with the decoder that speaks from now on;
         preparation: of the folder that it is loaded from.
@@ -68,20 +68,20 @@ class FastLoader:
         self._use = use
         self._preparation = preparation
         self._stop = Stop()
-        self._idle: Idle | None = None
+        self._idle: IdleMonitor | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="kokoro-decoder")
 
-    def import_ahead(self) -> None:
+    def preload_libraries(self) -> None:
         """Begin with the imports, which take most of the loading's time, where all is prepared."""
-        if self._preparation.done:
+        if self._preparation.is_done:
             self._pool.submit(self._imported)
 
     @property
-    def takes_long(self) -> bool:
+    def needs_build(self) -> bool:
         """Whether it has to be prepared (20 s) before it is loaded (2 s)."""
-        return self._preparation.takes_long
+        return self._preparation.is_needed
 
-    async def load(self) -> None:
+    async def load_required(self) -> None:
         """Return once it speaks. Raises EngineUnavailable with the reason and the cure."""
         error = await self._failure()
         if isinstance(error, EngineUnavailable):
@@ -91,11 +91,11 @@ class FastLoader:
         if error is not None:
             raise error
 
-    async def load_if_fit(self) -> None:
+    async def load_if_supported(self) -> None:
         """Return once it speaks, or never will; the log tells which, and why."""
         _tell(await self._failure())
 
-    def load_behind(self, idle: Idle) -> None:
+    def load_in_background(self, idle: IdleMonitor) -> None:
         """Return at once; the log tells whether it speaks, or why it does not.
 
         It is prepared with the processor time that nothing else asks for, and loaded a step at a time while
@@ -104,7 +104,7 @@ class FastLoader:
         self._idle = idle
         self._pool.submit(self._loaded, idle).add_done_callback(lambda job: _tell(job.exception()))
 
-    async def settled(self) -> None:
+    async def wait_finished(self) -> None:
         """Return once it speaks, or never will: nothing is loaded any more."""
         # The pool has one thread: what comes after the loading runs when that is done.
         await asyncio.wrap_future(self._pool.submit(lambda: None))
@@ -128,12 +128,12 @@ class FastLoader:
         self._stop.set()
         self._preparation.stop()
         if self._idle is not None:
-            self._idle.give_up()
+            self._idle.release_waiters()
 
-    def _loaded(self, idle: Idle | None) -> None:
+    def _loaded(self, idle: IdleMonitor | None) -> None:
         begun = time.monotonic()
         try:
-            self._preparation.run(self._wanted, yielding=idle is not None)
+            self._preparation.run(self._wanted, low_priority=idle is not None)
             pause = None if idle is None else _pausing(idle)
             self._use(self._load(self._wanted, self._preparation.folder, pause))
         finally:
@@ -141,11 +141,11 @@ class FastLoader:
         logger.info("Kokoro speaks by the fast decoder, loaded in %.1f s", time.monotonic() - begun)
 
     def _imported(self) -> None:
-        with loading_gently():
-            from engines.kokoro.int8.loader import Unfit, import_libraries
+        with gentle_imports():
+            from engines.kokoro.int8.loader import DecoderUnavailable, import_libraries
 
             # What cannot be imported is named when it is loaded.
-            with suppress(Unfit):
+            with suppress(DecoderUnavailable):
                 import_libraries(self._preparation.folder)
 
     def _wanted(self, name: str) -> bytes:
@@ -155,7 +155,7 @@ class FastLoader:
         return self._part(name)
 
 
-def _pausing(idle: Idle) -> Pause:
+def _pausing(idle: IdleMonitor) -> Pause:
     """Waits for ``idle``, and for ``_PATIENCE_S`` in all."""
     left_s = _PATIENCE_S
 

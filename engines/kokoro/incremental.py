@@ -14,16 +14,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from engines.kokoro.network.onnx_model import FRAME, SAMPLE_RATE, Stop
-from engines.kokoro.network.parts import Affine, NormStatistics
-from engines.kokoro.synthesizer import WindowSpeaker, spoken_frames
-from engines.kokoro.text.espeak_ipa import Sayer
-from engines.kokoro.text.phonemes import Utterance, utterances
-from engines.kokoro.timing import KEPT_BETWEEN_S, Heard, Timeline, boundary, edges_of
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
+from engines.kokoro.network.parts import NormAffine, NormStatistics
+from engines.kokoro.synthesizer import WindowedSynthesizer, voiced_frame_range
+from engines.kokoro.text.espeak_ipa import Phonemizer
+from engines.kokoro.text.phonemes import Utterance, split_utterances
+from engines.kokoro.timing import (
+    SILENCE_BETWEEN_UTTERANCES_S,
+    TimedAudio,
+    Timeline,
+    symbol_edges,
+    word_boundary,
+)
 from engines.kokoro.windows import windows
 from speech.types import Pronunciation, Samples, Segment
 
-HELD_BACK = 3
+LOOKAHEAD_WORDS = 3
 """Words behind which one speaks: with two, the melody steps at the joints twice as much."""
 
 _MARKS = frozenset(".,;:!?…")
@@ -42,10 +48,10 @@ _WORD = re.compile(r"\S+")
 _NOTHING = np.zeros(0, np.float32)
 
 
-class WrittenSentence:
+class IncrementalSentence:
     """What was said of a sentence that is being written; used in the calling thread."""
 
-    def __init__(self, speaker: WindowSpeaker, say: Sayer, segment: Segment) -> None:
+    def __init__(self, speaker: WindowedSynthesizer, say: Phonemizer, segment: Segment) -> None:
         """say: tells the symbols of a clause; segment: voice and speed (its text is not looked at)."""
         self._speaker = speaker
         self._say = say
@@ -54,23 +60,23 @@ class WrittenSentence:
         self._base = 0
         self._tail = _NOTHING
         self._given = 0
-        self.said = 0
+        self.spoken_length = 0
         """Characters of the text that were spoken."""
 
-    def ready(self, text: str, *, complete: bool) -> int:
+    def count_ready_words(self, text: str, *, complete: bool) -> int:
         """How many words of ``text`` can be said now: all that are new, or all but those held back.
 
         What stands before a mark inside the sentence has its melody, and is not held back.
         """
-        new = text[self.said :].split()
+        new = text[self.spoken_length :].split()
         if complete:
             return len(new)
         marked = (count for count, word in enumerate(new[:-1], 1) if word[-1] in _MARKS)
-        return max(len(new) - HELD_BACK, *marked, 0)
+        return max(len(new) - LOOKAHEAD_WORDS, *marked, 0)
 
-    def speak(
+    def synthesize(
         self, text: str, ending: str | None, stop: Stop, pronunciations: Sequence[Pronunciation] = ()
-    ) -> Iterator[Heard]:
+    ) -> Iterator[TimedAudio]:
         """Say what can be said now of ``text``, all of the sentence so far; a window a step.
 
         Times count from the sentence's first sample. ending: the mark that closes a complete text
@@ -80,67 +86,71 @@ class WrittenSentence:
         *long, utterance = self._utterances(text, ending or "", pronunciations)
         for part in long:
             # More words came at once than the model can say in one go.
-            yield from self._placed(self._speaker.say(part, self._segment, stop, keep_after_s=KEPT_BETWEEN_S))
-            self.said = part.words[-1].end
+            yield from self._placed(
+                self._speaker.synthesize(
+                    part, self._segment, stop, trailing_silence_s=SILENCE_BETWEEN_UTTERANCES_S
+                )
+            )
+            self.spoken_length = part.words[-1].end
             self._tail = _NOTHING
         words = utterance.words
-        first = next((at for at, word in enumerate(words) if word.start >= self.said), len(words))
+        first = next((at for at, word in enumerate(words) if word.start >= self.spoken_length), len(words))
         until = len(words) if ending is not None else _apart(utterance, _certain(utterance))
         if until > first:
-            self.said = words[until - 1].end
+            self.spoken_length = words[until - 1].end
             yield from self._placed(self._piece(utterance, first, until, ending is not None, stop))
         if ending is not None:
-            self.said = len(text)
+            self.spoken_length = len(text)
 
     def _piece(
         self, utterance: Utterance, first: int, until: int, complete: bool, stop: Stop
-    ) -> Iterator[Heard]:
+    ) -> Iterator[TimedAudio]:
         """Say the words [first, until) of ``utterance``, which is the sentence so far."""
-        words, who = utterance.words, self._speaker.who(self._segment)
-        prosody, features = self._speaker.foresee(
-            utterance.symbols, self._segment, stop, as_long_as=_EXPECTED
+        words, who = utterance.words, self._speaker.voice_of(self._segment)
+        prosody, features = self._speaker.predict(
+            utterance.symbols, self._segment, stop, min_symbols=_EXPECTED
         )
         if self._statistics is None:
-            self._statistics = self._speaker.expected(who, prosody, features, stop)
-        norms = Affine.of(features, self._statistics)
-        edges = edges_of(prosody.frames)
-        begin, end = (frame * FRAME for frame in spoken_frames(prosody))
+            self._statistics = self._speaker.predict_statistics(who, prosody, features, stop)
+        norms = NormAffine.from_statistics(features, self._statistics)
+        edges = symbol_edges(prosody.frames)
+        begin, end = (frame * FRAME_SAMPLES for frame in voiced_frame_range(prosody))
         goes_on = first > 0
         if goes_on:
-            begin = boundary(utterance, words[first - 1], words[first], edges)
+            begin = word_boundary(utterance, words[first - 1], words[first], edges)
         else:
             # What was said last is not remembered any more: there is nothing to join with.
             self._tail = _NOTHING
         if not complete:
-            end = boundary(utterance, words[until - 1], words[until], edges)
+            end = word_boundary(utterance, words[until - 1], words[until], edges)
         timeline = Timeline(
             utterance,
             prosody.frames,
             words=words[first:until],
-            first=begin,
-            goes_on=goes_on,
+            first_sample=begin,
+            continues=goes_on,
             level=self._speaker.level(who),
         )
-        first_frame = max(begin - (_SEARCHED + _FADE if goes_on else 0), 0) // FRAME
-        last_frame = min(-(-(end + _FADE) // FRAME), features.frames)
+        first_frame = max(begin - (_SEARCHED + _FADE if goes_on else 0), 0) // FRAME_SAMPLES
+        last_frame = min(-(-(end + _FADE) // FRAME_SAMPLES), features.frames)
         for frame, next_frame in windows(first_frame, last_frame):
-            samples = self._speaker.window(features, norms, frame, next_frame, stop)
+            samples = self._speaker.decode_window(features, norms, frame, next_frame, stop)
             last, tail = next_frame == last_frame, _NOTHING
             if last and not complete:
-                cut = end - frame * FRAME
+                cut = end - frame * FRAME_SAMPLES
                 samples, tail = samples[:cut], samples[cut - _FADE : cut + _FADE]
             if frame == first_frame:
-                samples = self._joined(samples, begin - frame * FRAME)
+                samples = self._joined(samples, begin - frame * FRAME_SAMPLES)
             if last:
                 self._tail = tail
             yield timeline.feed(samples, last=last and complete, cut=last and not complete)
 
-    def _placed(self, pieces: Iterator[Heard]) -> Iterator[Heard]:
+    def _placed(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
         """What is heard, with times that count from the sentence's first sample."""
         begun_s = self._given / SAMPLE_RATE
         for heard in pieces:
             self._given += len(heard.samples)
-            yield Heard(heard.samples, tuple(word.later(begun_s) for word in heard.words))
+            yield TimedAudio(heard.samples, tuple(word.shifted(begun_s) for word in heard.words))
 
     def _utterances(self, text: str, ending: str, pronunciations: Sequence[Pronunciation]) -> list[Utterance]:
         """What is to be said of ``text``, with as much of what was said before it as one can be aware of.
@@ -153,13 +163,13 @@ class WrittenSentence:
                 for one in pronunciations
                 if one.start >= self._base
             ]
-            parts = utterances(text[self._base :], self._say, ending=ending, pronunciations=ahead)
-            if len(parts) <= 1 or self._base >= self.said:
+            parts = split_utterances(text[self._base :], self._say, ending=ending, pronunciations=ahead)
+            if len(parts) <= 1 or self._base >= self.spoken_length:
                 break
-            before = list(_WORD.finditer(text, self._base, self.said))[-_REMEMBERED:]
+            before = list(_WORD.finditer(text, self._base, self.spoken_length))[-_REMEMBERED:]
             # If that is too long as well, nothing of it.
-            back = before[0].start() if before else self.said
-            self._base = back if back > self._base else self.said
+            back = before[0].start() if before else self.spoken_length
+            self._base = back if back > self._base else self.spoken_length
         moved = [
             replace(
                 part,
@@ -195,7 +205,7 @@ def _certain(utterance: Utterance) -> int:
         for at in range(1, len(words))
         if not _MARKS.isdisjoint(symbols[words[at - 1].stop : words[at].first])
     )
-    return max(len(words) - HELD_BACK, *marked, 0)
+    return max(len(words) - LOOKAHEAD_WORDS, *marked, 0)
 
 
 def _apart(utterance: Utterance, stop: int) -> int:

@@ -16,11 +16,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from engines.kokoro.network.onnx_model import FRAME, Rendering
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES, RenderedUtterance
 from engines.kokoro.text.phonemes import Utterance
 from speech.text.languages import primary
 
-LONGEST_SHORT = 14
+MAX_LEAD_IN_SYMBOLS = 14
 """Utterances of up to so many symbols are led in: the burst is gone in longer ones, and they would
 pay a tenth of a second for nothing."""
 
@@ -37,12 +37,12 @@ _SEARCHED = (-6, 3)
 def lead_in(utterance: Utterance, language: str) -> str:
     """What to put before an utterance in ``language`` (BCP 47); empty for one that needs nothing."""
     begins = utterance.symbols.lstrip(_STRESS)[:1]
-    if len(utterance.symbols) > LONGEST_SHORT or begins not in _VOWELS:
+    if len(utterance.symbols) > MAX_LEAD_IN_SYMBOLS or begins not in _VOWELS:
         return ""
     return _LEAD_INS.get(primary(language), "")
 
 
-def without(rendering: Rendering, lead: str) -> Rendering:
+def cut_lead_in(rendering: RenderedUtterance, lead: str) -> RenderedUtterance:
     """A rendering of ``lead`` and an utterance, as one of the utterance alone.
 
     It is cut at the quietest frame near the pause; what stays of the pause becomes the first pad.
@@ -53,9 +53,11 @@ def without(rendering: Rendering, lead: str) -> Rendering:
     expected = (edges[space] + edges[space + 1]) / 2 - _LAG_FRAMES
     first, last = (max(0, round(expected + offset)) for offset in _SEARCHED)
     last = min(last, int(edges[space + 1]))
-    searched = rendering.samples[first * FRAME : (last + 1) * FRAME]
-    power = np.square(searched[: len(searched) // FRAME * FRAME].reshape(-1, FRAME)).mean(axis=1)
+    searched = rendering.samples[first * FRAME_SAMPLES : (last + 1) * FRAME_SAMPLES]
+    power = np.square(
+        searched[: len(searched) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
+    ).mean(axis=1)
     cut = first + int(power.argmin())
     frames = rendering.frames[space:].copy()
     frames[0] = edges[space + 1] - cut
-    return replace(rendering, samples=rendering.samples[cut * FRAME :], frames=frames)
+    return replace(rendering, samples=rendering.samples[cut * FRAME_SAMPLES :], frames=frames)

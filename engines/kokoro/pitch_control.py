@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from engines.kokoro.network.parts import VOICED_HZ, Prosody
-from speech.types import Manner
+from engines.kokoro.network.parts import MIN_VOICED_HZ, PredictedProsody
+from speech.types import Prosody
 
-MANNER = frozenset({"pitch", "pitch_range"})
+NATIVE_PROSODY_FIELDS = frozenset({"pitch", "pitch_range"})
 """Which fields of a ``Manner`` are rendered here."""
 
 _SEMITONE = np.log(2.0) / 12
@@ -21,7 +21,7 @@ _SEMITONE = np.log(2.0) / 12
 _FARTHEST = 6 * _SEMITONE
 
 
-def intoned(prosody: Prosody, manner: Manner, tone: float) -> Prosody:
+def apply_pitch(prosody: PredictedProsody, manner: Prosody, log_f0: float) -> PredictedProsody:
     """``prosody`` with its pitch as ``manner`` wants it; itself where that is how it is.
 
     tone: the log hertz about which the range is widened or narrowed. The voice's own rather than the
@@ -29,8 +29,8 @@ def intoned(prosody: Prosody, manner: Manner, tone: float) -> Prosody:
     """
     if manner.pitch == 0.0 and manner.pitch_range == 1.0:
         return prosody
-    voiced = prosody.pitch > VOICED_HZ
-    away = np.clip(np.log(np.maximum(prosody.pitch, VOICED_HZ)) - tone, -_FARTHEST, _FARTHEST)
+    voiced = prosody.pitch > MIN_VOICED_HZ
+    away = np.clip(np.log(np.maximum(prosody.pitch, MIN_VOICED_HZ)) - log_f0, -_FARTHEST, _FARTHEST)
     moved = manner.pitch * _SEMITONE + (manner.pitch_range - 1.0) * away
     pitch = np.where(voiced, prosody.pitch * np.exp(moved), prosody.pitch).astype(np.float32)
     return replace(prosody, pitch=pitch)

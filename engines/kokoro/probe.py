@@ -12,7 +12,7 @@ from engines.kokoro.network.onnx_model import Array
 PROBE_FILE = "probe.npz"
 
 
-def probe() -> tuple[Window, Array]:
+def load_probe() -> tuple[Window, Array]:
     """The generator's input for 12 frames of speech, and their samples [7200] computed in float32."""
     with (Path(__file__).parent / "data" / PROBE_FILE).open("rb") as file, np.load(file) as data:
         given = (data[name].astype(np.float32) for name in ("features", "spectra", "scale", "shift"))

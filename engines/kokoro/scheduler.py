@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from threading import Condition
 
 
-class Idle:
+class IdleMonitor:
     """A time in which nothing is computed: begun and ended by one thread, and waited for by others."""
 
     def __init__(self) -> None:
@@ -19,59 +19,59 @@ class Idle:
         self._since: float | None = float("-inf")
         self._given_up = False
 
-    def begin(self) -> None:
+    def mark_idle(self) -> None:
         """Nothing is computed from now on."""
         with self._changed:
             self._since = time.monotonic()
             self._changed.notify_all()
 
-    def end(self) -> None:
+    def mark_busy(self) -> None:
         """Something is computed from now on."""
         with self._changed:
             self._since = None
 
-    def give_up(self) -> None:
+    def release_waiters(self) -> None:
         """Let nothing wait for it any more."""
         with self._changed:
             self._given_up = True
             self._changed.notify_all()
 
-    def wait(self, lasted_s: float, at_most_s: float) -> None:
+    def wait(self, idle_s: float, timeout_s: float) -> None:
         """Return once nothing has been computed for ``lasted_s`` seconds, or after ``at_most_s``."""
-        until = time.monotonic() + at_most_s
+        until = time.monotonic() + timeout_s
         with self._changed:
             while not self._given_up:
                 now = time.monotonic()
-                lacks_s = math.inf if self._since is None else self._since + lasted_s - now
+                lacks_s = math.inf if self._since is None else self._since + idle_s - now
                 if lacks_s <= 0 or now >= until:
                     return
                 self._changed.wait(min(lacks_s, until - now))
 
 
-class Turns:
+class DeadlineScheduler:
     """Lets so many steps be computed at once; of those that wait, the one that is due first is next.
 
     So who has heard nothing yet comes before everybody else, and a long text that is far ahead of its
     listener last. Steps that are equally due take turns.
     """
 
-    def __init__(self, at_once: int) -> None:
-        self._free = self._all = at_once
+    def __init__(self, capacity: int) -> None:
+        self._free = self._all = capacity
         self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
         self._asked = 0
-        self.idle = Idle()
+        self.idle = IdleMonitor()
         """Whether nothing is computed, and for how long, for work that is to be in nobody's way."""
 
     @asynccontextmanager
-    async def turn(self, due: float) -> AsyncIterator[None]:
+    async def slot(self, deadline: float) -> AsyncIterator[None]:
         """A turn to compute one step, which is due at that time (of any clock)."""
-        self.idle.end()
+        self.idle.mark_busy()
         if self._free:
             self._free -= 1
         else:
             ours: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._asked += 1
-            heapq.heappush(self._waiting, (due, self._asked, ours))
+            heapq.heappush(self._waiting, (deadline, self._asked, ours))
             try:
                 await ours
             except asyncio.CancelledError:
@@ -93,4 +93,4 @@ class Turns:
                 return
         self._free += 1
         if self._free == self._all:
-            self.idle.begin()
+            self.idle.mark_idle()

@@ -6,24 +6,24 @@ import time
 
 from engines.kokoro.network.decoder import Generator
 from engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
-from engines.kokoro.probe import probe
+from engines.kokoro.probe import load_probe
 
-LONGEST_S = 0.3
+MAX_REAL_TIME_FACTOR = 0.3
 """For a second of sound, so that none runs dry. The steepest step of ``windows`` makes 28 frames, and 8 of
 context, while 14 are played: 0.39. A quarter of that is left to what is not the generator's."""
 
 _RUNS = 2
 
 
-def seconds_a_second(generator: Generator) -> float:
+def real_time_factor(generator: Generator) -> float:
     """Seconds that the generator needs for a second of sound: the least of two runs, 0.2–1 s in all.
 
     The first also takes the memory that each later one uses. Raises ModelFailed.
     """
-    window, _ = probe()
+    window, _ = load_probe()
     took = []
     for _ in range(_RUNS):
         begun = time.perf_counter()
-        samples = generator.audio(window, Stop())
+        samples = generator.generate(window, Stop())
         took.append(time.perf_counter() - begun)
     return min(took) / (len(samples) / SAMPLE_RATE)

@@ -13,27 +13,27 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from engines.kokoro.network.onnx_model import FRAME, SAMPLE_RATE
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE
 from engines.kokoro.text.phonemes import Utterance, Word
 from speech.timing.characters import spread
 from speech.types import Samples
 
-KEPT_BEFORE_S = 0.01
+LEADING_SILENCE_S = 0.01
 """How much of the model's silence stays before the first sound; a listener waits for it."""
 
-KEPT_AFTER_S = 0.03
+TRAILING_SILENCE_S = 0.03
 """How much of it may stay behind the last."""
 
-KEPT_BETWEEN_S = 0.15
+SILENCE_BETWEEN_UTTERANCES_S = 0.15
 """How much of it may stay between two parts of a text that is too long for one utterance."""
 
 _LAG = round(0.060 * SAMPLE_RATE)
 _NEAR = round(0.200 * SAMPLE_RATE)
 _SHORTEST_SILENCE = round(0.050 * SAMPLE_RATE)
 _FADE = round(0.005 * SAMPLE_RATE)
-_KEPT_BEFORE = round(KEPT_BEFORE_S * SAMPLE_RATE)
+_KEPT_BEFORE = round(LEADING_SILENCE_S * SAMPLE_RATE)
 _HOP = 120
-_LEAD = 5 * FRAME
+_LEAD = 5 * FRAME_SAMPLES
 # The model is silent to below -90 dB where nothing is said; what is 45 dB quieter than the loud parts
 # of speech is a breath or a decay.
 _SILENCE = 10**-4.5
@@ -53,16 +53,16 @@ class TimedWord:
     word: Word
     start_s: float
     end_s: float
-    marks: tuple[float, ...]
+    character_starts: tuple[float, ...]
 
-    def later(self, seconds: float) -> TimedWord:
+    def shifted(self, seconds: float) -> TimedWord:
         """The same, ``seconds`` later."""
-        marks = tuple(mark + seconds for mark in self.marks)
+        marks = tuple(mark + seconds for mark in self.character_starts)
         return TimedWord(self.word, self.start_s + seconds, self.end_s + seconds, marks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class TimedAudio:
     """Some of an utterance's audio at ``SAMPLE_RATE``, and the words whose times are certain by now."""
 
     samples: Samples
@@ -72,7 +72,7 @@ class Heard:
 class Timeline:
     """Takes an utterance's audio in pieces and gives out what is heard of it.
 
-    Of the model's own silence ``KEPT_BEFORE_S`` stays before the first sound, and ``keep_after_s`` at most
+    Of the model's own silence ``LEADING_SILENCE_S`` stays before the first sound, and ``keep_after_s`` at most
     behind the last. Words come in order, each once both its ends are certain, at the latest with the
     last piece; starts never fall, and no word ends after the next one starts.
     """
@@ -83,10 +83,10 @@ class Timeline:
         frames: npt.NDArray[np.int64],
         *,
         words: Sequence[Word] | None = None,
-        first: int = 0,
-        goes_on: bool = False,
+        first_sample: int = 0,
+        continues: bool = False,
         level: float | None = None,
-        keep_after_s: float = KEPT_AFTER_S,
+        trailing_silence_s: float = TRAILING_SILENCE_S,
     ) -> None:
         """frames: how long each symbol lasts, the pads included; words: those that are said, if not all.
 
@@ -96,32 +96,32 @@ class Timeline:
         """
         self._words = tuple(utterance.words if words is None else words)
         self._symbols = utterance.symbols
-        self._edges = edges = edges_of(frames)
+        self._edges = edges = symbol_edges(frames)
         self._boundaries = [
-            boundary(utterance, word, following, edges) for word, following in pairwise(self._words)
+            word_boundary(utterance, word, following, edges) for word, following in pairwise(self._words)
         ]
         self._level = level or 0.0
         self._threshold: float | None = None
-        self._kept_after = round(keep_after_s * SAMPLE_RATE)
-        self._goes_on = goes_on
-        self._origin = first
+        self._kept_after = round(trailing_silence_s * SAMPLE_RATE)
+        self._goes_on = continues
+        self._origin = first_sample
         # What sounds long before the first symbol is not speech.
-        self._earliest = first if goes_on else max(int(edges[1]) - _LEAD, first)
+        self._earliest = first_sample if continues else max(int(edges[1]) - _LEAD, first_sample)
         self._loud = np.zeros(0, np.bool_)
         self._unheard = np.zeros(0, np.float32)
         self._pending = np.zeros(0, np.float32)
-        self._begin: int | None = first if goes_on else None
+        self._begin: int | None = first_sample if continues else None
         self._start: int | None = None
         self._told = 0
 
-    def feed(self, samples: Samples, *, last: bool = False, cut: bool = False) -> Heard:
+    def feed(self, samples: Samples, *, last: bool = False, cut: bool = False) -> TimedAudio:
         """Take what follows. last: nothing will; cut: neither, but something else goes on behind it."""
         self._listen(samples)
         self._pending = np.concatenate([self._pending, samples])
         known = self._origin + len(self._loud) * _HOP
         heard = self._heard()
         if not len(heard) and not last and not cut and not self._goes_on:
-            return Heard(_NOTHING, ())
+            return TimedAudio(_NOTHING, ())
         first = self._origin + int(heard[0]) * _HOP if len(heard) else self._origin
         end = self._origin + int(heard[-1] + 1) * _HOP if len(heard) else known
         begins = self._begin is None
@@ -141,14 +141,14 @@ class Timeline:
             given[:fade] *= ramp
         if last and fade:
             given[-fade:] *= ramp[::-1]
-        return Heard(given, tuple(self._certain(known, end, ended=last or cut)))
+        return TimedAudio(given, tuple(self._certain(known, end, ended=last or cut)))
 
     def _listen(self, samples: Samples) -> None:
         """Note for each 5 ms whether anything is heard, relative to the voice's loud parts."""
         unheard = np.concatenate([self._unheard, samples])
         if self._threshold is None:
             # A sentence may be louder than the voice is elsewhere.
-            self._threshold = max(self._level, level_of(unheard)) * _SILENCE
+            self._threshold = max(self._level, speech_level(unheard)) * _SILENCE
         power = _power(unheard)
         self._unheard = unheard[len(power) * _HOP :]
         self._loud = np.concatenate([self._loud, power > self._threshold])
@@ -222,7 +222,7 @@ class Timeline:
         return loud[loud * _HOP > self._earliest - self._origin - _HOP]
 
 
-def level_of(samples: Samples) -> float:
+def speech_level(samples: Samples) -> float:
     """The power of the loud parts of some speech; 0 for less than 5 ms."""
     power = _power(samples)
     return float(np.percentile(power, 95)) if len(power) else 0.0
@@ -234,12 +234,12 @@ def _power(samples: Samples) -> Samples:
     return np.asarray(np.square(samples[: hops * _HOP].reshape(hops, _HOP)).mean(axis=1))
 
 
-def edges_of(frames: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def symbol_edges(frames: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The sample at which each symbol begins, and at last the one at which all end."""
-    return np.concatenate([[0], np.cumsum(frames)]) * FRAME
+    return np.concatenate([[0], np.cumsum(frames)]) * FRAME_SAMPLES
 
 
-def boundary(utterance: Utterance, word: Word, following: Word, edges: npt.NDArray[np.int64]) -> int:
+def word_boundary(utterance: Utterance, word: Word, following: Word, edges: npt.NDArray[np.int64]) -> int:
     """The sample at which ``following`` takes over from ``word`` where no pause tells it: the middle of
     the last space between them by the durations (``edges_of``), less their lag.
     """

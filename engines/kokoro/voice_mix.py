@@ -8,37 +8,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HIGHEST_PITCH = 18.0
+MAX_PITCH_SHIFT = 18.0
 """Semitones that a mix may be higher or lower than the voice of its melody."""
 
-PITCH_RANGES = (0.5, 2.0)
+PITCH_RANGE_LIMITS = (0.5, 2.0)
 """How many times as lively as that voice a mix may be."""
 
-LEAST_WEIGHT, MOST_WEIGHT = -0.6, 1.6
+MIN_WEIGHT, MAX_WEIGHT = -0.6, 1.6
 """Of one voice. Below zero: away from it."""
 
-MOST_BELOW_ZERO = 0.6
+MAX_NEGATIVE_WEIGHT = 0.6
 """The weights below zero may add up to so much: farther out the timbre is no speaker's any more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
+class VoiceMix:
     """One speaker, made of the voices that ship.
 
     melody: the voice whose rhythm and melody it has; timbre: voices and their weights, which add up to 1;
     pitch: semitones higher than ``melody``; pitch_range: times as far from its mean.
     """
 
-    melody: str
+    prosody_voice: str
     timbre: tuple[tuple[str, float], ...]
     pitch: float = 0.0
     pitch_range: float = 1.0
 
     @classmethod
-    def of(cls, voice: str) -> Mix:
+    def from_voice(cls, voice: str) -> VoiceMix:
         """One voice, as it is."""
         return cls(voice, ((voice, 1.0),))
 
 
-Who = str | Mix
+VoiceOrMix = str | VoiceMix
 """Who speaks: a voice by its id, or a mix."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engines.kokoro.voice_mix import Who
+from engines.kokoro.voice_mix import VoiceOrMix
 from speech.errors import EngineUnavailable, UnknownVoice
 from speech.types import Voice
 
@@ -22,7 +22,7 @@ STYLES_FILE = "voices.npy"
 STYLES_SHAPE = (510, 256)
 """One voice's table: a style of 256 numbers for each utterance length of 1–510 symbols."""
 
-TIMBRE = 128
+TIMBRE_SIZE = 128
 """Numbers of a style's first half, which the decoder takes."""
 
 DEFAULT_VOICES = {"es": "ef_dora", "en": "af_heart", "fr": "ff_siwis", "it": "if_sara", "pt": "pf_dora"}
@@ -60,16 +60,16 @@ class Voices:
             for entry in index
         )
 
-    def style(self, who: Who, symbols: int) -> npt.NDArray[np.float32]:
+    def style(self, who: VoiceOrMix, symbols: int) -> npt.NDArray[np.float32]:
         """The style [1, 256] with which ``who`` says an utterance of ``symbols`` (1–510).
 
         Raises UnknownVoice.
         """
         if isinstance(who, str):
             return self._style(who, symbols).astype(np.float32)[np.newaxis]
-        style = self._style(who.melody, symbols).astype(np.float32)
-        style[:TIMBRE] = sum(
-            np.float32(weight) * self._style(voice, symbols)[:TIMBRE] for voice, weight in who.timbre
+        style = self._style(who.prosody_voice, symbols).astype(np.float32)
+        style[:TIMBRE_SIZE] = sum(
+            np.float32(weight) * self._style(voice, symbols)[:TIMBRE_SIZE] for voice, weight in who.timbre
         )
         return style[np.newaxis]
 

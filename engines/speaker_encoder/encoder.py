@@ -30,10 +30,10 @@ ORIGIN_FILE = "speaker_encoder.json"
 SAMPLE_RATE = 16_000
 WINDOW_S = 1.6
 LAYERS = 3
-SIZE = 256
+EMBEDDING_SIZE = 256
 """Numbers of an embedding."""
 
-AT_ONCE = 16
+BATCH_SIZE = 16
 """Windows that are computed together."""
 
 Array = npt.NDArray[np.float32]
@@ -51,7 +51,7 @@ _QUIETEST_DB = -65.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Windows:
+class WindowEmbeddings:
     """A recording's windows of ``WINDOW_S`` of speech.
 
     embeddings: [n, 256], each of length 1; spans_s: [n, 2], from when to when, in seconds of the recording:
@@ -92,18 +92,20 @@ class SpeakerEncoder:
         mean = self.embed_windows(samples).embeddings.mean(axis=0)
         return np.asarray(mean / np.linalg.norm(mean), np.float32)
 
-    def embed_windows(self, samples: Samples) -> Windows:
+    def embed_windows(self, samples: Samples) -> WindowEmbeddings:
         """The speaker of each window of ``samples`` (mono, ``SAMPLE_RATE``), 0.77 s apart.
 
         One window where the speech is shorter than that, with silence behind it. Raises ValueError where
         nothing is louder than -65 dB full scale.
         """
         mels, spans_s = mel_windows(samples)
-        return Windows(self.of_windows(mels), spans_s)
+        return WindowEmbeddings(self.embed_mels(mels), spans_s)
 
-    def of_windows(self, mels: Array) -> Array:
+    def embed_mels(self, mels: Array) -> Array:
         """The embeddings [n, 256] of windows of mel power [n, 160, 40]: 20 ms each."""
-        return np.concatenate([self._of_few(mels[at : at + AT_ONCE]) for at in range(0, len(mels), AT_ONCE)])
+        return np.concatenate(
+            [self._of_few(mels[at : at + BATCH_SIZE]) for at in range(0, len(mels), BATCH_SIZE)]
+        )
 
     def _of_few(self, mels: Array) -> Array:
         sequence = np.ascontiguousarray(mels.transpose(1, 0, 2), np.float32)
@@ -149,9 +151,9 @@ def _lstm(sequence: Array, inputs: Array, recurrent: Array, bias: Array) -> Arra
     inputs, recurrent: in blocks of columns (``_blocks``), the gates in torch's order.
     """
     steps, count, _ = sequence.shape
-    hidden = np.zeros((count, SIZE), np.float32)
-    cell = np.zeros((count, SIZE), np.float32)
-    remembered = np.empty((steps, count, SIZE), np.float32)
+    hidden = np.zeros((count, EMBEDDING_SIZE), np.float32)
+    cell = np.zeros((count, EMBEDDING_SIZE), np.float32)
+    remembered = np.empty((steps, count, EMBEDDING_SIZE), np.float32)
     for step in range(steps):
         driven = np.matmul(sequence[step], inputs) + np.matmul(hidden, recurrent)
         gates = driven.transpose(1, 0, 2).reshape(count, -1) + bias

@@ -13,13 +13,13 @@ import numpy as np
 
 from engines import weights
 from engines.whisper.model import LANGUAGES, Whisper
-from engines.whisper.passes import Heard
-from engines.whisper.scheduler import Turns
-from engines.whisper.stream import STEP, Listening
+from engines.whisper.passes import PassResult
+from engines.whisper.scheduler import PassScheduler
+from engines.whisper.stream import STEP_SAMPLES, RecognitionStream
 from engines.whisper.vad import SAMPLE_RATE, VoiceDetector
 from speech.errors import EngineFailed, EngineUnavailable
-from speech.recognizer import Heard as Told
 from speech.recognizer import Mark, RecognizerInfo
+from speech.recognizer import RecognitionEvent as Told
 from speech.types import Samples
 
 # More streams than that are never computed at once, however many cores there are.
@@ -37,7 +37,7 @@ class WhisperRecognizer:
             weights.load, models_dir=models_dir, cache_dir=cache_dir, may_fetch=may_fetch
         )
         self._workers = min(os.cpu_count() or 1, _MOST_WORKERS)
-        self._turns: Turns[Heard] = Turns(self._workers)
+        self._turns: PassScheduler[PassResult] = PassScheduler(self._workers)
 
     @property
     def info(self) -> RecognizerInfo:
@@ -56,38 +56,38 @@ class WhisperRecognizer:
         self, audio: AsyncIterator[Samples | Mark], language: str | None
     ) -> AsyncGenerator[Told, None]:
         """See ``Recognizer.recognize``."""
-        listening = Listening(self._detector.stream(), language)
-        place = self._turns.place(lambda: partial(self._whisper.hear, listening.begin()))
+        listening = RecognitionStream(self._detector.stream(), language)
+        place = self._turns.add_stream(lambda: partial(self._whisper.transcribe, listening.begin_pass()))
         pieces = aiter(audio)
         coming: asyncio.Task[Samples | Mark | None] | None = None
-        answer: asyncio.Future[Heard] | None = None
+        answer: asyncio.Future[PassResult] | None = None
         rest = np.zeros(0, np.float32)
         steps = 0
         try:
             while True:
-                while listening.told:
-                    yield listening.told.popleft()
-                if listening.done:
+                while listening.events:
+                    yield listening.events.popleft()
+                if listening.finished:
                     return
                 if answer is not None and answer.done():
-                    listening.finish(_result(answer))
+                    listening.finish_pass(_result(answer))
                     answer = None
                     continue
                 place.urgent = listening.urgent
-                if answer is None and listening.wants_pass:
-                    answer = place.ask()
-                elif answer is not None and not listening.under_way and not listening.wants_pass:
-                    place.leave()
+                if answer is None and listening.pass_due:
+                    answer = place.request_pass()
+                elif answer is not None and not listening.pass_running and not listening.pass_due:
+                    place.cancel()
                     answer = None
                 if len(rest) and not listening.full:
-                    listening.take(rest[:STEP])
-                    rest = rest[STEP:]
+                    listening.feed(rest[:STEP_SAMPLES])
+                    rest = rest[STEP_SAMPLES:]
                     steps += 1
                     if steps % _STEPS_AT_ONCE == 0:
                         await asyncio.sleep(0)
                     continue
                 waits: list[asyncio.Future[Any]] = [] if answer is None else [answer]
-                if not listening.full and not listening.over:
+                if not listening.full and not listening.audio_ended:
                     coming = coming or asyncio.create_task(_next(pieces))
                     waits.append(coming)
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -97,11 +97,11 @@ class WhisperRecognizer:
                         case None:
                             listening.end()
                         case Mark():
-                            listening.mark(piece)
+                            listening.add_mark(piece)
                         case _:
                             rest = piece
         finally:
-            place.leave()
+            place.cancel()
             if coming is not None:
                 coming.cancel()
                 await asyncio.wait([coming])
@@ -130,7 +130,7 @@ async def _next(pieces: AsyncIterator[Samples | Mark]) -> Samples | Mark | None:
     return await anext(pieces, None)
 
 
-def _result(answer: asyncio.Future[Heard]) -> Heard:
+def _result(answer: asyncio.Future[PassResult]) -> PassResult:
     try:
         return answer.result()
     except RuntimeError as error:

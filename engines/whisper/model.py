@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engines.whisper.local_agreement import Guess
-from engines.whisper.passes import Heard, Passage, TimedGuess
-from engines.whisper.plausibility import TokenLimits, repeats
+from engines.whisper.local_agreement import HypothesisWord
+from engines.whisper.passes import PassInput, PassResult, TimedWord
+from engines.whisper.plausibility import TokenLimits, is_repetitive
 from engines.whisper.vad import SAMPLE_RATE
 from speech.types import Samples
 
@@ -92,7 +92,7 @@ class Whisper:
         self._task = (self._token("<|transcribe|>"), self._token("<|notimestamps|>"))
         self._languages = {code: self._token(f"<|{_NAMES.get(code, code)}|>") for code in LANGUAGES}
 
-    def hear(self, passage: Passage) -> Heard:
+    def transcribe(self, passage: PassInput) -> PassResult:
         """What is said in ``passage``."""
         seconds = len(passage.samples) / SAMPLE_RATE
         encoded = self._encode(passage.samples, max(_LEAST_S, min(seconds + _BEHIND_S, _MOST_S)))
@@ -104,24 +104,24 @@ class Whisper:
                 opening = self._encode(passage.samples[: int(_OPENING_S * SAMPLE_RATE)], _LEAST_S)
                 told = self._language(opening)
                 language, certainty = max((language, certainty), told, key=itemgetter(1))
-        most = self._limits.most(language, seconds)
+        most = self._limits.max_tokens(language, seconds)
         tokens = self._generate(encoded, language, passage.prefix, most)
-        words = guesses(tokens, self._tokenizer, spaced=language not in _UNSPACED)
-        nothing = Heard((), language, certainty, sound=False)
+        words = words_from_tokens(tokens, self._tokenizer, spaced=language not in _UNSPACED)
+        nothing = PassResult((), language, certainty, has_speech=False)
         if len(tokens) >= most:
             logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
             return nothing
-        if repeats(self._tokenizer.decode([*passage.prefix, *tokens])):
+        if is_repetitive(self._tokenizer.decode([*passage.prefix, *tokens])):
             logger.debug(
                 "dropped: %d tokens in %.1f s of %s repeat themselves", len(tokens), seconds, language
             )
             return nothing
         if not words:
-            return Heard((), language, certainty, sound=True)
+            return PassResult((), language, certainty, has_speech=True)
         timed, probability = self._align(encoded, language, passage.prefix, words, seconds)
         if probability < _LEAST_LOG_PROBABILITY:
             logger.debug("dropped: %.1f s of %s are too improbable (%.2f)", seconds, language, probability)
-        return Heard(timed, language, certainty, sound=probability >= _LEAST_LOG_PROBABILITY)
+        return PassResult(timed, language, certainty, has_speech=probability >= _LEAST_LOG_PROBABILITY)
 
     def _encode(self, samples: Samples, length_s: float) -> ctranslate2.StorageView:
         heard = self._features(samples, padding=_WINDOW)
@@ -166,9 +166,9 @@ class Whisper:
         encoded: ctranslate2.StorageView,
         language: str,
         prefix: Sequence[int],
-        words: Sequence[Guess],
+        words: Sequence[HypothesisWord],
         seconds: float,
-    ) -> tuple[tuple[TimedGuess, ...], float]:
+    ) -> tuple[tuple[TimedWord, ...], float]:
         """The words with their times, and the mean log probability of all tokens."""
         tokens = [*prefix, *(token for word in words for token in word.tokens)]
         begin = [self._begin, self._languages[language], self._task[0]]
@@ -179,12 +179,12 @@ class Whisper:
         for token, frame in aligned.alignments:
             starts.setdefault(token, frame)
         probabilities = np.maximum(aligned.text_token_probs, 1e-10)
-        at, timed, least_s = len(prefix), list[TimedGuess](), 0.0
+        at, timed, least_s = len(prefix), list[TimedWord](), 0.0
         for word in words:
             until = at + len(word.tokens)
             start_s = min(max(starts[at] * _FRAME_S + _STARTS_LATE_S, least_s), seconds)
             end_s = min(max(starts[until] * _FRAME_S + _ENDS_LATE_S, start_s), seconds)
-            timed.append(TimedGuess(word, start_s, end_s, float(np.min(probabilities[at:until]))))
+            timed.append(TimedWord(word, start_s, end_s, float(np.min(probabilities[at:until]))))
             at, least_s = until, end_s
         return tuple(timed), float(np.mean(np.log(probabilities)))
 
@@ -206,7 +206,9 @@ def _renamed(vocabulary: bytes) -> bytes:
     return b"\n".join(names)
 
 
-def guesses(tokens: Sequence[int], tokenizer: tokenizers.Tokenizer, *, spaced: bool) -> list[Guess]:
+def words_from_tokens(
+    tokens: Sequence[int], tokenizer: tokenizers.Tokenizer, *, spaced: bool
+) -> list[HypothesisWord]:
     """``tokens`` as words. spaced: whether a space divides words, or each run of whole characters is one.
 
     Marks that stand alone (« ? » and the like) go with the word before them.
@@ -227,7 +229,7 @@ def guesses(tokens: Sequence[int], tokenizer: tokenizers.Tokenizer, *, spaced: b
         else:
             runs.append((text.strip(), list(pending)))
         pending = []
-    return [Guess(text, tuple(own)) for text, own in runs]
+    return [HypothesisWord(text, tuple(own)) for text, own in runs]
 
 
 _OPENING = frozenset('¿ ¡ « “ " ( [ „ -'.split())

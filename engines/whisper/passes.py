@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engines.whisper.local_agreement import Guess
+from engines.whisper.local_agreement import HypothesisWord
 from speech.types import Samples
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Passage:
+class PassInput:
     """A stretch of audio that may hold words.
 
     samples: 16 kHz; language: a primary subtag, or None to tell it; prefix: the tokens of the words
@@ -22,24 +22,24 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class TimedGuess:
+class TimedWord:
     """A word, when it is said (seconds since the passage began), and how likely it is, in [0, 1]."""
 
-    guess: Guess
+    word: HypothesisWord
     start_s: float
     end_s: float
     probability: float
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class PassResult:
     """What was heard in a passage behind its prefix.
 
     words: their times never decrease; language, certainty: what the passage was heard as, and how
     likely it is that; sound: whether there is speech in it, as far as the model can tell.
     """
 
-    words: tuple[TimedGuess, ...]
+    words: tuple[TimedWord, ...]
     language: str
-    certainty: float
-    sound: bool
+    language_probability: float
+    has_speech: bool

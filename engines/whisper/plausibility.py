@@ -15,7 +15,7 @@ from babel import Locale
 if TYPE_CHECKING:
     import tokenizers
 
-MOST_TOKENS = 224
+MAX_TOKENS = 224
 """What Whisper can answer at most: half of its text context."""
 
 # Fast speech has 20 to 25 characters a second. Some more for short passages, where a token too many counts.
@@ -35,7 +35,7 @@ class TokenLimits:
         self._tokenizer = tokenizer
         self._a_character: dict[str, float] = {}
 
-    def most(self, language: str, seconds: float) -> int:
+    def max_tokens(self, language: str, seconds: float) -> int:
         """The number of tokens that an answer over ``seconds`` stays below.
 
         language: a primary subtag.
@@ -43,7 +43,7 @@ class TokenLimits:
         if language not in self._a_character:
             self._a_character[language] = self._tokens_a_character(language)
         a_second = _CHARACTERS_A_SECOND * self._a_character[language]
-        return min(int(a_second * seconds) + _TOKENS_MORE, MOST_TOKENS)
+        return min(int(a_second * seconds) + _TOKENS_MORE, MAX_TOKENS)
 
     def _tokens_a_character(self, language: str) -> float:
         # CLDR's names of countries: some thousand characters in almost every language, in its own script.
@@ -54,7 +54,7 @@ class TokenLimits:
         return len(self._tokenizer.encode(names, add_special_tokens=False).ids) / len(names)
 
 
-def repeats(text: str) -> bool:
+def is_repetitive(text: str) -> bool:
     """Whether ``text`` says the same too often to have been said, as an answer that has lost its way does."""
     numbers: dict[str, int] = {}
     # One byte for each character: of 256 different ones a passage has far fewer.

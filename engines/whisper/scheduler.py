@@ -10,13 +10,13 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Place(Generic[T]):
+class ScheduledStream(Generic[T]):
     """One stream's place among the others. It has at most one pass waiting or under way.
 
     urgent: whether somebody waits for this very pass; may change while it waits.
     """
 
-    def __init__(self, turns: Turns[T], begin: Callable[[], Callable[[], T]]) -> None:
+    def __init__(self, turns: PassScheduler[T], begin: Callable[[], Callable[[], T]]) -> None:
         """``begin`` is called when the turn has come, in the event loop; what it returns is done."""
         self.urgent = False
         self._turns = turns
@@ -24,13 +24,13 @@ class Place(Generic[T]):
         self._served = 0
         self._asked: asyncio.Future[T] | None = None
 
-    def ask(self) -> asyncio.Future[T]:
+    def request_pass(self) -> asyncio.Future[T]:
         """A turn, in turn; what comes of it. Must not be called before the last one has ended."""
         self._asked = asyncio.get_running_loop().create_future()
         self._turns._ask(self)
         return self._asked
 
-    def leave(self) -> None:
+    def cancel(self) -> None:
         """Give up the turn, if one is waited for. A pass under way is done in vain."""
         if self._asked is not None:
             self._asked.cancel()
@@ -50,7 +50,7 @@ class Place(Generic[T]):
         self._turns._ended()
 
 
-class Turns(Generic[T]):
+class PassScheduler(Generic[T]):
     """Gives turns: first to what is urgent, and then to whoever was served longest ago.
 
     All places belong to one event loop.
@@ -59,22 +59,22 @@ class Turns(Generic[T]):
     def __init__(self, workers: int) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="listening")
         self._free = workers
-        self._waiting: list[Place[T]] = []
+        self._waiting: list[ScheduledStream[T]] = []
         self._turn = 0
 
-    def place(self, begin: Callable[[], Callable[[], T]]) -> Place[T]:
+    def add_stream(self, begin: Callable[[], Callable[[], T]]) -> ScheduledStream[T]:
         """A place for one more stream; see ``Place``."""
-        return Place(self, begin)
+        return ScheduledStream(self, begin)
 
     async def stop(self) -> None:
         """Return when no pass is under way any more; none may be asked for then."""
         await asyncio.to_thread(self._pool.shutdown)
 
-    def _ask(self, place: Place[T]) -> None:
+    def _ask(self, place: ScheduledStream[T]) -> None:
         self._waiting.append(place)
         self._hand_on()
 
-    def _leave(self, place: Place[T]) -> None:
+    def _leave(self, place: ScheduledStream[T]) -> None:
         if place in self._waiting:
             self._waiting.remove(place)
 

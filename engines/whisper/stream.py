@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engines.whisper.local_agreement import Guess, agreed, ends_sentence, is_whole
-from engines.whisper.passes import Heard, Passage
-from engines.whisper.vad import SAMPLE_RATE, Gate, VoiceStream, pause_probabilities
-from speech.recognizer import STEP_S, HeardWord, Mark, Step
-from speech.recognizer import Heard as Told
+from engines.whisper.local_agreement import HypothesisWord, agreed_count, ends_sentence, is_complete
+from engines.whisper.passes import PassInput, PassResult
+from engines.whisper.vad import SAMPLE_RATE, SpeechGate, VoiceStream, pause_probabilities
+from speech.recognizer import STEP_S, Mark, RecognizedWord, Step
+from speech.recognizer import RecognitionEvent as Told
 from speech.types import Samples
 
-STEP = round(STEP_S * SAMPLE_RATE)
+STEP_SAMPLES = round(STEP_S * SAMPLE_RATE)
 """Samples of a ``Step``, and the most that are taken in at a time."""
 
 # Audio is kept from so long before the voice begins.
@@ -48,31 +48,31 @@ _FASTER, _AHEAD_S = 1.5, 0.9
 _MOST_MARKS = 64
 
 
-class Listening:
+class RecognitionStream:
     """One stream. ``told`` is what was heard and is to be passed on, in order."""
 
     def __init__(
         self, voices: VoiceStream, language: str | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.told: deque[Told] = deque()
+        self.events: deque[Told] = deque()
         self._voices = voices
         self._clock = clock
         # How far ahead of the clock the audio is, and when that was so.
         self._lead_s = 0.0
         self._at = clock()
-        self._gate = Gate()
+        self._gate = SpeechGate()
         self._language = language
         self._taken = 0
         self._steps = 0
         self._marks: deque[tuple[float, Mark]] = deque()
-        self.over = False
+        self.audio_ended = False
         """Whether no more audio comes."""
         # The audio that is kept, and where it begins.
         self._audio = np.zeros(0, np.float32)
         self._start = 0
-        self._prefix: list[Guess] = []
+        self._prefix: list[HypothesisWord] = []
         self._prefix_ends: list[float] = []
-        self._before: tuple[Guess, ...] = ()
+        self._before: tuple[HypothesisWord, ...] = ()
         # Words before this time are decided; the last of them ends at that.
         self._decided_s = 0.0
         self._last_end_s = 0.0
@@ -88,7 +88,7 @@ class Listening:
         self._said_s = 0.0
 
     @property
-    def under_way(self) -> bool:
+    def pass_running(self) -> bool:
         """Whether a pass is under way."""
         return self._under_way is not None
 
@@ -98,40 +98,40 @@ class Listening:
         return self._taken / SAMPLE_RATE
 
     @property
-    def done(self) -> bool:
+    def finished(self) -> bool:
         """Whether the audio is over and all that was said in it is told."""
-        return self.over and not self._undecided and not self._marks and self._under_way is None
+        return self.audio_ended and not self._undecided and not self._marks and self._under_way is None
 
     @property
-    def ahead(self) -> bool:
+    def is_backlog(self) -> bool:
         """Whether the audio comes faster than it can have been spoken."""
         return self._lead_s > _AHEAD_S
 
     @property
     def urgent(self) -> bool:
         """Whether somebody waits for the pass that is wanted: a speaker who pauses."""
-        return self._decisive and not self.ahead
+        return self._decisive and not self.is_backlog
 
     @property
-    def wants_pass(self) -> bool:
+    def pass_due(self) -> bool:
         """Whether a pass over the audio is due now."""
         if self._under_way is not None or not self._undecided:
             return False
         if self._decisive:
             return True
         new_s = self.now_s - max(self._passed, self._start) / SAMPLE_RATE
-        return self._gate.speaking and not self.ahead and self._kept_s >= _FIRST_S and new_s >= _MORE_S
+        return self._gate.speaking and not self.is_backlog and self._kept_s >= _FIRST_S and new_s >= _MORE_S
 
     @property
     def full(self) -> bool:
         """Whether no more audio can be taken in before a pass has ended."""
-        if self._under_way is None and not self.wants_pass:
+        if self._under_way is None and not self.pass_due:
             return False
         paused = self._undecided and self._gate.silence_s >= _FORGET_S - STEP_S
         crowded = self._kept_s >= _LONGEST_S or len(self._marks) >= _MOST_MARKS
-        return paused or crowded or (self.ahead and self._decisive)
+        return paused or crowded or (self.is_backlog and self._decisive)
 
-    def take(self, samples: Samples) -> None:
+    def feed(self, samples: Samples) -> None:
         """Take in more audio (16 kHz), at most ``STEP`` samples."""
         at, self._at = self._at, self._clock()
         lead_s = max(0.0, self._lead_s - _FASTER * (self._at - at)) + len(samples) / SAMPLE_RATE
@@ -139,29 +139,29 @@ class Listening:
         self._lead_s = min(lead_s, 2 * _AHEAD_S)
         self._audio = np.concatenate([self._audio, samples])
         self._taken += len(samples)
-        for voice in self._voices.take(samples):
+        for voice in self._voices.feed(samples):
             first = not self._undecided
-            self._gate.take(voice)
+            self._gate.feed(voice)
             if first and self._gate.speaking:
                 self._onset_s = self._gate.onset_s
         self._forget()
-        while (self._steps + 1) * STEP <= self._taken:
-            pauses = pause_probabilities(self._gate, ended=self._sentence_ended)
-            self.told.append(Step(self._steps, pauses))
+        while (self._steps + 1) * STEP_SAMPLES <= self._taken:
+            pauses = pause_probabilities(self._gate, sentence_ended=self._sentence_ended)
+            self.events.append(Step(self._steps, pauses))
             self._steps += 1
         self._return_marks()
 
-    def mark(self, mark: Mark) -> None:
+    def add_mark(self, mark: Mark) -> None:
         """A mark at this place."""
         self._marks.append((self.now_s, mark))
         self._return_marks()
 
     def end(self) -> None:
         """The audio is over."""
-        self.over = True
+        self.audio_ended = True
         self._return_marks()
 
-    def begin(self) -> Passage:
+    def begin_pass(self) -> PassInput:
         """The pass that is due; ``finish`` must be called with its answer before the next."""
         decides_all = self._pausing
         until_s = self.now_s - _LAST_S if self._kept_s >= _LONGEST_S else 0.0
@@ -170,12 +170,12 @@ class Listening:
         again = self._passed > self._start
         self._seldom = again and self._taken - self._passed >= _SELDOM_S * SAMPLE_RATE
         self._passed = self._taken
-        self._said_s = self._gate.spoken_s
+        self._said_s = self._gate.speech_end_s
         self._under_way = (self._taken, decides_all, until_s)
         prefix = tuple(token for guess in self._prefix for token in guess.tokens)
-        return Passage(self._audio, self._language, prefix)
+        return PassInput(self._audio, self._language, prefix)
 
-    def finish(self, heard: Heard) -> None:
+    def finish_pass(self, heard: PassResult) -> None:
         """What came of the pass."""
         assert self._under_way is not None
         end, decides_all, until_s = self._under_way
@@ -192,33 +192,33 @@ class Listening:
         self._forget()
         self._return_marks()
 
-    def _settle_language(self, heard: Heard) -> None:
+    def _settle_language(self, heard: PassResult) -> None:
         """Settle what language the stream is in, once there is enough of it to tell."""
-        spoken_s = self._gate.spoken_s - self._start / SAMPLE_RATE - _BEFORE_S
-        certain = heard.certainty >= _CERTAIN and spoken_s >= _CERTAIN_S
-        if self._language is None and heard.sound and (certain or spoken_s >= _LANGUAGE_S):
+        spoken_s = self._gate.speech_end_s - self._start / SAMPLE_RATE - _BEFORE_S
+        certain = heard.language_probability >= _CERTAIN and spoken_s >= _CERTAIN_S
+        if self._language is None and heard.has_speech and (certain or spoken_s >= _LANGUAGE_S):
             self._language = heard.language
 
-    def _commit(self, heard: Heard, end_s: float, until_s: float, *, decides_all: bool) -> None:
+    def _commit(self, heard: PassResult, end_s: float, until_s: float, *, decides_all: bool) -> None:
         """Tell the words that are decided, and remember the others for the next pass."""
-        if not heard.sound:
+        if not heard.has_speech:
             self._before = ()
             return
         begun_s = self._start / SAMPLE_RATE
-        guesses = tuple(word.guess for word in heard.words)
-        common = agreed(self._before, guesses)
+        guesses = tuple(word.word for word in heard.words)
+        common = agreed_count(self._before, guesses)
         told = 0
         for word in heard.words:
             start_s, stop_s = begun_s + word.start_s, begun_s + word.end_s
-            sure = self._seldom and word.probability >= _SURE and is_whole(guesses, told)
+            sure = self._seldom and word.probability >= _SURE and is_complete(guesses, told)
             known = told < common or sure
             if not (decides_all or start_s < until_s or (known and stop_s <= end_s - _MARGIN_S)):
                 break
-            self._tell(word.guess, start_s, stop_s)
+            self._tell(word.word, start_s, stop_s)
             told += 1
         self._before = guesses[told:]
 
-    def _tell(self, guess: Guess, start_s: float, end_s: float) -> None:
+    def _tell(self, guess: HypothesisWord, start_s: float, end_s: float) -> None:
         latest_s = self._said_s + _OUTSIDE_S
         start_s = max(min(max(start_s, self._onset_s - _OUTSIDE_S), latest_s), self._last_end_s)
         end_s = max(min(end_s, latest_s), start_s)
@@ -226,8 +226,8 @@ class Listening:
         self._prefix.append(guess)
         self._prefix_ends.append(end_s)
         self._sentence_ended = ends_sentence(guess.text)
-        if guess.spoken:
-            self.told.append(HeardWord(guess.text, start_s, end_s))
+        if guess.normalized:
+            self.events.append(RecognizedWord(guess.text, start_s, end_s))
 
     @property
     def _kept_s(self) -> float:
@@ -235,12 +235,12 @@ class Listening:
 
     @property
     def _undecided(self) -> bool:
-        return self._gate.spoken_s > self._decided_s
+        return self._gate.speech_end_s > self._decided_s
 
     @property
     def _pausing(self) -> bool:
         """Whether what was said is complete, so that all of it can be decided."""
-        return self.over or (not self._gate.speaking and self._gate.silence_s >= _DECIDE_S)
+        return self.audio_ended or (not self._gate.speaking and self._gate.silence_s >= _DECIDE_S)
 
     @property
     def _due_mark_s(self) -> float | None:
@@ -260,7 +260,7 @@ class Listening:
 
     def _return_marks(self) -> None:
         while self._marks and (not self._undecided or self._decided_s >= self._marks[0][0]):
-            self.told.append(self._marks.popleft()[1])
+            self.events.append(self._marks.popleft()[1])
 
     def _cut(self) -> None:
         """Forget the audio of the words that are decided, but for the last of them."""
@@ -276,7 +276,7 @@ class Listening:
         """Forget audio that nobody speaks in, but for the beginning that a word may have there."""
         if self._under_way is not None or self._undecided:
             return
-        if self._gate.silence_s >= _FORGET_S or not self._gate.spoken_s:
+        if self._gate.silence_s >= _FORGET_S or not self._gate.speech_end_s:
             self._restart(self.now_s - _BEFORE_S)
 
     def _restart(self, at_s: float) -> None:

@@ -15,17 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from speech.errors import EngineUnavailable
-from speech.recognizer import PAUSES_S
+from speech.recognizer import PAUSE_LENGTHS_S
 from speech.types import Samples
 
 if TYPE_CHECKING:
     import onnxruntime
 
 SAMPLE_RATE = 16_000
-CHUNK = 512
+CHUNK_SAMPLES = 512
 """Samples that the detector takes at a time."""
 
-CHUNK_S = CHUNK / SAMPLE_RATE
+CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE
 
 _CONTEXT = 64
 _STATE = (1, 1, 128)
@@ -63,7 +63,7 @@ class VoiceDetector:
 
     def probabilities(self, samples: Samples) -> npt.NDArray[np.float32]:
         """How likely it is in each whole ``CHUNK`` of a recording (16 kHz) that somebody speaks."""
-        return np.array(self.stream().take(samples), np.float32)
+        return np.array(self.stream().feed(samples), np.float32)
 
 
 class VoiceStream:
@@ -76,20 +76,22 @@ class VoiceStream:
         # The end of the last chunk, and what came since.
         self._left = np.zeros(_CONTEXT, np.float32)
 
-    def take(self, samples: Samples) -> list[float]:
+    def feed(self, samples: Samples) -> list[float]:
         """The probability of each chunk that is whole with ``samples`` (16 kHz) at its end."""
         audio = np.concatenate([self._left, samples])
-        chunks = (len(audio) - _CONTEXT) // CHUNK
-        self._left = audio[chunks * CHUNK :].copy()
+        chunks = (len(audio) - _CONTEXT) // CHUNK_SAMPLES
+        self._left = audio[chunks * CHUNK_SAMPLES :].copy()
         if not chunks:
             return []
-        windows = np.lib.stride_tricks.sliding_window_view(audio, _CONTEXT + CHUNK)[::CHUNK][:chunks]
+        windows = np.lib.stride_tricks.sliding_window_view(audio, _CONTEXT + CHUNK_SAMPLES)[::CHUNK_SAMPLES][
+            :chunks
+        ]
         feed = {"input": np.ascontiguousarray(windows), "h": self._hidden, "c": self._cell}
         voices, self._hidden, self._cell = self._session.run(None, feed)
         return [float(voice) for voice in np.ravel(voices)]
 
 
-class Gate:
+class SpeechGate:
     """Whether somebody speaks, and since when nobody has. Times are seconds since the stream began."""
 
     def __init__(self) -> None:
@@ -97,12 +99,12 @@ class Gate:
         self.speaking = False
         self.onset_s = 0.0
         """When it began that somebody speaks, or spoke last."""
-        self.spoken_s = 0.0
+        self.speech_end_s = 0.0
         """The end of what was said last; 0 before anybody has spoken."""
         self._chunks = 0
         self._loud = 0
 
-    def take(self, voice: float) -> None:
+    def feed(self, voice: float) -> None:
         """One more chunk, with the probability of a voice in it."""
         begun_s = self._chunks * CHUNK_S
         self._chunks += 1
@@ -114,19 +116,19 @@ class Gate:
             self.speaking = True
             self.onset_s = begun_s - (_ONSET_CHUNKS - 1) * CHUNK_S
         if self.speaking:
-            self.spoken_s = self.now_s
+            self.speech_end_s = self.now_s
 
     @property
     def silence_s(self) -> float:
         """Seconds since the end of what was said last; 0 while somebody speaks."""
-        return self.now_s - self.spoken_s
+        return self.now_s - self.speech_end_s
 
 
-def pause_probabilities(gate: Gate, *, ended: bool) -> tuple[float, float, float, float]:
+def pause_probabilities(gate: SpeechGate, *, sentence_ended: bool) -> tuple[float, float, float, float]:
     """See ``Step.pauses``. ended: whether the last words end with a mark that ends a sentence."""
-    if not gate.spoken_s:
+    if not gate.speech_end_s:
         return 1.0, 1.0, 1.0, 1.0
-    likely_after = _LIKELY_AFTER_S if ended else _LIKELY_AFTER_UNENDED_S
+    likely_after = _LIKELY_AFTER_S if sentence_ended else _LIKELY_AFTER_UNENDED_S
     half, one, two, three = (_probability(gate.silence_s, after_s) for after_s in likely_after)
     return half, one, two, three
 
@@ -146,4 +148,4 @@ def _model_file() -> str:
     raise EngineUnavailable("Silero VAD is not here: install the faster-whisper that requirements.txt names")
 
 
-assert len(_LIKELY_AFTER_S) == len(_LIKELY_AFTER_UNENDED_S) == len(PAUSES_S)
+assert len(_LIKELY_AFTER_S) == len(_LIKELY_AFTER_UNENDED_S) == len(PAUSE_LENGTHS_S)

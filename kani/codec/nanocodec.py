@@ -25,7 +25,7 @@ from kani.codec.nemo_archive import read_nemo
 __all__ = ["CodecState", "NanoCodec", "NanoCodecConfig"]
 
 
-FRAMES_A_PASS = 4
+FRAMES_PER_PASS = 4
 """Frames that the CPU decodes at once: more is no faster, and oneDNN's layout of the weights, chosen at
 load, no longer suits very long signals: it would be changed at every call (ten times slower)."""
 
@@ -91,9 +91,9 @@ class NanoCodec:
         )
 
     @property
-    def frames_a_call(self) -> int:
+    def frames_per_call(self) -> int:
         """How many frames are decoded at once: a call with more takes several passes. Unbounded on a GPU."""
-        return FRAMES_A_PASS if self._device.type == "cpu" else sys.maxsize
+        return FRAMES_PER_PASS if self._device.type == "cpu" else sys.maxsize
 
     def reset(self, state: CodecState, slots: Tensor) -> None:
         """New streams begin in these slots (int64 [n])."""
@@ -110,7 +110,7 @@ class NanoCodec:
         """
         frames = self._code_vectors[codes].flatten(2)
         count = frames.shape[1]
-        step = min(self.frames_a_call, count)
+        step = min(self.frames_per_call, count)
         passes = [frames[:, at : at + step] for at in range(0, count, step)]
         return torch.cat([self._advance(part, slots, state.rows) for part in passes], dim=1)
 

@@ -14,7 +14,7 @@ from kani.linear import Linear
 from kani.model_config import ModelConfig
 from kani.native.library import Buffers, Library, Matrix, Model, NativeLayer, State, Streams
 from kani.native.linear import NativeInt8, row_bytes, stretches
-from kani.rope import Turns
+from kani.rope import RotaryEmbedding
 from kani.state import LanguageState
 
 _MANY = 16
@@ -29,7 +29,9 @@ class NativeDecoder:
     time leaves the same memory.
     """
 
-    def __init__(self, library: Library, config: ModelConfig, layers: Sequence[Layer], turns: Turns) -> None:
+    def __init__(
+        self, library: Library, config: ModelConfig, layers: Sequence[Layer], turns: RotaryEmbedding
+    ) -> None:
         """layers: with products that are NativeInt8, gates_and_input in three groups and gate_and_up in two;
         turns: RoPE's. Raises ValueError for other products."""
         self._library = library
@@ -45,7 +47,7 @@ class NativeDecoder:
             config.heads,
             config.key_value_heads,
             config.head_size,
-            config.kernel,
+            config.kernel_size,
             config.norm_epsilon,
         )
         self._room: _Room | None = None
@@ -61,7 +63,7 @@ class NativeDecoder:
         position = state.position[:count]
         slots, starts, lengths = list(range(count)), position.tolist(), [1] * count
         self._check(hidden, state, slots, starts, lengths)
-        turns = self._turns.spoken(position, state.speech[:count])
+        turns = self._turns.speech(position, state.speech_start[:count])
         return self._through(hidden, state, slots, starts, lengths, turns)
 
     def prefill(self, hidden: Tensor, state: LanguageState, start: int, lengths: Sequence[int]) -> Tensor:
@@ -74,7 +76,7 @@ class NativeDecoder:
         slots = [slot for slot, length in enumerate(lengths) if length]
         starts, some = [start] * len(slots), [n for n in lengths if n]
         self._check(hidden, state, slots, starts, some)
-        turns = torch.cat([self._turns.text(start, start + n) for n in lengths], 1)
+        turns = torch.cat([self._turns.prompt(start, start + n) for n in lengths], 1)
         return self._through(hidden, state, slots, starts, some, turns)
 
     def _through(
@@ -99,7 +101,7 @@ class NativeDecoder:
             first,
             first + 8 * len(slots),
             first + 16 * len(slots),
-            state.averted.data_ptr(),
+            state.self_masked_from.data_ptr(),
             turned.data_ptr(),
             turned.stride(0) if len(turned) > 1 else 0,
             len(slots),
@@ -137,7 +139,7 @@ class NativeDecoder:
         attention = sum(config.attention)
         slot_count = len(state.position)
         cache = (attention, 2, slot_count, config.key_value_heads, state.capacity, config.head_size)
-        context = (len(config.attention) - attention, slot_count, config.kernel - 1, config.hidden)
+        context = (len(config.attention) - attention, slot_count, config.kernel_size - 1, config.hidden)
         if state.cache.shape != cache or state.context.shape != context:
             raise ValueError("this state is not of this model")
         if state.cache.dtype not in (torch.float32, torch.float16) or state.context.dtype != torch.float32:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kani.checkpoint import Weights
-from kani.lfm2 import LanguageModel, Voices
+from kani.lfm2 import LanguageModel, SpeakerRows
 from kani.linear import Linear
 from kani.model_config import ModelConfig
 from kani.native.decoder import NativeDecoder
@@ -49,14 +49,14 @@ class NativeLanguageModel(LanguageModel):
         lengths: Sequence[int],
         state: LanguageState,
         start: int,
-        voices: Voices = MappingProxyType({}),
+        speakers: SpeakerRows = MappingProxyType({}),
     ) -> Tensor:
         """See LanguageModel; nothing is computed for padding."""
         count, length = tokens.shape
         end = start + length
         valid = [min(max(whole - start, 0), length) for whole in lengths]
-        rows = self._rows(tokens, start, voices)
-        self._mark(state, lengths, voices)
+        rows = self._rows(tokens, start, speakers)
+        self._mark(state, lengths, speakers)
         hidden = torch.cat([row[:n] for row, n in zip(rows, valid, strict=True)])
         hidden = self._native.prefill(hidden, state, start, valid)
         state.position[:count] = torch.tensor([min(end, whole) for whole in lengths])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from protocols.elevenlabs.errors import told_by_status
+from protocols.elevenlabs.errors import error_body
 from protocols.elevenlabs.http.convert import speech_routes
 from protocols.elevenlabs.http.lists import list_routes
 from protocols.elevenlabs.http.voices import voice_routes
@@ -20,7 +20,7 @@ from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.elevenlabs.websocket import routes as ws
 from speech.service import SpeechService
 
-__all__ = ["PREFIXES", "ElevenLabsSettings", "RelaySettings", "RelayState", "routes", "told_by_status"]
+__all__ = ["PREFIXES", "ElevenLabsSettings", "RelaySettings", "RelayState", "error_body", "routes"]
 
 PREFIXES = ("/v1/", "/v2/")
 """Prefixes of the protocol's HTTP paths, those that are not served included."""

@@ -24,7 +24,7 @@ from speech.errors import (
     UnsupportedLanguage,
 )
 
-VALIDATION = "validation_error"
+VALIDATION_ERROR = "validation_error"
 
 _TRY_AGAIN = (429, 503)
 
@@ -46,7 +46,7 @@ _INVALID = {
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ErrorDetail:
     """An error as an answer tells it.
 
     status: of HTTP; code: the protocol's word for it; kind: its class of errors; message: a sentence;
@@ -55,13 +55,13 @@ class Failure:
 
     status: int
     code: str
-    kind: str
+    error_type: str
     message: str
     param: str | None = None
 
-    def detail(self, request_id: str) -> dict[str, Any]:
+    def as_json(self, request_id: str) -> dict[str, Any]:
         """What stands under ``detail``."""
-        told: dict[str, Any] = {"type": self.kind, "code": self.code, "message": self.message}
+        told: dict[str, Any] = {"type": self.error_type, "code": self.code, "message": self.message}
         told |= {"status": self.code, "request_id": request_id}
         return told if self.param is None else told | {"param": self.param}
 
@@ -70,14 +70,14 @@ _BY_STATUS = {
     401: ("unauthorized", "authentication_error"),
     403: ("forbidden", "authorization_error"),
     404: ("not_found", "not_found"),
-    405: ("method_not_allowed", VALIDATION),
-    413: ("request_too_large", VALIDATION),
+    405: ("method_not_allowed", VALIDATION_ERROR),
+    413: ("request_too_large", VALIDATION_ERROR),
     503: ("service_unavailable", "server_error"),
     507: ("insufficient_storage", "server_error"),
 }
 
 
-class TooLarge(InvalidRequest):
+class FieldTooLarge(InvalidRequest):
     """A body with more bytes in a field than are taken."""
 
 
@@ -89,56 +89,56 @@ class Unprocessable(Exception):
         self.errors = list(errors)
 
 
-def refusal(error: SpeechError) -> Response:
+def error_response(error: SpeechError) -> Response:
     """The HTTP answer that tells ``error``."""
-    failure = failure_of(error)
+    failure = error_detail(error)
     headers = {"retry-after": "1"} if failure.status in _TRY_AGAIN else None
     # In ASCII, so that half a surrogate pair of a client's goes back as it came.
-    body = json.dumps({"detail": failure.detail(request_ids.current())})
+    body = json.dumps({"detail": failure.as_json(request_ids.current())})
     return Response(body, failure.status, headers, "application/json")
 
 
-def told_by_status(status: int, reason: str, call: str = "") -> dict[str, Any]:
+def error_body(status: int, reason: str, call: str = "") -> dict[str, Any]:
     """The body of an HTTP answer that the server gives before the protocol is asked.
 
     call: method and path of a call that is not served.
     """
-    code, kind = _BY_STATUS.get(status, ("invalid_request", VALIDATION))
+    code, kind = _BY_STATUS.get(status, ("invalid_request", VALIDATION_ERROR))
     if call and status in (404, 405):
         reason = f"{call} is not served here."
-    detail = Failure(status, code, kind, reason).detail(request_ids.current())
+    detail = ErrorDetail(status, code, kind, reason).as_json(request_ids.current())
     return {"detail": detail | ({"status": "invalid_api_key"} if status == 401 else {})}
 
 
-def failure_of(error: SpeechError) -> Failure:
+def error_detail(error: SpeechError) -> ErrorDetail:
     """How an answer tells ``error``."""
     match error:
         case UnknownVoice():
             message = f"A voice with voice_id '{error.voice}' was not found."
-            return Failure(404, "voice_not_found", "not_found", message, "voice_id")
+            return ErrorDetail(404, "voice_not_found", "not_found", message, "voice_id")
         case TextTooLong():
             message = f"text: too long (at most {error.limit} characters)."
-            return Failure(400, "max_character_limit_exceeded", VALIDATION, message, "text")
+            return ErrorDetail(400, "max_character_limit_exceeded", VALIDATION_ERROR, message, "text")
         case NameTaken():
             # Not 409: the service's own SDK sends such a request again, and then without its form.
-            return Failure(400, "name_taken", VALIDATION, str(error), "name")
-        case TooLarge():
-            return Failure(413, "request_too_large", VALIDATION, str(error), error.field)
+            return ErrorDetail(400, "name_taken", VALIDATION_ERROR, str(error), "name")
+        case FieldTooLarge():
+            return ErrorDetail(413, "request_too_large", VALIDATION_ERROR, str(error), error.field)
         case UnsupportedLanguage():
             return _invalid(error, "unsupported_language")
         case InvalidRequest():
             return _invalid(error, _INVALID.get(error.field.partition(".")[0], "invalid_request"))
         case RateLimited():
-            return Failure(429, "too_many_concurrent_requests", "rate_limit_error", str(error))
+            return ErrorDetail(429, "too_many_concurrent_requests", "rate_limit_error", str(error))
         case Busy():
-            return Failure(429, "system_busy", "rate_limit_error", str(error))
+            return ErrorDetail(429, "system_busy", "rate_limit_error", str(error))
         case EngineUnavailable() | StoreUnavailable() | SpeechCancelled():
-            return Failure(503, "service_unavailable", "server_error", str(error))
+            return ErrorDetail(503, "service_unavailable", "server_error", str(error))
         case TimedOut():
-            return Failure(504, "request_timeout", "server_error", str(error))
-    return Failure(500, "internal_server_error", "server_error", str(error))
+            return ErrorDetail(504, "request_timeout", "server_error", str(error))
+    return ErrorDetail(500, "internal_server_error", "server_error", str(error))
 
 
-def _invalid(error: InvalidRequest, code: str) -> Failure:
+def _invalid(error: InvalidRequest, code: str) -> ErrorDetail:
     field = _FIELDS.get(error.field, error.field)
-    return Failure(400, code, VALIDATION, f"{field}: {error.reason}", field)
+    return ErrorDetail(400, code, VALIDATION_ERROR, f"{field}: {error.reason}", field)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from speech.audio.encoding import AudioFormat, Codec
 from speech.errors import InvalidRequest
 
-DEFAULT = "mp3_44100_128"
+DEFAULT_FORMAT = "mp3_44100_128"
 
 _CONTENT_TYPES: dict[Codec, str] = {
     "mp3": "audio/mpeg",
@@ -45,17 +45,19 @@ def _formats() -> dict[str, AudioFormat]:
 FORMATS = _formats()
 """Every format by its name."""
 
-STREAMED = {name: audio_format for name, audio_format in FORMATS.items() if audio_format.codec != "wav"}
+STREAMABLE_FORMATS = {
+    name: audio_format for name, audio_format in FORMATS.items() if audio_format.codec != "wav"
+}
 """Those that can be sent as they are made."""
 
 
-def audio_format(name: str | None, *, streamed: bool = True) -> AudioFormat:
+def resolve_format(name: str | None, *, streamed: bool = True) -> AudioFormat:
     """The format of that name; None is the protocol's default.
 
     streamed: whether it is sent as it is made, as WAV cannot be. Raises InvalidRequest.
     """
-    known = STREAMED if streamed else FORMATS
-    chosen = known.get(name or DEFAULT)
+    known = STREAMABLE_FORMATS if streamed else FORMATS
+    chosen = known.get(name or DEFAULT_FORMAT)
     if chosen is None:
         raise InvalidRequest("output_format", f"must be one of {', '.join(known)}")
     return chosen

@@ -8,9 +8,9 @@ from speech.errors import InvalidRequest
 from speech.service import SpeechService
 from speech.text.language_names import LANGUAGES
 
-DEFAULT = "eleven_multilingual_v2"
+DEFAULT_MODEL = "eleven_multilingual_v2"
 
-NAMES = {
+MODELS = {
     "eleven_multilingual_v2": "Eleven Multilingual v2",
     "eleven_flash_v2_5": "Eleven Flash v2.5",
     "eleven_turbo_v2_5": "Eleven Turbo v2.5",
@@ -26,13 +26,13 @@ _WITH_DIALOGUE = frozenset({"eleven_v3"})
 """Those that clients speak with by text-to-dialogue, which is not served: they are taken, and not offered."""
 
 
-def check_model(model_id: str | None) -> None:
+def validate_model(model_id: str | None) -> None:
     """See that a client's ``model_id`` is one of ElevenLabs'. Raises InvalidRequest."""
-    if model_id is not None and model_id not in NAMES:
-        raise InvalidRequest("model_id", f"must be one of {', '.join(NAMES)}")
+    if model_id is not None and model_id not in MODELS:
+        raise InvalidRequest("model_id", f"must be one of {', '.join(MODELS)}")
 
 
-def listed_models(service: SpeechService, max_text: int) -> list[dict[str, Any]]:
+def list_models(service: SpeechService, max_text: int) -> list[dict[str, Any]]:
     """``GET /v1/models``: the models, each with the languages that this server speaks."""
     names = dict(line.partition(" ")[::2] for line in LANGUAGES.strip().splitlines())
     languages = [
@@ -41,7 +41,7 @@ def listed_models(service: SpeechService, max_text: int) -> list[dict[str, Any]]
     ]
     return [
         _model(model_id, name, languages, max_text)
-        for model_id, name in NAMES.items()
+        for model_id, name in MODELS.items()
         if model_id not in _WITH_DIALOGUE
     ]
 

@@ -16,17 +16,17 @@ from speech.errors import InvalidRequest, UnknownVoice
 from speech.service import SpeechService
 from speech.text.languages import primary
 from speech.voices.catalogue import DEFAULT_VOICE
-from speech.voices.store import PREFIX, KeptVoice
+from speech.voices.store import CUSTOM_PREFIX, StoredVoice
 
-ACCOUNT = "elevenlabs:"
+ACCOUNT_PREFIX = "elevenlabs:"
 """How the ids of voices begin that ElevenLabs' own service speaks."""
 
-LONGEST_ID = 200
+MAX_ID_LENGTH = 200
 """Characters of an id; what is longer is no voice's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Premade:
+class PremadeVoice:
     """One of ElevenLabs' own voices: what it is called there, and what it sounds like."""
 
     name: str
@@ -90,20 +90,20 @@ zcAOhNBS3c14rBihAFp1 Giovanni
 """
 
 
-def _named(lines: str, gender: Literal["female", "male"]) -> dict[str, Premade]:
+def _named(lines: str, gender: Literal["female", "male"]) -> dict[str, PremadeVoice]:
     rows = (line.split() for line in lines.strip().splitlines())
-    return {voice_id: Premade(name, gender) for voice_id, name in rows}
+    return {voice_id: PremadeVoice(name, gender) for voice_id, name in rows}
 
 
-PREMADE = {
+PREMADE_VOICES = {
     **_named(_WOMEN, "female"),
     **_named(_MEN, "male"),
-    "SAz9YHcvj6GT2YYXdXww": Premade("River", ""),
+    "SAz9YHcvj6GT2YYXdXww": PremadeVoice("River", ""),
 }
 """ElevenLabs' own voices by their ids, as its documentation and its clients' defaults name them."""
 
 
-def resolve(
+def resolve_voice(
     service: SpeechService, voice_id: str, settings: ElevenLabsSettings, language: str | None = None
 ) -> str | None:
     """Our voice that answers to ``voice_id``; None is the default voice of the text's language.
@@ -111,36 +111,36 @@ def resolve(
     language: a BCP 47 tag, if the request says one. Reads a file where a kept voice is named. Raises
     UnknownVoice.
     """
-    if len(voice_id) > LONGEST_ID:
-        raise UnknownVoice(voice_id[:LONGEST_ID] + "…")
+    if len(voice_id) > MAX_ID_LENGTH:
+        raise UnknownVoice(voice_id[:MAX_ID_LENGTH] + "…")
     named = settings.voices.get(voice_id, voice_id)
     # A kept voice may be named without its prefix, and so may the account's where ElevenLabs itself speaks.
     # ElevenLabs' own ids mean its voices, whatever is kept under such a name.
-    kept = () if named in PREMADE else (PREFIX + named,)
-    for ours in (named, *kept, ACCOUNT + named):
+    kept = () if named in PREMADE_VOICES else (CUSTOM_PREFIX + named,)
+    for ours in (named, *kept, ACCOUNT_PREFIX + named):
         with suppress(UnknownVoice):
             service.catalogue.language_of(ours)
             return ours if ours != DEFAULT_VOICE else None
-    premade = PREMADE.get(named)
+    premade = PREMADE_VOICES.get(named)
     if premade is None:
         raise UnknownVoice(voice_id)
     return _alike(service, premade, language) if language is not None else None
 
 
-def resolve_kept(service: SpeechService, voice_id: str, settings: ElevenLabsSettings) -> KeptVoice:
+def resolve_stored_voice(service: SpeechService, voice_id: str, settings: ElevenLabsSettings) -> StoredVoice:
     """The kept voice that answers to ``voice_id``. Reads files.
 
     Raises UnknownVoice, and InvalidRequest for one of this server's own.
     """
-    ours = resolve(service, voice_id, settings)
-    if ours is None or not ours.startswith(PREFIX):
+    ours = resolve_voice(service, voice_id, settings)
+    if ours is None or not ours.startswith(CUSTOM_PREFIX):
         raise InvalidRequest(
             "voice", "is no kept voice: only those that clients made can be changed or deleted"
         )
     return service.store.get(ours)
 
 
-def _alike(service: SpeechService, premade: Premade, language: str) -> str | None:
+def _alike(service: SpeechService, premade: PremadeVoice, language: str) -> str | None:
     """A voice of that language and sex; None is that language's default."""
     default = service.catalogue.resolve(None, language)
     engine = next(engine for engine in service.engines if engine.name == default.engine)

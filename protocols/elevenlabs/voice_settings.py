@@ -11,7 +11,7 @@ from speech.types import Sampling
 
 FIELD = "voice_settings"
 
-DEFAULTS = {
+DEFAULT_SETTINGS = {
     "stability": 0.5,
     "similarity_boost": 0.75,
     "style": 0.0,
@@ -20,7 +20,7 @@ DEFAULTS = {
 }
 """What the protocol says where a client says nothing; such a value asks for nothing."""
 
-RANGES = {
+SETTING_RANGES = {
     "stability": Range(0.0, 1.0),
     "similarity_boost": Range(0.0, 1.0),
     "style": Range(0.0, 1.0),
@@ -50,7 +50,7 @@ class VoiceSettings:
         """How an engine that draws its tokens shall do so."""
         return Sampling(temperature=self.temperature, seed=seed)
 
-    def named_unused(self, unused_fields: list[str]) -> list[str]:
+    def unused_fields(self, unused_fields: list[str]) -> list[str]:
         """What of a request stays without effect, in the protocol's words.
 
         unused_fields: what ``SpeechSession.unused`` names; stability is the core's temperature.
@@ -59,7 +59,7 @@ class VoiceSettings:
         return sorted({*self.unused, *(words.get(name, name) for name in unused_fields)})
 
 
-def read_voice_settings(given: Any) -> VoiceSettings:
+def parse_voice_settings(given: Any) -> VoiceSettings:
     """``voice_settings`` of a message; None is as good as ``{}``, and so is null for a field.
 
     Unknown fields are ignored, as in the original. Raises InvalidRequest, which names the field and its
@@ -69,13 +69,13 @@ def read_voice_settings(given: Any) -> VoiceSettings:
         return VoiceSettings()
     if not isinstance(given, dict):
         raise InvalidRequest(FIELD, "must be an object")
-    fields = {name: given[name] for name in DEFAULTS if given.get(name) is not None}
-    for name, allowed in RANGES.items():
+    fields = {name: given[name] for name in DEFAULT_SETTINGS if given.get(name) is not None}
+    for name, allowed in SETTING_RANGES.items():
         if name in fields:
             _check(name, allowed, fields[name])
     if not isinstance(fields.get("use_speaker_boost", True), bool):
         raise InvalidRequest(f"{FIELD}.use_speaker_boost", "must be true or false")
-    asked = {name: value for name, value in fields.items() if value != DEFAULTS[name]}
+    asked = {name: value for name, value in fields.items() if value != DEFAULT_SETTINGS[name]}
     return VoiceSettings(
         speed=asked.get("speed"),
         stability=asked.get("stability"),

@@ -13,31 +13,31 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from protocols.kani.messages import SAMPLE_RATE, BadMessage, Speak, describe, read_body
-from protocols.kani.request import NamedVoices, Whole, spoken
-from protocols.shared.cloning_report import likeness
-from protocols.shared.memory_budget import Budget
+from protocols.kani.messages import SAMPLE_RATE, BadMessage, SpeakRequest, error_message, read_body
+from protocols.kani.request import NamedVoices, Whole, open_speech
+from protocols.shared.cloning_report import cloning_fields
+from protocols.shared.memory_budget import MemoryBudget
 from speech.audio.pcm import pcm16
 from speech.errors import Busy, InvalidRequest, SpeechError, TimedOut
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
 from speech.types import SpeechChunk
 
-END = (0).to_bytes(4, "little")
-FAILED = b"\xff\xff\xff\xff"
+END_PACKET = (0).to_bytes(4, "little")
+FAILURE_PACKET = b"\xff\xff\xff\xff"
 
-Answer = Callable[[Request, SpeechService, Speak], Awaitable[Response]]
+Answer = Callable[[Request, SpeechService, SpeakRequest], Awaitable[Response]]
 
 
-def http_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute]:
+def http_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[BaseRoute]:
     """``POST /tts`` (WAV) and ``POST /stream-tts`` (length-prefixed samples).
 
     whole_answers: the memory of answers that are sent whole.
     """
 
-    async def whole(request: Request, service: SpeechService, speak: Speak) -> Response:
+    async def whole(request: Request, service: SpeechService, speak: SpeakRequest) -> Response:
         with ExitStack() as held:
-            share = held.enter_context(whole_answers.held())
+            share = held.enter_context(whole_answers.reservation())
             return await _whole(request, service, speak, Whole(share), held)
 
     def endpoint(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
@@ -47,13 +47,13 @@ def http_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute
             except BadMessage as error:
                 return _refusal(400, str(error))
             except InvalidRequest as error:
-                return _refusal(400, describe(error))
+                return _refusal(400, error_message(error))
             except Busy as error:
-                return _refusal(503, describe(error))
+                return _refusal(503, error_message(error))
             except TimedOut as error:
-                return _refusal(504, describe(error))
+                return _refusal(504, error_message(error))
             except SpeechError as error:
-                return _refusal(500, describe(error))
+                return _refusal(500, error_message(error))
 
         return handle
 
@@ -68,11 +68,11 @@ def _refusal(status: int, reason: str) -> Response:
 
 
 async def _whole(
-    request: Request, service: SpeechService, speak: Speak, whole: Whole, held: ExitStack
+    request: Request, service: SpeechService, speak: SpeakRequest, whole: Whole, held: ExitStack
 ) -> Response:
     """The WAV file; the answer takes over what is ``held`` for it."""
     async with (
-        spoken(service, speak, request, NamedVoices()) as (session, chunks),
+        open_speech(service, speak, request, NamedVoices()) as (session, chunks),
         _attended(request, session.cancel),
     ):
         async for chunk in chunks:
@@ -82,11 +82,11 @@ async def _whole(
     return _Held(data, headers, held.pop_all())
 
 
-async def _streamed(request: Request, service: SpeechService, speak: Speak) -> Response:
+async def _streamed(request: Request, service: SpeechService, speak: SpeakRequest) -> Response:
     """The response starts with the first audio, so that what goes wrong before it has a status."""
-    speak = replace(speak, chunks=True, whole=False)
+    speak = replace(speak, wants_chunks=True, wants_whole=False)
     async with AsyncExitStack() as stack:
-        session, chunks = await stack.enter_async_context(spoken(service, speak, request, NamedVoices()))
+        session, chunks = await stack.enter_async_context(open_speech(service, speak, request, NamedVoices()))
         async with _attended(request, session.cancel):
             first = await anext(chunks)
         headers = {"X-Sample-Rate": str(SAMPLE_RATE), "X-Channels": "1", "X-Bit-Depth": "16"}
@@ -95,7 +95,7 @@ async def _streamed(request: Request, service: SpeechService, speak: Speak) -> R
 
 def _likeness_headers(session: SpeechSession) -> dict[str, str]:
     """What the metadata of the WebSocket's answers say of a recording; X-Similarity is JSON."""
-    told = likeness(session)
+    told = cloning_fields(session)
     if "similarity" in told:
         told["similarity"] = json.dumps(told["similarity"])
     return {f"X-{name.replace('_', '-').title()}": value for name, value in told.items()}
@@ -108,9 +108,9 @@ async def _packets(first: SpeechChunk, rest: AsyncIterator[SpeechChunk]) -> Asyn
             if len(chunk.samples):
                 yield _packet(chunk)
     except SpeechError:
-        yield FAILED
+        yield FAILURE_PACKET
         return
-    yield END
+    yield END_PACKET
 
 
 def _packet(chunk: SpeechChunk) -> bytes:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from protocols.shared.client_languages import FIELD, complaint, known_languages
-from protocols.shared.json_input import TooManyValues, read_object
+from protocols.shared.client_languages import LANGUAGES_FIELD, known_languages, languages_error
+from protocols.shared.json_input import TooManyValues, parse_object
 from speech.errors import InvalidRequest, SpeechError
 from speech.request import Range
 from speech.text import languages
@@ -26,14 +26,14 @@ FRAME_S = 0.08
 
 DEFAULT_CHUNK_SIZE = 25
 MAX_REFERENCE_BYTES = 10 * 1024 * 1024
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 """Characters of a name: a language, an emotion, a voice."""
 
-MAX_WHOLE_S = 1200.0
+MAX_WHOLE_ANSWER_S = 1200.0
 """The longest answer that is sent whole; longer speech is for streams, which keep nothing."""
 
-LONGEST_MESSAGE = 500
-NAMED_UNUSED = 32
+MAX_ERROR_LENGTH = 500
+MAX_UNUSED_NAMES = 32
 """How much of a client's own words an answer repeats at most: characters, and names of keys."""
 
 _DECODED_AT_ONCE = 2**18
@@ -94,7 +94,7 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
-class Speak:
+class SpeakRequest:
     """``tts_request`` or ``tts_stream_request``.
 
     chunks: whether audio is sent as it is made; whole: whether the answer ends with all of it.
@@ -104,8 +104,8 @@ class Speak:
     text: str
     config: Config
     reference: str | None
-    chunks: bool
-    whole: bool
+    wants_chunks: bool
+    wants_whole: bool
     unknown: tuple[str, ...]
 
     @property
@@ -119,11 +119,11 @@ class Speak:
         window = ("lookback_frames",) if self.config.lookback_frames is not None else ()
         return (*window, *self.unknown)
 
-    def nameless(self) -> Speak:
+    def without_voice(self) -> SpeakRequest:
         """The same without its voice, for a name that stands for a recording."""
         return replace(self, config=msgspec.structs.replace(self.config, voice_id=None))
 
-    def request(self, reference: Recording | None, accepted: tuple[str, ...] = ()) -> SpeechRequest:
+    def to_request(self, reference: Recording | None, accepted: tuple[str, ...] = ()) -> SpeechRequest:
         """The core's request. Raises InvalidRequest for an unknown language.
 
         accepted: the languages that the client's connection tells of, where the message tells none.
@@ -147,10 +147,10 @@ class Speak:
         )
 
 
-ClientMessage = Ping | Cancel | Speak
+ClientMessage = Ping | Cancel | SpeakRequest
 
 
-def read(message: str | bytes) -> ClientMessage:
+def read_message(message: str | bytes) -> ClientMessage:
     """A client's message. Raises BadMessage.
 
     Python's own parser is used because it takes half a surrogate pair, which JavaScript sends when
@@ -168,7 +168,7 @@ def read(message: str | bytes) -> ClientMessage:
             raise BadMessage(f"Unknown message type: {other}")
 
 
-def read_body(body: bytes) -> Speak:
+def read_body(body: bytes) -> SpeakRequest:
     """The body of one of the REST calls: the config's fields beside ``text``. Raises BadMessage."""
     parsed = _parsed(body)
     data = {key: parsed.pop(key) for key in ("text", "reference_audio") if key in parsed}
@@ -182,14 +182,14 @@ def _parsed(message: str | bytes) -> dict[str, Any]:
         except UnicodeDecodeError as error:
             raise BadMessage("Invalid JSON format") from error
     try:
-        return read_object(message)
+        return parse_object(message)
     except TooManyValues as error:
         raise BadMessage(str(error)) from error
     except ValueError as error:
         raise BadMessage("Invalid JSON format") from error
 
 
-def _speak(parsed: dict[str, Any], *, streaming: bool) -> Speak:
+def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
     if "data" not in parsed and "params" in parsed:
         raise BadMessage('data: is required (a request with "params" is VoxCPM\'s, whose path is /tts)')
     data = _convert(parsed.get("data") or {}, _Data, "data")
@@ -198,10 +198,10 @@ def _speak(parsed: dict[str, Any], *, streaming: bool) -> Speak:
     given = data.config or {}
     config = _convert(given, Config, "config")
     for field in ("language", "emotion", "voice_id"):
-        if len(getattr(config, field) or "") > LONGEST_NAME:
-            raise BadMessage(f"{field}: too long (at most {LONGEST_NAME} characters)")
-    if config.languages is not None and (wrong := complaint(config.languages)) is not None:
-        raise BadMessage(f"{FIELD}: {wrong}")
+        if len(getattr(config, field) or "") > MAX_NAME_LENGTH:
+            raise BadMessage(f"{field}: too long (at most {MAX_NAME_LENGTH} characters)")
+    if config.languages is not None and (wrong := languages_error(config.languages)) is not None:
+        raise BadMessage(f"{LANGUAGES_FIELD}: {wrong}")
     for field, allowed in _RANGES.items():
         value = getattr(config, field)
         if value is not None:
@@ -209,13 +209,13 @@ def _speak(parsed: dict[str, Any], *, streaming: bool) -> Speak:
                 allowed.check(field, value)
             except InvalidRequest as error:
                 raise BadMessage(str(error)) from error
-    unknown = tuple(key for key in given if key not in Config.__struct_fields__)[:NAMED_UNUSED]
-    return Speak(
+    unknown = tuple(key for key in given if key not in Config.__struct_fields__)[:MAX_UNUSED_NAMES]
+    return SpeakRequest(
         text=data.text,
         config=config,
         reference=data.reference_audio or None,
-        chunks=streaming or bool(data.stream),
-        whole=not streaming,
+        wants_chunks=streaming or bool(data.stream),
+        wants_whole=not streaming,
         unknown=unknown,
     )
 
@@ -266,14 +266,14 @@ def reference_bytes(encoded: str) -> bytes:
     return b"".join(pieces)
 
 
-def describe(error: SpeechError) -> str:
+def error_message(error: SpeechError) -> str:
     """What the client is told of an error, with the protocol's names for its fields."""
     if isinstance(error, InvalidRequest):
         return f"{_FIELD_NAMES.get(error.field, error.field)}: {error.reason}"
     return str(error)
 
 
-def spoken_name(tag: str) -> str:
+def language_name(tag: str) -> str:
     """The protocol's name of a language, or its tag where it has none."""
     return _SPOKEN_NAMES.get(tag.partition("-")[0], tag)
 
@@ -283,7 +283,7 @@ def _message(kind: str, data: dict[str, Any]) -> str:
 
 
 def _clean(text: str) -> str:
-    return text[:LONGEST_MESSAGE].encode("utf-8", "replace").decode()
+    return text[:MAX_ERROR_LENGTH].encode("utf-8", "replace").decode()
 
 
 def pong(ready: bool) -> str:

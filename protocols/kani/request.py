@@ -9,11 +9,18 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from protocols.kani.messages import MAX_WHOLE_S, SAMPLE_RATE, Speak, clean_names, reference_bytes, spoken_name
-from protocols.shared.client_languages import accepted
-from protocols.shared.cloning_report import likeness
-from protocols.shared.memory_budget import Share
-from speech.audio.decoding import RECORDINGS, in_turn
+from protocols.kani.messages import (
+    MAX_WHOLE_ANSWER_S,
+    SAMPLE_RATE,
+    SpeakRequest,
+    clean_names,
+    language_name,
+    reference_bytes,
+)
+from protocols.shared.client_languages import accept_languages
+from protocols.shared.cloning_report import cloning_fields
+from protocols.shared.memory_budget import Reservation
+from speech.audio.decoding import RECORDING_POOL, run_in_pool
 from speech.audio.pcm import REFERENCE_RATE, decode_recording, pcm16, reframe, wav
 from speech.errors import InvalidRequest, UnknownVoice
 from speech.service import SpeechService
@@ -25,7 +32,7 @@ PROTOCOL = "kani"
 FALLBACK_LANGUAGE = "es"
 """Kani's own default, where neither request, voice nor text tells another."""
 
-MAX_WHOLE_BYTES = 512 * 2**20
+MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
 """Of audio of answers that are sent whole, all clients' together."""
 
 MAX_NAMED_VOICES = 16
@@ -38,7 +45,7 @@ class NamedVoices:
     def __init__(self) -> None:
         self._recordings: dict[str, Recording] = {}
 
-    def name(self, voice: str, recording: Recording) -> None:
+    def add(self, voice: str, recording: Recording) -> None:
         """Keep ``recording`` as ``voice``."""
         self._recordings.pop(voice, None)
         self._recordings[voice] = recording
@@ -51,8 +58,8 @@ class NamedVoices:
 
 
 @asynccontextmanager
-async def spoken(
-    service: SpeechService, speak: Speak, connection: HTTPConnection, voices: NamedVoices
+async def open_speech(
+    service: SpeechService, speak: SpeakRequest, connection: HTTPConnection, voices: NamedVoices
 ) -> AsyncIterator[tuple[SpeechSession, AsyncIterator[SpeechChunk]]]:
     """The session of a request and its audio at 22,050 Hz, in pieces of at most ``chunk_size`` frames.
 
@@ -71,13 +78,13 @@ async def spoken(
 
 
 async def _open(
-    service: SpeechService, speak: Speak, connection: HTTPConnection, voices: NamedVoices
+    service: SpeechService, speak: SpeakRequest, connection: HTTPConnection, voices: NamedVoices
 ) -> SpeechSession:
-    reference, told = None, accepted(connection.headers)
+    reference, told = None, accept_languages(connection.headers)
     if speak.reference is not None:
-        reference = await in_turn(RECORDINGS, _decoded, speak.reference)
+        reference = await run_in_pool(RECORDING_POOL, _decoded, speak.reference)
     voice = speak.config.voice_id
-    request = speak.request(reference, told)
+    request = speak.to_request(reference, told)
     named = voices.get(request.voice) if reference is None else None
 
     def opened(request: SpeechRequest) -> SpeechSession:
@@ -86,7 +93,7 @@ async def _open(
             protocol=PROTOCOL,
             client=connection.client.host if connection.client else "",
             fallback_language=FALLBACK_LANGUAGE,
-            heard_at_once=speak.chunks,
+            low_latency=speak.wants_chunks,
         )
 
     if named is None:
@@ -95,9 +102,9 @@ async def _open(
         except UnknownVoice:
             if reference is None or voice is None:
                 raise
-            voices.name(voice, reference)
+            voices.add(voice, reference)
             named = reference
-    return opened(speak.nameless().request(named, told))
+    return opened(speak.without_voice().to_request(named, told))
 
 
 def _decoded(encoded: str) -> Recording:
@@ -107,18 +114,18 @@ def _decoded(encoded: str) -> Recording:
 class Whole:
     """The audio of an answer that is sent whole; ``share`` is what it may hold of all answers' memory."""
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: Reservation) -> None:
         self._share = share
         self._pcm = bytearray()
         self.spans: list[list[float]] = []
 
     def add(self, chunk: SpeechChunk) -> None:
         """Keep a chunk. Raises Busy where there is no memory for it, InvalidRequest for too long a speech."""
-        self._share.take(2 * len(chunk.samples))
+        self._share.grow(2 * len(chunk.samples))
         self._pcm += pcm16(chunk.samples)
         self.spans += span_rows(chunk.spans)
-        if len(self._pcm) > 2 * SAMPLE_RATE * MAX_WHOLE_S:
-            limit = f"{MAX_WHOLE_S:g} s, use tts_stream_request"
+        if len(self._pcm) > 2 * SAMPLE_RATE * MAX_WHOLE_ANSWER_S:
+            limit = f"{MAX_WHOLE_ANSWER_S:g} s, use tts_stream_request"
             raise InvalidRequest("text", f"its speech is too long for one answer (at most {limit})")
 
     @property
@@ -142,30 +149,30 @@ def chunk_metadata(chunk: SpeechChunk) -> dict[str, Any]:
     }
 
 
-def metadata(session: SpeechSession, speak: Speak, samples: int) -> dict[str, Any]:
+def answer_metadata(session: SpeechSession, speak: SpeakRequest, samples: int) -> dict[str, Any]:
     """What the end of an answer says of all its audio, ``samples`` long."""
-    config, speaker = speak.config, session.speaker
+    config, speaker = speak.config, session.resolved_voice
     asked = {"emotion_strength": config.emotion_strength, "requested_duration": config.duration}
     return {
         "duration": samples / SAMPLE_RATE,
         "sample_rate": SAMPLE_RATE,
         "channels": 1,
-        "language": config.language or spoken_name(speaker.language),
+        "language": config.language or language_name(speaker.language),
         "emotion": config.emotion or "neutral",
         "speed": config.speed or 1.0,
         **{name: value for name, value in asked.items() if value is not None},
         "engine": speaker.engine.info.name,
         "voice": speaker.voice,
-        "passages": [asdict(passage) for passage in session.passages],
-        **likeness(session),
-        "unused": clean_names([*session.unused, *speak.unused]),
+        "passages": [asdict(passage) for passage in session.foreign_passages],
+        **cloning_fields(session),
+        "unused": clean_names([*session.unused_fields, *speak.unused]),
         "truncated": session.truncated,
     }
 
 
-def remark(session: SpeechSession, done: str) -> str:
+def completion_message(session: SpeechSession, done: str) -> str:
     """The message of a finished answer: ``done``, and what a client should know besides."""
-    if session.silent:
+    if session.nothing_speakable:
         return f"{done}: there is nothing to say in this text, so it is a short silence"
     if session.truncated:
         return f"{done}, cut at max_tokens (50 tokens are a second of a segment's speech)"

@@ -10,10 +10,17 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from protocols.kani import messages
-from protocols.kani.messages import BadMessage, Cancel, Ping, Speak
-from protocols.kani.request import NamedVoices, Whole, chunk_metadata, metadata, remark, spoken
-from protocols.shared.memory_budget import Budget
-from protocols.shared.tasks import until_first
+from protocols.kani.messages import BadMessage, Cancel, Ping, SpeakRequest
+from protocols.kani.request import (
+    NamedVoices,
+    Whole,
+    answer_metadata,
+    chunk_metadata,
+    completion_message,
+    open_speech,
+)
+from protocols.shared.memory_budget import MemoryBudget
+from protocols.shared.tasks import run_until_first
 from speech import request_ids
 from speech.audio.pcm import pcm16
 from speech.errors import SpeechCancelled, SpeechError
@@ -27,29 +34,29 @@ MAX_WAITING = 16
 MAX_WAITING_BYTES = 32 * 2**20
 """How much those may weigh together."""
 
-BIG_ANSWER_BYTES = 2**20
+ENCODE_IN_THREAD_BYTES = 2**20
 """An answer with more audio than this is encoded in a thread, so that nobody else waits for it."""
 
 
-def websocket_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute]:
+def websocket_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[BaseRoute]:
     """The WebSocket on ``/``; whole_answers: the memory of answers that are sent whole."""
 
     async def serve(websocket: WebSocket) -> None:
         await websocket.accept()
-        await Connection(websocket, service, whole_answers).run()
+        await KaniConnection(websocket, service, whole_answers).run()
 
     return [WebSocketRoute("/", serve)]
 
 
-class Connection:
+class KaniConnection:
     """One client. Nothing is sent that wasn't asked for, and each request is answered in its turn."""
 
-    def __init__(self, websocket: WebSocket, service: SpeechService, whole_answers: Budget) -> None:
+    def __init__(self, websocket: WebSocket, service: SpeechService, whole_answers: MemoryBudget) -> None:
         self._websocket = websocket
         self._service = service
         self._whole_answers = whole_answers
         self._voices = NamedVoices()
-        self._waiting: deque[tuple[Speak | BadMessage, int]] = deque()
+        self._waiting: deque[tuple[SpeakRequest | BadMessage, int]] = deque()
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._speaking: asyncio.Task[None] | None = None
@@ -58,7 +65,7 @@ class Connection:
 
     async def run(self) -> None:
         """Serve until the client goes, or something breaks that no message explains."""
-        await until_first(self._read(), self._work(), name="kani connection", quietly=WebSocketDisconnect)
+        await run_until_first(self._read(), self._work(), name="kani connection", ignore=WebSocketDisconnect)
 
     async def _read(self) -> None:
         while True:
@@ -69,7 +76,7 @@ class Connection:
             if raw is None:
                 raw = received["bytes"]
             try:
-                message = messages.read(raw)
+                message = messages.read_message(raw)
             except BadMessage as error:
                 await self._queue(error, len(raw))
                 continue
@@ -78,17 +85,17 @@ class Connection:
                     await self._send(messages.pong(self._service.ready))
                 case Cancel():
                     self._cancel()
-                case Speak():
+                case SpeakRequest():
                     await self._queue(message, len(raw))
 
     def _cancel(self) -> None:
         """End the speech under way, or the one that is about to begin because it came just before."""
         if self._speaking is not None:
             self._speaking.cancel()
-        elif self._idle and self._waiting and isinstance(self._waiting[0][0], Speak):
+        elif self._idle and self._waiting and isinstance(self._waiting[0][0], SpeakRequest):
             self._waiting[0] = (BadMessage(str(SpeechCancelled())), self._waiting[0][1])
 
-    async def _queue(self, request: Speak | BadMessage, size: int) -> None:
+    async def _queue(self, request: SpeakRequest | BadMessage, size: int) -> None:
         """Let a request wait for its turn; a bad one too, so that answers keep the order of requests."""
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
             limit = f"{MAX_WAITING}, and {MAX_WAITING_BYTES // 2**20} MiB in all"
@@ -111,7 +118,7 @@ class Connection:
                 await self._send(messages.failure(str(request)))
                 continue
             self._requests += 1
-            with request_ids.named(f"{request_ids.current()}-{self._requests}"):
+            with request_ids.bind(f"{request_ids.current()}-{self._requests}"):
                 task = self._speaking = asyncio.create_task(self._answer(request), name="kani request")
             try:
                 await asyncio.wait([task])
@@ -127,39 +134,46 @@ class Connection:
             else:
                 task.result()
 
-    async def _answer(self, speak: Speak) -> None:
+    async def _answer(self, speak: SpeakRequest) -> None:
         """Speak one request. Cancelling it is allowed until its last message is on its way.
 
         The session stays open until that message is sent: a server that stops waits for it.
         """
         try:
-            with self._whole_answers.held() as share:
-                async with spoken(self._service, speak, self._websocket, self._voices) as (session, chunks):
-                    whole = Whole(share) if speak.whole else None
+            with self._whole_answers.reservation() as share:
+                async with open_speech(self._service, speak, self._websocket, self._voices) as (
+                    session,
+                    chunks,
+                ):
+                    whole = Whole(share) if speak.wants_whole else None
                     last = await self._speak(speak, session, chunks, whole)
                     self._speaking = None
                     await self._send(last)
         except SpeechError as error:
             self._speaking = None
-            await self._send(messages.failure(messages.describe(error)))
+            await self._send(messages.failure(messages.error_message(error)))
 
     async def _speak(
-        self, speak: Speak, session: SpeechSession, chunks: AsyncIterator[SpeechChunk], whole: Whole | None
+        self,
+        speak: SpeakRequest,
+        session: SpeechSession,
+        chunks: AsyncIterator[SpeechChunk],
+        whole: Whole | None,
     ) -> str:
         """Send the chunks that were asked for; the message that ends the answer, with ``whole`` if any."""
         samples = 0
         async for chunk in chunks:
             samples += len(chunk.samples)
-            if speak.chunks:
+            if speak.wants_chunks:
                 await self._send(messages.stream_chunk(pcm16(chunk.samples), chunk_metadata(chunk)))
             if whole is not None:
                 whole.add(chunk)
-        facts = metadata(session, speak, samples)
+        facts = answer_metadata(session, speak, samples)
         if whole is None:
-            return messages.stream_complete(remark(session, "Audio streaming completed"), facts)
+            return messages.stream_complete(completion_message(session, "Audio streaming completed"), facts)
         facts["spans"] = whole.spans
-        done = remark(session, "Audio generated successfully")
-        if 2 * samples > BIG_ANSWER_BYTES:
+        done = completion_message(session, "Audio generated successfully")
+        if 2 * samples > ENCODE_IN_THREAD_BYTES:
             return await asyncio.to_thread(lambda: messages.success(whole.wav(), done, facts))
         return messages.success(whole.wav(), done, facts)
 

@@ -13,17 +13,17 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from protocols.kyutai.http_in import http_in_routes
-from protocols.kyutai.http_out import SPEAKING, http_out_routes
+from protocols.kyutai.http_in import recording_routes
+from protocols.kyutai.http_out import SPEECH_PATHS, speech_routes
 from protocols.kyutai.meter import Meter
 from protocols.kyutai.server_info import Channels, info_routes
-from protocols.kyutai.speech_in import listen
-from protocols.kyutai.speech_out import speak
+from protocols.kyutai.speech_in import serve_recognition
+from protocols.kyutai.speech_out import serve_speech
 from speech.service import SpeechService
 
-__all__ = ["LISTENING", "SPEAKING", "KyutaiSettings", "routes"]
+__all__ = ["RECOGNITION_PATH", "SPEECH_PATHS", "KyutaiSettings", "routes"]
 
-LISTENING = "/api/asr-streaming"
+RECOGNITION_PATH = "/api/asr-streaming"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +40,21 @@ def routes(service: SpeechService, settings: KyutaiSettings, meter: Meter) -> li
     channels = Channels()
 
     async def speaking(websocket: WebSocket) -> None:
-        with channels.speaks():
-            await speak(websocket, service, meter, settings.idle_s)
+        with channels.open_speech():
+            await serve_speech(websocket, service, meter, settings.idle_s)
 
     async def listening(websocket: WebSocket) -> None:
-        with channels.listens():
-            await listen(websocket, service, meter)
+        with channels.open_recognition():
+            await serve_recognition(websocket, service, meter)
 
     async def no_upgrade(request: Request) -> Response:
         return PlainTextResponse("Connection header did not include 'upgrade'", 400)
 
     return [
-        *(WebSocketRoute(path, speaking) for path in SPEAKING),
-        WebSocketRoute(LISTENING, listening),
-        *http_out_routes(service),
-        *http_in_routes(service, settings.max_body, meter),
-        *(Route(path, no_upgrade, methods=["GET"]) for path in (*SPEAKING, LISTENING)),
+        *(WebSocketRoute(path, speaking) for path in SPEECH_PATHS),
+        WebSocketRoute(RECOGNITION_PATH, listening),
+        *speech_routes(service),
+        *recording_routes(service, settings.max_body, meter),
+        *(Route(path, no_upgrade, methods=["GET"]) for path in (*SPEECH_PATHS, RECOGNITION_PATH)),
         *info_routes(service, settings.version, channels),
     ]

@@ -11,12 +11,12 @@ from protocols.kyutai.messages import BadMessage
 from protocols.kyutai.query import BadQuery
 from speech.errors import Busy, InvalidRequest, SpeechError, TimedOut
 
-TASK = "kyutai request"
+TASK_NAME = "kyutai request"
 
 Answer = Callable[[Request], Awaitable[Response]]
 
 
-def endpoint(answer: Answer, recording: str = "body") -> Answer:
+def endpoint(answer: Answer, recording_field: str = "body") -> Answer:
     """``answer``, whose errors are 400 with a sentence, 503 where there is no place, 504 where it took too
     long, or else 500.
 
@@ -29,7 +29,7 @@ def endpoint(answer: Answer, recording: str = "body") -> Answer:
         except (BadMessage, BadQuery) as error:
             return _refusal(400, str(error))
         except InvalidRequest as error:
-            field = recording if error.field == "reference" else error.field
+            field = recording_field if error.field == "reference" else error.field
             return _refusal(400, f"{field}: {error.reason}")
         except Busy as error:
             return _refusal(503, str(error))

@@ -17,15 +17,15 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from protocols.kyutai.connection import host
-from protocols.kyutai.http_answers import TASK, endpoint
-from protocols.kyutai.messages import FRAME, FRAME_S, SAMPLE_RATE, BadMessage, explained
+from protocols.kyutai.connection import client_address
+from protocols.kyutai.http_answers import TASK_NAME, endpoint
+from protocols.kyutai.messages import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE, BadMessage, validation_error
 from protocols.kyutai.output import Frames
-from protocols.kyutai.query import CFG_ALPHA, MAX_SEQ_LEN, speech_request
+from protocols.kyutai.query import CFG_ALPHA_RANGE, MAX_SEQ_LEN_RANGE, build_request
 from protocols.kyutai.speech_out import PROTOCOL
-from protocols.kyutai.text_input import Feeder
-from protocols.shared.client_languages import accepted
-from protocols.shared.disconnect import attended
+from protocols.kyutai.text_input import TextFeeder
+from protocols.shared.client_languages import accept_languages
+from protocols.shared.disconnect import cancel_on_disconnect
 from speech.audio.pcm import pcm16, wav
 from speech.errors import InvalidRequest, SpeechError
 from speech.service import SpeechService
@@ -34,12 +34,12 @@ from speech.types import Sampling, SpeechRequest
 
 T = TypeVar("T")
 
-MAX_WHOLE_S = 1200.0
+MAX_WHOLE_ANSWER_S = 1200.0
 """The longest speech that is answered whole, with its words' times; a WAV that streams has no such end."""
 
 _UNKNOWN_SIZE = 0xFFFFFFFF
 
-SPEAKING = ("/api/tts_streaming", "/api/tts-streaming")
+SPEECH_PATHS = ("/api/tts_streaming", "/api/tts-streaming")
 """Paths of speech out; a plugin for LiveKit asks for the second."""
 
 
@@ -64,36 +64,38 @@ class LegacyBody(msgspec.Struct):
     cfg_alpha: float | None = None
 
 
-def http_out_routes(service: SpeechService) -> list[BaseRoute]:
-    """``POST`` on ``SPEAKING`` and moshi-server's older ``POST /api/tts``."""
+def speech_routes(service: SpeechService) -> list[BaseRoute]:
+    """``POST`` on ``SPEECH_PATHS`` and moshi-server's older ``POST /api/tts``."""
 
     async def streamed(request: Request) -> Response:
         body = _read(await request.body(), StreamedBody)
-        wanted = speech_request(body.voice, Sampling(), None, service)
+        wanted = build_request(body.voice, Sampling(), None, service)
         return await _streamed(request, service, wanted, body.text, None)
 
     async def legacy(request: Request) -> Response:
         body = _read(await request.body(), LegacyBody)
         for field, allowed, value in (
-            ("cfg_alpha", CFG_ALPHA, body.cfg_alpha),
-            ("max_seq_len", MAX_SEQ_LEN, body.max_seq_len),
+            ("cfg_alpha", CFG_ALPHA_RANGE, body.cfg_alpha),
+            ("max_seq_len", MAX_SEQ_LEN_RANGE, body.max_seq_len),
         ):
             if value is not None:
                 allowed.check(field, value)
         sampling = Sampling(temperature=body.temperature, top_k=body.top_k, seed=body.seed)
         voice = body.voice or next(iter(body.voices or []), None)
-        wanted = speech_request(voice, sampling, body.cfg_alpha, service)
+        wanted = build_request(voice, sampling, body.cfg_alpha, service)
         text = " ".join(body.text)
         if not body.return_timestamps:
             return await _streamed(request, service, wanted, text, body.max_seq_len)
         async with _open(service, wanted, request, at_once=False) as session:
-            feeder = Feeder(session, service.limits.max_text)
+            feeder = TextFeeder(session, service.limits.max_text)
             feeder.feed(text)
             session.finish()
-            return JSONResponse(await attended(request, _whole(session, feeder, body.max_seq_len), name=TASK))
+            return JSONResponse(
+                await cancel_on_disconnect(request, _whole(session, feeder, body.max_seq_len), name=TASK_NAME)
+            )
 
     return [
-        *(Route(path, endpoint(streamed, "voice"), methods=["POST"]) for path in SPEAKING),
+        *(Route(path, endpoint(streamed, "voice"), methods=["POST"]) for path in SPEECH_PATHS),
         Route("/api/tts", endpoint(legacy, "voice"), methods=["POST"]),
     ]
 
@@ -102,14 +104,14 @@ def _read(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise explained(error, "body") from error
+        raise validation_error(error, "body") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage("body: is not JSON") from error
 
 
 def _open(service: SpeechService, wanted: SpeechRequest, request: Request, *, at_once: bool) -> SpeechSession:
-    wanted = replace(wanted, languages=accepted(request.headers))
-    return service.open(wanted, protocol=PROTOCOL, client=host(request), heard_at_once=at_once)
+    wanted = replace(wanted, languages=accept_languages(request.headers))
+    return service.open(wanted, protocol=PROTOCOL, client=client_address(request), low_latency=at_once)
 
 
 async def _streamed(
@@ -118,10 +120,10 @@ async def _streamed(
     """The WAV of ``text``; it starts with the first audio, so that what goes wrong before has a status."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(_open(service, wanted, request, at_once=True))
-        Feeder(session, service.limits.max_text).feed(text)
+        TextFeeder(session, service.limits.max_text).feed(text)
         session.finish()
         pieces = _wav(session, most_frames)
-        first = await attended(request, anext(pieces), name=TASK)
+        first = await cancel_on_disconnect(request, anext(pieces), name=TASK_NAME)
         return _Stream(_behind(first, pieces), stack.pop_all())
 
 
@@ -168,21 +170,23 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _whole(session: SpeechSession, feeder: Feeder, most_frames: int | None) -> dict[str, Any]:
+async def _whole(session: SpeechSession, feeder: TextFeeder, most_frames: int | None) -> dict[str, Any]:
     """``{"wav": base64, "transcript": [{"text", "start_s", "stop_s"}, …]}``."""
     frames = Frames()
     pcm, told = bytearray(), []
-    longest = round(MAX_WHOLE_S / FRAME_S) if most_frames is None else most_frames
+    longest = round(MAX_WHOLE_ANSWER_S / FRAME_S) if most_frames is None else most_frames
     async for chunk in session:
-        told += feeder.times.spoken(chunk.spans)
+        told += feeder.aligner.align(chunk.spans)
         pcm += b"".join(pcm16(frame) for frame in frames.feed(chunk))
-        if len(pcm) > longest * FRAME * 2:
+        if len(pcm) > longest * FRAME_SAMPLES * 2:
             if most_frames is not None:
                 break
-            raise InvalidRequest("text", f"its speech is too long for one answer (at most {MAX_WHOLE_S:g} s)")
+            raise InvalidRequest(
+                "text", f"its speech is too long for one answer (at most {MAX_WHOLE_ANSWER_S:g} s)"
+            )
     else:
         pcm += b"".join(pcm16(frame) for frame in frames.finish())
     data = await asyncio.to_thread(
-        lambda: base64.b64encode(wav(bytes(pcm[: longest * FRAME * 2]), SAMPLE_RATE))
+        lambda: base64.b64encode(wav(bytes(pcm[: longest * FRAME_SAMPLES * 2]), SAMPLE_RATE))
     )
     return {"wav": data.decode(), "transcript": [asdict(word) for word in told]}

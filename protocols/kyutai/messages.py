@@ -19,17 +19,17 @@ import numpy.typing as npt
 from speech.types import Samples
 
 SAMPLE_RATE = 24_000
-FRAME = 1920
+FRAME_SAMPLES = 1920
 FRAME_S = 0.08
-LOUDEST = 0.99
+MAX_AMPLITUDE = 0.99
 """Samples go out within plus and minus this."""
 
 NO_FREE_CHANNELS = "no free channels"
-END_OF_SPEECH = b"\0"
+EOS_BYTE = b"\0"
 """One zero byte is an ``Eos`` of those clients that have no MessagePack."""
 
 EMBEDDING_CHANNELS = 512
-LONGEST_EMBEDDING = 400
+MAX_EMBEDDING_FRAMES = 400
 """Frames of a voice: 32 s, as many as fit into a message that is no audio."""
 
 _BYTES_UNPACKED = 2**20
@@ -134,16 +134,16 @@ class Voice:
 
 
 T = TypeVar("T")
-ToSpeak = Text | Voice | Eos
-ToHear = Init | Marker | Audio | OggOpus
+SpeechMessage = Text | Voice | Eos
+RecognitionMessage = Init | Marker | Audio | OggOpus
 
 _encode = msgspec.msgpack.Encoder().encode
 _speak_decoder: msgspec.msgpack.Decoder[Text | _Voice | Eos] = msgspec.msgpack.Decoder(Text | _Voice | Eos)
-_hear_decoder: msgspec.msgpack.Decoder[ToHear] = msgspec.msgpack.Decoder(ToHear)
+_hear_decoder: msgspec.msgpack.Decoder[RecognitionMessage] = msgspec.msgpack.Decoder(RecognitionMessage)
 _numbers_decoder = msgspec.msgpack.Decoder(list[float])
 
 
-def read_to_speak(message: bytes | str) -> ToSpeak:
+def read_speech_message(message: bytes | str) -> SpeechMessage:
     """A message of a client that wants to hear speech. Raises BadMessage.
 
     A text frame is text, whatever it holds.
@@ -152,13 +152,13 @@ def read_to_speak(message: bytes | str) -> ToSpeak:
         raise BadMessage(f"message: too large (at most {_BYTES_UNPACKED} bytes)")
     if isinstance(message, str):
         return Text(message)
-    if message == END_OF_SPEECH:
+    if message == EOS_BYTE:
         return Eos()
     decoded = _decoded(_speak_decoder, message)
     return _checked(decoded) if isinstance(decoded, _Voice) else decoded
 
 
-def read_to_hear(message: bytes) -> ToHear:
+def read_recognition_message(message: bytes) -> RecognitionMessage:
     """A message of a client that wants to be heard. Raises BadMessage.
 
     One of many megabytes has to be an ``Audio`` with nothing but ``type`` and ``pcm``: nothing else is
@@ -179,12 +179,12 @@ def _decoded(decoder: msgspec.msgpack.Decoder[T], message: bytes) -> T:
     try:
         return decoder.decode(message)
     except msgspec.ValidationError as error:
-        raise explained(error, "message") from error
+        raise validation_error(error, "message") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage("message: is not MessagePack") from error
 
 
-def explained(error: msgspec.ValidationError, whole: str) -> BadMessage:
+def validation_error(error: msgspec.ValidationError, whole: str) -> BadMessage:
     """What msgspec complains of, its field first; whole: the name of what has no field."""
     reason, _, path = str(error).partition(" - at `$")
     field = path.rstrip("`").removeprefix(".") or whole
@@ -194,9 +194,9 @@ def explained(error: msgspec.ValidationError, whole: str) -> BadMessage:
 def _checked(voice: _Voice) -> Voice:
     """Raises BadMessage unless a voice is [1, 512, T] finite numbers."""
     shape = voice.shape
-    if len(shape) != 3 or shape[:2] != [1, EMBEDDING_CHANNELS] or not 1 <= shape[2] <= LONGEST_EMBEDDING:
-        raise BadMessage(f"shape: must be [1, {EMBEDDING_CHANNELS}, 1 to {LONGEST_EMBEDDING}]")
-    values = numbers(voice.embeddings, "embeddings")
+    if len(shape) != 3 or shape[:2] != [1, EMBEDDING_CHANNELS] or not 1 <= shape[2] <= MAX_EMBEDDING_FRAMES:
+        raise BadMessage(f"shape: must be [1, {EMBEDDING_CHANNELS}, 1 to {MAX_EMBEDDING_FRAMES}]")
+    values = unpack_floats(voice.embeddings, "embeddings")
     if len(values) != EMBEDDING_CHANNELS * shape[2]:
         raise BadMessage(
             f"embeddings: {len(values)} numbers, and the shape says {EMBEDDING_CHANNELS * shape[2]}"
@@ -204,15 +204,15 @@ def _checked(voice: _Voice) -> Voice:
     return Voice(values.reshape(shape))
 
 
-def samples(audio: Audio) -> Samples:
+def audio_samples(audio: Audio) -> Samples:
     """The samples of an ``Audio``, clipped to [-1, 1]. Raises BadMessage.
 
     Takes 0.1 s for the longest (64 MiB): call it in a thread where ``audio.pcm`` is large.
     """
-    return np.clip(numbers(audio.pcm, "pcm"), -1.0, 1.0)
+    return np.clip(unpack_floats(audio.pcm, "pcm"), -1.0, 1.0)
 
 
-def numbers(packed: msgspec.Raw, field: str) -> Samples:
+def unpack_floats(packed: msgspec.Raw, field: str) -> Samples:
     """A packed array of finite numbers. Raises BadMessage, which names ``field``."""
     view = memoryview(packed)
     count, start = _array_head(view, field)
@@ -267,7 +267,7 @@ def ogg_bytes(message: OggOpus) -> bytes:
         raise BadMessage("data: has to be bytes, 0 to 255") from error
 
 
-def packed_floats(values: Samples) -> bytes:
+def pack_floats(values: Samples) -> bytes:
     """An array of single floats, packed."""
     count = len(values)
     if count < 16:
@@ -293,8 +293,8 @@ def error(message: str) -> bytes:
 
 
 def audio(frame: Samples) -> bytes:
-    """``Audio``: samples, within ``LOUDEST``."""
-    return _encode(Audio(msgspec.Raw(packed_floats(frame))))
+    """``Audio``: samples, within ``MAX_AMPLITUDE``."""
+    return _encode(Audio(msgspec.Raw(pack_floats(frame))))
 
 
 def ogg_opus(data: bytes) -> bytes:
@@ -324,11 +324,11 @@ def marker(number: int) -> bytes:
 
 def step(index: int, pauses: tuple[float, ...], buffered: int) -> bytes:
     """``Step``: probabilities of a pause of 0.5, 1, 2 and 3 s; samples that wait to be heard."""
-    packed = packed_floats(np.array(pauses, np.float32))
+    packed = pack_floats(np.array(pauses, np.float32))
     return _encode(_Step(index, msgspec.Raw(packed), buffered))
 
 
 def voice(embeddings: Samples) -> bytes:
     """``Voice`` of embeddings [1, 512, T]."""
-    packed = packed_floats(embeddings.reshape(-1))
+    packed = pack_floats(embeddings.reshape(-1))
     return _encode(_Voice(msgspec.Raw(packed), list(embeddings.shape)))

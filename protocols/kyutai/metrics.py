@@ -12,10 +12,10 @@ from prometheus_client.registry import Collector
 from protocols.kyutai.meter import Meter
 
 HANDLER = "all"
-SPOKEN_STEP_BUCKETS = (0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.08)
-SPOKEN_STEPS_BUCKETS = (2, 25, 62.5, 125, 250, 500, 750)
-HEARD_STEP_BUCKETS = (0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08)
-HEARD_STEPS_BUCKETS = (2, 25, 125, 250, 500, 750, 1125, 1500, 2250, 3000, 4500)
+SPEECH_STEP_BUCKETS = (0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.08)
+SPEECH_STEPS_BUCKETS = (2, 25, 62.5, 125, 250, 500, 750)
+RECOGNITION_STEP_BUCKETS = (0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08)
+RECOGNITION_STEPS_BUCKETS = (2, 25, 125, 250, 500, 750, 1125, 1500, 2250, 3000, 4500)
 
 
 class _Counter(Collector):
@@ -60,60 +60,64 @@ class KyutaiMetrics(Meter):
             "py_missing_words_steps", "How often what was there was spoken without what was still to come."
         )
         self._py_step = histogram(
-            "py_model_step_duration", "Seconds that a step took to be spoken.", SPOKEN_STEP_BUCKETS
+            "py_model_step_duration", "Seconds that a step took to be spoken.", SPEECH_STEP_BUCKETS
         )
         self._py_steps = histogram(
-            "py_model_connection_num_steps", "Steps that a connection heard.", SPOKEN_STEPS_BUCKETS
+            "py_model_connection_num_steps", "Steps that a connection heard.", SPEECH_STEPS_BUCKETS
         )
         self._asr_connect = counter("asr_connect", "Clients that connected to be heard.")
         self._asr_open = gauge("asr_open_channels", "Clients connected now to be heard.")
         self._asr_step = histogram(
-            "asr_model_step_duration", "Seconds from a step's audio to its being heard.", HEARD_STEP_BUCKETS
+            "asr_model_step_duration",
+            "Seconds from a step's audio to its being heard.",
+            RECOGNITION_STEP_BUCKETS,
         )
         self._asr_steps = histogram(
-            "asr_connection_num_steps", "Steps of a connection that were heard.", HEARD_STEPS_BUCKETS
+            "asr_connection_num_steps", "Steps of a connection that were heard.", RECOGNITION_STEPS_BUCKETS
         )
         self._post_connect = counter("py_post_connect", "Recordings that were turned into a voice.")
         self._post_duration = histogram(
-            "py_post_model_duration", "Seconds that a recording took to become a voice.", HEARD_STEP_BUCKETS
+            "py_post_model_duration",
+            "Seconds that a recording took to become a voice.",
+            RECOGNITION_STEP_BUCKETS,
         )
 
-    def speaking_opened(self) -> None:
+    def speech_opened(self) -> None:
         """A client connected to hear speech."""
         self._py_connect.inc()
         self._py_open.inc()
 
-    def speaking_closed(self, steps: int) -> None:
+    def speech_closed(self, steps: int) -> None:
         """It has gone, after so many steps."""
         self._py_open.dec()
         self._py_steps.observe(steps)
 
-    def spoke(self, steps: int, seconds: float) -> None:
+    def frames_spoken(self, steps: int, seconds: float) -> None:
         """So many steps were ready ``seconds`` after those before them, or after their text."""
         for counter in (self._py_total, self._py_active, self._py_could_run):
             counter.inc(steps)
         for _ in range(steps):
             self._py_step.observe(seconds / steps)
 
-    def waited_for_words(self) -> None:
+    def idle_flushed(self) -> None:
         """What was there is spoken without what may still come, which was waited for long enough."""
         self._py_missing_words.inc()
 
-    def listening_opened(self) -> None:
+    def recognition_opened(self) -> None:
         """A client connected to be heard."""
         self._asr_connect.inc()
         self._asr_open.inc()
 
-    def listening_closed(self, steps: int) -> None:
+    def recognition_closed(self, steps: int) -> None:
         """It has gone, after so many steps."""
         self._asr_open.dec()
         self._asr_steps.observe(steps)
 
-    def listened(self, seconds: float) -> None:
+    def frame_recognized(self, seconds: float) -> None:
         """A step was told ``seconds`` after its audio was there."""
         self._asr_step.observe(seconds)
 
-    def voice_made(self, seconds: float) -> None:
+    def voice_embedded(self, seconds: float) -> None:
         """A recording was turned into a voice."""
         self._post_connect.inc()
         self._post_duration.observe(seconds)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from protocols.kyutai import messages
-from protocols.kyutai.messages import FRAME, LOUDEST, SAMPLE_RATE
-from protocols.kyutai.query import Format
-from protocols.kyutai.words import Timed
+from protocols.kyutai.messages import FRAME_SAMPLES, MAX_AMPLITUDE, SAMPLE_RATE
+from protocols.kyutai.query import AudioFormat
+from protocols.kyutai.words import TimedWord
 from speech.audio.ogg_opus import OggOpusEncoder
 from speech.audio.pcm import Resampler
 from speech.types import Samples, SpeechChunk
@@ -32,24 +32,24 @@ class Frames:
             return []
         frames = self._cut(self._resampler.finish())
         if len(self._rest):
-            frames.append(np.pad(self._rest, (0, FRAME - len(self._rest))))
+            frames.append(np.pad(self._rest, (0, FRAME_SAMPLES - len(self._rest))))
         return frames
 
     def _cut(self, samples: Samples) -> list[Samples]:
-        samples = np.clip(np.concatenate([self._rest, samples]), -LOUDEST, LOUDEST)
-        whole = len(samples) // FRAME * FRAME
+        samples = np.clip(np.concatenate([self._rest, samples]), -MAX_AMPLITUDE, MAX_AMPLITUDE)
+        whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
         self._rest = samples[whole:]
-        return list(samples[:whole].reshape(-1, FRAME))
+        return list(samples[:whole].reshape(-1, FRAME_SAMPLES))
 
 
-class Output:
+class OutputEncoder:
     """What is sent, as WebSocket messages, in one format. Empty bytes are not to be sent."""
 
-    def __init__(self, form: Format) -> None:
-        self._messages = form.messages
-        self._opus = OggOpusEncoder() if form.opus else None
+    def __init__(self, form: AudioFormat) -> None:
+        self._messages = form.uses_messages
+        self._opus = OggOpusEncoder() if form.is_opus else None
 
-    def greeting(self) -> list[bytes]:
+    def start_messages(self) -> list[bytes]:
         """What is sent at once."""
         greeting = [messages.ready()] if self._messages else []
         if self._opus is not None:
@@ -62,11 +62,11 @@ class Output:
             return self._pages(self._opus.feed(samples))
         return messages.audio(samples) if self._messages else samples.astype("<f4").tobytes()
 
-    def word(self, word: Timed) -> bytes:
+    def word(self, word: TimedWord) -> bytes:
         """A word and its times."""
         return messages.spoken_text(word.text, word.start_s, word.stop_s) if self._messages else b""
 
-    def ending(self) -> list[bytes]:
+    def end_messages(self) -> list[bytes]:
         """What is sent last: the rest of the pages, and the word without text that some wait for."""
         ending = [self._pages(self._opus.finish())] if self._opus is not None else []
         if self._messages:

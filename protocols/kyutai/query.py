@@ -8,21 +8,21 @@ from typing import TypeVar
 
 from starlette.datastructures import QueryParams
 
-from protocols.kyutai.voices import our_voice
+from protocols.kyutai.voices import resolve_voice
 from speech.errors import InvalidRequest
 from speech.request import Range, validate
 from speech.service import SpeechService
 from speech.text import languages
 from speech.types import OptionValue, Sampling, SpeechRequest
 
-CFG_ALPHA = Range(0.0, 10.0)
-MAX_SEQ_LEN = Range(1, 100_000)
+CFG_ALPHA_RANGE = Range(0.0, 10.0)
+MAX_SEQ_LEN_RANGE = Range(1, 100_000)
 N = TypeVar("N", int, float)
 
 _UNSAID = ("", "null", "None")
 
 
-class Format(Enum):
+class AudioFormat(Enum):
     """How audio goes out, by its name in the URL."""
 
     PCM = "Pcm"
@@ -31,14 +31,14 @@ class Format(Enum):
     OGG_OPUS_MESSAGE_PACK = "OggOpusMessagePack"
 
     @property
-    def messages(self) -> bool:
+    def uses_messages(self) -> bool:
         """Whether there are messages around the audio: Ready, words and errors."""
-        return self in (Format.PCM_MESSAGE_PACK, Format.OGG_OPUS_MESSAGE_PACK)
+        return self in (AudioFormat.PCM_MESSAGE_PACK, AudioFormat.OGG_OPUS_MESSAGE_PACK)
 
     @property
-    def opus(self) -> bool:
+    def is_opus(self) -> bool:
         """Whether the audio is Ogg Opus."""
-        return self in (Format.OGG_OPUS, Format.OGG_OPUS_MESSAGE_PACK)
+        return self in (AudioFormat.OGG_OPUS, AudioFormat.OGG_OPUS_MESSAGE_PACK)
 
 
 class BadQuery(Exception):
@@ -46,33 +46,33 @@ class BadQuery(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class SpeakQuery:
+class SpeechQuery:
     """format: how the audio goes out; request: to the core; most_frames: after how many to end, if any."""
 
-    format: Format
+    format: AudioFormat
     request: SpeechRequest
-    most_frames: int | None
+    max_frames: int | None
 
 
-def read_speak_query(query: QueryParams, service: SpeechService) -> SpeakQuery:
+def read_speech_query(query: QueryParams, service: SpeechService) -> SpeechQuery:
     """The parameters of ``/api/tts_streaming``; those that nobody knows are passed over. Raises BadQuery.
 
     ``language`` is ours: a language's name or tag.
     """
     try:
-        audio = Format(query.get("format") or Format.OGG_OPUS)
+        audio = AudioFormat(query.get("format") or AudioFormat.OGG_OPUS)
     except ValueError as error:
-        known = ", ".join(each.value for each in Format)
+        known = ", ".join(each.value for each in AudioFormat)
         raise BadQuery(f"format: has to be one of {known}") from error
-    most_frames = _number(query, "max_seq_len", int, MAX_SEQ_LEN)
-    cfg_alpha = _number(query, "cfg_alpha", float, CFG_ALPHA)
+    most_frames = _number(query, "max_seq_len", int, MAX_SEQ_LEN_RANGE)
+    cfg_alpha = _number(query, "cfg_alpha", float, CFG_ALPHA_RANGE)
     sampling = Sampling(
         temperature=_number(query, "temperature", float),
         top_k=_number(query, "top_k", int),
         seed=_number(query, "seed", int),
     )
-    request = speech_request(query.get("voice"), sampling, cfg_alpha, service, query.get("language"))
-    return SpeakQuery(audio, request, most_frames)
+    request = build_request(query.get("voice"), sampling, cfg_alpha, service, query.get("language"))
+    return SpeechQuery(audio, request, most_frames)
 
 
 def read_language(query: QueryParams) -> str | None:
@@ -80,7 +80,7 @@ def read_language(query: QueryParams) -> str | None:
     return _language(query.get("language"))
 
 
-def speech_request(
+def build_request(
     voice: str | None,
     sampling: Sampling,
     cfg_alpha: float | None,
@@ -90,7 +90,7 @@ def speech_request(
     """The core's request. Raises BadQuery."""
     options: dict[str, OptionValue] = {} if cfg_alpha is None else {"cfg_alpha": cfg_alpha}
     request = SpeechRequest(
-        voice=our_voice(voice, service), language=_language(language), sampling=sampling, options=options
+        voice=resolve_voice(voice, service), language=_language(language), sampling=sampling, options=options
     )
     try:
         validate(request)

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from speech.service import SpeechService
 
-BUILD_FACTS = (
+BUILD_FIELDS = (
     "build_timestamp build_date git_branch git_timestamp git_date git_hash git_describe rustc_host_triple "
     "rustc_version cargo_target_triple".split()
 )
@@ -27,7 +27,7 @@ class Channels:
     listening: int = 0
 
     @contextmanager
-    def speaks(self) -> Iterator[None]:
+    def open_speech(self) -> Iterator[None]:
         """One more hears speech, for as long as the body runs."""
         self.speaking += 1
         try:
@@ -36,7 +36,7 @@ class Channels:
             self.speaking -= 1
 
     @contextmanager
-    def listens(self) -> Iterator[None]:
+    def open_recognition(self) -> Iterator[None]:
         """One more is heard, for as long as the body runs."""
         self.listening += 1
         try:
@@ -49,7 +49,7 @@ def info_routes(service: SpeechService, version: str, channels: Channels) -> lis
     """The routes; version: of this server, which stands where theirs has a commit."""
 
     async def build(request: Request) -> Response:
-        facts = dict.fromkeys(BUILD_FACTS, "")
+        facts = dict.fromkeys(BUILD_FIELDS, "")
         return JSONResponse(facts | {"git_describe": f"kani-tts {version}"})
 
     async def modules(request: Request) -> Response:

@@ -12,39 +12,39 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from protocols.kyutai import messages
-from protocols.kyutai.connection import GOING_AWAY, Ending, close, ending_of, host
+from protocols.kyutai.connection import GOING_AWAY, Closing, client_address, close, closing_for
 from protocols.kyutai.messages import (
-    FRAME,
+    FRAME_SAMPLES,
     SAMPLE_RATE,
     Audio,
     BadMessage,
     Init,
     Marker,
     OggOpus,
-    read_to_hear,
+    read_recognition_message,
 )
 from protocols.kyutai.meter import Meter
 from protocols.kyutai.query import BadQuery, read_language
-from protocols.shared.tasks import until_first
-from speech.audio.decoding import STREAMS, in_turn
+from protocols.shared.tasks import run_until_first
+from speech.audio.decoding import STREAM_POOL, run_in_pool
 from speech.audio.ogg_opus import OggOpusDecoder
 from speech.errors import SpeechError
-from speech.recognizer import Heard, HeardWord, Mark, Step
+from speech.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from speech.service import SpeechService
 from speech.session.recognition import RecognitionSession
 from speech.types import Samples
 
 PROTOCOL = "kyutai-asr"
 
-SILENT_S = 120.0
+IDLE_TIMEOUT_S = 120.0
 """How long a client may send nothing at all; moshi-server waits as long."""
 
-IN_A_THREAD = 2**16
+DECODE_IN_THREAD_BYTES = 2**16
 """Bytes of samples that are unpacked in a thread, as Ogg Opus always is: so nobody waits for it."""
 
 
-async def listen(
-    websocket: WebSocket, service: SpeechService, meter: Meter, silent_s: float = SILENT_S
+async def serve_recognition(
+    websocket: WebSocket, service: SpeechService, meter: Meter, idle_timeout_s: float = IDLE_TIMEOUT_S
 ) -> None:
     """Serve one client of ``/api/asr-streaming``, who may send nothing for ``silent_s`` seconds."""
     try:
@@ -55,16 +55,16 @@ async def listen(
     await websocket.accept()
 
     def opened() -> RecognitionSession:
-        return service.listen(
-            protocol=PROTOCOL, client=host(websocket), sample_rate=SAMPLE_RATE, language=language
+        return service.open_recognition(
+            protocol=PROTOCOL, client=client_address(websocket), sample_rate=SAMPLE_RATE, language=language
         )
 
-    connection = _Connection(websocket, opened, meter, silent_s)
+    connection = _Connection(websocket, opened, meter, idle_timeout_s)
     try:
         await connection.run()
     finally:
         if connection.admitted:
-            meter.listening_closed(connection.steps)
+            meter.recognition_closed(connection.steps)
 
 
 class _Connection:
@@ -97,12 +97,12 @@ class _Connection:
     async def run(self) -> None:
         """Serve until the client goes, or something breaks that no message explains."""
         try:
-            await until_first(
-                self._read(), self._tell(), name="kyutai listening", quietly=WebSocketDisconnect
+            await run_until_first(
+                self._read(), self._tell(), name="kyutai listening", ignore=WebSocketDisconnect
             )
         except (BadMessage, SpeechError) as error:
             # An Error behind Ready would break the clients there are: only the close tells why.
-            await close(self._websocket, ending_of(error))
+            await close(self._websocket, closing_for(error))
 
     async def _read(self) -> None:
         """Take what the client sends, until it goes. Raises BadMessage and InvalidRequest."""
@@ -113,7 +113,7 @@ class _Connection:
                 async with asyncio.timeout_at(due):
                     received = await self._websocket.receive()
             except TimeoutError:
-                await close(self._websocket, Ending(reason=f"nothing came for {self._silent_s:g} s"))
+                await close(self._websocket, Closing(reason=f"nothing came for {self._silent_s:g} s"))
                 return
             if received["type"] == "websocket.disconnect":
                 return
@@ -125,7 +125,7 @@ class _Connection:
         await self._begun.wait()
         session = self._session
         assert session is not None
-        message = read_to_hear(packed)
+        message = read_recognition_message(packed)
         match message:
             case Init():
                 self._opus = None
@@ -135,14 +135,14 @@ class _Connection:
             case Marker():
                 await session.mark(message.id)
             case Audio():
-                if len(packed) > IN_A_THREAD:
-                    await self._feed(session, await asyncio.to_thread(messages.samples, message))
+                if len(packed) > DECODE_IN_THREAD_BYTES:
+                    await self._feed(session, await asyncio.to_thread(messages.audio_samples, message))
                 else:
-                    await self._feed(session, messages.samples(message))
+                    await self._feed(session, messages.audio_samples(message))
             case OggOpus():
                 self._opus = self._opus or OggOpusDecoder(SAMPLE_RATE)
                 pages = messages.ogg_bytes(message)
-                samples = await in_turn(STREAMS, self._opus.feed, pages)
+                samples = await run_in_pool(STREAM_POOL, self._opus.feed, pages)
                 await self._feed(session, samples)
 
     async def _feed(self, session: RecognitionSession, samples: Samples) -> None:
@@ -165,7 +165,7 @@ class _Connection:
                     if self._begins_anew:
                         break
                     await self._send(event, session)
-        await close(self._websocket, Ending(GOING_AWAY, "the server is stopping"))
+        await close(self._websocket, Closing(GOING_AWAY, "the server is stopping"))
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[RecognitionSession]:
@@ -173,26 +173,28 @@ class _Connection:
             opened = self._open()
         except SpeechError as error:
             if not self.admitted:
-                await self._websocket.send_bytes(messages.error(ending_of(error).reason))
+                await self._websocket.send_bytes(messages.error(closing_for(error).reason))
             raise
         if not self.admitted:
             self.admitted = True
-            self._meter.listening_opened()
+            self._meter.recognition_opened()
         async with opened as session:
             yield session
 
-    async def _send(self, event: Heard, session: RecognitionSession) -> None:
+    async def _send(self, event: RecognitionEvent, session: RecognitionSession) -> None:
         send = self._websocket.send_bytes
         match event:
-            case HeardWord():
+            case RecognizedWord():
                 await send(messages.word(event.text, event.start_s))
                 await send(messages.end_word(event.end_s))
             case Mark():
                 await send(messages.marker(event.number))
             case Step():
                 self.steps += 1
-                self._meter.listened(time.perf_counter() - self._arrived((event.index + 1) * FRAME))
-                await send(messages.step(event.index, event.pauses, session.backlog))
+                self._meter.frame_recognized(
+                    time.perf_counter() - self._arrived((event.index + 1) * FRAME_SAMPLES)
+                )
+                await send(messages.step(event.index, event.pause_probabilities, session.backlog_samples))
 
     def _arrived(self, sample: int) -> float:
         """When the audio up to a sample had come; what came before is forgotten."""

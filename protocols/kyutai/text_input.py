@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from protocols.kyutai.messages import BadMessage
-from protocols.kyutai.words import LONGEST_TAG, WordTimes, parts
+from protocols.kyutai.words import MAX_BREAK_TAG_LENGTH, WordAligner, split_text
 from speech.errors import TextTooLong
 from speech.session.session import SpeechSession
-from speech.text.markup.tags import LONGEST_BREAKS_S, MOST_BREAKS
+from speech.text.markup.tags import MAX_BREAKS, MAX_TOTAL_BREAKS_S
 
 
-class Feeder:
+class TextFeeder:
     """Feeds one session; ``times`` tells when each word is spoken, ``begun`` whether there were any."""
 
     def __init__(self, session: SpeechSession, max_text: int) -> None:
@@ -18,29 +18,29 @@ class Feeder:
         self._max_text = max_text
         self._breaks = 0
         self._breaks_s = 0.0
-        self.times = WordTimes()
-        self.begun = False
+        self.aligner = WordAligner()
+        self.has_text = False
 
     def feed(self, text: str) -> bool:
         """Feed what a ``Text`` says; whether it ends in a word. Raises BadMessage and TextTooLong."""
-        if len(text) > self._max_text + MOST_BREAKS * LONGEST_TAG:
+        if len(text) > self._max_text + MAX_BREAKS * MAX_BREAK_TAG_LENGTH:
             raise TextTooLong(self._max_text)
         line = ""
-        for part in parts(text):
-            line += self.times.add(part)
+        for part in split_text(text):
+            line += self.aligner.add(part)
             if isinstance(part, str):
                 continue
             self._breaks += 1
             self._breaks_s += part.seconds
-            if self._breaks > MOST_BREAKS or self._breaks_s > LONGEST_BREAKS_S:
-                limit = f"at most {MOST_BREAKS}, and {LONGEST_BREAKS_S:g} s in all"
+            if self._breaks > MAX_BREAKS or self._breaks_s > MAX_TOTAL_BREAKS_S:
+                limit = f"at most {MAX_BREAKS}, and {MAX_TOTAL_BREAKS_S:g} s in all"
                 raise BadMessage(f"text: too many breaks ({limit})")
             self._feed(line)
-            self._session.rest(part.seconds)
+            self._session.add_pause(part.seconds)
             line = ""
         self._feed(line)
         return bool(line)
 
     def _feed(self, line: str) -> None:
-        self.begun = self.begun or bool(line)
+        self.has_text = self.has_text or bool(line)
         self._session.feed(line)

@@ -19,16 +19,16 @@ import msgspec
 import numpy as np
 
 from protocols.kyutai.messages import EMBEDDING_CHANNELS
-from speech.types import MAX_EMBEDDING, Embedding, Samples, Similarity
+from speech.types import MAX_EMBEDDING_VALUES, Embedding, Samples, Similarity
 
-SECONDS = 10.0
+MAX_RECORDING_S = 10.0
 """How much of a recording is listened to: 125 frames of 80 ms."""
 
 FRAMES = 125
 VERSION = 1
 MAGIC = b"kanitts\0"
 
-MOST_EMBEDDINGS = 7
+MAX_EMBEDDINGS = 7
 """Engines that one container has room for, however long their embeddings are."""
 
 _SCALE = 32_768
@@ -45,16 +45,16 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
 
     engine: _Name
     model: _Name
-    values: Annotated[bytes, msgspec.Meta(min_length=4, max_length=4 * MAX_EMBEDDING)]
+    values: Annotated[bytes, msgspec.Meta(min_length=4, max_length=4 * MAX_EMBEDDING_VALUES)]
     similarity: Annotated[dict[_Language, tuple[_Cosine, _Cosine, bool]], msgspec.Meta(max_length=64)]
 
 
-_Content = Annotated[list[_Kept], msgspec.Meta(max_length=MOST_EMBEDDINGS)]
+_Content = Annotated[list[_Kept], msgspec.Meta(max_length=MAX_EMBEDDINGS)]
 _decode = msgspec.msgpack.Decoder(_Content).decode
 
 
-def write(embeddings: Iterable[Embedding]) -> Samples:
-    """The numbers [1, 512, 125], float32 in [-1, 1), of at most ``MOST_EMBEDDINGS`` embeddings."""
+def pack(embeddings: Iterable[Embedding]) -> Samples:
+    """The numbers [1, 512, 125], float32 in [-1, 1), of at most ``MAX_EMBEDDINGS`` embeddings."""
     content = msgspec.msgpack.encode([_kept(embedding) for embedding in embeddings])
     head = _HEAD.pack(MAGIC, VERSION, len(content), _digest(content))
     words = np.frombuffer((head + content).ljust(_BYTES, b"\0"), "<i2")
@@ -62,7 +62,7 @@ def write(embeddings: Iterable[Embedding]) -> Samples:
     return values
 
 
-def read(values: Samples) -> tuple[Embedding, ...] | None:
+def unpack(values: Samples) -> tuple[Embedding, ...] | None:
     """The embeddings in numbers [1, 512, T]; None if this server's container is not in them, whole.
 
     Another maker's voice is not, nor one that another version of this server wrote. What the numbers of an

@@ -11,19 +11,19 @@ import re
 from speech.errors import InvalidRequest
 from speech.service import SpeechService
 
-KNOWN = {
+KNOWN_VOICES = {
     "unmute-prod-website/p329_022.wav": ("en", "female"),
     "unmute-prod-website/developpeuse-3.wav": ("fr", "female"),
     "unmute-prod-website/degaulle-2.wav": ("fr", "male"),
     "unmute-prod-website/fabieng-enhanced-v2.wav": ("fr", "male"),
 }
-FOLDERS = {"expresso/": ("en", ""), "cml-tts/fr/": ("fr", ""), "vctk/": ("en", "")}
+VOICE_FOLDERS = {"expresso/": ("en", ""), "cml-tts/fr/": ("fr", ""), "vctk/": ("en", "")}
 
 # "+2.5": where in the recording to begin; the plus is a space once it has been in a URL.
 _OFFSET = re.compile(r"[+ ]\d+(\.\d*)?$")
 
 
-def our_voice(name: str | None, service: SpeechService) -> str | None:
+def resolve_voice(name: str | None, service: SpeechService) -> str | None:
     """The id of the voice that answers to ``name``; None is the default voice."""
     if not name:
         return None
@@ -46,7 +46,7 @@ def our_voice(name: str | None, service: SpeechService) -> str | None:
 
 
 def _meant(name: str) -> tuple[str, str] | None:
-    known = {**KNOWN, **{file.rpartition("/")[2]: meant for file, meant in KNOWN.items()}}
+    known = {**KNOWN_VOICES, **{file.rpartition("/")[2]: meant for file, meant in KNOWN_VOICES.items()}}
     if name in known:
         return known[name]
-    return next((meant for folder, meant in FOLDERS.items() if name.startswith(folder)), None)
+    return next((meant for folder, meant in VOICE_FOLDERS.items() if name.startswith(folder)), None)

@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from speech.text.markup.tags import seconds_of
+from speech.text.markup.tags import break_seconds
 from speech.types import Span
 
-LONGEST_TAG = 40
+MAX_BREAK_TAG_LENGTH = 40
 """Characters that a rest is written in, at most."""
 
 FRAME_RATE = 12.5
@@ -32,7 +32,7 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True)
-class Echo:
+class EchoedWord:
     """A word as the client is told of it, and which characters of the text fed to the session it is."""
 
     text: str
@@ -41,7 +41,7 @@ class Echo:
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class TimedWord:
     """A word, and when it is spoken, in seconds of output audio."""
 
     text: str
@@ -49,7 +49,7 @@ class Timed:
     stop_s: float
 
 
-def parts(text: str) -> list[str | Break]:
+def split_text(text: str) -> list[str | Break]:
     """What a ``Text`` asks for, in order: words to speak, as they are written, and rests.
 
     The newlines behind a word, two at most, are kept with it: lists and paragraphs are told by them.
@@ -64,14 +64,14 @@ def parts(text: str) -> list[str | Break]:
 
 
 def _rest(attributes: str) -> Break | None:
-    seconds = seconds_of(attributes)
+    seconds = break_seconds(attributes)
     if not seconds:
         return None
     # A break lasts whole frames, at least one, as it does there.
     return Break(max(1, int(seconds * FRAME_RATE)) / FRAME_RATE, f'<break time="{seconds:.2f}s">')
 
 
-class WordTimes:
+class WordAligner:
     """Takes the words that are fed to a session and its spans; tells when each word is spoken.
 
     Every word is told once, in order, and times never run backwards.
@@ -79,7 +79,7 @@ class WordTimes:
 
     def __init__(self) -> None:
         self._fed = 0
-        self._words: deque[Echo | Break] = deque()
+        self._words: deque[EchoedWord | Break] = deque()
         self._start_s: float | None = None
         self._told_s = 0.0
 
@@ -95,14 +95,14 @@ class WordTimes:
             start, end = self._fed + piece.start() + first, self._fed + piece.start() + last
             echo = piece.group().translate(_ECHOED)
             if echo:
-                self._words.append(Echo(echo, start, end))
+                self._words.append(EchoedWord(echo, start, end))
         fed = word if word.endswith("\n") else word + " "
         self._fed += len(fed)
         return fed
 
-    def spoken(self, spans: Iterable[Span]) -> list[Timed]:
+    def align(self, spans: Iterable[Span]) -> list[TimedWord]:
         """The words that are known now, from the next spans of the session."""
-        told: list[Timed] = []
+        told: list[TimedWord] = []
         for span in spans:
             while self._words:
                 word = self._words[0]
@@ -120,12 +120,12 @@ class WordTimes:
                 told.append(self._tell(word.text, self._start_s, _at(span, word.end)))
         return told
 
-    def _tell(self, text: str, start_s: float, stop_s: float) -> Timed:
+    def _tell(self, text: str, start_s: float, stop_s: float) -> TimedWord:
         self._words.popleft()
         self._start_s = None
         start_s = max(start_s, self._told_s)
         self._told_s = start_s
-        return Timed(text, start_s, max(stop_s, start_s))
+        return TimedWord(text, start_s, max(stop_s, start_s))
 
 
 def _at(span: Span, character: int) -> float:

@@ -8,25 +8,25 @@ from typing import Any
 from speech.errors import UnsupportedLanguage
 from speech.text.languages import resolve
 
-FIELD = "languages"
+LANGUAGES_FIELD = "languages"
 """The name of the field in the protocols that have one."""
 
-MOST = 20
+MAX_LANGUAGES = 20
 """Languages that are taken at most."""
 
-LONGEST_TAG = 35
+MAX_TAG_LENGTH = 35
 """Characters of a tag (BCP 47, section 4.4.1)."""
 
-LONGEST_HEADER = 1000
+MAX_HEADER_LENGTH = 1000
 """Characters of an ``Accept-Language`` that are looked at; browsers send some 100."""
 
 
-def accepted(headers: Mapping[str, str]) -> tuple[str, ...]:
+def accept_languages(headers: Mapping[str, str]) -> tuple[str, ...]:
     """The tags (BCP 47) of ``Accept-Language``, likeliest first; empty without the header, or for ``*``.
 
     What cannot be read, or is no known language, is passed over: a browser writes the header, not its user.
     """
-    header = headers.get("accept-language", "")[:LONGEST_HEADER]
+    header = headers.get("accept-language", "")[:MAX_HEADER_LENGTH]
     ranked = [_ranked(part) for part in header.split(",")]
     ordered = sorted(ranked, key=lambda ranked: ranked[1], reverse=True)
     return known_languages([tag for tag, quality in ordered if quality > 0])
@@ -46,21 +46,21 @@ def _ranked(part: str) -> tuple[str, float]:
     return tag, 1.0
 
 
-def complaint(given: Any) -> str | None:
+def languages_error(given: Any) -> str | None:
     """Return the error in the value of the field ``languages``, or None."""
     if not isinstance(given, list) or not all(isinstance(tag, str) for tag in given):
         return "must be a list of strings"
-    if len(given) > MOST:
-        return f"too many (at most {MOST})"
-    too_long = any(len(tag) > LONGEST_TAG for tag in given)
-    return f"too long (at most {LONGEST_TAG} characters each)" if too_long else None
+    if len(given) > MAX_LANGUAGES:
+        return f"too many (at most {MAX_LANGUAGES})"
+    too_long = any(len(tag) > MAX_TAG_LENGTH for tag in given)
+    return f"too long (at most {MAX_TAG_LENGTH} characters each)" if too_long else None
 
 
 def known_languages(tags: Sequence[str]) -> tuple[str, ...]:
     """Those of ``tags`` that are known, each once, as BCP 47 writes them; ``MOST`` at most."""
     known: dict[str, None] = {}
-    for tag in tags[:MOST]:
-        if len(tag) > LONGEST_TAG:
+    for tag in tags[:MAX_LANGUAGES]:
+        if len(tag) > MAX_TAG_LENGTH:
             continue
         try:
             known[resolve(tag)] = None

@@ -6,22 +6,24 @@ from typing import Any
 
 from speech.session.session import SpeechSession
 
-NEAR_NOT_SAME = "This is as near as the built-in voices come to the recording: near it, not the same voice."
+NEAREST_VOICE_NOTE = (
+    "This is as near as the built-in voices come to the recording: near it, not the same voice."
+)
 """What a client is told for whom the nearest voice speaks."""
 
 
-def likeness(session: SpeechSession) -> dict[str, Any]:
+def cloning_fields(session: SpeechSession) -> dict[str, Any]:
     """``cloning``; where the engine only comes near ``similarity``, to three digits, and ``cloning_note``.
 
     Known from the first chunk on.
     """
-    told: dict[str, Any] = {"cloning": session.cloning}
+    told: dict[str, Any] = {"cloning": session.cloning_kind}
     if (similarity := session.similarity) is not None:
         told["similarity"] = {
             "before": round(similarity.before, 3),
             "now": round(similarity.now, 3),
             "measured": similarity.measured,
         }
-    if session.cloning == "nearest voice":
-        told["cloning_note"] = NEAR_NOT_SAME
+    if session.cloning_kind == "nearest voice":
+        told["cloning_note"] = NEAREST_VOICE_NOTE
     return told

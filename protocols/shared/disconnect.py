@@ -7,12 +7,12 @@ from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
-from protocols.shared.tasks import until_first
+from protocols.shared.tasks import run_until_first
 
 T = TypeVar("T")
 
 
-async def attended(request: Request, work: Coroutine[None, None, T], *, name: str) -> T:
+async def cancel_on_disconnect(request: Request, coroutine: Coroutine[None, None, T], *, name: str) -> T:
     """What ``work`` returns; it is cancelled if the client of a request, whose body was read, leaves first.
 
     name: of its task. Raises ClientDisconnect then, and what ``work`` raises.
@@ -20,13 +20,13 @@ async def attended(request: Request, work: Coroutine[None, None, T], *, name: st
     results: list[T] = []
 
     async def done() -> None:
-        results.append(await work)
+        results.append(await coroutine)
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    await until_first(done(), gone(), name=name)
+    await run_until_first(done(), gone(), name=name)
     if not results:
         raise ClientDisconnect
     return results[0]

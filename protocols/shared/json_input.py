@@ -16,7 +16,7 @@ class TooManyValues(ValueError):
         super().__init__(f"too many values (at most {MAX_VALUES})")
 
 
-def read_object(text: str) -> dict[str, Any]:
+def parse_object(text: str) -> dict[str, Any]:
     """The object that ``text`` is. Raises TooManyValues, and ValueError for what is no JSON object.
 
     Python's own parser is used because it takes half a surrogate pair, which JavaScript sends when a

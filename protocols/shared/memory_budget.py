@@ -8,20 +8,20 @@ from contextlib import contextmanager
 from speech.errors import Busy
 
 
-class Budget:
+class MemoryBudget:
     """``limit`` bytes, of which each holder takes as it needs.
 
     instead: what a client can do when none are left, for the sentence that refuses it.
     """
 
-    def __init__(self, limit: int, *, instead: str) -> None:
+    def __init__(self, limit: int, *, alternative: str) -> None:
         self._left = limit
-        self._instead = instead
+        self._instead = alternative
 
     @contextmanager
-    def held(self) -> Iterator[Share]:
+    def reservation(self) -> Iterator[Reservation]:
         """A share of it, given back however one leaves."""
-        share = Share(self)
+        share = Reservation(self)
         try:
             yield share
         finally:
@@ -34,14 +34,14 @@ class Budget:
         self._left -= size
 
 
-class Share:
+class Reservation:
     """What one holder has of a budget: ``size`` bytes."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: MemoryBudget) -> None:
         self._budget = budget
         self.size = 0
 
-    def take(self, size: int) -> None:
+    def grow(self, size: int) -> None:
         """Take so many bytes more. Raises Busy where they are not left."""
         self._budget.take(size)
         self.size += size

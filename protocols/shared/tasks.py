@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 
 
-async def until_first(
-    *works: Coroutine[None, None, None], name: str, quietly: type[Exception] | None = None
+async def run_until_first(
+    *works: Coroutine[None, None, None], name: str, ignore: type[Exception] | None = None
 ) -> None:
     """Run all until one ends, then stop the others, and return when nothing of them is left.
 
@@ -23,7 +23,7 @@ async def until_first(
         await asyncio.wait(tasks)
     # Each is asked, or asyncio would log those that nobody looked at.
     errors = [task.exception() for task in tasks if not task.cancelled()]
-    error = next((one for one in errors if one is not None and not isinstance(one, quietly or ())), None)
+    error = next((one for one in errors if one is not None and not isinstance(one, ignore or ())), None)
     if error is not None:
         try:
             raise error

@@ -10,12 +10,12 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from protocols.shared.memory_budget import Budget
+from protocols.shared.memory_budget import MemoryBudget
 from protocols.voxcpm.connection import serve
 from protocols.voxcpm.http import http_routes
 from protocols.voxcpm.meter import Meter
 from protocols.voxcpm.remote_recordings import RemoteRecordings
-from protocols.voxcpm.request import MAX_WHOLE_BYTES, House
+from protocols.voxcpm.request import MAX_WHOLE_ANSWER_BYTES, SharedState
 from protocols.voxcpm.settings import VoxCPMSettings
 from protocols.voxcpm.voice_folder import VoiceFolder
 from speech.service import SpeechService
@@ -28,13 +28,13 @@ PATH = "/tts"
 def routes(service: SpeechService, settings: VoxCPMSettings, meter: Meter) -> list[BaseRoute]:
     """The protocol's routes, spoken by ``service``."""
     folder = VoiceFolder(settings.voice_dir)
-    house = House(
+    house = SharedState(
         service,
         settings,
         meter,
         folder,
         RemoteRecordings(settings.recording_hosts),
-        Budget(MAX_WHOLE_BYTES, instead="use mode 'streaming'"),
+        MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="use mode 'streaming'"),
     )
 
     async def speaking(websocket: WebSocket) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpcore
 
-MAX_HEAD = 64 * 1024
+MAX_HEAD_BYTES = 64 * 1024
 """Bytes of an answer before its body, at most."""
 
 _AT_ONCE = 4096
@@ -18,7 +18,7 @@ _CONNECT_S = 3.0
 _MAX_TRIED = 3
 
 
-class CheckedAddresses(httpcore.AsyncNetworkBackend):
+class PinnedAddresses(httpcore.AsyncNetworkBackend):
     """Connects to addresses that were looked at, at least one, and to nothing else."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
@@ -37,10 +37,10 @@ class CheckedAddresses(httpcore.AsyncNetworkBackend):
         *others, last = self._addresses
         for address in others:
             try:
-                return BoundedStream(await self._tcp.connect_tcp(address, port, _CONNECT_S), MAX_HEAD)
+                return BoundedStream(await self._tcp.connect_tcp(address, port, _CONNECT_S), MAX_HEAD_BYTES)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
-        return BoundedStream(await self._tcp.connect_tcp(last, port, _CONNECT_S), MAX_HEAD)
+        return BoundedStream(await self._tcp.connect_tcp(last, port, _CONNECT_S), MAX_HEAD_BYTES)
 
 
 class BoundedStream(httpcore.AsyncNetworkStream):
@@ -51,15 +51,15 @@ class BoundedStream(httpcore.AsyncNetworkStream):
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, left: int) -> None:
         self._stream = stream
-        self.left = left
+        self.bytes_left = left
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Some bytes, none at the end. Raises ReadError beyond ``left``."""
         # Data that TLS has at hand comes without waiting: everybody else has a turn in between.
         await asyncio.sleep(0)
         data = await self._stream.read(min(max_bytes, _AT_ONCE), timeout)
-        self.left -= len(data)
-        if self.left < 0:
+        self.bytes_left -= len(data)
+        if self.bytes_left < 0:
             raise httpcore.ReadError("too many bytes")
         return data
 
@@ -75,7 +75,9 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> BoundedStream:
         """The same connection, encrypted, once the host has shown that it is ``server_hostname``."""
-        return BoundedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout), self.left)
+        return BoundedStream(
+            await self._stream.start_tls(ssl_context, server_hostname, timeout), self.bytes_left
+        )
 
     def get_extra_info(self, info: str) -> Any:
         """What is known of the connection."""

@@ -9,11 +9,19 @@ from collections import OrderedDict
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from protocols.shared.client_languages import accepted
+from protocols.shared.client_languages import accept_languages
 from protocols.voxcpm import messages
-from protocols.voxcpm.messages import BadMessage, Cancel, Failure, Ping, TtsRequest, complete, invalid
+from protocols.voxcpm.messages import (
+    BadMessage,
+    Cancel,
+    Failure,
+    Ping,
+    TtsRequest,
+    complete,
+    validation_failure,
+)
 from protocols.voxcpm.params import Params, read_params
-from protocols.voxcpm.request import House, Utterance, Visit
+from protocols.voxcpm.request import ConnectionContext, RequestRunner, SharedState
 from speech import request_ids
 
 MAX_REQUESTS = 256
@@ -22,25 +30,25 @@ MAX_REQUESTS = 256
 MAX_REQUEST_BYTES = 16 * 2**20
 """How much the messages of those may weigh together."""
 
-MAX_HEAVY = 4
+MAX_HEAVY_REQUESTS = 4
 """How many of those may hold a recording or a whole answer in memory; others wait for their turn."""
 
-MAX_REMEMBERED = 256
+MAX_ENDED_IDS = 256
 """Of how many requests that are over a connection knows that there were such."""
 
-LONGEST_TIMEOUT_S = 3600.0
+MAX_TIMEOUT_S = 3600.0
 
 SUBPROTOCOLS = ("voxcpm-tts-v1", "voxcpm-tts")
 """Those that are answered, in order of preference; a key that comes as another one is not repeated."""
 
 
-async def serve(websocket: WebSocket, house: House) -> None:
+async def serve(websocket: WebSocket, house: SharedState) -> None:
     """Serve one client of ``/tts``."""
     offered = websocket.scope["subprotocols"]
     await websocket.accept(next((name for name in SUBPROTOCOLS if name in offered), None))
     house.meter.connected()
     try:
-        await Connection(websocket, house).run()
+        await VoxCPMConnection(websocket, house).run()
     finally:
         house.meter.disconnected()
 
@@ -63,10 +71,10 @@ class _Request:
                 self.running.cancel()
 
 
-class Connection:
+class VoxCPMConnection:
     """One client. Every request gets one last message: ``complete`` or ``error``."""
 
-    def __init__(self, websocket: WebSocket, house: House) -> None:
+    def __init__(self, websocket: WebSocket, house: SharedState) -> None:
         self._websocket = websocket
         self._house = house
         # In turn, so that each stream gets its share of a slow line, and no more than a message of it waits.
@@ -84,12 +92,12 @@ class Connection:
         """Serve until the client goes, or something breaks that no message explains."""
         # It holds this connection, so this connection does not hold it: what a request that was broken
         # off had in memory is freed at once.
-        visit = Visit(
+        visit = ConnectionContext(
             self._house,
             self._websocket.client.host if self._websocket.client else "",
             _timeout_s(self._websocket),
-            accepted(self._websocket.headers),
-            asyncio.Semaphore(MAX_HEAVY),
+            accept_languages(self._websocket.headers),
+            asyncio.Semaphore(MAX_HEAVY_REQUESTS),
             self._send,
         )
         try:
@@ -100,7 +108,7 @@ class Connection:
         except* WebSocketDisconnect:
             pass
 
-    async def _read(self, group: asyncio.TaskGroup, visit: Visit) -> None:
+    async def _read(self, group: asyncio.TaskGroup, visit: ConnectionContext) -> None:
         while True:
             received = await self._websocket.receive()
             if received["type"] == "websocket.disconnect":
@@ -128,11 +136,13 @@ class Connection:
         elif _digest(request_id) not in self._over:
             raise BadMessage(Failure("REQUEST_NOT_FOUND", "Request not found"), request_id)
 
-    def _begin(self, request: TtsRequest, size: int, group: asyncio.TaskGroup, visit: Visit) -> None:
+    def _begin(
+        self, request: TtsRequest, size: int, group: asyncio.TaskGroup, visit: ConnectionContext
+    ) -> None:
         """Speak a request beside the others. Raises BadMessage."""
         name = request.request_id
         if name in self._requests:
-            raise BadMessage(invalid({"request_id": "is that of a request under way"}), name)
+            raise BadMessage(validation_failure({"request_id": "is that of a request under way"}), name)
         self._last_id = name
         self._remember(name)
         params = read_params(request.params, self._house.settings.max_text, name)
@@ -144,12 +154,12 @@ class Connection:
         under_way = self._requests[name] = _Request(params, size)
         self._under_way += 1
         self._bytes += size
-        with request_ids.named(f"{request_ids.current()}-{self._count}"):
+        with request_ids.bind(f"{request_ids.current()}-{self._count}"):
             task = group.create_task(self._answer(name, under_way, visit), name="voxcpm request")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, name: str, request: _Request, visit: Visit) -> None:
+    async def _answer(self, name: str, request: _Request, visit: ConnectionContext) -> None:
         """Speak one request, and send its last message, from where on nothing can cancel it.
 
         It counts as under way until that message is on its way: a client that does not read gets no more.
@@ -163,13 +173,13 @@ class Connection:
             self._end(name)
             await self._send(last)
 
-        utterance = Utterance(visit, name, request.params, finish)
-        meter.queued()
+        utterance = RequestRunner(visit, name, request.params, finish)
+        meter.request_queued()
         try:
             request.running = asyncio.current_task()
             if request.cancelled:
                 raise asyncio.CancelledError
-            await utterance.speak()
+            await utterance.run()
         except asyncio.CancelledError:
             if not request.cancelled or self._requests.get(name) is not request:
                 raise
@@ -179,7 +189,7 @@ class Connection:
             request.running = None
             self._under_way -= 1
             self._bytes -= request.size
-            meter.ended(mode, status, time.perf_counter() - request.since, utterance.begun)
+            meter.request_ended(mode, status, time.perf_counter() - request.since, utterance.started)
 
     def _end(self, name: str) -> None:
         """A request is over: its id may be used again."""
@@ -190,11 +200,11 @@ class Connection:
         digest = _digest(name)
         self._over.pop(digest, None)
         self._over[digest] = None
-        while len(self._over) > MAX_REMEMBERED:
+        while len(self._over) > MAX_ENDED_IDS:
             self._over.popitem(last=False)
 
     async def _fail(self, about: str | None, failure: Failure) -> None:
-        self._house.meter.refused(failure.code)
+        self._house.meter.error_sent(failure.code)
         await self._send(messages.error(about, failure))
 
     async def _send(self, message: str | bytes) -> None:
@@ -222,4 +232,4 @@ def _timeout_s(websocket: WebSocket) -> float | None:
         seconds = float(websocket.headers.get("x-request-timeout", ""))
     except ValueError:
         return None
-    return seconds if 0 < seconds <= LONGEST_TIMEOUT_S else None
+    return seconds if 0 < seconds <= MAX_TIMEOUT_S else None

@@ -21,17 +21,17 @@ from speech.types import Samples, Span, SpeechChunk
 STREAMING_CHUNK = 1
 NON_STREAMING = 2
 
-MAX_PAYLOAD = 4096
+MAX_PAYLOAD_BYTES = 4096
 """Bytes of audio in a frame of a stream."""
 
-HELD_BACK_S = 0.01
+HOLD_BACK_S = 0.01
 """So much waits for what comes behind it, so that the last frame is known by then."""
 
 _MAGIC = b"\xaa\x55"
 _ALIGNMENT = 4
 
 
-def frame(kind: int, metadata: bytes, pcm: bytes | bytearray) -> bytes:
+def encode_frame(kind: int, metadata: bytes, pcm: bytes | bytearray) -> bytes:
     """A whole frame; kind: STREAMING_CHUNK or NON_STREAMING; metadata: JSON; pcm: as ``pcm16`` gives it."""
     padding = b" " * (-len(metadata) % _ALIGNMENT)
     length = (len(metadata) + len(padding)).to_bytes(4)
@@ -39,7 +39,7 @@ def frame(kind: int, metadata: bytes, pcm: bytes | bytearray) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class AudioPiece:
     """What one frame of a stream holds."""
 
     samples: Samples
@@ -61,29 +61,29 @@ class Pieces:
         self.samples = 0
         """How many samples there were in the pieces so far."""
 
-    def feed(self, chunk: SpeechChunk) -> list[Piece]:
+    def feed(self, chunk: SpeechChunk) -> list[AudioPiece]:
         """The pieces that are ready with the next chunk."""
         self._spans += chunk.spans
         together = np.concatenate([self._held, chunk.samples])
-        ready = max(0, len(together) - round(HELD_BACK_S * self._rate))
+        ready = max(0, len(together) - round(HOLD_BACK_S * self._rate))
         self._held = together[ready:]
-        size = MAX_PAYLOAD // 2
+        size = MAX_PAYLOAD_BYTES // 2
         return [self._piece(together[at : min(at + size, ready)]) for at in range(0, ready, size)]
 
-    def finish(self) -> Piece:
+    def finish(self) -> AudioPiece:
         """The last piece, without samples only if there were none at all."""
         self.samples += len(self._held)
-        return Piece(self._held, tuple(self._spans), final=True)
+        return AudioPiece(self._held, tuple(self._spans), final=True)
 
-    def _piece(self, samples: Samples) -> Piece:
+    def _piece(self, samples: Samples) -> AudioPiece:
         self.samples += len(samples)
         end_s = self.samples / self._rate
         count = next((at for at, span in enumerate(self._spans) if span.start_s >= end_s), len(self._spans))
         begun, self._spans = self._spans[:count], self._spans[count:]
-        return Piece(samples, tuple(begun), final=False)
+        return AudioPiece(samples, tuple(begun), final=False)
 
 
-class Stream:
+class FrameWriter:
     """Writes the frames of one request, in order."""
 
     def __init__(self, request_id: str, sample_rate: int) -> None:
@@ -92,16 +92,18 @@ class Stream:
         self._middle = b',"sample_rate":%d,"is_final":' % sample_rate
         self.frames = 0
 
-    def write(self, piece: Piece) -> bytes:
+    def write(self, piece: AudioPiece) -> bytes:
         """The next frame."""
         final = b'true,"spans":' if piece.final else b'false,"spans":'
         spans = msgspec.json.encode(span_rows(piece.spans))
         metadata = b"%b%d%b%b%b}" % (self._start, self.frames, self._middle, final, spans)
         self.frames += 1
-        return frame(STREAMING_CHUNK, metadata, pcm16(piece.samples))
+        return encode_frame(STREAMING_CHUNK, metadata, pcm16(piece.samples))
 
 
-def whole(request_id: str, sample_rate: int, spans: list[list[float]], pcm: bytes | bytearray) -> bytes:
+def encode_whole_answer(
+    request_id: str, sample_rate: int, spans: list[list[float]], pcm: bytes | bytearray
+) -> bytes:
     """The one frame of an answer that is sent whole; spans: as ``span_rows`` gives them."""
     metadata = b'{"request_id":%b,"sample_rate":%d,"duration":%b,"spans":%b}' % (
         json.dumps(request_id).encode(),
@@ -109,4 +111,4 @@ def whole(request_id: str, sample_rate: int, spans: list[list[float]], pcm: byte
         msgspec.json.encode(len(pcm) / 2 / sample_rate),
         msgspec.json.encode(spans),
     )
-    return frame(NON_STREAMING, metadata, pcm)
+    return encode_frame(NON_STREAMING, metadata, pcm)

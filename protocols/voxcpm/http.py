@@ -14,12 +14,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from protocols.shared.disconnect import attended
+from protocols.shared.disconnect import cancel_on_disconnect
 from protocols.voxcpm.params import RANGES
 from protocols.voxcpm.request import PROTOCOL
 from protocols.voxcpm.settings import VoxCPMSettings
 from protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
-from protocols.voxcpm.voice_list import ListedVoice, listed_voices
+from protocols.voxcpm.voice_list import ListedVoice, list_voices
 from speech.audio.pcm import wav
 from speech.errors import (
     Busy,
@@ -34,10 +34,10 @@ from speech.errors import (
 from speech.service import SpeechService
 from speech.types import SpeechRequest, Voice
 
-MAX_QUERY = 200
+MAX_QUERY_LENGTH = 200
 """Characters of a category or of what is searched for."""
 
-DEFAULTS = {
+DEFAULT_PARAMS = {
     "mode": "streaming",
     "cfg_value": 2.0,
     "inference_timesteps": 10,
@@ -62,7 +62,7 @@ def http_routes(service: SpeechService, settings: VoxCPMSettings, folder: VoiceF
     """The routes. Errors are ``{"error": …}`` with 400, 404, 429, 500, 503 or 504."""
 
     def voices() -> dict[str, ListedVoice]:
-        return listed_voices(service.catalogue, folder)
+        return list_voices(service.catalogue, folder)
 
     async def config(request: Request) -> Response:
         return _json(_config(request, settings.max_text))
@@ -88,7 +88,7 @@ def http_routes(service: SpeechService, settings: VoxCPMSettings, folder: VoiceF
         if isinstance(voice.source, FolderVoice):
             file = await asyncio.to_thread(folder.open, voice.source)
             return _File(file, voice.source.media_type)
-        said = await attended(
+        said = await cancel_on_disconnect(
             request, _say(service, voice.source, voice.sample_text, _host(request)), name="voice sample"
         )
         return Response(said, media_type="audio/wav", headers=_KEPT)
@@ -141,9 +141,9 @@ def _config(request: Request, max_text: int) -> dict[str, Any]:
     url = f"{scheme}://{request.headers.get('host', 'localhost')}/tts"
     return {
         "wsUrl": url,
-        "defaultParams": DEFAULTS,
+        "defaultParams": DEFAULT_PARAMS,
         "websocket_url": url,
-        "default_params": DEFAULTS,
+        "default_params": DEFAULT_PARAMS,
         "constraints": {
             "max_text_length": max_text,
             **{f"{name}_range": list(ends) for name, ends in RANGES.items()},
@@ -172,8 +172,8 @@ def _counts(voices: dict[str, ListedVoice]) -> Counter[str]:
 
 def _query(request: Request, name: str) -> str:
     value = request.query_params.get(name, "").strip()
-    if len(value) > MAX_QUERY:
-        raise BadQuery(f"{name}: too long (at most {MAX_QUERY} characters)")
+    if len(value) > MAX_QUERY_LENGTH:
+        raise BadQuery(f"{name}: too long (at most {MAX_QUERY_LENGTH} characters)")
     return value
 
 
@@ -181,13 +181,13 @@ async def _say(service: SpeechService, voice: Voice, text: str, client: str) -> 
     """``text`` by ``voice``, as a WAV file. Raises SpeechError."""
     request = SpeechRequest(voice=voice.id, language=voice.language or None)
     session = service.open(
-        request, protocol=PROTOCOL, client=client, fallback_language="en", heard_at_once=False
+        request, protocol=PROTOCOL, client=client, fallback_language="en", low_latency=False
     )
     async with session:
         session.feed(text)
         session.finish()
         samples = np.concatenate([chunk.samples async for chunk in session])
-        return wav(samples, session.speaker.engine.info.sample_rate)
+        return wav(samples, session.resolved_voice.engine.info.sample_rate)
 
 
 class _File(StreamingResponse):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocols.shared.json_input import TooManyValues, read_object
+from protocols.shared.json_input import TooManyValues, parse_object
 from speech.errors import (
     Busy,
     EngineUnavailable,
@@ -25,10 +25,10 @@ from speech.errors import (
     UnknownVoice,
 )
 
-LONGEST_ID = 200
+MAX_ID_LENGTH = 200
 """Characters of a request_id."""
 
-LARGEST_TIMESTAMP = 2**63 - 1
+MAX_TIMESTAMP = 2**63 - 1
 
 _LONGEST_ECHO = 40
 
@@ -88,10 +88,10 @@ def read(message: str) -> ClientMessage:
         case "tts_request":
             if "params" not in parsed and "data" in parsed:
                 reason = 'is required (a request with "data" is Kani\'s, whose path is /)'
-                raise BadMessage(invalid({"params": reason}), _readable_id(parsed))
+                raise BadMessage(validation_failure({"params": reason}), _readable_id(parsed))
             params = parsed.get("params")
             if params is not None and not isinstance(params, dict):
-                raise BadMessage(invalid({"params": "must be an object"}), _readable_id(parsed))
+                raise BadMessage(validation_failure({"params": "must be an object"}), _readable_id(parsed))
             return TtsRequest(_request_id(parsed), params or {})
         case "cancel":
             return Cancel(_request_id(parsed))
@@ -105,7 +105,7 @@ def read(message: str) -> ClientMessage:
 
 def _parsed(message: str) -> dict[str, Any]:
     try:
-        return read_object(message)
+        return parse_object(message)
     except TooManyValues as error:
         raise BadMessage(Failure("INVALID_JSON", str(error))) from error
     except ValueError as error:
@@ -114,7 +114,7 @@ def _parsed(message: str) -> dict[str, Any]:
 
 def _readable_id(parsed: Mapping[str, Any]) -> str | None:
     given = parsed.get("request_id")
-    return given if isinstance(given, str) and 0 < len(given) <= LONGEST_ID else None
+    return given if isinstance(given, str) and 0 < len(given) <= MAX_ID_LENGTH else None
 
 
 def _request_id(parsed: Mapping[str, Any]) -> str:
@@ -127,10 +127,10 @@ def _request_id(parsed: Mapping[str, Any]) -> str:
         case "":
             reason = "cannot be empty"
         case str():
-            reason = f"too long (max {LONGEST_ID} characters)"
+            reason = f"too long (max {MAX_ID_LENGTH} characters)"
         case _:
             reason = "must be a string"
-    raise BadMessage(invalid({"request_id": reason}))
+    raise BadMessage(validation_failure({"request_id": reason}))
 
 
 def _timestamp(parsed: Mapping[str, Any]) -> float:
@@ -139,20 +139,20 @@ def _timestamp(parsed: Mapping[str, Any]) -> float:
         return int(time.time())
     endless = isinstance(given, float) and not math.isfinite(given)
     if isinstance(given, bool) or not isinstance(given, int | float) or endless:
-        raise BadMessage(invalid({"timestamp": "must be a number"}))
-    if abs(given) > LARGEST_TIMESTAMP:
-        limits = f"{-LARGEST_TIMESTAMP} and {LARGEST_TIMESTAMP}"
-        raise BadMessage(invalid({"timestamp": f"must be between {limits}"}))
+        raise BadMessage(validation_failure({"timestamp": "must be a number"}))
+    if abs(given) > MAX_TIMESTAMP:
+        limits = f"{-MAX_TIMESTAMP} and {MAX_TIMESTAMP}"
+        raise BadMessage(validation_failure({"timestamp": f"must be between {limits}"}))
     return given
 
 
-def invalid(errors: Mapping[str, str], code: str = "INVALID_PARAMS") -> Failure:
+def validation_failure(errors: Mapping[str, str], code: str = "INVALID_PARAMS") -> Failure:
     """What is told of parameters that are wrong: a reason by each one's name."""
     reasons = ", ".join(f"{name}: {reason}" for name, reason in errors.items())
     return Failure(code, f"Validation failed: {reasons}", {"errors": dict(errors)})
 
 
-def failure_of(error: SpeechError, recording: str = "reference") -> Failure:
+def failure_for(error: SpeechError, recording_param: str = "reference") -> Failure:
     """What is told of an error of the core; recording: the parameter that the reference came from."""
     match error:
         case RateLimited():
@@ -164,10 +164,10 @@ def failure_of(error: SpeechError, recording: str = "reference") -> Failure:
         case UnknownVoice():
             return Failure("VOICE_NOT_FOUND", f"Voice '{error.voice}' not found", {"voice_id": error.voice})
         case TextTooLong():
-            return invalid({"text": f"too long (max {error.limit} characters)"}, "TEXT_TOO_LONG")
+            return validation_failure({"text": f"too long (max {error.limit} characters)"}, "TEXT_TOO_LONG")
         case InvalidRequest():
-            name = recording if error.field == "reference" else _FIELDS.get(error.field, error.field)
-            return invalid({name: error.reason})
+            name = recording_param if error.field == "reference" else _FIELDS.get(error.field, error.field)
+            return validation_failure({name: error.reason})
         case EngineUnavailable():
             return Failure("MODEL_NOT_LOADED", str(error))
         case SpeechCancelled():
@@ -180,10 +180,10 @@ def _message(kind: str, **fields: Any) -> str:
     return json.dumps({"type": kind, **fields}, separators=(",", ":"))
 
 
-def progress(request_id: str, state: str, share: float, message: str, **more: int) -> str:
+def progress(request_id: str, state: str, fraction: float, message: str, **more: int) -> str:
     """How far a request is; share: 0 to 1, to a hundredth."""
     return _message(
-        "progress", request_id=request_id, state=state, progress=round(share, 2), message=message, **more
+        "progress", request_id=request_id, state=state, progress=round(fraction, 2), message=message, **more
     )
 
 

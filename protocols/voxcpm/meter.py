@@ -16,17 +16,17 @@ class Meter:
     def disconnected(self) -> None:
         """It has gone."""
 
-    def queued(self) -> None:
+    def request_queued(self) -> None:
         """A request came, and waits for its turn."""
 
-    def started(self) -> None:
+    def request_started(self) -> None:
         """It has its turn."""
 
-    def ended(self, mode: str, status: str, seconds: float, begun: bool) -> None:
+    def request_ended(self, mode: str, status: str, seconds: float, begun: bool) -> None:
         """A request is over, so long after it came; begun: whether it had its turn."""
 
-    def spoke(self, seconds: float) -> None:
+    def request_spoken(self, seconds: float) -> None:
         """A request was spoken to its end; so much audio it was."""
 
-    def refused(self, code: str) -> None:
+    def error_sent(self, code: str) -> None:
         """A client was told of an error."""

@@ -54,25 +54,25 @@ class VoxCPMMetrics(Meter):
         """It has gone."""
         self._connections.dec()
 
-    def queued(self) -> None:
+    def request_queued(self) -> None:
         """A request came, and waits for its turn."""
         self._queue.inc()
 
-    def started(self) -> None:
+    def request_started(self) -> None:
         """It has its turn."""
         self._queue.dec()
         self._running.inc()
 
-    def ended(self, mode: str, status: str, seconds: float, begun: bool) -> None:
+    def request_ended(self, mode: str, status: str, seconds: float, begun: bool) -> None:
         """A request is over, so long after it came; begun: whether it had its turn."""
         (self._running if begun else self._queue).dec()
         self._requests.labels(mode, status).inc()
         self._duration.labels(mode).observe(seconds)
 
-    def spoke(self, seconds: float) -> None:
+    def request_spoken(self, seconds: float) -> None:
         """A request was spoken to its end; so much audio it was."""
         self._audio.observe(seconds)
 
-    def refused(self, code: str) -> None:
+    def error_sent(self, code: str) -> None:
         """A client was told of an error."""
         self._errors.labels(code).inc()

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from protocols.shared.client_languages import FIELD, complaint, known_languages
-from protocols.voxcpm.messages import BadMessage, invalid
+from protocols.shared.client_languages import LANGUAGES_FIELD, known_languages, languages_error
+from protocols.voxcpm.messages import BadMessage, validation_failure
 from speech.text import languages
 from speech.types import OptionValue, Recording, Sampling, SpeechRequest
 
@@ -15,14 +15,14 @@ STREAMING = "streaming"
 NON_STREAMING = "non_streaming"
 
 VOICE_ID = "voice_id"
-RECORDINGS = ("prompt_wav_url", "prompt_wav_path")
+RECORDING_PARAMS = ("prompt_wav_url", "prompt_wav_path")
 """Parameters that name a recording."""
 
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 """Characters of a name: a language, an emotion, a voice."""
 
-NAMED_UNUSED = 32
-LONGEST_UNUSED = 64
+MAX_UNUSED_NAMES = 32
+MAX_UNUSED_LENGTH = 64
 """How many of a client's own parameters an answer names at most, and how much of each name."""
 
 Check = Callable[[Any], str | None]
@@ -87,10 +87,10 @@ _OTHERS: Mapping[str, Check] = {
     "mode": _mode,
     "prompt_wav_url": _string(None),
     "prompt_wav_path": _string(None),
-    **dict.fromkeys(("voice_id", "voice", "language", "emotion"), _string(LONGEST_NAME)),
+    **dict.fromkeys(("voice_id", "voice", "language", "emotion"), _string(MAX_NAME_LENGTH)),
     **dict.fromkeys(("emotion_strength", "speed", "duration"), _number()),
     "lexicon": _spellings,
-    FIELD: complaint,
+    LANGUAGES_FIELD: languages_error,
     "normalize": _boolean,
     "seed": _number(whole=True),
 }
@@ -122,7 +122,7 @@ class Params:
     options: Mapping[str, OptionValue]
     unknown: tuple[str, ...]
 
-    def request(self, voice: str | None, reference: Recording | None, prompt_text: str) -> SpeechRequest:
+    def to_request(self, voice: str | None, reference: Recording | None, prompt_text: str) -> SpeechRequest:
         """The core's request; prompt_text: what is said in the reference, where the client tells nothing.
 
         Raises UnsupportedLanguage for a language that nobody knows.
@@ -161,7 +161,7 @@ def read_params(given: Mapping[str, Any], max_text: int, request_id: str) -> Par
         errors = _contradictions(params)
     if errors:
         too_long = errors.get("text", "").startswith("too long")
-        failure = invalid(errors, "TEXT_TOO_LONG" if too_long else "INVALID_PARAMS")
+        failure = validation_failure(errors, "TEXT_TOO_LONG" if too_long else "INVALID_PARAMS")
         raise BadMessage(failure, request_id)
     voice = params.get("voice_id") or params.get("voice")
     unknown = (name for name in given if name not in known)
@@ -172,7 +172,7 @@ def read_params(given: Mapping[str, Any], max_text: int, request_id: str) -> Par
         prompt_wav_url=params.get("prompt_wav_url") or None,
         prompt_wav_path=params.get("prompt_wav_path") or None,
         language=params.get("language"),
-        languages=known_languages(params.get(FIELD, ())),
+        languages=known_languages(params.get(LANGUAGES_FIELD, ())),
         emotion=params.get("emotion"),
         emotion_strength=params.get("emotion_strength"),
         speed=params.get("speed"),
@@ -181,7 +181,9 @@ def read_params(given: Mapping[str, Any], max_text: int, request_id: str) -> Par
         normalize=params.get("normalize", True),
         seed=params.get("seed"),
         options={name: params[name] for name in OPTIONS if name in params},
-        unknown=tuple(name[:LONGEST_UNUSED] for name, _ in zip(unknown, range(NAMED_UNUSED), strict=False)),
+        unknown=tuple(
+            name[:MAX_UNUSED_LENGTH] for name, _ in zip(unknown, range(MAX_UNUSED_NAMES), strict=False)
+        ),
     )
 
 

@@ -33,7 +33,7 @@ _EMBEDDING_6 = tuple(ipaddress.IPv6Network(network) for network in "::ffff:0:0/9
 """IPv4-mapped, and NAT64's well-known prefix (RFC 6052): the last 32 bits are an IPv4 address."""
 
 
-def is_public(address: str) -> bool:
+def is_public_address(address: str) -> bool:
     """Whether an IP address, as text, is one that anybody in the Internet can mean.
 
     An address that carries an IPv4 address (mapped, NAT64) is as public as that one; 6to4 and Teredo
@@ -48,7 +48,7 @@ def is_public(address: str) -> bool:
     return not any(ip in network for network in _NOT_PUBLIC_4)
 
 
-def is_own(address: str) -> bool:
+def is_own_address(address: str) -> bool:
     """Whether an IP address is this machine's: what listens there may be closed to everybody else.
 
     Nothing is sent: a datagram socket that connects only learns its route.
@@ -68,7 +68,7 @@ class Resolver:
     def __init__(self) -> None:
         self._under_way = 0
 
-    async def look_up(self, host: str, port: int) -> list[str]:
+    async def resolve(self, host: str, port: int) -> list[str]:
         """The addresses of ``host`` as text, the preferred one first; none if there is no such name.
 
         A number in any form that the system reads (``0x7f.1``, ``2130706433``) is the address that

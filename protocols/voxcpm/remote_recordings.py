@@ -19,18 +19,18 @@ from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 
 import httpcore
 
-from protocols.voxcpm.checked_network import BoundedStream, CheckedAddresses
-from protocols.voxcpm.public_addresses import Resolver, is_own, is_public
+from protocols.voxcpm.checked_network import BoundedStream, PinnedAddresses
+from protocols.voxcpm.public_addresses import Resolver, is_own_address, is_public_address
 from speech.audio.pcm import MAX_RECORDING_BYTES
 from speech.errors import Busy, InvalidRequest
 
 log = logging.getLogger(__name__)
 
-FIELD = "prompt_wav_url"
-LONGEST_S = 10.0
+URL_PARAM = "prompt_wav_url"
+FETCH_TIMEOUT_S = 10.0
 """For everything, in seconds: the lookups, the redirects, and the last byte of the recording."""
 
-MAX_URL = 2000
+MAX_URL_LENGTH = 2000
 MAX_REDIRECTS = 3
 MAX_FETCHES = 16
 
@@ -76,12 +76,12 @@ class RemoteRecordings:
         self,
         allowed_hosts: frozenset[str],
         *,
-        longest_s: float = LONGEST_S,
-        largest: int = MAX_RECORDING_BYTES,
+        timeout_s: float = FETCH_TIMEOUT_S,
+        max_bytes: int = MAX_RECORDING_BYTES,
     ) -> None:
         self._allowed = frozenset(host.lower() for host in allowed_hosts)
-        self._longest_s = longest_s
-        self._largest = largest
+        self._longest_s = timeout_s
+        self._largest = max_bytes
         self._resolver = Resolver()
         self._under_way = 0
         self._tls: ssl.SSLContext | None = None
@@ -116,12 +116,12 @@ class RemoteRecordings:
     async def _get(self, target: _Target) -> bytes | str:
         """The body; or where it is said to be."""
         listed = target.is_listed(self._allowed)
-        addresses = await self._resolver.look_up(target.host, target.port)
-        public = all(is_public(address) and not is_own(address) for address in addresses)
+        addresses = await self._resolver.resolve(target.host, target.port)
+        public = all(is_public_address(address) and not is_own_address(address) for address in addresses)
         if not addresses or not (listed or public):
             log.info(
                 "%s refused: %s has no public address (KANI_RECORDING_HOSTS lists others)",
-                FIELD,
+                URL_PARAM,
                 target.netloc,
             )
             raise _refused("names no host with a public address")
@@ -133,7 +133,7 @@ class RemoteRecordings:
                     self._tls,
                     max_connections=1,
                     max_keepalive_connections=0,
-                    network_backend=CheckedAddresses(addresses),
+                    network_backend=PinnedAddresses(addresses),
                 ) as pool,
                 pool.stream("GET", _parsed(target), headers=_headers(target)) as response,
             ):
@@ -156,7 +156,7 @@ class RemoteRecordings:
             raise self._too_large()
         stream = response.extensions["network_stream"]
         assert isinstance(stream, BoundedStream)
-        stream.left = 2 * self._largest
+        stream.bytes_left = 2 * self._largest
         body, pieces = bytearray(), 0
         async for piece in response.aiter_stream():
             body += piece
@@ -179,8 +179,8 @@ def _read_url(text: str, base: str = "") -> _Target:
     # What a URL parser would drop without a word is refused, so that all mean the same by it.
     if not text.isprintable() or " " in text or "\\" in text:
         raise _refused("holds characters that no URL has")
-    if len(text) > MAX_URL:
-        raise _refused(f"too long (at most {MAX_URL} characters)")
+    if len(text) > MAX_URL_LENGTH:
+        raise _refused(f"too long (at most {MAX_URL_LENGTH} characters)")
     try:
         url = urljoin(base, text)
         split = urlsplit(url)
@@ -252,4 +252,4 @@ def _too_large(largest: int) -> str:
 
 
 def _refused(reason: str) -> InvalidRequest:
-    return InvalidRequest(FIELD, reason)
+    return InvalidRequest(URL_PARAM, reason)

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from protocols.shared.cloning_report import likeness
-from protocols.shared.memory_budget import Budget
+from protocols.shared.cloning_report import cloning_fields
+from protocols.shared.memory_budget import MemoryBudget
 from protocols.voxcpm import frames, messages
-from protocols.voxcpm.frames import Piece, Pieces, Stream
-from protocols.voxcpm.messages import failure_of, progress
+from protocols.voxcpm.frames import AudioPiece, FrameWriter, Pieces
+from protocols.voxcpm.messages import failure_for, progress
 from protocols.voxcpm.meter import Meter
-from protocols.voxcpm.params import RECORDINGS, STREAMING, VOICE_ID, Params
+from protocols.voxcpm.params import RECORDING_PARAMS, STREAMING, VOICE_ID, Params
 from protocols.voxcpm.remote_recordings import RemoteRecordings
 from protocols.voxcpm.settings import VoxCPMSettings
 from protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
@@ -30,32 +30,32 @@ from speech.types import Recording, SpeechChunk, SpeechRequest
 
 PROTOCOL = "voxcpm"
 
-MAX_WHOLE_S = 1200.0
+MAX_WHOLE_ANSWER_S = 1200.0
 """The longest answer that is sent whole; longer speech is for streams, which keep nothing."""
 
-MAX_WHOLE_BYTES = 512 * 2**20
+MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
 """And how much such audio there may be at once, all clients' together."""
 
-BIG_ANSWER_BYTES = 2**20
+ENCODE_IN_THREAD_BYTES = 2**20
 """An answer with more audio than this is encoded in a thread, so that nobody else waits for it."""
 
-CHUNKS_A_PROGRESS = 5
+CHUNKS_PER_PROGRESS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class SharedState:
     """What every connection shares."""
 
     service: SpeechService
     settings: VoxCPMSettings
     meter: Meter
-    folder: VoiceFolder
-    recordings: RemoteRecordings
-    whole_answers: Budget
+    voice_folder: VoiceFolder
+    remote_recordings: RemoteRecordings
+    whole_answer_budget: MemoryBudget
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class ConnectionContext:
     """What every request of a connection shares.
 
     client: whose rate they count towards; timeout_s: how long the client would wait for one, if it said
@@ -63,15 +63,15 @@ class Visit:
     while it keeps a recording or a whole answer in memory.
     """
 
-    house: House
+    shared: SharedState
     client: str
     timeout_s: float | None
     languages: tuple[str, ...]
-    heavy: asyncio.Semaphore
+    heavy_slots: asyncio.Semaphore
     send: Callable[[str | bytes], Awaitable[None]]
 
 
-class Utterance:
+class RequestRunner:
     """Speaks one request: sends its progress, its audio, and how it ended.
 
     finish: sends the last message, from where on the request cannot be cancelled; it is told before whether
@@ -79,7 +79,11 @@ class Utterance:
     """
 
     def __init__(
-        self, visit: Visit, request_id: str, params: Params, finish: Callable[[str, str], Awaitable[None]]
+        self,
+        visit: ConnectionContext,
+        request_id: str,
+        params: Params,
+        finish: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self._visit = visit
         self._id = request_id
@@ -88,10 +92,10 @@ class Utterance:
         self._chunks = 0
         self._samples = 0
         self._source: str | None = None
-        self.begun = False
+        self.started = False
         """Whether it has left the queue."""
 
-    async def speak(self) -> None:
+    async def run(self) -> None:
         """Speak it to its end."""
         async with AsyncExitStack() as stack:
             try:
@@ -101,8 +105,8 @@ class Utterance:
                 await self._fail(error)
 
     async def _fail(self, error: SpeechError) -> None:
-        failure = failure_of(error, self._source or VOICE_ID)
-        self._visit.house.meter.refused(failure.code)
+        failure = failure_for(error, self._source or VOICE_ID)
+        self._visit.shared.meter.error_sent(failure.code)
         await self._finish("failed", messages.error(self._id, failure))
 
     async def _voice_and_request(self) -> tuple[FolderVoice | None, SpeechRequest]:
@@ -110,48 +114,48 @@ class Utterance:
 
         A voice of this server comes first, as the list of voices has it.
         """
-        params, house = self._params, self._visit.house
+        params, house = self._params, self._visit.shared
         try:
             house.service.catalogue.language_of(params.voice)
         except UnknownVoice as unknown:
-            voice = await asyncio.to_thread(house.folder.get, unknown.voice)
+            voice = await asyncio.to_thread(house.voice_folder.get, unknown.voice)
             if voice is None:
                 raise
             self._source = VOICE_ID
-            return voice, params.request(None, None, voice.sample_text)
-        self._source = next((name for name in RECORDINGS if getattr(params, name) is not None), None)
-        return None, params.request(params.voice, None, "")
+            return voice, params.to_request(None, None, voice.sample_text)
+        self._source = next((name for name in RECORDING_PARAMS if getattr(params, name) is not None), None)
+        return None, params.to_request(params.voice, None, "")
 
     def _preparation(self, voice: FolderVoice | None, stack: AsyncExitStack) -> Prepare | None:
         """What the session waits for before it speaks: a turn, if much is to be held, and the recording."""
         if self._params.mode == STREAMING and self._source is None:
             return None
-        params, house, heavy = self._params, self._visit.house, self._visit.heavy
+        params, house, heavy = self._params, self._visit.shared, self._visit.heavy_slots
 
         async def prepare() -> Recording | None:
             await heavy.acquire()
             stack.callback(heavy.release)
             if voice is not None:
-                data = await asyncio.to_thread(house.folder.read, voice)
+                data = await asyncio.to_thread(house.voice_folder.read, voice)
             elif params.prompt_wav_url is not None:
-                data = await house.recordings.fetch(params.prompt_wav_url)
+                data = await house.remote_recordings.fetch(params.prompt_wav_url)
             elif params.prompt_wav_path is not None:
-                data = await asyncio.to_thread(house.folder.recording, params.prompt_wav_path)
+                data = await asyncio.to_thread(house.voice_folder.recording, params.prompt_wav_path)
             else:
                 return None
-            return await decoding.in_turn(
-                decoding.RECORDINGS, decode_recording, data, sample_rate=REFERENCE_RATE
+            return await decoding.run_in_pool(
+                decoding.RECORDING_POOL, decode_recording, data, sample_rate=REFERENCE_RATE
             )
 
         return prepare
 
     async def _speak(self, request: SpeechRequest, prepare: Prepare | None) -> None:
         request = replace(request, languages=request.languages or self._visit.languages)
-        session = self._visit.house.service.open(
+        session = self._visit.shared.service.open(
             request,
             protocol=PROTOCOL,
             client=self._visit.client,
-            heard_at_once=self._params.mode == STREAMING,
+            low_latency=self._params.mode == STREAMING,
             # The protocol's own limit was looked at; the spaces around a text are none of it.
             max_text=len(self._params.text),
             timeout_s=self._visit.timeout_s,
@@ -170,17 +174,17 @@ class Utterance:
 
     async def _spoken(self, session: SpeechSession) -> dict[str, Any]:
         """Send all but the last message; what that tells of the speech."""
-        meter = self._visit.house.meter
+        meter = self._visit.shared.meter
         session.feed(self._params.text)
         session.finish()
         await self._progress("queued", 0.0, "Request queued")
-        async for position in session.queue():
+        async for position in session.queue_positions():
             await self._tell_position(position)
-        self.begun = True
-        meter.started()
+        self.started = True
+        meter.request_started()
         await self._progress("processing", 0.0, "Processing request")
         await (self._stream(session) if self._params.mode == STREAMING else self._whole(session))
-        meter.spoke(session.duration_s)
+        meter.request_spoken(session.duration_s)
         return self._result(session)
 
     async def _tell_position(self, position: int) -> None:
@@ -192,43 +196,45 @@ class Utterance:
 
     async def _stream(self, session: SpeechSession) -> None:
         await self._progress("generating", 0.1, "Generating audio...")
-        stream: Stream | None = None
+        stream: FrameWriter | None = None
         async for piece in _pieces(aiter(session)):
             if stream is None:
-                stream = Stream(self._id, session.speaker.engine.info.sample_rate)
+                stream = FrameWriter(self._id, session.resolved_voice.engine.info.sample_rate)
             await self._visit.send(stream.write(piece))
             self._samples += len(piece.samples)
             self._chunks += 1
-            if self._chunks % CHUNKS_A_PROGRESS == 0:
+            if self._chunks % CHUNKS_PER_PROGRESS == 0:
                 share = 0.1 + min(0.7, 0.01 * self._chunks)
                 await self._progress("generating", share, f"Generated {self._chunks} chunks...")
 
     async def _whole(self, session: SpeechSession) -> None:
         await self._progress("generating", 0.5, "Generating audio...")
-        with self._visit.house.whole_answers.held() as held:
+        with self._visit.shared.whole_answer_budget.reservation() as held:
             pcm, spans = bytearray(), []
             async for chunk in session:
-                held.take(2 * len(chunk.samples))
+                held.grow(2 * len(chunk.samples))
                 pcm += pcm16(chunk.samples)
                 spans += span_rows(chunk.spans)
-                if len(pcm) > 2 * chunk.sample_rate * MAX_WHOLE_S:
-                    limit = f"{MAX_WHOLE_S:g} s, use mode 'streaming'"
+                if len(pcm) > 2 * chunk.sample_rate * MAX_WHOLE_ANSWER_S:
+                    limit = f"{MAX_WHOLE_ANSWER_S:g} s, use mode 'streaming'"
                     raise InvalidRequest("text", f"its speech is too long for one answer (at most {limit})")
             await self._progress("encoding", 0.9, "Encoding audio...")
             self._chunks, self._samples = 1, len(pcm) // 2
-            rate = session.speaker.engine.info.sample_rate
-            write = partial(frames.whole, self._id, rate, spans, pcm)
-            answer = await asyncio.to_thread(write) if len(pcm) > BIG_ANSWER_BYTES else write()
+            rate = session.resolved_voice.engine.info.sample_rate
+            write = partial(frames.encode_whole_answer, self._id, rate, spans, pcm)
+            answer = await asyncio.to_thread(write) if len(pcm) > ENCODE_IN_THREAD_BYTES else write()
             # What waits on the line is one copy, not two.
             pcm.clear()
             await self._visit.send(answer)
 
     def _result(self, session: SpeechSession) -> dict[str, Any]:
-        params, speaker = self._params, session.speaker
+        params, speaker = self._params, session.resolved_voice
         rate = speaker.engine.info.sample_rate
         # What is said in a folder's recording was not given by the client.
-        unused = [name for name in session.unused if name != "prompt_text" or name in params.options]
-        unused += [name for name in RECORDINGS if getattr(params, name) is not None and name != self._source]
+        unused = [name for name in session.unused_fields if name != "prompt_text" or name in params.options]
+        unused += [
+            name for name in RECORDING_PARAMS if getattr(params, name) is not None and name != self._source
+        ]
         return {
             "duration": self._samples / rate,
             "sample_rate": rate,
@@ -237,14 +243,14 @@ class Utterance:
             "engine": speaker.engine.info.name,
             "voice": speaker.voice,
             "language": speaker.language,
-            "passages": [asdict(passage) for passage in session.passages],
-            **likeness(session),
+            "passages": [asdict(passage) for passage in session.foreign_passages],
+            **cloning_fields(session),
             "unused": [*unused, *params.unknown],
             "truncated": session.truncated,
         }
 
 
-async def _pieces(chunks: AsyncIterator[SpeechChunk]) -> AsyncIterator[Piece]:
+async def _pieces(chunks: AsyncIterator[SpeechChunk]) -> AsyncIterator[AudioPiece]:
     """What a frame each holds, of the chunks of a session."""
     pieces: Pieces | None = None
     async for chunk in chunks:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from speech.text.languages import primary
 
-COUNTING = "1, 2, 3, 4, 5."
+FALLBACK_SENTENCE = "1, 2, 3, 4, 5."
 """Said where there is no sentence: nearly every language has words for numbers."""
 
-SENTENCES = {
+SAMPLE_SENTENCES = {
     "ar": "مرحبًا! هكذا يبدو صوتي.",
     "bg": "Здравейте! Така звучи гласът ми.",
     "bn": "নমস্কার! আমার কণ্ঠ শুনতে এমন।",
@@ -53,6 +53,6 @@ SENTENCES = {
 """By primary language subtag."""
 
 
-def sentence(language: str) -> str:
+def sample_sentence(language: str) -> str:
     """What a voice of that language says (BCP 47; the empty tag of a voice without one is English)."""
-    return SENTENCES.get(primary(language or "en"), COUNTING)
+    return SAMPLE_SENTENCES.get(primary(language or "en"), FALLBACK_SENTENCE)

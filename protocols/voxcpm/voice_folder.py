@@ -24,8 +24,8 @@ from speech.errors import InvalidRequest, UnknownVoice
 
 log = logging.getLogger(__name__)
 
-FIELD = "prompt_wav_path"
-NO_CATEGORY = "默认"
+PATH_PARAM = "prompt_wav_path"
+DEFAULT_CATEGORY = "默认"
 """What the original calls the category of a recording that lies in no folder of its own: "default"."""
 
 MEDIA_TYPES = {
@@ -38,10 +38,10 @@ MEDIA_TYPES = {
 """What is taken for a recording, by its extension."""
 
 MAX_VOICES = 10_000
-MAX_TRANSCRIPT = 2000
+MAX_TRANSCRIPT_LENGTH = 2000
 """Characters of a transcript that are read."""
 
-MAX_PATH = 1000
+MAX_PATH_LENGTH = 1000
 MAX_DEPTH = 16
 
 _MAX_LOOKED_AT = 200_000
@@ -115,13 +115,17 @@ class VoiceFolder:
         recording here, wherever else it may be.
         """
         if self._path is None:
-            raise InvalidRequest(FIELD, "this server has no voice folder (KANI_VOICE_DIR)")
+            raise InvalidRequest(PATH_PARAM, "this server has no voice folder (KANI_VOICE_DIR)")
         parts = tuple(part for part in relative_path.split("/") if part not in ("", "."))
         outside = relative_path.startswith("/") or ".." in parts or re.match("[A-Za-z]:", relative_path)
         if outside or "\\" in relative_path or not relative_path.isprintable():
-            raise InvalidRequest(FIELD, "must be a path below the voice folder, such as category/name.wav")
-        if len(relative_path) > MAX_PATH or len(parts) > MAX_DEPTH:
-            raise InvalidRequest(FIELD, f"too long (at most {MAX_PATH} characters and {MAX_DEPTH} parts)")
+            raise InvalidRequest(
+                PATH_PARAM, "must be a path below the voice folder, such as category/name.wav"
+            )
+        if len(relative_path) > MAX_PATH_LENGTH or len(parts) > MAX_DEPTH:
+            raise InvalidRequest(
+                PATH_PARAM, f"too long (at most {MAX_PATH_LENGTH} characters and {MAX_DEPTH} parts)"
+            )
         try:
             if not parts or _extension(parts[-1]) not in MEDIA_TYPES:
                 raise FileNotFoundError
@@ -129,9 +133,9 @@ class VoiceFolder:
                 data = file.read(MAX_RECORDING_BYTES + 1)
         except OSError as error:
             known = ", ".join(MEDIA_TYPES)
-            raise InvalidRequest(FIELD, f"names no recording in the voice folder ({known})") from error
+            raise InvalidRequest(PATH_PARAM, f"names no recording in the voice folder ({known})") from error
         if len(data) > MAX_RECORDING_BYTES:
-            raise InvalidRequest(FIELD, f"too large (at most {MAX_RECORDING_BYTES // 2**20} MiB)")
+            raise InvalidRequest(PATH_PARAM, f"too large (at most {MAX_RECORDING_BYTES // 2**20} MiB)")
         return data
 
     def _current(self) -> dict[str, FolderVoice]:
@@ -189,17 +193,17 @@ class VoiceFolder:
 def _voice(root: Path, parts: tuple[str, ...], beside: set[str]) -> FolderVoice:
     """The voice of a file; beside: the names of the files in its folder."""
     name = Path(parts[-1]).stem
-    category = parts[-2] if len(parts) > 1 else NO_CATEGORY
+    category = parts[-2] if len(parts) > 1 else DEFAULT_CATEGORY
     text = ""
     if f"{name}.txt" in beside:
         try:
             with _open(root, (*parts[:-1], f"{name}.txt")) as file:
                 # Four bytes a character at most, and the mark that some editors put in front.
-                text = file.read(4 * MAX_TRANSCRIPT + 3).decode("utf-8-sig", "ignore").strip()
+                text = file.read(4 * MAX_TRANSCRIPT_LENGTH + 3).decode("utf-8-sig", "ignore").strip()
         except OSError as error:
             log.warning("voice folder: the transcript of %s cannot be read: %s", name, error.strerror)
     name, category = (unicodedata.normalize("NFC", word) for word in (name, category))
-    return FolderVoice(f"{category}-{name}", name, category, text[:MAX_TRANSCRIPT], parts)
+    return FolderVoice(f"{category}-{name}", name, category, text[:MAX_TRANSCRIPT_LENGTH], parts)
 
 
 def _extension(name: str) -> str:

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from protocols.voxcpm.sample_sentences import sentence
+from protocols.voxcpm.sample_sentences import sample_sentence
 from protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
 from speech.text.language_names import LANGUAGES
 from speech.text.languages import primary
 from speech.types import Voice
 from speech.voices.catalogue import VoiceCatalogue
-from speech.voices.store import PREFIX
+from speech.voices.store import CUSTOM_PREFIX
 
-CUSTOM = "custom"
+CUSTOM_CATEGORY = "custom"
 """The category of the voices that clients keep here."""
 
-OTHER = "Other"
+OTHER_CATEGORY = "Other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class ListedVoice:
         return any(words in text.casefold() for text in (self.id, self.name, self.category, self.sample_text))
 
 
-def listed_voices(catalogue: VoiceCatalogue, folder: VoiceFolder) -> dict[str, ListedVoice]:
+def list_voices(catalogue: VoiceCatalogue, folder: VoiceFolder) -> dict[str, ListedVoice]:
     """Every voice by its id, in the order of a list; blocks on files.
 
     Built-in voices are in the category of their language's English name. One of the folder that has
@@ -56,7 +56,7 @@ def listed_voices(catalogue: VoiceCatalogue, folder: VoiceFolder) -> dict[str, L
     """
     built_in_and_kept = catalogue.list()
     voices = [
-        ListedVoice(voice.id, voice.name, _category(voice), sentence(voice.language), voice)
+        ListedVoice(voice.id, voice.name, _category(voice), sample_sentence(voice.language), voice)
         for voice in built_in_and_kept
     ]
     voices += [
@@ -79,13 +79,13 @@ def listed_voices(catalogue: VoiceCatalogue, folder: VoiceFolder) -> dict[str, L
 
 
 def _is_kept(voice: Voice) -> bool:
-    return voice.id.startswith(PREFIX)
+    return voice.id.startswith(CUSTOM_PREFIX)
 
 
 def _category(voice: Voice) -> str:
     if _is_kept(voice):
-        return CUSTOM
-    return _english_names().get(primary(voice.language), OTHER)
+        return CUSTOM_CATEGORY
+    return _english_names().get(primary(voice.language), OTHER_CATEGORY)
 
 
 @functools.cache

@@ -17,12 +17,12 @@ from server.network.tcp_connections import TcpConnection, TcpTable
 
 log = logging.getLogger("server")
 
-AT_ONCE = 32
+ACCEPT_BATCH = 32
 """Connections that are accepted before others have their turn, and before those that were closed to make
 room have given back their files."""
 
-NO_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-NO_FILE_S = 0.1
+OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+OUT_OF_FILES_PAUSE_S = 0.1
 """Pause after the machine ran out of files (seconds): no event says when one is free again."""
 
 
@@ -56,9 +56,9 @@ class Acceptor:
                         self._begin(sock)
                 except OSError as error:
                     # Any other is of one connection that broke before it was accepted.
-                    if error.errno in NO_FILE:
+                    if error.errno in OUT_OF_FILES:
                         log.warning("no connection can be accepted: %s", error.strerror)
-                        await asyncio.sleep(NO_FILE_S)
+                        await asyncio.sleep(OUT_OF_FILES_PAUSE_S)
                 await asyncio.sleep(0)
         finally:
             for task in self._beginning:
@@ -68,7 +68,7 @@ class Acceptor:
         def end() -> None:
             task.cancel()
 
-        tcp = self._table.opened(end)
+        tcp = self._table.admit(end)
         if tcp is None:
             sock.close()
             return
@@ -78,7 +78,7 @@ class Acceptor:
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
             if error is None:
                 return
-            tcp.lost()
+            tcp.closed()
             sock.close()
             # A client that leaves, or whose TLS cannot be understood, is nothing to report.
             if not isinstance(error, OSError | asyncio.CancelledError):
@@ -96,7 +96,7 @@ class Acceptor:
 
 def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
     """Further connections that wait to be accepted, few enough to take them at once. Raises OSError."""
-    for _ in range(AT_ONCE - 1):
+    for _ in range(ACCEPT_BATCH - 1):
         try:
             yield listener.accept()[0]
         except (BlockingIOError, InterruptedError):

@@ -14,7 +14,7 @@ LOCALHOST = ("127.0.0.1", "::1")
 MISSING_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 PORT_TRIES = 16
 
-SPARE_FILES = 256
+RESERVED_FILES = 256
 """Files that the server keeps for itself: engines, voices, services that it asks."""
 
 HTTP_CONNECTIONS = 256
@@ -58,14 +58,14 @@ def listen(host: str, port: int, setting: str = "--port") -> list[socket.socket]
     return sockets
 
 
-def own_names(host: str) -> frozenset[str]:
+def machine_names(host: str) -> frozenset[str]:
     """What a machine that listens on ``host`` is called: that, its own name, and that under .local."""
     full = socket.gethostname().rstrip(".").lower()
     short = full.partition(".")[0]
     return frozenset({host.strip("[]").rstrip(".").lower(), full, short, f"{short}.local"} - {""})
 
 
-def allow_open_files(count: int) -> int:
+def raise_file_limit(count: int) -> int:
     """Let this process have ``count`` files and sockets open, as far as the machine lets it; how many."""
     if sys.platform == "win32":
         return count
@@ -78,17 +78,17 @@ def allow_open_files(count: int) -> int:
     return wanted
 
 
-def most_files(max_connections: int) -> int:
+def files_needed(max_connections: int) -> int:
     """Files and sockets of a server with so many WebSockets at most."""
-    return max_connections + HTTP_CONNECTIONS + SPARE_FILES
+    return max_connections + HTTP_CONNECTIONS + RESERVED_FILES
 
 
-def most_connections(max_connections: int, files: int) -> int:
+def max_tcp_connections(max_connections: int, files: int) -> int:
     """TCP connections that may be open at once, with so many WebSockets and ``files`` files at most.
 
     Where there are few files, a quarter of them is spared.
     """
-    return min(max_connections + HTTP_CONNECTIONS, files - min(SPARE_FILES, files // 4))
+    return min(max_connections + HTTP_CONNECTIONS, files - min(RESERVED_FILES, files // 4))
 
 
 def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.network.listeners import listen
 from server.settings import Settings, variables
 
-METRICS = "/metrics"
+METRICS_PATH = "/metrics"
 
 
 class CompatPort(NamedTuple):
@@ -26,14 +26,14 @@ class CompatPort(NamedTuple):
     setting: str
     scheme: str
     protocol: str
-    root: str = ""
+    root_path: str = ""
 
 
 METRICS_PORT = CompatPort("metrics_port", "http", "metrics")
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class Listeners:
     """Sockets that listen. port: the one that is always open; compat: those opened besides."""
 
     sockets: Sequence[socket.socket]
@@ -41,12 +41,12 @@ class Doors:
     compat: Mapping[CompatPort, int] = field(default_factory=dict)
 
     @property
-    def roots(self) -> dict[int, str]:
+    def root_paths(self) -> dict[int, str]:
         """What a WebSocket on `/` means, by the port, where it is not Kani's."""
-        return {port: door.root for door, port in self.compat.items() if door.root}
+        return {port: door.root_path for door, port in self.compat.items() if door.root_path}
 
 
-def open_doors(settings: Settings, ports: Sequence[CompatPort]) -> Doors:
+def open_listeners(settings: Settings, ports: Sequence[CompatPort]) -> Listeners:
     """Listen on every port that the settings ask for, of those that protocols have. Raises CannotListen."""
     sockets = listen(settings.host, settings.port)
     port = _port(sockets)
@@ -58,7 +58,7 @@ def open_doors(settings: Settings, ports: Sequence[CompatPort]) -> Doors:
         opened = listen(settings.host, getattr(settings, door.setting), variables(door.setting)[0])
         compat[door] = _port(opened)
         sockets += opened
-    return Doors(sockets, port, compat)
+    return Listeners(sockets, port, compat)
 
 
 def _port(sockets: Sequence[socket.socket]) -> int:
@@ -66,7 +66,7 @@ def _port(sockets: Sequence[socket.socket]) -> int:
     return port
 
 
-class MetricsAloneMiddleware:
+class MetricsOnlyMiddleware:
     """On ``port`` nothing is served but the metrics, on their path and on `/`."""
 
     def __init__(self, app: ASGIApp, port: int) -> None:
@@ -76,8 +76,8 @@ class MetricsAloneMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one HTTP request or WebSocket handshake."""
         here = scope["type"] in ("http", "websocket") and scope["server"][1] == self._port
-        if here and (scope["type"] == "websocket" or scope["path"] not in ("/", METRICS)):
-            answer = JSONResponse({"error": {"message": f"there is only {METRICS} on this port"}}, 404)
+        if here and (scope["type"] == "websocket" or scope["path"] not in ("/", METRICS_PATH)):
+            answer = JSONResponse({"error": {"message": f"there is only {METRICS_PATH} on this port"}}, 404)
             await answer(scope, receive, send)
             return
-        await self._app({**scope, "path": METRICS} if here else scope, receive, send)
+        await self._app({**scope, "path": METRICS_PATH} if here else scope, receive, send)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 
-PIECE_BYTES = 64 * 1024
+PROGRESS_BYTES = 64 * 1024
 
 
 class Awaited(Enum):
@@ -23,27 +23,27 @@ class Awaited(Enum):
     NOTHING = auto()
 
 
-CLOSED_FIRST = (Awaited.HEAD, Awaited.BODY)
+EVICTION_ORDER = (Awaited.HEAD, Awaited.BODY)
 """Those that make room for a new connection, where there are too many."""
 
-REASONS = ("head", "body", "message", "goodbye", "crowded", "full")
+CLOSE_REASONS = ("head", "body", "message", "goodbye", "crowded", "full")
 """Why a connection is ended here: for what did not come in time; because it did not take what was sent
 before it was closed; to make room for a new one; because there was no room for it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ReadTimeouts:
     """Seconds that a client may take.
 
     head_s: for the head of a request, the TLS handshake included; piece_s: for each further
-    ``PIECE_BYTES`` of a body or of a long message, or its rest; goodbye_s: for what was sent to it before
+    ``PROGRESS_BYTES`` of a body or of a long message, or its rest; goodbye_s: for what was sent to it before
     its connection was closed; look_s: how often that is looked at.
     """
 
     head_s: float = 10.0
-    piece_s: float = 20.0
-    goodbye_s: float = 10.0
-    look_s: float = 1.0
+    progress_s: float = 20.0
+    close_s: float = 10.0
+    check_interval_s: float = 1.0
 
 
 class TcpConnection:
@@ -60,7 +60,7 @@ class TcpConnection:
         self._since = table.now()
         self.awaited = Awaited.HEAD
 
-    def carried_by(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
+    def attach(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
         """From now on ``transport`` carries it, and ``end`` ends it when the client is too slow."""
         self._transport = transport
         self._end = end
@@ -72,26 +72,26 @@ class TcpConnection:
             self.awaited = awaited
             self._restart(self._table.now())
 
-    def took(self, size: int) -> None:
+    def received(self, size: int) -> None:
         """``size`` bytes came."""
         self._took += size
 
-    def lost(self) -> None:
+    def closed(self) -> None:
         """It has ended. What it called is let go of, as that holds this connection in turn."""
-        self._table.forget(self)
+        self._table.remove(self)
         self._transport = self._end = None
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End it at once."""
         if self._end is not None:
             self._end()
 
-    def overdue(self, now: float, patience: Patience) -> str | None:
-        """Why it has to end now, if it has to; one of ``REASONS``."""
+    def timeout_reason(self, now: float, patience: ReadTimeouts) -> str | None:
+        """Why it has to end now, if it has to; one of ``CLOSE_REASONS``."""
         if self._transport is not None and self._transport.is_closing():
             if self._closing_since is None:
                 self._closing_since = now
-            return "goodbye" if now - self._closing_since >= patience.goodbye_s else None
+            return "goodbye" if now - self._closing_since >= patience.close_s else None
         if self.awaited is Awaited.NOTHING:
             return None
         if self.awaited is Awaited.HEAD:
@@ -99,8 +99,8 @@ class TcpConnection:
         if self._transport is not None and not self._transport.is_reading():
             # The server itself has stopped reading, as the application has not taken what came.
             self._restart(now)
-        elif now - self._since >= patience.piece_s:
-            if self._took < PIECE_BYTES:
+        elif now - self._since >= patience.progress_s:
+            if self._took < PROGRESS_BYTES:
                 return "body" if self.awaited is Awaited.BODY else "message"
             self._restart(now)
         return None
@@ -118,13 +118,15 @@ class TcpConnection:
 class TcpTable:
     """Every TCP connection of one server.
 
-    limit: how many may be open at once; cut: called with one of ``REASONS`` for each that is ended here.
+    limit: how many may be open at once; cut: called with one of ``CLOSE_REASONS`` for each that is ended here.
     """
 
-    def __init__(self, limit: int, cut: Callable[[str], None], patience: Patience | None = None) -> None:
+    def __init__(
+        self, limit: int, on_close: Callable[[str], None], timeouts: ReadTimeouts | None = None
+    ) -> None:
         self._limit = limit
-        self._cut = cut
-        self._patience = patience or Patience()
+        self._cut = on_close
+        self._patience = timeouts or ReadTimeouts()
         # Each in the order in which they began to wait.
         self._open: dict[Awaited, dict[TcpConnection, None]] = {awaited: {} for awaited in Awaited}
 
@@ -135,20 +137,20 @@ class TcpTable:
         """The time, in seconds."""
         return asyncio.get_running_loop().time()
 
-    def opened(self, end: Callable[[], None]) -> TcpConnection | None:
+    def admit(self, end: Callable[[], None]) -> TcpConnection | None:
         """A new connection, which ``end`` ends; None if there is no room for it.
 
         Where there are ``limit`` already, the one that has kept the server waiting longest for its
         request's head is closed, or for its body where every head is complete.
         """
         if len(self) >= self._limit:
-            oldest = next((each for awaited in CLOSED_FIRST for each in self._open[awaited]), None)
+            oldest = next((each for awaited in EVICTION_ORDER for each in self._open[awaited]), None)
             if oldest is None:
                 self._cut("full")
                 return None
             self._cut("crowded")
-            self.forget(oldest)
-            oldest.end()
+            self.remove(oldest)
+            oldest.close()
         connection = TcpConnection(self, end)
         self._open[connection.awaited][connection] = None
         return connection
@@ -158,12 +160,12 @@ class TcpTable:
         if self._open[connection.awaited].pop(connection, connection) is None:
             self._open[awaited][connection] = None
 
-    def forget(self, connection: TcpConnection) -> None:
+    def remove(self, connection: TcpConnection) -> None:
         """Count a connection no more."""
         self._open[connection.awaited].pop(connection, None)
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
+    def enforce_timeouts(self) -> Iterator[None]:
         """While the body runs, end those connections whose clients are too slow."""
         loop = asyncio.get_running_loop()
         timer: asyncio.TimerHandle
@@ -171,9 +173,9 @@ class TcpTable:
         def look() -> None:
             nonlocal timer
             self._look(loop.time())
-            timer = loop.call_later(self._patience.look_s, look)
+            timer = loop.call_later(self._patience.check_interval_s, look)
 
-        timer = loop.call_later(self._patience.look_s, look)
+        timer = loop.call_later(self._patience.check_interval_s, look)
         try:
             yield
         finally:
@@ -181,12 +183,12 @@ class TcpTable:
 
     def _look(self, now: float) -> None:
         for connection in [each for waiting in self._open.values() for each in waiting]:
-            reason = connection.overdue(now, self._patience)
+            reason = connection.timeout_reason(now, self._patience)
             if reason is None:
                 continue
             self._cut(reason)
             if reason == "goodbye":
-                self.forget(connection)
+                self.remove(connection)
                 connection.abort()
             else:
-                connection.end()
+                connection.close()

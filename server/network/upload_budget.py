@@ -14,14 +14,14 @@ LIMIT_BYTES = 32 * 2**20
 to holes between what is held, which Python's allocator does not give back to the machine."""
 
 
-class IntakeFull(Exception):
+class UploadBudgetFull(Exception):
     """There is no room for more of a request; ``str()`` is what its client reads."""
 
     def __init__(self) -> None:
         super().__init__("too much is being sent to this server at once: try again later")
 
 
-class Intake:
+class UploadBudget:
     """Holds up to ``limit`` bytes of bodies and WebSocket messages whose end has not come yet.
 
     A request that is alone may be longer, up to its own limit: whatever the limits are, the largest
@@ -30,37 +30,37 @@ class Intake:
 
     def __init__(self, limit: int = LIMIT_BYTES) -> None:
         self._limit = limit
-        self.held = 0
+        self.used = 0
         """Bytes that all requests hold now, beyond what each has free."""
 
     @contextmanager
-    def share(self) -> Iterator[Share]:
+    def share(self) -> Iterator[UploadShare]:
         """A share for one request, given back however the body of the ``with`` ends."""
-        share = Share(self)
+        share = UploadShare(self)
         try:
             yield share
         finally:
-            share.hold(0)
+            share.resize(0)
 
     def fits(self, size: int, instead_of: int) -> bool:
         """Return True if one request may hold ``size`` bytes instead of ``instead_of``."""
-        others = self.held - instead_of
+        others = self.used - instead_of
         return size <= instead_of or not others or others + size <= self._limit
 
 
-class Share:
-    """Share of one request in an ``Intake``: ``size`` bytes beyond the free ones."""
+class UploadShare:
+    """Share of one request in an ``UploadBudget``: ``size`` bytes beyond the free ones."""
 
     __slots__ = ("_intake", "size")
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: UploadBudget) -> None:
         self._intake = intake
         self.size = 0
 
-    def hold(self, unfinished: int) -> None:
+    def resize(self, unfinished: int) -> None:
         """Hold ``unfinished`` bytes from now on, which include the free ones. Raises IntakeFull."""
         size = max(0, unfinished - FREE_BYTES)
         if not self._intake.fits(size, self.size):
-            raise IntakeFull
-        self._intake.held += size - self.size
+            raise UploadBudgetFull
+        self._intake.used += size - self.size
         self.size = size

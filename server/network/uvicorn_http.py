@@ -29,16 +29,16 @@ class HttpProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, behind the TLS handshake if there is one."""
         super().connection_made(transport)
-        self._tcp.carried_by(transport, transport.abort)
+        self._tcp.attach(transport, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         super().connection_lost(exc)
-        self._tcp.lost()
+        self._tcp.closed()
 
     def data_received(self, data: bytes) -> None:
         """Take what came in."""
-        self._tcp.took(len(data))
+        self._tcp.received(len(data))
         super().data_received(data)
         self._expect()
 

@@ -16,49 +16,49 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from server.network.tcp_connections import Awaited, TcpConnection
-from server.network.upload_budget import Intake, IntakeFull, Share
+from server.network.upload_budget import UploadBudget, UploadBudgetFull, UploadShare
 
 BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-MOST_FRAGMENTS = 65_536
+MAX_FRAGMENTS = 65_536
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket.
 
-    A message that is longer than its path allows, or comes in more than ``MOST_FRAGMENTS`` pieces,
+    A message that is longer than its path allows, or comes in more than ``MAX_FRAGMENTS`` pieces,
     closes it with 1009 before more of it is kept; one for which ``intake`` has no room with 1013, and a
     long one that stalls with 1008. A handshake is ended also where it is refused or cannot be read.
     largest_messages: bytes, by the path; ``ws_max_size`` counts on all others. roots: what the path `/`
     stands for, by the port that was connected to. intake: what holds the bytes of unfinished messages.
     """
 
-    largest_messages: ClassVar[Mapping[str, int]] = {}
-    roots: ClassVar[Mapping[int, str]] = {}
-    intake: ClassVar[Intake] = Intake()
+    max_message_bytes: ClassVar[Mapping[str, int]] = {}
+    root_paths: ClassVar[Mapping[int, str]] = {}
+    upload_budget: ClassVar[UploadBudget] = UploadBudget()
 
     def __init__(
         self, config: Config, server_state: ServerState, app_state: dict[str, Any], *, tcp: TcpConnection
     ) -> None:
         super().__init__(config, server_state, app_state)
         self._tcp = tcp
-        self._share = Share(self.intake)
+        self._share = UploadShare(self.upload_budget)
         self._fragments = 0
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Take over a connection whose first request asks for a WebSocket."""
         super().connection_made(transport)
-        self._tcp.carried_by(self.transport, self._stalled)
+        self._tcp.attach(self.transport, self._stalled)
         self._tcp.expect(Awaited.NOTHING)
 
     def handle_connect(self, event: Request) -> None:
         """Take a handshake; uvicorn hands it over alone, before any frame is looked at."""
         path, mark, query = event.path.partition("?")
-        root = self.roots.get(self.server[1] or 0) if self.server is not None else None
+        root = self.root_paths.get(self.server[1] or 0) if self.server is not None else None
         if path == "/" and root is not None:
             path = root
             event.path = path + mark + query
         path = unquote(path)
-        self.conn.max_message_size = self.largest_messages.get(path, self.config.ws_max_size)
+        self.conn.max_message_size = self.max_message_bytes.get(path, self.config.ws_max_size)
         super().handle_connect(event)
 
     def handle_text(self, event: Frame) -> None:
@@ -75,8 +75,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Take a further piece of a message. An empty one adds nothing to its length, but takes room."""
         if self.close_sent:
             return
-        if len(self.frames) == MOST_FRAGMENTS:
-            self._fail(CloseCode.MESSAGE_TOO_BIG, f"more than {MOST_FRAGMENTS} fragments")
+        if len(self.frames) == MAX_FRAGMENTS:
+            self._fail(CloseCode.MESSAGE_TOO_BIG, f"more than {MAX_FRAGMENTS} fragments")
             return
         super().handle_cont(event)
         self._fragments = self._fragments + len(event.data) if self.frames else 0
@@ -102,12 +102,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Forget what came in: the parser and its connection are a cycle, which holds the last message."""
         super().connection_lost(exc)
         self.conn.parser.close()
-        self._share.hold(0)
-        self._tcp.lost()
+        self._share.resize(0)
+        self._tcp.closed()
 
     def data_received(self, data: bytes) -> None:
         """Take what came in."""
-        self._tcp.took(len(data))
+        self._tcp.received(len(data))
         super().data_received(data)
         self._hold_unfinished()
         # Such as more headers, or longer ones, than websockets reads (128 of 8 KiB), or a POST:
@@ -133,8 +133,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Hold what came of a message whose end has not come; close with 1013 if there is no room."""
         unfinished = 0 if self.close_sent else len(self.conn.reader.buffer) + self._fragments
         try:
-            self._share.hold(unfinished)
-        except IntakeFull as error:
+            self._share.resize(unfinished)
+        except UploadBudgetFull as error:
             self._fail(CloseCode.TRY_AGAIN_LATER, str(error))
         self._tcp.expect(Awaited.MESSAGE if self._share.size else Awaited.NOTHING)
 
@@ -148,4 +148,4 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.handle_parser_exception()
         self.frames = []
         self._fragments = 0
-        self._share.hold(0)
+        self._share.resize(0)

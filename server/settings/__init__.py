@@ -22,22 +22,22 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from server.settings.protocols import HERE
-from server.settings.table import Settings, extra, variables
+from server.settings.protocols import PROJECT_FOLDER
+from server.settings.table import Settings, field_metadata, variables
 from server.settings.types import LANGUAGES
 
 __all__ = [
     "Settings",
     "SettingsError",
-    "extra",
-    "foreign_models",
+    "accepted_values",
+    "field_metadata",
+    "foreign_model_warnings",
     "load",
-    "takes",
-    "unknown_variables",
+    "unknown_variable_warnings",
     "variables",
 ]
 
-ENV_FILE = HERE / ".env"
+ENV_FILE = PROJECT_FOLDER / ".env"
 CLIENT_VARIABLES = ("KANI_API_KEY",)
 
 
@@ -46,7 +46,7 @@ class SettingsError(ValueError):
 
 
 def load(
-    given: Mapping[str, object], environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
+    command_line: Mapping[str, object], environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
 ) -> Settings:
     """Read the settings.
 
@@ -57,7 +57,7 @@ def load(
         written = {**dotenv_values(env_file), **environment}
     except UnicodeDecodeError as error:
         raise SettingsError(f"{env_file} cannot be read: it has to be UTF-8") from error
-    values, called = dict(given), {name: "--" + name.replace("_", "-") for name in given}
+    values, called = dict(command_line), {name: "--" + name.replace("_", "-") for name in command_line}
     for name in Settings.model_fields:
         for variable in variables(name):
             if name not in values and written.get(variable):
@@ -73,7 +73,9 @@ def load(
         raise SettingsError("\n".join(lines)) from None
 
 
-def unknown_variables(environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE) -> list[str]:
+def unknown_variable_warnings(
+    environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
+) -> list[str]:
     """One sentence for each KANI_* variable that is set and means nothing: most likely misspelt."""
     known = [*CLIENT_VARIABLES, *(variable for name in Settings.model_fields for variable in variables(name))]
     written = {**dotenv_values(env_file), **environment}
@@ -85,7 +87,9 @@ def unknown_variables(environment: Mapping[str, str] = os.environ, env_file: Pat
     return sentences
 
 
-def foreign_models(environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE) -> list[str]:
+def foreign_model_warnings(
+    environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
+) -> list[str]:
     """One sentence where a variable asks for a model that only its protocol is served of."""
     model = {**dotenv_values(env_file), **environment}.get("TTS_MODEL_NAME")
     if not model:
@@ -104,7 +108,7 @@ _TEXTS = {
 """What a text may be, where it is not any."""
 
 
-def takes(name: str) -> str:
+def accepted_values(name: str) -> str:
     """What a setting may be, in words: "a whole number from 0 to 65535"."""
     field = Settings.model_fields[name]
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not NoneType]
@@ -145,4 +149,4 @@ def _shown(name: str, value: object) -> str:
 def _complaint(name: str, written: str, error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return f"{written}: {error['ctx']['error']}"
-    return f"{written}: has to be {takes(name)}"
+    return f"{written}: has to be {accepted_values(name)}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from server.settings import Settings, extra, takes
+from server.settings import Settings, accepted_values, field_metadata
 
 INTRODUCTION = """# Settings
 
@@ -38,7 +38,7 @@ def documentation() -> str:
     lines = [INTRODUCTION]
     group = ""
     for name, field in Settings.model_fields.items():
-        says = extra(field)
+        says = field_metadata(field)
         if says["group"] != group:
             group = says["group"]
             lines += [
@@ -51,7 +51,7 @@ def documentation() -> str:
         names = ", ".join(f"`{variable}`" for variable in says["variables"])
         unit = f" ({says['unit']})" if says["unit"] else ""
         lines.append(
-            f"| `{name}` | {names} | {_default(field)} | {takes(name)}{unit} | {field.description} |"
+            f"| `{name}` | {names} | {_default(field)} | {accepted_values(name)}{unit} | {field.description} |"
         )
     return "\n".join([*lines, "", NOT_HERE_YET])
 

@@ -19,7 +19,7 @@ def _behind_voxcpm(given: dict[str, Any]) -> int:
     return port + 1 if 0 < port < 65535 else 0
 
 
-class DoorSettings(BaseModel):
+class NetworkSettings(BaseModel):
     """Frozen; a name that is no setting is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 import websocket_config as config
-from server.settings.network import DoorSettings
+from server.settings.network import NetworkSettings
 from server.settings.types import Fallback, Pairs, Times, WebAddress, setting
 
 ELEVENLABS = "ElevenLabs' protocol"
@@ -15,10 +15,10 @@ UPSTREAM = "ElevenLabs' own voices"
 RELAY = "The relay"
 LIVEKIT = "LiveKit"
 
-HERE = Path(__file__).resolve().parents[2]
+PROJECT_FOLDER = Path(__file__).resolve().parents[2]
 
 
-class ProtocolSettings(DoorSettings):
+class ProtocolSettings(NetworkSettings):
     """Frozen; a name that is no setting is an error."""
 
     elevenlabs_voices: Pairs = setting(
@@ -111,7 +111,7 @@ class ProtocolSettings(DoorSettings):
         about="Keep what the relay said as text there.",
     )
     logs_dir: Path = setting(
-        HERE / "logs",
+        PROJECT_FOLDER / "logs",
         "KANI_LOGS_DIR",
         group=RELAY,
         about="Folder of these files. Not set: `logs` beside the server.",

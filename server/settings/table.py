@@ -12,7 +12,7 @@ from platformdirs import user_cache_path, user_data_path
 from pydantic.fields import FieldInfo
 
 import websocket_config as config
-from server.settings.protocols import HERE, ProtocolSettings
+from server.settings.protocols import PROJECT_FOLDER, ProtocolSettings
 from server.settings.types import (
     CodeBlocks,
     CommaList,
@@ -357,7 +357,7 @@ class Settings(ProtocolSettings):
         about="Log what clients want said, too.",
     )
     log_file: Path = setting(
-        HERE / config.LOG_FILE,
+        PROJECT_FOLDER / config.LOG_FILE,
         "KANI_LOG_FILE",
         group=LOG,
         about=f"Log file besides the terminal, rotated at 10 MB, five kept. Not set: `{config.LOG_FILE}` "
@@ -365,7 +365,7 @@ class Settings(ProtocolSettings):
     )
 
 
-def extra(field: FieldInfo) -> dict[str, Any]:
+def field_metadata(field: FieldInfo) -> dict[str, Any]:
     """What a setting's field says of itself: its ``variables``, its ``group`` and its ``unit``."""
     assert isinstance(field.json_schema_extra, dict)
     return field.json_schema_extra
@@ -373,4 +373,4 @@ def extra(field: FieldInfo) -> dict[str, Any]:
 
 def variables(field: str) -> list[str]:
     """The environment variables of a setting, the one that wins first."""
-    return list(extra(Settings.model_fields[field])["variables"])
+    return list(field_metadata(Settings.model_fields[field])["variables"])

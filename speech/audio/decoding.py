@@ -11,20 +11,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-AT_ONCE = 2
+THREADS_PER_POOL = 2
 """Threads of each pool: each takes a core and, for a moment, 80 MB."""
 
-RECORDINGS = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="recordings")
+RECORDING_POOL = ThreadPoolExecutor(THREADS_PER_POOL, thread_name_prefix="recordings")
 """For whole recordings."""
 
-STREAMS = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="streams")
+STREAM_POOL = ThreadPoolExecutor(THREADS_PER_POOL, thread_name_prefix="streams")
 """For the pieces of streams, a millisecond each as a rule: they do not wait for recordings."""
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 
 
-async def in_turn(
+async def run_in_pool(
     pool: ThreadPoolExecutor, work: Callable[_Given, _Result], *args: _Given.args, **kwargs: _Given.kwargs
 ) -> _Result:
     """Do ``work`` in a thread of ``pool``, first come first served; raises what it raises.

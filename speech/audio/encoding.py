@@ -46,10 +46,10 @@ class Encoder(Protocol):
         """The rest; nothing can be fed any more."""
 
 
-def encoder(audio_format: AudioFormat, source_rate: int) -> Encoder:
+def create_encoder(audio_format: AudioFormat, source_rate: int) -> Encoder:
     """An encoder of samples at ``source_rate`` hertz.
 
-    WAV has its length at its beginning and so no stream: ValueError (``WholeFile`` makes it).
+    WAV has its length at its beginning and so no stream: ValueError (``FileEncoder`` makes it).
     """
     match audio_format.codec:
         case "pcm":
@@ -70,7 +70,7 @@ def encoder(audio_format: AudioFormat, source_rate: int) -> Encoder:
     return _Resampled(source_rate, audio_format.sample_rate, codec)
 
 
-class WholeFile:
+class FileEncoder:
     """A file that is handed out once all of it is there, so that it can tell its own length.
 
     An MP3 is gapless to the sample at both ends. Blocks as ``Encoder`` does.
@@ -85,7 +85,7 @@ class WholeFile:
         elif self._mp3 is not None:
             self._encoder = _Resampled(source_rate, audio_format.sample_rate, self._mp3)
         else:
-            self._encoder = encoder(audio_format, source_rate)
+            self._encoder = create_encoder(audio_format, source_rate)
         self._bytes = bytearray()
 
     def add(self, samples: Samples) -> int:
@@ -98,7 +98,7 @@ class WholeFile:
         if self._format.codec == "wav":
             return wav(bytes(self._bytes), self._format.sample_rate)
         if self._mp3 is not None:
-            info = self._mp3.whole_info()
+            info = self._mp3.final_info_frame()
             self._bytes[: len(info)] = info
         return bytes(self._bytes)
 

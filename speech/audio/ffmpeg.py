@@ -16,7 +16,7 @@ import av
 
 
 @functools.cache
-def start_no_threads() -> None:
+def disable_threads() -> None:
     """See that no encoder, filter or resampler that is made from now on starts threads; for this process.
 
     Where PyAV's libraries cannot be reached through its module (Windows), they keep their threads.

@@ -45,7 +45,7 @@ class Mp3Encoder:
     def __init__(self, sample_rate: int, bit_rate: int) -> None:
         self._version = 1 if sample_rate >= 32000 else 2
         self._sample_rate, self._bit_rate = sample_rate, bit_rate
-        ffmpeg.start_no_threads()
+        ffmpeg.disable_threads()
         lame = av.CodecContext.create("libmp3lame", "w")
         assert isinstance(lame, av.AudioCodecContext)
         lame.sample_rate = sample_rate
@@ -79,7 +79,7 @@ class Mp3Encoder:
             rest += self._counted(flushed[: max(0, needed - self._frames)])
         return rest if begun else self._info(0, _UNKNOWN_BYTES, 0)
 
-    def whole_info(self) -> bytes:
+    def final_info_frame(self) -> bytes:
         """What takes the place, byte for byte, of the first frame once ``finish`` has given the last one."""
         size = len(self._info(0, _UNKNOWN_BYTES, 0)) + self._bytes
         padding = self._frames * self._frame - _LAME_DELAY - self._taken

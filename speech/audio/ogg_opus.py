@@ -62,7 +62,7 @@ class OggOpusEncoder:
     """
 
     def __init__(self, bit_rate: int = _BITRATE) -> None:
-        ffmpeg.start_no_threads()
+        ffmpeg.disable_threads()
         self._opus = av.CodecContext.create("libopus", "w")
         assert isinstance(self._opus, av.AudioCodecContext)
         self._opus.sample_rate = ENCODED_RATE
@@ -277,7 +277,7 @@ class _Link:
             return
         packet = self._torn if page.flags & CONTINUED else b""
         self._torn = None
-        for piece, ends in page.pieces():
+        for piece, ends in page.packet_parts():
             # A packet without its beginning, or too long to be one, is left out.
             if packet is not None:
                 packet = packet + piece if len(packet) + len(piece) <= _MAX_PACKET_BYTES else None

@@ -28,7 +28,7 @@ class Page:
     lacing: bytes
     body: bytes
 
-    def pieces(self) -> Iterator[tuple[bytes, bool]]:
+    def packet_parts(self) -> Iterator[tuple[bytes, bool]]:
         """The packets, or parts of packets, in the body, and whether each ends here."""
         start = end = 0
         for length in self.lacing:

@@ -138,7 +138,7 @@ def decode_recording(
     max_bytes: int = MAX_RECORDING_BYTES,
     max_seconds: float = MAX_RECORDING_S,
     *,
-    cut: bool = False,
+    truncate: bool = False,
     sample_rate: int | None = None,
 ) -> Recording:
     """A client's recording (WAV, MP3, Ogg with Opus or Vorbis, FLAC, M4A) as mono samples.
@@ -157,7 +157,7 @@ def decode_recording(
     if container_format is None:
         raise _refused(f"is not audio that this server reads ({_KNOWN_FORMATS})")
     try:
-        pieces, rate = _decode(data, container_format, max_seconds, cut, sample_rate)
+        pieces, rate = _decode(data, container_format, max_seconds, truncate, sample_rate)
     except av.FFmpegError as error:
         raise _refused(f"is broken, or not what its first bytes say ({_KNOWN_FORMATS})") from error
     samples = np.concatenate(pieces)

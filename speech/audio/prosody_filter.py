@@ -8,7 +8,7 @@ import av
 import numpy as np
 
 from speech.audio import ffmpeg
-from speech.types import NEUTRAL, Boundary, Manner, Samples
+from speech.types import NEUTRAL, Boundary, Prosody, Samples
 
 PAUSES_S = {
     Boundary.PARAGRAPH: 0.6,
@@ -18,7 +18,7 @@ PAUSES_S = {
 }
 """Silence between a segment that ends so and the next one, in seconds at speed 1."""
 
-FILTERED = frozenset({"pitch", "loudness", "brightness"})
+FILTERABLE = frozenset({"pitch", "loudness", "brightness"})
 """Which fields of a ``Manner`` a filter can give to speech that is there. A wider range is not among them."""
 
 # FFmpeg's atempo takes no factor below this; slower speech goes through several.
@@ -38,14 +38,14 @@ def split_speed(speed: float, native: tuple[float, float]) -> tuple[float, float
     return own, speed / own
 
 
-def split_manner(manner: Manner, native: frozenset[str]) -> tuple[Manner, Manner]:
+def split_prosody(manner: Prosody, native: frozenset[str]) -> tuple[Prosody, Prosody]:
     """What of ``manner`` an engine renders itself, and what is left for a filter.
 
     native: as ``EngineInfo.manner``. Rate and pauses are neutral in both: they are not the sound's. A
     pitch range that the engine does not render is in neither.
     """
     own = {name: getattr(manner, name) for name in native}
-    left = {name: getattr(manner, name) for name in FILTERED - native}
+    left = {name: getattr(manner, name) for name in FILTERABLE - native}
     return replace(NEUTRAL, **own), replace(NEUTRAL, **left)
 
 
@@ -59,30 +59,30 @@ class ProsodyFilter:
     where it takes two, up to 0.1 s. Not thread-safe, may be used from any thread.
     """
 
-    def __init__(self, sample_rate: int, factor: float, manner: Manner = NEUTRAL) -> None:
+    def __init__(self, sample_rate: int, factor: float, prosody: Prosody = NEUTRAL) -> None:
         if not factor > 0:
             raise ValueError("a tempo is more than nothing")
         self._sample_rate = sample_rate
         self._factor = factor
         self._fed = self._given = 0
         self._waiting = _NOTHING
-        ffmpeg.start_no_threads()
+        ffmpeg.disable_threads()
         self._graph = av.filter.Graph()
         self._source = self._graph.add_abuffer(format="flt", sample_rate=sample_rate, layout="mono")
         self._last = self._source
         # Played at another rate it is higher and as much faster; the tempo makes up for that beforehand.
-        played = round(sample_rate * 2 ** (manner.pitch / 12))
+        played = round(sample_rate * 2 ** (prosody.pitch / 12))
         tempo = factor * sample_rate / played
         self._least = 1 if tempo == 1.0 else _BLOCK
         self._set_tempo(tempo)
         if played != sample_rate:
             self._append("asetrate", str(played))
             self._append("aresample", str(sample_rate))
-        if manner.brightness:
-            self._append("treble", f"gain={manner.brightness!r}:frequency={_BRIGHT_HZ}:t=q:w={_BRIGHT_Q}")
-        if manner.loudness:
-            self._append("volume", f"{manner.loudness!r}dB")
-        if manner.loudness > 0 or manner.brightness > 0:
+        if prosody.brightness:
+            self._append("treble", f"gain={prosody.brightness!r}:frequency={_BRIGHT_HZ}:t=q:w={_BRIGHT_Q}")
+        if prosody.loudness:
+            self._append("volume", f"{prosody.loudness!r}dB")
+        if prosody.loudness > 0 or prosody.brightness > 0:
             self._append("alimiter", f"limit={_PEAK}:level=false:attack=5:release=50:latency=true")
         self._append("abuffersink")
         self._graph.configure()

@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from speech.audio.prosody_filter import ProsodyFilter
-from speech.types import NEUTRAL, Manner, Samples, Span, SpeechChunk
+from speech.types import NEUTRAL, Prosody, Samples, Span, SpeechChunk
 
 
-class Rendering:
+class SegmentFilter:
     """What becomes of a segment between its engine and its session.
 
     speech: what the engine yields, at ``rate`` hertz; factor: how much faster than the engine
@@ -22,16 +22,16 @@ class Rendering:
     def __init__(
         self,
         speech: AsyncGenerator[SpeechChunk, None],
-        rate: int,
+        sample_rate: int,
         factor: float,
-        longest: int,
-        manner: Manner = NEUTRAL,
+        max_samples: int,
+        prosody: Prosody = NEUTRAL,
     ) -> None:
         self._speech = speech
-        self._rate = rate
+        self._rate = sample_rate
         self._factor = factor
-        self._manner = manner
-        self._room = longest
+        self._manner = prosody
+        self._room = max_samples
         self._samples = 0
         self.truncated = False
 
@@ -53,7 +53,8 @@ class Rendering:
 
     def _as_heard(self, word: Span, longest_s: float) -> Span:
         start_s, end_s, *marks = (
-            min(time_s / self._factor, longest_s) for time_s in (word.start_s, word.end_s, *word.marks)
+            min(time_s / self._factor, longest_s)
+            for time_s in (word.start_s, word.end_s, *word.character_starts)
         )
         return Span(word.start, word.end, start_s, end_s, tuple(marks))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from speech.errors import Busy, RateLimited
 from speech.observer import Observer
 from speech.request import Limits
-from speech.session.slots import Places
+from speech.session.slots import SlotQueue
 
 
 class RateLimit:
@@ -43,22 +43,22 @@ class RateLimit:
 class Admission:
     """The door of a service: counts sessions, hands out places, refuses by type."""
 
-    def __init__(self, limits: Limits, places: Mapping[str, Callable[[], int]], observer: Observer) -> None:
+    def __init__(self, limits: Limits, slots: Mapping[str, Callable[[], int]], observer: Observer) -> None:
         """places: how many each engine has now, by its name."""
         self._limits = limits
         self._observer = observer
         self._rate = RateLimit(limits.rate_per_minute)
-        self._places: dict[str, Places] = {}
-        for name, count in places.items():
-            self.add_places(name, count)
+        self._places: dict[str, SlotQueue] = {}
+        for name, count in slots.items():
+            self.add_engine(name, count)
         self._none_open = asyncio.Event()
         self._none_open.set()
         self.sessions = 0
         self.draining = False
 
-    def add_places(self, engine: str, count: Callable[[], int]) -> None:
+    def add_engine(self, engine: str, count: Callable[[], int]) -> None:
         """Have the places of one engine more; count: how many it has now."""
-        self._places[engine] = Places(count, self._report)
+        self._places[engine] = SlotQueue(count, self._report)
 
     @property
     def waiting(self) -> int:
@@ -66,52 +66,52 @@ class Admission:
         return sum(places.waiting for places in self._places.values())
 
     @property
-    def speaking(self) -> int:
+    def slots_in_use(self) -> int:
         """Places taken, over all engines."""
-        return sum(places.taken for places in self._places.values())
+        return sum(places.in_use for places in self._places.values())
 
-    def enter(self, protocol: str, client: str) -> None:
+    def admit(self, protocol: str, client: str) -> None:
         """Admit a session. Raises Busy, with the reason, when it has to be refused."""
         if self.draining:
             self._refuse(protocol, "draining", "the server is shutting down")
         if self.sessions >= self._limits.max_sessions:
             self._refuse(protocol, "sessions", f"too many sessions (at most {self._limits.max_sessions})")
         if not self._rate.allow(client):
-            self._observer.refused(protocol, "rate")
+            self._observer.session_refused(protocol, "rate")
             raise RateLimited(self._limits.rate_per_minute)
         self.sessions += 1
         self._none_open.clear()
         self._observer.session_opened(protocol)
 
-    def leave(self, protocol: str) -> None:
+    def release(self, protocol: str) -> None:
         """A session that was admitted has ended."""
         self.sessions -= 1
         if not self.sessions:
             self._none_open.set()
         self._observer.session_closed(protocol)
 
-    def begin(self, protocol: str, engine: str) -> None:
+    def check_queue(self, protocol: str, engine: str) -> None:
         """A session is about to speak its first segment. Raises Busy when it would wait in a full queue.
 
         Later segments are never refused: speech that has begun is not broken off.
         """
-        if self.waiting >= self._limits.max_waiting and not self._places[engine].free:
+        if self.waiting >= self._limits.max_waiting and not self._places[engine].has_free_slot:
             self._refuse(
                 protocol, "queue", f"too many requests are waiting (at most {self._limits.max_waiting})"
             )
 
-    def places(self, engine: str) -> Places:
+    def slots(self, engine: str) -> SlotQueue:
         """The places of ``engine``."""
         return self._places[engine]
 
-    async def empty(self) -> None:
+    async def wait_until_empty(self) -> None:
         """Return once no session is open."""
         await self._none_open.wait()
 
     def _refuse(self, protocol: str, reason: str, sentence: str) -> None:
-        self._observer.refused(protocol, reason)
+        self._observer.session_refused(protocol, reason)
         raise Busy(sentence)
 
     def _report(self) -> None:
-        self._observer.waiting(self.waiting)
-        self._observer.speaking(self.speaking)
+        self._observer.waiting_changed(self.waiting)
+        self._observer.slots_in_use_changed(self.slots_in_use)

@@ -11,10 +11,10 @@ from speech.observer import Observer
 from speech.request import Limits
 from speech.session.admission import Admission
 from speech.text.lexicon_file import LexiconFile
-from speech.timing.reference_voice import Renderer
+from speech.timing.reference_voice import ReferenceVoice
 from speech.types import Recording, SpeechRequest
-from speech.voices.cloning import Cloning
-from speech.voices.store import KeptVoice
+from speech.voices.cloning import VoiceCloner
+from speech.voices.store import StoredVoice
 
 if TYPE_CHECKING:
     from speech.session.session import SpeechSession
@@ -24,7 +24,7 @@ Prepare = Callable[[], Awaitable[Recording | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
+class ResolvedVoice:
     """Who speaks a session: the engine, its voice, and the language it speaks.
 
     kept: the voice that it is to sound like, if that is a kept one.
@@ -33,11 +33,11 @@ class Speaker:
     engine: Engine
     voice: str
     language: str
-    kept: KeptVoice | None = None
+    kept: StoredVoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SessionContext:
     """What a session needs of its service.
 
     find_speaker: the speaker for a request, given the text so far, which its language may have
@@ -53,12 +53,12 @@ class Surroundings:
     limits: Limits
     admission: Admission
     observer: Observer
-    find_speaker: Callable[[SpeechRequest, str, bool], Speaker | None]
-    speaker_of: Callable[[SpeechRequest, str], Speaker]
-    successor: Callable[[SpeechRequest, Speaker], Speaker]
+    resolve_voice: Callable[[SpeechRequest, str, bool], ResolvedVoice | None]
+    voice_for_language: Callable[[SpeechRequest, str], ResolvedVoice]
+    next_voice: Callable[[SpeechRequest, ResolvedVoice], ResolvedVoice]
     languages: Collection[str]
-    cloning: Cloning
+    cloning: VoiceCloner
     closed: Callable[[SpeechSession], None]
-    renderer: Renderer | None = None
+    reference_voice: ReferenceVoice | None = None
     lexicon: LexiconFile | None = None
     announce_code: bool = True

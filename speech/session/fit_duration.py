@@ -12,15 +12,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import pairwise
 
-from speech.audio.segment_filter import Rendering
+from speech.audio.segment_filter import SegmentFilter
 from speech.engine import EngineInfo
 from speech.errors import InvalidRequest
-from speech.session.context import Speaker
-from speech.text.growing_text import WrittenText
-from speech.text.segment_queue import Rest
+from speech.session.context import ResolvedVoice
+from speech.text.incremental_text import IncrementalText
+from speech.text.segment_queue import Pause
 from speech.types import SpeechChunk
 
-SHORTEST, LONGEST = 0.6, 1.6
+MIN_STRETCH, MAX_STRETCH = 0.6, 1.6
 """How long speech may become against its length by itself and stay intelligible."""
 
 _NEAR = 0.003
@@ -31,44 +31,44 @@ _ROOM_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class NaturalTake:
     """One segment as it was said: its chunks at the session's rate, unless they were not kept.
 
     pause_s: the silence behind it, unless it is the last.
     """
 
-    speaker: Speaker
-    written: WrittenText
+    resolved_voice: ResolvedVoice
+    text: IncrementalText
     chunks: tuple[SpeechChunk, ...]
     seconds: float
     pause_s: float
 
     @property
-    def info(self) -> EngineInfo:
+    def engine_info(self) -> EngineInfo:
         """Of the engine that said it."""
-        return self.speaker.engine.info
+        return self.resolved_voice.engine.info
 
     @property
-    def repeatable(self) -> bool:
+    def can_change_speed(self) -> bool:
         """Whether its engine says it faster or slower, and otherwise just so."""
-        slowest, fastest = self.info.speed_range
+        slowest, fastest = self.engine_info.speed_range
         return slowest < fastest
 
 
-def stretch(duration_s: float, takes: list[Take | Rest]) -> float:
+def stretch_factor(duration_s: float, takes: list[NaturalTake | Pause]) -> float:
     """How much longer than by itself everything but the rests has to be to last ``duration_s`` in all.
 
     Raises InvalidRequest with the range that is possible.
     """
-    rests_s = sum(part.seconds for part in takes if isinstance(part, Rest))
-    natural_s = sum(part.seconds for part in takes if isinstance(part, Take))
+    rests_s = sum(part.seconds for part in takes if isinstance(part, Pause))
+    natural_s = sum(part.seconds for part in takes if isinstance(part, NaturalTake))
     # At the end there is no pause, and a rest takes a pause's place.
     natural_s += sum(
         part.pause_s
         for part, following in pairwise(takes)
-        if isinstance(part, Take) and isinstance(following, Take)
+        if isinstance(part, NaturalTake) and isinstance(following, NaturalTake)
     )
-    shortest_s, longest_s = (rests_s + share * natural_s for share in (SHORTEST, LONGEST))
+    shortest_s, longest_s = (rests_s + share * natural_s for share in (MIN_STRETCH, MAX_STRETCH))
     if not natural_s and rests_s <= duration_s:
         # Nothing is said: it is silent for so long.
         return 1.0
@@ -78,14 +78,14 @@ def stretch(duration_s: float, takes: list[Take | Rest]) -> float:
     return (duration_s - rests_s) / natural_s
 
 
-def fitted(take: Take, seconds: float, rate: int) -> Rendering:
+def fit_take(take: NaturalTake, seconds: float, rate: int) -> SegmentFilter:
     """A take that lasts ``seconds``."""
-    factor = take.seconds / max(seconds, SHORTEST * take.seconds) if take.seconds else 1.0
+    factor = take.seconds / max(seconds, MIN_STRETCH * take.seconds) if take.seconds else 1.0
     factor = 1.0 if abs(factor - 1) < _NEAR else max(factor, _SLOWEST)
-    return Rendering(_again(take), rate, factor, round(_ROOM_S * rate))
+    return SegmentFilter(_again(take), rate, factor, round(_ROOM_S * rate))
 
 
-async def kept(
+async def collect(
     chunks: AsyncGenerator[SpeechChunk, None], most_s: float
 ) -> tuple[tuple[SpeechChunk, ...], float]:
     """The chunks and how long they are; none of them if that is more than ``most_s``."""
@@ -100,6 +100,6 @@ async def kept(
     return tuple(taken), seconds
 
 
-async def _again(take: Take) -> AsyncGenerator[SpeechChunk, None]:
+async def _again(take: NaturalTake) -> AsyncGenerator[SpeechChunk, None]:
     for chunk in take.chunks:
         yield chunk

@@ -7,25 +7,25 @@ from collections.abc import Callable
 import numpy as np
 
 from speech.engine import EngineInfo
-from speech.session.playout_buffer import PacedBuffer
-from speech.session.report import Account
+from speech.session.playout_buffer import PlayoutBuffer
+from speech.session.report import SessionReport
 from speech.text.normalizer import SpokenText
 from speech.timing.spans import SpanTiler
 from speech.types import Samples, Span, SpeechChunk
 
-SILENCE_S = 0.2
+EMPTY_TEXT_SILENCE_S = 0.2
 """What is sent for a text with nothing to say."""
 
-NOTHING: Samples = np.zeros(0, np.float32)
+NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
 
-class Track:
+class OutputStream:
     """One writer. ``engine`` is whose audio it holds; nothing can be added before it is known.
 
     made: called with the seconds of all audio that is added.
     """
 
-    def __init__(self, buffer: PacedBuffer, account: Account, made: Callable[[float], None]) -> None:
+    def __init__(self, buffer: PlayoutBuffer, account: SessionReport, made: Callable[[float], None]) -> None:
         self._made = made
         self._buffer = buffer
         self._account = account
@@ -36,14 +36,14 @@ class Track:
         """How many samples there are."""
 
     @property
-    def rate(self) -> int:
+    def sample_rate(self) -> int:
         """Hertz. RuntimeError before ``engine`` is known."""
         return self._engine.sample_rate
 
     @property
     def duration_s(self) -> float:
         """Seconds of audio so far."""
-        return self.samples / self.rate
+        return self.samples / self.sample_rate
 
     @property
     def _engine(self) -> EngineInfo:
@@ -59,8 +59,8 @@ class Track:
         spans = []
         for word in words:
             between, self._told = spoken.text[self._told : word.start], word.end
-            spans += self._tiler.word(_as_written(word, spoken, start_s), between)
-            if not spoken.goes_on(word.end):
+            spans += self._tiler.add_word(_as_written(word, spoken, start_s), between)
+            if not spoken.shares_origin(word.end):
                 spans += self._tiler.flush()
         self._put(samples, spans)
 
@@ -69,22 +69,22 @@ class Track:
 
         length: characters of the whole text, where it was the last segment with anything to say.
         """
-        end_s = self.duration_s + len(tail) / self.rate
-        spans = self._tiler.after(spoken.text[self._told :] + ("" if length is not None else " "))
+        end_s = self.duration_s + len(tail) / self.sample_rate
+        spans = self._tiler.add_spoken(spoken.text[self._told :] + ("" if length is not None else " "))
         self._told = 0
         # A text for which the engine had no sound at all gets its silence from ``finish``.
         if length is not None and end_s > 0.0:
             spans += self._tiler.finish(length, end_s)
         self._put(tail, spans)
 
-    def silence(self, seconds: float) -> None:
+    def add_silence(self, seconds: float) -> None:
         """Add silence."""
         self._put(self._silent(seconds), [])
 
-    def rest(self, at: int, seconds: float) -> None:
+    def add_pause(self, at: int, seconds: float) -> None:
         """Add silence that was asked for before the character ``at``."""
         start_s = self.duration_s
-        self._put(self._silent(seconds), self._tiler.rest(at, start_s, start_s + seconds))
+        self._put(self._silent(seconds), self._tiler.add_pause(at, start_s, start_s + seconds))
 
     def finish(self, length: int) -> bool:
         """Close the tiling of a text of ``length`` characters; False where it had nothing to be said.
@@ -92,31 +92,31 @@ class Track:
         It is a short silence then.
         """
         said = self.samples > 0
-        silence = NOTHING if said else self._silent(SILENCE_S)
-        self._put(silence, self._tiler.finish(length, (self.samples + len(silence)) / self.rate))
+        silence = NO_SAMPLES if said else self._silent(EMPTY_TEXT_SILENCE_S)
+        self._put(silence, self._tiler.finish(length, (self.samples + len(silence)) / self.sample_rate))
         return said
 
     def _silent(self, seconds: float) -> Samples:
-        return np.zeros(round(seconds * self.rate), np.float32)
+        return np.zeros(round(seconds * self.sample_rate), np.float32)
 
     def _put(self, samples: Samples, spans: list[Span]) -> None:
         if not len(samples) and not spans:
             return
         start_s = self.duration_s
         if len(samples):
-            self._account.audio(self._engine, len(samples))
+            self._account.audio_made(self._engine, len(samples))
         self.samples += len(samples)
-        self._buffer.put(SpeechChunk(samples, self.rate, start_s, tuple(spans)))
-        self._made(len(samples) / self.rate)
+        self._buffer.put(SpeechChunk(samples, self.sample_rate, start_s, tuple(spans)))
+        self._made(len(samples) / self.sample_rate)
 
 
 def _as_written(word: Span, spoken: SpokenText, start_s: float) -> Span:
     """A word of a segment that began at ``start_s``, in the client's characters and the stream's seconds."""
     first, last = spoken.origin(word.start, word.end)
     marks: tuple[float, ...] = ()
-    if word.marks:
+    if word.character_starts:
         written, index = np.unique(spoken.starts[word.start : word.end], return_index=True)
-        times_s = start_s + np.array([*np.take(word.marks, index), word.end_s])
+        times_s = start_s + np.array([*np.take(word.character_starts, index), word.end_s])
         marks = tuple(np.interp(range(first, last), [*written, last], times_s).tolist())
     said = spoken.text[word.start : word.end]
     return Span(first, last, start_s + word.start_s, start_s + word.end_s, marks, said)

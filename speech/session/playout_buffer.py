@@ -11,7 +11,7 @@ from speech.errors import SpeechError
 from speech.types import SpeechChunk
 
 
-class PacedBuffer:
+class PlayoutBuffer:
     """A queue of chunks that is bounded in seconds of audio.
 
     The writer waits for ``room`` before each piece of work and never holds an engine while it
@@ -47,11 +47,11 @@ class PacedBuffer:
         return self._error if self._closed and not self._chunks else None
 
     @property
-    def full(self) -> bool:
+    def above_high_water(self) -> bool:
         """Whether ``room`` would wait."""
         return not self._writable.is_set()
 
-    async def room(self) -> None:
+    async def wait_writable(self) -> None:
         """Return once the reader has taken enough for more to be made."""
         await self._writable.wait()
 
@@ -103,7 +103,7 @@ def _nobody() -> None:
     """Whom it was is forgotten."""
 
 
-class Patience:
+class WaitTimeout:
     """How long a reader may have to wait in all once its text is whole: ``seconds``, 0 is for ever.
 
     Only what it spends inside ``waits`` counts, so that one who reads slowly has all the time it takes.
@@ -120,19 +120,19 @@ class Patience:
         self._since: float | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """The text is whole: waiting counts from now on, one that is under way too."""
         self._counts = self._bounded
         if self._since is not None:
             self._set_alarm()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Nobody waits any more. Who was to be told, and a recording it may hold, is freed at once."""
         self._stop_alarm()
         self._exhausted = _nobody
 
     @asynccontextmanager
-    async def waits(self) -> AsyncIterator[None]:
+    async def waiting(self) -> AsyncIterator[None]:
         """The reader waits while the body runs."""
         self._waiting = True
         self._set_alarm()
@@ -143,7 +143,7 @@ class Patience:
             self._stop_alarm()
 
     @contextmanager
-    def excused(self) -> Iterator[None]:
+    def suspended(self) -> Iterator[None]:
         """Waiting does not count while the body runs: the speech gives way to other speech of its client."""
         self._excused = True
         self._stop_alarm()

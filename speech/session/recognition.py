@@ -17,15 +17,15 @@ import av
 import numpy as np
 
 from speech.audio import ffmpeg
-from speech.recognizer import STEP_S, Heard, HeardWord, Mark, Recognizer, Step
+from speech.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Recognizer, Step
 from speech.types import Samples
 
 log = logging.getLogger(__name__)
 
-BACKLOG_S = 60.0
+MAX_BACKLOG_S = 60.0
 """Seconds of audio that may wait to be heard; whoever feeds more waits until there is room."""
 
-BACKLOG_PIECES = 10_000
+MAX_BACKLOG_PIECES = 10_000
 """And in how many pieces, however short."""
 
 SLICE_S = 1.0
@@ -75,7 +75,7 @@ class RecognitionSession:
         self._taken = asyncio.Event()
 
     @property
-    def backlog(self) -> int:
+    def backlog_samples(self) -> int:
         """How many of the samples that were fed are not heard yet."""
         return max(0, self._fed - round(self._heard_s * self._sample_rate))
 
@@ -83,7 +83,7 @@ class RecognitionSession:
     def _behind_s(self) -> float:
         """Seconds by which hearing is late; to be fed faster than one speaks makes it no later."""
         since_first_s = time.perf_counter() - self._first_fed_at
-        return max(0.0, min(self.backlog / self._sample_rate, since_first_s - self._heard_s))
+        return max(0.0, min(self.backlog_samples / self._sample_rate, since_first_s - self._heard_s))
 
     @property
     def finished(self) -> bool:
@@ -114,8 +114,8 @@ class RecognitionSession:
 
     @property
     def _full(self) -> bool:
-        too_long = self._waiting_samples > BACKLOG_S * self._sample_rate
-        return too_long or len(self._waiting) > BACKLOG_PIECES
+        too_long = self._waiting_samples > MAX_BACKLOG_S * self._sample_rate
+        return too_long or len(self._waiting) > MAX_BACKLOG_PIECES
 
     def finish(self) -> None:
         """No more audio will come."""
@@ -138,7 +138,7 @@ class RecognitionSession:
         self.cancel()
         self._closed(self)
 
-    async def events(self) -> AsyncGenerator[Heard, None]:
+    async def events(self) -> AsyncGenerator[RecognitionEvent, None]:
         """What is heard, in order; close the generator to stop listening."""
         await self._start()
         async with aclosing(self._recognizer.recognize(self._audio(), self._language)) as events:
@@ -146,16 +146,16 @@ class RecognitionSession:
                 if isinstance(event, Step):
                     self._heard_s = (event.index + 1) * STEP_S
                     self._heard(STEP_S, self._behind_s)
-                elif isinstance(event, HeardWord):
+                elif isinstance(event, RecognizedWord):
                     event = self._in_own_time(event)
                 yield event
 
-    def _in_own_time(self, word: HeardWord) -> HeardWord:
+    def _in_own_time(self, word: RecognizedWord) -> RecognizedWord:
         lead_s = 0.0 if self._sample_rate == self._recognizer.info.sample_rate else LEAD_S
         return replace(word, start_s=max(0.0, word.start_s - lead_s), end_s=max(0.0, word.end_s - lead_s))
 
     async def _audio(self) -> AsyncGenerator[Samples | Mark, None]:
-        resampler = PromptResampler(self._sample_rate, self._recognizer.info.sample_rate)
+        resampler = LowDelayResampler(self._sample_rate, self._recognizer.info.sample_rate)
         longest = round(SLICE_S * self._sample_rate)
         while True:
             while not self._waiting:
@@ -176,7 +176,7 @@ class RecognitionSession:
                 yield samples
 
 
-class PromptResampler:
+class LowDelayResampler:
     """A stream to another sample rate of which, after each piece, nothing is held back.
 
     After ``n`` samples there are ``n * target // source``: of audio that begins with ``LEAD_S`` of
@@ -188,7 +188,7 @@ class PromptResampler:
         self._source_rate, self._target_rate = source_rate, target_rate
         self._taken = self._given = 0
         self._ready: Samples = np.zeros(round(LEAD_S * target_rate), np.float32)
-        ffmpeg.start_no_threads()
+        ffmpeg.disable_threads()
         self._resampler = av.AudioResampler(format="flt", layout="mono", rate=target_rate)
         if source_rate != target_rate:
             # Its first output waits for more than it does later on: let that be silence nobody asked for.

@@ -9,7 +9,7 @@ from speech import request_ids
 from speech.engine import EngineInfo
 from speech.errors import Busy, EngineFailed, InvalidRequest, SpeechCancelled, SpeechError, TimedOut
 from speech.observer import Observer
-from speech.session.context import Speaker
+from speech.session.context import ResolvedVoice
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def outcome_of(error: SpeechError) -> str:
     return "failed"
 
 
-class Account:
+class SessionReport:
     """The account of one session of ``protocol``; ``request_id`` is what logs call it."""
 
     def __init__(self, protocol: str, observer: Observer) -> None:
@@ -50,40 +50,40 @@ class Account:
         self._outcome: str | None = None
         log.debug("opened for %s", protocol)
 
-    def text(self, text: str) -> None:
+    def text_received(self, text: str) -> None:
         """The client wrote ``text``."""
         if self._first_text_at is None:
             self._first_text_at = time.perf_counter()
         self._characters += len(text)
         TEXT_LOG.info("%r", text)
 
-    def has_place(self, engine: str, waited_s: float) -> None:
+    def slot_acquired(self, engine: str, waited_s: float) -> None:
         """A segment got its engine's place, after so many seconds."""
         self._waited_s += waited_s
-        self._observer.waited(self.protocol, engine, waited_s)
+        self._observer.slot_acquired(self.protocol, engine, waited_s)
 
-    def audio(self, engine: EngineInfo, samples: int) -> None:
+    def audio_made(self, engine: EngineInfo, samples: int) -> None:
         """So many samples were made."""
         if self._first_audio_s is None and self._first_text_at is not None:
             self._first_audio_s = time.perf_counter() - self._first_text_at
             self._observer.first_audio(self.protocol, engine.name, self._first_audio_s)
         self._audio_s += samples / engine.sample_rate
 
-    def segment(self, engine: str, wall_s: float, audio_s: float) -> None:
+    def segment_synthesized(self, engine: str, wall_s: float, audio_s: float) -> None:
         """A segment was spoken: what it took, and how long it is."""
-        self._observer.segment_spoken(self.protocol, engine, wall_s, audio_s)
+        self._observer.segment_synthesized(self.protocol, engine, wall_s, audio_s)
         log.debug("%s spoke %.2f s in %.3f s", engine, audio_s, wall_s)
 
-    def estimated(self, engine: str, why: str) -> None:
+    def timing_estimated(self, engine: str, why: str) -> None:
         """The times of a segment's words are not found, but estimated."""
-        self._observer.estimated(self.protocol, engine)
+        self._observer.timing_estimated(self.protocol, engine)
         log.warning("engine %s: %s", engine, why)
 
-    def broke(self, engine: str, error: BaseException) -> None:
+    def engine_failed(self, engine: str, error: BaseException) -> None:
         """The engine failed, or what speaks with it."""
         self._outcome = "failed"
-        self._observer.failed(self.protocol, engine)
-        if isinstance(error, EngineFailed) and error.told:
+        self._observer.engine_failed(self.protocol, engine)
+        if isinstance(error, EngineFailed) and error.logged:
             log.error("engine %s failed: %s", engine, error)
         else:
             log.error("engine %s failed", engine, exc_info=error)
@@ -92,13 +92,13 @@ class Account:
         """Its reader has all of it, or was told why not; only the first call counts."""
         self._outcome = self._outcome or (outcome_of(error) if error is not None else COMPLETED)
 
-    def close(self, speaker: Speaker | None) -> None:
+    def close(self, speaker: ResolvedVoice | None) -> None:
         """It is over; where nobody ended it, its client has gone."""
         outcome = self._outcome or CANCELLED
         if outcome == CANCELLED:
-            self._observer.cancelled(self.protocol)
+            self._observer.session_cancelled(self.protocol)
         seconds = time.perf_counter() - self._opened_at
-        self._observer.ended(self.protocol, outcome, seconds, self._characters)
+        self._observer.synthesis_ended(self.protocol, outcome, seconds, self._characters)
         first = self._first_audio_s
         facts = {
             "protocol": self.protocol,

@@ -9,18 +9,18 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from speech.engine import Cloning
+from speech.engine import CloningKind
 from speech.errors import EngineFailed, SpeechCancelled, SpeechError, TextTooLong, TimedOut
 from speech.request import unused_fields
-from speech.session.context import Prepare, Speaker, Surroundings
-from speech.session.playout_buffer import PacedBuffer, Patience
-from speech.session.precedence import Standing
-from speech.session.report import Account
-from speech.session.synthesis import Speaking
-from speech.session.worker import Performance
-from speech.text.foreign_passages import Passage
+from speech.session.context import Prepare, ResolvedVoice, SessionContext
+from speech.session.playout_buffer import PlayoutBuffer, WaitTimeout
+from speech.session.priority import SessionPriority
+from speech.session.report import SessionReport
+from speech.session.synthesis import Synthesis
+from speech.session.worker import SessionWorker
+from speech.text.foreign_passages import ForeignPassage
 from speech.text.languages import primary
-from speech.text.segment_queue import Script
+from speech.text.segment_queue import SegmentQueue
 from speech.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES
 from speech.types import Embedding, Similarity, SpeechChunk, SpeechRequest
 
@@ -37,22 +37,22 @@ class SpeechSession:
         self,
         request: SpeechRequest,
         protocol: str,
-        surroundings: Surroundings,
-        speaker: Speaker | None,
-        standing: Standing,
+        surroundings: SessionContext,
+        speaker: ResolvedVoice | None,
+        standing: SessionPriority,
         heard_at_once: bool,
         prepare: Prepare | None = None,
     ) -> None:
-        self._account = Account(protocol, surroundings.observer)
+        self._account = SessionReport(protocol, surroundings.observer)
         self._around = surroundings
         self._heard_at_once = heard_at_once
         self._prepare = prepare
-        self._speaking = Speaking(request, surroundings, self._account)
-        self._script = Script(announce_code=surroundings.announce_code)
-        self._buffer = PacedBuffer(surroundings.limits.ahead_s)
-        self._patience = Patience(surroundings.limits.request_timeout_s, self._time_out)
+        self._speaking = Synthesis(request, surroundings, self._account)
+        self._script = SegmentQueue(announce_code=surroundings.announce_code)
+        self._buffer = PlayoutBuffer(surroundings.limits.ahead_s)
+        self._patience = WaitTimeout(surroundings.limits.request_timeout_s, self._time_out)
         self._standing = standing
-        self._performance = Performance(
+        self._performance = SessionWorker(
             self._script,
             self._speaking,
             surroundings,
@@ -62,17 +62,17 @@ class SpeechSession:
             standing,
             heard_at_once,
         )
-        self._turn, self._track = self._performance.turn, self._performance.track
+        self._turn, self._track = self._performance.ticket, self._performance.output
         self._speaker = speaker
         self._track.engine = speaker.engine.info if speaker is not None else None
         self._task: asyncio.Task[None] | None = None
         self._cancelled = False
         self._closed = False
-        self.silent = False
+        self.nothing_speakable = False
         """Whether there was text, but nothing in it to say."""
 
     @property
-    def speaker(self) -> Speaker:
+    def resolved_voice(self) -> ResolvedVoice:
         """Who speaks. Known from the first chunk on, and earlier if no text is needed to tell."""
         if self._speaker is None:
             raise RuntimeError("the speaker is not known before the first chunk")
@@ -84,37 +84,37 @@ class SpeechSession:
         return self._performance.truncated
 
     @property
-    def passages(self) -> list[Passage]:
+    def foreign_passages(self) -> list[ForeignPassage]:
         """What somebody else than the speaker said so far, because its engine does not speak the language."""
-        return self._performance.passages
+        return self._performance.foreign_passages
 
     @property
-    def unused(self) -> list[str]:
+    def unused_fields(self) -> list[str]:
         """Names of the request's fields that the speaker has no use for."""
-        return unused_fields(self._speaking.request, self.speaker.engine.info)
+        return unused_fields(self._speaking.request, self.resolved_voice.engine.info)
 
     @property
-    def cloning(self) -> Cloning:
+    def cloning_kind(self) -> CloningKind:
         """How it sounds like whom the request names: as its engine does, or "none" for not at all.
 
         Known from the first chunk on.
         """
-        known = self._speaking.embedding(self.speaker)
-        return self.speaker.engine.info.cloning if known is not None else "none"
+        known = self._speaking.embedding(self.resolved_voice)
+        return self.resolved_voice.engine.info.cloning if known is not None else "none"
 
     @property
     def similarity(self) -> Similarity | None:
         """How much alike they sound, where the engine comes only near."""
-        known = self._speaking.embedding(self.speaker)
-        return known.similarity.get(primary(self.speaker.language)) if known is not None else None
+        known = self._speaking.embedding(self.resolved_voice)
+        return known.similarity.get(primary(self.resolved_voice.language)) if known is not None else None
 
-    def sound_like(self, reference: tuple[Embedding, ...]) -> None:
+    def use_embeddings(self, reference: tuple[Embedding, ...]) -> None:
         """Speak like that, whatever voice was asked for. Before any text; RuntimeError afterwards."""
         if self._script.length or self._script.finished:
             raise RuntimeError("the session has its text already")
         request = self._speaking.request = replace(self._speaking.request, reference=reference, voice=None)
         if self._speaker is not None:
-            self._speaker = self._around.speaker_of(request, self._speaker.language)
+            self._speaker = self._around.voice_for_language(request, self._speaker.language)
 
     @property
     def duration_s(self) -> float:
@@ -130,17 +130,17 @@ class SpeechSession:
             raise TextTooLong(limit)
         if not text:
             return
-        self._account.text(text)
+        self._account.text_received(text)
         self._script.feed(text)
         self._advance()
 
-    def rest(self, seconds: float) -> None:
+    def add_pause(self, seconds: float) -> None:
         """Say what was fed as if it ended here, and then nothing for so long.
 
         Its silence is told by a span without characters. Before any text it is kept until there is some.
         """
         self._check_open()
-        self._script.rest(seconds)
+        self._script.pause(seconds)
         self._advance()
 
     def flush(self) -> None:
@@ -151,7 +151,7 @@ class SpeechSession:
     def finish(self) -> None:
         """No more text will come."""
         self._script.finish()
-        self._patience.begin()
+        self._patience.start()
         self._advance()
 
     def _check_open(self) -> None:
@@ -161,7 +161,7 @@ class SpeechSession:
     def drain(self) -> None:
         """Wait for no more text: what was fed is spoken, and what is fed from now on perhaps not."""
         self._script.drain()
-        if self._task is None and self._script.spent:
+        if self._task is None and self._script.empty:
             self._close_buffer(SpeechCancelled())
 
     def cancel(self) -> None:
@@ -174,7 +174,7 @@ class SpeechSession:
     def _break_off(self, error: SpeechError) -> None:
         self._cancelled = True
         self._buffer.discard(error)
-        self._turn.end()
+        self._turn.close()
         if self._task is not None:
             self._task.cancel()
 
@@ -188,17 +188,19 @@ class SpeechSession:
                 self._task.cancel()
                 await asyncio.wait([self._task])
                 if not self._task.cancelled() and (error := self._task.exception()) is not None:
-                    self._account.broke(self._speaker.engine.info.name if self._speaker else "", error)
+                    self._account.engine_failed(
+                        self._speaker.engine.info.name if self._speaker else "", error
+                    )
         finally:
             # Errors hold the frames they went through, and those this session: it would be part of a cycle,
             # with all that it holds, until the garbage collector runs.
             self._task = None
             self._buffer.discard(SpeechCancelled())
-            self._turn.end()
-            self._patience.end()
+            self._turn.close()
+            self._patience.stop()
             self._standing.leave()
             self._account.close(self._speaker)
-            self._around.admission.leave(self._account.protocol)
+            self._around.admission.release(self._account.protocol)
             self._around.closed(self)
 
     async def __aenter__(self) -> Self:
@@ -223,10 +225,10 @@ class SpeechSession:
     async def _get(self) -> SpeechChunk | None:
         if self._buffer.readable:
             return await self._buffer.get()
-        async with self._patience.waits():
+        async with self._patience.waiting():
             return await self._buffer.get()
 
-    async def queue(self) -> AsyncIterator[int]:
+    async def queue_positions(self) -> AsyncIterator[int]:
         """Where the session stands in the queue before its engine, the next being 1, as it changes.
 
         Ends once its first segment has its place, or there is nothing to wait for; raises what the
@@ -234,7 +236,7 @@ class SpeechSession:
         """
         async with aclosing(self._turn.positions()) as positions:
             while True:
-                async with self._patience.waits():
+                async with self._patience.waiting():
                     position = await anext(positions, None)
                 if position is None:
                     break
@@ -247,16 +249,16 @@ class SpeechSession:
         """Its speech is of no use to its client: figures and log say that it ended by ``error``."""
         self._account.ended(error)
 
-    def give_way(self) -> None:
+    def lower_priority(self) -> None:
         """Be made behind the sessions of the same connection that do not give way, or do so later.
 
         It is still spoken to its end, while those are ahead of their playback or have nothing to be made.
         """
-        self._standing.give_way()
+        self._standing.lower()
 
-    def keep_ahead(self) -> None:
+    def restore_priority(self) -> None:
         """Give way no more: what comes later waits for the end of this session."""
-        self._standing.keep_ahead()
+        self._standing.restore()
 
     @property
     def superseded(self) -> bool:
@@ -268,15 +270,15 @@ class SpeechSession:
         if self._closed or self._cancelled:
             return
         if self._script.length:
-            self._standing.text()
+            self._standing.text_received()
         script = self._script
-        if not script.begun:
+        if not script.started:
             try:
                 self._begin()
             except SpeechError as error:
                 self._close_buffer(error)
                 return
-        if self._task is None and (script.begun or script.finished):
+        if self._task is None and (script.started or script.finished):
             self._task = asyncio.create_task(self._run(), name="speech session")
 
     def _begin(self) -> None:
@@ -285,17 +287,17 @@ class SpeechSession:
         if not script.length:
             return
         if self._speaker is None:
-            self._speaker = self._around.find_speaker(
-                self._speaking.request, script.undecided, script.flushed
+            self._speaker = self._around.resolve_voice(
+                self._speaking.request, script.language_sample, script.flushed
             )
         if self._speaker is not None:
             info = self._track.engine = self._speaker.engine.info
             early = self._heard_at_once and not info.streams_inside_segment
             policy = EARLY_PHRASE if early else WHOLE_SENTENCES
             fits = self._speaking.request.duration_s is not None
-            opens = self._heard_at_once and info.takes_written_text and not fits
-            policy = policy.slowed(self._speaking.speed)
-            script.begin(policy, self._speaker.language, self._around.languages, opens=opens)
+            opens = self._heard_at_once and info.accepts_partial_text and not fits
+            policy = policy.for_speed(self._speaking.speed)
+            script.start(policy, self._speaker.language, self._around.languages, open_segments=opens)
 
     async def _run(self) -> None:
         """Speak cut after cut; the one writer of the buffer."""
@@ -303,17 +305,17 @@ class SpeechSession:
         try:
             if self._prepare is not None and (reference := await self._prepare()) is not None:
                 self._speaking.request = replace(self._speaking.request, reference=reference)
-            await self._speaking.prepare()
-            self._performance.speaker = self._speaker
+            await self._speaking.refresh_lexicon()
+            self._performance.resolved_voice = self._speaker
             if self._speaking.request.duration_s is None:
-                await self._performance.speak()
+                await self._performance.synthesize()
             else:
-                await self._performance.speak_for(self._speaking.request.duration_s)
+                await self._performance.synthesize_to_duration(self._speaking.request.duration_s)
             if self._script.length:
-                self.silent = not self._track.finish(self._script.length)
+                self.nothing_speakable = not self._track.finish(self._script.length)
         except SpeechError as known:
             if isinstance(known, EngineFailed):
-                self._account.broke(self.speaker.engine.info.name, known)
+                self._account.engine_failed(self.resolved_voice.engine.info.name, known)
             error = known
         except asyncio.CancelledError:
             error = SpeechCancelled()
@@ -329,4 +331,4 @@ class SpeechSession:
     def _close_buffer(self, error: SpeechError | None = None) -> None:
         """Nothing more will come."""
         self._buffer.close(error)
-        self._turn.end()
+        self._turn.close()

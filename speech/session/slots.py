@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
-POSITION_EVERY_S = 0.25
+POSITION_INTERVAL_S = 0.25
 """How often a place in the queue is told at most: in a long queue everybody's changes with every segment."""
 
 
-class Places:
+class SlotQueue:
     """The places of one engine, given in turn.
 
     A session asks for a place for each segment, and again after each rest inside one, and has at
@@ -30,7 +30,7 @@ class Places:
         self._queue: deque[asyncio.Future[None]] = deque()
         self._changed = changed
         self._watchers: set[Callable[[], None]] = set()
-        self.taken = 0
+        self.in_use = 0
 
     @property
     def waiting(self) -> int:
@@ -38,16 +38,16 @@ class Places:
         return len(self._queue)
 
     @property
-    def free(self) -> bool:
+    def has_free_slot(self) -> bool:
         """Whether there is a place that nobody has; those that wait get it first."""
         return self._given < self._count()
 
-    def place(self, turn: Turn | None = None) -> Place:
+    def slot(self, turn: QueueTicket | None = None) -> Slot:
         """A place to be held by ``async with``; ``turn`` follows its first wait in the queue."""
-        return Place(self, turn)
+        return Slot(self, turn)
 
     @contextmanager
-    def watched(self, moved: Callable[[], None]) -> Iterator[None]:
+    def watching(self, moved: Callable[[], None]) -> Iterator[None]:
         """``moved`` is called whenever the queue has moved, while the body runs."""
         self._watchers.add(moved)
         try:
@@ -81,19 +81,19 @@ class Places:
                     self._hand_on()
                 self._changed()
                 raise
-        self.taken += 1
+        self.in_use += 1
         self._changed()
 
     def release(self) -> None:
         """Give a place that was taken to the next in the queue."""
-        self.taken -= 1
+        self.in_use -= 1
         self._given -= 1
         self._hand_on()
         self._changed()
 
     def _hand_on(self) -> None:
         waited = len(self._queue)
-        while self._queue and self.free:
+        while self._queue and self.has_free_slot:
             turn = self._queue.popleft()
             if not turn.done():
                 self._given += 1
@@ -106,7 +106,7 @@ class Places:
             moved()
 
 
-class Turn:
+class QueueTicket:
     """Where a session stands in the queue before its engine, until its first segment has its place."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Turn:
         self._over = asyncio.Event()
 
     @property
-    def over(self) -> bool:
+    def closed(self) -> bool:
         """Whether nobody has to wait any more."""
         return self._over.is_set()
 
@@ -128,15 +128,15 @@ class Turn:
         """The queue has moved."""
         self._moved.set()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """The place is there, or is not needed."""
         self._over.set()
         self._moved.set()
 
     async def positions(self) -> AsyncGenerator[int, None]:
-        """Where it stands, whenever that has changed, but not oftener than each ``POSITION_EVERY_S``."""
+        """Where it stands, whenever that has changed, but not oftener than each ``POSITION_INTERVAL_S``."""
         told = None
-        while not self.over:
+        while not self.closed:
             self._moved.clear()
             position = self._position() if self._position is not None else None
             if position is None or position == told:
@@ -145,17 +145,17 @@ class Turn:
             told = position
             yield position
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), POSITION_EVERY_S)
+                await asyncio.wait_for(self._over.wait(), POSITION_INTERVAL_S)
 
 
-class Place:
+class Slot:
     """One place, held inside ``async with``, except while it rests.
 
     However one leaves, it goes to the next in the queue; where a cancel ends a rest or the wait
     for its return, it is not held any more, and so not given back a second time.
     """
 
-    def __init__(self, places: Places, turn: Turn | None = None) -> None:
+    def __init__(self, places: SlotQueue, turn: QueueTicket | None = None) -> None:
         self._places = places
         self._turn = turn
         self._since: float | None = None
@@ -169,9 +169,9 @@ class Place:
         if turn is None:
             await self._take()
         else:
-            with places.watched(turn.moved):
+            with places.watching(turn.moved):
                 await self._take(lambda waiting: turn.queued(lambda: places.position(waiting)))
-            turn.end()
+            turn.close()
         self.waited_s = time.perf_counter() - asked_at
         return self
 
@@ -187,7 +187,7 @@ class Place:
         return self._held_s + (time.perf_counter() - self._since if self._since is not None else 0.0)
 
     @asynccontextmanager
-    async def rest(self) -> AsyncIterator[None]:
+    async def suspended(self) -> AsyncIterator[None]:
         """Lend the place to others for as long as the body runs, then take one again in turn.
 
         RuntimeError where none is held.

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from speech.text.markup import DROPPED, PARAGRAPH
+from speech.text.markup import MASK, PARAGRAPH_END
 
 SENTENCE_MARKS = ".!?…‽"
 # Arabic and Urdu, Devanagari, CJK (also half width), Ethiopic, Armenian, Khmer, Burmese, Tibetan.
 UNSPACED_MARKS = "。！？｡．।॥۔؟።፧։។៕။།"
 CLAUSE_MARKS = ",;:،؛"
 UNSPACED_CLAUSE_MARKS = "、，；：､"
-CLOSERS = "\"'»”’)]}」』）】》〉" + DROPPED
+CLOSERS = "\"'»”’)]}」』）】》〉" + MASK
 # Those that open nothing, so that what stands behind a space before one still belongs to it.
 RIGHT_CLOSERS = "»”)]}」』）】》〉"
 DASHES = "—–-"
@@ -56,7 +56,7 @@ CONJUNCTIONS = frozenset(
 )
 """Words before which a reader may breathe, in the same languages."""
 
-LONGEST_CONJUNCTION = max(map(len, CONJUNCTIONS))
+MAX_CONJUNCTION = max(map(len, CONJUNCTIONS))
 
 _CLOSERS_AND_SPACE = CLOSERS + " \t\u00a0\u202f"
 _OPENERS = "\"'«“‘([{¿¡"
@@ -68,13 +68,13 @@ _STOP = re.compile(rf"[\s—{_UNSPACED}]")
 _UNSPACED_RUN = re.compile(rf"[{_UNSPACED}{re.escape(CLOSERS)}]*")
 
 
-class Kind(IntEnum):
+class BreakKind(IntEnum):
     """How deep a breath is; a greater kind is a better place to cut.
 
     TORN is a space inside a number or behind an abbreviation: only for want of any other.
     """
 
-    TORN = 0
+    UNSAFE = 0
     SPACE = 1
     CONJUNCTION = 2
     CLAUSE = 3
@@ -83,14 +83,14 @@ class Kind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Break:
+class PhraseBreak:
     """A place to cut before character ``at`` (an index into the text that was searched)."""
 
     at: int
-    kind: Kind
+    kind: BreakKind
 
 
-def breaks(text: str, start: int, complete: bool) -> Iterator[Break]:
+def phrase_breaks(text: str, start: int, complete: bool) -> Iterator[PhraseBreak]:
     """The breaks of ``text`` behind ``start``, in order.
 
     Unless ``complete``, the first break that more text could still change ends the search. The end
@@ -108,13 +108,13 @@ def breaks(text: str, start: int, complete: bool) -> Iterator[Break]:
             if kind is None:
                 return
             if at > start:
-                yield Break(end, kind)
+                yield PhraseBreak(end, kind)
         elif not text[end].isspace() and (unspaced := _kind_unspaced(text, start, at, end)) is not None:
-            yield Break(end, unspaced)
+            yield PhraseBreak(end, unspaced)
         at = end
 
 
-def _kind_unspaced(text: str, start: int, at: int, end: int) -> Kind | None:
+def _kind_unspaced(text: str, start: int, at: int, end: int) -> BreakKind | None:
     """The kind of the break behind a mark ``[at, end)`` that no white space follows.
 
     Nothing before ``start`` is looked at: whether that is still there depends on how the text came.
@@ -124,11 +124,11 @@ def _kind_unspaced(text: str, start: int, at: int, end: int) -> Kind | None:
     if mark in UNSPACED_MARKS or mark in UNSPACED_CLAUSE_MARKS:
         if before.isdigit() and text[end].isdigit():
             return None
-        return Kind.SENTENCE if mark in UNSPACED_MARKS else Kind.CLAUSE
+        return BreakKind.SENTENCE if mark in UNSPACED_MARKS else BreakKind.CLAUSE
     token = _token_before(text, start, at)
     if "://" in token or "@" in token or not before.isalpha():
         return None
-    return Kind.CLAUSE if text[end].isalpha() else None
+    return BreakKind.CLAUSE if text[end].isalpha() else None
 
 
 def _token_before(text: str, start: int, at: int) -> str:
@@ -138,49 +138,49 @@ def _token_before(text: str, start: int, at: int) -> str:
     return match.group() if match else ""
 
 
-def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> Kind | None:
+def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> BreakKind | None:
     """The kind of the break at the white space ``[at, end)``; None if that needs more text."""
     newlines = text.count("\n", at, end)
     following = text[end]
     if newlines > 1:
-        return Kind.PARAGRAPH
-    if PARAGRAPH in text[at:end]:
-        return Kind.PARAGRAPH if newlines else Kind.SENTENCE
+        return BreakKind.PARAGRAPH
+    if PARAGRAPH_END in text[at:end]:
+        return BreakKind.PARAGRAPH if newlines else BreakKind.SENTENCE
     if following in RIGHT_CLOSERS or following in SENTENCE_MARKS or following in CLAUSE_MARKS:
-        return Kind.TORN
+        return BreakKind.UNSAFE
     stem = _token_before(text, start, at)
     last = stem[-1:]
     if newlines and not following.islower() and not (last == "." and _is_abbreviated(stem, following)):
-        return Kind.SENTENCE
+        return BreakKind.SENTENCE
     if last and last in UNSPACED_MARKS:
-        return Kind.SENTENCE
+        return BreakKind.SENTENCE
     if last and last in SENTENCE_MARKS:
         return _kind_after_sentence_mark(stem, following)
     if last and last in CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS:
-        return Kind.TORN if stem[-2:-1].isdigit() and following.isdigit() else Kind.CLAUSE
+        return BreakKind.UNSAFE if stem[-2:-1].isdigit() and following.isdigit() else BreakKind.CLAUSE
     if following in DASHES:
         if end + 1 >= len(text):
-            return Kind.SPACE if complete else None
-        return Kind.CLAUSE if text[end + 1].isspace() else Kind.SPACE
+            return BreakKind.SPACE if complete else None
+        return BreakKind.CLAUSE if text[end + 1].isspace() else BreakKind.SPACE
     word = _WORD.match(text, end)
     if word is not None:
-        if word.end() == len(text) and not complete and len(word.group()) <= LONGEST_CONJUNCTION:
+        if word.end() == len(text) and not complete and len(word.group()) <= MAX_CONJUNCTION:
             return None
         if word.group().casefold() in CONJUNCTIONS:
-            return Kind.CONJUNCTION
+            return BreakKind.CONJUNCTION
     tears = last.isdigit() or following.isdigit() or last in tuple("$€£¥#")
-    return Kind.TORN if tears else Kind.SPACE
+    return BreakKind.UNSAFE if tears else BreakKind.SPACE
 
 
-def _kind_after_sentence_mark(stem: str, following: str) -> Kind:
+def _kind_after_sentence_mark(stem: str, following: str) -> BreakKind:
     body = stem.rstrip(SENTENCE_MARKS)
     if stem[len(body) :] != ".":
-        return Kind.CLAUSE if following.islower() else Kind.SENTENCE
+        return BreakKind.CLAUSE if following.islower() else BreakKind.SENTENCE
     if _is_abbreviated(stem, following):
-        return Kind.TORN
+        return BreakKind.UNSAFE
     if following.islower():
-        return Kind.CLAUSE if len(body) > 2 and body.isalpha() else Kind.TORN
-    return Kind.SENTENCE
+        return BreakKind.CLAUSE if len(body) > 2 and body.isalpha() else BreakKind.UNSAFE
+    return BreakKind.SENTENCE
 
 
 def _is_abbreviated(stem: str, following: str) -> bool:

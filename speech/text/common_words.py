@@ -251,7 +251,7 @@ vi giới đời lớn nhỏ mới đẹp khỏe
 
 
 @functools.cache
-def languages_of() -> dict[str, frozenset[str]]:
+def languages_by_word() -> dict[str, frozenset[str]]:
     """Which languages (primary subtags) have a word, in lower case, among their commonest."""
     having: dict[str, set[str]] = {}
     for line in _WORDS.split("\n"):
@@ -262,6 +262,6 @@ def languages_of() -> dict[str, frozenset[str]]:
 
 
 @functools.cache
-def languages() -> frozenset[str]:
+def listed_languages() -> frozenset[str]:
     """The languages (primary subtags) whose commonest words are known."""
-    return frozenset().union(*languages_of().values())
+    return frozenset().union(*languages_by_word().values())

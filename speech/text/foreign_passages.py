@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from speech.text import language_detection
 from speech.text.languages import primary
 
-SHORTEST = 2
+MIN_LETTERS = 2
 """Letters of a passage: a single one ("π", "α") is a sign of the text's own language."""
 
-LONGEST_LOOK = 80
+MAX_DETECTION_TEXT = 80
 """Characters of a passage that its language is told from at most."""
 
 _OPENERS = "\"'«“‘‹([{¿¡"
@@ -27,7 +27,7 @@ _FOREIGN_TO_LATIN = re.compile(r"[\u0370-\u1dff\u1f00-\u1fff\u2c00-\ud7ff\uf900-
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class ForeignPassage:
     """Characters ``[start, end)`` of a client's text that somebody else than the session's speaker says."""
 
     start: int
@@ -38,14 +38,14 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LanguageRun:
     """Some text, and the language of the passage that it belongs to; None is the text's own."""
 
     text: str
     language: str | None
 
 
-class Passages:
+class ScriptSplitter:
     """Text goes in as it comes, and comes out again in parts of one language each.
 
     language: the text's own (BCP 47); known: primary subtags of the languages somebody speaks; a passage
@@ -61,24 +61,24 @@ class Passages:
         self._script: str | None = None
         self._held = ""
 
-    def feed(self, text: str) -> list[Part]:
+    def feed(self, text: str) -> list[LanguageRun]:
         """Take text; what is certain by now."""
         return self._parts(text, complete=False)
 
-    def flush(self) -> list[Part]:
+    def flush(self) -> list[LanguageRun]:
         """What was held back, as if the text ended here."""
         return self._parts("", complete=True)
 
-    def _parts(self, new: str, *, complete: bool) -> list[Part]:
+    def _parts(self, new: str, *, complete: bool) -> list[LanguageRun]:
         text, self._held = self._held + new, ""
         if self._latin and self._script is None and not _FOREIGN_TO_LATIN.search(text):
             return self._own_part(text, complete)
-        parts: list[Part] = []
+        parts: list[LanguageRun] = []
         while text:
             if self._script is None and (begins := self._passage_at(text)) != 0:
                 if begins is None:
                     return parts + self._own_part(text, complete)
-                parts.append(Part(text[:begins], None))
+                parts.append(LanguageRun(text[:begins], None))
                 text = text[begins:]
             part, text = self._of_passage(text, complete)
             if part is None:
@@ -88,31 +88,31 @@ class Passages:
                 parts.append(part)
         return parts
 
-    def _of_passage(self, text: str, complete: bool) -> tuple[Part | None, str]:
+    def _of_passage(self, text: str, complete: bool) -> tuple[LanguageRun | None, str]:
         """What of ``text`` belongs to the passage it begins with, and the rest; None if that is uncertain."""
         end, ended = self._end(text)
         if self._script is None:
-            if not (ended or complete) and len(text) < LONGEST_LOOK:
+            if not (ended or complete) and len(text) < MAX_DETECTION_TEXT:
                 return None, text
             self._enter(text[:end])
         if ended:
             self._script = None
-            return Part(text[:end], self._language), text[end:]
+            return LanguageRun(text[:end], self._language), text[end:]
         # What is behind the last letter may belong to what follows.
-        last = len(text) if complete or len(text) - end > LONGEST_LOOK else end
-        return (Part(text[:last], self._language), text[last:]) if last else (None, text)
+        last = len(text) if complete or len(text) - end > MAX_DETECTION_TEXT else end
+        return (LanguageRun(text[:last], self._language), text[last:]) if last else (None, text)
 
     def _enter(self, passage: str) -> None:
         """Find the language of the passage that begins so: the text's own where nobody speaks it."""
-        told = language_detection.detect(passage[:LONGEST_LOOK], self._known)
+        told = language_detection.detect(passage[:MAX_DETECTION_TEXT], self._known)
         self._language = None if told is None or language_detection.scripts_of(told) & self._own else told
         self._script = next(script for character in passage if (script := self._foreign(character)))
 
-    def _own_part(self, text: str, complete: bool) -> list[Part]:
-        part, self._held = (Part(text, None), "") if complete else self._until_opener(text)
+    def _own_part(self, text: str, complete: bool) -> list[LanguageRun]:
+        part, self._held = (LanguageRun(text, None), "") if complete else self._until_opener(text)
         return [part] if part is not None and part.text else []
 
-    def _until_opener(self, text: str) -> tuple[Part, str]:
+    def _until_opener(self, text: str) -> tuple[LanguageRun, str]:
         """Text of its own language, up to opening marks at its end, or a letter that may begin a passage."""
         end = letter = len(text)
         while letter and unicodedata.category(text[letter - 1])[0] == "M":
@@ -121,7 +121,7 @@ class Passages:
             end = letter - 1
         while end and text[end - 1] in _OPENERS:
             end -= 1
-        return Part(text[:end], None), text[end:]
+        return LanguageRun(text[:end], None), text[end:]
 
     def _passage_at(self, text: str) -> int | None:
         """Where the next passage begins, with the marks that open it; None if there is none."""
@@ -131,7 +131,7 @@ class Passages:
                 if not letters:
                     begin = at
                 letters += 1
-                if letters == SHORTEST:
+                if letters == MIN_LETTERS:
                     while begin and text[begin - 1] in _OPENERS:
                         begin -= 1
                     return begin
@@ -177,4 +177,4 @@ def _group(script: str | None) -> str | None:
 @functools.lru_cache(maxsize=4096)
 def _script_of(character: str) -> str | None:
     """The script of a letter that tells a language."""
-    return language_detection.telling_script(character) if character.isalpha() else None
+    return language_detection.distinctive_script(character) if character.isalpha() else None

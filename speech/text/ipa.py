@@ -11,10 +11,10 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 
-LONGEST = 200
+MAX_LENGTH = 200
 """Characters of one pronunciation."""
 
-STRESSES = frozenset("ˈˌ")
+STRESS_MARKS = frozenset("ˈˌ")
 TIE = "\u0361"
 NON_SYLLABIC = "\u032f"
 SYLLABIC = "\u0329"
@@ -30,13 +30,13 @@ _DIACRITICS = frozenset(
 )
 # What is between sounds: syllables, links, breaks, tones; nothing that an engine here can say by itself.
 _BETWEEN = frozenset(".‿|‖˥˦˧˨˩ꜜꜛ↗↘ ")
-_KNOWN = _LETTERS | _DIACRITICS | STRESSES | _BETWEEN | {TIE}
+_KNOWN = _LETTERS | _DIACRITICS | STRESS_MARKS | _BETWEEN | {TIE}
 _RIGHT = re.compile(
     "(?=.*[{letters}])(?:[{between}]|[{stresses}]?[{letters}](?:[{diacritics}]|{tie}[{letters}])*)*".format(
         letters="".join(sorted(_LETTERS)),
         diacritics="".join(sorted(_DIACRITICS)),
         between=re.escape("".join(sorted(_BETWEEN))),
-        stresses="".join(sorted(STRESSES)),
+        stresses="".join(sorted(STRESS_MARKS)),
         tie=TIE,
     )
 )
@@ -57,14 +57,14 @@ _OTHERWISE_WRITTEN = str.maketrans(
 )
 
 
-def checked(ipa: str) -> str:
+def canonicalize(ipa: str) -> str:
     """``ipa`` in one way of writing it: marks apart from their letters, affricates tied, white space folded.
 
     Raises ValueError, whose message goes on a sentence about the IPA, for what is empty, longer than
     ``LONGEST``, has a symbol that the alphabet has not, or a mark in a place where it marks nothing.
     """
-    if len(ipa) > LONGEST:
-        raise ValueError(f"is too long (at most {LONGEST} characters)")
+    if len(ipa) > MAX_LENGTH:
+        raise ValueError(f"is too long (at most {MAX_LENGTH} characters)")
     plain = unicodedata.normalize("NFD", ipa).replace("c\u0327", "ç").translate(_OTHERWISE_WRITTEN)
     plain = " ".join(plain.split())
     if not _RIGHT.fullmatch(plain):
@@ -77,7 +77,7 @@ def _what_is_wrong(ipa: str) -> str:
     for before, symbol in pairwise(f" {ipa} "):
         if symbol not in _KNOWN:
             return f"has {symbol!r}, which is no symbol of the IPA"
-        if before in STRESSES and symbol not in _LETTERS:
+        if before in STRESS_MARKS and symbol not in _LETTERS:
             return f"has a stress mark {before!r} before no sound"
         if before == TIE and symbol not in _LETTERS:
             return "has a tie that ties nothing"
@@ -86,7 +86,7 @@ def _what_is_wrong(ipa: str) -> str:
     return "has no sound"
 
 
-def sounds(ipa: str) -> list[str]:
+def split_sounds(ipa: str) -> list[str]:
     """The sounds, stress marks and spaces of ``checked`` IPA, in order, each stress before its vowel.
 
     A sound is a letter, or several tied ones, with its diacritics and length. In the IPA a stress mark
@@ -98,7 +98,7 @@ def sounds(ipa: str) -> list[str]:
     return list(_stressed(pieces))
 
 
-def is_vowel(sound: str) -> bool:
+def is_nucleus(sound: str) -> bool:
     """Whether a sound is the middle of a syllable: a vowel that is no glide, or a syllabic consonant."""
     return (sound[0] in _VOWELS and NON_SYLLABIC not in sound) or SYLLABIC in sound
 
@@ -112,10 +112,10 @@ def _stressed(pieces: list[str]) -> Iterator[str]:
     held: str | None = None
     onset: list[str] = []
     for piece in pieces:
-        if held is not None and (piece in STRESSES or piece == " " or is_vowel(piece)):
-            yield from [*onset, held] if is_vowel(piece) else [held, *onset]
+        if held is not None and (piece in STRESS_MARKS or piece == " " or is_nucleus(piece)):
+            yield from [*onset, held] if is_nucleus(piece) else [held, *onset]
             held, onset = None, []
-        if piece in STRESSES:
+        if piece in STRESS_MARKS:
             held = piece
         elif held is not None:
             onset.append(piece)

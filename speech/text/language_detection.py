@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LOOKED_AT = 500
 
-SURE = 0.5
+MIN_PROBABILITY = 0.5
 """The probability from which a language is believed: it is likelier than all others together."""
 
 _LEAST = 1e-3
@@ -106,14 +106,17 @@ def scripts_of(language: str) -> frozenset[str]:
     return scripts or frozenset(("LATIN",))
 
 
-def telling_script(letter: str) -> str | None:
+def distinctive_script(letter: str) -> str | None:
     """The script of a letter, if few languages are written in it."""
     script = unicodedata.name(letter, "").partition(" ")[0]
     return script if script in _OF_SCRIPT else None
 
 
 def detect(
-    text: str, candidates: Iterable[str], sure: float = SURE, expected: Sequence[str] = ()
+    text: str,
+    candidates: Iterable[str],
+    min_probability: float = MIN_PROBABILITY,
+    expected: Sequence[str] = (),
 ) -> str | None:
     """The language that ``text`` is written in, if it can be told; one of ``candidates``.
 
@@ -128,8 +131,8 @@ def detect(
         return None
     wanted = tuple(dict.fromkeys(primary(tag) for tag in expected))
     if script == "LATIN":
-        return _most_probable(text, allowed, allowed | WIDESPREAD, sure, wanted)
-    return _of_script(text, script, allowed, sure, wanted)
+        return _most_probable(text, allowed, allowed | WIDESPREAD, min_probability, wanted)
+    return _of_script(text, script, allowed, min_probability, wanted)
 
 
 def _of_script(
@@ -168,7 +171,7 @@ def _most_probable(
 
 def _weights(text: str, among: frozenset[str], wanted: Sequence[str]) -> dict[str, float]:
     """How probable each language is, relative to the others."""
-    common, listed = common_shares(text), common_words.languages()
+    common, listed = common_word_shares(text), common_words.listed_languages()
     weights = {}
     for language, probability in _detector(among).rank(text):
         language = "nb" if language == "no" else language
@@ -182,10 +185,10 @@ def _weights(text: str, among: frozenset[str], wanted: Sequence[str]) -> dict[st
     return weights
 
 
-def common_shares(text: str) -> Mapping[str, float]:
+def common_word_shares(text: str) -> Mapping[str, float]:
     """Which share of a text's words is among the commonest of each language."""
     words = _WORD.findall(text.lower())
-    having = common_words.languages_of()
+    having = common_words.languages_by_word()
     counts = Counter(language for word in words for language in having.get(word, ()))
     return {language: count / len(words) for language, count in counts.items()}
 
@@ -198,7 +201,7 @@ def load_detector() -> LanguageIdentifier:
     """
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    common_words.languages()
+    common_words.listed_languages()
     try:
         return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     except OSError as error:

@@ -15,16 +15,16 @@ from itertools import islice
 from speech.errors import InvalidRequest
 from speech.text import ipa
 
-LONGEST_WORD = 100
+MAX_WORD = 100
 """Characters of what is looked up."""
 
-LONGEST_SAID = 200
+MAX_SPOKEN_FORM = 200
 """Characters of what is said."""
 
-MOST_IN_REQUEST = 200
+MAX_REQUEST_ENTRIES = 200
 """Entries of one request."""
 
-MOST_PARTS = 24
+MAX_UNITS = 24
 """Words, spaces and marks of what is looked up: so the time that a text takes stays in bounds."""
 
 _LONGEST_ECHO = 40
@@ -35,7 +35,7 @@ _PARAGRAPH = "\u2029"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LexiconEntry:
     """How something is said: spelled otherwise, in the IPA (``speech.text.ipa.checked``), or both.
 
     Of both the IPA is said where an engine can; at least one of them is there.
@@ -45,27 +45,27 @@ class Entry:
     ipa: str | None = None
 
 
-class Table:
+class LexiconTable:
     """Entries that are looked up together. They are added one by one, before anything is looked up."""
 
     def __init__(self) -> None:
-        self._any_case: dict[str, Entry] = {}
-        self._exactly: dict[str, Entry] = {}
+        self._any_case: dict[str, LexiconEntry] = {}
+        self._exactly: dict[str, LexiconEntry] = {}
         self._most_units: dict[str, int] = {}
         self._beginnings: set[str] = set()
-        self.longest = 0
+        self.max_words = 0
         """Words, as white space parts them, of the entry that has most."""
 
     def __len__(self) -> int:
         return len(self._any_case) + len(self._exactly)
 
-    def add(self, word: str, entry: Entry) -> bool:
+    def add(self, word: str, entry: LexiconEntry) -> bool:
         """Add an entry for a ``checked_word``; returns whether it takes the place of another."""
         units = [(written, key) for _, written, key in _units(word, 0)]
         first = units[0][1]
         self._most_units[first] = max(self._most_units.get(first, 0), len(units))
         self._beginnings.update("".join(key for _, key in units[:count]) for count in range(1, len(units)))
-        self.longest = max(self.longest, word.count(" ") + 1)
+        self.max_words = max(self.max_words, word.count(" ") + 1)
         written = "".join(written for written, _ in units)
         if written == written.lower():
             table, name = self._any_case, "".join(key for _, key in units)
@@ -75,7 +75,7 @@ class Table:
         table[name] = entry
         return known
 
-    def match(self, text: str, at: int, first: str) -> tuple[int, Entry] | None:
+    def match(self, text: str, at: int, first: str) -> tuple[int, LexiconEntry] | None:
         """See ``Words.match``; at ``at``, where a word may begin, stands ``first`` as it is looked up."""
         found = None
         most = self._most_units.get(first, 0)
@@ -88,7 +88,7 @@ class Table:
                 found = end, entry
         return found
 
-    def goes_on(self, text: str, at: int, first: str) -> bool:
+    def may_continue(self, text: str, at: int, first: str) -> bool:
         """See ``Words.goes_on``; at ``at``, where a word may begin, stands ``first`` as it is looked up."""
         units = list(islice(_units(text, at), self._most_units.get(first, 0)))
         return (
@@ -98,17 +98,17 @@ class Table:
         )
 
 
-class Words:
+class Lexicon:
     """The entries that count for one text; plain data, fit to be shared."""
 
-    def __init__(self, tables: tuple[Table, ...] = (), own: Table | None = None) -> None:
+    def __init__(self, tables: tuple[LexiconTable, ...] = (), own: LexiconTable | None = None) -> None:
         """tables: of equally long entries the first one's counts; own: a request's, before all of them."""
         self._tables = tables
         self._own = own
-        self.longest = max((table.longest for table in (*tables, own) if table is not None), default=0)
+        self.max_words = max((table.max_words for table in (*tables, own) if table is not None), default=0)
         """Words, as white space parts them, of the entry that has most; 0 where there is none."""
 
-    def match(self, text: str, at: int) -> tuple[int, Entry] | None:
+    def match(self, text: str, at: int) -> tuple[int, LexiconEntry] | None:
         """The longest entry that begins at ``at`` of the written text, and where it ends.
 
         None where there is none, or where ``at`` is inside of a word. A word is letters, digits and their
@@ -125,58 +125,58 @@ class Words:
         # The first of the longest.
         return max(matches, key=lambda found: found[0], default=None)
 
-    def goes_on(self, text: str, at: int) -> bool:
+    def may_continue(self, text: str, at: int) -> bool:
         """Whether an entry that begins at ``at`` may go on behind the text's end, when more is written.
 
         What is found there by now may change then. Takes the time of ``match``.
         """
         first = _first(text, at)
         tables = self._tables if self._own is None else (self._own, *self._tables)
-        return first is not None and any(table.goes_on(text, at, first) for table in tables)
+        return first is not None and any(table.may_continue(text, at, first) for table in tables)
 
-    def with_request(self, lexicon: Mapping[str, str]) -> Words:
+    def with_request(self, lexicon: Mapping[str, str]) -> Lexicon:
         """These entries and before them a request's: words, and for each what ``said`` reads.
 
         Raises InvalidRequest that names the entry, counted from 1, and the limit.
         """
         if not lexicon:
             return self
-        if len(lexicon) > MOST_IN_REQUEST:
-            raise InvalidRequest("lexicon", f"too many entries (at most {MOST_IN_REQUEST})")
-        table = Table()
+        if len(lexicon) > MAX_REQUEST_ENTRIES:
+            raise InvalidRequest("lexicon", f"too many entries (at most {MAX_REQUEST_ENTRIES})")
+        table = LexiconTable()
         for number, (word, how) in enumerate(lexicon.items(), 1):
             try:
                 if not isinstance(how, str):
                     raise ValueError("is no text")
-                table.add(checked_word(word), said(how))
+                table.add(validate_word(word), parse_entry(how))
             except ValueError as error:
                 name = f"entry {number} ({word[:_LONGEST_ECHO]!r})"
                 raise InvalidRequest("lexicon", f"{name} {error}") from None
-        return Words(self._tables, table)
+        return Lexicon(self._tables, table)
 
 
-def checked_word(word: str) -> str:
+def validate_word(word: str) -> str:
     """What is to be looked up, composed and with its white space folded.
 
     Raises ValueError, whose message goes on a sentence about the entry.
     """
-    if len(word) > LONGEST_WORD:
-        raise ValueError(f"has a word that is too long (at most {LONGEST_WORD} characters)")
+    if len(word) > MAX_WORD:
+        raise ValueError(f"has a word that is too long (at most {MAX_WORD} characters)")
     plain = "".join(character for character in _plain(word) if not _unseen(character))
     if not plain:
         raise ValueError("has no word")
-    if sum(1 for _ in _units(plain, 0)) > MOST_PARTS:
-        raise ValueError(f"has a word of too many parts (at most {MOST_PARTS} words, spaces and marks)")
+    if sum(1 for _ in _units(plain, 0)) > MAX_UNITS:
+        raise ValueError(f"has a word of too many parts (at most {MAX_UNITS} words, spaces and marks)")
     return plain
 
 
-def said(how: str) -> Entry:
+def parse_entry(how: str) -> LexiconEntry:
     """What an entry says: a spelling, IPA between slashes (``/ˈsiːkwəl/``), or both in this order.
 
     Raises ValueError, whose message goes on a sentence about the entry.
     """
-    if len(how) > LONGEST_SAID:
-        raise ValueError(f"says too much (at most {LONGEST_SAID} characters)")
+    if len(how) > MAX_SPOKEN_FORM:
+        raise ValueError(f"says too much (at most {MAX_SPOKEN_FORM} characters)")
     plain = _plain(how)
     spelling, sounds = _split(plain)
     if spelling and not any(character.isalnum() for character in spelling):
@@ -184,9 +184,9 @@ def said(how: str) -> Entry:
     if sounds is None:
         if not spelling:
             raise ValueError("says nothing")
-        return Entry(spelling)
+        return LexiconEntry(spelling)
     try:
-        return Entry(spelling or None, ipa.checked(sounds))
+        return LexiconEntry(spelling or None, ipa.canonicalize(sounds))
     except ValueError as error:
         raise ValueError(f"has IPA that {error}") from None
 
@@ -224,14 +224,12 @@ def _units(text: str, at: int) -> Iterator[tuple[int, str, str]]:
     As (where it ends, as it is written, as it is looked up); a word longer than any entry is cut there.
     """
     while at < len(text):
-        letters = _LETTERS.match(text, at, at + LONGEST_WORD + 1)
+        letters = _LETTERS.match(text, at, at + MAX_WORD + 1)
         end = letters.end() if letters else at + 1
         if letters and (end == len(text) or text[end].isascii()):
             yield end, letters[0], letters[0].casefold()
         elif _in_word(text[at]):
-            while (
-                end < len(text) and end - at <= LONGEST_WORD and (_in_word(text[end]) or _unseen(text[end]))
-            ):
+            while end < len(text) and end - at <= MAX_WORD and (_in_word(text[end]) or _unseen(text[end])):
                 end += 1
             # What is invisible behind a word is not its own.
             while _unseen(text[end - 1]):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from speech.errors import UnsupportedLanguage
 from speech.text.languages import resolve
-from speech.text.lexicon import Table, Words, checked_word, said
+from speech.text.lexicon import Lexicon, LexiconTable, parse_entry, validate_word
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +30,10 @@ MAX_FILES = 100
 MAX_ENTRIES = 20_000
 """Of all files together."""
 
-CHECK_EVERY_S = 1.0
+CHECK_INTERVAL_S = 1.0
 """How often it is looked whether the files have changed, at most."""
 
-EVERY_LANGUAGE = "*"
+ALL_LANGUAGES = "*"
 
 _PROBLEMS_TOLD = 20
 _COMMENT = re.compile(r"\s+#.*")
@@ -43,7 +43,7 @@ _Signature = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class LexiconProblem:
     """A line that does not count, or counts otherwise than its writer may think."""
 
     file: str
@@ -63,18 +63,18 @@ class LexiconFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._sections: dict[str, Table] = {}
+        self._sections: dict[str, LexiconTable] = {}
         self._signature: _Signature | None = None
         self._failure = ""
         self._checked_at = float("-inf")
         self._loading = threading.Lock()
 
-    def for_language(self, tag: str) -> Words:
+    def for_language(self, tag: str) -> Lexicon:
         """The entries that count for a BCP 47 tag: its own, then those of its language, then everybody's."""
         sections = self._sections
         parts = tag.lower().split("-")
         names = ["-".join(parts[:count]) for count in range(len(parts), 0, -1)]
-        return Words(tuple(sections[name] for name in [*names, EVERY_LANGUAGE] if name in sections))
+        return Lexicon(tuple(sections[name] for name in [*names, ALL_LANGUAGES] if name in sections))
 
     async def refresh(self) -> None:
         """Read the files anew if they have changed since, which is looked at once a second at most.
@@ -83,7 +83,7 @@ class LexiconFile:
         cannot be read, are told to the log; these leave what is known as it is.
         """
         now = time.monotonic()
-        if now - self._checked_at >= CHECK_EVERY_S:
+        if now - self._checked_at >= CHECK_INTERVAL_S:
             self._checked_at = now
             await asyncio.to_thread(self._check)
 
@@ -112,14 +112,14 @@ class LexiconFile:
         return files
 
     def _load(self, files: Sequence[Path]) -> None:
-        reading = _Reading()
+        reading = LexiconParser()
         for file in files:
             with file.open("rb") as opened:
                 content = opened.read(MAX_BYTES + 1)
             if len(content) > MAX_BYTES:
                 raise OSError(f"{file.name} is larger than {MAX_BYTES} bytes")
-            language = _language_of(file.stem) if self._path.is_dir() else EVERY_LANGUAGE
-            reading.read(content, file.name, language or EVERY_LANGUAGE)
+            language = _language_of(file.stem) if self._path.is_dir() else ALL_LANGUAGES
+            reading.parse(content, file.name, language or ALL_LANGUAGES)
         self._sections = reading.sections
         for problem in reading.problems[:_PROBLEMS_TOLD]:
             logger.warning("lexicon: %s", problem)
@@ -134,15 +134,15 @@ class LexiconFile:
             logger.warning("lexicon: cannot be read, what was read before still counts: %s", failure)
 
 
-class _Reading:
+class LexiconParser:
     """What several files say."""
 
     def __init__(self) -> None:
-        self.sections: dict[str, Table] = {}
-        self.problems: list[Problem] = []
+        self.sections: dict[str, LexiconTable] = {}
+        self.problems: list[LexiconProblem] = []
         self._entries = 0
 
-    def read(self, content: bytes, file: str, language: str) -> None:
+    def parse(self, content: bytes, file: str, language: str) -> None:
         """Take the entries of one file, those before any section for ``language``."""
         section: str | None = language
         for number, line in _lines(content):
@@ -155,18 +155,18 @@ class _Reading:
                 elif section is not None:
                     self._add(section, text)
             except UnicodeDecodeError:
-                self.problems.append(Problem(file, number, "is not UTF-8"))
+                self.problems.append(LexiconProblem(file, number, "is not UTF-8"))
             except ValueError as error:
-                self.problems.append(Problem(file, number, str(error)))
+                self.problems.append(LexiconProblem(file, number, str(error)))
 
     def _add(self, section: str, text: str) -> None:
         word, sign, how = text.partition("\t" if "\t" in text else "=")
         if not sign:
             raise ValueError("has neither a tab nor = between a word and how it is said")
-        word, entry = checked_word(word), said(_COMMENT.sub("", how.strip()))
+        word, entry = validate_word(word), parse_entry(_COMMENT.sub("", how.strip()))
         if self._entries >= MAX_ENTRIES:
             raise ValueError(f"is one entry too many (at most {MAX_ENTRIES})")
-        if self.sections.setdefault(section, Table()).add(word, entry):
+        if self.sections.setdefault(section, LexiconTable()).add(word, entry):
             raise ValueError(f"says {word!r} another time; this one counts")
         self._entries += 1
 
@@ -181,7 +181,7 @@ def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _section(name: str) -> str | None:
-    return EVERY_LANGUAGE if name == EVERY_LANGUAGE else _language_of(name)
+    return ALL_LANGUAGES if name == ALL_LANGUAGES else _language_of(name)
 
 
 def _language_of(name: str) -> str | None:

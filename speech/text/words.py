@@ -8,7 +8,7 @@ import unicodedata
 _SPOKEN_PUNCTUATION = "#@%&"
 
 
-def written_words(text: str, start: int, end: int) -> list[tuple[int, int]]:
+def word_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """What stands between spaces in ``text[start:end]``, without the punctuation around it."""
     words = []
     for match in re.finditer(r"\S+", text[start:end]):
@@ -22,7 +22,7 @@ def written_words(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return words
 
 
-def letters(word: str) -> int:
+def letter_count(word: str) -> int:
     """How many letters and digits a word has, at least one."""
     return max(1, sum(1 for character in word if character.isalnum()))
 

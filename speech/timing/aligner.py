@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from speech.audio.pcm import Resampler
-from speech.timing.cepstra import HOP, RATE, Cepstra
+from speech.timing.cepstra import HOP, SAMPLE_RATE, Cepstra
 from speech.timing.characters import spread
-from speech.timing.dtw import Path
-from speech.timing.reference_voice import Rendered
+from speech.timing.dtw import WarpingPath
+from speech.timing.reference_voice import ReferenceSpeech
 from speech.types import Samples, Span
 
 STEP_S = 0.16
 """How much more speech has to be there for the way to be sought on."""
 
-_FRAME_S = HOP / RATE
+_FRAME_S = HOP / SAMPLE_RATE
 _STEP = round(STEP_S / _FRAME_S)
 # By so much words are found late, measured with espeak-ng as the renderer.
 _LATE_S = 0.0075
@@ -36,28 +36,28 @@ class Aligner:
     second of speech.
     """
 
-    def __init__(self, rendered: Rendered, sample_rate: int, look_back_s: float) -> None:
+    def __init__(self, rendered: ReferenceSpeech, sample_rate: int, look_back_s: float) -> None:
         """sample_rate: hertz of the speech; look_back_s: how far back what was found is certain.
 
         Raises ValueError for a rendering without a word or a sound.
         """
         if not rendered.words:
             raise ValueError("there is no word to find")
-        self._resampler = Resampler(sample_rate, RATE)
+        self._resampler = Resampler(sample_rate, SAMPLE_RATE)
         self._sample_rate = sample_rate
         self._taken = 0
         self._look_back = look_back_s / _FRAME_S
         self._words = rendered.words
         self._cepstra = Cepstra()
         self._template(rendered)
-        self._path = Path(self._rows, self._pauses)
+        self._path = WarpingPath(self._rows, self._pauses)
         self._anew = list(_ANEW)
         # The column at which each word begins of which it is certain.
         self._starts: list[float] = []
 
-    def _template(self, rendered: Rendered) -> None:
+    def _template(self, rendered: ReferenceSpeech) -> None:
         """Rows to compare with: each word's frames, and a pause before each and behind the last."""
-        resampler = Resampler(rendered.sample_rate, RATE)
+        resampler = Resampler(rendered.sample_rate, SAMPLE_RATE)
         samples = np.concatenate([resampler.feed(rendered.samples), resampler.finish()])
         loud = np.flatnonzero(np.abs(samples) > _AUDIBLE)
         if not len(loud):
@@ -67,7 +67,7 @@ class Aligner:
         said.feed(samples[first:stop], last=True)
         features, _ = said.features(0, len(said))
         # Which frame, with its fraction, each word and phoneme begins at.
-        scale = RATE / rendered.sample_rate
+        scale = SAMPLE_RATE / rendered.sample_rate
 
         def frame(sample: int) -> float:
             return min(max((sample * scale - first) / HOP, 0.0), len(features) - 1.0)
@@ -89,25 +89,25 @@ class Aligner:
         self._rows = features[np.maximum(order, 0)]
 
     @property
-    def strange(self) -> bool:
+    def mismatched(self) -> bool:
         """Whether the speech so far does not sound like the text."""
-        return len(self._path) > 0 and self._strange(self._path.nearest())
+        return len(self._path) > 0 and self._strange(self._path.best_row())
 
     def _strange(self, row: int) -> bool:
-        return len(self._path) >= _TELLING and self._path.strangeness(row) > _STRANGE
+        return len(self._path) >= _TELLING and self._path.relative_cost(row) > _STRANGE
 
     def feed(self, samples: Samples) -> list[Span]:
         """Take what follows; the words that are certain now. None while the speech is ``strange``."""
         self._taken += len(samples)
         self._cepstra.feed(self._resampler.feed(samples))
-        if self._cepstra.certain < len(self._path) + _STEP:
+        if self._cepstra.complete_frames < len(self._path) + _STEP:
             return []
         self._advance()
-        if self.strange:
+        if self.mismatched:
             return []
-        return self._tell(self._path.nearest(), len(self._path) - self._look_back)
+        return self._tell(self._path.best_row(), len(self._path) - self._look_back)
 
-    def finish(self, *, cut_short: bool = False) -> tuple[list[Span], bool]:
+    def finish(self, *, truncated: bool = False) -> tuple[list[Span], bool]:
         """Nothing follows; the words that are left, and whether the text is that of the speech.
 
         Where it is not, they have the times of the rendering, scaled to what is left of the speech. Less
@@ -116,14 +116,16 @@ class Aligner:
         """
         self._cepstra.feed(self._resampler.finish(), last=True)
         self._advance()
-        if cut_short:
-            return ([], False) if self.strange else (self._tell(self._path.nearest(), len(self._path)), True)
+        if truncated:
+            return (
+                ([], False) if self.mismatched else (self._tell(self._path.best_row(), len(self._path)), True)
+            )
         last = len(self._rows) - 1
         if self._strange(last):
-            return self.scaled(self._taken / self._sample_rate), False
+            return self.scale_remaining(self._taken / self._sample_rate), False
         return self._tell(last, None), True
 
-    def scaled(self, end_s: float) -> list[Span]:
+    def scale_remaining(self, end_s: float) -> list[Span]:
         """The words that have not been told, as in the rendering but for its length; the last ends at
         ``end_s``.
         """
@@ -140,10 +142,10 @@ class Aligner:
 
     def _advance(self) -> None:
         """Seek the way up to the last frame that is certain."""
-        end = self._cepstra.certain
+        end = self._cepstra.complete_frames
         passed = sum(at <= end for at in self._anew)
         if passed:
-            self._path = Path(self._rows, self._pauses)
+            self._path = WarpingPath(self._rows, self._pauses)
         self._anew = self._anew[passed:]
         if end > len(self._path):
             self._path.feed(*self._cepstra.features(len(self._path), end))
@@ -151,7 +153,7 @@ class Aligner:
     def _tell(self, row: int, latest: float | None) -> list[Span]:
         """The words that end before column ``latest`` (None: all) on the way to ``row``."""
         columns: dict[int, list[int]] = {}
-        for at, column in self._path.back(row, int(self._starts[-1]) if self._starts else 0):
+        for at, column in self._path.backtrack(row, int(self._starts[-1]) if self._starts else 0):
             columns.setdefault(at, []).append(column)
         spans = []
         while (index := len(self._starts)) <= len(self._words):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from speech.types import Samples
 
-RATE = 16_000
+SAMPLE_RATE = 16_000
 """Hertz of all audio here."""
 
 HOP = 160
@@ -37,7 +37,7 @@ def _mel_bands() -> Matrix:
         return 2595.0 * float(np.log10(1.0 + hertz / 700.0))
 
     edges = 700.0 * (10 ** (np.linspace(mel(_LOWEST_HZ), mel(_HIGHEST_HZ), _BANDS + 2) / 2595.0) - 1.0)
-    hertz = np.arange(_FFT // 2 + 1) * RATE / _FFT
+    hertz = np.arange(_FFT // 2 + 1) * SAMPLE_RATE / _FFT
     low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     rising, falling = (hertz - low) / (middle - low), (high - hertz) / (high - middle)
     return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
@@ -64,7 +64,7 @@ class Cepstra:
         self._pending: Samples = np.zeros(_WINDOW // 2, np.float32)
         self._rows: Matrix = np.zeros((0, _CEPSTRA), np.float32)
         self._levels: Matrix = np.zeros(0, np.float32)
-        self.ended = False
+        self.finished = False
         """Whether all frames are there."""
 
     def __len__(self) -> int:
@@ -72,7 +72,7 @@ class Cepstra:
 
     def feed(self, samples: Samples, *, last: bool = False) -> None:
         """Take what follows; last: nothing will."""
-        self.ended |= last
+        self.finished |= last
         after: Samples = np.zeros(_WINDOW // 2 if last else 0, np.float32)
         self._pending = np.concatenate([self._pending, samples, after])
         count = (len(self._pending) - _WINDOW) // HOP + 1
@@ -87,9 +87,9 @@ class Cepstra:
         self._pending = self._pending[count * HOP :]
 
     @property
-    def certain(self) -> int:
+    def complete_frames(self) -> int:
         """How many frames have those behind them by which their slope is told."""
-        return len(self) if self.ended else max(len(self) - SLOPE_FRAMES, 0)
+        return len(self) if self.finished else max(len(self) - SLOPE_FRAMES, 0)
 
     def features(self, first: int, end: int) -> tuple[Matrix, Matrix]:
         """Of frames [first, end): the features [frames, 2 * cepstra], and how far below loud speech (nepers).

@@ -43,18 +43,18 @@ NO_CHARACTERS = TimedCharacters("", ())
 
 
 @dataclass(frozen=True, slots=True)
-class TimedReading:
+class TimedForms:
     """Characters that were written, and those that were said for them: "veintiuno" for "21".
 
     Of characters that are not said (the marks of Markdown, an emoji) nothing is in ``said``.
     """
 
     written: TimedCharacters = NO_CHARACTERS
-    said: TimedCharacters = NO_CHARACTERS
+    spoken: TimedCharacters = NO_CHARACTERS
 
-    def __add__(self, other: TimedReading) -> TimedReading:
+    def __add__(self, other: TimedForms) -> TimedForms:
         """This and what follows it."""
-        return TimedReading(self.written + other.written, self.said + other.said)
+        return TimedForms(self.written + other.written, self.spoken + other.spoken)
 
 
 def spread(count: int, edges: Sequence[float]) -> tuple[float, ...]:
@@ -86,14 +86,14 @@ class CharacterClock:
         """Add what was fed to the session."""
         self._text += text
 
-    def take(self, spans: Iterable[Span]) -> TimedCharacters:
+    def align(self, spans: Iterable[Span]) -> TimedCharacters:
         """The characters of a chunk's spans; spans come in order, as sessions yield them."""
         told = _tiled(self._end_s, ((self._text[span.start : span.end], span) for span in spans))
         self._end_s = told.edges_s[-1] if told.text else self._end_s
         return told
 
 
-class ReadingClock:
+class FormsClock:
     """A ``CharacterClock`` that tells also what was said, which tiles by itself.
 
     The time of characters that are not said belongs to what is said before them, or else behind them, as
@@ -108,15 +108,18 @@ class ReadingClock:
         """Add what was fed to the session."""
         self._written.feed(text)
 
-    def take(self, spans: Sequence[Span]) -> TimedReading:
+    def align(self, spans: Sequence[Span]) -> TimedForms:
         """The characters of a chunk's spans; spans come in order, as sessions yield them."""
         text = self._written.text
         said = _tiled(
             self._said_end_s,
-            ((text[span.start : span.end] if span.said is None else span.said, span) for span in spans),
+            (
+                (text[span.start : span.end] if span.spoken_form is None else span.spoken_form, span)
+                for span in spans
+            ),
         )
         self._said_end_s = said.edges_s[-1] if said.text else self._said_end_s
-        return TimedReading(self._written.take(spans), said)
+        return TimedForms(self._written.align(spans), said)
 
 
 def _tiled(begin_s: float, told: Iterable[tuple[str, Span]]) -> TimedCharacters:
@@ -129,7 +132,7 @@ def _tiled(begin_s: float, told: Iterable[tuple[str, Span]]) -> TimedCharacters:
                 edges[-1] = max(edges[-1], span.end_s)
             continue
         pieces.append(characters)
-        known = (*(span.marks or (span.start_s,)), span.end_s)
+        known = (*(span.character_starts or (span.start_s,)), span.end_s)
         # The first character begins where the one before it ended.
         edges += [max(start, edges[-1]) for start in spread(len(characters), known)[1:]]
         edges.append(max(span.end_s, edges[-1]))

@@ -21,7 +21,7 @@ _STAY, _UP = 1, 2
 _FARTHEST = 60.0
 
 
-class Path:
+class WarpingPath:
     """The cheapest ways to each of some rows, which are features or pauses, for the columns so far.
 
     A pause may be passed over at no cost, or stayed in; the first row is one.
@@ -75,11 +75,11 @@ class Path:
             self._costs = least + climb
             self._moves.append(moves)
 
-    def nearest(self) -> int:
+    def best_row(self) -> int:
         """The row at which the last column most likely is: to which the way is cheapest by its length."""
         return int(np.argmin(self._costs / (self._spoken + len(self))))
 
-    def strangeness(self, row: int) -> float:
+    def relative_cost(self, row: int) -> float:
         """The price of a step on the way to ``row`` in the last column, by what frames differ by on average.
 
         0: both recordings are the same; 1: they have no more in common than any two sounds of speech.
@@ -87,7 +87,7 @@ class Path:
         step = self._costs[row] / (self._spoken[row] + len(self))
         return float(step / max(self._apart / len(self), 1e-9))
 
-    def back(self, row: int, earliest: int) -> list[tuple[int, int]]:
+    def backtrack(self, row: int, earliest: int) -> list[tuple[int, int]]:
         """The way to ``row`` in the last column, from column ``earliest`` on: (row, column), in order."""
         way = []
         column = len(self) - 1

@@ -1,6 +1,6 @@
 """When each word is said, for engines that do not tell: by comparing their speech with a voice that does.
 
-The voice (a ``Renderer``) says the same text, robotic but with the sample of each phoneme, and the cheapest
+The voice (a ``ReferenceVoice``) says the same text, robotic but with the sample of each phoneme, and the cheapest
 way through both recordings (``alignment_path``) brings its times over. While speech is still being made,
 what begins more than ``LOOK_BACK_S`` before its last sample is taken for certain.
 """
@@ -16,26 +16,26 @@ from itertools import pairwise
 import numpy as np
 
 from speech.errors import SpeechError
-from speech.text.words import letters, written_words
+from speech.text.words import letter_count, word_spans
 from speech.timing.aligner import STEP_S, Aligner
-from speech.timing.reference_voice import Renderer
+from speech.timing.reference_voice import ReferenceVoice
 from speech.types import Samples, Segment, Span, SpeechChunk
 
 LOOK_BACK_S = 0.4
 """How far behind the last sample a word has to begin to be told."""
 
-PATIENCE_S = 0.5
+ALIGNMENT_TIMEOUT_S = 0.5
 """How long the words' times are waited for once the speech has ended; its place is not free before."""
 
 log = logging.getLogger(__name__)
 
 
-async def timed(
+async def add_word_times(
     speech: AsyncGenerator[SpeechChunk, None],
     segment: Segment,
-    renderer: Renderer,
+    reference_voice: ReferenceVoice,
     report: Callable[[str], None],
-    cut_short: Callable[[], bool] = lambda: False,
+    truncated: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[SpeechChunk, None]:
     """The same speech, unchanged and without delay, with a span for each word of ``segment``.
 
@@ -46,7 +46,7 @@ async def timed(
     end; words that were not said then have no span. Closing it closes ``speech``. Raises what ``speech``
     raises.
     """
-    search = _Search(segment, renderer, report, cut_short)
+    search = _Search(segment, reference_voice, report, truncated)
     end_s, sample_rate = 0.0, 0
     try:
         async with aclosing(speech) as chunks:
@@ -66,7 +66,7 @@ class _Search:
     def __init__(
         self,
         segment: Segment,
-        renderer: Renderer,
+        renderer: ReferenceVoice,
         report: Callable[[str], None],
         cut_short: Callable[[], bool],
     ) -> None:
@@ -100,7 +100,7 @@ class _Search:
         task = self._task
         if task is not None:
             self._due.set()
-            await asyncio.wait([task], timeout=PATIENCE_S)
+            await asyncio.wait([task], timeout=ALIGNMENT_TIMEOUT_S)
             if not task.done():
                 await self.stop()
                 self._estimate("finding them takes too long")
@@ -163,7 +163,7 @@ class _Search:
 
 def _finish(aligner: Aligner, samples: Samples, cut_short: bool) -> tuple[list[Span], bool]:
     spans = aligner.feed(samples)
-    rest, belongs = aligner.finish(cut_short=cut_short)
+    rest, belongs = aligner.finish(truncated=cut_short)
     return spans + rest, belongs
 
 
@@ -171,8 +171,8 @@ def _by_letters(text: str, told: int, start_s: float, end_s: float) -> list[Span
     """The words of a text behind its first ``told`` characters, said between ``start_s`` and ``end_s``;
     every letter as long as any other.
     """
-    words = written_words(text, told, len(text)) or [(told, len(text))] * (told < len(text))
-    edges = np.cumsum([0, *(letters(text[start:end]) for start, end in words)])
+    words = word_spans(text, told, len(text)) or [(told, len(text))] * (told < len(text))
+    edges = np.cumsum([0, *(letter_count(text[start:end]) for start, end in words)])
     times = (start_s + edges / max(edges[-1], 1) * max(end_s - start_s, 0.0)).tolist()
     return [
         Span(*word, start_s, end_s) for word, (start_s, end_s) in zip(words, pairwise(times), strict=True)

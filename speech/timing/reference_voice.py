@@ -9,7 +9,7 @@ from speech.types import Samples
 
 
 @dataclass(frozen=True, slots=True)
-class RenderedWord:
+class ReferenceWord:
     """Characters [start, end) of a text, said from ``sample`` on; phonemes: where each of them begins."""
 
     start: int
@@ -19,18 +19,18 @@ class RenderedWord:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rendered:
+class ReferenceSpeech:
     """A text as such a voice says it: mono samples at ``sample_rate`` hertz, and the words in order."""
 
     samples: Samples
     sample_rate: int
-    words: tuple[RenderedWord, ...]
+    words: tuple[ReferenceWord, ...]
 
 
-class Renderer(Protocol):
+class ReferenceVoice(Protocol):
     """A voice that tells where each word begins."""
 
-    async def render(self, text: str, language: str, speed: float) -> Rendered:
+    async def render(self, text: str, language: str, speed: float) -> ReferenceSpeech:
         """Say ``text``, without blocking the event loop.
 
         language: BCP 47; speed: 1.0 is normal, and what cannot be reached is done as nearly as possible.

@@ -8,12 +8,12 @@ from dataclasses import replace
 from speech.types import Span
 
 
-def with_marks(span: Span, marks: Iterable[float]) -> Span:
+def with_character_starts(span: Span, marks: Iterable[float]) -> Span:
     """``span`` with ``marks``, bent so that they start with it, never fall, and do not pass its end."""
     bent: list[float] = []
     for mark in marks:
         bent.append(min(max(mark, bent[-1]), span.end_s) if bent else span.start_s)
-    return replace(span, marks=tuple(bent))
+    return replace(span, character_starts=tuple(bent))
 
 
 class SpanTiler:
@@ -33,7 +33,7 @@ class SpanTiler:
         self._time_s = 0.0
         self._pending: Span | None = None
 
-    def word(self, span: Span, between: str = "") -> list[Span]:
+    def add_word(self, span: Span, spoken_between: str = "") -> list[Span]:
         """Take the next word, in characters of the client's text; the spans that are now certain.
 
         between: what was said between the word before and this one.
@@ -45,16 +45,18 @@ class SpanTiler:
                 max(pending.end, span.end),
                 pending.start_s,
                 max(pending.end_s, span.end_s),
-                said=(pending.said or "") + between + (span.said or ""),
+                spoken_form=(pending.spoken_form or "") + spoken_between + (span.spoken_form or ""),
             )
             return []
         done = self.flush()
-        self._between += between
+        self._between += spoken_between
         start = max(span.start, self._cursor)
         if span.end > start:
-            self._pending = replace(span, start=start, marks=span.marks[start - span.start :])
+            self._pending = replace(
+                span, start=start, character_starts=span.character_starts[start - span.start :]
+            )
         else:
-            self._between += span.said or ""
+            self._between += span.spoken_form or ""
         return done
 
     def flush(self) -> list[Span]:
@@ -66,28 +68,30 @@ class SpanTiler:
         done = []
         start_s = max(pending.start_s, self._time_s)
         if pending.start > self._cursor:
-            done.append(Span(self._cursor, pending.start, self._time_s, start_s, said=between))
+            done.append(Span(self._cursor, pending.start, self._time_s, start_s, spoken_form=between))
         else:
             start_s = self._time_s
-            pending = replace(pending, said=between + (pending.said or ""))
+            pending = replace(pending, spoken_form=between + (pending.spoken_form or ""))
         end_s = max(pending.end_s, start_s)
-        done.append(with_marks(replace(pending, start_s=start_s, end_s=end_s), pending.marks))
+        done.append(
+            with_character_starts(replace(pending, start_s=start_s, end_s=end_s), pending.character_starts)
+        )
         self._cursor, self._time_s = pending.end, end_s
         return done
 
-    def after(self, said: str) -> list[Span]:
+    def add_spoken(self, said: str) -> list[Span]:
         """Take what was said behind the last word, with which nothing will be merged any more."""
         done = self.flush()
         self._between += said
         return done
 
-    def rest(self, at: int, start_s: float, end_s: float) -> list[Span]:
+    def add_pause(self, at: int, start_s: float, end_s: float) -> list[Span]:
         """Silence that was asked for before the character ``at``; a span without characters tells it."""
         done = self.finish(at, start_s)
         # What is quiet behind a word that nothing stands behind belongs to the rest.
         start_s = self._time_s
         self._time_s = max(start_s, end_s)
-        return [*done, Span(at, at, start_s, self._time_s, said="")]
+        return [*done, Span(at, at, start_s, self._time_s, spoken_form="")]
 
     def finish(self, length: int, end_s: float) -> list[Span]:
         """The rest, once the text is known to have ``length`` characters and ``end_s`` seconds."""
@@ -95,7 +99,7 @@ class SpanTiler:
         between, self._between = self._between, ""
         if length > self._cursor:
             end_s = max(end_s, self._time_s)
-            done.append(Span(self._cursor, length, self._time_s, end_s, said=between))
+            done.append(Span(self._cursor, length, self._time_s, end_s, spoken_form=between))
             self._cursor, self._time_s = length, end_s
         return done
 

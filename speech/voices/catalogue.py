@@ -6,26 +6,26 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from speech.engine import Cloning, EngineInfo
+from speech.engine import CloningKind, EngineInfo
 from speech.errors import UnknownVoice, UnsupportedLanguage
 from speech.text.languages import canonical, primary
 from speech.types import Voice
-from speech.voices.store import PREFIX, KeptVoice, VoiceStore
+from speech.voices.store import CUSTOM_PREFIX, StoredVoice, VoiceStore
 
-__all__ = ["DEFAULT_VOICE", "Choice", "KeptVoice", "VoiceCatalogue", "VoiceStore"]
+__all__ = ["DEFAULT_VOICE", "StoredVoice", "VoiceCatalogue", "VoiceChoice", "VoiceStore"]
 
 log = logging.getLogger(__name__)
 
 DEFAULT_VOICE = "default"
 """The name that means: whoever speaks the language."""
 
-_CLONES: Mapping[Cloning, int] = {"none": 0, "nearest voice": 1, "embedding": 2}
+_CLONES: Mapping[CloningKind, int] = {"none": 0, "nearest voice": 1, "embedding": 2}
 
 _LATIN_AMERICA = frozenset("AR BO CL CO CR CU DO EC GT HN MX NI PA PE PR PY SV US UY VE".split())
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class VoiceChoice:
     """Who speaks: an engine's name, one of its voices, and the language (BCP 47) it speaks.
 
     kept: the kept voice that was asked for, if one was: what its speaker sounds like.
@@ -34,7 +34,7 @@ class Choice:
     engine: str
     voice: str
     language: str
-    kept: KeptVoice | None = None
+    stored: StoredVoice | None = None
 
 
 class VoiceCatalogue:
@@ -64,9 +64,9 @@ class VoiceCatalogue:
 
     def list(self) -> list[Voice]:
         """Every voice a client can name: the engines', then the kept ones (reads files)."""
-        return [*self._voices.values(), *map(self.listed, self._store.list())]
+        return [*self._voices.values(), *map(self.entry, self._store.list())]
 
-    def listed(self, voice: KeptVoice) -> Voice:
+    def entry(self, voice: StoredVoice) -> Voice:
         """A kept voice as ``list`` has it, with the engine that speaks its language."""
         spoken = primary(voice.language or "") in self.languages
         engine = self._default_for(voice.language or "", clones=True).engine if spoken else ""
@@ -78,8 +78,8 @@ class VoiceCatalogue:
         return found.language or None if found is not None else None
 
     def resolve(
-        self, voice: str | Voice | KeptVoice | None, language: str, *, clones: bool = False
-    ) -> Choice:
+        self, voice: str | Voice | StoredVoice | None, language: str, *, cloning: bool = False
+    ) -> VoiceChoice:
         """Who speaks ``language`` (BCP 47) for a client that asked for ``voice``, by its id or as found.
 
         clones: whether it is to sound like somebody else, so that an engine which can comes first.
@@ -89,25 +89,25 @@ class VoiceCatalogue:
         """
         found = self.find(voice) if isinstance(voice, str | None) else voice
         if found is None:
-            return self._default_for(language, clones=clones)
-        if isinstance(found, KeptVoice):
+            return self._default_for(language, clones=cloning)
+        if isinstance(found, StoredVoice):
             default = self._default_for(language, clones=True)
-            return Choice(default.engine, default.voice, default.language, found)
+            return VoiceChoice(default.engine, default.voice, default.language, found)
         if primary(language) in self._by_name[found.engine].default_voices:
-            return Choice(found.engine, found.id, language)
+            return VoiceChoice(found.engine, found.id, language)
         return self._default_for(language)
 
-    def find(self, voice: str | None) -> Voice | KeptVoice | None:
+    def find(self, voice: str | None) -> Voice | StoredVoice | None:
         """The voice of that id, a kept one as it is now (reads a file); None for the default."""
         if voice is None or voice == DEFAULT_VOICE:
             return None
-        if voice.startswith(PREFIX):
+        if voice.startswith(CUSTOM_PREFIX):
             return self._store.get(voice)
         if voice not in self._voices:
             raise UnknownVoice(voice)
         return self._voices[voice]
 
-    def _default_for(self, language: str, *, clones: bool = False) -> Choice:
+    def _default_for(self, language: str, *, clones: bool = False) -> VoiceChoice:
         default, kept = self._own_default(), None
         speaking = [engine for engine in self._engines if primary(language) in engine.default_voices]
         if not speaking:
@@ -116,13 +116,13 @@ class VoiceCatalogue:
         if default is not None and primary(default.language or "") == primary(language):
             if isinstance(default, Voice):
                 if not clones or default.engine == first.name:
-                    return Choice(default.engine, default.id, language)
+                    return VoiceChoice(default.engine, default.id, language)
             else:
                 kept = default
         engine = first if clones or kept is not None else speaking[0]
-        return Choice(engine.name, _regional(engine, language), language, kept)
+        return VoiceChoice(engine.name, _regional(engine, language), language, kept)
 
-    def _own_default(self) -> Voice | KeptVoice | None:
+    def _own_default(self) -> Voice | StoredVoice | None:
         """The voice that replaces its language's default, unless somebody deleted it meanwhile."""
         try:
             return self.find(self._default)

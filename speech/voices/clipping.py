@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from speech.types import Recording, Samples
-from speech.voices.recording_quality import runs
+from speech.voices.recording_quality import true_runs
 
 # A top is flat if so many samples in a row are within a thousandth of the recording's highest; slow waves
 # have one or two such tops by nature.
@@ -23,7 +23,7 @@ _FEWEST_PEAKS = 200
 _MOST_EVEN = ((97, 99, 0.97), (95, 99, 0.93), (90, 99, 0.82), (80, 97, 0.81))
 
 
-def clipped_places(recording: Recording) -> int:
+def count_clipped_places(recording: Recording) -> int:
     """How many places, 50 ms or more apart, ``recording`` is clipped in; 0 if it is not, or hardly.
 
     Clipping by 3 dB is found in the samples as they were recorded, by 12 dB also behind a lossy codec, there
@@ -42,7 +42,7 @@ def clipped_places(recording: Recording) -> int:
 
 def _flat_tops(side: Samples, shortest: int) -> npt.NDArray[np.int64]:
     """The samples that flat tops of positive ``side`` begin at, of at least ``shortest`` samples."""
-    near = runs(side >= _FLAT * side.max(initial=0.0))
+    near = true_runs(side >= _FLAT * side.max(initial=0.0))
     begins: npt.NDArray[np.int64] = near[near[:, 1] - near[:, 0] >= shortest, 0]
     return begins
 

@@ -13,10 +13,10 @@ from speech.types import Embedding
 
 log = logging.getLogger(__name__)
 
-MOST_KEPT = 1024
+MAX_CACHED = 1024
 """How many embeddings stay in memory, each of at most 16 KiB."""
 
-MOST_AT_A_TIME = 32
+MAX_PENDING = 32
 """How many are made or wait to be: each may hold a minute of sound."""
 
 Key = tuple[str, str]
@@ -32,7 +32,7 @@ class _Making:
     forgotten: bool = False
 
 
-class Embeddings:
+class EmbeddingCache:
     """The embeddings that were asked for last, and those that are being made.
 
     at_once: how many are made at a time; the others wait.
@@ -54,7 +54,7 @@ class Embeddings:
             return self._known[key]
         making = self._making.get(key)
         if making is None:
-            if len(self._making) >= MOST_AT_A_TIME:
+            if len(self._making) >= MAX_PENDING:
                 raise Busy("too many recordings are being taken up: try again later")
             task = asyncio.create_task(self._made(make), name="embedding")
             making = self._making[key] = _Making(task)
@@ -71,7 +71,7 @@ class Embeddings:
                     del self._making[key]
                 await _ended(making.task)
 
-    def known(self, key: Key) -> Embedding | None:
+    def cached(self, key: Key) -> Embedding | None:
         """The embedding of that key, if it is at hand."""
         return self._known.get(key)
 
@@ -79,7 +79,7 @@ class Embeddings:
         """Have it from now on; the one that was not asked for longest is forgotten."""
         self._known[key] = embedding
         self._known.move_to_end(key)
-        while len(self._known) > MOST_KEPT:
+        while len(self._known) > MAX_CACHED:
             self._known.popitem(last=False)
 
     def forget(self, sounds: str) -> None:

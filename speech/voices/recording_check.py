@@ -12,39 +12,39 @@ import numpy as np
 
 from speech.errors import InvalidRequest
 from speech.types import Recording
-from speech.voices.clipping import clipped_places
+from speech.voices.clipping import count_clipped_places
 from speech.voices.recording_quality import (
-    Behind,
-    Detector,
-    Parts,
-    behind,
+    Background,
+    DetectedSpeech,
+    VoiceDetector,
     brightness_db,
-    deepest_drop_db,
-    distance_db,
-    parts,
+    classify_background,
+    detect_speech,
+    snr_db,
+    steepest_decay_db,
 )
-from speech.voices.speaker_count import Encoder, several_speakers
+from speech.voices.speaker_count import WindowEncoder, has_several_speakers
 
-NO_SPEECH_S = 0.5
+MIN_DETECTED_SPEECH_S = 0.5
 """Less speech than that is none: the detector takes a note or a bark for it now and then."""
 
-LEAST_SPEECH_S = 2.7
+MIN_SPEECH_S = 2.7
 """As the detector hears it, which leaves out fading ends: 3 s for a listener."""
 
-MOST_SILENCE = 0.5
-QUIETEST_DB = -45.0
-MOST_OFFSET = 0.02
+MAX_SILENCE = 0.5
+MIN_LEVEL_DB = -45.0
+MAX_DC_OFFSET = 0.02
 
-NEAREST_DB: Mapping[Behind, float] = {"noise": 20.0, "music": 24.0, "hum": 24.0}
+MIN_SNR_DB: Mapping[Background, float] = {"noise": 20.0, "music": 24.0, "hum": 24.0}
 """How far below the speech what is behind it has to be: tones are heard better than noise."""
 
-LEAST_DROP_DB = 14.0
-LEAST_BRIGHTNESS_DB = -40.0
+MIN_DECAY_DB = 14.0
+MIN_BRIGHTNESS_DB = -40.0
 
 # Where the drop is no deeper because of noise, the noise is about as far away.
 _ECHO_BEYOND_NOISE_DB = 8.0
 
-_BEHIND: Mapping[Behind, str] = {
+_BEHIND: Mapping[Background, str] = {
     "noise": "There is noise behind the voice, only {distance:.0f} dB below it: record it in a quiet place.",
     "music": (
         "There is music or another tone behind the voice, only {distance:.0f} dB below it: "
@@ -57,13 +57,13 @@ _BEHIND: Mapping[Behind, str] = {
 }
 
 
-class RecordingJudge:
+class RecordingCheck:
     """Judges recordings; several threads may use it at once.
 
     encoder: tells speakers apart; without one nobody looks whether there are several.
     """
 
-    def __init__(self, detector: Detector, encoder: Encoder | None = None) -> None:
+    def __init__(self, detector: VoiceDetector, encoder: WindowEncoder | None = None) -> None:
         self._detector = detector
         self._encoder = encoder
 
@@ -73,8 +73,8 @@ class RecordingJudge:
         Blocks: 0.3 s for 10 s of a recording, 2 s for 60 s. Raises InvalidRequest for ``reference`` where
         there is no speech in it: silence, noise, music.
         """
-        heard = parts(recording, self._detector)
-        if heard.speech_s < NO_SPEECH_S:
+        heard = detect_speech(recording, self._detector)
+        if heard.speech_s < MIN_DETECTED_SPEECH_S:
             raise InvalidRequest("reference", "there is no speech in it: record a person who speaks")
         return (
             *_amount(heard),
@@ -84,51 +84,51 @@ class RecordingJudge:
             *self._speakers(heard),
         )
 
-    def _speakers(self, heard: Parts) -> Iterator[str]:
+    def _speakers(self, heard: DetectedSpeech) -> Iterator[str]:
         # An echo makes one speaker sound like several.
         if self._encoder is None or _echoes(heard):
             return
-        if several_speakers(self._encoder.embed_windows(heard.spoken), heard.cuts_s):
+        if has_several_speakers(self._encoder.embed_windows(heard.speech_samples), heard.joints_s):
             yield "Several people seem to speak in it: leave only one of them."
 
 
-def _amount(heard: Parts) -> Iterator[str]:
-    if heard.speech_s < LEAST_SPEECH_S:
+def _amount(heard: DetectedSpeech) -> Iterator[str]:
+    if heard.speech_s < MIN_SPEECH_S:
         yield f"There are only {heard.speech_s:.1f} s of speech in it: say more, 10 s are good."
-    if heard.silence > MOST_SILENCE:
-        yield f"{heard.silence:.0%} of it is silence: cut that out."
+    if heard.silence_share > MAX_SILENCE:
+        yield f"{heard.silence_share:.0%} of it is silence: cut that out."
 
 
-def _level(heard: Parts, recording: Recording) -> Iterator[str]:
-    if heard.level_db < QUIETEST_DB:
+def _level(heard: DetectedSpeech, recording: Recording) -> Iterator[str]:
+    if heard.level_db < MIN_LEVEL_DB:
         yield (
             f"It is very quiet, {-heard.level_db:.0f} dB below full scale: "
             "go nearer to the microphone, or raise its level."
         )
-    places = clipped_places(recording)
+    places = count_clipped_places(recording)
     if places:
         where = "one place" if places == 1 else f"{places} places"
         yield f"It is clipped in {where}: record it with a lower level."
     offset = abs(float(recording.samples.mean(dtype=np.float64)))
-    if offset > MOST_OFFSET:
+    if offset > MAX_DC_OFFSET:
         yield f"Its middle is {offset:.2f} away from zero: use another microphone or sound card."
 
 
-def _surroundings(heard: Parts) -> Iterator[str]:
-    distance = distance_db(heard)
+def _surroundings(heard: DetectedSpeech) -> Iterator[str]:
+    distance = snr_db(heard)
     if _echoes(heard):
         yield "The room echoes: go nearer to the microphone, or to a room with curtains and carpets."
-    elif distance < max(NEAREST_DB.values()):
-        what = behind(heard)
-        if distance < NEAREST_DB[what]:
+    elif distance < max(MIN_SNR_DB.values()):
+        what = classify_background(heard)
+        if distance < MIN_SNR_DB[what]:
             yield _BEHIND[what].format(distance=max(distance, 0.0))
 
 
-def _echoes(heard: Parts) -> bool:
-    drop = deepest_drop_db(heard)
-    return drop < LEAST_DROP_DB and distance_db(heard) - drop > _ECHO_BEYOND_NOISE_DB
+def _echoes(heard: DetectedSpeech) -> bool:
+    drop = steepest_decay_db(heard)
+    return drop < MIN_DECAY_DB and snr_db(heard) - drop > _ECHO_BEYOND_NOISE_DB
 
 
-def _band(heard: Parts) -> Iterator[str]:
-    if brightness_db(heard) < LEAST_BRIGHTNESS_DB:
+def _band(heard: DetectedSpeech) -> Iterator[str]:
+    if brightness_db(heard) < MIN_BRIGHTNESS_DB:
         yield "There is nothing above 4 kHz in it, as on a telephone: record it with a better microphone."

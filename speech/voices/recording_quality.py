@@ -21,7 +21,7 @@ CHUNK_S = CHUNK / SAMPLE_RATE
 Mask = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
 
-Behind = Literal["noise", "music", "hum"]
+Background = Literal["noise", "music", "hum"]
 
 # The detector is given speech at about the same level, however it was recorded: that of the loud chunks among
 # those that are not silent against the mean.
@@ -65,7 +65,7 @@ _HIGH_HZ, _MIDDLE_HZ = (4300.0, 7500.0), (300.0, 3400.0)
 _BRIGHTEST_PERCENT = 98
 
 
-class Detector(Protocol):
+class VoiceDetector(Protocol):
     """Hears whether somebody speaks. Safe to be used by several threads."""
 
     def probabilities(self, samples: Samples) -> npt.NDArray[np.float32]:
@@ -73,7 +73,7 @@ class Detector(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Parts:
+class DetectedSpeech:
     """A recording and where somebody speaks in it.
 
     samples: at ``SAMPLE_RATE``, whole chunks, without a constant offset, brought to a common level by
@@ -92,7 +92,7 @@ class Parts:
         return float(self.speech.sum()) * CHUNK_S
 
     @property
-    def silence(self) -> float:
+    def silence_share(self) -> float:
         """The share of it in which nobody speaks and hardly anything is heard: 0–1.
 
         The detector misses half of what is whispered: that is no silence.
@@ -101,14 +101,14 @@ class Parts:
         return float(np.mean(quiet & ~self.speech))
 
     @property
-    def spoken(self) -> Samples:
+    def speech_samples(self) -> Samples:
         """Only what is speech, joined."""
         return self._chunks[self.speech].reshape(-1)
 
     @property
-    def cuts_s(self) -> Values:
+    def joints_s(self) -> Values:
         """Where in ``spoken`` at least 0.1 s of silence was left out, in seconds of it."""
-        spans = runs(self.speech)
+        spans = true_runs(self.speech)
         ends = np.cumsum(spans[:, 1] - spans[:, 0])[:-1]
         return ends[spans[1:, 0] - spans[:-1, 1] >= _CUT_CHUNKS] * CHUNK_S
 
@@ -120,21 +120,21 @@ class Parts:
     @property
     def speech_power(self) -> float:
         """Mean power of the speech in ``samples``."""
-        return float(np.mean(np.square(self.spoken, dtype=np.float64)))
+        return float(np.mean(np.square(self.speech_samples, dtype=np.float64)))
 
     @property
     def _chunks(self) -> Samples:
         return self.samples.reshape(-1, CHUNK)
 
-    def pauses(self) -> list[Samples]:
+    def pause_samples(self) -> list[Samples]:
         """What is heard in each pause, at its beginning if it is long."""
         return [
             self.samples[begin * CHUNK : min(end, begin + _LONGEST_PAUSE_CHUNKS) * CHUNK]
-            for begin, end in runs(self.pause)
+            for begin, end in true_runs(self.pause)
         ]
 
 
-def parts(recording: Recording, detector: Detector) -> Parts:
+def detect_speech(recording: Recording, detector: VoiceDetector) -> DetectedSpeech:
     """Where somebody speaks in ``recording``: 10 ms a second of it, most of it the detector's."""
     samples = recording.samples - recording.samples.mean(dtype=np.float64).astype(np.float32)
     if recording.sample_rate != SAMPLE_RATE:
@@ -148,13 +148,13 @@ def parts(recording: Recording, detector: Detector) -> Parts:
     voice = detector.probabilities(samples + np.float32(_NOISE) * noise)
     speech = np.zeros(len(voice), bool)
     pause = (voice < _OFF) & (_powers(samples, CHUNK) > _DIGITAL_SILENCE)
-    for begin, end in runs(voice >= _OFF):
+    for begin, end in true_runs(voice >= _OFF):
         pause[max(begin - _BEFORE, 0) : end + _BEHIND] = False
         speech[begin:end] = np.count_nonzero(voice[begin:end] >= _ON) >= _LEAST_CHUNKS
-    return Parts(samples, gain, speech, pause)
+    return DetectedSpeech(samples, gain, speech, pause)
 
 
-def runs(mask: Mask) -> npt.NDArray[np.int64]:
+def true_runs(mask: Mask) -> npt.NDArray[np.int64]:
     """Where ``mask`` is true without a gap: [n, 2], begin and end (exclusive)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
     return np.asarray(edges.reshape(-1, 2), np.int64)
@@ -165,7 +165,7 @@ def decibels(power: float) -> float:
     return 10 * float(np.log10(power + _FLOOR))
 
 
-def distance_db(heard: Parts) -> float:
+def snr_db(heard: DetectedSpeech) -> float:
     """How far what is heard between the words is below the speech, in decibels.
 
     The middle of the pauses' power; of speech without pauses that of the quietest moments.
@@ -179,15 +179,15 @@ def distance_db(heard: Parts) -> float:
     return decibels(heard.speech_power) - decibels(between)
 
 
-def behind(heard: Parts) -> Behind:
+def classify_background(heard: DetectedSpeech) -> Background:
     """What it is that is heard in the pauses: the mains' hum, tones (music), or noise."""
-    pauses = heard.pauses()
+    pauses = heard.pause_samples()
     if _humming(pauses) > _HUMMING:
         return "hum"
     return "music" if _tonal(pauses) > _TONAL else "noise"
 
 
-def deepest_drop_db(heard: Parts) -> float:
+def steepest_decay_db(heard: DetectedSpeech) -> float:
     """How far loud speech falls within 120 ms where it falls fast, in decibels.
 
     Rooms let it fall by 7 dB if their echo takes a second to fall by 60, and by what they are quieter than
@@ -199,9 +199,9 @@ def deepest_drop_db(heard: Parts) -> float:
     return float(np.percentile(drops, _DROP_PERCENT)) if len(drops) else float("inf")
 
 
-def brightness_db(heard: Parts) -> float:
+def brightness_db(heard: DetectedSpeech) -> float:
     """Power at 4.3 to 7.5 kHz in the sharpest sounds against that in a telephone's band, by the hertz."""
-    spectra = _spectra(heard.spoken.reshape(-1, CHUNK))
+    spectra = _spectra(heard.speech_samples.reshape(-1, CHUNK))
     frequencies = np.fft.rfftfreq(CHUNK, 1 / SAMPLE_RATE)
     high, middle = (
         spectra[:, (frequencies > lowest) & (frequencies < highest)].mean(axis=1)

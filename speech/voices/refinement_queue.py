@@ -11,31 +11,31 @@ from speech.errors import SpeechError, UnknownVoice
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 256
+MAX_WAITING = 256
 """How many wait to be refined; what is asked for beyond is done when it is asked for again."""
 
 
-MOST_DONE = 4096
+MAX_REMEMBERED = 4096
 """Of so many it is known that they were refined, and need not be again."""
 
-Name = tuple[str, str, str]
+JobKey = tuple[str, str, str]
 """What is refined: the sound, the model that puts it in numbers, and the language."""
 
 
-class Refinement:
+class RefinementQueue:
     """Does one thing after the other in the background, each once, as long as it is wanted."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[Name, Callable[[], Awaitable[None]]] = OrderedDict()
-        self._done: OrderedDict[Name, None] = OrderedDict()
-        self._under_way: Name | None = None
+        self._waiting: OrderedDict[JobKey, Callable[[], Awaitable[None]]] = OrderedDict()
+        self._done: OrderedDict[JobKey, None] = OrderedDict()
+        self._under_way: JobKey | None = None
         self._stopped = False
         self._work: asyncio.Task[None] | None = None
         self._worker: asyncio.Task[None] | None = None
 
-    def ask(self, name: Name, work: Callable[[], Awaitable[None]]) -> None:
+    def submit(self, name: JobKey, work: Callable[[], Awaitable[None]]) -> None:
         """Do ``work`` some time, unless what is named so waits, is under way, or was done already."""
-        if self._stopped or len(self._waiting) >= MOST_WAITING:
+        if self._stopped or len(self._waiting) >= MAX_WAITING:
             return
         if name == self._under_way or name in self._waiting or name in self._done:
             return
@@ -48,7 +48,7 @@ class Refinement:
         """How many wait."""
         return len(self._waiting)
 
-    def has(self, sound: str, model: str) -> bool:
+    def is_pending(self, sound: str, model: str) -> bool:
         """Whether anything of it waits or is under way."""
         names = (*self._waiting, *filter(None, [self._under_way]))
         return any(name[:2] == (sound, model) for name in names)
@@ -85,13 +85,13 @@ class Refinement:
             finally:
                 self._under_way = None
 
-    def _ended(self, name: Name, work: asyncio.Task[None]) -> None:
+    def _ended(self, name: JobKey, work: asyncio.Task[None]) -> None:
         if work.cancelled():
             return
         match work.exception():
             case None:
                 self._done[name] = None
-                while len(self._done) > MOST_DONE:
+                while len(self._done) > MAX_REMEMBERED:
                     self._done.popitem(last=False)
             case UnknownVoice():
                 # It was deleted meanwhile; its name is nobody's affair.

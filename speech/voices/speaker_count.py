@@ -25,7 +25,7 @@ _INSIDE_S = 0.3
 """A pause so far inside a window may have another speaker on either side of it."""
 
 
-class Windows(Protocol):
+class SpeakerWindows(Protocol):
     """Who speaks in each window of a recording."""
 
     @property
@@ -37,14 +37,14 @@ class Windows(Protocol):
         """[n, 2], from when to when, in seconds of what was given."""
 
 
-class Encoder(Protocol):
+class WindowEncoder(Protocol):
     """Hears who speaks. Safe to be used by several threads."""
 
-    def embed_windows(self, samples: Samples) -> Windows:
+    def embed_windows(self, samples: Samples) -> SpeakerWindows:
         """The speaker of each second or two of ``samples`` (mono, 16 kHz, speech)."""
 
 
-def several_speakers(windows: Windows, pauses_s: Times) -> bool:
+def has_several_speakers(windows: SpeakerWindows, pauses_s: Times) -> bool:
     """Whether more than one person speaks in ``windows``.
 
     pauses_s: where pauses were cut out, in the same seconds; people take turns there. One who speaks for less

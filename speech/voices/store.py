@@ -17,22 +17,22 @@ from speech.text import languages
 from speech.types import Embedding, Recording
 from speech.voices import store_disk
 from speech.voices.store_files import (
-    PREFIX,
-    KeptVoice,
+    CUSTOM_PREFIX,
     Renaming,
-    hashed,
-    now,
-    read_embedding,
-    read_facts,
-    write_embedding,
-    write_facts,
+    StoredVoice,
+    decode_embedding,
+    decode_metadata,
+    encode_embedding,
+    encode_metadata,
+    hashed_name,
+    utc_now,
 )
 
-__all__ = ["MAX_VOICES", "PREFIX", "Judge", "KeptVoice", "VoiceStore"]
+__all__ = ["CUSTOM_PREFIX", "MAX_VOICES", "CheckRecording", "StoredVoice", "VoiceStore"]
 
 log = logging.getLogger(__name__)
 
-Judge = Callable[[Recording], tuple[str, ...]]
+CheckRecording = Callable[[Recording], tuple[str, ...]]
 """Tells in sentences what would make a better recording. Raises InvalidRequest for ``reference`` where nobody
 speaks in it."""
 
@@ -42,7 +42,7 @@ VERSION = 2
 MAX_VOICES = 1000
 MIN_RECORDING_S, MIN_CONSENT_S = 3.0, 1.0
 MAX_NAME = 64
-MAX_WORDS = 2000
+MAX_TEXT = 2000
 """Characters of a consent or a description at most."""
 
 _RECORDING, _CONSENT, _FACTS, _EMBEDDING = "recording", "consent", "voice.json", ".embedding.json"
@@ -62,12 +62,12 @@ class VoiceStore:
     wrote.
     """
 
-    def __init__(self, folder: Path, judge: Judge | None = None) -> None:
+    def __init__(self, folder: Path, check_recording: CheckRecording | None = None) -> None:
         self._folder = folder / "voices"
-        self._files = store_disk.SafeFolder(self._folder)
-        self._judge = judge
+        self._files = store_disk.AtomicFolder(self._folder)
+        self._judge = check_recording
         self._check_version()
-        self._files.clean()
+        self._files.remove_leftovers()
 
     def add(
         self,
@@ -79,7 +79,7 @@ class VoiceStore:
         consent_recording: bytes | None = None,
         language: str | None = None,
         description: str = "",
-    ) -> KeptVoice:
+    ) -> StoredVoice:
         """Keep ``recording`` (an audio file of 3–60 s, at most 10 MiB; kept as it came).
 
         name: 1–64 letters, digits, ``_`` and ``-``; consent: that of the person who speaks, in words, or in
@@ -96,12 +96,12 @@ class VoiceStore:
         if consent_recording is not None:
             self._heard("consent_recording", consent_recording, MIN_CONSENT_S)
         decoded, advice = self._heard("audio", recording, MIN_RECORDING_S)
-        voice = KeptVoice(
+        voice = StoredVoice(
             name=name,
             language=tag,
             description=description,
             consent=consent,
-            consent_at=now(),
+            consent_at=utc_now(),
             origin=origin,
             sha256=hashlib.sha256(recording).hexdigest(),
             size=len(recording),
@@ -110,24 +110,24 @@ class VoiceStore:
             consent_sha256="" if consent_recording is None else hashlib.sha256(consent_recording).hexdigest(),
             advice=advice,
         )
-        files = {_RECORDING: recording, _FACTS: write_facts(voice)}
+        files = {_RECORDING: recording, _FACTS: encode_metadata(voice)}
         if consent_recording is not None:
             files[_CONSENT] = consent_recording
         with self._writing():
             folder = self._free_folder(name)
             if sum(1 for _ in self._voice_folders()) >= MAX_VOICES:
                 raise InvalidRequest("name", f"no more than {MAX_VOICES} voices are kept: delete one first")
-            made = self._files.unseen()
-            store_disk.make(made, files)
+            made = self._files.temporary_path()
+            store_disk.make_folder(made, files)
             store_disk.move(made, folder)
         return voice
 
-    def list(self) -> list[KeptVoice]:
+    def list(self) -> list[StoredVoice]:
         """All kept voices by name; a folder that cannot be read is logged and left out."""
         voices = (self._read(folder) for folder in self._voice_folders())
         return sorted((voice for voice in voices if voice is not None), key=lambda voice: voice.name)
 
-    def get(self, name: str) -> KeptVoice:
+    def get(self, name: str) -> StoredVoice:
         """The voice of that name, with ``custom:`` before it or not. Raises UnknownVoice."""
         folder = self._folder_of(name)
         voice = self._read(folder) if folder.is_dir() else None
@@ -135,7 +135,7 @@ class VoiceStore:
             raise UnknownVoice(name)
         return voice
 
-    def sample(self, voice: KeptVoice) -> bytes:
+    def recording(self, voice: StoredVoice) -> bytes:
         """The recording as it came. Raises UnknownVoice where it is gone, or another's by now."""
         recording = self._content(voice.name, _RECORDING)
         if hashlib.sha256(recording).hexdigest() != voice.sha256:
@@ -144,9 +144,9 @@ class VoiceStore:
 
     def consent_recording(self, name: str) -> bytes | None:
         """The recording in which the consent is spoken, as it came, if there is one. Raises UnknownVoice."""
-        return self._content(name, _CONSENT) if self.get(name).consent_recording else None
+        return self._content(name, _CONSENT) if self.get(name).has_consent_recording else None
 
-    def rename(self, name: str, new: str) -> KeptVoice:
+    def rename(self, name: str, new: str) -> StoredVoice:
         """Call a voice otherwise, at once; everything else about it stays.
 
         Raises UnknownVoice, and InvalidRequest for ``name`` as ``add`` does for the new one.
@@ -159,10 +159,10 @@ class VoiceStore:
             if new == voice.name:
                 return voice
             target = self._free_folder(new)
-            renaming = Renaming(new, now())
+            renaming = Renaming(new, utc_now())
             folder = self._folder_of(name)
             # It has the old name still: the new one counts once the folder is called by it.
-            self._files.replace(folder / _FACTS, write_facts(voice, renaming))
+            self._files.replace(folder / _FACTS, encode_metadata(voice, renaming))
             store_disk.move(folder, target)
         return replace(voice, name=new, renamed_at=renaming.at)
 
@@ -174,30 +174,30 @@ class VoiceStore:
         folder = self._folder_of(name)
         if not folder.exists():
             raise UnknownVoice(name)
-        with self._files.held():
-            gone = self._files.unseen()
+        with self._files.locked():
+            gone = self._files.temporary_path()
             try:
                 store_disk.move(folder, gone)
             except FileNotFoundError as error:
                 raise UnknownVoice(name) from error
             store_disk.remove(gone)
 
-    def keep_embedding(self, voice: KeptVoice, embedding: Embedding) -> None:
+    def save_embedding(self, voice: StoredVoice, embedding: Embedding) -> None:
         """Keep what an engine took from the voice's recording, in place of what it took before.
 
         Does nothing for a voice that is gone, or has another name by now, or another recording. Raises
         ValueError for values that are not finite or too many.
         """
-        content = write_embedding(embedding, voice.sha256)
+        content = encode_embedding(embedding, voice.sha256)
         folder = self._folder_of(voice.name)
         if not folder.is_dir():
             return
         with self._writing():
             there = self._read(folder) if folder.is_dir() else None
             if there is not None and there.sha256 == voice.sha256:
-                self._files.replace(folder / (hashed(embedding.engine) + _EMBEDDING), content)
+                self._files.replace(folder / (hashed_name(embedding.engine) + _EMBEDDING), content)
 
-    def embeddings(self, voice: KeptVoice) -> tuple[Embedding, ...]:
+    def embeddings(self, voice: StoredVoice) -> tuple[Embedding, ...]:
         """What each engine took from the voice, as far as it is kept.
 
         A file that cannot be read is logged and left out. Raises UnknownVoice where the voice is gone, or
@@ -208,7 +208,7 @@ class VoiceStore:
         found = []
         for path in sorted(self._folder_of(voice.name).glob("*" + _EMBEDDING)):
             try:
-                found.append(read_embedding(path.read_bytes(), voice.sha256))
+                found.append(decode_embedding(path.read_bytes(), voice.sha256))
             except FileNotFoundError:
                 # It was deleted or got another name meanwhile.
                 continue
@@ -216,7 +216,7 @@ class VoiceStore:
                 log.warning("an embedding of kept voice %s left out: %s", path.parent.name, error)
         return tuple(found)
 
-    def embedding(self, voice: KeptVoice, model: str) -> Embedding | None:
+    def embedding(self, voice: StoredVoice, model: str) -> Embedding | None:
         """What ``model`` (``EngineInfo.embedder``) made of the voice, if it is kept.
 
         Raises as ``embeddings``.
@@ -226,7 +226,7 @@ class VoiceStore:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Keep everybody else from changing the store, which has this version from now on."""
-        with self._files.held():
+        with self._files.locked():
             if self._check_version() != VERSION:
                 self._files.replace(self._folder / _VERSION, f"{VERSION}\n".encode())
             yield
@@ -265,7 +265,7 @@ class VoiceStore:
             raise InvalidRequest(field, error.reason) from error
 
     def _folder_of(self, name: str) -> Path:
-        return self._folder / hashed(name.removeprefix(PREFIX))
+        return self._folder / hashed_name(name.removeprefix(CUSTOM_PREFIX))
 
     def _free_folder(self, name: str) -> Path:
         folder = self._folder_of(name)
@@ -283,11 +283,11 @@ class VoiceStore:
         except FileNotFoundError as error:
             raise UnknownVoice(name) from error
 
-    def _read(self, folder: Path) -> KeptVoice | None:
+    def _read(self, folder: Path) -> StoredVoice | None:
         try:
-            voice = read_facts((folder / _FACTS).read_bytes(), folder.name)
+            voice = decode_metadata((folder / _FACTS).read_bytes(), folder.name)
             whole = (folder / _RECORDING).stat().st_size == voice.size
-            if voice.consent_recording:
+            if voice.has_consent_recording:
                 whole = whole and (folder / _CONSENT).is_file()
         except (OSError, ValueError) as error:
             # One that was deleted or got another name meanwhile is no more to be told of.
@@ -310,7 +310,7 @@ def _checked_name(name: str) -> str:
 
 
 def _check_words(field: str, words: str) -> None:
-    if len(words) > MAX_WORDS:
-        raise InvalidRequest(field, f"too long (at most {MAX_WORDS} characters)")
+    if len(words) > MAX_TEXT:
+        raise InvalidRequest(field, f"too long (at most {MAX_TEXT} characters)")
     if any(unicodedata.category(c) in ("Cs", "Cc") and c not in "\n\t\r" for c in words):
         raise InvalidRequest(field, "holds control characters")

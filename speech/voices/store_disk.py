@@ -26,10 +26,10 @@ else:
 
 log = logging.getLogger(__name__)
 
-LOCK = "lock"
+LOCK_FILE = "lock"
 """The file that whoever changes the folder holds; it stays there."""
 
-WAIT_S = 10.0
+LOCK_TIMEOUT_S = 10.0
 """How long one waits for others that change the folder."""
 
 _LOOK_AGAIN_S = 0.01
@@ -38,7 +38,7 @@ _LOOK_AGAIN_S = 0.01
 _UNSEEN = re.compile(r"\.([0-9a-f]{16}|[0-9a-z_]{8})")
 
 
-class SafeFolder:
+class AtomicFolder:
     """The folder at ``path``, made when it is changed for the first time; only its owner may look into it.
 
     Everything here blocks, and raises OSError.
@@ -49,17 +49,17 @@ class SafeFolder:
         self._turn = threading.Lock()
 
     @contextmanager
-    def held(self, *, waiting: bool = True) -> Iterator[None]:
+    def locked(self, *, wait: bool = True) -> Iterator[None]:
         """Keep everybody else from changing the folder; nothing unseen is left in it before and afterwards.
 
-        waiting: whether others are waited for, ``WAIT_S`` at most. Raises TimeoutError then.
+        waiting: whether others are waited for, ``LOCK_TIMEOUT_S`` at most. Raises TimeoutError then.
         """
-        wait_s = WAIT_S if waiting else 0.0
+        wait_s = LOCK_TIMEOUT_S if wait else 0.0
         _make_folder(self.path, 0o700)
         if not self._turn.acquire(timeout=wait_s):
             raise _held_by_others(wait_s)
         try:
-            descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = os.open(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 _lock(descriptor, wait_s)
                 self._sweep()
@@ -73,22 +73,22 @@ class SafeFolder:
         finally:
             self._turn.release()
 
-    def unseen(self) -> Path:
+    def temporary_path(self) -> Path:
         """A new name in the folder that nobody sees, to make something under."""
         return self.path / f".{secrets.token_hex(8)}"
 
     def replace(self, path: Path, content: bytes) -> None:
         """Have a file with that content somewhere below the folder, in place of the one that is there."""
-        made = self.unseen()
-        write(made, content)
+        made = self.temporary_path()
+        write_file(made, content)
         move(made, path)
 
-    def clean(self) -> None:
+    def remove_leftovers(self) -> None:
         """Remove what interrupted writers left behind, unless somebody holds the folder, who does it then."""
         try:
             if not self._left_behind():
                 return
-            with self.held(waiting=False):
+            with self.locked(wait=False):
                 pass
         except (FileNotFoundError, NotADirectoryError, TimeoutError):
             return
@@ -107,15 +107,15 @@ class SafeFolder:
                 log.warning("what an interrupted writer left behind could not be removed: %s", error)
 
 
-def make(path: Path, files: dict[str, bytes]) -> None:
+def make_folder(path: Path, files: dict[str, bytes]) -> None:
     """A new folder with these files, all of it on the disk but its own name."""
     path.mkdir(0o700)
     for name, content in files.items():
-        write(path / name, content)
-    sync(path)
+        write_file(path / name, content)
+    sync_folder(path)
 
 
-def write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """A new file, its content on the disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
@@ -130,7 +130,7 @@ def write(path: Path, content: bytes) -> None:
 def move(source: Path, target: Path) -> None:
     """Have a file or a folder at ``target`` instead, at once, and on the disk when it returns."""
     source.replace(target)
-    sync(target.parent)
+    sync_folder(target.parent)
 
 
 def remove(path: Path) -> None:
@@ -143,7 +143,7 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Have the folder's entries on disk before what follows counts as done."""
     if os.name == "nt":
         return
@@ -163,7 +163,7 @@ def _make_folder(path: Path, mode: int = 0o777) -> None:
     except FileExistsError:
         # Another process was faster; that it is no folder shows in what follows.
         return
-    sync(path.parent)
+    sync_folder(path.parent)
 
 
 def _lock(descriptor: int, wait_s: float) -> None:

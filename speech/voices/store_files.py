@@ -12,15 +12,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from speech.types import MAX_EMBEDDING, Embedding, Similarity
+from speech.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
 
-PREFIX = "custom:"
+CUSTOM_PREFIX = "custom:"
 
 _SIMILARITY_BOUND = 1.0 + 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class KeptVoice:
+class StoredVoice:
     """A kept voice, without its recording.
 
     language: BCP 47 tag, or None if none was given; consent: in the words of who gave it, empty where it
@@ -47,15 +47,15 @@ class KeptVoice:
     @property
     def id(self) -> str:
         """What a request calls it: ``custom:NAME``."""
-        return PREFIX + self.name
+        return CUSTOM_PREFIX + self.name
 
     @property
-    def consent_recording(self) -> bool:
+    def has_consent_recording(self) -> bool:
         """Whether the consent was spoken, and that recording is kept too."""
         return bool(self.consent_sha256)
 
 
-_FACTS = frozenset(field.name for field in fields(KeptVoice))
+_FACTS = frozenset(field.name for field in fields(StoredVoice))
 
 
 class Renaming(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,12 +76,12 @@ class _EmbeddingFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     similarity: dict[str, Similarity]
 
 
-def now() -> str:
+def utc_now() -> str:
     """The time, UTC, ISO 8601, in seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def hashed(name: str) -> str:
+def hashed_name(name: str) -> str:
     """A file name for the name of a voice or an engine: 32 hexadecimal digits, so no name can be a path.
 
     One name in composed and in decomposed letters is one.
@@ -90,7 +90,7 @@ def hashed(name: str) -> str:
     return hashlib.sha256(plain.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
-def write_facts(voice: KeptVoice, renaming: Renaming | None = None) -> bytes:
+def encode_metadata(voice: StoredVoice, renaming: Renaming | None = None) -> bytes:
     """The file of facts about a voice; renaming: the name that it is about to get."""
     facts = asdict(voice)
     if renaming is not None:
@@ -98,7 +98,7 @@ def write_facts(voice: KeptVoice, renaming: Renaming | None = None) -> bytes:
     return msgspec.json.format(msgspec.json.encode(facts), indent=2)
 
 
-def read_facts(content: bytes, folder: str) -> KeptVoice:
+def decode_metadata(content: bytes, folder: str) -> StoredVoice:
     """The voice whose file of facts this is, in a folder of that name, which tells its name from others.
 
     Raises ValueError for what is no such file.
@@ -107,17 +107,17 @@ def read_facts(content: bytes, folder: str) -> KeptVoice:
     renaming = facts.pop("renaming", None)
     if renaming is not None:
         new = msgspec.convert(renaming, Renaming)
-        if hashed(new.name) == folder:
+        if hashed_name(new.name) == folder:
             facts |= {"name": new.name, "renamed_at": new.at}
     if unknown := facts.keys() - _FACTS:
         raise ValueError(f"unknown facts {sorted(unknown)}")
-    voice = msgspec.convert(facts, KeptVoice)
-    if hashed(voice.name) != folder:
+    voice = msgspec.convert(facts, StoredVoice)
+    if hashed_name(voice.name) != folder:
         raise ValueError("it is in the folder of another voice")
     return voice
 
 
-def write_embedding(embedding: Embedding, recording: str) -> bytes:
+def encode_embedding(embedding: Embedding, recording: str) -> bytes:
     """The file of an embedding; recording: the sha256 of what it was made of.
 
     Raises ValueError for one that ``read_embedding`` would not take.
@@ -128,7 +128,7 @@ def write_embedding(embedding: Embedding, recording: str) -> bytes:
         _EmbeddingFile(
             embedding.engine,
             embedding.model,
-            now(),
+            utc_now(),
             recording,
             values.astype("<f4", copy=False).tobytes(),
             similarity,
@@ -136,7 +136,7 @@ def write_embedding(embedding: Embedding, recording: str) -> bytes:
     )
 
 
-def read_embedding(content: bytes, recording: str) -> Embedding:
+def decode_embedding(content: bytes, recording: str) -> Embedding:
     """The embedding in such a file, made of the recording with that sha256. Raises ValueError."""
     found = msgspec.json.decode(content, type=_EmbeddingFile)
     if found.recording != recording:
@@ -159,8 +159,8 @@ def media_type(recording: bytes) -> str:
 
 
 def _checked(values: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    if values.dtype != np.float32 or values.ndim != 1 or not 1 <= len(values) <= MAX_EMBEDDING:
-        raise ValueError(f"an embedding is 1-{MAX_EMBEDDING} float32 in a row")
+    if values.dtype != np.float32 or values.ndim != 1 or not 1 <= len(values) <= MAX_EMBEDDING_VALUES:
+        raise ValueError(f"an embedding is 1-{MAX_EMBEDDING_VALUES} float32 in a row")
     if not np.isfinite(values).all():
         raise ValueError("an embedding's values are finite")
     return values

@@ -17,7 +17,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 import test_websocket as diagnostics
-from client.voices import Voices
+from client.voices import VoicesClient
 from websocket_client import KaniTTSClient
 
 PROGRAM = Path(__file__).parents[2] / "test_websocket.py"
@@ -47,7 +47,7 @@ def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None
     kept = {path.name for path in (tmp_path / "kept").iterdir()}
     assert {"stream.wav", "spanish_1_friendly.wav", "emotion_calm.wav", "german.wav"} <= kept
     assert "voice_spoken_with.wav" in kept
-    assert not [voice for voice in Voices(server.url).list() if voice["kept"]]
+    assert not [voice for voice in VoicesClient(server.url).list() if voice["kept"]]
     with wave.open(str(tmp_path / "kept" / "stream.wav")) as file:
         assert file.getnframes() / RATE > 5
 
@@ -123,14 +123,14 @@ def test_what_counts_as_speech_of_a_text(
     seconds: float, stated: float, characters: int, speed: float, fault: str
 ) -> None:
     """The stated duration is the audio's, and it is as long as somebody would take to say the text."""
-    found = diagnostics.faults(noise(seconds), RATE, stated, "a" * characters, speed)
+    found = diagnostics.find_fault(noise(seconds), RATE, stated, "a" * characters, speed)
     assert fault in found and bool(fault) == bool(found)
 
 
 def test_silence_and_other_rates_are_faults() -> None:
     """Silence isn't speech, and the protocol's rate is 22050 Hz."""
-    assert diagnostics.faults(bytes(6 * RATE), RATE, 3.0, "a" * 45, 1.0) == "silence"
-    assert "16000" in diagnostics.faults(noise(3.0), 16000, 3.0, "a" * 45, 1.0)
+    assert diagnostics.find_fault(bytes(6 * RATE), RATE, 3.0, "a" * 45, 1.0) == "silence"
+    assert "16000" in diagnostics.find_fault(noise(3.0), 16000, 3.0, "a" * 45, 1.0)
 
 
 async def test_a_server_that_can_keep_no_voice_is_passed_over(start_server: Any, tmp_path: Path) -> None:
@@ -138,7 +138,9 @@ async def test_a_server_that_can_keep_no_voice_is_passed_over(start_server: Any,
     (tmp_path / "file").write_bytes(b"")
     server = start_server("--engine", "espeak", KANI_DATA_DIR=str(tmp_path / "file"))
     async with KaniTTSClient(url=server.url) as client:
-        results = [result async for result in diagnostics.kept_voices(client, None, Voices(server.url))]
+        results = [
+            result async for result in diagnostics.stored_voices(client, None, VoicesClient(server.url))
+        ]
     assert [(result.name, result.failure) for result in results] == [("voice added", "")]
     assert "written" in results[0].skipped
 
@@ -146,7 +148,7 @@ async def test_a_server_that_can_keep_no_voice_is_passed_over(start_server: Any,
 async def test_a_voice_that_is_refused_fails(espeak_server: Any) -> None:
     """A server that takes no speech of its own as a voice has a fault."""
 
-    class Unwilling(Voices):
+    class Unwilling(VoicesClient):
         """Asks for what no server grants."""
 
         def add(self, name: str, recording: bytes, consent: str, language: str | None = None) -> Any:
@@ -154,6 +156,6 @@ async def test_a_voice_that_is_refused_fails(espeak_server: Any) -> None:
             return super().add(f"{name}/", recording, consent, language)
 
     async with KaniTTSClient(url=espeak_server.url) as client:
-        check = diagnostics.kept_voices(client, None, Unwilling(espeak_server.url))
+        check = diagnostics.stored_voices(client, None, Unwilling(espeak_server.url))
         (result,) = [result async for result in check]
     assert result.failure.startswith("name: ")

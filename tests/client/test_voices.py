@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from client.voices import VoiceRefused, Voices, described, outcome
+from client.voices import VoiceRefused, VoicesClient, cloning_outcome, describe
 from websocket_client import AuthenticationFailed, NotConnected, UnexpectedAnswer
 
 PROGRAM = Path(__file__).parents[2] / "websocket_client.py"
@@ -47,21 +47,21 @@ def recording(espeak_server: Any, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture
-def voices(espeak_server: Any) -> Iterator[Voices]:
+def voices(espeak_server: Any) -> Iterator[VoicesClient]:
     """The voices of the server; none stays behind."""
-    voices = Voices(espeak_server.url)
+    voices = VoicesClient(espeak_server.url)
     yield voices
     for voice in kept(voices):
         voices.delete(voice["id"])
 
 
-def kept(voices: Voices) -> list[dict[str, Any]]:
+def kept(voices: VoicesClient) -> list[dict[str, Any]]:
     """Those that clients made."""
     return [voice for voice in voices.list() if voice["kept"]]
 
 
 def test_a_voice_is_added_listed_spoken_with_and_deleted(
-    espeak_server: Any, voices: Voices, recording: Path, tmp_path: Path
+    espeak_server: Any, voices: VoicesClient, recording: Path, tmp_path: Path
 ) -> None:
     """--add-voice prints the id that --voice takes; --voices lists it first; --delete-voice ends it."""
     at = ("--server", espeak_server.url)
@@ -83,7 +83,7 @@ def test_a_voice_is_added_listed_spoken_with_and_deleted(
 
 
 def test_what_the_server_refuses_is_one_line_with_the_field(
-    espeak_server: Any, voices: Voices, recording: Path, tmp_path: Path
+    espeak_server: Any, voices: VoicesClient, recording: Path, tmp_path: Path
 ) -> None:
     """A name that is taken or cannot be, no recording, an unknown voice: exit code 1 and the reason."""
     voices.add("ana", recording.read_bytes(), CONSENT)
@@ -154,9 +154,9 @@ async def test_errors_are_told_apart(unused_tcp_port: int) -> None:
         raise AssertionError
 
     with pytest.raises(NotConnected):
-        Voices(f"ws://localhost:{unused_tcp_port}").list()
+        VoicesClient(f"ws://localhost:{unused_tcp_port}").list()
     async with serve(unheard, "127.0.0.1", 0, process_request=answer) as server:
-        voices = Voices(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "wrong")
+        voices = VoicesClient(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "wrong")
         with pytest.raises(AuthenticationFailed, match=r"403.*no"):
             await asyncio.to_thread(voices.list)
         for _ in range(3):
@@ -171,7 +171,7 @@ def test_a_proxy_is_not_asked_for_this_machine(
 ) -> None:
     """A proxy of the environment is for others."""
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_tcp_port}")
-    assert Voices(espeak_server.url).list()
+    assert VoicesClient(espeak_server.url).list()
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_proxy_is_not_asked_for_this_machine(
 )
 def test_what_became_of_a_recording_is_said_in_words(metadata: dict[str, Any], words: str) -> None:
     """Each kind of cloning has its sentence."""
-    assert outcome(metadata) == words
+    assert cloning_outcome(metadata) == words
 
 
 def test_what_is_known_of_a_kept_voice_is_said_in_words() -> None:
@@ -217,12 +217,12 @@ def test_what_is_known_of_a_kept_voice_is_said_in_words() -> None:
             {"engine": "espeak", "cloning": "none", "state": "missing", "similarity": {}},
         ],
     }
-    assert list(described(voice)) == [
+    assert list(describe(voice)) == [
         "custom:ana  any language, 12.3 s, kept 2026-02-03",
         "  kani: embedding, not taken up yet",
         "  kokoro: nearest voice, coming nearer; es 0.70 → 0.85: near, not the same",
         "  advice: It is quiet.",
     ]
-    assert "es 0.70 → 0.85, en 0.60 → 0.70 expected" in list(described(voice | {"language": "en-US"}))[2]
+    assert "es 0.70 → 0.85, en 0.60 → 0.70 expected" in list(describe(voice | {"language": "en-US"}))[2]
     near["es"]["measured"] = False
-    assert "es 0.70 → 0.85 expected, en 0.60 → 0.70 expected" in list(described(voice))[2]
+    assert "es 0.70 → 0.85 expected, en 0.60 → 0.70 expected" in list(describe(voice))[2]

@@ -26,7 +26,7 @@ def engine(cache: Path) -> Iterator[KokoroEngine]:
 
     async def start() -> None:
         await made.start()
-        await made.settled()
+        await made.wait_until_loaded()
 
     asyncio.run(start())
     yield made

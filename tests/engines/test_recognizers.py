@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engines import weights
-from engines.recognizers import NAMES, recognizer_for
+from engines.recognizers import RECOGNIZER_NAMES, recognizer_for
 from speech.errors import EngineUnavailable
 
 
@@ -23,7 +23,7 @@ class Settings:
 
 def test_every_name_stands_for_something(tmp_path: Path) -> None:
     """Its facts are known before it is started."""
-    made = {name: recognizer_for(name, Settings(tmp_path)) for name in NAMES}
+    made = {name: recognizer_for(name, Settings(tmp_path)) for name in RECOGNIZER_NAMES}
     assert made["none"] is None
     for name in ("auto", "whisper"):
         recognizer = made[name]
@@ -68,7 +68,7 @@ async def test_files_are_fetched_where_the_user_asked_for_them(
         replace(weight, parts=(), url="http://127.0.0.1:1/model") for weight in weights.WHISPER_BASE
     )
     monkeypatch.setattr(weights, "WHISPER_BASE", unreachable)
-    recognizer = recognizer_for(name, Settings(tmp_path, no_fetch=no_fetch), fetching=fetching)
+    recognizer = recognizer_for(name, Settings(tmp_path, no_fetch=no_fetch), fetch_requested=fetching)
     assert recognizer is not None
     reason = "could not be fetched" if may else "nothing is fetched unasked"
     with pytest.raises(EngineUnavailable, match=rf"whisper-base/model\.bin .*{reason}"):

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from engines.kani.engine import KaniEngine
 from engines.kokoro.engine import KokoroEngine
-from engines.registry import NAMES, engines_for
+from engines.registry import ENGINE_NAMES, engines_for
 from speech.errors import EngineUnavailable
 from tests.engines.cuda_driver import cuda_driver
 
@@ -55,12 +55,12 @@ class Folders:
 )
 def test_a_name_gives_its_engines_in_order(tmp_path: Path, name: str, kinds: list[str]) -> None:
     """``auto`` prefers Kokoro; a name alone gives exactly that engine."""
-    assert [type(engine).__name__ for engine in engines_for(name, Folders(tmp_path)).needed] == kinds
+    assert [type(engine).__name__ for engine in engines_for(name, Folders(tmp_path)).required] == kinds
 
 
 async def test_elevenlabs_without_a_key_says_what_to_set(tmp_path: Path) -> None:
     """The refusal is a sentence with the cure."""
-    (engine,) = engines_for("elevenlabs", Folders(tmp_path)).needed
+    (engine,) = engines_for("elevenlabs", Folders(tmp_path)).required
     with pytest.raises(EngineUnavailable, match=r"ELEVEN_API_KEY.*--engine auto"):
         await engine.start()
 
@@ -71,15 +71,15 @@ def test_the_kani_model_joins_where_there_is_cuda(
 ) -> None:
     """With ``auto`` alone, on the GPU unless another device was named, and nowhere without one."""
     chosen = Folders(tmp_path, device=given)
-    monkeypatch.setattr("engines.registry.cuda_devices", lambda: 0)
-    assert engines_for("auto", chosen).joining is None
-    monkeypatch.setattr("engines.registry.cuda_devices", lambda: 1)
+    monkeypatch.setattr("engines.registry.cuda_device_count", lambda: 0)
+    assert engines_for("auto", chosen).late is None
+    monkeypatch.setattr("engines.registry.cuda_device_count", lambda: 1)
     engines = engines_for("auto", chosen)
-    assert engines.joining is not None
-    name, engine = engines.joining
+    assert engines.late is not None
+    name, engine = engines.late
     assert (name, type(engine).__name__, engine._settings.device) == ("kani", "KaniEngine", device)
-    assert [type(engine).__name__ for engine in engines.needed] == ["KokoroEngine", "EspeakEngine"]
-    assert engines_for("kokoro", chosen).joining is None
+    assert [type(engine).__name__ for engine in engines.required] == ["KokoroEngine", "EspeakEngine"]
+    assert engines_for("kokoro", chosen).late is None
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,13 @@ def test_files_are_fetched_where_the_user_asked_for_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fetching: bool, no_fetch: bool, may: set[str]
 ) -> None:
     """By --fetch, for an engine that is named, and for the Kani model on a GPU; never with no_fetch."""
-    monkeypatch.setattr("engines.registry.cuda_devices", lambda: 1)
-    engines = engines_for(name, Folders(tmp_path, no_fetch=no_fetch), fetching=fetching)
-    joining = [engines.joining[1]] if engines.joining is not None else []
+    monkeypatch.setattr("engines.registry.cuda_device_count", lambda: 1)
+    engines = engines_for(name, Folders(tmp_path, no_fetch=no_fetch), fetch_requested=fetching)
+    joining = [engines.late[1]] if engines.late is not None else []
     kinds = {KaniEngine: "kani", KokoroEngine: "kokoro"}
     found = {
         kinds[type(engine)]
-        for engine in (*joining, *engines.needed)
+        for engine in (*joining, *engines.required)
         if type(engine) in kinds and engine._settings.may_fetch
     }
     assert found == may
@@ -128,7 +128,7 @@ def test_an_unknown_name_is_a_mistake(tmp_path: Path) -> None:
     """A name outside the list never gets here from the settings."""
     with pytest.raises(ValueError, match="festival"):
         engines_for("festival", Folders(tmp_path))
-    assert "festival" not in NAMES
+    assert "festival" not in ENGINE_NAMES
 
 
 def test_an_engine_is_imported_only_when_asked_for() -> None:

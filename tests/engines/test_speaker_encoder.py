@@ -18,9 +18,9 @@ from engines.kokoro.engine import KokoroEngine
 from engines.speaker_encoder import encoder as module
 from engines.speaker_encoder.encoder import (
     DATA_FILE,
+    EMBEDDING_SIZE,
     ORIGIN_FILE,
     SAMPLE_RATE,
-    SIZE,
     WINDOW_S,
     Array,
     SpeakerEncoder,
@@ -110,7 +110,7 @@ async def test_the_numbers_are_the_makers(engine: KokoroEngine, tmp_path: Path) 
     mels, _ = mel_windows(samples)
     theirs = await asyncio.to_thread(judged, tmp_path, mels, samples)
     np.testing.assert_allclose(mel_power(samples), theirs["mel"], rtol=1e-3, atol=1e-6 * theirs["mel"].max())
-    assert (encoder().of_windows(mels) * theirs["windows"]).sum(axis=1).min() >= 0.9999
+    assert (encoder().embed_mels(mels) * theirs["windows"]).sum(axis=1).min() >= 0.9999
     assert encoder().embed(samples) @ theirs["whole"] >= 0.995
 
 
@@ -132,7 +132,7 @@ async def test_windows_say_where_they_are_in_the_recording(engine: KokoroEngine)
     samples = np.concatenate([silence, one, silence, other, silence])
     windows = encoder().embed_windows(samples)
     begin, end = windows.spans_s[:, 0], windows.spans_s[:, 1]
-    assert windows.embeddings.shape == (len(begin), SIZE)
+    assert windows.embeddings.shape == (len(begin), EMBEDDING_SIZE)
     assert begin[0] == pytest.approx(2.0, abs=0.25)
     assert end[-1] == pytest.approx((len(samples) - len(silence)) / SAMPLE_RATE, abs=0.5)
     assert np.all(np.diff(begin) > 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.espeak.reference_voice import EspeakRenderer
+from engines.espeak.reference_voice import EspeakReferenceVoice
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
 from speech.engine import EngineInfo
 from speech.observer import Observer
@@ -29,7 +29,7 @@ class UntimedKokoro(KokoroEngine):
     @property
     def info(self) -> EngineInfo:
         """Facts, as those of an engine without times."""
-        return replace(super().info, timing=False, takes_written_text=False)
+        return replace(super().info, times_words=False, accepts_partial_text=False)
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """Speak."""
@@ -44,7 +44,7 @@ class Estimates(Observer):
 
     count = 0
 
-    def estimated(self, protocol: str, engine: str) -> None:
+    def timing_estimated(self, protocol: str, engine: str) -> None:
         """One more."""
         self.count += 1
 
@@ -63,7 +63,7 @@ async def service(
         default_language="es",
         default_voice=None,
         observer=estimates,
-        renderer=EspeakRenderer(),
+        reference_voice=EspeakReferenceVoice(),
     )
     await service.start()
     yield service, engine, estimates
@@ -97,7 +97,7 @@ async def test_words_are_found_in_the_speech(
     factor = speed / min(max(speed, engine.info.speed_range[0]), engine.info.speed_range[1])
     truth = np.array([(span.start_s - engine.told[-3].start_s) / factor for span in engine.told[-3:]])
     assert since == pytest.approx(truth, abs=0.09)
-    assert estimates.count == 0 and all(len(span.marks) == span.end - span.start for span in found)
+    assert estimates.count == 0 and all(len(span.character_starts) == span.end - span.start for span in found)
 
 
 @pytest.mark.slow
@@ -111,7 +111,7 @@ async def test_words_of_speech_that_is_cut_are_those_that_were_said(
     assert truncated and estimates.count == 0
     first = TEXT.index(".") + 1
     told = [
-        [span for chunk in chunks for span in chunk.spans if span.marks and span.start < first]
+        [span for chunk in chunks for span in chunk.spans if span.character_starts and span.start < first]
         for chunks in (whole, cut)
     ]
     said = [span for span in told[0] if span.end_s < 1.7]

@@ -28,12 +28,12 @@ from speech.audio.ogg_pages import _checksum
 from speech.audio.pcm import decode_recording
 from speech.errors import InvalidRequest, UnsupportedLanguage
 from speech.text.languages import resolve
-from speech.text.lexicon_file import _Reading
-from speech.text.markup.scanner import Markup
-from speech.text.normalizer import Reading, normalize
+from speech.text.lexicon_file import LexiconParser
+from speech.text.markup.masker import MarkupMasker
+from speech.text.normalizer import NormalizerOptions, normalize
 from speech.text.segmenter import EARLY_PHRASE, Segmenter
 from speech.types import Embedding
-from speech.voices.store_files import read_embedding, read_facts, write_embedding
+from speech.voices.store_files import decode_embedding, decode_metadata, encode_embedding
 from tests.fuzzing.mutator import Mutator
 from tests.fuzzing.row import Row, as_json, as_json_bytes
 from tests.kani.codec import tiny_codec
@@ -101,7 +101,7 @@ def _texts(mutator: Mutator, sample: str) -> list[str]:
 
 
 def _mark_up(pieces: list[str]) -> None:
-    markup = Markup()
+    markup = MarkupMasker()
     parts = [part for piece in pieces for part in markup.feed(piece)] + markup.flush()
     assert sum(len(part) for part in parts if isinstance(part, str)) == sum(map(len, pieces))
 
@@ -114,13 +114,13 @@ def _cut(pieces: list[str]) -> None:
 
 def _normalize(text: str) -> None:
     for language in ("es", "en", "ar"):
-        said = normalize(text, reading=Reading(language))
+        said = normalize(text, options=NormalizerOptions(language))
         assert isinstance(said.text, str)
 
 
 def _words(content: bytes) -> None:
-    reading = _Reading()
-    reading.read(content, "lexicon.txt", "es")
+    reading = LexiconParser()
+    reading.parse(content, "lexicon.txt", "es")
     assert len(reading.problems) <= len(content.splitlines())
 
 
@@ -137,7 +137,7 @@ def _mapping(mutator: Mutator, sample: Any) -> dict[str, Any]:
 
 
 def _facts(content: bytes) -> None:
-    read_facts(content, "0" * 64)
+    decode_metadata(content, "0" * 64)
 
 
 def rows(folder: Path) -> list[Row]:
@@ -159,7 +159,7 @@ def rows(folder: Path) -> list[Row]:
     codec = tiny_codec.config(tiny_codec.TINY)
     archive = folder / "codec.nemo"
     tiny_codec.pack(archive, {CONFIG_NAME: yaml.safe_dump(codec).encode(), WEIGHTS_NAME: weights.getvalue()})
-    embedding = write_embedding(Embedding("tone", "tone 1", np.ones(4, np.float32), {}), "ab")
+    embedding = encode_embedding(Embedding("tone", "tone 1", np.ones(4, np.float32), {}), "ab")
     facts = json.dumps(
         {"name": "a", "made_at": "2026-01-01T00:00:00Z", "consent": "c", "advice": []}
     ).encode()
@@ -189,16 +189,16 @@ def rows(folder: Path) -> list[Row]:
             (settings.SettingsError,),
             0.5,
         ),
-        Row("elevenlabs answer", (said,), as_json, upstream.read, (ValueError,)),
+        Row("elevenlabs answer", (said,), as_json, upstream.parse, (ValueError,)),
         Row("client", (answer,), as_json, _from_server, client_errors),
         Row("client's voices", ({"error": {"message": "no"}},), as_json_bytes, voices._message),
         Row("kept voice", (facts,), raw, _facts, (ValueError,)),
-        Row("embedding", (embedding,), raw, lambda c: read_embedding(c, "ab"), (ValueError,)),
+        Row("embedding", (embedding,), raw, lambda c: decode_embedding(c, "ab"), (ValueError,)),
         Row(
             "config.json",
             (TINY,),
             as_json_bytes,
-            through(lambda p: ModelConfig.of(read_json(p))),
+            through(lambda p: ModelConfig.parse(read_json(p))),
             (CheckpointError,),
             0.5,
         ),

@@ -13,12 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from protocols import livekit_tokens, voices_api
-from protocols.elevenlabs.errors import TooLarge, Unprocessable
+from protocols.elevenlabs.errors import FieldTooLarge, Unprocessable
 from protocols.elevenlabs.http import body as elevenlabs_body
 from protocols.elevenlabs.http.voice_form import read_voice_form
 from protocols.elevenlabs.relay import messages as relay
 from protocols.elevenlabs.websocket import messages as elevenlabs_ws
-from protocols.elevenlabs.websocket.query import read_query
+from protocols.elevenlabs.websocket.query import parse_query
 from protocols.kani import messages as kani
 from protocols.kyutai import http_out, voice_payload
 from protocols.kyutai import messages as kyutai
@@ -134,14 +134,14 @@ def _posted(mutator: Mutator, sample: bytes) -> Request:
 
 
 def _read_kani(message: str) -> None:
-    read = kani.read(message)
-    if isinstance(read, kani.Speak):
+    read = kani.read_message(message)
+    if isinstance(read, kani.SpeakRequest):
         _asked(read)
 
 
 def _asked(speak: kani.Speak) -> None:
     _ = speak.frame_samples
-    speak.request(None)
+    speak.to_request(None)
     if speak.reference is not None:
         kani.reference_bytes(speak.reference)
 
@@ -149,13 +149,13 @@ def _asked(speak: kani.Speak) -> None:
 def _read_voxcpm(message: str) -> None:
     read = voxcpm.read(message)
     if isinstance(read, voxcpm.TtsRequest):
-        read_params(read.params, 5000, read.request_id).request(None, None, "")
+        read_params(read.params, 5000, read.request_id).to_request(None, None, "")
 
 
 def _read_heard(message: bytes) -> None:
-    match kyutai.read_to_hear(message):
+    match kyutai.read_recognition_message(message):
         case kyutai.Audio() as audio:
-            kyutai.samples(audio)
+            kyutai.audio_samples(audio)
         case kyutai.OggOpus() as pages:
             kyutai.ogg_bytes(pages)
 
@@ -171,7 +171,7 @@ def _payload(mutator: Mutator, sample: bytes) -> np.ndarray:
 
 
 def _embedding_content() -> bytes:
-    values = voice_payload.write([Embedding("tone", "tone 1", np.ones(4, np.float32), {})])
+    values = voice_payload.pack([Embedding("tone", "tone 1", np.ones(4, np.float32), {})])
     packed = (values.reshape(-1).astype(np.float64) * voice_payload._SCALE).astype("<i2").tobytes()
     _, _, length, _ = voice_payload._HEAD.unpack_from(packed)
     return packed[voice_payload._HEAD.size :][:length]
@@ -234,7 +234,7 @@ def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
             (kani.BadMessage, SpeechError),
         ),
         Row("voxcpm message", (VOXCPM,), as_json, _read_voxcpm, (voxcpm.BadMessage,)),
-        Row("kyutai to speak", (*speak, voice), packed, kyutai.read_to_speak, (kyutai.BadMessage,)),
+        Row("kyutai to speak", (*speak, voice), packed, kyutai.read_speech_message, (kyutai.BadMessage,)),
         Row(
             "kyutai to hear",
             (audio, pages, {"type": "Marker", "id": 1}),
@@ -246,7 +246,7 @@ def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
             "kyutai query",
             (speak_query,),
             _query,
-            lambda query: kyutai_query.read_speak_query(query, service),
+            lambda query: kyutai_query.read_speech_query(query, service),
             (kyutai_query.BadQuery,),
         ),
         Row(
@@ -256,26 +256,26 @@ def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
             lambda body: http_out._read(body, http_out.StreamedBody),
             (kyutai.BadMessage,),
         ),
-        Row("kyutai voice payload", (_embedding_content(),), _payload, voice_payload.read),
+        Row("kyutai voice payload", (_embedding_content(),), _payload, voice_payload.unpack),
         Row(
             "elevenlabs body",
             (ELEVENLABS,),
             as_json_bytes,
-            lambda body: elevenlabs_body.read_body(body, 40_000).request(None, ("es",)),
+            lambda body: elevenlabs_body.parse_body(body, 40_000).speech_request(None, ("es",)),
             (Unprocessable, SpeechError),
         ),
         Row(
             "elevenlabs message",
             (CONTEXT,),
             as_json,
-            elevenlabs_ws.read,
-            (elevenlabs_ws.Refused, SpeechError),
+            elevenlabs_ws.parse_message,
+            (elevenlabs_ws.ProtocolError, SpeechError),
         ),
         Row(
             "elevenlabs query",
             (elevenlabs_query,),
             _query,
-            lambda query: read_query(query, service),
+            lambda query: parse_query(query, service),
             (SpeechError,),
         ),
         Row(
@@ -283,27 +283,27 @@ def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
             (form,),
             _posted,
             posted,
-            (Unprocessable, TooLarge, InvalidRequest, HTTPException),
+            (Unprocessable, FieldTooLarge, InvalidRequest, HTTPException),
         ),
         Row(
             "voices form",
             (form,),
             _posted,
             lambda request: loop.run_until_complete(kept(request)),
-            (voices_api.Refused,),
+            (voices_api.VoiceRequestError,),
         ),
         Row(
             "relay message",
             ({"action": "start_tts", "text": TEXT},),
             as_json,
-            relay.read,
+            relay.parse_command,
             (relay.BadMessage,),
         ),
         Row(
             "accept-language",
             ("es-419,es;q=0.9,en-GB;q=0.8,*;q=0.1",),
             Mutator.text,
-            lambda header: client_languages.accepted({"accept-language": header}),
+            lambda header: client_languages.accept_languages({"accept-language": header}),
         ),
-        Row("livekit token", (TOKEN,), as_json_bytes, _read_token, (livekit_tokens.Refused,)),
+        Row("livekit token", (TOKEN,), as_json_bytes, _read_token, (livekit_tokens.TokenRequestError,)),
     ]

@@ -33,14 +33,14 @@ class Judge:
         layout, processor = self._layout, RepetitionPenaltyLogitsProcessor(penalty)
         tokens = list(prompt)
         for frame in codes:
-            tokens += [layout.block(codebook)[0] + code for codebook, code in enumerate(frame)]
+            tokens += [layout.codebook_range(codebook)[0] + code for codebook, code in enumerate(frame)]
         # Whatever follows the end is not looked at, but has to be a token.
         logits = self.logits([min(token, layout.size - 1) for token in tokens])
         for number, frame in enumerate(codes):
             for codebook, code in enumerate(frame):
                 at = len(prompt) + number * layout.codebooks + codebook
                 scores = processor(torch.tensor([tokens[:at]]), logits[at - 1 : at].clone())[0]
-                start, end = layout.block(codebook)
+                start, end = layout.codebook_range(codebook)
                 legal = scores[start:end]
                 if codebook == 0:
                     legal = torch.cat((legal, scores[layout.end_of_speech, None]))

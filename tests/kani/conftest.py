@@ -109,17 +109,17 @@ def new_runner(model: LanguageModel, codec: NanoCodec) -> NewRunner:
     """Makes runners: ``new_runner(slots, kind=Runner)`` of the tiny model and codec."""
 
     def make(slots: int, kind: type[Runner] = Runner) -> Runner:
-        return kind(model, codec, slots=slots, longest_prompt=LONGEST_PROMPT, longest_frames=LONGEST_FRAMES)
+        return kind(model, codec, slots=slots, max_prompt_tokens=LONGEST_PROMPT, max_frames=LONGEST_FRAMES)
 
     return make
 
 
 def join(runner: Runner, slot: int, prompt: Prompt, sampling: Sampling, piece: int = 1000) -> None:
     """Read a prompt in pieces and let its stream run."""
-    prefill = runner.prefill([prompt])
+    prefill = runner.start_prefill([prompt])
     while not prefill.done:
-        runner.read(prefill, piece)
-    runner.join(slot, prefill, 0, sampling)
+        runner.prefill_chunk(prefill, piece)
+    runner.admit(slot, prefill, 0, sampling)
 
 
 def say(runner: Runner, prompt: Prompt, sampling: Sampling, frames: int) -> Frames:
@@ -127,9 +127,9 @@ def say(runner: Runner, prompt: Prompt, sampling: Sampling, frames: int) -> Fram
     join(runner, 0, prompt, sampling)
     said: Frames = []
     for _ in range(frames):
-        said += runner.complete(1).tolist()
+        said += runner.sample(1).tolist()
         if said[-1][0] == runner.layout.codebook_size:
             break
-        runner.begin(1)
-    runner.leave(0, 1)
+        runner.advance(1)
+    runner.release(0, 1)
     return said

@@ -89,7 +89,7 @@ def random_second(
         "speaker_emb_dim": 128,
     }
     random_checkpoint(folder, sizes, seed=seed, **(second | settings))
-    config = ModelConfig.of(json.loads((folder / "config.json").read_text("utf-8")))
+    config = ModelConfig.parse(json.loads((folder / "config.json").read_text("utf-8")))
     weights = load_file(folder / "model.safetensors")
     generator = torch.Generator().manual_seed(seed)
     for key, shape in config.shapes().items():

@@ -50,7 +50,7 @@ def test_the_published_sizes_are_read_as_transformers_reads_them() -> None:
         network = Lfm2ForCausalLM(Lfm2Config(**FULL))
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     del expected["lm_head.weight"]  # tied
-    config = ModelConfig.of(PUBLISHED)
+    config = ModelConfig.parse(PUBLISHED)
     assert config.shapes() == expected
     assert config.feed_forward == 4608 and config.head_size == 64
     assert [n for n, attention in enumerate(config.attention) if attention] == [2, 5, 8, 10, 12, 14]
@@ -75,7 +75,7 @@ def test_the_published_sizes_are_read_as_transformers_reads_them() -> None:
 def test_every_entry_means_what_it_means_to_transformers(settings_: dict[str, Any]) -> None:
     """Sizes, ties and turns, by their older names as well."""
     given_settings = PUBLISHED | settings_
-    config = ModelConfig.of(given_settings)
+    config = ModelConfig.parse(given_settings)
     theirs = Lfm2Config(**json.loads(json.dumps(given_settings)))
     with torch.device("meta"):
         shapes = {key: tuple(value.shape) for key, value in Lfm2ForCausalLM(theirs).state_dict().items()}
@@ -93,7 +93,7 @@ def test_a_checkpoint_s_tensors_are_read_as_float32(folder: Path) -> None:
         halves | {"lm_head.weight": halves["model.embed_tokens.weight"].clone()}, folder / "model.safetensors"
     )
     checkpoint = Checkpoint(folder)
-    checkpoint.check()
+    checkpoint.check_shapes()
     with ExitStack() as stack:
         read = checkpoint.weights(stack)
         for key in checkpoint.config.shapes():
@@ -112,13 +112,13 @@ def test_a_checkpoint_in_shards_is_whole(folder: Path) -> None:
         save_file({key: weights[key] for key in weights if index[key] == name}, folder / name)
     change(folder / "model.safetensors.index.json", weight_map=index)
     checkpoint = Checkpoint(folder)
-    checkpoint.check()
+    checkpoint.check_shapes()
     with ExitStack() as stack:
         read = checkpoint.weights(stack)
         assert all(torch.equal(read(key), weights[key]) for key in weights)
     (folder / "model-1.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"tiny has no file 'model-1\.safetensors'"):
-        checkpoint.check()
+        checkpoint.check_shapes()
 
 
 @pytest.mark.parametrize("name", ["../stolen.safetensors", "sub/stolen.safetensors", "..", "", "/etc/passwd"])
@@ -129,7 +129,7 @@ def test_a_shard_lies_in_the_folder(folder: Path, name: str) -> None:
         shutil.copy(folder / "model.safetensors", other / "stolen.safetensors")
     change(folder / "model.safetensors.index.json", weight_map={"model.embed_tokens.weight": name})
     with pytest.raises(CheckpointError, match=re.escape(f"tiny has no file {name!r}")):
-        Checkpoint(folder).check()
+        Checkpoint(folder).check_shapes()
 
 
 @pytest.mark.parametrize("shards", [None, [], {}, "x", 3])
@@ -137,7 +137,7 @@ def test_an_index_that_is_none_is_refused(folder: Path, shards: object) -> None:
     """A weight_map is an object with at least one entry."""
     change(folder / "model.safetensors.index.json", weight_map=shards)
     with pytest.raises(CheckpointError, match="weight_map"):
-        Checkpoint(folder).check()
+        Checkpoint(folder).check_shapes()
 
 
 class Boom:
@@ -154,7 +154,7 @@ def test_pickles_are_never_read(folder: Path, monkeypatch: pytest.MonkeyPatch, w
     harm = pickle.dumps(Boom())
     (folder / "pytorch_model.bin").write_bytes(harm)
     if where == "beside":
-        Checkpoint(folder).check()
+        Checkpoint(folder).check_shapes()
     else:
         (folder / "model.safetensors").unlink()
         message = r"tiny has no file 'model\.safetensors'"
@@ -162,7 +162,7 @@ def test_pickles_are_never_read(folder: Path, monkeypatch: pytest.MonkeyPatch, w
             change(folder / "model.safetensors.index.json", weight_map={"x": "pytorch_model.bin"})
             message = r"pytorch_model\.bin is not a safetensors file"
         with pytest.raises(CheckpointError, match=message):
-            Checkpoint(folder).check()
+            Checkpoint(folder).check_shapes()
     assert not (folder / "harm.txt").exists()
 
 
@@ -171,7 +171,7 @@ def test_what_is_no_safetensors_file_is_refused(folder: Path, content: bytes) ->
     """Empty, torn, and with sizes that lie."""
     (folder / "model.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"model\.(safetensors is not a safetensors file|embed_tokens)"):
-        Checkpoint(folder).check()
+        Checkpoint(folder).check_shapes()
 
 
 def test_a_tensor_that_does_not_fit_is_named(folder: Path) -> None:
@@ -180,24 +180,24 @@ def test_a_tensor_that_does_not_fit_is_named(folder: Path) -> None:
     original = load_file(folder / "model.safetensors")[key]
     rewrite(folder, **{key: None})
     with pytest.raises(CheckpointError, match=rf"{key} is missing; its shape has to be \[32, 64\]"):
-        Checkpoint(folder).check()
+        Checkpoint(folder).check_shapes()
     with ExitStack() as stack, pytest.raises(CheckpointError, match=f"{key} is missing"):
         Checkpoint(folder).weights(stack)(key)
     rewrite(folder, **{key: torch.zeros(64, 32)})
     with pytest.raises(CheckpointError, match=rf"{key} has the shape \[64, 32\]; it has to be \[32, 64\]"):
-        Checkpoint(folder).check()
+        Checkpoint(folder).check_shapes()
     rewrite(folder, **{key: original, "model.layers.5.conv.conv.bias": torch.zeros(3)})
     with pytest.raises(CheckpointError, match=r"model\.layers\.5\.conv\.conv\.bias \[3\] is no part"):
-        Checkpoint(folder).check()
+        Checkpoint(folder).check_shapes()
 
 
 def test_an_untied_head_has_to_be_there(tmp_path: Path, folder: Path) -> None:
     """Where the config says that head and embedding differ, lm_head.weight is looked for."""
     random_checkpoint(tmp_path / "untied", TINY | {"tie_word_embeddings": False})
-    Checkpoint(tmp_path / "untied").check()
+    Checkpoint(tmp_path / "untied").check_shapes()
     change(folder / "config.json", tie_word_embeddings=False)
     with pytest.raises(CheckpointError, match=r"lm_head\.weight is missing"):
-        Checkpoint(folder).check()
+        Checkpoint(folder).check_shapes()
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_whatever_a_config_holds_it_is_read_or_refused_by_name(
 def test_entries_of_other_names_have_no_effect(folder: Path, key: str) -> None:
     """What this code has no use for is not even looked at."""
     change(folder / "config.json", **{key: {"AutoConfig": "evil.Evil"}})
-    Checkpoint(folder).check()
+    Checkpoint(folder).check_shapes()
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_a_file_that_is_no_json_object_is_named(folder: Path, name: str, content
     """Its name is in the message."""
     (folder / name).write_bytes(content)
     with pytest.raises(CheckpointError, match=re.escape(name)):
-        Checkpoint(folder).check()
+        Checkpoint(folder).check_shapes()
 
 
 def test_a_folder_without_a_config_is_refused(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_a_layout_begins_where_the_config_says(folder: Path) -> None:
     """Without audio_tokens_start the audio tokens end with the vocabulary, with it they start there."""
     assert Checkpoint(folder).layout(codebooks=4, codebook_size=4032).audio_start == 310
     change(folder / "config.json", audio_tokens_start=300)
-    assert Checkpoint(folder).layout(codebooks=4, codebook_size=4032).block(0) == (300, 4332)
+    assert Checkpoint(folder).layout(codebooks=4, codebook_size=4032).codebook_range(0) == (300, 4332)
 
 
 @pytest.mark.parametrize("text", ["", "Hola, ¿qué tal?", "🙂 <|im_end|>", "ana: línea\nnueva"])

@@ -48,7 +48,7 @@ def random_tokens(layout: TokenLayout, *shape: int, key: int = 0) -> Tensor:
 
 def legal(layout: TokenLayout, logits: Tensor, codebook: int) -> Tensor:
     """Those of transformers' logits that the model's head gives."""
-    start, end = layout.block(codebook)
+    start, end = layout.codebook_range(codebook)
     ends = [logits[..., layout.end_of_speech, None]] if codebook == 0 else []
     return torch.cat([logits[..., start:end], *ends], -1)
 
@@ -85,7 +85,7 @@ def test_logits_are_transformers_for_lfm2s_of_other_shapes(tmp_path: Path, shape
     """Every size that a config may change is followed, when a prompt is read and when speech goes on."""
     random_checkpoint(tmp_path, TINY | SHAPES[shape], seed=3)
     checkpoint = Checkpoint(tmp_path)
-    checkpoint.check()
+    checkpoint.check_shapes()
     layout = checkpoint.layout(codebooks=4, codebook_size=4032)
     tokens = random_tokens(layout, 24)
     judged = Judge(tmp_path, layout).logits(tokens.tolist())
@@ -195,13 +195,13 @@ def test_other_precisions_stay_near(
 def test_other_precisions_stay_near_at_full_size() -> None:
     """With transformers' own initialisation: a cosine of 0.999 for bfloat16, 0.99 for int8, 1 for float32."""
     settings_ = FULL | {"max_position_embeddings": 4096}
-    config = ModelConfig.of(settings_)
+    config = ModelConfig.parse(settings_)
     layout = TokenLayout.of_vocabulary(config.vocabulary, codebooks=4, codebook_size=4032)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = Lfm2ForCausalLM(Lfm2Config(**settings_)).eval()
     weights = network.state_dict()
-    spoken = [layout.block(n % 4)[0] + random_tokens(layout, 8, key=n) % 4032 for n in range(40)]
+    spoken = [layout.codebook_range(n % 4)[0] + random_tokens(layout, 8, key=n) % 4032 for n in range(40)]
     text = random_tokens(layout, 8, 20) % layout.text_vocabulary
     tokens = torch.cat(
         (torch.tensor([layout.prompt(row) for row in text.tolist()]), torch.stack(spoken, 1)), 1

@@ -19,7 +19,7 @@ from kani.native.compiler import find_compiler
 from kani.native.library import Library, load
 from kani.native.linear import STRETCH, NativeInt8
 from kani.native.model import NativeLanguageModel
-from kani.state import NEVER, LanguageState
+from kani.state import NO_POSITION, LanguageState
 from kani.tokens import TokenLayout
 from tests.kani.random_checkpoint import TINY
 
@@ -87,7 +87,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 
 def config_of(sizes: dict[str, object]) -> ModelConfig:
     """A config with these sizes and the layout's vocabulary."""
-    return ModelConfig.of(
+    return ModelConfig.parse(
         sizes | {"vocab_size": LAYOUT.text_vocabulary + 70, "rope_parameters": {"rope_theta": 1e4}}
     )
 
@@ -258,8 +258,8 @@ def test_a_step_is_the_eager_code_s_with_exact_products(library: Library, name: 
 
 def speakers(model: LanguageModel, *rows: int) -> dict[int, Tensor]:
     """Somebody for each of these rows of a prefill."""
-    numbers = {row: random(model.config.speaker, key=row).tolist() for row in rows}
-    return {row: model.voice(speaker) for row, speaker in numbers.items()}
+    numbers = {row: random(model.config.speaker_size, key=row).tolist() for row in rows}
+    return {row: model.project_speaker(speaker) for row, speaker in numbers.items()}
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -281,8 +281,8 @@ def test_a_step_of_kani_tts_2_is_the_eager_code_s(library: Library, name: str) -
                 for m, s in ((judge, judged), (model, state))
             ]
         )
-    assert state.speech.tolist() == [12] * 3
-    assert state.averted.tolist() == judged.averted.tolist() == [10, NEVER, 10]
+    assert state.speech_start.tolist() == [12] * 3
+    assert state.self_masked_from.tolist() == judged.self_masked_from.tolist() == [10, NO_POSITION, 10]
     for step in range(20):
         tokens = torch.randint(30, 80, (3,), generator=torch.Generator().manual_seed(step))
         state.cache.copy_(judged.cache)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kani.output_guard import AUDIBLE, Trouble, Watch
+from kani.output_guard import AUDIBLE, Anomaly, OutputGuard
 
 FRAME_S = 0.08
 RATE = 1000
@@ -21,29 +21,29 @@ def noise(seconds: float, level: float) -> np.ndarray:
 @pytest.mark.parametrize(("expected_s", "frames"), [(0.0, 25), (1.0, 62), (4.0, 175)])
 def test_speech_may_take_three_times_as_long_and_two_seconds(expected_s: float, frames: int) -> None:
     """One frame more and it is a runaway."""
-    watch = Watch(expected_s, FRAME_S)
+    watch = OutputGuard(expected_s, FRAME_S)
     for number in range(frames):
-        assert watch.frame([number, 0, 0, 0]) is None
-    assert watch.frame([frames, 0, 0, 0]) is Trouble.RUNAWAY
+        assert watch.check_frame([number, 0, 0, 0]) is None
+    assert watch.check_frame([frames, 0, 0, 0]) is Anomaly.RUNAWAY
 
 
 @pytest.mark.parametrize("period", range(1, 11))
 def test_loops_of_up_to_ten_frames_are_seen(period: int) -> None:
     """After four times around, and 2.4 s at least, whatever was said before; not one frame sooner."""
-    watch = Watch(1000.0, FRAME_S)
+    watch = OutputGuard(1000.0, FRAME_S)
     for number in range(7):
-        assert watch.frame([100 + number]) is None
+        assert watch.check_frame([100 + number]) is None
     until = period + max(4 * period, 30)
     for number in range(until - 1):
-        assert watch.frame([number % period]) is None
-    assert watch.frame([(until - 1) % period]) is Trouble.LOOP
+        assert watch.check_frame([number % period]) is None
+    assert watch.check_frame([(until - 1) % period]) is Anomaly.LOOP
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=200))
 def test_a_loop_is_what_repeats(codes: list[int]) -> None:
     """It is reported at the first frame at which the end of what was said repeats long enough."""
-    watch = Watch(1000.0, FRAME_S)
+    watch = OutputGuard(1000.0, FRAME_S)
 
     def repeats(said: list[int]) -> bool:
         for period in range(1, 11):
@@ -53,24 +53,24 @@ def test_a_loop_is_what_repeats(codes: list[int]) -> None:
         return False
 
     for number, code in enumerate(codes, 1):
-        assert (watch.frame([code]) is Trouble.LOOP) == repeats(codes[:number])
+        assert (watch.check_frame([code]) is Anomaly.LOOP) == repeats(codes[:number])
 
 
 def test_a_pause_is_not_silence_but_three_seconds_are() -> None:
     """Silence counts from the last audible sample, however it is cut into pieces."""
-    watch = Watch(10.0, FRAME_S)
-    assert watch.audio(np.concatenate((noise(0.5, 0.1), noise(1.0, 0.0))), RATE) is None
-    assert watch.audio(noise(2.0, AUDIBLE / 2), RATE) is None
-    assert watch.audio(noise(0.001, AUDIBLE / 2), RATE) is Trouble.SILENCE
-    assert watch.audio(noise(0.001, AUDIBLE), RATE) is None
-    assert watch.audio(noise(3.0, 0.0), RATE) is None
+    watch = OutputGuard(10.0, FRAME_S)
+    assert watch.check_audio(np.concatenate((noise(0.5, 0.1), noise(1.0, 0.0))), RATE) is None
+    assert watch.check_audio(noise(2.0, AUDIBLE / 2), RATE) is None
+    assert watch.check_audio(noise(0.001, AUDIBLE / 2), RATE) is Anomaly.SILENCE
+    assert watch.check_audio(noise(0.001, AUDIBLE), RATE) is None
+    assert watch.check_audio(noise(3.0, 0.0), RATE) is None
 
 
 def test_speech_without_a_voice_is_silence_however_short() -> None:
     """What ends without anything audible was not said."""
-    watch = Watch(10.0, FRAME_S)
-    assert not watch.heard and watch.ended() is Trouble.SILENCE
-    watch.audio(noise(0.5, 0.9 * AUDIBLE), RATE)
-    assert not watch.heard and watch.ended() is Trouble.SILENCE
-    watch.audio(noise(0.01, -0.5), RATE)
-    assert watch.heard and watch.ended() is None
+    watch = OutputGuard(10.0, FRAME_S)
+    assert not watch.audible and watch.check_end() is Anomaly.SILENCE
+    watch.check_audio(noise(0.5, 0.9 * AUDIBLE), RATE)
+    assert not watch.audible and watch.check_end() is Anomaly.SILENCE
+    watch.check_audio(noise(0.01, -0.5), RATE)
+    assert watch.audible and watch.check_end() is None

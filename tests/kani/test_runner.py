@@ -60,8 +60,8 @@ def test_the_longest_speech_of_the_longest_prompt_is_transformers(
     join(runner, 1, prompts[0], PENALISED)
     said: Frames = []
     for _ in range(LONGEST_FRAMES):
-        frame = runner.complete(2).tolist()[0]
-        runner.begin(2)
+        frame = runner.sample(2).tolist()[0]
+        runner.advance(2)
         said.append(frame)
     end = next((n for n, frame in enumerate(said) if frame[0] == 4032), len(said))
     assert end > 15
@@ -94,7 +94,7 @@ def test_in_any_schedule_every_stream_says_what_it_says_alone(
 
     def leave(voice: Voice) -> None:
         slot = running.index(voice)
-        runner.leave(slot, len(running))
+        runner.release(slot, len(running))
         running[slot] = running[-1]
         running.pop()
 
@@ -118,13 +118,13 @@ def test_in_any_schedule_every_stream_says_what_it_says_alone(
             leave(voice)
         if not running:
             continue
-        for voice, frame in zip(running, runner.complete(len(running)).tolist(), strict=True):
+        for voice, frame in zip(running, runner.sample(len(running)).tolist(), strict=True):
             voice.said.append(frame)
         cut = data.draw(st.sampled_from([None, *running]))
         for voice in [v for v in running if v.said[-1][0] == 4032 or len(v.said) == 12 or v is cut]:
             leave(voice)
         if running:
-            runner.begin(len(running))
+            runner.advance(len(running))
     for voice in all_:
         assert voice.said == alone[voice.prompt, voice.sampling][: len(voice.said)]
 
@@ -143,19 +143,19 @@ def test_prompts_read_together_say_what_each_says_alone(
     piece = data.draw(st.integers(1, LONGEST_PROMPT))
     join(runner, 0, prompts[3], SAMPLED)
     said: list[Frames] = [[] for _ in range(len(together) + 1)]
-    prefill = runner.prefill(together)
+    prefill = runner.start_prefill(together)
     while not prefill.done and len(said[0]) < 5:
-        runner.read(prefill, piece)
-        said[0] += runner.complete(1).tolist()
-        runner.begin(1)
+        runner.prefill_chunk(prefill, piece)
+        said[0] += runner.sample(1).tolist()
+        runner.advance(1)
     if not prefill.done:
-        runner.read(prefill, LONGEST_PROMPT)
+        runner.prefill_chunk(prefill, LONGEST_PROMPT)
     for row in reversed(range(len(together))):
-        runner.join(len(together) - row, prefill, row, GREEDY)
+        runner.admit(len(together) - row, prefill, row, GREEDY)
     for _ in range(4):
-        for frames, frame in zip(said, runner.complete(len(said)).tolist(), strict=True):
+        for frames, frame in zip(said, runner.sample(len(said)).tolist(), strict=True):
             frames.append(frame)
-        runner.begin(len(said))
+        runner.advance(len(said))
     assert said[0] == alone[prompts[3], SAMPLED][: len(said[0])]
     for row, prompt in enumerate(together):
         assert said[len(together) - row] == alone[prompt, GREEDY][:4]
@@ -170,11 +170,11 @@ def test_nothing_is_left_of_a_slot_s_last_stream(
         join(runner, 0, prompt, sampling)
         said, heard = [], b""
         for _ in range(6):
-            codes = runner.complete(1)
+            codes = runner.sample(1)
             said += codes.tolist()
-            heard += runner.speak([0], np.minimum(codes, 4031)[:, None]).tobytes()
-            runner.begin(1)
-        runner.leave(0, 1)
+            heard += runner.decode_audio([0], np.minimum(codes, 4031)[:, None]).tobytes()
+            runner.advance(1)
+        runner.release(0, 1)
         return said, heard
 
     used = new_runner(1)
@@ -189,10 +189,10 @@ def test_a_pause_changes_no_bit(new_runner: NewRunner, prompts: list[Prompt]) ->
     def speak(runner: Runner, count: int) -> tuple[Frames, bytes]:
         said, heard = [], b""
         for _ in range(count):
-            codes = runner.complete(1)
+            codes = runner.sample(1)
             said += codes.tolist()
-            heard += runner.speak([0], np.minimum(codes, 4031)[:, None]).tobytes()
-            runner.begin(1)
+            heard += runner.decode_audio([0], np.minimum(codes, 4031)[:, None]).tobytes()
+            runner.advance(1)
         return said, heard
 
     paused, unpaused = new_runner(1), new_runner(1)
@@ -200,10 +200,10 @@ def test_a_pause_changes_no_bit(new_runner: NewRunner, prompts: list[Prompt]) ->
         join(runner, 0, prompts[4], SAMPLED)
         speak(runner, 3)
     saved = paused.save(0)
-    paused.leave(0, 1)
+    paused.release(0, 1)
     join(paused, 0, prompts[7], GREEDY)
     speak(paused, 8)
-    paused.leave(0, 1)
+    paused.release(0, 1)
     paused.restore(0, saved)
     assert speak(paused, 5) == speak(unpaused, 5)
 
@@ -218,12 +218,12 @@ def test_streams_are_spoken_by_the_codec_as_they_are_drawn(
     said, heard = [], []
     for frame in range(6):
         if frame == 3:
-            runner.leave(0, 3)  # the last stream is in slot 0 from now on
+            runner.release(0, 3)  # the last stream is in slot 0 from now on
         slot, count = (2, 3) if frame < 3 else (0, 2)
-        codes = np.minimum(runner.complete(count), 4031)
+        codes = np.minimum(runner.sample(count), 4031)
         said.append(codes[slot])
-        heard.append(runner.speak([1, slot], codes[[1, slot], None])[1])
-        runner.begin(count)
+        heard.append(runner.decode_audio([1, slot], codes[[1, slot], None])[1])
+        runner.advance(count)
     expected = codec.decode(torch.from_numpy(np.array(said))[None], torch.tensor([0]), codec.new_state(1))[0]
     assert np.abs(np.concatenate(heard) - expected.numpy()).max() <= 1e-5
 

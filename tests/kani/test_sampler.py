@@ -16,7 +16,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from kani.sampler import CANDIDATES, SamplerState, Sampling
+from kani.sampler import MAX_CANDIDATES, SamplerState, Sampling
 from kani.tokens import TokenLayout
 
 CPU = torch.device("cpu")
@@ -28,7 +28,7 @@ samplings = st.builds(
     Sampling,
     temperature=st.floats(0.05, 3.0),
     top_p=st.floats(0.01, 1.0),
-    top_k=st.integers(1, CANDIDATES),
+    top_k=st.integers(1, MAX_CANDIDATES),
     repetition_penalty=st.floats(1.0, 2.0),
     seed=st.integers(0, 2**63 - 1),
 )
@@ -73,11 +73,11 @@ def test_probabilities_are_transformers(
     sampler = state(GRID)
     for slot in range(GRID):
         if slot == 0:
-            sampler.begin(0, sampling)
+            sampler.reset(0, sampling)
         else:
             sampler.move(0, slot)
     for code in said:
-        sampler.said[:, codebook, code] = True
+        sampler.drawn[:, codebook, code] = True
     expected = transformers_probabilities(logits, said, sampling)
     assert (frequencies(sampler, logits, codebook) - expected).abs().max() <= 1.01 / GRID
 
@@ -86,7 +86,7 @@ def test_what_was_said_in_another_codebook_is_no_repetition() -> None:
     """The same number in two codebooks is two codes, as it is two tokens."""
     logits = random(CODES)
     sampler = state(1)
-    sampler.begin(0, Sampling(temperature=0, repetition_penalty=1e6))
+    sampler.reset(0, Sampling(temperature=0, repetition_penalty=1e6))
     best = logits.topk(3).indices.tolist()
     with_end = torch.cat((logits, torch.tensor([-100.0])))[None]
     assert [int(sampler.draw(with_end, 0)) for _ in range(2)] == best[:2]
@@ -98,21 +98,21 @@ def test_the_penalty_is_for_positive_and_negative_logits() -> None:
     logits = torch.full((1, CODES), -50.0)
     logits[0, 7], logits[0, 8], logits[0, 9] = 2.0, 1.5, -0.1
     sampler = state(1)
-    sampler.begin(0, Sampling(temperature=0, repetition_penalty=2.0))
+    sampler.reset(0, Sampling(temperature=0, repetition_penalty=2.0))
     assert [int(sampler.draw(logits, 1)) for _ in range(5)] == [7, 8, 7, 7, 7]
     logits[0, 7], logits[0, 8], logits[0, 9] = -0.06, -0.05, -0.08
     assert [int(sampler.draw(logits, 1)) for _ in range(3)] == [9, 8, 8]
 
 
-@pytest.mark.parametrize("top_k", [0, CANDIDATES + 1, 10**9])
+@pytest.mark.parametrize("top_k", [0, MAX_CANDIDATES + 1, 10**9])
 def test_a_larger_top_k_is_the_largest(top_k: int) -> None:
     """None and more than the candidates count as all candidates; what is beyond is never drawn."""
     logits = random(CODES, level=0.1)
     sampler = state(GRID)
     for slot in range(GRID):
-        sampler.begin(slot, Sampling(1.0, 1.0, top_k, 1.0))
-    expected = transformers_probabilities(logits, [0], Sampling(1.0, 1.0, CANDIDATES, 1.0))
-    assert (expected > 0).sum() == CANDIDATES
+        sampler.reset(slot, Sampling(1.0, 1.0, top_k, 1.0))
+    expected = transformers_probabilities(logits, [0], Sampling(1.0, 1.0, MAX_CANDIDATES, 1.0))
+    assert (expected > 0).sum() == MAX_CANDIDATES
     assert (frequencies(sampler, logits, 1) - expected).abs().max() <= 1.01 / GRID
 
 
@@ -123,7 +123,7 @@ def test_seeded_draws_have_the_right_distribution() -> None:
     slots, frames = 400, 25
     sampler = state(slots, frames)
     for slot in range(slots):
-        sampler.begin(slot, Sampling(1.0, 0.9, 20, 1.0, seed=slot))
+        sampler.reset(slot, Sampling(1.0, 0.9, 20, 1.0, seed=slot))
     counts = torch.zeros(CODES)
     for _ in range(frames):
         for codebook in range(2):
@@ -151,11 +151,11 @@ def test_a_stream_draws_the_same_whoever_its_neighbours_are(
 
     def say(sampler: SamplerState, slot: int, count: int) -> list[int]:
         said, neighbours = [], random(count, 6, 2, CODES, key=key + 1)
-        sampler.begin(slot, own)
+        sampler.reset(slot, own)
         for frame in range(6):
             if count > 1 and frame == 3:
                 saved = sampler.save(slot)
-                sampler.begin(slot, Sampling(seed=5))
+                sampler.reset(slot, Sampling(seed=5))
                 sampler.restore(slot, saved)
             for codebook in range(2):
                 rows = neighbours[:, frame, codebook].clone()
@@ -166,9 +166,9 @@ def test_a_stream_draws_the_same_whoever_its_neighbours_are(
 
     batch = state(len(others) + 2)
     for slot, sampling in enumerate([*others[:place], own, *others[place:]]):
-        batch.begin(slot, sampling)
+        batch.reset(slot, sampling)
     # Whatever was in the slot before.
-    batch.said[place] = True
+    batch.drawn[place] = True
     assert say(batch, place, len(others) + 1) == say(state(1), 0, 1)
 
 
@@ -178,7 +178,7 @@ def test_a_move_takes_all_of_a_stream_along() -> None:
     stays, moves = state(3), state(3)
     for sampler in (stays, moves):
         for slot in range(3):
-            sampler.begin(slot, Sampling(0.9 + slot, 0.9, 40 + slot, 1.5, seed=slot))
+            sampler.reset(slot, Sampling(0.9 + slot, 0.9, 40 + slot, 1.5, seed=slot))
     for frame in range(6):
         if frame == 3:
             moves.move(2, 0)
@@ -195,7 +195,7 @@ def test_a_seed_means_the_same_where_streams_may_be_longer() -> None:
     """How many frames a slot has room for does not change what is drawn."""
     short, long = state(1, 8), state(1, 999)
     for sampler in (short, long):
-        sampler.begin(0, Sampling(seed=2**63 - 1))
+        sampler.reset(0, Sampling(seed=2**63 - 1))
     assert torch.equal(short.uniforms[0], long.uniforms[0, :8])
     assert short.uniforms.min() >= 0 and short.uniforms.max() < 1
 
@@ -208,7 +208,7 @@ def test_temperature_zero_takes_the_likeliest(sampling: Sampling, key: int) -> N
     sampler = state(3)
     greedy = Sampling(0.0, sampling.top_p, sampling.top_k, 1.0, sampling.seed)
     for slot in range(3):
-        sampler.begin(slot, greedy)
+        sampler.reset(slot, greedy)
     assert torch.equal(sampler.draw(logits, 1), logits.argmax(-1))
 
 
@@ -228,7 +228,7 @@ def test_what_is_drawn_is_a_code(sampling: Sampling, uniform: float, kind: str) 
         "infinite": torch.full((CODES,), torch.inf),
     }[kind]
     sampler = state(1)
-    sampler.begin(0, sampling)
+    sampler.reset(0, sampling)
     sampler.uniforms[:] = uniform
     code = int(sampler.draw(logits[None], 1)[0])
     assert 0 <= code < CODES

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from kani.codec.nanocodec import NanoCodec
 from kani.runner import Codes, Prefill, Runner, Samples
 from kani.sampler import Sampling
-from kani.scheduler import ATTEMPTS, Scheduler
-from kani.sequence import CHUNK_FRAMES, End, Ending, Stream, Utterance
+from kani.scheduler import MAX_ATTEMPTS, Scheduler
+from kani.sequence import MAX_CHUNK_FRAMES, End, Ending, SpeechSequence, Utterance
 from tests.judges.lfm2_judge import Judge
 from tests.kani.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, NewRunner, Prompt, say
 
@@ -40,12 +40,12 @@ class Directed(Runner):
     script: dict[int, list[Callable[[], object]]]
     load: list[int]
 
-    def complete(self, count: int) -> Codes:
+    def sample(self, count: int) -> Codes:
         """Act, then draw."""
         self.load = [*getattr(self, "load", []), count]
         for act in getattr(self, "script", {}).pop(len(self.load), []):
             act()
-        return super().complete(count)
+        return super().sample(count)
 
 
 class Hearer:
@@ -56,7 +56,7 @@ class Hearer:
         self.pieces: list[Samples] = []
         self.ends: list[End] = []
         self.ended = threading.Event()
-        self.stream: Stream | None = None
+        self.stream: SpeechSequence | None = None
         self.on_piece: Callable[[], object] = lambda: None
 
     def say(self, prompt: Prompt, sampling: Sampling, frames: int, expected_s: float = 100.0) -> Hearer:
@@ -79,7 +79,7 @@ class Hearer:
     def take(self) -> None:
         """Take what there is."""
         if self.stream is not None:
-            self.scheduler.taken(self.stream, self.stream.unheard)
+            self.scheduler.acknowledge(self.stream, self.stream.unconsumed_samples)
 
     def cancel(self) -> None:
         """Want no more of it."""
@@ -109,7 +109,7 @@ def scheduling(
 ) -> Iterator[Scheduler]:
     """A scheduler at work, or one that the test starts itself; stopped in the end."""
     how = {"prompts_at_once": 1, "tokens_a_turn": 16} | changes
-    scheduler = Scheduler(runner, sample_rate=RATE, frame_s=FRAME_S, ahead_s=ahead_s, **how)
+    scheduler = Scheduler(runner, sample_rate=RATE, frame_s=FRAME_S, max_lead_s=ahead_s, **how)
     if start:
         scheduler.start()
     try:
@@ -154,7 +154,7 @@ def test_every_stream_of_a_full_house_says_transformers_tokens(
         for (prompt, frames), hearer in zip(lengths, hearers, strict=True):
             wanted = expected(prompt, GREEDY, frames)
             whole = len(wanted) == frames * FRAME
-            assert hearer.end().ending is (Ending.LONGEST if whole else Ending.SAID)
+            assert hearer.end().ending is (Ending.MAX_LENGTH if whole else Ending.FINISHED)
             assert same(hearer.heard, wanted)
 
 
@@ -207,7 +207,7 @@ def test_in_any_schedule_everybody_is_heard(
         for hearer, prompt, sampling, frames, cancelled in asked:
             wanted = expected(prompt, sampling, frames)
             end = hearer.end().ending
-            assert end in (Ending.SAID, Ending.LONGEST) or (cancelled and end is Ending.CANCELLED)
+            assert end in (Ending.FINISHED, Ending.MAX_LENGTH) or (cancelled and end is Ending.CANCELLED)
             assert same(hearer.heard, wanted if end is not Ending.CANCELLED else wanted[: len(hearer.heard)])
         assert scheduler.counts == {"waiting": 0, "running": 0, "paused": 0}
 
@@ -232,7 +232,7 @@ def test_a_cancelled_stream_s_slot_is_another_s_at_the_next_frame(
         second.say(prompts[4], GREEDY, 3)
         scheduler.start()
         assert first.end().ending is Ending.CANCELLED
-        assert second.end().ending is Ending.LONGEST
+        assert second.end().ending is Ending.MAX_LENGTH
         assert at["heard"] == at["cancelled"] + 1
         assert len(first.pieces) == 3
 
@@ -271,13 +271,13 @@ def test_a_stream_is_cancelled_wherever_it_is(
             hearer.on_piece = hearer.cancel
         scheduler.start()
         if place == "paused":
-            assert other.end().ending is Ending.LONGEST
+            assert other.end().ending is Ending.MAX_LENGTH
             hearer.until_paused()
             hearer.cancel()
-        assert hearer.end().ending is (Ending.LONGEST if place == "ended" else Ending.CANCELLED)
+        assert hearer.end().ending is (Ending.MAX_LENGTH if place == "ended" else Ending.CANCELLED)
         assert len(hearer.pieces) == {"running": 1, "paused": 1, "ended": 2}.get(place, 0)
         hearer.cancel()
-        assert other.end().ending is Ending.LONGEST
+        assert other.end().ending is Ending.MAX_LENGTH
         assert same(other.heard, expected(prompts[4], GREEDY, 12))
         if place == "reading with others":
             assert same((late.end(), late.heard)[1], expected(prompts[6], GREEDY, 5))
@@ -291,13 +291,13 @@ def test_who_lags_is_paused_and_lends_its_slot(
     with scheduling(new_runner(1), ahead_s=2 * FRAME_S) as scheduler:
         slow = Hearer(scheduler, lags=True).say(prompts[4], SAMPLED, 14)
         quick = Hearer(scheduler).say(prompts[6], SAMPLED, 10)
-        assert quick.end().ending in (Ending.LONGEST, Ending.SAID)
+        assert quick.end().ending in (Ending.MAX_LENGTH, Ending.FINISHED)
         assert not slow.ends
         assert scheduler.counts == {"waiting": 0, "running": 0, "paused": 1}
         assert 2 * FRAME < len(slow.heard) <= 5 * FRAME
         slow.lags = False
         slow.take()
-        assert slow.end().ending in (Ending.LONGEST, Ending.SAID)
+        assert slow.end().ending in (Ending.MAX_LENGTH, Ending.FINISHED)
         assert same(slow.heard, expected(prompts[4], SAMPLED, 14))
         assert same(quick.heard, expected(prompts[6], SAMPLED, 10))
 
@@ -306,19 +306,19 @@ def test_chunks_grow_from_one_frame_to_the_largest(new_runner: NewRunner, prompt
     """One frame at a time, then an eighth of what was spoken so far, in whole calls of the codec."""
     with scheduling(new_runner(1, Endless)) as scheduler:
         hearer = Hearer(scheduler).say(prompts[0], GREEDY, LONGEST_FRAMES)
-        assert hearer.end().ending is Ending.LONGEST
+        assert hearer.end().ending is Ending.MAX_LENGTH
     sizes = [len(piece) // FRAME for piece in hearer.pieces]
     assert sizes == [1] * 16 + [2, 2, 2, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 4]
     assert sum(sizes) == LONGEST_FRAMES
-    assert max(sizes) <= CHUNK_FRAMES
+    assert max(sizes) <= MAX_CHUNK_FRAMES
 
 
 class Endless(Directed):
     """Never says end_of_speech."""
 
-    def complete(self, count: int) -> Codes:
+    def sample(self, count: int) -> Codes:
         """Draw another code instead."""
-        codes = super().complete(count)
+        codes = super().sample(count)
         np.minimum(codes, self.layout.codebook_size - 1, out=codes)
         return codes
 
@@ -336,23 +336,23 @@ class Faulty(Endless):
         self.seeds: list[int] = []
         self.frame = 0
 
-    def join(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
+    def admit(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
         """Go wrong where that is due."""
-        super().join(slot, prefill, row, sampling)
+        super().admit(slot, prefill, row, sampling)
         self.seeds.append(sampling.seed)
         self.frame = 0
 
-    def complete(self, count: int) -> Codes:
+    def sample(self, count: int) -> Codes:
         """Go wrong where that is due."""
-        codes = super().complete(count)
+        codes = super().sample(count)
         self.frame += 1
         if self.frame > self.stuck_after:
             codes[:] = 7
         return codes
 
-    def speak(self, slots: Sequence[int], codes: Codes) -> Samples:
+    def decode_audio(self, slots: Sequence[int], codes: Codes) -> Samples:
         """Go wrong where that is due."""
-        samples = super().speak(slots, codes)
+        samples = super().decode_audio(slots, codes)
         return samples * (len(self.seeds) > self.mute and self.frame <= self.silent_after)
 
 
@@ -411,11 +411,11 @@ def test_what_goes_wrong_unheard_is_tried_three_times(
             before = scheduler.frames
             hearer = Hearer(scheduler).say(prompts[2], SAMPLED, frames, expected_s)
             end = hearer.end()
-            assert (end.ending, end.detail) == (Ending.TROUBLE, detail)
+            assert (end.ending, end.detail) == (Ending.ANOMALY, detail)
             assert hearer.pieces == []
-            assert scheduler.frames - before == ATTEMPTS * tried_for
-    assert [record.__dict__["request"] for record in caplog.records] == ["7f3a-1"] * 2 * ATTEMPTS
-    assert len(set(runner.seeds)) == ATTEMPTS == 3
+            assert scheduler.frames - before == MAX_ATTEMPTS * tried_for
+    assert [record.__dict__["request"] for record in caplog.records] == ["7f3a-1"] * 2 * MAX_ATTEMPTS
+    assert len(set(runner.seeds)) == MAX_ATTEMPTS == 3
     assert runner.seeds[:3] == runner.seeds[3:] and runner.seeds[0] == SAMPLED.seed
 
 
@@ -428,7 +428,7 @@ def test_a_second_attempt_that_speaks_is_all_that_is_heard(
     assert isinstance(runner, Faulty)
     with scheduling(runner) as scheduler:
         hearer = Hearer(scheduler).say(prompts[2], SAMPLED, 8)
-        assert hearer.end().ending is Ending.LONGEST
+        assert hearer.end().ending is Ending.MAX_LENGTH
     assert len(runner.seeds) == silent + 1
     seeded = new_runner(1, Endless)
     codes = say(seeded, prompts[2], Sampling(seed=runner.seeds[-1]), 8)
@@ -458,7 +458,7 @@ def test_what_goes_wrong_after_it_was_heard_is_cut(
     with scheduling(runner) as scheduler:
         hearer = Hearer(scheduler).say(prompts[2], SAMPLED, LONGEST_FRAMES, expected_s)
         end = hearer.end()
-        assert (end.ending, end.detail) == (Ending.TROUBLE, detail)
+        assert (end.ending, end.detail) == (Ending.ANOMALY, detail)
     assert runner.seeds == [SAMPLED.seed]
     said = len(hearer.heard) // FRAME
     # Silence is noticed when it is spoken, a chunk at a time.
@@ -474,7 +474,7 @@ def test_greedy_speech_is_never_judged(
     assert isinstance(runner, Faulty)
     with scheduling(runner) as scheduler:
         hearer = Hearer(scheduler).say(prompts[2], GREEDY, LONGEST_FRAMES, 0.0)
-        assert hearer.end().ending is Ending.LONGEST
+        assert hearer.end().ending is Ending.MAX_LENGTH
     assert len(hearer.heard) == LONGEST_FRAMES * FRAME
     assert len(runner.seeds) == 1
 
@@ -530,11 +530,11 @@ def test_a_listener_that_raises_concerns_nobody_else(
         other = Hearer(scheduler).say(prompts[4], GREEDY, 12)
         again = Hearer(scheduler).say(prompts[6], GREEDY, 12)
         for hearer, prompt in ((other, prompts[4]), (again, prompts[6])):
-            assert hearer.end().ending in (Ending.LONGEST, Ending.SAID)
+            assert hearer.end().ending in (Ending.MAX_LENGTH, Ending.FINISHED)
             assert same(hearer.heard, expected(prompt, GREEDY, 12))
     assert isinstance(calls[-1], End) and not any(isinstance(call, End) for call in calls[:-1])
     assert len(calls) == (2 if when == "audio" else 7)
-    assert calls[-1].ending is (Ending.CANCELLED if when == "audio" else Ending.LONGEST)
+    assert calls[-1].ending is (Ending.CANCELLED if when == "audio" else Ending.MAX_LENGTH)
     assert "a listener failed" in caplog.text and "the event loop is closed" in caplog.text
 
 
@@ -550,41 +550,43 @@ class Breaks(Directed):
             if self.after == -1:
                 raise self.error
 
-    def prefill(self, prompts: Sequence[Sequence[int]], speakers: Sequence[Sequence[float]] = ()) -> Prefill:
+    def start_prefill(
+        self, prompts: Sequence[Sequence[int]], speakers: Sequence[Sequence[float]] = ()
+    ) -> Prefill:
         """Break where that is due."""
         self._maybe("prefill")
-        return super().prefill(prompts, speakers)
+        return super().start_prefill(prompts, speakers)
 
-    def read(self, prefill: Prefill, tokens: int) -> None:
+    def prefill_chunk(self, prefill: Prefill, tokens: int) -> None:
         """Break where that is due."""
         self._maybe("read")
-        super().read(prefill, tokens)
+        super().prefill_chunk(prefill, tokens)
 
-    def join(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
+    def admit(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
         """Break where that is due."""
         self._maybe("join")
-        super().join(slot, prefill, row, sampling)
+        super().admit(slot, prefill, row, sampling)
 
-    def complete(self, count: int) -> Codes:
+    def sample(self, count: int) -> Codes:
         """Break where that is due."""
-        codes = super().complete(count)
+        codes = super().sample(count)
         self._maybe("complete")
         return codes
 
-    def begin(self, count: int) -> None:
+    def advance(self, count: int) -> None:
         """Break where that is due."""
         self._maybe("begin")
-        super().begin(count)
+        super().advance(count)
 
-    def speak(self, slots: Sequence[int], codes: Codes) -> Samples:
+    def decode_audio(self, slots: Sequence[int], codes: Codes) -> Samples:
         """Break where that is due."""
         self._maybe("speak")
-        return super().speak(slots, codes)
+        return super().decode_audio(slots, codes)
 
-    def leave(self, slot: int, count: int) -> None:
+    def release(self, slot: int, count: int) -> None:
         """Break where that is due."""
         self._maybe("leave")
-        super().leave(slot, count)
+        super().release(slot, count)
 
     def save(self, slot: int) -> Any:
         """Break where that is due."""
@@ -645,7 +647,7 @@ def test_want_of_memory_fails_who_wanted_it(
                 frames = 12 if hearer is first else 6
                 assert same(hearer.heard, expected(hearer.stream.utterance.prompt, GREEDY, frames))
         later.say(prompts[5], GREEDY, 9)
-        assert later.end().ending in (Ending.SAID, Ending.LONGEST)
+        assert later.end().ending in (Ending.FINISHED, Ending.MAX_LENGTH)
         assert same(later.heard, expected(prompts[5], GREEDY, 9))
 
 
@@ -681,7 +683,7 @@ def test_a_turn_that_breaks_ends_all_and_the_loop_goes_on(
                 Ending.CANCELLED if where == "leave" and hearer is hearers[3] else Ending.FAILED
             )
         later = Hearer(scheduler).say(prompts[5], SAMPLED, 9)
-        assert later.end().ending in (Ending.SAID, Ending.LONGEST)
+        assert later.end().ending in (Ending.FINISHED, Ending.MAX_LENGTH)
         assert same(later.heard, expected(prompts[5], SAMPLED, 9))
     assert "an illegal memory access" in caplog.text
 

@@ -15,7 +15,7 @@ from kani.errors import CheckpointError
 from kani.lfm2 import LanguageModel
 from kani.linear import Int8
 from kani.model_config import ModelConfig
-from kani.rope import Turns
+from kani.rope import RotaryEmbedding
 from kani.runner import Runner
 from kani.sampler import Sampling
 from kani.scheduler import Scheduler
@@ -63,33 +63,33 @@ def texts(folder: Path) -> list[Prompt]:
 def opened(folder: Path) -> tuple[Checkpoint, TokenLayout, LanguageModel]:
     """All of a checkpoint."""
     checkpoint = Checkpoint(folder)
-    checkpoint.check()
+    checkpoint.check_shapes()
     layout = checkpoint.layout(codebooks=4, codebook_size=4032)
     return checkpoint, layout, load(checkpoint, layout, torch.float32)
 
 
 def runner_of(model: LanguageModel, codec: NanoCodec, slots: int) -> Runner:
     """So many slots of a model."""
-    return Runner(model, codec, slots=slots, longest_prompt=LONGEST_PROMPT, longest_frames=LONGEST_FRAMES)
+    return Runner(model, codec, slots=slots, max_prompt_tokens=LONGEST_PROMPT, max_frames=LONGEST_FRAMES)
 
 
 def join(
     runner: Runner, slot: int, prompt: Prompt, who: Speaker, sampling: Sampling, piece: int = 1000
 ) -> None:
     """Read a prompt in pieces and let its stream run."""
-    prefill = runner.prefill([prompt], [who])
+    prefill = runner.start_prefill([prompt], [who])
     while not prefill.done:
-        runner.read(prefill, piece)
-    runner.join(slot, prefill, 0, sampling)
+        runner.prefill_chunk(prefill, piece)
+    runner.admit(slot, prefill, 0, sampling)
 
 
 def go_on(runner: Runner, count: int, frames: int) -> list[Frames]:
     """So many frames of each of the streams that run."""
     spoken: list[Frames] = [[] for _ in range(count)]
     for _ in range(frames):
-        for mine, frame in zip(spoken, runner.complete(count).tolist(), strict=True):
+        for mine, frame in zip(spoken, runner.sample(count).tolist(), strict=True):
             mine.append(frame)
-        runner.begin(count)
+        runner.advance(count)
     return spoken
 
 
@@ -97,7 +97,7 @@ def alone(runner: Runner, prompt: Prompt, who: Speaker, sampling: Sampling, fram
     """What a stream says by itself."""
     join(runner, 0, prompt, who, sampling)
     (spoken,) = go_on(runner, 1, frames)
-    runner.leave(0, 1)
+    runner.release(0, 1)
     return spoken
 
 
@@ -125,7 +125,7 @@ def test_greedy_codes_are_the_makers(tmp_path: Path, codec: NanoCodec, settings:
     for one, expected in zip(asked, theirs, strict=True):
         join(runner, 0, (*one.prompt, *prompts[0][-2:]), tuple(one.speaker), GREEDY, piece=7)
         assert go_on(runner, 1, frames)[0][: len(expected)] == expected
-        runner.leave(0, 1)
+        runner.release(0, 1)
     assert len({str(one) for one in theirs}) == len(asked)
 
 
@@ -134,20 +134,20 @@ def test_a_frame_has_one_position(folder: Path) -> None:
     checkpoint = Checkpoint(folder)
     with ExitStack() as stack:
         weights = checkpoint.weights(stack)
-        turns = Turns(checkpoint.config, weights, frame_tokens=4, capacity=64, device=CPU)
+        turns = RotaryEmbedding(checkpoint.config, weights, frame_tokens=4, capacity=64, device=CPU)
         learnt = [weights(f"model.learnable_rope_layers.{layer}.alpha_weight") for layer in (1, 3)]
     frequencies = 1_000_000.0 ** -(torch.arange(0, 16, 2, dtype=torch.float64) / 16)
     length = 9
     for place in range(length, length + 40):
         position = length + 0.3 * ((place - length) // 4)
-        spoken = turns.spoken(torch.tensor([place, place]), torch.tensor([length, place]))
+        spoken = turns.speech(torch.tensor([place, place]), torch.tensor([length, place]))
         for layer, alpha in enumerate(learnt):
             scaled = (0.1 + 1.9 * alpha.double().sigmoid()) * frequencies
             angles = torch.tensor([[position], [place]]) * scaled
             expected = torch.polar(torch.ones_like(angles), angles)
             torch.testing.assert_close(spoken[layer].to(torch.complex128), expected, rtol=0, atol=2e-5)
     torch.testing.assert_close(
-        turns.text(3, 4)[:, 0], turns.spoken(torch.tensor([3]), torch.tensor([3]))[:, 0], rtol=0, atol=2e-7
+        turns.prompt(3, 4)[:, 0], turns.speech(torch.tensor([3]), torch.tensor([3]))[:, 0], rtol=0, atol=2e-7
     )
 
 
@@ -155,10 +155,12 @@ def test_older_checkpoints_have_a_position_for_each_token(tmp_path: Path) -> Non
     """Turns come from one table that nothing of a stream changes."""
     checkpoint = Checkpoint(random_checkpoint(tmp_path / "tiny"))
     with ExitStack() as stack:
-        turns = Turns(checkpoint.config, checkpoint.weights(stack), frame_tokens=4, capacity=64, device=CPU)
+        turns = RotaryEmbedding(
+            checkpoint.config, checkpoint.weights(stack), frame_tokens=4, capacity=64, device=CPU
+        )
     places = torch.arange(64)
-    assert torch.equal(turns.spoken(places, torch.full((64,), 9)), turns.text(0, 64))
-    assert len(turns.text(0, 64)) == 1
+    assert torch.equal(turns.speech(places, torch.full((64,), 9)), turns.prompt(0, 64))
+    assert len(turns.prompt(0, 64)) == 1
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
@@ -170,11 +172,11 @@ def test_speakers_side_by_side_say_what_each_says_alone(
     streams = [(texts[1], ANA), (texts[1], BEN), (texts[2], ANA), (texts[1], NOBODY)]
     expected = [alone(runner, prompt, who, sampling, 12) for prompt, who in streams]
     assert len({str(frames) for frames in expected}) == len(streams)
-    prefill = runner.prefill([prompt for prompt, _ in streams], [who for _, who in streams])
+    prefill = runner.start_prefill([prompt for prompt, _ in streams], [who for _, who in streams])
     while not prefill.done:
-        runner.read(prefill, 5)
+        runner.prefill_chunk(prefill, 5)
     for slot in range(len(streams)):
-        runner.join(slot, prefill, slot, sampling)
+        runner.admit(slot, prefill, slot, sampling)
     assert go_on(runner, len(streams), 12) == expected
 
 
@@ -203,11 +205,11 @@ def test_a_pause_and_a_move_change_no_bit(
     join(runner, 1, texts[2], ANA, SAMPLED)
     before = go_on(runner, 2, 4)[1]
     saved = runner.save(1)
-    runner.leave(1, 2)
+    runner.release(1, 2)
     go_on(runner, 1, 3)
     runner.restore(1, saved)
     between = go_on(runner, 2, 4)[1]
-    runner.leave(0, 2)
+    runner.release(0, 2)
     assert before + between + go_on(runner, 1, 4)[0] == whole
 
 
@@ -224,16 +226,18 @@ def test_other_precisions_stay_near(
     for model in (second, load(checkpoint, layout, precision)):
         prompt = [texts[1][0], 0, *texts[1][1:]]
         state = model.new_state(1)
-        rows.append(model.prefill(torch.tensor([prompt]), [len(prompt)], state, 0, {0: model.voice(ANA)})[0])
+        rows.append(
+            model.prefill(torch.tensor([prompt]), [len(prompt)], state, 0, {0: model.project_speaker(ANA)})[0]
+        )
     assert 0.97 < torch.cosine_similarity(*rows, dim=0) < 1
 
 
 def test_what_is_no_speaker_is_refused(second: LanguageModel, model: LanguageModel) -> None:
     """Another number of them, and any at all for a checkpoint that takes none."""
     with pytest.raises(ValueError, match="128 numbers, not 127"):
-        second.voice(ANA[1:])
+        second.project_speaker(ANA[1:])
     with pytest.raises(ValueError, match="0 numbers, not 128"):
-        model.voice(ANA)
+        model.project_speaker(ANA)
 
 
 @pytest.mark.parametrize(
@@ -254,9 +258,9 @@ def test_an_utterance_that_cannot_be_said_is_refused(
         runner_of(second, codec, 1),
         sample_rate=codec.config.sample_rate,
         frame_s=codec.config.frame_s,
-        ahead_s=2.0,
-        prompts_at_once=1,
-        tokens_a_turn=64,
+        max_lead_s=2.0,
+        max_prefill_prompts=1,
+        prefill_tokens_per_step=64,
     )
     with pytest.raises(ValueError, match=complaint):
         scheduler.submit(Utterance((5,) * length, GREEDY, 5, 1.0, speaker=who), lambda event: None)
@@ -268,8 +272,8 @@ def test_a_config_says_what_it_is() -> None:
     named = {"architectures": ["KaniTTS2ForCausalLM"]}
 
     def parts(settings: dict[str, object]) -> tuple[object, ...]:
-        config = ModelConfig.of(TINY | settings)
-        return config.speaker, config.frame_step, config.turn_range
+        config = ModelConfig.parse(TINY | settings)
+        return config.speaker_size, config.frame_step, config.rope_scale_range
 
     assert parts({"architectures": ["Lfm2ForCausalLM"]}) == parts({}) == (0, None, None)
     assert parts(named) == (128, 1.0, None)
@@ -289,12 +293,12 @@ def test_what_a_checkpoint_lacks_is_named(folder: Path, tmp_path: Path, key: str
     weights = load_file(folder / "model.safetensors")
     save_file(weights | {key: weights[key].repeat(2, 2)}, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(CheckpointError) as wrong:
-        Checkpoint(tmp_path).check()
+        Checkpoint(tmp_path).check_shapes()
     assert key in str(wrong.value) and f"has to be {shape}" in str(wrong.value)
     del weights[key]
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(CheckpointError, match=f"{key} is missing"):
-        Checkpoint(tmp_path).check()
+        Checkpoint(tmp_path).check_shapes()
 
 
 def test_weights_of_kani_tts_2_in_an_older_checkpoint_are_refused(folder: Path, tmp_path: Path) -> None:
@@ -303,4 +307,4 @@ def test_weights_of_kani_tts_2_in_an_older_checkpoint_are_refused(folder: Path, 
     weights = load_file(folder / "model.safetensors")
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(CheckpointError, match=r"learnable_rope_layers\.1\.alpha_weight \[\] is no part"):
-        Checkpoint(tmp_path).check()
+        Checkpoint(tmp_path).check_shapes()

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kani.errors import CheckpointError
-from kani.speaker_encoder import LONGEST_S, SAMPLE_RATE, Samples, SpeakerEmbedder, Stopped
+from kani.speaker_encoder import MAX_RECORDING_S, SAMPLE_RATE, EmbeddingCancelled, Samples, SpeakerEmbedder
 from tests.judges import makers
 from tests.kani.random_embedder import random_embedder
 
@@ -71,8 +71,8 @@ def test_only_the_first_half_minute_is_heard(folder: Path, tmp_path: Path) -> No
     """What comes later changes nothing, and takes no time."""
     steps = [320, 1, 1, 1, 1, 1, 1]
     quick = SpeakerEmbedder(random_embedder(tmp_path / "quick", conv_stride=steps, conv_dim=[8] * 7), "quick")
-    long = noise(LONGEST_S + 5)
-    assert np.array_equal(quick.embed(long), quick.embed(long[: round(LONGEST_S * SAMPLE_RATE)]))
+    long = noise(MAX_RECORDING_S + 5)
+    assert np.array_equal(quick.embed(long), quick.embed(long[: round(MAX_RECORDING_S * SAMPLE_RATE)]))
 
 
 def test_it_stops_between_two_layers(embedder: SpeakerEmbedder) -> None:
@@ -83,7 +83,7 @@ def test_it_stops_between_two_layers(embedder: SpeakerEmbedder) -> None:
         asked.append(True)
         return len(asked) == 9
 
-    with pytest.raises(Stopped):
+    with pytest.raises(EmbeddingCancelled):
         embedder.embed(noise(1.0), soon)
     assert len(asked) == 9  # seven convolutions and two layers of the encoder
     assert embedder.embed(noise(1.0)).shape == (128,)

@@ -16,7 +16,7 @@ def test_the_published_vocabulary_has_the_published_tokens() -> None:
     assert layout.text_vocabulary == 64400
     assert (layout.start_of_speech, layout.end_of_speech) == (64401, 64402)
     assert (layout.start_of_human, layout.end_of_human, layout.start_of_ai) == (64403, 64404, 64405)
-    assert [layout.block(codebook) for codebook in range(4)] == [
+    assert [layout.codebook_range(codebook) for codebook in range(4)] == [
         (64410, 68442), (68442, 72474), (72474, 76506), (76506, 80538),
     ]  # fmt: skip
     assert layout.size == 80538
@@ -42,8 +42,8 @@ def test_no_token_means_two_things(text: int, codebooks: int, size: int) -> None
     ]
     assert len(set(special)) == 5
     assert all(text < token < layout.audio_start for token in special)
-    ends = [layout.audio_start, *(layout.block(codebook)[1] for codebook in range(codebooks))]
-    assert [layout.block(codebook)[0] for codebook in range(codebooks)] == ends[:-1]
+    ends = [layout.audio_start, *(layout.codebook_range(codebook)[1] for codebook in range(codebooks))]
+    assert [layout.codebook_range(codebook)[0] for codebook in range(codebooks)] == ends[:-1]
     assert ends[-1] == layout.size
 
 

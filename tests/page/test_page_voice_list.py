@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.page.kept_voices import delete_all, keep, kept
+from tests.page.stored_voices import delete_all, list_stored, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def visitor(visit: Visit, espeak_server: ServerProcess, recording: Path) -> Iterator[Visitor]:
     """Somebody who finds two voices, ana and luis; none stays behind."""
-    keep(espeak_server, "ana", recording, language="es", description="warm")
-    keep(espeak_server, "luis", recording)
+    store(espeak_server, "ana", recording, language="es", description="warm")
+    store(espeak_server, "luis", recording)
     visitor = visit()
     visitor.wait_for("#kept-list li")
     yield visitor
@@ -101,7 +101,7 @@ def test_a_voice_is_renamed_and_stays_chosen(visitor: Visitor, espeak_server: Se
     assert names(visitor) == ["anna", "luis"]
     assert visitor.value("#voice") == "custom:anna"
     assert visitor.text("#kept-state") == "anna is its name now."
-    assert [voice["id"] for voice in kept(espeak_server)] == ["custom:anna", "custom:luis"]
+    assert [voice["id"] for voice in list_stored(espeak_server)] == ["custom:anna", "custom:luis"]
 
 
 @pytest.mark.parametrize(
@@ -140,13 +140,13 @@ def test_a_voice_is_deleted_by_those_who_are_sure(visitor: Visitor, espeak_serve
     visitor.page.once("dialog", refuse)
     button(visitor, "Delete: ana").click()
     assert asked == ["Delete the voice ana, its recording and all that was made of it?"]
-    assert len(kept(espeak_server)) == 2
+    assert len(list_stored(espeak_server)) == 2
     visitor.page.once("dialog", lambda dialog: dialog.accept())
     button(visitor, "Delete: ana").click()
     visitor.page.wait_for_selector("#kept-state >> text=ana is deleted.")
     assert names(visitor) == ["luis"]
     assert visitor.value("#voice") == ""
-    assert [voice["name"] for voice in kept(espeak_server)] == ["luis"]
+    assert [voice["name"] for voice in list_stored(espeak_server)] == ["luis"]
 
 
 def test_a_voice_that_is_gone_is_told(visitor: Visitor, espeak_server: ServerProcess) -> None:
@@ -165,8 +165,8 @@ def test_voices_are_in_nobodys_way(
 ) -> None:
     """axe-core finds nothing with a voice, a new name and a problem; the longest name fits a small phone."""
     try:
-        keep(espeak_server, "m" * 64, recording)
-        keep(espeak_server, "ana", recording)
+        store(espeak_server, "m" * 64, recording)
+        store(espeak_server, "ana", recording)
         visitor = visit(locale="es-ES", color_scheme=scheme, viewport={"width": 360, "height": 640})
         visitor.network_may_fail = True
         button(visitor, "Renombrar: ana").click()
@@ -217,7 +217,7 @@ def test_a_voice_that_comes_near_says_how_near_and_comes_nearer(
     visitor = visit(server)
     page = visitor.page
     try:
-        keep(server, "ana", recording, language="es")
+        store(server, "ana", recording, language="es")
         page.reload()
         visitor.wait_for(".refining")
         near = visitor.text(".nearness")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.page.kept_voices import delete_all, keep, kept
+from tests.page.stored_voices import delete_all, list_stored, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def test_a_file_becomes_a_voice_that_is_chosen_and_spoken_with(
     visitor.page.select_option("#voice-language", "en")
     visitor.page.click("#voice-keep")
     visitor.wait_for("#kept-list li")
-    (voice,) = kept(espeak_server)
+    (voice,) = list_stored(espeak_server)
     assert (voice["name"], voice["language"]) == ("ana", "en")
     (facts,) = (espeak_server.folder / "data").rglob("voice.json")
     assert json.loads(facts.read_text(encoding="utf-8"))["consent"] == CONSENT
@@ -112,7 +112,7 @@ def test_a_voice_is_recorded_with_the_microphone(visitor: Visitor, espeak_server
     assert float(page.get_attribute("body", "data-played") or 0) == pytest.approx(3.5, abs=0.5)
     page.click("#voice-keep")
     visitor.wait_for("#kept-list li")
-    assert [voice["name"] for voice in kept(espeak_server)] == ["rec"]
+    assert [voice["name"] for voice in list_stored(espeak_server)] == ["rec"]
     (facts,) = (espeak_server.folder / "data").rglob("voice.json")
     with wave.open(str(facts.with_name("recording"))) as sound:
         heard = sound.readframes(sound.getnframes())
@@ -133,7 +133,7 @@ def test_a_recording_that_ended_too_soon_is_told_at_once(
     assert "At least 3 seconds" in visitor.text("#voice-file-problem")
     page.click("#voice-keep")
     assert "At least 3 seconds" in visitor.text("#voice-file-problem")
-    assert kept(espeak_server) == []
+    assert list_stored(espeak_server) == []
     page.click("#record")
     page.wait_for_selector("#record[aria-pressed=true]")
     assert visitor.text("#voice-file-problem") == ""
@@ -174,7 +174,7 @@ def test_what_is_missing_is_asked_for_where_it_belongs(
     assert visitor.text(f"#{field}-problem") == words
     assert visitor.page.get_attribute(f"#{field}", "aria-invalid") == "true"
     assert focused(visitor) == field
-    assert kept(espeak_server) == []
+    assert list_stored(espeak_server) == []
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_the_servers_reasons_stand_at_their_field(
     recording: Path,
 ) -> None:
     """What the server refuses is told in its words at the field, and nothing of the form is lost."""
-    keep(espeak_server, "luis", recording)
+    store(espeak_server, "luis", recording)
     visitor.network_may_fail = True
     give(visitor, seconds_of(recording, seconds), name)
     visitor.page.click("#voice-keep")
@@ -204,7 +204,7 @@ def test_the_servers_reasons_stand_at_their_field(
     assert focused(visitor) == field
     assert visitor.value("#voice-name") == name
     assert visitor.page.is_checked("#voice-consent")
-    assert [voice["name"] for voice in kept(espeak_server)] == ["luis"]
+    assert [voice["name"] for voice in list_stored(espeak_server)] == ["luis"]
 
 
 def test_a_file_that_is_no_recording_is_told(visitor: Visitor, espeak_server: ServerProcess) -> None:
@@ -217,4 +217,4 @@ def test_a_file_that_is_no_recording_is_told(visitor: Visitor, espeak_server: Se
     visitor.page.click("#voice-keep")
     visitor.wait_for("#voice-keep:enabled")
     assert visitor.text("#voice-file-problem") not in ("", "This browser cannot play the recording’s format.")
-    assert kept(espeak_server) == []
+    assert list_stored(espeak_server) == []

@@ -13,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection, connect
 
-from protocols.shared.client_languages import LONGEST_HEADER, LONGEST_TAG, MOST, accepted, complaint
+from protocols.shared.client_languages import (
+    MAX_HEADER_LENGTH,
+    MAX_LANGUAGES,
+    MAX_TAG_LENGTH,
+    accept_languages,
+    languages_error,
+)
 from tests.clients.kyutai.wire import KEY, pack
 from tests.conftest import ServerProcess
 
@@ -148,7 +154,7 @@ async def test_the_field_comes_before_the_header(espeak_server: ServerProcess) -
         assert (await kani_answer(languages=[]))["metadata"]["language"] == "german"
         assert (await kani_answer(languages=None))["metadata"]["language"] == "german"
         assert (await kani_answer(languages="fr"))["message"].startswith("languages: ")
-        too_many = f"languages: too many (at most {MOST})"
+        too_many = f"languages: too many (at most {MAX_LANGUAGES})"
         assert (await kani_answer(languages=["fr"] * 99))["message"] == too_many
     async with connect(f"{espeak_server.url}/tts", max_size=None, additional_headers=german) as socket:
 
@@ -183,18 +189,18 @@ async def test_the_field_comes_before_the_header(espeak_server: ServerProcess) -
 )
 def test_accept_language_is_read_within_limits(header: str, languages: tuple[str, ...]) -> None:
     """By quality, then in order; what is unknown, refused by the client or unreadable is passed over."""
-    assert accepted({"accept-language": header}) == languages
+    assert accept_languages({"accept-language": header}) == languages
 
 
-@given(st.text(max_size=LONGEST_HEADER * 2))
+@given(st.text(max_size=MAX_HEADER_LENGTH * 2))
 def test_no_header_does_harm(header: str) -> None:
     """Whatever is in the header, a bounded list of tags comes of it."""
-    assert len(accepted({"accept-language": header})) <= MOST
+    assert len(accept_languages({"accept-language": header})) <= MAX_LANGUAGES
 
 
 def test_a_field_that_is_wrong_is_named() -> None:
     """A list of short strings, or the reason why not."""
-    assert complaint(["en", "x" * LONGEST_TAG]) is None
-    assert complaint({"en": 1}) == complaint(["en", 5]) == "must be a list of strings"
-    assert complaint(["en"] * (MOST + 1)) == "too many (at most 20)"
-    assert complaint(["x" * (LONGEST_TAG + 1)]) == "too long (at most 35 characters each)"
+    assert languages_error(["en", "x" * MAX_TAG_LENGTH]) is None
+    assert languages_error({"en": 1}) == languages_error(["en", 5]) == "must be a list of strings"
+    assert languages_error(["en"] * (MAX_LANGUAGES + 1)) == "too many (at most 20)"
+    assert languages_error(["x" * (MAX_TAG_LENGTH + 1)]) == "too long (at most 35 characters each)"

@@ -21,7 +21,7 @@ from websockets.asyncio.client import connect
 
 from server import settings
 from server.connections import Connections, Phase
-from server.lifecycle import accepting
+from server.lifecycle import accept_connections
 from server.metrics import Metrics
 from server.network.tcp_connections import TcpTable
 from server.network.uvicorn_websocket import WebSocketProtocol
@@ -93,16 +93,18 @@ async def served(folder: Path) -> AsyncIterator[tuple[str, SpeechService]]:
         env_file=folder / "none.env",
     )
     metrics = Metrics("0")
-    connections = Connections(chosen.max_connections, metrics.connections, chosen.ping_timeout)
+    connections = Connections(chosen.max_connections, metrics.set_connections, chosen.ping_timeout)
     service = build_service(chosen, metrics)
-    app = create_app(chosen, service, metrics, connections, WebSocketProtocol.intake)
+    app = create_app(chosen, service, metrics, connections, WebSocketProtocol.upload_budget)
     await service.start()
     connections.phase = Phase.READY
     try:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
-            table = TcpTable(100, metrics.connection_cut)
-            async with accepting(app, chosen, [listener], WebSocketProtocol, None, asyncio.Event(), table):
+            table = TcpTable(100, metrics.tcp_connection_closed)
+            async with accept_connections(
+                app, chosen, [listener], WebSocketProtocol, None, asyncio.Event(), table
+            ):
                 yield url, service
     finally:
         await service.stop()

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 
-from engines.espeak.reference_voice import EspeakRenderer
+from engines.espeak.reference_voice import EspeakReferenceVoice
 from protocols.voices_api import routes
 from speech.audio.pcm import wav
 from speech.observer import Observer
@@ -38,7 +38,7 @@ CONSENT = "This is my own voice and it may be used here."
 def speech() -> tuple[Samples, int]:
     """Some seconds of somebody's speech, and its rate."""
     text = "Me llamo Ana. Esta es mi propia voz, y se puede usar aquí para leer textos en voz alta."
-    rendered = asyncio.run(EspeakRenderer().render(text, "es", 1.0))
+    rendered = asyncio.run(EspeakReferenceVoice().render(text, "es", 1.0))
     return rendered.samples, rendered.sample_rate
 
 

@@ -19,10 +19,10 @@ from server.access import (
 )
 
 PATHS = Paths(
-    open=frozenset({"/health"}),
-    keyed=frozenset({"/speech"}),
-    keyless=frozenset({"/voice"}),
-    later=("/later/",),
+    public=frozenset({"/health"}),
+    requires_key=frozenset({"/speech"}),
+    no_key_with_public_token=frozenset({"/voice"}),
+    key_in_first_message=("/later/",),
 )
 HOME = AccessRules(loopback=True, paths=PATHS)
 NETWORK = AccessRules(loopback=False, keys=("first-key", "schlüssel"), paths=PATHS)
@@ -32,7 +32,7 @@ PUBLIC_NETWORK = dataclasses.replace(NETWORK, keys=("first-key", "public_token")
 def judge(rules: AccessRules, query: str = "", path: str = "/", **headers: str) -> int | None:
     """The status of the refusal of a request, or None; header names with _ for -."""
     listed = {name.replace("_", "-"): value for name, value in headers.items()}
-    refusal = rules.judge(Headers(listed), query.encode(), path)
+    refusal = rules.check(Headers(listed), query.encode(), path)
     return refusal.status if refusal else None
 
 
@@ -84,7 +84,7 @@ def test_at_home_another_name_is_refused(host: str) -> None:
 def test_one_wrong_host_of_two_is_refused() -> None:
     """A second Host header does not smuggle a name past the check."""
     headers = Headers(raw=[(b"host", b"localhost"), (b"host", b"evil.example")])
-    assert HOME.judge(headers, b"", "/") is not None
+    assert HOME.check(headers, b"", "/") is not None
 
 
 def test_a_client_without_host_is_refused() -> None:
@@ -163,8 +163,8 @@ def test_each_way_of_giving_a_key(query: str, headers: dict[str, str]) -> None:
 def test_any_right_key_of_several_counts(name: bytes, order: tuple[int, int]) -> None:
     """A header that is sent twice, as a proxy with a key of its own makes it, opens with either."""
     values = [b"Bearer other", b"Bearer first-key"] if name == b"authorization" else [b"other", b"first-key"]
-    assert NETWORK.judge(Headers(raw=[(name, values[n]) for n in order]), b"", "/") is None
-    assert NETWORK.judge(Headers(raw=[(name, values[0])] * 2), b"", "/") is not None
+    assert NETWORK.check(Headers(raw=[(name, values[n]) for n in order]), b"", "/") is None
+    assert NETWORK.check(Headers(raw=[(name, values[0])] * 2), b"", "/") is not None
 
 
 @pytest.mark.parametrize(
@@ -210,20 +210,20 @@ def test_no_auth_asks_nobody_but_keeps_pages_out() -> None:
 def test_no_auth_answers_to_addresses_and_known_names(host: str) -> None:
     """With --no-auth on the network, a name that nobody else can point here comes in."""
     names = frozenset({"box", "box.local"})
-    rules = AccessRules(False, no_auth=True, allowed_hosts=frozenset({"tts.example"}), own_names=names)
+    rules = AccessRules(False, no_auth=True, allowed_hosts=frozenset({"tts.example"}), machine_names=names)
     assert judge(rules, host=host) is None
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8001", "", "box.evil.example", "[::1"])
 def test_no_auth_refuses_a_rebound_name(host: str) -> None:
     """With --no-auth a page's GET, which has no Origin, is known by the name that it made point here."""
-    rules = AccessRules(False, no_auth=True, own_names=frozenset({"box"}))
+    rules = AccessRules(False, no_auth=True, machine_names=frozenset({"box"}))
     assert judge(rules, host=host) == 403
 
 
 def test_at_home_this_machines_network_name_is_another() -> None:
     """A loopback server does not answer to the name by which other machines know this one."""
-    assert judge(dataclasses.replace(HOME, own_names=frozenset({"box"})), host="box") == 403
+    assert judge(dataclasses.replace(HOME, machine_names=frozenset({"box"})), host="box") == 403
 
 
 def test_with_a_key_any_name_may_be_asked_for() -> None:
@@ -411,7 +411,7 @@ async def test_few_at_once_may_have_yet_to_show_a_key() -> None:
         raise AssertionError("nobody reads")
 
     refused: list[Message] = []
-    middleware = AccessMiddleware(inside, NETWORK, later_at_once=2)
+    middleware = AccessMiddleware(inside, NETWORK, max_unauthenticated=2)
     scope = {"type": "websocket", "path": "/later/one", "query_string": b"", "headers": [], "extensions": {}}
 
     def come() -> asyncio.Task[None]:
@@ -510,7 +510,7 @@ async def test_who_shows_no_key_cannot_stay_by_taking_nothing() -> None:
         return {"type": "websocket.connect"}
 
     ended: list[bytes | str] = []
-    middleware = AccessMiddleware(application, NETWORK, later_at_once=1, later_s=0.05)
+    middleware = AccessMiddleware(application, NETWORK, max_unauthenticated=1, unauthenticated_s=0.05)
     scope = {"type": "websocket", "path": "/later/x", "query_string": b"", "headers": []}
     await middleware(scope, nothing, never)
     assert not ended

@@ -11,7 +11,7 @@ import threading
 import psutil
 import pytest
 
-from server.allocator import trim, trimmed
+from server.allocator import periodic_trim, trim_heap
 
 BLOCK_BYTES = 64 * 1024
 BLOCKS = 1600
@@ -50,13 +50,13 @@ def test_what_was_freed_in_a_thread_is_given_back() -> None:
     """Most of it, although blocks that are in use lie between."""
     fragment()
     before = resident()
-    trim()
+    trim_heap()
     assert before - resident() > BLOCKS * BLOCK_BYTES // 2
 
 
 async def test_it_is_done_again_and_again() -> None:
     """While the server runs, and no longer."""
-    async with trimmed(0.01):
+    async with periodic_trim(0.01):
         fragment()
         before = resident()
         while before - resident() < BLOCKS * BLOCK_BYTES // 2:

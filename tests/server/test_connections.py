@@ -29,4 +29,4 @@ async def test_every_task_that_sends_to_a_client_that_has_gone_is_told_so() -> N
 
     connections = Connections(1, lambda count: None, 20.0)
     connections.phase = Phase.READY
-    await connections.serve_socket(dialect, {"type": "websocket", "path": "/"}, receive, send)
+    await connections.serve_websocket(dialect, {"type": "websocket", "path": "/"}, receive, send)

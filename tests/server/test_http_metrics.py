@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from server import event_loop
-from server.middleware import TrafficMiddleware
+from server.middleware import HttpMetricsMiddleware
 
 Messages = list[dict[str, Any]]
 
@@ -22,7 +22,7 @@ class Door:
 
     def __init__(self, app: Callable[[Any, Any, Any], Awaitable[None]]) -> None:
         self._registry = CollectorRegistry()
-        self._door = TrafficMiddleware(app, self._registry)
+        self._door = HttpMetricsMiddleware(app, self._registry)
 
     async def pass_through(self, kind: str, incoming: Messages) -> Messages:
         """Let ``incoming`` in; what came out."""
@@ -145,7 +145,7 @@ async def test_a_busy_loop_is_told_late() -> None:
         lags.append(seconds)
         seen.set()
 
-    with event_loop.watched(observe):
+    with event_loop.watch_loop_lag(observe):
         await seen.wait()
         seen.clear()
         until = time.perf_counter() + 0.3

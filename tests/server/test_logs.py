@@ -303,7 +303,7 @@ def own_log(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_line_is_named_after_whoever_it_is_written_for(own_log: Path) -> None:
     """The id of the task that logs, or the one that a record brings along, from a thread of an engine."""
-    with request_ids.named("7f3a9c12-3"):
+    with request_ids.bind("7f3a9c12-3"):
         logging.getLogger("speech").info("in its task")
     logging.getLogger("speech").info("elsewhere")
     logging.getLogger("engines").info("in a thread", extra={"request": "00000000-1"})

@@ -28,7 +28,7 @@ def test_a_session_from_start_to_end() -> None:
     metrics = Metrics("1.2.3")
     metrics.session_opened("kani")
     metrics.first_audio("kani", "espeak", 0.02)
-    metrics.segment_spoken("kani", "espeak", 0.5, 2.25)
+    metrics.segment_synthesized("kani", "espeak", 0.5, 2.25)
     open_now = read(metrics)
     metrics.session_closed("kani")
     after = read(metrics)
@@ -45,10 +45,10 @@ def test_a_session_from_start_to_end() -> None:
 def test_what_goes_wrong_is_counted_by_kind() -> None:
     """Cancellations, refusals and failures each have their own counter, and all add up in the totals."""
     metrics = Metrics("0")
-    metrics.cancelled("kani")
-    metrics.refused("kani", "queue")
-    metrics.refused("kani", "queue")
-    metrics.failed("kani", "espeak")
+    metrics.session_cancelled("kani")
+    metrics.session_refused("kani", "queue")
+    metrics.session_refused("kani", "queue")
+    metrics.engine_failed("kani", "espeak")
     samples = read(metrics)
     assert samples["kani_cancellations_total", KANI] == 1
     assert samples["kani_refusals_total", (*KANI, ("reason", "queue"))] == 2
@@ -59,10 +59,10 @@ def test_what_goes_wrong_is_counted_by_kind() -> None:
 def test_gauges_show_the_last_number() -> None:
     """Waiting, speaking and connected are numbers of now."""
     metrics = Metrics("0")
-    metrics.waiting(3)
-    metrics.waiting(1)
-    metrics.speaking(2)
-    metrics.connections(5)
+    metrics.waiting_changed(3)
+    metrics.waiting_changed(1)
+    metrics.slots_in_use_changed(2)
+    metrics.set_connections(5)
     samples = read(metrics)
     assert (samples["kani_waiting", ()], samples["kani_speaking", ()], samples["kani_connections", ()]) == (
         1,
@@ -74,8 +74,8 @@ def test_gauges_show_the_last_number() -> None:
 def test_how_sessions_end_is_told_by_outcome() -> None:
     """An ended session's time is in the histogram of its outcome, and its text in the characters."""
     metrics = Metrics("0")
-    metrics.ended("kani", "completed", 0.3, 40)
-    metrics.ended("kani", "cancelled", 12.0, 2)
+    metrics.synthesis_ended("kani", "completed", 0.3, 40)
+    metrics.synthesis_ended("kani", "cancelled", 12.0, 2)
     samples = read(metrics)
     completed = (("outcome", "completed"), ("protocol", "kani"))
     cancelled = (("outcome", "cancelled"), ("protocol", "kani"))
@@ -91,9 +91,9 @@ def test_the_queue_is_told_beside_what_it_may_hold() -> None:
     metrics = Metrics("0")
     places = 8
     metrics.engine_ready("espeak", lambda: places)
-    metrics.limits(connections=4096, waiting=1000)
-    metrics.waited("kani", "espeak", 0.0)
-    metrics.waited("kani", "espeak", 0.2)
+    metrics.set_limits(connections=4096, waiting=1000)
+    metrics.slot_acquired("kani", "espeak", 0.0)
+    metrics.slot_acquired("kani", "espeak", 0.2)
     samples = read(metrics)
     assert samples["kani_engine_places", (("engine", "espeak"),)] == 8
     places = 20
@@ -106,11 +106,11 @@ def test_the_queue_is_told_beside_what_it_may_hold() -> None:
 def test_listening_is_counted_in_sessions_and_seconds() -> None:
     """A session that listens is open while it is, and tells how much it heard and how far it is behind."""
     metrics = Metrics("0")
-    metrics.listening_opened("kyutai")
-    metrics.heard("kyutai", 0.08, 0.2)
-    metrics.heard("kyutai", 0.08, 0.0)
+    metrics.recognition_opened("kyutai")
+    metrics.audio_recognized("kyutai", 0.08, 0.2)
+    metrics.audio_recognized("kyutai", 0.08, 0.0)
     open_now = read(metrics)
-    metrics.listening_closed("kyutai")
+    metrics.recognition_closed("kyutai")
     kyutai = (("protocol", "kyutai"),)
     assert open_now["kani_listening", kyutai] == 1 and read(metrics)["kani_listening", kyutai] == 0
     assert open_now["kani_heard_seconds_total", kyutai] == pytest.approx(0.16)
@@ -166,13 +166,13 @@ def test_speech_for_kyutais_clients_is_counted_by_its_own_names() -> None:
     """A connection that hears speech: what Kyutai's dashboards ask for, without a suffix, for "all"."""
     metrics = Metrics("0")
     meter = KyutaiMetrics(metrics.registry)
-    meter.speaking_opened()
-    meter.speaking_opened()
-    meter.spoke(10, 0.13)
-    meter.spoke(2, 0.2)
-    meter.spoke(0, 0.1)
-    meter.waited_for_words()
-    meter.speaking_closed(12)
+    meter.speech_opened()
+    meter.speech_opened()
+    meter.frames_spoken(10, 0.13)
+    meter.frames_spoken(2, 0.2)
+    meter.frames_spoken(0, 0.1)
+    meter.idle_flushed()
+    meter.speech_closed(12)
     samples = read(metrics)
     assert samples["py_connect", ALL] == 2 and samples["py_open_channels", ALL] == 1
     for name in ("py_total_steps", "py_active_steps", "py_could_have_run_steps"):
@@ -191,10 +191,10 @@ def test_listening_to_kyutais_clients_is_counted_by_its_own_names() -> None:
     """A connection that is heard, and a recording that becomes a voice."""
     metrics = Metrics("0")
     meter = KyutaiMetrics(metrics.registry)
-    meter.listening_opened()
-    meter.listened(0.025)
-    meter.listening_closed(125)
-    meter.voice_made(0.07)
+    meter.recognition_opened()
+    meter.frame_recognized(0.025)
+    meter.recognition_closed(125)
+    meter.voice_embedded(0.07)
     samples = read(metrics)
     assert samples["asr_connect", ALL] == 1 and samples["asr_open_channels", ALL] == 0
     assert samples["asr_model_step_duration_bucket", (("le", "0.02"),)] == 0

@@ -18,8 +18,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 import websocket_config
 from server.connections import Connections, Phase
 from server.metrics import Metrics
-from server.network.upload_budget import Intake
-from server.network.uvicorn_websocket import MOST_FRAGMENTS
+from server.network.upload_budget import UploadBudget
+from server.network.uvicorn_websocket import MAX_FRAGMENTS
 from server.settings import load
 from websocket_server import build_service, create_app
 
@@ -367,7 +367,7 @@ async def test_a_message_in_too_many_pieces_closes_with_1009(
         return bytes([head, 0x80 | len(content)]) + b"mask" + content
 
     async with connect(espeak_server.url) as other, connect(espeak_server.url) as socket:
-        socket.transport.write(piece(0x02) + piece(0x00) * MOST_FRAGMENTS)
+        socket.transport.write(piece(0x02) + piece(0x00) * MAX_FRAGMENTS)
         assert await closing_code(socket) == 1009
         assert (await pong(other))["type"] == "pong"
 
@@ -375,7 +375,7 @@ async def test_a_message_in_too_many_pieces_closes_with_1009(
 async def test_a_message_in_pieces_is_one(espeak_server: ServerProcess) -> None:
     """A message may come in many pieces, as many as there may be."""
     async with connect(espeak_server.url) as socket:
-        pieces = [*PING[:-1], *" " * (MOST_FRAGMENTS - len(PING) - 1), PING[-1]]
+        pieces = [*PING[:-1], *" " * (MAX_FRAGMENTS - len(PING) - 1), PING[-1]]
         await socket.send(pieces)
         assert json.loads(await socket.recv())["type"] == "pong"
 
@@ -504,10 +504,10 @@ async def test_what_nobody_foresaw_is_an_internal_error(tmp_path: Path) -> None:
     """A failure that no route knows of is 500 in JSON, and tells nothing of its cause."""
     chosen = load({"engine": "espeak", "data_dir": tmp_path}, {}, tmp_path / "none")
     metrics = Metrics("0")
-    connections = Connections(1, metrics.connections, 300.0)
+    connections = Connections(1, metrics.set_connections, 300.0)
     # Said to be ready, though the service was never started.
     connections.phase = Phase.READY
-    app = create_app(chosen, build_service(chosen, metrics), metrics, connections, Intake())
+    app = create_app(chosen, build_service(chosen, metrics), metrics, connections, UploadBudget())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/v1/audio/voices/ef_dora")

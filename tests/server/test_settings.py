@@ -162,15 +162,17 @@ def test_folders_follow_the_xdg_variables(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_misspelt_variables_are_noticed() -> None:
     """A KANI_ variable that means nothing is named, with the one it probably was to be."""
-    assert settings.unknown_variables(
+    assert settings.unknown_variable_warnings(
         {"KANI_PROT": "1", "KANI_PORT": "2", "KANI_API_KEY": "the client's", "PATH": "x"}, NO_FILE
     ) == ["KANI_PROT is no setting of this server; did you mean KANI_PORT?"]
 
 
 def test_the_choices_are_those_of_the_registries() -> None:
     """What a setting takes is what there is."""
-    assert settings.takes("engine") == "one of " + ", ".join(engines.registry.NAMES)
-    assert settings.takes("recognizer") == "one of " + ", ".join(engines.recognizers.NAMES)
+    assert settings.accepted_values("engine") == "one of " + ", ".join(engines.registry.ENGINE_NAMES)
+    assert settings.accepted_values("recognizer") == "one of " + ", ".join(
+        engines.recognizers.RECOGNIZER_NAMES
+    )
 
 
 def test_every_variable_belongs_to_one_setting() -> None:
@@ -186,15 +188,15 @@ def test_every_variable_belongs_to_one_setting() -> None:
 
 def test_the_page_is_up_to_date() -> None:
     """docs/settings.md is what `python -m server.settings.document` prints."""
-    page = (table.HERE / "docs" / "settings.md").read_text(encoding="utf-8")
+    page = (table.PROJECT_FOLDER / "docs" / "settings.md").read_text(encoding="utf-8")
     assert page == document.documentation() + "\n"
 
 
 def test_the_example_file_holds_the_defaults(tmp_path: Path) -> None:
     """.env.example names only settings that exist, and using it as it is changes nothing."""
-    example = table.HERE / ".env.example"
+    example = table.PROJECT_FOLDER / ".env.example"
     assert load({}, {}, example) == load({}, {}, NO_FILE)
     awake = tmp_path / ".env"
     awake.write_text(example.read_text(encoding="utf-8").replace("# KANI_", "KANI_"), encoding="utf-8")
-    assert settings.unknown_variables({}, awake) == []
+    assert settings.unknown_variable_warnings({}, awake) == []
     assert load({}, {}, awake).port == 8001

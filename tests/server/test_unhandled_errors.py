@@ -16,12 +16,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from server.connections import RequestIdMiddleware
-from server.lifecycle import accepting
-from server.middleware import TrafficMiddleware
+from server.lifecycle import accept_connections
+from server.middleware import HttpMetricsMiddleware
 from server.network.tcp_connections import TcpTable
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import load
-from server.unhandled_errors import UnforeseenMiddleware
+from server.unhandled_errors import UnhandledErrorMiddleware
 from speech import request_ids
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class Broken:
         self.told = Told()
         self._begun = begun
         self._registry = CollectorRegistry()
-        app: ASGIApp = RequestIdMiddleware(UnforeseenMiddleware(self._fail))
-        self._app = TrafficMiddleware(app, self._registry)
+        app: ASGIApp = RequestIdMiddleware(UnhandledErrorMiddleware(self._fail))
+        self._app = HttpMetricsMiddleware(app, self._registry)
 
     async def _fail(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -65,7 +65,9 @@ class Broken:
             logging.getLogger().addHandler(self.told)
             try:
                 stop, table = asyncio.Event(), TcpTable(16, lambda reason: None)
-                async with accepting(self._app, load({}), [door], WebSocketProtocol, None, stop, table):
+                async with accept_connections(
+                    self._app, load({}), [door], WebSocketProtocol, None, stop, table
+                ):
                     yield f"127.0.0.1:{port}"
             finally:
                 logging.getLogger().removeHandler(self.told)

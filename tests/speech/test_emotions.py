@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech.emotions import EMOTIONS, LONGEST, manner_of
+from speech.emotions import EMOTIONS, MAX_LENGTH, prosody_of
 from speech.errors import InvalidRequest
-from speech.types import NEUTRAL, Manner
+from speech.types import NEUTRAL, Prosody
 
 HAPPY, CALM = EMOTIONS["happy"], EMOTIONS["calm"]
 
@@ -41,25 +41,25 @@ def test_each_emotion_is_what_its_name_says() -> None:
 @pytest.mark.parametrize("name", EMOTIONS)
 def test_a_name_is_its_target(name: str) -> None:
     """At full strength, in letters of either case, with spaces around."""
-    assert manner_of(name, None) == manner_of(name, 1.0) == EMOTIONS[name]
-    assert manner_of(f" {name.upper()} : 1 ", None) == EMOTIONS[name]
+    assert prosody_of(name, None) == prosody_of(name, 1.0) == EMOTIONS[name]
+    assert prosody_of(f" {name.upper()} : 1 ", None) == EMOTIONS[name]
 
 
 @pytest.mark.parametrize("emotion", [None, "neutral", "neutral:0.3", "neutral, neutral:2"])
 def test_neutral_is_exactly_neutral(emotion: str | None) -> None:
     """Whatever its strength; so nothing is changed."""
-    assert manner_of(emotion, None) == manner_of(emotion, 0.5) == NEUTRAL
+    assert prosody_of(emotion, None) == prosody_of(emotion, 0.5) == NEUTRAL
 
 
 @pytest.mark.parametrize("emotion", [*EMOTIONS, "happy:0.5,calm:0.5"])
 def test_strength_0_is_exactly_neutral(emotion: str) -> None:
     """Nothing of any emotion is left."""
-    assert manner_of(emotion, 0.0) == NEUTRAL
+    assert prosody_of(emotion, 0.0) == NEUTRAL
 
 
 def test_strength_is_a_share_of_the_way() -> None:
     """In semitones and decibels, and in the logarithms of factors."""
-    half = manner_of("happy", 0.5)
+    half = prosody_of("happy", 0.5)
     assert half.pitch == pytest.approx(HAPPY.pitch / 2)
     assert half.loudness == pytest.approx(HAPPY.loudness / 2)
     assert half.rate == pytest.approx(math.sqrt(HAPPY.rate))
@@ -68,7 +68,7 @@ def test_strength_is_a_share_of_the_way() -> None:
 
 def test_a_blend_is_between_its_parts() -> None:
     """Semitones and decibels are averaged, factors by their logarithms."""
-    blend = manner_of("happy:0.25,calm:0.75", None)
+    blend = prosody_of("happy:0.25,calm:0.75", None)
     assert blend.pitch == pytest.approx(0.25 * HAPPY.pitch + 0.75 * CALM.pitch)
     assert blend.rate == pytest.approx(HAPPY.rate**0.25 * CALM.rate**0.75)
     assert blend.pauses == pytest.approx(HAPPY.pauses**0.25 * CALM.pauses**0.75)
@@ -86,7 +86,7 @@ def test_a_blend_is_between_its_parts() -> None:
 )
 def test_weights(one: str, other: str) -> None:
     """What is missing from 1 is neutral; more than 1 in all are shares; who is named twice has both."""
-    assert astuple(manner_of(one, None)) == pytest.approx(astuple(manner_of(other, None)))
+    assert astuple(prosody_of(one, None)) == pytest.approx(astuple(prosody_of(other, None)))
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def test_weights(one: str, other: str) -> None:
         ("happy:1e3", "'happy:1e3' is no"),
         ("happy 0.5", "'happy 0.5' is no"),
         ("happy:0", "the weight of 'happy' must be above 0"),
-        ("happy," * 40, f"at most {LONGEST} characters"),
+        ("happy," * 40, f"at most {MAX_LENGTH} characters"),
     ],
 )
 def test_what_is_no_emotion_is_refused_by_name(emotion: str, told: str) -> None:
     """With the names that there are."""
     with pytest.raises(InvalidRequest, match=told) as caught:
-        manner_of(emotion, None)
+        prosody_of(emotion, None)
     assert caught.value.field == "emotion"
 
 
@@ -116,7 +116,7 @@ def test_what_is_no_emotion_is_refused_by_name(emotion: str, told: str) -> None:
 def test_a_strength_out_of_range_is_refused_by_its_limits(strength: float) -> None:
     """Also where the emotion is neutral."""
     with pytest.raises(InvalidRequest, match="between 0 and 1") as caught:
-        manner_of("neutral", strength)
+        prosody_of("neutral", strength)
     assert caught.value.field == "emotion_strength"
 
 
@@ -126,7 +126,7 @@ def test_a_strength_out_of_range_is_refused_by_its_limits(strength: float) -> No
 )
 def test_no_blend_is_further_out_than_its_parts(parts: list[tuple[str, float]], strength: float) -> None:
     """In each field it lies between the least and the most of them and neutral."""
-    blend = manner_of(",".join(f"{name}:{weight:.3f}" for name, weight in parts), strength)
-    ends: list[Manner] = [NEUTRAL, *(EMOTIONS[name] for name, _ in parts)]
+    blend = prosody_of(",".join(f"{name}:{weight:.3f}" for name, weight in parts), strength)
+    ends: list[Prosody] = [NEUTRAL, *(EMOTIONS[name] for name, _ in parts)]
     for value, *corners in zip(astuple(blend), *(astuple(end) for end in ends), strict=True):
         assert min(corners) - 1e-9 <= value <= max(corners) + 1e-9

@@ -14,7 +14,7 @@ import pytest_asyncio
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
 from engines.whisper.engine import WhisperRecognizer
 from speech.engine import EngineInfo
-from speech.engine_trial import LONGEST, SENTENCES, TrialFailed, pass_trial, share_found
+from speech.engine_trial import MAX_LENGTH, TRIAL_SENTENCES, TrialFailed, recognized_share, run_trial
 from speech.errors import EngineFailed
 from speech.types import Samples, Segment, SpeechChunk, Voice
 
@@ -75,9 +75,9 @@ async def spoken(kokoro: KokoroEngine, text: str, language: str = "es") -> Sampl
 @pytest.mark.parametrize("language", ["es", "en", "fr", "it", "pt"])
 async def test_speech_passes(kokoro: KokoroEngine, recognizer: WhisperRecognizer, language: str) -> None:
     """A natural voice is understood, in each language that Kokoro can say the sentence in."""
-    engine = RecordedEngine(await spoken(kokoro, SENTENCES[language], language), language)
-    await pass_trial(engine, recognizer, language)
-    assert [segment.text for segment in engine.said] == [SENTENCES[language]]
+    engine = RecordedEngine(await spoken(kokoro, TRIAL_SENTENCES[language], language), language)
+    await run_trial(engine, recognizer, language)
+    assert [segment.text for segment in engine.said] == [TRIAL_SENTENCES[language]]
 
 
 def noise(seconds: float, loudness: float = 0.1) -> Samples:
@@ -112,7 +112,7 @@ async def test_what_is_no_speech_fails(
     """Each with its reason, after a second try with another seed."""
     engine = RecordedEngine(samples())
     with pytest.raises(TrialFailed, match=reason):
-        await pass_trial(engine, recognizer, "es")
+        await run_trial(engine, recognizer, "es")
     assert len({segment.sampling.seed for segment in engine.said}) == 2
 
 
@@ -120,13 +120,13 @@ async def test_other_words_fail(kokoro: KokoroEngine, recognizer: WhisperRecogni
     """Good speech of something else is not enough, and the message tells both."""
     engine = RecordedEngine(await spoken(kokoro, "Los gatos negros duermen siempre sobre el tejado rojo."))
     with pytest.raises(TrialFailed, match=r"\d% of the words .*'Buenos días.*gatos"):
-        await pass_trial(engine, recognizer, "es")
+        await run_trial(engine, recognizer, "es")
 
 
 async def test_the_second_try_counts(kokoro: KokoroEngine, recognizer: WhisperRecognizer) -> None:
     """A sampled model may fail once."""
     engine = RecordedEngine(noise(SECONDS))
-    good = await spoken(kokoro, SENTENCES["es"])
+    good = await spoken(kokoro, TRIAL_SENTENCES["es"])
     real = engine.synthesize
 
     async def better_later(segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
@@ -135,7 +135,7 @@ async def test_the_second_try_counts(kokoro: KokoroEngine, recognizer: WhisperRe
         engine.samples = good
 
     engine.synthesize = better_later  # type: ignore[method-assign]
-    await pass_trial(engine, recognizer, "es")
+    await run_trial(engine, recognizer, "es")
     assert len(engine.said) == 2
 
 
@@ -143,11 +143,11 @@ async def test_it_is_tried_in_a_language_of_its_own(recognizer: WhisperRecognize
     """The server's where it speaks it, else its first with a sentence; without one it fails."""
     engine = RecordedEngine(noise(SECONDS), "de")
     with pytest.raises(TrialFailed):
-        await pass_trial(engine, recognizer, "es-MX")
-    assert engine.said[0].text == SENTENCES["de"] and engine.said[0].language == "de"
+        await run_trial(engine, recognizer, "es-MX")
+    assert engine.said[0].text == TRIAL_SENTENCES["de"] and engine.said[0].language == "de"
     engine.info = replace(engine.info, default_voices={"tlh": "one"})
     with pytest.raises(TrialFailed, match="no language that it can be tried in"):
-        await pass_trial(engine, recognizer, "es")
+        await run_trial(engine, recognizer, "es")
 
 
 async def test_what_breaks_is_passed_on(recognizer: WhisperRecognizer) -> None:
@@ -160,14 +160,14 @@ async def test_what_breaks_is_passed_on(recognizer: WhisperRecognizer) -> None:
 
     engine.synthesize = breaks  # type: ignore[method-assign]
     with pytest.raises(EngineFailed, match="out of memory"):
-        await pass_trial(engine, recognizer, "es")
+        await run_trial(engine, recognizer, "es")
 
 
 async def test_an_engine_that_hangs_fails(
     recognizer: WhisperRecognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is given up after a time, with the reason."""
-    monkeypatch.setattr("speech.engine_trial.LONGEST_TRY_S", 0.05)
+    monkeypatch.setattr("speech.engine_trial.TRIAL_TIMEOUT_S", 0.05)
     engine = RecordedEngine(noise(SECONDS))
 
     async def hangs(segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
@@ -176,15 +176,15 @@ async def test_an_engine_that_hangs_fails(
 
     engine.synthesize = hangs  # type: ignore[method-assign]
     with pytest.raises(TrialFailed, match="was not there after"):
-        await pass_trial(engine, recognizer, "es")
+        await run_trial(engine, recognizer, "es")
 
 
 async def test_an_endless_engine_is_asked_for_no_more_than_fits(recognizer: WhisperRecognizer) -> None:
     """The segment's longest time is the trial's own bound."""
     engine = RecordedEngine(noise(SECONDS))
     with pytest.raises(TrialFailed):
-        await pass_trial(engine, recognizer, "es")
-    assert engine.said[0].max_seconds < 4 * LONGEST
+        await run_trial(engine, recognizer, "es")
+    assert engine.said[0].max_seconds < 4 * MAX_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -199,4 +199,4 @@ async def test_an_endless_engine_is_asked_for_no_more_than_fits(recognizer: Whis
 )
 async def test_words_are_counted(sentence: str, understood: str, language: str, share: float) -> None:
     """Whole words where there are any, characters elsewhere, spaces nowhere."""
-    assert share_found(sentence, understood, language) == share
+    assert recognized_share(sentence, understood, language) == share

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from speech.engine_trial import SENTENCES
+from speech.engine_trial import TRIAL_SENTENCES
 from speech.errors import EngineUnavailable
-from speech.late_engine import Joining
+from speech.late_engine import LateEngine
 from speech.observer import Observer
-from speech.recognizer import Heard, HeardWord, Mark, RecognizerInfo
+from speech.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.types import Samples, Segment, SpeechChunk, SpeechRequest
@@ -52,7 +52,7 @@ class Listener:
 
     info = RecognizerInfo("listener", "1", 16_000, frozenset({"es", "en"}))
 
-    def __init__(self, words: str = SENTENCES["es"]) -> None:
+    def __init__(self, words: str = TRIAL_SENTENCES["es"]) -> None:
         self.words = words
         self.running = False
 
@@ -66,13 +66,13 @@ class Listener:
 
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[Heard, None]:
+    ) -> AsyncGenerator[RecognitionEvent, None]:
         """Its words, once the audio has ended."""
         assert self.running
         async for _ in audio:
             pass
         for word in self.words.split():
-            yield HeardWord(word, 0.0, 1.0)
+            yield RecognizedWord(word, 0.0, 1.0)
 
 
 @asynccontextmanager
@@ -87,7 +87,7 @@ async def serving(
         default_language="es",
         default_voice=voice,
         observer=Observer(),
-        joining=Joining("new", newcomer, listener, "es"),
+        late_engine=LateEngine("new", newcomer, listener, "es"),
     )
     await service.start()
     try:
@@ -99,10 +99,10 @@ async def serving(
 
 async def settled(service: SpeechService) -> str:
     """The state that joining ends in."""
-    assert service.joining is not None
-    while service.joining.state in ("loading", "trying"):
+    assert service.late_engine is not None
+    while service.late_engine.state in ("loading", "trying"):
         await asyncio.sleep(0.001)
-    return service.joining.state
+    return service.late_engine.state
 
 
 async def speak(service: SpeechService, text: str, request: SpeechRequest = SPANISH) -> list[SpeechChunk]:
@@ -119,7 +119,7 @@ async def test_the_voice_is_there_at_once_and_the_newcomer_later(tmp_path: Path)
     async with serving(engine, newcomer, Listener(), tmp_path) as service:
         before = service.catalogue
         await speak(service, "antes")
-        assert service.joining.state == "loading"
+        assert service.late_engine.state == "loading"
         assert [info.name for info in service.engines] == ["tone"]
         newcomer.loaded.set()
         assert await settled(service) == "speaking"
@@ -157,10 +157,10 @@ async def test_a_running_session_changes_between_two_sentences(tmp_path: Path, w
             assert engine.words[-1] == "también"
             assert newcomer.words[spoken:][0] == "Sigue" and newcomer.words[-1] == "texto"
             assert {chunk.sample_rate for chunk in heard} == {engine.info.sample_rate}
-            (passage,) = session.passages
+            (passage,) = session.foreign_passages
             assert (passage.engine, passage.voice) == ("new", "new:tone_es")
             assert (first + second)[passage.start : passage.end].strip() == second
-            assert session.speaker.engine is engine
+            assert session.resolved_voice.engine is engine
 
 
 async def test_a_voice_that_was_named_stays(tmp_path: Path) -> None:
@@ -242,4 +242,4 @@ async def test_the_end_does_not_wait_for_what_still_loads(tmp_path: Path) -> Non
     """Stopping gives up a newcomer that never came, and says so by its state."""
     async with serving(ToneEngine(), Newcomer(), Listener(), tmp_path) as service:
         await speak(service, "hola")
-    assert service.joining.state == "loading"
+    assert service.late_engine.state == "loading"

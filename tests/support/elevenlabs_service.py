@@ -274,8 +274,8 @@ async def speaking(voice: str, language: str) -> AsyncIterator[Callable[[str], A
         length_s = len(samples) / engine.info.sample_rate
         tiler, clock = SpanTiler(), CharacterClock()
         clock.feed(text)
-        spans = [done for chunk in chunks for word in chunk.spans for done in tiler.word(word)]
-        timed = clock.take([*spans, *tiler.finish(len(text), length_s)])
+        spans = [done for chunk in chunks for word in chunk.spans for done in tiler.add_word(word)]
+        timed = clock.align([*spans, *tiler.finish(len(text), length_s)])
         resampler = Resampler(engine.info.sample_rate, RATE)
         pcm = pcm16(np.concatenate([resampler.feed(samples), resampler.finish()]))
         return pcm, list(timed.edges_s[:-1])

@@ -15,7 +15,7 @@ import numpy as np
 
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, InvalidRequest
-from speech.text.growing_text import WrittenText
+from speech.text.incremental_text import IncrementalText
 from speech.types import Embedding, Recording, Segment, Similarity, Span, SpeechChunk, Voice
 
 RATE = 1000
@@ -49,19 +49,19 @@ class ToneEngine:
             sample_rate=RATE,
             voices=(Voice("tone_es", "Tone", "es", "tone"), Voice("tone_en", "Tone", "en", "tone")),
             default_voices={"es": "tone_es", "en": "tone_en"},
-            places=places,
+            max_concurrency=places,
             speed_range=native,
-            uses=frozenset({"seed"}),
+            supported_fields=frozenset({"seed"}),
             streams_inside_segment=streams,
-            rests=rests,
-            takes_written_text=writes,
+            pausable=rests,
+            accepts_partial_text=writes,
             cloning="nearest voice" if clones else "none",
-            embedder="tone 1" if clones else "",
+            embedding_model="tone 1" if clones else "",
         )
         self.embedded: list[Recording] = []
         self.refined: list[tuple[Embedding, str]] = []
         self.segments: list[Segment] = []
-        self.written: list[WrittenText] = []
+        self.written: list[IncrementalText] = []
         self.seen: list[list[str]] = []
         self.words: list[str] = []
         self.steps = 0
@@ -84,7 +84,7 @@ class ToneEngine:
             raise InvalidRequest("reference", "there is no speech in it")
         foreseen = {language: Similarity(0.5, 0.6, False) for language in self.info.default_voices}
         level = np.array([np.abs(recording.samples).max()], np.float32)
-        return Embedding(self.info.name, self.info.embedder, level, foreseen)
+        return Embedding(self.info.name, self.info.embedding_model, level, foreseen)
 
     async def refine(
         self, recording: Recording, embedding: Embedding, language: str
@@ -122,7 +122,7 @@ class ToneEngine:
         finally:
             self.under_way -= 1
 
-    async def stream(self, segment: Segment, written: WrittenText) -> AsyncGenerator[SpeechChunk, None]:
+    async def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
         """A chunk for each word, ``HELD`` words behind the last until there are no more."""
         self.segments.append(segment)
         self.written.append(written)
@@ -143,7 +143,7 @@ class ToneEngine:
                     at_s = chunk.end_s
                 said = len(certain)
                 if not complete:
-                    await written.more(len(text))
+                    await written.wait_for_more(len(text))
         finally:
             self.under_way -= 1
 

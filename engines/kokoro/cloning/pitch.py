@@ -24,16 +24,16 @@ _SEMITONES = 12 / np.log(2)
 
 
 @dataclass(frozen=True, slots=True)
-class Melody:
+class PitchProfile:
     """level: the median pitch, in log hertz; spread: half of what lies between its 16th and 84th percentile,
     in semitones.
     """
 
-    level: float
-    spread: float
+    log_f0: float
+    spread_semitones: float
 
 
-def melody_of(samples: Samples) -> Melody | None:
+def measure_pitch(samples: Samples) -> PitchProfile | None:
     """The melody of speech (mono, ``SAMPLE_RATE``); None where less than 0.2 s of it have a pitch.
 
     YIN (de Cheveigné and Kawahara 2002), every 10 ms, between 60 and 480 Hz.
@@ -52,7 +52,7 @@ def melody_of(samples: Samples) -> Melody | None:
     periods = np.array([_period(row) for row in searched[voiced]])
     tones = np.log(SAMPLE_RATE / periods)
     low, level, high = np.percentile(tones, (16, 50, 84))
-    return Melody(float(level), float((high - low) / 2 * _SEMITONES))
+    return PitchProfile(float(level), float((high - low) / 2 * _SEMITONES))
 
 
 def _normalised(frames: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engines.kokoro.cloning.pitch import Melody
-from engines.kokoro.cloning.placement import SEMITONE, Placer, Speaker
-from engines.kokoro.cloning.weight_solver import Search
+from engines.kokoro.cloning.pitch import PitchProfile
+from engines.kokoro.cloning.placement import SEMITONE, MeasuredSpeaker, VoicePlacer
+from engines.kokoro.cloning.weight_solver import WeightSearch
 from engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
-from engines.kokoro.synthesizer import WindowSpeaker
-from engines.kokoro.text.espeak_ipa import Sayer
-from engines.kokoro.text.phonemes import Utterance, utterances
-from engines.kokoro.voice_embedding import mix_of, with_mix
-from engines.kokoro.voice_mix import HIGHEST_PITCH, Mix
+from engines.kokoro.synthesizer import WindowedSynthesizer
+from engines.kokoro.text.espeak_ipa import Phonemizer
+from engines.kokoro.text.phonemes import Utterance, split_utterances
+from engines.kokoro.voice_embedding import mix_from_embedding, replace_mix
+from engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix
 from engines.kokoro.voices import Voices
 from speech.text.languages import primary
 from speech.types import Embedding, Recording, Segment, Similarity
 
-SYNTHESES = 5
+MAX_SYNTHESES = 5
 """Of mixes, the one that was placed included; before them the nearest single voice is heard."""
 
 # Said by every mix: some five seconds, and no sentence that the surrogate was fitted on.
@@ -37,21 +37,21 @@ _SAID: Mapping[str, str] = {
 class _Tried:
     """A mix, who was heard, and the cosine to whom it is to be like."""
 
-    mix: Mix
-    heard: Speaker
+    mix: VoiceMix
+    heard: MeasuredSpeaker
     likeness: float
 
 
 class Refiner:
-    """Refines what a ``Placer`` placed; for any thread."""
+    """Refines what a ``VoicePlacer`` placed; for any thread."""
 
-    def __init__(self, placer: Placer, speaker: WindowSpeaker, voices: Voices) -> None:
+    def __init__(self, placer: VoicePlacer, speaker: WindowedSynthesizer, voices: Voices) -> None:
         self._placer = placer
         self._speaker = speaker
         self._voices = voices
 
     def refine(
-        self, recording: Recording, embedding: Embedding, language: str, say: Sayer, stop: Stop
+        self, recording: Recording, embedding: Embedding, language: str, say: Phonemizer, stop: Stop
     ) -> Generator[Embedding | None, None, None]:
         """Ever better embeddings for a language (BCP 47), with None after every step of a window's length.
 
@@ -59,46 +59,50 @@ class Refiner:
         the symbols of that language. Raises InvalidRequest, Stopped and ModelFailed.
         """
         spoken = primary(language)
-        placed = mix_of(embedding, spoken, self._voices)
-        wanted = yield from self._placer.hear(recording)
-        (utterance,) = utterances(_SAID[spoken], say)
+        placed = mix_from_embedding(embedding, spoken, self._voices)
+        wanted = yield from self._placer.measure(recording)
+        (utterance,) = split_utterances(_SAID[spoken], say)
 
-        def with_(mix: Mix, before: float, now: float) -> Embedding:
+        def with_(mix: VoiceMix, before: float, now: float) -> Embedding:
             similarity = Similarity(before, now, measured=True)
-            return with_mix(embedding, spoken, mix, similarity, self._voices)
+            return replace_mix(embedding, spoken, mix, similarity, self._voices)
 
-        def tried(mix: Mix) -> Generator[None, None, _Tried]:
-            segment = Segment("", mix.melody, language, embedding=with_(mix, 0.0, 0.0))
+        def tried(mix: VoiceMix) -> Generator[None, None, _Tried]:
+            segment = Segment("", mix.prosody_voice, language, embedding=with_(mix, 0.0, 0.0))
             heard = yield from self._heard(segment, utterance, stop)
             return _Tried(mix, heard, float(heard.embedding @ wanted.embedding))
 
-        best = single = yield from tried(Mix.of(self._placer.single(wanted, spoken)))
+        best = single = yield from tried(VoiceMix.from_voice(self._placer.nearest_single(wanted, spoken)))
         if placed != single.mix:
             first = yield from tried(placed)
             best = max(single, first, key=lambda one: one.likeness)
         yield with_(best.mix, single.likeness, best.likeness)
-        table = self._placer.table(spoken, self._placer.level(best.mix))
-        search = Search(table, wanted.embedding, self._placer.weights(best.mix), best.heard.embedding)
-        for _ in range(SYNTHESES - 1):
-            weights = search.next()
-            mix = replace(_tuned(best, wanted.melody), timbre=self._placer.timbre(weights))
+        table = self._placer.mix_table(spoken, self._placer.mix_log_f0(best.mix))
+        search = WeightSearch(
+            table, wanted.embedding, self._placer.weights_from_mix(best.mix), best.heard.embedding
+        )
+        for _ in range(MAX_SYNTHESES - 1):
+            weights = search.propose()
+            mix = replace(_tuned(best, wanted.pitch), timbre=self._placer.timbre_from_weights(weights))
             one = yield from tried(mix)
-            if search.tell(weights, one.heard.embedding):
+            if search.observe(weights, one.heard.embedding):
                 best = one
                 yield with_(best.mix, single.likeness, best.likeness)
 
-    def _heard(self, segment: Segment, utterance: Utterance, stop: Stop) -> Generator[None, None, Speaker]:
+    def _heard(
+        self, segment: Segment, utterance: Utterance, stop: Stop
+    ) -> Generator[None, None, MeasuredSpeaker]:
         """Who is heard when ``segment``'s speaker says the utterance."""
         pieces = []
-        for piece in self._speaker.say(utterance, segment, stop):
+        for piece in self._speaker.synthesize(utterance, segment, stop):
             pieces.append(piece.samples)
             yield
-        return (yield from self._placer.hear(Recording(np.concatenate(pieces), SAMPLE_RATE)))
+        return (yield from self._placer.measure(Recording(np.concatenate(pieces), SAMPLE_RATE)))
 
 
-def _tuned(best: _Tried, wanted: Melody | None) -> Mix:
+def _tuned(best: _Tried, wanted: PitchProfile | None) -> VoiceMix:
     """The best mix, at the pitch that is wanted, as far as it was heard to be off."""
-    if wanted is None or best.heard.melody is None:
+    if wanted is None or best.heard.pitch is None:
         return best.mix
-    off = (wanted.level - best.heard.melody.level) / SEMITONE
-    return replace(best.mix, pitch=float(np.clip(best.mix.pitch + off, -HIGHEST_PITCH, HIGHEST_PITCH)))
+    off = (wanted.log_f0 - best.heard.pitch.log_f0) / SEMITONE
+    return replace(best.mix, pitch=float(np.clip(best.mix.pitch + off, -MAX_PITCH_SHIFT, MAX_PITCH_SHIFT)))

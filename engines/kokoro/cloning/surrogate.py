@@ -14,10 +14,10 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from engines.kokoro.cloning.pitch import Melody
+from engines.kokoro.cloning.pitch import PitchProfile
 from engines.kokoro.cloning.weight_solver import Array
 from engines.kokoro.voice_embedding import LANGUAGES
-from engines.speaker_encoder.encoder import SIZE
+from engines.speaker_encoder.encoder import EMBEDDING_SIZE
 from speech.errors import EngineUnavailable
 
 DATA_FILE = "surrogate.npz"
@@ -36,17 +36,19 @@ class Surrogate:
         try:
             # Opened here, because numpy leaves a file open that is no archive.
             with (Path(__file__).parents[1] / "data" / DATA_FILE).open("rb") as file, np.load(file) as data:
-                self._tables, self._slopes, self._bend, self.alone = (
+                self._tables, self._slopes, self._bend, self.single_voices = (
                     data[name].astype(np.float64) for name in ("tables", "slopes", "bend", "alone")
                 )
-                self._melodies = [Melody(float(level), float(spread)) for level, spread in data["melodies"]]
+                self._melodies = [
+                    PitchProfile(float(level), float(spread)) for level, spread in data["melodies"]
+                ]
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise EngineUnavailable(
                 f"Kokoro's surrogate is missing or broken: take engines/kokoro/{DATA_FILE} anew from the "
                 "repository"
             ) from error
-        shape = (len(voices), SIZE)
-        if self._tables.shape != (len(LANGUAGES), *shape) or self.alone.shape != shape:
+        shape = (len(voices), EMBEDDING_SIZE)
+        if self._tables.shape != (len(LANGUAGES), *shape) or self.single_voices.shape != shape:
             raise EngineUnavailable(
                 f"Kokoro's {DATA_FILE} and voices.json do not belong together: "
                 "take both anew from the repository"
@@ -63,6 +65,6 @@ class Surrogate:
             self._tables[LANGUAGES.index(language)] + octaves * self._slopes + octaves**2 * self._bend
         )
 
-    def melody(self, voice: str) -> Melody:
+    def pitch(self, voice: str) -> PitchProfile:
         """How high and lively a voice is by itself."""
         return self._melodies[self._rows[voice]]

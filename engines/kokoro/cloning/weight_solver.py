@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from engines.kokoro.voice_mix import LEAST_WEIGHT, MOST_BELOW_ZERO, MOST_WEIGHT
+from engines.kokoro.voice_mix import MAX_NEGATIVE_WEIGHT, MAX_WEIGHT, MIN_WEIGHT
 
 _STEPS = 200
 _HALVINGS = 40
@@ -17,7 +17,7 @@ _LEAST_CHANGE = 1e-6
 Array = npt.NDArray[np.float64]
 
 
-def nearest(table: Array, target: Array, ridge: float, near: Array | None = None) -> Array:
+def solve_weights(table: Array, target: Array, ridge: float, near: Array | None = None) -> Array:
     """The weights [V] for which ``weights @ table`` comes nearest to ``target`` [256].
 
     They add up to 1 and keep to the limits of ``mix``. table: [V, 256]; ridge: what it costs to be away from
@@ -28,40 +28,40 @@ def nearest(table: Array, target: Array, ridge: float, near: Array | None = None
     gram = table @ table.T + ridge * np.eye(len(table))
     pull = table @ target + ridge * centre
     step = 1 / float(np.linalg.eigvalsh(gram)[-1])
-    weights = ahead = within(centre)
+    weights = ahead = project_to_limits(centre)
     momentum = 1.0
     for _ in range(_STEPS):
         before = weights
-        weights = within(ahead - step * (gram @ ahead - pull))
+        weights = project_to_limits(ahead - step * (gram @ ahead - pull))
         faster = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = weights + (momentum - 1) / faster * (weights - before)
         momentum = faster
     return _less_below_zero(weights)
 
 
-def within(weights: Array) -> Array:
+def project_to_limits(weights: Array) -> Array:
     """The nearest weights that add up to 1, each between the least and the most that one may have."""
-    low, high = float(weights.min()) - MOST_WEIGHT, float(weights.max()) - LEAST_WEIGHT
+    low, high = float(weights.min()) - MAX_WEIGHT, float(weights.max()) - MIN_WEIGHT
     for _ in range(_HALVINGS):
         shift = (low + high) / 2
-        if np.clip(weights - shift, LEAST_WEIGHT, MOST_WEIGHT).sum() > 1:
+        if np.clip(weights - shift, MIN_WEIGHT, MAX_WEIGHT).sum() > 1:
             low = shift
         else:
             high = shift
-    return np.clip(weights - high, LEAST_WEIGHT, MOST_WEIGHT)
+    return np.clip(weights - high, MIN_WEIGHT, MAX_WEIGHT)
 
 
 def _less_below_zero(weights: Array) -> Array:
     """The same where little is below zero; else as far towards those above as it takes."""
     below = float(-weights[weights < 0].sum())
-    if below <= MOST_BELOW_ZERO:
+    if below <= MAX_NEGATIVE_WEIGHT:
         return weights
-    share = MOST_BELOW_ZERO / below
+    share = MAX_NEGATIVE_WEIGHT / below
     above = np.maximum(weights, 0)
     return np.asarray(share * weights + (1 - share) * above / above.sum())
 
 
-class Search:
+class WeightSearch:
     """Looks for the weights whose mix is heard nearest to a target, each try corrected by those before.
 
     Gauss and Newton's way: what the table says of a change is believed, but counted from what was heard of
@@ -75,21 +75,21 @@ class Search:
         self._target = target
         self._staying = _STAYING
         self.weights, self._heard = weights, heard
-        self.likeness = float(heard @ target)
+        self.similarity = float(heard @ target)
 
-    def next(self) -> Array:
+    def propose(self) -> Array:
         """The weights to try now."""
         offset = self._heard - self.weights @ self._table
-        return nearest(self._table, self._target - offset, self._staying, near=self.weights)
+        return solve_weights(self._table, self._target - offset, self._staying, near=self.weights)
 
-    def tell(self, weights: Array, heard: Array) -> bool:
+    def observe(self, weights: Array, heard: Array) -> bool:
         """What was heard of ``weights``; returns whether they are the best so far."""
         change = weights - self.weights
         missed = heard - self._heard - change @ self._table
         self._table += np.outer(change, missed) / (change @ change + _LEAST_CHANGE)
         likeness = float(heard @ self._target)
-        better = likeness > self.likeness
+        better = likeness > self.similarity
         self._staying *= _FARTHER if better else _NEARER
         if better:
-            self.weights, self._heard, self.likeness = weights, heard, likeness
+            self.weights, self._heard, self.similarity = weights, heard, likeness
         return better

@@ -5,7 +5,7 @@
 Kernels are compiled and weights packed into FOLDER, with up to CORES processes at a time, and the decoder is
 loaded from them once, as a trial. Standard input has the parts of the graph, as ``write_parts`` writes them,
 and stays open for as long as the result is wanted: at its end this process ends, with all of its process
-group. Each line of standard output names a step that is done. Exit code 0: all is there; ``UNFIT``: this
+group. Each line of standard output names a step that is done. Exit code 0: all is there; ``EXIT_UNAVAILABLE``: this
 machine is not fit for it, and the last line of standard error says why.
 """
 
@@ -23,12 +23,12 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from engines.kokoro.network.built_once import ROOT, NotMade
+from engines.kokoro.network.build_cache import PROJECT_ROOT, BuildFailed
 
 if TYPE_CHECKING:
-    from engines.kokoro.int8.packed import Packed
+    from engines.kokoro.int8.packed import PackedWeights
 
-UNFIT = 3
+EXIT_UNAVAILABLE = 3
 PARTS = ("source", "decoder", "generator")
 
 _LENGTH_BYTES = 8
@@ -55,7 +55,7 @@ def _read(given: IO[bytes], size: int) -> bytes:
     return content
 
 
-def yield_to_others() -> None:
+def lower_priority() -> None:
     """Take only the processor time that no other process asks for; child processes inherit it.
 
     A niceness of 19 still has a share of 1.5 % beside each busy thread, and keeps the processor for some
@@ -86,7 +86,7 @@ def _compile(module: str) -> None:
         [sys.executable, "-c", f"import {module}"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        cwd=ROOT,
+        cwd=PROJECT_ROOT,
         # What fails here is found, and told, when the decoder is loaded.
         check=False,
     )
@@ -94,31 +94,37 @@ def _compile(module: str) -> None:
 
 def _prepare(parts: Mapping[str, bytes], folder: Path, cores: int) -> None:
     """Raises Unfit."""
-    from engines.kokoro.int8.loader import KERNELS, Unfit, check_machine, kernels_folder, load
-    from engines.kokoro.int8.packed import packed_features, packed_generator
+    from engines.kokoro.int8.loader import (
+        KERNEL_MODULES,
+        DecoderUnavailable,
+        check_machine,
+        kernels_folder,
+        load_decoder,
+    )
+    from engines.kokoro.int8.packed import load_feature_weights, load_generator_weights
 
     pairs = check_machine()
     os.environ["NUMBA_CACHE_DIR"] = os.fspath(kernels_folder(folder))
 
-    def pack(name: str, packed: Callable[..., AbstractContextManager[Packed]]) -> None:
+    def pack(name: str, packed: Callable[..., AbstractContextManager[PackedWeights]]) -> None:
         with packed(parts[name], folder, pairs=pairs):
             pass
 
     with ThreadPoolExecutor(cores) as pool:
-        compiling = [pool.submit(_compile, module) for module in KERNELS]
+        compiling = [pool.submit(_compile, module) for module in KERNEL_MODULES]
         packing = [
             pool.submit(pack, name, packed)
-            for name, packed in (("decoder", packed_features), ("generator", packed_generator))
+            for name, packed in (("decoder", load_feature_weights), ("generator", load_generator_weights))
         ]
         wait(compiling)
         print("kernels are compiled", flush=True)
         try:
             for job in packing:
                 job.result()
-        except NotMade as error:
-            raise Unfit(f"its weights could not be packed ({error})") from error
+        except BuildFailed as error:
+            raise DecoderUnavailable(f"its weights could not be packed ({error})") from error
         print("weights are packed", flush=True)
-    load(parts.__getitem__, folder, cores)
+    load_decoder(parts.__getitem__, folder, cores)
 
 
 def main() -> None:
@@ -129,16 +135,16 @@ def main() -> None:
     parser.add_argument("--yielding", action="store_true", help="only with time that nothing else asks for")
     asked = parser.parse_args()
     if asked.yielding:
-        yield_to_others()
+        lower_priority()
     parts = read_parts(sys.stdin.buffer)
     threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
-    from engines.kokoro.int8.loader import Unfit
+    from engines.kokoro.int8.loader import DecoderUnavailable
 
     try:
         _prepare(parts, asked.folder, asked.cores)
-    except Unfit as unfit:
+    except DecoderUnavailable as unfit:
         print(unfit, file=sys.stderr)
-        sys.exit(UNFIT)
+        sys.exit(EXIT_UNAVAILABLE)
 
 
 if __name__ == "__main__":

@@ -12,21 +12,21 @@ import torch
 
 from engines.kokoro.int8.convolution import Convolution
 from engines.kokoro.int8.harmonic_source import HarmonicSource
-from engines.kokoro.int8.loader import Unfit
+from engines.kokoro.int8.loader import DecoderUnavailable
 from engines.kokoro.network.decoder import Generator
 from engines.kokoro.network.onnx_model import Network, Stop
-from engines.kokoro.probe import probe
+from engines.kokoro.probe import load_probe
 
 _OPERATORS = ("qconv_prepack", "qconv2d_pointwise")
 _PROCESSORS = ("AVX2", "AVX512")
 # The least that rounding to int8 leaves of the probe; a broken product leaves 0 dB.
-LEAST_DB = 10.0
+MIN_AGREEMENT_DB = 10.0
 
 _SOURCE_FRAMES = 12
 _SAME = 1e-5
 
 
-def adds_in_pairs() -> bool:
+def saturates_pairs() -> bool:
     """Whether this processor adds neighbouring products in 16 bits, so that weights are kept small."""
     supported = getattr(torch.cpu, "_is_vnni_supported", None)
     # Kept small they do no harm.
@@ -37,14 +37,16 @@ def check_processor() -> None:
     """Raises Unfit."""
     processor = torch.backends.cpu.get_cpu_capability()
     if processor not in _PROCESSORS:
-        raise Unfit(f"it wants a processor with AVX2, torch {torch.__version__} sees {processor}")
+        raise DecoderUnavailable(
+            f"it wants a processor with AVX2, torch {torch.__version__} sees {processor}"
+        )
 
 
 def check_operators(pairs: bool) -> None:
     """Convolve the largest levels that there may be, and any. Raises Unfit."""
     missing = [name for name in _OPERATORS if not hasattr(torch.ops.onednn, name)]
     if missing:
-        raise Unfit(f"torch {torch.__version__} has no operator onednn.{missing[0]}")
+        raise DecoderUnavailable(f"torch {torch.__version__} has no operator onednn.{missing[0]}")
     random = np.random.default_rng(0)
     most = 64 if pairs else 127
     weights = random.integers(-most, most + 1, (16, 32, 3), np.int8)
@@ -57,9 +59,11 @@ def check_operators(pairs: bool) -> None:
     try:
         made = Convolution(weights, scale, bias)(levels)
     except RuntimeError as error:
-        raise Unfit(f"torch {torch.__version__} cannot convolve in int8: {_first_line(error)}") from error
+        raise DecoderUnavailable(
+            f"torch {torch.__version__} cannot convolve in int8: {_first_line(error)}"
+        ) from error
     if made.shape != expected.shape or not np.allclose(made, expected, rtol=1e-5, atol=1e-2):
-        raise Unfit(f"torch {torch.__version__} convolves in int8 otherwise than expected")
+        raise DecoderUnavailable(f"torch {torch.__version__} convolves in int8 otherwise than expected")
 
 
 def check_source(source: HarmonicSource, graph: Network) -> None:
@@ -76,19 +80,23 @@ def check_source(source: HarmonicSource, graph: Network) -> None:
     (expected,) = graph.run({"phase": phase, "pitch": pitch}, ("spectra",), Stop())
     apart = np.abs(source.spectra(phase, pitch, 0, _SOURCE_FRAMES) - expected).max()
     if not apart <= _SAME:
-        raise Unfit(f"the source is rounded otherwise than the published graph's ({apart:.1g} apart)")
+        raise DecoderUnavailable(
+            f"the source is rounded otherwise than the published graph's ({apart:.1g} apart)"
+        )
 
 
 def check_speech(generator: Generator) -> float:
     """Say the probe; how far, in dB, what differs from float32 is below it. Raises Unfit."""
-    window, audio = probe()
-    made = generator.audio(window, Stop())
+    window, audio = load_probe()
+    made = generator.generate(window, Stop())
     if made.shape != audio.shape or not np.isfinite(made).all():
-        raise Unfit("it makes no speech of the probe")
+        raise DecoderUnavailable("it makes no speech of the probe")
     wrong = np.square(audio - made, dtype=np.float64).sum()
     agreement = float(10 * np.log10(np.square(audio, dtype=np.float64).sum() / wrong))
-    if agreement < LEAST_DB:
-        raise Unfit(f"its speech is {agreement:.0f} dB from float32's, not {LEAST_DB:.0f}")
+    if agreement < MIN_AGREEMENT_DB:
+        raise DecoderUnavailable(
+            f"its speech is {agreement:.0f} dB from float32's, not {MIN_AGREEMENT_DB:.0f}"
+        )
     return agreement
 
 

@@ -13,7 +13,7 @@ from engines.kokoro.network.onnx_model import ModelFailed
 _Made = TypeVar("_Made")
 
 
-class Work(Generic[_Made]):
+class SharedTask(Generic[_Made]):
     """Something to be made: by a spare thread, if it comes to it before the one who needs it does."""
 
     def __init__(self, make: Callable[[], _Made], spare: ThreadPoolExecutor | None) -> None:
@@ -27,7 +27,7 @@ class Work(Generic[_Made]):
         return self._future.result()
 
 
-class Cores:
+class CorePool:
     """The cores that windows are computed on. Nobody waits for one; who helps has one that would be idle."""
 
     def __init__(self, count: int) -> None:
@@ -36,7 +36,7 @@ class Cores:
         self._spares = [ThreadPoolExecutor(1, thread_name_prefix="kokoro-spare") for _ in range(count // 2)]
 
     @contextmanager
-    def window(self) -> Iterator[ThreadPoolExecutor | None]:
+    def acquire(self) -> Iterator[ThreadPoolExecutor | None]:
         """While it lasts a window is computed here; gives one who helps, where a core is idle by then.
 
         What torch fails at becomes ModelFailed.

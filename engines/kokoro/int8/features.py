@@ -18,9 +18,14 @@ import torch
 from torch.nn import functional
 
 from engines.kokoro.int8.convolution import Convolution, Levels
-from engines.kokoro.int8.cores import Cores, Work
-from engines.kokoro.int8.features_kernels import add_scaled, add_up, leaky_levels, pool
-from engines.kokoro.int8.packed import Packed
+from engines.kokoro.int8.cores import CorePool, SharedTask
+from engines.kokoro.int8.features_kernels import (
+    add_scaled,
+    leaky_levels,
+    sums_and_extremes,
+    upsample_depthwise,
+)
+from engines.kokoro.int8.packed import PackedWeights
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
 
 _BLOCKS = ("encode", "decode.0", "decode.1", "decode.2", "decode.3")
@@ -30,7 +35,7 @@ _ROOT_HALF = np.float32(np.sqrt(0.5))
 _MOST, _LEAST_RANGE = 255, 1e-6
 
 
-class Seen(NamedTuple):
+class RowStatistics(NamedTuple):
     """Rows [T, C], and of each channel [C] mean, variance, least and most value."""
 
     rows: Array
@@ -40,7 +45,7 @@ class Seen(NamedTuple):
     most: Array
 
 
-class Affine(NamedTuple):
+class LeakyAffine(NamedTuple):
     """leaky(scale · x + shift) of each channel [C]; ``slope`` is 1 where nothing leaks."""
 
     scale: Array
@@ -49,23 +54,23 @@ class Affine(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Threads:
+class ThreadPair:
     """One or two threads that share rows."""
 
-    spare: ThreadPoolExecutor | None
+    helper: ThreadPoolExecutor | None
 
-    def share(self, rows: int, make: Callable[[int, int], None]) -> None:
+    def split_rows(self, rows: int, make: Callable[[int, int], None]) -> None:
         """Have ``make`` make all rows [first, end), in two parts; not cut between an even row and the next.
 
         Whoever makes them: sums depend on where they are cut.
         """
         middle = rows // 4 * 2 or rows
-        rest = Work(lambda: make(middle, rows), self.spare) if middle < rows else None
+        rest = SharedTask(lambda: make(middle, rows), self.helper) if middle < rows else None
         make(0, middle)
         if rest is not None:
             rest.result()
 
-    def seen(self, rows: Array, make: Callable[[int, int], None]) -> Seen:
+    def compute_with_statistics(self, rows: Array, make: Callable[[int, int], None]) -> RowStatistics:
         """``rows``, once ``make`` has made them, and what they are like."""
         parts: dict[int, tuple[Array, ...]] = {}
         channels = rows.shape[1]
@@ -74,20 +79,20 @@ class Threads:
             make(first, end)
             sums = np.empty((2, channels))
             extremes = np.empty((2, channels), np.float32)
-            add_up(rows[first:end], *sums, *extremes)
+            sums_and_extremes(rows[first:end], *sums, *extremes)
             parts[first] = (*sums, *extremes)
 
-        self.share(len(rows), both)
+        self.split_rows(len(rows), both)
         total, squares, least, most = zip(*parts.values(), strict=True)
         mean = np.add.reduce(total) / len(rows)
         variance = np.maximum(np.add.reduce(squares) / len(rows) - np.square(mean), 0)
-        return Seen(rows, mean, variance, np.minimum.reduce(least), np.maximum.reduce(most))
+        return RowStatistics(rows, mean, variance, np.minimum.reduce(least), np.maximum.reduce(most))
 
 
-class Product:
+class DynamicConvolution:
     """A convolution of rounded rows. It gives them without its bias, and in units of the input's step."""
 
-    def __init__(self, packed: Packed, name: str) -> None:
+    def __init__(self, packed: PackedWeights, name: str) -> None:
         def array(kind: str) -> Array:
             return np.array(packed[f"{name}.{kind}"], np.float32)
 
@@ -96,7 +101,9 @@ class Product:
         self._convolution = Convolution(levels, scale, np.zeros_like(scale))
         self._bias, self._lifted, self._smooth = array("bias"), array("lifted"), array("smooth")
 
-    def levels(self, given: Seen, affine: Affine, threads: Threads) -> tuple[Levels, Rounding]:
+    def quantise(
+        self, given: RowStatistics, affine: LeakyAffine, threads: ThreadPair
+    ) -> tuple[Levels, OutputScale]:
         """What the rows become, ready to be convolved, and how they were rounded."""
         scale, shift = affine.scale / self._smooth, affine.shift / self._smooth
         ends = np.stack((given.least, given.most)) * scale + shift
@@ -113,10 +120,10 @@ class Product:
             made = levels[pad + first : pad + end]
             leaky_levels(given.rows[first:end], scale, shift, affine.slope, zero, made)
 
-        threads.share(rows, make)
-        return levels, Rounding(step, self._bias - step * zero * self._lifted)
+        threads.split_rows(rows, make)
+        return levels, OutputScale(step, self._bias - step * zero * self._lifted)
 
-    def of(self, levels: Levels, out: Array, first: int, end: int) -> None:
+    def convolve(self, levels: Levels, out: Array, first: int, end: int) -> None:
         """Rows [first, end), to ``out``."""
         out[first:end] = self._convolution(levels[None, first : end + self._convolution.taps - 1])[0]
 
@@ -126,19 +133,19 @@ class Product:
         return len(self._bias)
 
 
-class Rounding(NamedTuple):
+class OutputScale(NamedTuple):
     """A product's rows are values · step + shift [C]."""
 
     step: np.float32
     shift: Array
 
 
-class Block:
+class FeatureBlock:
     """(second(norm(first(norm(x)))) + shortcut(x)) / √2; the last makes two rows of one."""
 
-    def __init__(self, packed: Packed, name: str) -> None:
+    def __init__(self, packed: PackedWeights, name: str) -> None:
         self._first, self._second, self._shortcut = (
-            Product(packed, f"{name}.{kind}") for kind in ("conv1", "conv2", "conv1x1")
+            DynamicConvolution(packed, f"{name}.{kind}") for kind in ("conv1", "conv2", "conv1x1")
         )
         self.inputs, self.outputs = len(packed[f"{name}.conv1.smooth"]), self._second.outputs
         self._pool: tuple[Array, Array] | None = None
@@ -146,7 +153,7 @@ class Block:
             weight = np.ascontiguousarray(packed["pool.weight"][:, 0].T.astype(np.float32))
             self._pool = weight, packed["pool.bias"].astype(np.float32)
 
-    def of(self, given: Seen, norms: Array, room: Array, threads: Threads) -> Seen:
+    def apply(self, given: RowStatistics, norms: Array, room: Array, threads: ThreadPair) -> RowStatistics:
         """What becomes of x [T, inputs], in the first columns of ``room``; what stands in others stays.
 
         norms: gain − 1 and bias of the first norm, and of the second.
@@ -154,60 +161,68 @@ class Block:
         first_norm, second_norm = norms[: 2 * self.inputs], norms[2 * self.inputs :]
         affine = _normed(given, first_norm, np.float32(1))
         if self._pool is None:
-            levels, rounding = self._first.levels(given, affine, threads)
+            levels, rounding = self._first.quantise(given, affine, threads)
         else:
             pooled = self._pooled(given, affine, self._pool, threads)
-            levels, rounding = self._first.levels(pooled, _unchanged(self.inputs), threads)
+            levels, rounding = self._first.quantise(pooled, _unchanged(self.inputs), threads)
         rows = len(room)
         between = self._convolved(self._first, levels, rows, threads)
-        levels, own = self._second.levels(between, _normed(between, second_norm, rounding.step), threads)
-        straight, other = self._shortcut.levels(given, _unchanged(self.inputs), threads)
+        levels, own = self._second.quantise(between, _normed(between, second_norm, rounding.step), threads)
+        straight, other = self._shortcut.quantise(given, _unchanged(self.inputs), threads)
         more = np.empty((rows, self.outputs), np.float32)
         short = np.empty((len(given.rows), self.outputs), np.float32)
-        threads.share(len(short), lambda first, end: self._shortcut.of(straight, short, first, end))
+        threads.split_rows(
+            len(short), lambda first, end: self._shortcut.convolve(straight, short, first, end)
+        )
         steps = own.step * _ROOT_HALF, other.step * _ROOT_HALF
         shift = (own.shift + other.shift) * _ROOT_HALF
         twice = rows // len(short)
 
         def make(first: int, end: int) -> None:
-            self._second.of(levels, more, first, end)
+            self._second.convolve(levels, more, first, end)
             add_scaled(more[first:end], steps[0], short, steps[1], shift, twice, first, room[first:end])
 
-        return threads.seen(room, make)
+        return threads.compute_with_statistics(room, make)
 
     @staticmethod
-    def _convolved(product: Product, levels: Levels, rows: int, threads: Threads) -> Seen:
+    def _convolved(
+        product: DynamicConvolution, levels: Levels, rows: int, threads: ThreadPair
+    ) -> RowStatistics:
         values = np.empty((rows, product.outputs), np.float32)
-        return threads.seen(values, lambda first, end: product.of(levels, values, first, end))
+        return threads.compute_with_statistics(
+            values, lambda first, end: product.convolve(levels, values, first, end)
+        )
 
     @staticmethod
-    def _pooled(given: Seen, affine: Affine, weights: tuple[Array, Array], threads: Threads) -> Seen:
+    def _pooled(
+        given: RowStatistics, affine: LeakyAffine, weights: tuple[Array, Array], threads: ThreadPair
+    ) -> RowStatistics:
         pooled = np.empty((2 * len(given.rows), given.rows.shape[1]), np.float32)
 
         def make(first: int, end: int) -> None:
-            pool(given.rows, *affine, *weights, first // 2, pooled[first:end])
+            upsample_depthwise(given.rows, *affine, *weights, first // 2, pooled[first:end])
 
-        return threads.seen(pooled, make)
+        return threads.compute_with_statistics(pooled, make)
 
 
-def _normed(given: Seen, norm: Array, step: np.float32) -> Affine:
+def _normed(given: RowStatistics, norm: Array, step: np.float32) -> LeakyAffine:
     """AdaIN of rows that are step · x, but for what it takes out; norm: gain − 1 and bias."""
     more, bias = np.split(norm, 2)
     exact = float(step)
     scale = (1 + more) * exact / np.sqrt(np.square(exact) * given.variance + _EPSILON)
-    return Affine(scale.astype(np.float32), (bias - scale * given.mean).astype(np.float32), _LEAK)
+    return LeakyAffine(scale.astype(np.float32), (bias - scale * given.mean).astype(np.float32), _LEAK)
 
 
-def _unchanged(channels: int) -> Affine:
-    return Affine(np.ones(channels, np.float32), np.zeros(channels, np.float32), _STRAIGHT)
+def _unchanged(channels: int) -> LeakyAffine:
+    return LeakyAffine(np.ones(channels, np.float32), np.zeros(channels, np.float32), _STRAIGHT)
 
 
-class FastFeatures:
+class Int8Features:
     """Prosody to features; several threads may use it at once."""
 
-    def __init__(self, packed: Packed, cores: Cores) -> None:
+    def __init__(self, packed: PackedWeights, cores: CorePool) -> None:
         """packed: by ``features_packing``. Raises ModelFailed."""
-        self._blocks = [Block(packed, name) for name in _BLOCKS]
+        self._blocks = [FeatureBlock(packed, name) for name in _BLOCKS]
         self._pitch, self._energy = (
             (packed[f"{name}.weight"].ravel().astype(np.float32), np.float32(packed[f"{name}.bias"].item()))
             for name in ("F0_conv", "N_conv")
@@ -218,17 +233,17 @@ class FastFeatures:
         self._cores = cores
 
     @torch.inference_mode()
-    def of(
+    def compute(
         self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop
     ) -> tuple[Array, Array, Array]:
         """Features, gain and bias: see ``Front.decoded``."""
         gain, bias, own = self._norms.run({"style": style}, ("gain", "bias", "own"), stop)
-        with self._cores.window() as spare:
-            rows = self._rows(asr, pitch, energy, own.ravel(), Threads(spare), stop)
+        with self._cores.acquire() as spare:
+            rows = self._rows(asr, pitch, energy, own.ravel(), ThreadPair(spare), stop)
         return np.ascontiguousarray(rows.T)[np.newaxis], gain, bias
 
     def _rows(
-        self, asr: Array, pitch: Array, energy: Array, norms: Array, threads: Threads, stop: Stop
+        self, asr: Array, pitch: Array, energy: Array, norms: Array, threads: ThreadPair, stop: Stop
     ) -> Array:
         """The features [2F, 512]."""
         spoken = np.ascontiguousarray(asr[0].T)
@@ -237,7 +252,7 @@ class FastFeatures:
         curves = [_halved(pitch[0], *self._pitch), _halved(energy[0], *self._energy)]
         given = np.column_stack((spoken, *curves))
         aside = np.column_stack((residual, *curves))
-        seen = threads.seen(given, lambda first, end: None)
+        seen = threads.compute_with_statistics(given, lambda first, end: None)
         for block in self._blocks:
             if stop.is_set:
                 raise Stopped
@@ -247,7 +262,7 @@ class FastFeatures:
             else:
                 room = np.empty((frames, block.outputs + aside.shape[1]), np.float32)
                 room[:, block.outputs :] = aside
-            seen = block.of(seen, own, room, threads)
+            seen = block.apply(seen, own, room, threads)
         return seen.rows
 
 

@@ -19,7 +19,7 @@ _CHANNELS = "float32[::1]"
 
 
 @compiled(f"void({_ROWS}, float64[::1], float64[::1], {_CHANNELS}, {_CHANNELS})", *_MATHS)
-def add_up(values: Any, total: Any, squares: Any, least: Any, most: Any) -> None:
+def sums_and_extremes(values: Any, total: Any, squares: Any, least: Any, most: Any) -> None:
     """Of each channel [C]: the sum, the sum of squares, the least and the most value."""
     total[:], squares[:] = 0.0, 0.0
     least[:], most[:] = values[0], values[0]
@@ -53,7 +53,7 @@ def leaky_levels(values: Any, per_step: Any, shift: Any, slope: Any, zero: Any, 
 
 
 @compiled(f"void({_ROWS}, {_CHANNELS}, {_CHANNELS}, float32, {_ROWS}, {_CHANNELS}, int64, {_ROWS})", *_MATHS)
-def pool(
+def upsample_depthwise(
     values: Any, scale: Any, shift: Any, slope: Any, weight: Any, bias: Any, first: int, pooled: Any
 ) -> None:
     """Rows [2 · first, ·) of leaky(scale · values + shift), convolved transposed, each channel by itself.

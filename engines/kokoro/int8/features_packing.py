@@ -19,8 +19,8 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.utils import Extractor
 
-from engines.kokoro.int8.packing import rounded, write
-from engines.kokoro.network.dequantize import dequantized
+from engines.kokoro.int8.packing import quantise_weight, run_packing
+from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.onnx_model import Array
 from engines.kokoro.voices import Voices
@@ -43,7 +43,7 @@ class _Part:
     """The decoder part, its weights in float32."""
 
     def __init__(self, decoder: bytes) -> None:
-        self._graph = onnx.load_model_from_string(dequantized(decoder)).graph
+        self._graph = onnx.load_model_from_string(dequantize(decoder)).graph
         self._nodes = {node.name: node for node in self._graph.node}
         self._constants = {tensor.name: tensor for tensor in self._graph.initializer}
 
@@ -64,7 +64,7 @@ class _Part:
         return np.array(numpy_helper.to_array(self._constants[name]), np.float32)
 
 
-def pack(decoder: bytes, pairs: bool) -> dict[str, npt.NDArray[np.generic]]:
+def pack_features(decoder: bytes, pairs: bool) -> dict[str, npt.NDArray[np.generic]]:
     """All of it; pairs: as ``packing.rounded`` takes it. Raises UnknownGraph."""
     part = _Part(decoder)
     voices = Voices()
@@ -75,7 +75,7 @@ def pack(decoder: bytes, pairs: bool) -> dict[str, npt.NDArray[np.generic]]:
 
     def integer(name: str, bias: Array | None, smooth: Array) -> None:
         weight = part.weight(f"{name.replace('.conv', '/conv')}/Conv_quant")
-        levels, scale = rounded(weight * smooth[:, None], pairs)
+        levels, scale = quantise_weight(weight * smooth[:, None], pairs)
         packed[f"{name}.levels"] = levels
         packed[f"{name}.scale"] = scale
         packed[f"{name}.bias"] = np.zeros_like(scale) if bias is None else bias
@@ -121,4 +121,4 @@ def _norms(decoder: bytes) -> bytes:
 
 if __name__ == "__main__":
     # A process of its own: onnx and its objects are not for a server's memory.
-    write(pack, "decoder part")
+    run_packing(pack_features, "decoder part")

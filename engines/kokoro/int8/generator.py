@@ -18,20 +18,26 @@ import torch
 
 from engines.kokoro.int8.blocks import (
     Branch,
-    Extent,
+    FloatConvolution,
     Norms,
-    PlainConvolution,
-    Product,
     Quantiser,
     ResidualBlock,
+    RowRange,
+    SnakeConvolution,
     Upsampling,
 )
 from engines.kokoro.int8.convolution import Convolution
-from engines.kokoro.int8.cores import Cores, Work
-from engines.kokoro.int8.kernels import add_both, features_levels, mean_leaky, mean_leaky_levels, overlap_add
-from engines.kokoro.int8.packed import Packed
+from engines.kokoro.int8.cores import CorePool, SharedTask
+from engines.kokoro.int8.kernels import (
+    add_two,
+    leaky_transposed_levels,
+    mean_leaky,
+    mean_leaky_levels,
+    overlap_add,
+)
+from engines.kokoro.int8.packed import PackedWeights
 from engines.kokoro.network.decoder import Window
-from engines.kokoro.network.onnx_model import FRAME, Array, Stop
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop
 from speech.types import Samples
 
 _DILATIONS = (1, 3, 5)
@@ -52,7 +58,7 @@ class Stage:
     """
 
     upsampling: Upsampling
-    source: PlainConvolution
+    source: FloatConvolution
     source_block: ResidualBlock
     blocks: tuple[ResidualBlock, ResidualBlock, ResidualBlock]
     rows: int
@@ -64,10 +70,10 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Last:
+class OutputLayer:
     """From the last rows to samples: a convolution to 22 channels; the inverse transform's basis [22, 20]."""
 
-    convolution: PlainConvolution
+    convolution: FloatConvolution
     basis: Array
 
     @property
@@ -76,19 +82,19 @@ class Last:
         return int(self.convolution.weight.shape[3]) // 2
 
 
-class FastGenerator:
+class Int8Generator:
     """See ``Generator``; a call computes in the calling thread, and in another one where a core is idle."""
 
     # The features reach over four frames, the source through its own block over five and a half. With all of
     # that a window of two frames or more has the very samples of the whole (measured; with four: 35 dB).
     context = 6
 
-    def __init__(self, first: Stage, second: Stage, last: Last, cores: Cores) -> None:
+    def __init__(self, first: Stage, second: Stage, last: OutputLayer, cores: CorePool) -> None:
         self._first, self._second, self._last = first, second, last
         self._cores = cores
 
     @torch.inference_mode()
-    def audio(self, window: Window, stop: Stop) -> Samples:
+    def generate(self, window: Window, stop: Stop) -> Samples:
         """See ``Generator.audio``."""
         norms = Norms(window.scale.ravel(), window.shift.ravel())
         frames = window.features.shape[2] // 2
@@ -96,7 +102,7 @@ class FastGenerator:
         pieces = -(-(end - window.before) // _MOST_FRAMES)
         edges = [window.before + (end - window.before) * piece // pieces for piece in range(pieces + 1)]
         made = []
-        with self._cores.window() as spare:
+        with self._cores.acquire() as spare:
             for first, until in pairwise(edges):
                 begin, stops = max(first - self.context, 0), min(until + self.context, frames)
                 piece = _Piece(
@@ -118,20 +124,20 @@ class FastGenerator:
         end = piece.frames - after
         # Which rows each layer has to make, from the samples back to the features.
         hops = second.rows * piece.frames + 1
-        spectra = Extent(second.rows * before, second.rows * end + 1).wider(1, hops)
-        after_second = spectra.wider(last.reach, hops)
-        into_second = after_second.wider(second.reach, hops)
-        upsampled = Extent(max(into_second.first - 1, 0), max(into_second.end - 1, 2))
+        spectra = RowRange(second.rows * before, second.rows * end + 1).widened(1, hops)
+        after_second = spectra.widened(last.reach, hops)
+        into_second = after_second.widened(second.reach, hops)
+        upsampled = RowRange(max(into_second.first - 1, 0), max(into_second.end - 1, 2))
         rows = first.rows * piece.frames
-        after_first = second.upsampling.needs(upsampled, rows)
-        into_first = after_first.wider(first.reach, rows)
-        given = first.upsampling.needs(into_first, 2 * piece.frames)
+        after_first = second.upsampling.input_range(upsampled, rows)
+        into_first = after_first.widened(first.reach, rows)
+        given = first.upsampling.input_range(into_first, 2 * piece.frames)
 
         source_rows = np.ascontiguousarray(piece.spectra.T)
-        later = Work(partial(_source, second, source_rows, into_second, hops, piece), piece.spare)
+        later = SharedTask(partial(_source, second, source_rows, into_second, hops, piece), piece.spare)
         source = _source(first, source_rows, into_first, rows, piece)
-        levels, left = first.upsampling.room(given, into_first)
-        features_levels(
+        levels, left = first.upsampling.allocate_levels(given, into_first)
+        leaky_transposed_levels(
             np.ascontiguousarray(piece.features[:, given.first : given.end]),
             _LEAK,
             first.upsampling.quantiser.per_step,
@@ -139,25 +145,25 @@ class FastGenerator:
             levels,
             left,
         )
-        values = first.upsampling.of(levels, into_first)
-        add_both(values, *source)
+        values = first.upsampling.apply(levels, into_first)
+        add_two(values, *source)
         branches = _branches(first, values, into_first, after_first, rows, piece)
-        levels, left = second.upsampling.room(after_first, upsampled)
+        levels, left = second.upsampling.allocate_levels(after_first, upsampled)
         quantiser = second.upsampling.quantiser
         mean_leaky_levels(*branches, _LEAK, quantiser.per_step, quantiser.zero, levels, left)
-        values = second.upsampling.of(levels, upsampled)
+        values = second.upsampling.apply(levels, upsampled)
         # The first row of all is the mirror's: the third of all, which is the second of these.
         values = np.concatenate((values[1:2], values)) if into_second.first == 0 else values
         values = values[: into_second.rows]
-        add_both(values, *later.result())
+        add_two(values, *later.result())
         branches = _branches(second, values, into_second, after_second, hops, piece)
         into_last = np.empty((spectra.rows + 2 * last.reach, values.shape[1]), np.float32)
         mean_leaky(*branches, _LAST_LEAK, into_last, after_second.first - spectra.first + last.reach)
-        made = last.convolution.of(into_last)
+        made = last.convolution.apply(into_last)
         samples = np.empty(_HOP * (len(made) - 1) + last.basis.shape[1], np.float32)
         overlap_add(made, last.basis, samples)
-        begin = FRAME * before + _MARGIN - _HOP * spectra.first
-        return samples[begin : begin + FRAME * (end - before)]
+        begin = FRAME_SAMPLES * before + _MARGIN - _HOP * spectra.first
+        return samples[begin : begin + FRAME_SAMPLES * (end - before)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,27 +181,27 @@ class _Piece:
         return int(self.features.shape[1]) // 2
 
 
-def _source(stage: Stage, spectra: Array, want: Extent, rows: int, piece: _Piece) -> Branch:
+def _source(stage: Stage, spectra: Array, want: RowRange, rows: int, piece: _Piece) -> Branch:
     """Rows ``want`` of what the source's spectra [120n + 1, 22] become, of ``rows`` in all."""
-    have = want.wider(stage.source_block.reach, rows)
-    values = have.of(stage.source.of(spectra), Extent(0, rows))
-    return stage.source_block.of(values, have, want, rows, piece.norms, piece.stop)
+    have = want.widened(stage.source_block.reach, rows)
+    values = have.select(stage.source.apply(spectra), RowRange(0, rows))
+    return stage.source_block.apply(values, have, want, rows, piece.norms, piece.stop)
 
 
 def _branches(
-    stage: Stage, values: Array, have: Extent, want: Extent, rows: int, piece: _Piece
+    stage: Stage, values: Array, have: RowRange, want: RowRange, rows: int, piece: _Piece
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Rows ``want`` of all three blocks: (values, more) of each, to be added up."""
 
     def make(block: ResidualBlock) -> Branch:
-        return block.of(values, have, want, rows, piece.norms, piece.stop)
+        return block.apply(values, have, want, rows, piece.norms, piece.stop)
 
     *others, longest = stage.blocks
-    made = [Work(partial(make, block), piece.spare) for block in reversed(others)]
+    made = [SharedTask(partial(make, block), piece.spare) for block in reversed(others)]
     return (*make(longest), *made[0].result(), *made[1].result())
 
 
-def assembled(packed: Packed, cores: Cores) -> FastGenerator:
+def build_generator(packed: PackedWeights, cores: CorePool) -> Int8Generator:
     """The generator of what ``packing`` has packed."""
 
     def array(name: str) -> Array:
@@ -209,11 +215,13 @@ def assembled(packed: Packed, cores: Cores) -> FastGenerator:
             packed[f"{name}.levels"].astype(np.int8), array(f"{name}.scale"), array(f"{name}.bias")
         )
 
-    def product(name: str, dilation: int) -> Product:
+    def product(name: str, dilation: int) -> SnakeConvolution:
         alpha = array(f"{name}.alpha")
         first = int(packed[f"{name}.norm"].item())
         norm = slice(first, first + len(alpha))
-        return Product(norm, alpha, np.float32(1) / alpha, quantiser(name), convolution(name), dilation)
+        return SnakeConvolution(
+            norm, alpha, np.float32(1) / alpha, quantiser(name), convolution(name), dilation
+        )
 
     def block(name: str) -> ResidualBlock:
         return ResidualBlock(
@@ -223,19 +231,19 @@ def assembled(packed: Packed, cores: Cores) -> FastGenerator:
             ]
         )
 
-    def plain(name: str, stride: int, padding: int) -> PlainConvolution:
+    def plain(name: str, stride: int, padding: int) -> FloatConvolution:
         weight = torch.from_numpy(array(f"{name}.weight"))[:, :, None]
-        return PlainConvolution(weight, torch.from_numpy(array(f"{name}.bias")), stride, padding)
+        return FloatConvolution(weight, torch.from_numpy(array(f"{name}.bias")), stride, padding)
 
-    def stage(number: int, stride: int, rows: int, source: PlainConvolution) -> Stage:
+    def stage(number: int, stride: int, rows: int, source: FloatConvolution) -> Stage:
         names = [f"resblocks.{3 * number + place}" for place in range(3)]
         one, other, longest = (block(name) for name in names)
         up = Upsampling(quantiser(f"ups.{number}"), convolution(f"ups.{number}"), stride)
         return Stage(up, source, block(f"noise_res.{number}"), (one, other, longest), rows)
 
-    return FastGenerator(
+    return Int8Generator(
         stage(0, 10, 20, plain("noise_convs.0", 6, 3)),
         stage(1, 6, 120, plain("noise_convs.1", 1, 0)),
-        Last(plain("conv_post", 1, 0), array("basis")),
+        OutputLayer(plain("conv_post", 1, 0), array("basis")),
         cores,
     )

@@ -26,7 +26,7 @@ from engines.kokoro.int8.layers import (
     Stage,
     Step,
     Upsampling,
-    blocks_of,
+    residual_blocks,
 )
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.onnx_model import Array
@@ -39,7 +39,7 @@ _LOUDER = 4.0
 _BINS = 11
 
 
-def read(generator: bytes) -> Layers:
+def read_layers(generator: bytes) -> Layers:
     """The layers of ``graph_surgery``'s generator part. Raises UnknownGraph."""
     return _Graph(generator).layers()
 
@@ -83,7 +83,7 @@ class _Graph:
             margin,
             sum(size for _, size in self._scales.values()),
         )
-        used = [step.snake.norm for block in blocks_of(layers) for pair in block.pairs for step in pair]
+        used = [step.snake.norm for block in residual_blocks(layers) for pair in block.pairs for step in pair]
         _expect(sorted(used) == sorted(at for at, _ in self._scales.values()), "the norms' order")
         return layers
 

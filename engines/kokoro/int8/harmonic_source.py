@@ -292,7 +292,7 @@ class HarmonicSource:
         return spectra[np.newaxis]
 
 
-def phase_of(pitch: Array) -> Array:
+def harmonic_phase(pitch: Array) -> Array:
     """The turns that each harmonic of a pitch [1, 2F] has made [1, 2F, 9].
 
     They are added up in float32, as the published graph does it.

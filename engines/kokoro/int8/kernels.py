@@ -130,7 +130,9 @@ def sum_snake_levels(
 
 
 @compiled(f"void({_ROWS}, float32, float32[::1], float32[::1], {_LEVELS}, int64)", *_MATHS)
-def features_levels(features: Any, slope: Any, per_step: Any, zero: Any, levels: Any, left: int) -> None:
+def leaky_transposed_levels(
+    features: Any, slope: Any, per_step: Any, zero: Any, levels: Any, left: int
+) -> None:
     """levels [1, T, C]: those of leaky(features) behind ``left`` rows of zeros; features: [C, ·], turned."""
     _, length, channels = levels.shape
     rows = features.shape[1]
@@ -194,7 +196,7 @@ def mean_leaky(
 
 
 @compiled(f"void({_ROWS}, {_ROWS}, {_ROWS})", *_MATHS)
-def add_both(values: Any, one: Any, other: Any) -> None:
+def add_two(values: Any, one: Any, other: Any) -> None:
     """values: plus one, plus other; all [T, C]."""
     rows, channels = values.shape
     for row in range(rows):

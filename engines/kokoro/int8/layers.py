@@ -98,6 +98,6 @@ class Layers:
     norms: int
 
 
-def blocks_of(layers: Layers) -> list[ResidualBlock]:
+def residual_blocks(layers: Layers) -> list[ResidualBlock]:
     """All residual blocks, in the order in which they can be computed."""
     return [block for stage in layers.stages for block in (stage.source_block, *stage.blocks)]

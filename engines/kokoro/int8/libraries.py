@@ -53,7 +53,7 @@ class _Pauses(MetaPathFinder):
 
 
 @contextmanager
-def loading_gently(pause: Pause | None = None) -> Iterator[None]:
+def gentle_imports(pause: Pause | None = None) -> Iterator[None]:
     """While the body runs, in a thread, what it imports does not hold up the other threads.
 
     pause: called before each module of torch and Numba, so that other threads' work can come first.

@@ -18,13 +18,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from types import ModuleType
 
-from engines.kokoro.network.built_once import NotMade
+from engines.kokoro.network.build_cache import BuildFailed
 from engines.kokoro.network.decoder import Decoder
 from engines.kokoro.network.onnx_model import ModelFailed, Network
 
 logger = logging.getLogger(__name__)
 
-KERNELS = tuple(f"{__package__}.{name}" for name in ("kernels", "features_kernels", "harmonic_source"))
+KERNEL_MODULES = tuple(f"{__package__}.{name}" for name in ("kernels", "features_kernels", "harmonic_source"))
 """The modules that are compiled as they are imported."""
 
 # Two cores have enough for four streams in real time without VNNI. With it they should for four times as
@@ -37,7 +37,7 @@ _TORN = (
 )
 
 
-class Unfit(Exception):
+class DecoderUnavailable(Exception):
     """Why the fast decoder cannot speak here, in a few words."""
 
 
@@ -56,7 +56,7 @@ def check_machine() -> bool:
     # threads of one convolution would.
     torch.set_num_threads(1)
     compatibility.check_processor()
-    pairs = compatibility.adds_in_pairs()
+    pairs = compatibility.saturates_pairs()
     compatibility.check_operators(pairs)
     return pairs
 
@@ -74,11 +74,11 @@ def import_libraries(cache_dir: Path) -> bool:
     try:
         _import_kernels(kernels_folder(cache_dir), numba)
     except (OSError, *_TORN) as error:
-        raise Unfit(f"its kernels could not be compiled ({error})") from error
+        raise DecoderUnavailable(f"its kernels could not be compiled ({error})") from error
     return pairs
 
 
-def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Decoder:
+def load_decoder(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Decoder:
     """The fast decoder, checked and warm. Blocks for 2–4 s; with an empty cache folder for 15 to 20.
 
     part: gives a part of the graph by its name (``graph_surgery``); cache_dir: where packed weights and
@@ -87,32 +87,32 @@ def load(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Decoder:
     """
     pairs = import_libraries(cache_dir)
     from engines.kokoro.int8 import compatibility
-    from engines.kokoro.int8.cores import Cores
-    from engines.kokoro.int8.features import FastFeatures
-    from engines.kokoro.int8.front import FastFront
-    from engines.kokoro.int8.generator import assembled
+    from engines.kokoro.int8.cores import CorePool
+    from engines.kokoro.int8.features import Int8Features
+    from engines.kokoro.int8.front import Int8FeatureDecoder
+    from engines.kokoro.int8.generator import build_generator
     from engines.kokoro.int8.harmonic_source import HarmonicSource
-    from engines.kokoro.int8.packed import packed_features, packed_generator
+    from engines.kokoro.int8.packed import load_feature_weights, load_generator_weights
 
     try:
-        shared, harmonics = Cores(cores), HarmonicSource()
+        shared, harmonics = CorePool(cores), HarmonicSource()
         compatibility.check_source(harmonics, Network(part("source"), 1))
-        with packed_features(part("decoder"), cache_dir, pairs=pairs) as packed:
-            front = FastFront(FastFeatures(packed, shared), harmonics)
-        with packed_generator(part("generator"), cache_dir, pairs=pairs) as packed:
-            generator = assembled(packed, shared)
+        with load_feature_weights(part("decoder"), cache_dir, pairs=pairs) as packed:
+            front = Int8FeatureDecoder(Int8Features(packed, shared), harmonics)
+        with load_generator_weights(part("generator"), cache_dir, pairs=pairs) as packed:
+            generator = build_generator(packed, shared)
         agreement = compatibility.check_speech(generator)
     except ModelFailed as error:
-        raise Unfit(f"it failed when it was tried ({error})") from error
-    except NotMade as error:
-        raise Unfit(f"its weights could not be packed ({error})") from error
+        raise DecoderUnavailable(f"it failed when it was tried ({error})") from error
+    except BuildFailed as error:
+        raise DecoderUnavailable(f"its weights could not be packed ({error})") from error
     _give_back()
     logger.debug("Kokoro's fast decoder: %.0f dB from float32's sound of the probe", agreement)
     return Decoder("fast", front, generator, _PLACES if pairs else _PLACES_VNNI)
 
 
-def _not_imported(error: ImportError | OSError) -> Unfit:
-    return Unfit(f"{getattr(error, 'name', None) or error} cannot be imported")
+def _not_imported(error: ImportError | OSError) -> DecoderUnavailable:
+    return DecoderUnavailable(f"{getattr(error, 'name', None) or error} cannot be imported")
 
 
 def kernels_folder(cache_dir: Path) -> Path:
@@ -148,7 +148,7 @@ def _import_kernels(folder: Path, numba: ModuleType) -> None:
 
 
 def _import_modules() -> None:
-    for module in KERNELS:
+    for module in KERNEL_MODULES:
         import_module(module)
 
 

@@ -10,28 +10,32 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engines.kokoro.int8.scales import DATA_FILE
-from engines.kokoro.network.built_once import MadeOnce
+from engines.kokoro.int8.scales import SCALES_FILE
+from engines.kokoro.network.build_cache import BuildCache
 from engines.kokoro.voices import INDEX_FILE
 
-Packed = Mapping[str, npt.NDArray[np.generic]]
+PackedWeights = Mapping[str, npt.NDArray[np.generic]]
 
 _FOLDER = Path(__file__).parent
 _KOKORO = _FOLDER.parent
 _NPY = ".npy"
 
 
-def packed_generator(generator: bytes, cache_dir: Path, *, pairs: bool) -> AbstractContextManager[Packed]:
+def load_generator_weights(
+    generator: bytes, cache_dir: Path, *, pairs: bool
+) -> AbstractContextManager[PackedWeights]:
     """What ``packing`` makes of the graph's generator; pairs: as it takes it.
 
     Takes 3 s where it isn't in ``cache_dir`` yet. Raises NotMade.
     """
     sources = [_FOLDER / name for name in ("layers.py", "graph_layers.py")]
-    sources += [_KOKORO / "data" / DATA_FILE]
+    sources += [_KOKORO / "data" / SCALES_FILE]
     return _packed("generator", "packing", generator, cache_dir, sources, pairs=pairs)
 
 
-def packed_features(decoder: bytes, cache_dir: Path, *, pairs: bool) -> AbstractContextManager[Packed]:
+def load_feature_weights(
+    decoder: bytes, cache_dir: Path, *, pairs: bool
+) -> AbstractContextManager[PackedWeights]:
     """What ``features_packing`` makes of the graph's decoder part; pairs: as it takes it.
 
     Takes 4 s where it isn't in ``cache_dir`` yet. Raises NotMade.
@@ -43,12 +47,12 @@ def packed_features(decoder: bytes, cache_dir: Path, *, pairs: bool) -> Abstract
 @contextmanager
 def _packed(
     name: str, module: str, part: bytes, cache_dir: Path, sources: Sequence[Path], *, pairs: bool
-) -> Iterator[Packed]:
-    made = MadeOnce(
+) -> Iterator[PackedWeights]:
+    made = BuildCache(
         f"kokoro-fast-{name}-{'pairs' if pairs else 'single'}",
         f"engines.kokoro.int8.{module}",
-        making=f"packing the weights of the fast decoder ({name})",
-        unwritable="the fast decoder is ready some seconds later each time",
+        activity=f"packing the weights of the fast decoder ({name})",
+        unwritable_effect="the fast decoder is ready some seconds later each time",
         sources=sources,
         arguments=("--pairs",) if pairs else (),
     )
@@ -56,7 +60,7 @@ def _packed(
         yield _Arrays(archive)
 
 
-class _Arrays(Packed):
+class _Arrays(PackedWeights):
     """The arrays of an archive, each read when it is asked for: together they would stay in the memory."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:

@@ -19,38 +19,38 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.kokoro.int8 import scales
-from engines.kokoro.int8.graph_layers import read
-from engines.kokoro.int8.layers import Convolution, Layers, Upsampling, blocks_of
+from engines.kokoro.int8.graph_layers import read_layers
+from engines.kokoro.int8.layers import Convolution, Layers, Upsampling, residual_blocks
 from engines.kokoro.int8.scales import Scale, Scales
 from engines.kokoro.network.onnx_model import Array
 
-MOST = 127
+MAX_LEVEL = 127
 # On processors without VNNI the product of an unsigned and a signed byte is added to its neighbour's in
 # 16 bits, which hold 255 · 128. The rounding of two levels may add one to their sum.
-MOST_OF_A_PAIR = 127
+MAX_PAIR_SUM = 127
 
 
-def rounded(weight: Array, pairs: bool) -> tuple[npt.NDArray[np.int8], Array]:
+def quantise_weight(weight: Array, pairs: bool) -> tuple[npt.NDArray[np.int8], Array]:
     """The levels of ``weight`` [outputs, inputs, taps], and what one stands for [outputs].
 
     pairs: whether the levels of two neighbouring inputs have to fit into one byte together.
     """
     magnitude = np.abs(weight)
     if pairs:
-        most = (magnitude[:, 0::2] + magnitude[:, 1::2]).max(axis=(1, 2)) / MOST_OF_A_PAIR
+        most = (magnitude[:, 0::2] + magnitude[:, 1::2]).max(axis=(1, 2)) / MAX_PAIR_SUM
     else:
-        most = magnitude.max(axis=(1, 2)) / MOST
+        most = magnitude.max(axis=(1, 2)) / MAX_LEVEL
     scale = np.maximum(most, np.finfo(np.float32).tiny).astype(np.float32)
     return np.rint(weight / scale[:, None, None]).astype(np.int8), scale
 
 
-def pack(layers: Layers, known: Scales, pairs: bool) -> dict[str, npt.NDArray[np.generic]]:
+def pack_generator(layers: Layers, known: Scales, pairs: bool) -> dict[str, npt.NDArray[np.generic]]:
     """All of the generator; pairs: as ``rounded`` takes it."""
     packed: dict[str, npt.NDArray[np.generic]] = {}
 
     def integer(name: str, weight: Array, bias: Array) -> None:
         scale_of: Scale = known[name]
-        levels, scale = rounded(weight * scale_of.step[:, None], pairs)
+        levels, scale = quantise_weight(weight * scale_of.step[:, None], pairs)
         lifted = (levels.astype(np.float64).sum(axis=2) @ scale_of.zero) * scale
         packed[f"{name}.levels"] = levels
         packed[f"{name}.scale"] = scale
@@ -64,9 +64,9 @@ def pack(layers: Layers, known: Scales, pairs: bool) -> dict[str, npt.NDArray[np
 
     for stage in layers.stages:
         up = stage.upsampling
-        integer(up.name, two_taps(up), np.tile(up.bias, up.stride))
+        integer(up.name, as_two_tap_weight(up), np.tile(up.bias, up.stride))
         small(stage.source)
-    for block in blocks_of(layers):
+    for block in residual_blocks(layers):
         for pair in block.pairs:
             for step in pair:
                 convolution = step.convolution
@@ -78,7 +78,7 @@ def pack(layers: Layers, known: Scales, pairs: bool) -> dict[str, npt.NDArray[np
     return packed
 
 
-def two_taps(upsampling: Upsampling) -> Array:
+def as_two_tap_weight(upsampling: Upsampling) -> Array:
     """The upsampling as a convolution [stride · outputs, inputs, 2] that makes ``stride`` rows at once.
 
     Row r of those that row t of the input begins is made of it by tap r, and of the row before it by tap
@@ -89,7 +89,7 @@ def two_taps(upsampling: Upsampling) -> Array:
     return np.ascontiguousarray(taps.transpose(3, 1, 0, 2)).reshape(-1, inputs, 2)
 
 
-def write(pack_part: Callable[[bytes, bool], dict[str, npt.NDArray[np.generic]]], what: str) -> None:
+def run_packing(pack_part: Callable[[bytes, bool], dict[str, npt.NDArray[np.generic]]], what: str) -> None:
     """The command line of a packing: a part of the graph on standard input, an archive on standard output.
 
     pack_part: given the part, and ``pairs`` as ``rounded`` takes it.
@@ -104,4 +104,7 @@ def write(pack_part: Callable[[bytes, bool], dict[str, npt.NDArray[np.generic]]]
 
 if __name__ == "__main__":
     # A process of its own: onnx and its objects are not for a server's memory.
-    write(lambda generator, pairs: pack(read(generator), scales.load(), pairs), "generator")
+    run_packing(
+        lambda generator, pairs: pack_generator(read_layers(generator), scales.load_scales(), pairs),
+        "generator",
+    )

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from engines.kokoro.network.onnx_model import Array
 
-DATA_FILE = "scales.npz"
-ORIGIN_FILE = "scales.json"
+SCALES_FILE = "scales.npz"
+SCALES_ORIGIN_FILE = "scales.json"
 
 
 class Scale(NamedTuple):
@@ -29,8 +29,8 @@ class Scale(NamedTuple):
 Scales = Mapping[str, Scale]
 
 
-def load() -> Scales:
+def load_scales() -> Scales:
     """Those that ship. Raises OSError, ValueError or KeyError where the file is missing or broken."""
-    with (Path(__file__).parents[1] / "data" / DATA_FILE).open("rb") as file, np.load(file) as data:
+    with (Path(__file__).parents[1] / "data" / SCALES_FILE).open("rb") as file, np.load(file) as data:
         names = [name.removesuffix(".step") for name in data.files if name.endswith(".step")]
         return {name: Scale(data[f"{name}.step"], data[f"{name}.zero"]) for name in names}

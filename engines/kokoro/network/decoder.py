@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 from engines.kokoro.network.onnx_model import Array, Stop
 from speech.types import Samples
 
-Name = Literal["onnx", "fast"]
+DecoderName = Literal["onnx", "fast"]
 """``onnx``: the published graph on onnxruntime; ``fast``: the same layers by kernels of our own."""
 
 
@@ -19,7 +19,7 @@ class Source(Protocol):
         """Those of frames [first, end): [1, 22, 120 (end − first) + 1]. Raises Stopped or ModelFailed."""
 
 
-class Decoded(NamedTuple):
+class DecodedFeatures(NamedTuple):
     """An utterance of F frames before it is sound.
 
     features: [1, 512, 2F]; gain, bias: of the generator's norms [1, C, 1].
@@ -31,10 +31,10 @@ class Decoded(NamedTuple):
     source: Source
 
 
-class Front(Protocol):
+class FeatureDecoder(Protocol):
     """Makes all that the generator takes; several threads may use it at once."""
 
-    def decoded(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> Decoded:
+    def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
         """Of an utterance of F frames: asr [1, 512, F]; pitch, energy [1, 2F]; style [1, 256].
 
         Raises Stopped or ModelFailed.
@@ -63,7 +63,7 @@ class Generator(Protocol):
     def context(self) -> int:
         """Frames on either side that a window has to have, fewer only where the utterance begins or ends."""
 
-    def audio(self, window: Window, stop: Stop) -> Samples:
+    def generate(self, window: Window, stop: Stop) -> Samples:
         """The samples of all frames but the context, 600 each. Raises Stopped or ModelFailed."""
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class Decoder:
     turn are heard whole.
     """
 
-    name: Name
-    front: Front
+    name: DecoderName
+    feature_decoder: FeatureDecoder
     generator: Generator
-    places: int
+    max_concurrency: int

@@ -38,7 +38,7 @@ _LSTM_WEIGHTS, _LSTM_SCALES, _LSTM_ZEROS, _LSTM_INPUTS = slice(1, 3), slice(8, 1
 _FLOORED_BIAS, _INTEGER_BIAS = ".bias_quant_rounded", ".bias_quantized_node"
 
 
-def dequantized(model: bytes) -> bytes:
+def dequantize(model: bytes) -> bytes:
     """The int8 export ``model`` (the file's bytes) in float32; 330 MB. Takes 2 GB while it works."""
     opened = onnx.load_model_from_string(model)
     constants = {tensor.name: tensor for tensor in opened.graph.initializer}
@@ -107,7 +107,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     model = weights.load(weights.KOKORO, models_dir=None, cache_dir=given.cache_dir)
-    given.out.write_bytes(dequantized(model))
+    given.out.write_bytes(dequantize(model))
 
 
 if __name__ == "__main__":

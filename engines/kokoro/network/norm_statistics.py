@@ -18,14 +18,14 @@ from zipfile import BadZipFile
 import numpy as np
 
 from engines.kokoro.network.onnx_model import Array
-from engines.kokoro.network.parts import VOICED_HZ, Features, NormStatistics, Prosody
-from engines.kokoro.voice_mix import Mix, Who
+from engines.kokoro.network.parts import MIN_VOICED_HZ, Features, NormStatistics, PredictedProsody
+from engines.kokoro.voice_mix import VoiceMix, VoiceOrMix
 from speech.errors import EngineUnavailable
 
 DATA_FILE = "statistics.npz"
 ORIGIN_FILE = "statistics.json"
 
-LEAST_VARIANCE = 1e-5
+VARIANCE_FLOOR = 1e-5
 """Added before a variance's logarithm is taken."""
 
 _KEPT_VOICES = 64
@@ -44,10 +44,10 @@ class VoiceStatistics:
     log_variance: Array
     sentence: Array
     level: float
-    tone: float
+    log_f0: float
 
 
-class Statistics:
+class StatisticsTable:
     """The norms' statistics of voices: of those that ship, and of those that were recorded since."""
 
     def __init__(self, voices: Sequence[str]) -> None:
@@ -74,11 +74,11 @@ class Statistics:
         # Several threads ask; what two of them add up at once is the same.
         self._mixed = lru_cache(_KEPT_MIXES)(self._added_up)
 
-    def knows(self, voice: str) -> bool:
+    def has(self, voice: str) -> bool:
         """Whether ``expected`` can be asked for ``voice``. It always can for a mix of voices that ship."""
         return voice in self._shipped or voice in self._recorded
 
-    def expected(self, who: Who, prosody: Prosody, features: Features) -> NormStatistics:
+    def predict(self, who: VoiceOrMix, prosody: PredictedProsody, features: Features) -> NormStatistics:
         """What the norms will see in an utterance of ``who``. Raises KeyError for one not known."""
         own = self._own(who)
         change = (self._projected(prosody, features) - own.sentence) @ self._weights
@@ -89,34 +89,34 @@ class Statistics:
             mean[np.newaxis, :, np.newaxis], np.exp(log_variance)[np.newaxis, :, np.newaxis]
         )
 
-    def level(self, who: Who) -> float:
+    def level(self, who: VoiceOrMix) -> float:
         """The power of the loud parts of ``who``. Raises KeyError for one not known."""
         return float(self._own(who).level)
 
-    def tone(self, who: Who) -> float:
+    def log_f0(self, who: VoiceOrMix) -> float:
         """The log hertz at which ``who`` speaks (a mix before its pitch). Raises KeyError as ``level``."""
-        return float(self._own(who).tone)
+        return float(self._own(who).log_f0)
 
     def record(
-        self, voice: str, prosody: Prosody, features: Features, seen: NormStatistics, level: float
+        self, voice: str, prosody: PredictedProsody, features: Features, seen: NormStatistics, level: float
     ) -> None:
         """Keep what was found in an utterance of a voice that does not ship (of the last 64 voices)."""
         self._recorded[voice] = VoiceStatistics(
             seen.mean.ravel(),
-            np.log(seen.variance.ravel() + LEAST_VARIANCE),
+            np.log(seen.variance.ravel() + VARIANCE_FLOOR),
             self._projected(prosody, features),
             level,
-            prosody.tone,
+            prosody.log_f0,
         )
         while len(self._recorded) > _KEPT_VOICES:
             self._recorded.popitem(last=False)
 
-    def _own(self, who: Who) -> VoiceStatistics:
-        if isinstance(who, Mix):
+    def _own(self, who: VoiceOrMix) -> VoiceStatistics:
+        if isinstance(who, VoiceMix):
             return self._mixed(who)
         return self._shipped.get(who) or self._recorded[who]
 
-    def _added_up(self, mix: Mix) -> VoiceStatistics:
+    def _added_up(self, mix: VoiceMix) -> VoiceStatistics:
         """What the norms see of a mix: what they see of its voices, by weight (levels as logarithms)."""
         parts = [(np.float32(weight), self._shipped[voice]) for voice, weight in mix.timbre]
         return VoiceStatistics(
@@ -124,21 +124,21 @@ class Statistics:
             np.asarray(sum(weight * part.log_variance for weight, part in parts)),
             np.asarray(sum(weight * part.sentence for weight, part in parts)),
             float(np.exp(sum(weight * np.log(part.level) for weight, part in parts))),
-            self._shipped[mix.melody].tone,
+            self._shipped[mix.prosody_voice].log_f0,
         )
 
-    def _projected(self, prosody: Prosody, features: Features) -> Array:
-        return np.asarray(describe(prosody, features) @ self._projection)
+    def _projected(self, prosody: PredictedProsody, features: Features) -> Array:
+        return np.asarray(describe_utterance(prosody, features) @ self._projection)
 
 
-def describe(prosody: Prosody, features: Features) -> Array:
+def describe_utterance(prosody: PredictedProsody, features: Features) -> Array:
     """What is known of an utterance before its sound [1034]: what the regression is from.
 
     Level and spread of pitch (log hertz) and energy, the share that is voiced, loud, or silent at the
     ends, the length; and each decoder feature's mean and log variance over time.
     """
     pitch = prosody.pitch.ravel()
-    voiced = pitch > VOICED_HZ
+    voiced = pitch > MIN_VOICED_HZ
     tone = np.log(pitch[voiced]) if voiced.any() else np.zeros(1, np.float32)
     energy = prosody.energy.ravel()
     frames = float(prosody.frames.sum())
@@ -154,5 +154,5 @@ def describe(prosody: Prosody, features: Features) -> Array:
         1 / frames,
         (prosody.frames[0] + prosody.frames[-1]) / frames,
     ]
-    spread = np.log(channels.var(axis=1) + LEAST_VARIANCE)
+    spread = np.log(channels.var(axis=1) + VARIANCE_FLOOR)
     return np.concatenate([np.array(told, np.float32), channels.mean(axis=1), spread])

@@ -6,44 +6,46 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engines.kokoro.network.decoder import Decoded, Decoder, Window
-from engines.kokoro.network.onnx_model import FRAME, Array, Network, Stop
+from engines.kokoro.network.decoder import DecodedFeatures, Decoder, Window
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop
 from speech.types import Samples
 
-CONTEXT = 4
+CONTEXT_FRAMES = 4
 """Frames on either side of a window that its sound depends on (measured: with one less it differs)."""
 
-PLACES = 8
+MAX_CONCURRENCY = 8
 """See ``Decoder``; two to four of them are played in real time."""
 
 _SPECTRA_A_FRAME = 120
 _SPARED = 64
 
 
-def onnx_decoder(part: Callable[[str], bytes], threads: int) -> Decoder:
+def load_onnx_decoder(part: Callable[[str], bytes], threads: int) -> Decoder:
     """part: gives a part of the graph by its name (``graph_surgery``); threads: cores for one call.
 
     Raises ModelFailed, and what ``part`` raises.
     """
-    return Decoder("onnx", OnnxFront(part, threads), OnnxGenerator(part("generator"), threads), PLACES)
+    return Decoder(
+        "onnx", OnnxFeatureDecoder(part, threads), OnnxGenerator(part("generator"), threads), MAX_CONCURRENCY
+    )
 
 
-class OnnxFront:
-    """See ``Front``."""
+class OnnxFeatureDecoder:
+    """See ``FeatureDecoder``."""
 
     def __init__(self, part: Callable[[str], bytes], threads: int) -> None:
         """As ``onnx_decoder``."""
         self._decoder = Network(part("decoder"), threads)
         self._source = Network(part("source"), threads)
 
-    def decoded(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> Decoded:
+    def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
         """See ``Front.decoded``."""
         features, phase, gain, bias = self._decoder.run(
             {"asr": asr, "pitch": pitch, "energy": energy, "style": style},
             ("features", "phase", "gain", "bias"),
             stop,
         )
-        return Decoded(features, gain, bias, OnnxSource(self._source, phase, pitch))
+        return DecodedFeatures(features, gain, bias, OnnxSource(self._source, phase, pitch))
 
 
 class OnnxSource:
@@ -73,13 +75,13 @@ class OnnxSource:
 class OnnxGenerator:
     """See ``Generator``."""
 
-    context = CONTEXT
+    context = CONTEXT_FRAMES
 
     def __init__(self, onnx: bytes, threads: int) -> None:
         """onnx: ``graph_surgery``'s part; threads: cores that one call may use. Raises ModelFailed."""
         self._network = Network(onnx, threads)
 
-    def audio(self, window: Window, stop: Stop) -> Samples:
+    def generate(self, window: Window, stop: Stop) -> Samples:
         """See ``Generator.audio``."""
         inputs = {
             "features": window.features,
@@ -89,7 +91,7 @@ class OnnxGenerator:
         }
         (audio,) = self._network.run(inputs, ("audio",), stop)
         end = window.features.shape[2] // 2 - window.after
-        return np.asarray(audio[window.before * FRAME : end * FRAME], np.float32)
+        return np.asarray(audio[window.before * FRAME_SAMPLES : end * FRAME_SAMPLES], np.float32)
 
     def close(self) -> None:
         """See ``Generator.close``; the session ends with its last user."""

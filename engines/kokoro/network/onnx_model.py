@@ -15,7 +15,7 @@ from engines.kokoro.text.vocabulary import PAD, VOCABULARY
 from speech.types import Samples
 
 SAMPLE_RATE = 24_000
-FRAME = 600
+FRAME_SAMPLES = 600
 """Samples of one frame, the unit of the model's durations: 25 ms."""
 
 Array = npt.NDArray[np.float32]
@@ -25,7 +25,7 @@ _DURATIONS = "/encoder/Clip_output_0"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rendering:
+class RenderedUtterance:
     """What the model made of one utterance of n symbols.
 
     samples: at ``SAMPLE_RATE``, with the model's own silence around the speech; frames: int64
@@ -80,7 +80,7 @@ _FAILURES = (
 class Network:
     """One graph that is loaded; several threads may run it at once."""
 
-    def __init__(self, onnx: bytes, threads: int, *, shrinks: bool = False) -> None:
+    def __init__(self, onnx: bytes, threads: int, *, shrink_arena: bool = False) -> None:
         """threads: cores that one run may use; shrinks: whether what a run's memory grew by is given
         back after it (1–2 % of the time), for a graph whose inputs may be long: else the longest
         run's memory stays for good. Raises ModelFailed when the bytes are no model.
@@ -92,7 +92,7 @@ class Network:
         # that wait. The arena stays on: without it, texts of ever new lengths take a fifth more
         # processor time.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._shrinks = shrinks
+        self._shrinks = shrink_arena
         try:
             self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
         except _FAILURES as error:
@@ -115,25 +115,25 @@ class WholeModel:
     def __init__(self, onnx: bytes, threads: int) -> None:
         """Load the int8 export from its bytes (0.8 s). As ``Network``; raises ModelFailed."""
         # An utterance's memory is 25 MB for each second of it.
-        self._network = Network(onnx + _OUTPUT_FOR_DURATIONS, threads, shrinks=True)
+        self._network = Network(onnx + _OUTPUT_FOR_DURATIONS, threads, shrink_arena=True)
 
-    def render(self, symbols: str, style: Array, speed: float, stop: Stop) -> Rendering:
+    def render(self, symbols: str, style: Array, speed: float, stop: Stop) -> RenderedUtterance:
         """Say ``symbols`` (1–510 of the vocabulary) in ``style`` [1, 256] at ``speed``.
 
         Blocks for a sixth to a third of the audio's length on two cores. The same input gives the
         same samples. Raises Stopped or ModelFailed.
         """
-        samples, frames = self._network.run(inputs_of(symbols, style, speed), (_AUDIO, _DURATIONS), stop)
-        return Rendering(np.asarray(samples, np.float32).ravel(), frames_of(frames))
+        samples, frames = self._network.run(encoder_inputs(symbols, style, speed), (_AUDIO, _DURATIONS), stop)
+        return RenderedUtterance(np.asarray(samples, np.float32).ravel(), frame_counts(frames))
 
 
-def inputs_of(symbols: str, style: Array, speed: float) -> dict[str, npt.NDArray[Any]]:
+def encoder_inputs(symbols: str, style: Array, speed: float) -> dict[str, npt.NDArray[Any]]:
     """What the published graph and its encoder take."""
     tokens = np.array([[PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD]], np.int64)
     return {"tokens": tokens, "style": style, "speed": np.array([speed], np.float32)}
 
 
-def frames_of(durations: Array) -> npt.NDArray[np.int64]:
+def frame_counts(durations: Array) -> npt.NDArray[np.int64]:
     """The graph's durations [n + 2], which are whole numbers, as such."""
     return np.asarray(durations).ravel().astype(np.int64)
 

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.kokoro.network.decoder import Decoder, Generator, Source, Window
-from engines.kokoro.network.onnx_decoder import onnx_decoder
-from engines.kokoro.network.onnx_model import Array, Network, Stop, frames_of, inputs_of
+from engines.kokoro.network.onnx_decoder import load_onnx_decoder
+from engines.kokoro.network.onnx_model import Array, Network, Stop, encoder_inputs, frame_counts
 from speech.types import Samples
 
-VOICED_HZ = 30.0
+MIN_VOICED_HZ = 30.0
 """A pitch curve is above where there is a voice (the network has some hertz where there is none)."""
 
 _EPSILON = 1e-5
@@ -28,7 +28,7 @@ LoadPart = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prosody:
+class PredictedProsody:
     """What is said when, for an utterance of n symbols in F frames.
 
     asr: [1, 512, F]; pitch: hertz, 0 where unvoiced, and energy, both [1, 2F]; frames: int64
@@ -40,7 +40,7 @@ class Prosody:
     pitch: Array
     energy: Array
     frames: npt.NDArray[np.int64]
-    tone: float
+    log_f0: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,30 +71,30 @@ class NormStatistics:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Affine:
+class NormAffine:
     """What the norms become once their statistics are given: scale · x + shift [1, C, 1]."""
 
     scale: Array
     shift: Array
 
     @classmethod
-    def of(cls, features: Features, statistics: NormStatistics) -> Affine:
+    def from_statistics(cls, features: Features, statistics: NormStatistics) -> NormAffine:
         """The norms of an utterance, by the statistics that its sound is taken to have."""
         scale = features.gain / np.sqrt(statistics.variance + np.float32(_EPSILON))
         return cls(scale, features.bias - scale * statistics.mean)
 
 
-def tone_of(pitch: Array) -> float:
+def log_f0_of(pitch: Array) -> float:
     """The log hertz about which a pitch curve moves; that of 100 Hz where nothing is voiced.
 
     The 60th percentile of what is voiced: the curve dips in consonants that nobody hears a pitch of, and
     what is heard of 20 sentences of four voices has its median 0.2 semitones above it (1.1 above the median).
     """
-    voiced = pitch[pitch > VOICED_HZ]
+    voiced = pitch[pitch > MIN_VOICED_HZ]
     return float(np.log(np.percentile(voiced, 60) if len(voiced) else 100.0))
 
 
-class PartedModel:
+class SplitModel:
     """The parts, loaded; several threads may use them at once. All raise Stopped or ModelFailed."""
 
     def __init__(self, load: LoadPart, threads: int) -> None:
@@ -102,32 +102,34 @@ class PartedModel:
         self._load = load
         self._threads = threads
         self._encoder = Network(load("encoder"), threads)
-        self.decoder: Decoder = onnx_decoder(load, threads)
+        self.decoder: Decoder = load_onnx_decoder(load, threads)
         """Makes the sound of what begins from now on; what is being said is said by the one that began it."""
 
-    def by_one_decoder(self) -> PartedModel:
+    def with_pinned_decoder(self) -> SplitModel:
         """The same parts, with the decoder of this moment whatever comes."""
         return copy(self)
 
     @cached_property
     def _recorder(self) -> Network:
         # Only a voice without statistics needs it.
-        return Network(self._load("recorder"), self._threads, shrinks=True)
+        return Network(self._load("recorder"), self._threads, shrink_arena=True)
 
-    def prosody(self, symbols: str, style: Array, speed: float, stop: Stop) -> Prosody:
+    def predict_prosody(self, symbols: str, style: Array, speed: float, stop: Stop) -> PredictedProsody:
         """What ``symbols`` (1–510 of the vocabulary) are in ``style`` [1, 256] at ``speed``."""
         asr, pitch, energy, durations = self._encoder.run(
-            inputs_of(symbols, style, speed), ("asr", "pitch", "energy", "durations"), stop
+            encoder_inputs(symbols, style, speed), ("asr", "pitch", "energy", "durations"), stop
         )
-        return Prosody(asr, pitch, energy, frames_of(durations), tone_of(pitch))
+        return PredictedProsody(asr, pitch, energy, frame_counts(durations), log_f0_of(pitch))
 
-    def features(self, prosody: Prosody, style: Array, stop: Stop) -> Features:
+    def decode_features(self, prosody: PredictedProsody, style: Array, stop: Stop) -> Features:
         """What the generator needs of the whole utterance."""
         decoder = self.decoder
-        decoded = decoder.front.decoded(prosody.asr, prosody.pitch, prosody.energy, style, stop)
+        decoded = decoder.feature_decoder.decode(prosody.asr, prosody.pitch, prosody.energy, style, stop)
         return Features(*decoded, decoder.generator)
 
-    def window(self, features: Features, affine: Affine, first: int, end: int, stop: Stop) -> Samples:
+    def decode_window(
+        self, features: Features, affine: NormAffine, first: int, end: int, stop: Stop
+    ) -> Samples:
         """The samples of frames [first, end), the same wherever else the utterance is cut."""
         context = features.generator.context
         begin, until = max(first - context, 0), min(end + context, features.frames)
@@ -139,9 +141,9 @@ class PartedModel:
             before=first - begin,
             after=until - end,
         )
-        return features.generator.audio(window, stop)
+        return features.generator.generate(window, stop)
 
-    def recorded(self, features: Features, stop: Stop) -> tuple[Samples, NormStatistics]:
+    def record(self, features: Features, stop: Stop) -> tuple[Samples, NormStatistics]:
         """All samples at once, by the statistics that they have themselves, and those."""
         inputs = {
             "features": features.features,

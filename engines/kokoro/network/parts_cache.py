@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from engines.kokoro.network.built_once import MadeOnce, NotMade
+from engines.kokoro.network.build_cache import BuildCache, BuildFailed
 from speech.errors import EngineUnavailable
 
-_PARTS = MadeOnce(
+_PARTS = BuildCache(
     "kokoro-parts",
     "engines.kokoro.network.graph_surgery",
-    making="cutting the network into parts",
-    unwritable="Kokoro starts 2 s later each time",
+    activity="cutting the network into parts",
+    unwritable_effect="Kokoro starts 2 s later each time",
 )
 
 
@@ -25,7 +25,7 @@ def load(model: bytes, cache_dir: Path) -> Callable[[str], bytes]:
     """
     try:
         archive = _PARTS.load(model, cache_dir)
-    except NotMade as error:
+    except BuildFailed as error:
         raise EngineUnavailable(
             f"Kokoro's network could not be cut into parts ({error}): install what requirements.txt names, "
             "or set KANI_KOKORO_DECODING=whole"

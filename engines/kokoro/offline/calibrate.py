@@ -33,25 +33,25 @@ from torch import Tensor
 from torch.nn import functional
 
 from engines import weights
-from engines.espeak.client import EspeakLibrary
-from engines.kokoro.int8.graph_layers import read
-from engines.kokoro.int8.layers import Convolution, Layers, Upsampling, blocks_of
-from engines.kokoro.int8.packing import rounded, two_taps
-from engines.kokoro.int8.scales import DATA_FILE, ORIGIN_FILE, Scale
+from engines.espeak.client import EspeakClient
+from engines.kokoro.int8.graph_layers import read_layers
+from engines.kokoro.int8.layers import Convolution, Layers, Upsampling, residual_blocks
+from engines.kokoro.int8.packing import as_two_tap_weight, quantise_weight
+from engines.kokoro.int8.scales import SCALES_FILE, SCALES_ORIGIN_FILE, Scale
 from engines.kokoro.network import parts_cache
-from engines.kokoro.network.norm_statistics import Statistics
+from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import Array, Stop
-from engines.kokoro.network.parts import Affine, LoadPart, PartedModel
-from engines.kokoro.offline.float_reference import Reference, convolved
+from engines.kokoro.network.parts import LoadPart, NormAffine, SplitModel
+from engines.kokoro.offline.float_reference import FloatGenerator, convolve_float
 from engines.kokoro.offline.sentences import SENTENCES
-from engines.kokoro.synthesizer import WindowSpeaker, spoken_frames
-from engines.kokoro.text.espeak_ipa import sayer
-from engines.kokoro.text.phonemes import utterances
+from engines.kokoro.synthesizer import WindowedSynthesizer, voiced_frame_range
+from engines.kokoro.text.espeak_ipa import phonemizer_for
+from engines.kokoro.text.phonemes import split_utterances
 from engines.kokoro.voices import Voices
 from speech.text.languages import primary
 from speech.types import Segment
 
-SAYINGS = {
+CALIBRATION_SENTENCES = {
     "ef_dora": 6,
     "em_alex": 10,
     "af_heart": 0,
@@ -98,7 +98,7 @@ class Range:
         return Range(self.low * low, self.high * high)
 
 
-class Inputs:
+class InputRecorder:
     """What the convolutions are given: a ``Convolve`` that notes it."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -110,7 +110,7 @@ class Inputs:
         """The layer in float32."""
         if layer.name in self.pieces:
             self._note(layer, values[0])
-        return convolved(layer, values)
+        return convolve_float(layer, values)
 
     def _note(self, layer: Convolution | Upsampling, values: Tensor) -> None:
         reach = 1 if isinstance(layer, Upsampling) else layer.dilation * (layer.weight.shape[2] - 1)
@@ -125,24 +125,24 @@ class Inputs:
         self.ranges[layer.name] = Range(torch.minimum(low, known.low), torch.maximum(high, known.high))
 
 
-class Said:
+class GeneratorInputs:
     """What the generator is given for sentences, by the graph's own parts."""
 
     def __init__(self, parts: LoadPart) -> None:
         """parts: as ``parts_cache.load`` gives them."""
         self._voices = {voice.id: voice for voice in Voices().all}
-        self._statistics = Statistics(list(self._voices))
-        self._speaker = WindowSpeaker(PartedModel(parts, threads=2), Voices(), self._statistics)
+        self._statistics = StatisticsTable(list(self._voices))
+        self._speaker = WindowedSynthesizer(SplitModel(parts, threads=2), Voices(), self._statistics)
 
     def of(self, voice: str, text: str) -> list[Tensor]:
         """Features, spectra, scale and shift of all that sounds of ``text``, one sentence."""
         language = self._voices[voice].language
-        say = sayer(EspeakLibrary.shared(), language)
+        say = phonemizer_for(EspeakClient.shared(), language)
         assert say is not None
-        (utterance,) = utterances(text, say, ending=".")
-        prosody, features = self._speaker.foresee(utterance.symbols, Segment(text, voice, language), Stop())
-        norms = Affine.of(features, self._statistics.expected(voice, prosody, features))
-        begin, end = spoken_frames(prosody)
+        (utterance,) = split_utterances(text, say, ending=".")
+        prosody, features = self._speaker.predict(utterance.symbols, Segment(text, voice, language), Stop())
+        norms = NormAffine.from_statistics(features, self._statistics.predict(voice, prosody, features))
+        begin, end = voiced_frame_range(prosody)
         spectra = features.source.spectra(begin, end, Stop())
         given = (features.features[:, :, 2 * begin : 2 * end], spectra, norms.scale, norms.shift)
         return [torch.from_numpy(np.ascontiguousarray(array)) for array in given]
@@ -153,7 +153,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rounded:
+class RoundedConvolution:
     """A convolution that is to be rounded: weight [outputs, inputs, taps]."""
 
     name: str
@@ -166,20 +166,22 @@ class Rounded:
 
     def by(self, scale: Scale, pairs: bool) -> Array:
         """The weight as ``packing`` rounds it."""
-        levels, unit = rounded(self.weight * scale.step[:, None], pairs)
+        levels, unit = quantise_weight(self.weight * scale.step[:, None], pairs)
         return np.asarray(levels * unit[:, None, None] / scale.step[:, None], np.float32)
 
 
-def convolutions(layers: Layers) -> Iterator[Rounded]:
+def convolutions(layers: Layers) -> Iterator[RoundedConvolution]:
     """All that are computed in int8."""
     for stage in layers.stages:
-        yield Rounded(stage.upsampling.name, two_taps(stage.upsampling), 1)
-    for block in blocks_of(layers):
+        yield RoundedConvolution(stage.upsampling.name, as_two_tap_weight(stage.upsampling), 1)
+    for block in residual_blocks(layers):
         for step in (step for pair in block.pairs for step in pair):
-            yield Rounded(step.convolution.name, step.convolution.weight, step.convolution.dilation)
+            yield RoundedConvolution(
+                step.convolution.name, step.convolution.weight, step.convolution.dilation
+            )
 
 
-def quantised(values: Tensor, scale: Scale) -> Tensor:
+def fake_quantised(values: Tensor, scale: Scale) -> Tensor:
     """What is left of values [..., C, T]: the level times the step, counted from zero's."""
     step, zero = (torch.from_numpy(array.astype(np.float32))[:, None] for array in scale)
     return ((values / step + zero + 0.5).floor().clamp(0, _LEVELS) - zero) * step
@@ -196,7 +198,7 @@ def least_error(pieces: Tensor, widest: Range) -> Range:
 
     def error(range_: Range) -> Tensor:
         scale = scale_of(range_, range_.width / _LEVELS)
-        return (quantised(pieces, scale) - pieces).square().mean(dim=(0, 2))
+        return (fake_quantised(pieces, scale) - pieces).square().mean(dim=(0, 2))
 
     best, least = widest, error(widest)
     for high_end in (False, True, False, True):
@@ -210,7 +212,7 @@ def least_error(pieces: Tensor, widest: Range) -> Range:
     return best
 
 
-def calibrated(convolution: Rounded, pieces: Tensor, widest: Range) -> tuple[Scale, float]:
+def best_scale(convolution: RoundedConvolution, pieces: Tensor, widest: Range) -> tuple[Scale, float]:
     """The best scale of the grid, and its squared error as a share of what the convolution makes.
 
     pieces: of the input [n, C, T]; widest: all that each channel was given.
@@ -226,7 +228,7 @@ def calibrated(convolution: Rounded, pieces: Tensor, widest: Range) -> tuple[Sca
         steps = range_.width**exponent * largest ** (exponent - 1)
         steps *= size * (range_.width / steps).max() / _LEVELS
         scale = scale_of(range_, steps)
-        made = convolution.made(quantised(pieces, scale), convolution.by(scale, pairs=True))
+        made = convolution.made(fake_quantised(pieces, scale), convolution.by(scale, pairs=True))
         error = float((made - exact).square().sum() / power)
         if best is None or error < best[1]:
             best = scale, error
@@ -237,17 +239,17 @@ def calibrated(convolution: Rounded, pieces: Tensor, widest: Range) -> tuple[Sca
 @torch.inference_mode()
 def calibrate(parts: LoadPart) -> dict[str, npt.NDArray[np.generic]]:
     """The arrays of ``scales.npz``."""
-    layers = read(parts("generator"))
+    layers = read_layers(parts("generator"))
     chosen = list(convolutions(layers))
-    inputs = Inputs([convolution.name for convolution in chosen])
-    reference, said = Reference(layers, inputs), Said(parts)
-    for voice, index in SAYINGS.items():
+    inputs = InputRecorder([convolution.name for convolution in chosen])
+    reference, said = FloatGenerator(layers, inputs), GeneratorInputs(parts)
+    for voice, index in CALIBRATION_SENTENCES.items():
         reference.audio(*said.of(voice, said.text(voice, index)))
         print(voice, said.text(voice, index), flush=True)
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     for convolution in chosen:
         pieces = torch.stack(inputs.pieces.pop(convolution.name))
-        scale, error = calibrated(convolution, pieces, inputs.ranges[convolution.name])
+        scale, error = best_scale(convolution, pieces, inputs.ranges[convolution.name])
         print(f"{convolution.name}: error {10 * np.log10(error):.1f} dB", flush=True)
         arrays |= {f"{convolution.name}.step": scale.step, f"{convolution.name}.zero": scale.zero}
     return arrays
@@ -263,17 +265,17 @@ def main() -> None:
     model = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache)
     arrays = calibrate(parts_cache.load(model, cache))
     folder = Path(__file__).parents[1] / "data"
-    np.savez_compressed(folder / DATA_FILE, allow_pickle=False, **arrays)
+    np.savez_compressed(folder / SCALES_FILE, allow_pickle=False, **arrays)
     origin = {
         "made_by": "python -m engines.kokoro.offline.calibrate",
         "onnxruntime": onnxruntime.__version__,
         "torch": torch.__version__,
         "model_sha256": weights.KOKORO.sha256,
         "sentences_sha256": hashlib.sha256(json.dumps(SENTENCES).encode()).hexdigest(),
-        "sayings": SAYINGS,
+        "sayings": CALIBRATION_SENTENCES,
         "sha256": hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest(),
     }
-    (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+    (folder / SCALES_ORIGIN_FILE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

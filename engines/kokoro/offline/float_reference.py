@@ -14,7 +14,7 @@ Convolve = Callable[[Convolution | Upsampling, Tensor], Tensor]
 """What a layer makes of its input: [1, inputs, T] → [1, outputs, T']."""
 
 
-def convolved(layer: Convolution | Upsampling, values: Tensor) -> Tensor:
+def convolve_float(layer: Convolution | Upsampling, values: Tensor) -> Tensor:
     """The layer in float32."""
     weight, bias = torch.from_numpy(layer.weight), torch.from_numpy(layer.bias)
     if isinstance(layer, Upsampling):
@@ -22,10 +22,10 @@ def convolved(layer: Convolution | Upsampling, values: Tensor) -> Tensor:
     return functional.conv1d(values, weight, bias, layer.stride, layer.padding, layer.dilation)
 
 
-class Reference:
+class FloatGenerator:
     """The generator by its layers; each convolution is done by ``convolve``."""
 
-    def __init__(self, layers: Layers, convolve: Convolve = convolved) -> None:
+    def __init__(self, layers: Layers, convolve: Convolve = convolve_float) -> None:
         self._layers = layers
         self._convolve = convolve
 

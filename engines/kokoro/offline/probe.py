@@ -16,17 +16,17 @@ import numpy.typing as npt
 import torch
 
 from engines import weights
-from engines.espeak.client import EspeakLibrary
-from engines.kokoro.int8.graph_layers import read
+from engines.espeak.client import EspeakClient
+from engines.kokoro.int8.graph_layers import read_layers
 from engines.kokoro.network import parts_cache
-from engines.kokoro.network.norm_statistics import Statistics
+from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import Stop
-from engines.kokoro.network.parts import Affine, PartedModel
-from engines.kokoro.offline.float_reference import Reference
+from engines.kokoro.network.parts import NormAffine, SplitModel
+from engines.kokoro.offline.float_reference import FloatGenerator
 from engines.kokoro.probe import PROBE_FILE
-from engines.kokoro.synthesizer import WindowSpeaker, spoken_frames
-from engines.kokoro.text.espeak_ipa import sayer
-from engines.kokoro.text.phonemes import utterances
+from engines.kokoro.synthesizer import WindowedSynthesizer, voiced_frame_range
+from engines.kokoro.text.espeak_ipa import phonemizer_for
+from engines.kokoro.text.phonemes import split_utterances
 from engines.kokoro.voices import Voices
 from speech.types import Segment
 
@@ -40,14 +40,14 @@ def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
     """What the generator is given, and what it gives in float32."""
     parts = parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir), cache_dir)
     voices = Voices()
-    statistics = Statistics([voice.id for voice in voices.all])
-    speaker = WindowSpeaker(PartedModel(parts, threads=2), voices, statistics)
-    say = sayer(EspeakLibrary.shared(), _LANGUAGE)
+    statistics = StatisticsTable([voice.id for voice in voices.all])
+    speaker = WindowedSynthesizer(SplitModel(parts, threads=2), voices, statistics)
+    say = phonemizer_for(EspeakClient.shared(), _LANGUAGE)
     assert say is not None
-    (utterance,) = utterances(_TEXT, say, ending=".")
-    prosody, features = speaker.foresee(utterance.symbols, Segment(_TEXT, _VOICE, _LANGUAGE), Stop())
-    norms = Affine.of(features, statistics.expected(_VOICE, prosody, features))
-    begin, _ = spoken_frames(prosody)
+    (utterance,) = split_utterances(_TEXT, say, ending=".")
+    prosody, features = speaker.predict(utterance.symbols, Segment(_TEXT, _VOICE, _LANGUAGE), Stop())
+    norms = NormAffine.from_statistics(features, statistics.predict(_VOICE, prosody, features))
+    begin, _ = voiced_frame_range(prosody)
     begin += _SKIPPED
     end = begin + _FRAMES
     given = {
@@ -58,7 +58,7 @@ def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
     }
     rounded = {name: array.astype(np.float16) for name, array in given.items()}
     exact = [torch.from_numpy(array.astype(np.float32)) for array in rounded.values()]
-    audio = Reference(read(parts("generator"))).audio(*exact)
+    audio = FloatGenerator(read_layers(parts("generator"))).audio(*exact)
     return {**rounded, "audio": audio.numpy().astype(np.float16)}
 
 

@@ -23,15 +23,15 @@ import numpy as np
 import onnxruntime
 
 from engines import weights
-from engines.espeak.client import EspeakLibrary
+from engines.espeak.client import EspeakClient
 from engines.kokoro.network import parts_cache
-from engines.kokoro.network.norm_statistics import DATA_FILE, LEAST_VARIANCE, ORIGIN_FILE, describe
+from engines.kokoro.network.norm_statistics import DATA_FILE, ORIGIN_FILE, VARIANCE_FLOOR, describe_utterance
 from engines.kokoro.network.onnx_model import Array, Stop
-from engines.kokoro.network.parts import PartedModel
+from engines.kokoro.network.parts import SplitModel
 from engines.kokoro.offline.sentences import SENTENCES
-from engines.kokoro.text.espeak_ipa import sayer
-from engines.kokoro.text.phonemes import utterances
-from engines.kokoro.timing import level_of
+from engines.kokoro.text.espeak_ipa import phonemizer_for
+from engines.kokoro.text.phonemes import split_utterances
+from engines.kokoro.timing import speech_level
 from engines.kokoro.voices import Voices
 from speech.text.languages import primary
 from speech.types import Voice
@@ -57,25 +57,25 @@ class Recorder:
     def __init__(self, cache_dir: Path) -> None:
         """cache_dir: where the network's parts are kept, and the model if it has to be fetched."""
         onnx = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir)
-        self._model = PartedModel(parts_cache.load(onnx, cache_dir), threads=2)
-        self._espeak = EspeakLibrary.shared()
+        self._model = SplitModel(parts_cache.load(onnx, cache_dir), threads=2)
+        self._espeak = EspeakClient.shared()
         self.voices = Voices()
 
     def record(self, voice: Voice, text: str) -> Recorded:
         """What the norms see in ``text``, one sentence."""
-        say = sayer(self._espeak, voice.language)
+        say = phonemizer_for(self._espeak, voice.language)
         assert say is not None
-        (utterance,) = utterances(text, say, ending=".")
+        (utterance,) = split_utterances(text, say, ending=".")
         style = self.voices.style(voice.id, len(utterance.symbols))
         stop = Stop()
-        prosody = self._model.prosody(utterance.symbols, style, 1.0, stop)
-        features = self._model.features(prosody, style, stop)
-        samples, seen = self._model.recorded(features, stop)
+        prosody = self._model.predict_prosody(utterance.symbols, style, 1.0, stop)
+        features = self._model.decode_features(prosody, style, stop)
+        samples, seen = self._model.record(features, stop)
         return Recorded(
-            describe(prosody, features),
-            np.concatenate([seen.mean.ravel(), np.log(seen.variance.ravel() + LEAST_VARIANCE)]),
-            level_of(samples),
-            prosody.tone,
+            describe_utterance(prosody, features),
+            np.concatenate([seen.mean.ravel(), np.log(seen.variance.ravel() + VARIANCE_FLOOR)]),
+            speech_level(samples),
+            prosody.log_f0,
         )
 
     def all_of(self, voice: Voice) -> Iterator[Recorded]:

@@ -26,19 +26,19 @@ import onnxruntime
 import soxr
 
 from engines import weights
-from engines.espeak.client import EspeakLibrary
-from engines.kokoro.cloning.pitch import melody_of
+from engines.espeak.client import EspeakClient
+from engines.kokoro.cloning.pitch import measure_pitch
 from engines.kokoro.cloning.surrogate import DATA_FILE, MIDDLE, OCTAVE, ORIGIN_FILE
 from engines.kokoro.network import parts_cache
-from engines.kokoro.network.norm_statistics import Statistics
+from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import SAMPLE_RATE, Array, Stop
-from engines.kokoro.network.parts import PartedModel
+from engines.kokoro.network.parts import SplitModel
 from engines.kokoro.offline.sentences import SENTENCES
-from engines.kokoro.synthesizer import WindowSpeaker
-from engines.kokoro.text.espeak_ipa import sayer
-from engines.kokoro.text.phonemes import utterances
-from engines.kokoro.voice_embedding import LANGUAGES, embedding_of
-from engines.kokoro.voice_mix import LEAST_WEIGHT, MOST_WEIGHT, PITCH_RANGES, Mix
+from engines.kokoro.synthesizer import WindowedSynthesizer
+from engines.kokoro.text.espeak_ipa import phonemizer_for
+from engines.kokoro.text.phonemes import split_utterances
+from engines.kokoro.voice_embedding import LANGUAGES, embedding_from_mixes
+from engines.kokoro.voice_mix import MAX_WEIGHT, MIN_WEIGHT, PITCH_RANGE_LIMITS, VoiceMix
 from engines.kokoro.voices import INDEX_FILE, Voices
 from engines.speaker_encoder import encoder as speaker_encoder
 from engines.speaker_encoder.encoder import SpeakerEncoder
@@ -64,7 +64,7 @@ _LOWEST_TONE, _HIGHEST_TONE = np.log(75.0), np.log(330.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
+class SpokenSentence:
     """One sentence: by whom, by weight [V], and its samples at the encoder's rate."""
 
     weights: Array
@@ -78,32 +78,34 @@ class Recorder:
         """cache_dir: where the network's parts are kept, and the model if it has to be fetched."""
         onnx = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir)
         self.voices = Voices()
-        self.statistics = Statistics([voice.id for voice in self.voices.all])
-        model = PartedModel(parts_cache.load(onnx, cache_dir), threads=1)
-        self._speaker = WindowSpeaker(model, self.voices, self.statistics)
-        self._espeak = EspeakLibrary.shared()
+        self.statistics = StatisticsTable([voice.id for voice in self.voices.all])
+        model = SplitModel(parts_cache.load(onnx, cache_dir), threads=1)
+        self._speaker = WindowedSynthesizer(model, self.voices, self.statistics)
+        self._espeak = EspeakClient.shared()
 
-    def said(self, who: Voice | Mix, text: str, language: str) -> Said:
+    def said(self, who: Voice | VoiceMix, text: str, language: str) -> SpokenSentence:
         """One sentence, in a language (BCP 47)."""
-        say = sayer(self._espeak, language)
+        say = phonemizer_for(self._espeak, language)
         assert say is not None
-        (utterance,) = utterances(text, say, ending=".")
+        (utterance,) = split_utterances(text, say, ending=".")
         rows = {voice.id: row for row, voice in enumerate(self.voices.all)}
         timbre = np.zeros(len(rows), np.float32)
         if isinstance(who, Voice):
             segment = Segment(text, who.id, language)
             timbre[rows[who.id]] = 1.0
         else:
-            embedding = embedding_of(dict.fromkeys(LANGUAGES, who), {}, self.voices)
-            segment = Segment(text, who.melody, language, embedding=embedding)
+            embedding = embedding_from_mixes(dict.fromkeys(LANGUAGES, who), {}, self.voices)
+            segment = Segment(text, who.prosody_voice, language, embedding=embedding)
             for voice, weight in who.timbre:
                 timbre[rows[voice]] = weight
-        pieces = [piece.samples for piece in self._speaker.say(utterance, segment, Stop())]
+        pieces = [piece.samples for piece in self._speaker.synthesize(utterance, segment, Stop())]
         samples = soxr.resample(np.concatenate(pieces), SAMPLE_RATE, speaker_encoder.SAMPLE_RATE)
-        return Said(timbre, samples)
+        return SpokenSentence(timbre, samples)
 
 
-def drawn(rng: np.random.Generator, language: str, voices: Voices, statistics: Statistics) -> Mix:
+def draw_mix(
+    rng: np.random.Generator, language: str, voices: Voices, statistics: StatisticsTable
+) -> VoiceMix:
     """A mix at random, for a language."""
     everyone = voices.all
     while True:
@@ -113,18 +115,18 @@ def drawn(rng: np.random.Generator, language: str, voices: Voices, statistics: S
         if rng.random() < 0.4:
             beyond = rng.uniform(0.1, 0.6)
             timbre = (1 + beyond) * timbre - beyond * _some(rng, range(len(everyone)), 2, len(everyone))
-        if timbre.min() >= LEAST_WEIGHT and timbre.max() <= MOST_WEIGHT:
+        if timbre.min() >= MIN_WEIGHT and timbre.max() <= MAX_WEIGHT:
             break
-    tones = np.array([statistics.tone(voice.id) for voice in everyone])
+    tones = np.array([statistics.log_f0(voice.id) for voice in everyone])
     tone = float(np.clip(timbre @ tones + rng.normal(0, _TONE_SPREAD), _LOWEST_TONE, _HIGHEST_TONE))
     native = [voice.id for voice in everyone if primary(voice.language) == language]
-    native.sort(key=lambda voice: abs(statistics.tone(voice) - tone))
+    native.sort(key=lambda voice: abs(statistics.log_f0(voice) - tone))
     melody = str(rng.choice(native[: max(2, len(native) // 2)]))
-    return Mix(
+    return VoiceMix(
         melody,
         tuple((voice.id, float(weight)) for voice, weight in zip(everyone, timbre, strict=True) if weight),
-        float((tone - statistics.tone(melody)) / OCTAVE * 12),
-        float(np.clip(np.exp(rng.normal(0, 0.25)), *PITCH_RANGES)),
+        float((tone - statistics.log_f0(melody)) / OCTAVE * 12),
+        float(np.clip(np.exp(rng.normal(0, 0.25)), *PITCH_RANGE_LIMITS)),
     )
 
 
@@ -140,7 +142,7 @@ def texts(language: str) -> list[str]:
     return [text for text in SENTENCES[language] if len(text) in _LENGTHS]
 
 
-def shard(recorder: Recorder, name: str) -> Iterator[Said]:
+def synthesize_shard(recorder: Recorder, name: str) -> Iterator[SpokenSentence]:
     """What is said in one piece of the work: ``alone-VOICE`` or ``LANGUAGE-NUMBER``."""
     first, _, rest = name.partition("-")
     rng = np.random.default_rng(list(name.encode()))
@@ -150,20 +152,20 @@ def shard(recorder: Recorder, name: str) -> Iterator[Said]:
             yield recorder.said(voice, str(text), voice.language)
         return
     for text in rng.choice(texts(first), MIXES):
-        mix = drawn(rng, first, recorder.voices, recorder.statistics)
+        mix = draw_mix(rng, first, recorder.voices, recorder.statistics)
         yield recorder.said(mix, str(text), first)
 
 
-def shards() -> list[str]:
+def shard_names() -> list[str]:
     """All pieces of the work, the most needed ones first."""
     alone = [f"alone-{voice.id}" for voice in Voices().all]
     mixed = [(number, language) for language, count in SHARDS.items() for number in range(count)]
     return alone + [f"{language}-{number}" for number, language in sorted(mixed)]
 
 
-def record(recorder: Recorder, folder: Path, name: str) -> None:
+def record_shard(recorder: Recorder, folder: Path, name: str) -> None:
     """One piece of the work, into its file."""
-    said = list(shard(recorder, name))
+    said = list(synthesize_shard(recorder, name))
     arrays: dict[str, Any] = {
         f"{at}": np.frombuffer(pcm16(one.samples), np.int16) for at, one in enumerate(said)
     }
@@ -186,37 +188,37 @@ class Corpus:
     languages: npt.NDArray[np.int64]
 
 
-def gathered(folder: Path) -> Corpus:
+def load_corpus(folder: Path) -> Corpus:
     """What is heard in all pieces of the work."""
     encoder = SpeakerEncoder()
     native = {voice.id: primary(voice.language) for voice in Voices().all}
     embeddings, melodies, languages = [], [], []
     timbres = []
-    for name in shards():
+    for name in shard_names():
         first, _, rest = name.partition("-")
         language = LANGUAGES.index(native[rest] if first == "alone" else first)
         with np.load(folder / f"{name}.npz") as data:
             for at, timbre in enumerate(data["weights"]):
                 samples = data[f"{at}"].astype(np.float32) / 32768
-                melody = melody_of(samples)
+                melody = measure_pitch(samples)
                 if melody is None:
                     raise ValueError(f"{name}: sentence {at} has no pitch")
                 timbres.append(timbre)
                 embeddings.append(encoder.embed(samples))
-                melodies.append((melody.level, melody.spread))
+                melodies.append((melody.log_f0, melody.spread_semitones))
                 languages.append(language)
     return Corpus(np.array(timbres), np.array(embeddings), np.array(melodies), np.array(languages))
 
 
-def of_alone(corpus: Corpus) -> tuple[Values, Values]:
+def single_voice_means(corpus: Corpus) -> tuple[Values, Values]:
     """What voices sound like by themselves: embeddings of length 1 [V, 256], melodies [V, 2]."""
     count = ALONE * corpus.weights.shape[1]
-    embeddings = corpus.embeddings[:count].reshape(-1, ALONE, speaker_encoder.SIZE).mean(axis=1)
+    embeddings = corpus.embeddings[:count].reshape(-1, ALONE, speaker_encoder.EMBEDDING_SIZE).mean(axis=1)
     melodies = corpus.melodies[:count].reshape(-1, ALONE, 2).mean(axis=1)
     return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True), melodies
 
 
-def fit(corpus: Corpus, alone: Values) -> tuple[Values, Values, Values]:
+def fit_tables(corpus: Corpus, alone: Values) -> tuple[Values, Values, Values]:
     """tables [languages, V, 256], slopes [V, 256] and bend [256] of ``Surrogate``, by ridge.
 
     What is fitted is how far a sentence is from what its voices sound like alone. The columns are what all
@@ -257,21 +259,21 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     part, parts = (int(number) for number in arguments.part.split("/"))
     missing = [
-        name for name in shards()[part - 1 :: parts] if not (arguments.folder / f"{name}.npz").exists()
+        name for name in shard_names()[part - 1 :: parts] if not (arguments.folder / f"{name}.npz").exists()
     ]
     if missing:
         recorder = Recorder(arguments.cache_dir)
         for name in missing:
-            record(recorder, arguments.folder, name)
+            record_shard(recorder, arguments.folder, name)
             print(name, flush=True)
-    if all((arguments.folder / f"{name}.npz").exists() for name in shards()):
-        write(gathered(arguments.folder), Path(__file__).parents[1] / "data")
+    if all((arguments.folder / f"{name}.npz").exists() for name in shard_names()):
+        write(load_corpus(arguments.folder), Path(__file__).parents[1] / "data")
 
 
 def write(corpus: Corpus, folder: Path) -> None:
     """Fit the tables, and write both files into ``folder``."""
-    alone, melodies = of_alone(corpus)
-    tables, slopes, bend = fit(corpus, alone)
+    alone, melodies = single_voice_means(corpus)
+    tables, slopes, bend = fit_tables(corpus, alone)
     arrays: dict[str, Any] = {
         "tables": tables.astype(np.float16),
         "slopes": slopes.astype(np.float16),

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 
 import speech.text.ipa
-from engines.espeak.client import EspeakLibrary
-from engines.kokoro.text.lexicon_ipa import in_language, stand_in
+from engines.espeak.client import EspeakClient
+from engines.kokoro.text.lexicon_ipa import adapt_to_language, placeholder_word
 from engines.kokoro.text.vocabulary import VOCABULARY
 
 TIE = "^"
@@ -89,29 +89,29 @@ def espeak_voice(language: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Sayer:
+class Phonemizer:
     """Tells the symbols of what is said in one language."""
 
-    espeak: EspeakLibrary
+    espeak: EspeakClient
     voice: str
 
     def __call__(self, clause: str) -> str:
         """The symbols of a clause without marks, its words apart by one space. Raises EngineFailed."""
-        return to_symbols(self.espeak.phonemes(clause, self.voice, TIE), self.voice)
+        return to_symbols(self.espeak.phonemize(clause, self.voice, TIE), self.voice)
 
-    def pronounced(self, ipa: str) -> str:
+    def symbols_of_ipa(self, ipa: str) -> str:
         """The symbols of IPA (``speech.text.ipa.checked``); empty where the language has nothing like it."""
-        return to_symbols(in_language(ipa, self.voice).replace(speech.text.ipa.TIE, TIE), self.voice)
+        return to_symbols(adapt_to_language(ipa, self.voice).replace(speech.text.ipa.TIE, TIE), self.voice)
 
-    def stand_in(self, ipa: str) -> str:
+    def placeholder(self, ipa: str) -> str:
         """A word whose neighbours in a clause are said as those of the IPA are."""
-        return stand_in(ipa, self.voice)
+        return placeholder_word(ipa, self.voice)
 
 
-def sayer(espeak: EspeakLibrary, language: str) -> Sayer | None:
+def phonemizer_for(espeak: EspeakClient, language: str) -> Phonemizer | None:
     """What tells the symbols of a BCP 47 tag's language, or None if Kokoro does not speak it."""
     voice = espeak_voice(language)
-    return None if voice is None else Sayer(espeak, voice)
+    return None if voice is None else Phonemizer(espeak, voice)
 
 
 def to_symbols(ipa: str, voice: str) -> str:

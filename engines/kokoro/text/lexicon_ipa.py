@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from engines.kokoro.text.vocabulary import VOCABULARY
-from speech.text.ipa import NON_SYLLABIC, STRESSES, SYLLABIC, TIE, is_vowel, sounds
+from speech.text.ipa import NON_SYLLABIC, STRESS_MARKS, SYLLABIC, TIE, is_nucleus, split_sounds
 
 # Letters that Kokoro does not know, and those nearest to them that it knows.
 _NEAREST = {
@@ -55,21 +55,21 @@ _STAND_INS = {
 }
 
 
-def stand_in(ipa: str, voice: str) -> str:
+def placeholder_word(ipa: str, voice: str) -> str:
     """A word of an espeak-ng voice's language that begins and ends as ``ipa`` (checked) does."""
-    said = [sound for sound in sounds(ipa) if sound != " " and sound not in STRESSES]
-    kind = "".join("V" if is_vowel(sound) else "C" for sound in (said[0], said[-1]))
+    said = [sound for sound in split_sounds(ipa) if sound != " " and sound not in STRESS_MARKS]
+    kind = "".join("V" if is_nucleus(sound) else "C" for sound in (said[0], said[-1]))
     return _STAND_INS[voice[:2]][kind]
 
 
-def in_language(ipa: str, voice: str) -> str:
+def adapt_to_language(ipa: str, voice: str) -> str:
     """IPA (``speech.text.ipa.checked``) in the sounds of an espeak-ng voice's language, in Kokoro's letters.
 
     Each stress is before its vowel, and what is one sound is tied (``speech.text.ipa.TIE``). Empty where
     the language has nothing like it.
     """
     own = _OWN.get(voice, {})
-    return "".join(_known(sound, own) for sound in _joined(sounds(ipa), _PAIRS[voice[:2]]))
+    return "".join(_known(sound, own) for sound in _joined(split_sounds(ipa), _PAIRS[voice[:2]]))
 
 
 def _joined(said: Sequence[str], pairs: Sequence[str]) -> list[str]:
@@ -78,9 +78,9 @@ def _joined(said: Sequence[str], pairs: Sequence[str]) -> list[str]:
     for sound, following in pairwise([*said, " "]):
         before = joined[-1] if joined else " "
         second = sound.replace(NON_SYLLABIC, "")
-        if is_vowel(before):
+        if is_nucleus(before):
             # Before a vowel, or its stress, "j" and "w" are of that one's syllable.
-            onset = second in ("j", "w") and (following in STRESSES or is_vowel(following))
+            onset = second in ("j", "w") and (following in STRESS_MARKS or is_nucleus(following))
             second = "" if onset else _FALLING.get(second, "")
         if second and before + second in pairs:
             joined[-1] = f"{before}{TIE}{second}"

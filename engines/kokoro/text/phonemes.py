@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from engines.kokoro.text.espeak_ipa import Sayer
-from engines.kokoro.text.symbol_words import owners
+from engines.kokoro.text.espeak_ipa import Phonemizer
+from engines.kokoro.text.symbol_words import assign_symbols
 from speech.types import Pronunciation
 
-LONGEST = 250
+MAX_UTTERANCE_SYMBOLS = 250
 """Most symbols of one utterance, some 15 s of speech: half of what the model takes, since its
 memory grows by 25 MB for each second that is said in one go, and it hurries through long ones."""
 
@@ -69,8 +69,8 @@ class _Token:
     said: tuple[tuple[int, int, str], ...] = ()
 
 
-def utterances(
-    text: str, say: Sayer, *, ending: str = "", pronunciations: Sequence[Pronunciation] = ()
+def split_utterances(
+    text: str, say: Phonemizer, *, ending: str = "", pronunciations: Sequence[Pronunciation] = ()
 ) -> list[Utterance]:
     """What has to be said for ``text``; nothing if none of it can be.
 
@@ -82,9 +82,9 @@ def utterances(
     symbols: list[str] = []
     words: list[Word] = []
     pronounced = [
-        _Token(one.start, one.end, say.stand_in(one.ipa), _is_joined(text, one.start), said)
+        _Token(one.start, one.end, say.placeholder(one.ipa), _is_joined(text, one.start), said)
         for one in pronunciations
-        if (said := _said(text, one, say.pronounced(one.ipa)))
+        if (said := _said(text, one, say.symbols_of_ipa(one.ipa)))
     ]
     for mark, start, end in _pieces(text, pronounced):
         if mark:
@@ -181,7 +181,7 @@ def _add_mark(symbols: list[str], mark: str, *, spaced: bool) -> None:
         symbols.append(" ")
 
 
-def _add_clause(symbols: list[str], words: list[Word], found: Sequence[_Token], say: Sayer) -> None:
+def _add_clause(symbols: list[str], words: list[Word], found: Sequence[_Token], say: Phonemizer) -> None:
     while found:
         first = found[0].start
         count = next(
@@ -192,7 +192,7 @@ def _add_clause(symbols: list[str], words: list[Word], found: Sequence[_Token], 
         found = found[count:]
 
 
-def _add_words(symbols: list[str], words: list[Word], found: Sequence[_Token], say: Sayer) -> None:
+def _add_words(symbols: list[str], words: list[Word], found: Sequence[_Token], say: Phonemizer) -> None:
     spaces = [_is_apart(found, at) for at in range(len(found))]
     said = say(
         "".join(" " * space + token.written for space, token in zip(spaces, found, strict=True)).strip()
@@ -223,11 +223,13 @@ def _is_apart(found: Sequence[_Token], at: int) -> bool:
     return not (found[at].joined and beside)
 
 
-def _by_token(said: str, found: Sequence[_Token], say: Sayer) -> list[str]:
+def _by_token(said: str, found: Sequence[_Token], say: Phonemizer) -> list[str]:
     """The symbols of each token, with the spaces before and inside of them."""
     own = [""] * len(found)
     space = ""
-    for symbol, index in zip(said, owners(said, [token.written for token in found], say), strict=True):
+    for symbol, index in zip(
+        said, assign_symbols(said, [token.written for token in found], say), strict=True
+    ):
         if index < 0:
             space = " "
         else:
@@ -241,7 +243,7 @@ def _split(symbols: str, words: list[Word]) -> Iterator[Utterance]:
     start = 0
     while start < len(symbols):
         left = len(symbols) - start
-        pieces = -(-left // LONGEST)
+        pieces = -(-left // MAX_UTTERANCE_SYMBOLS)
         stop = len(symbols) if pieces == 1 else start + _cut(symbols[start:], left // pieces)
         piece = symbols[start:stop]
         # A number has spaces of its own, and may be cut at one.
@@ -261,8 +263,8 @@ def _cut(symbols: str, wanted: int) -> int:
     for kind in (r"(?<=[.!?…] )", r"(?<=[;:,—)”] )", r"(?<= )", r"(?=[ˈˌ])"):
         places = [
             match.start()
-            for match in re.finditer(kind, symbols[: LONGEST + 1])
-            if 0.6 * wanted <= match.start() <= LONGEST
+            for match in re.finditer(kind, symbols[: MAX_UTTERANCE_SYMBOLS + 1])
+            if 0.6 * wanted <= match.start() <= MAX_UTTERANCE_SYMBOLS
         ]
         if places:
             return min(places, key=lambda place: abs(place - wanted))

@@ -11,7 +11,7 @@ _STRESS = "ˈˌ"
 _UNSTRESSED = re.compile(f"[{_STRESS} ]")
 
 
-def owners(symbols: str, words: Sequence[str], say: Callable[[str], str]) -> list[int]:
+def assign_symbols(symbols: str, words: Sequence[str], say: Callable[[str], str]) -> list[int]:
     """For each of ``symbols`` the index of its word in ``words``; -1 for spaces.
 
     symbols: of the clause that the words make; say: the symbols of one word alone. Indexes never

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocols.elevenlabs.errors import Unprocessable
-from protocols.elevenlabs.models import check_model
-from protocols.elevenlabs.normalization import read_normalization
-from protocols.elevenlabs.voice_settings import VoiceSettings, read_voice_settings
-from protocols.shared.json_input import TooManyValues, read_object
+from protocols.elevenlabs.models import validate_model
+from protocols.elevenlabs.normalization import parse_normalization
+from protocols.elevenlabs.voice_settings import VoiceSettings, parse_voice_settings
+from protocols.shared.json_input import TooManyValues, parse_object
 from speech.errors import InvalidRequest, TextTooLong
 from speech.request import Range
 from speech.text import languages
 from speech.types import SpeechRequest
 
-SEED = Range(0, 4294967295)
+SEED_RANGE = Range(0, 4294967295)
 
 _KINDS: dict[type, tuple[str, str]] = {
     str: ("string_type", "Input should be a valid string"),
@@ -65,7 +65,7 @@ class SpeechBody:
     normalize: bool
     unused: tuple[str, ...]
 
-    def request(self, voice: str | None, accepted: tuple[str, ...]) -> SpeechRequest:
+    def speech_request(self, voice: str | None, accepted: tuple[str, ...]) -> SpeechRequest:
         """The core's request, for our voice of that id; accepted: the languages that its client speaks."""
         settings = self.voice_settings
         return SpeechRequest(
@@ -77,12 +77,12 @@ class SpeechBody:
             sampling=settings.sampling(self.seed),
         )
 
-    def named_unused(self, unused_fields: list[str]) -> list[str]:
+    def unused_fields(self, unused_fields: list[str]) -> list[str]:
         """Everything that was asked for in vain; unused_fields: what ``SpeechSession.unused`` names."""
-        return sorted({*self.unused, *self.voice_settings.named_unused(unused_fields)})
+        return sorted({*self.unused, *self.voice_settings.unused_fields(unused_fields)})
 
 
-def read_body(data: bytes, max_text: int) -> SpeechBody:
+def parse_body(data: bytes, max_text: int) -> SpeechBody:
     """The body that ``data`` is; null is the same as left out, unknown fields are ignored.
 
     max_text: characters. Raises Unprocessable for what is missing or of the wrong type, and InvalidRequest
@@ -98,16 +98,16 @@ def read_body(data: bytes, max_text: int) -> SpeechBody:
         raise TextTooLong(max_text)
     if not text.strip():
         raise InvalidRequest("text", "is empty")
-    check_model(body.get("model_id"))
-    normalize = read_normalization(body.get("apply_text_normalization"))
+    validate_model(body.get("model_id"))
+    normalize = parse_normalization(body.get("apply_text_normalization"))
     if (seed := body.get("seed")) is not None:
-        SEED.check("seed", seed)
+        SEED_RANGE.check("seed", seed)
     unused = [name for name in _WITHOUT_EFFECT if body.get(name)]
     code = body.get("language_code")
     return SpeechBody(
         text,
         languages.resolve(code) if code else None,
-        read_voice_settings(body.get("voice_settings")),
+        parse_voice_settings(body.get("voice_settings")),
         seed,
         normalize,
         tuple(unused),
@@ -117,7 +117,7 @@ def read_body(data: bytes, max_text: int) -> SpeechBody:
 def _fields(data: bytes) -> dict[str, Any]:
     """Those of the body's fields that are known and not null."""
     try:
-        given = read_object(data.decode())
+        given = parse_object(data.decode())
     except TooManyValues as error:
         raise InvalidRequest("body", str(error)) from error
     except ValueError as error:

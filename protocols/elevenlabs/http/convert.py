@@ -15,24 +15,24 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from protocols.elevenlabs.formats import audio_format
-from protocols.elevenlabs.http.answers import TASK, endpoint
-from protocols.elevenlabs.http.body import SpeechBody, read_body
-from protocols.elevenlabs.http.timestamps import with_timestamps
-from protocols.elevenlabs.http.whole import MAX_BYTES, whole_speech
+from protocols.elevenlabs.formats import resolve_format
+from protocols.elevenlabs.http.body import SpeechBody, parse_body
+from protocols.elevenlabs.http.responses import TASK_NAME, endpoint
+from protocols.elevenlabs.http.timestamps import timestamps_json
+from protocols.elevenlabs.http.whole import MAX_ANSWER_BYTES, encode_whole
 from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.voice_ids import resolve
-from protocols.shared.client_languages import accepted
-from protocols.shared.disconnect import attended
-from protocols.shared.memory_budget import Budget
+from protocols.elevenlabs.voice_ids import resolve_voice
+from protocols.shared.client_languages import accept_languages
+from protocols.shared.disconnect import cancel_on_disconnect
+from protocols.shared.memory_budget import MemoryBudget
 from speech import request_ids
-from speech.audio.encoding import AudioFormat, Encoder, encoder
+from speech.audio.encoding import AudioFormat, Encoder, create_encoder
 from speech.errors import SpeechError
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
-from speech.timing.characters import ReadingClock, TimedReading
+from speech.timing.characters import FormsClock, TimedForms
 from speech.types import Span, SpeechRequest
-from speech.voices.store import PREFIX as KEPT
+from speech.voices.store import CUSTOM_PREFIX as KEPT
 
 PROTOCOL = "elevenlabs"
 PATH = "/v1/text-to-speech/{voice_id}"
@@ -60,8 +60,8 @@ class Order:
             "character-cost": str(len(self.body.text)),
         }
         if (self.speech.voice or "").startswith(KEPT):
-            told["x-cloning"] = session.cloning
-        unused = self.body.named_unused(session.unused)
+            told["x-cloning"] = session.cloning_kind
+        unused = self.body.unused_fields(session.unused_fields)
         return told | {"x-unused": ", ".join(unused)} if unused else told
 
 
@@ -78,33 +78,33 @@ class Whole(NamedTuple):
 
 def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
     """The four calls. Errors are ``{"detail": …}`` with 400, 404, 422, 429, 500, 503 or 504."""
-    budget = Budget(MAX_BYTES, instead="ask for /stream")
+    budget = MemoryBudget(MAX_ANSWER_BYTES, alternative="ask for /stream")
 
     async def ordered(request: Request, streamed: bool) -> Order:
-        body = read_body(await request.body(), settings.max_text)
-        chosen = audio_format(request.query_params.get("output_format"), streamed=streamed)
+        body = parse_body(await request.body(), settings.max_text)
+        chosen = resolve_format(request.query_params.get("output_format"), streamed=streamed)
         named = request.path_params["voice_id"]
-        voice = await asyncio.to_thread(resolve, service, named, settings, body.language)
-        return Order(body, body.request(voice, accepted(request.headers)), chosen)
+        voice = await asyncio.to_thread(resolve_voice, service, named, settings, body.language)
+        return Order(body, body.speech_request(voice, accept_languages(request.headers)), chosen)
 
     def opened(request: Request, order: Order, at_once: bool) -> SpeechSession:
         return service.open(
             order.speech,
             protocol=PROTOCOL,
             client=request.client.host if request.client else "",
-            heard_at_once=at_once,
+            low_latency=at_once,
             max_text=settings.max_text,
         )
 
-    async def answered(request: Request, compose: Callable[[bytes, TimedReading], Whole] | None) -> Response:
+    async def answered(request: Request, compose: Callable[[bytes, TimedForms], Whole] | None) -> Response:
         """The whole speech as a file, or as what ``compose`` makes of it and of its characters' times."""
         order = await ordered(request, streamed=False)
         async with AsyncExitStack() as stack:
-            share = stack.enter_context(budget.held())
+            share = stack.enter_context(budget.reservation())
             async with opened(request, order, at_once=False) as session:
                 _say(session, order)
-                speech = whole_speech(session, order.body.text, order.audio_format, share)
-                data, timed = await attended(request, speech, name=TASK)
+                speech = encode_whole(session, order.body.text, order.audio_format, share)
+                data, timed = await cancel_on_disconnect(request, speech, name=TASK_NAME)
                 headers = order.headers(session)
             whole, media_type = _file(data), order.audio_format.content_type
             if compose is not None:
@@ -119,7 +119,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
             session = await stack.enter_async_context(opened(request, order, at_once=True))
             _say(session, order)
             pieces = await stack.enter_async_context(aclosing(make(session, order)))
-            first = await attended(request, anext(pieces), name=TASK)
+            first = await cancel_on_disconnect(request, anext(pieces), name=TASK_NAME)
             return _Stream(
                 _behind(first, pieces),
                 headers=order.headers(session),
@@ -162,9 +162,9 @@ def _file(data: bytes) -> Whole:
     return Whole(len(data), pieces())
 
 
-def _with_timestamps(data: bytes, timed: TimedReading) -> Whole:
+def _with_timestamps(data: bytes, timed: TimedForms) -> Whole:
     """Speech in JSON, written as it is sent: whole, it would be there once more, and a third longer."""
-    head, tail = json.dumps(with_timestamps("|", timed)).encode().split(b"|", 1)
+    head, tail = json.dumps(timestamps_json("|", timed)).encode().split(b"|", 1)
 
     async def pieces() -> Pieces:
         yield head
@@ -183,10 +183,10 @@ async def _audio(session: SpeechSession, order: Order) -> Pieces:
 
 async def _lines(session: SpeechSession, order: Order) -> Pieces:
     """The audio as it is made, each piece a line of JSON with the characters that begin in it."""
-    clock = ReadingClock()
+    clock = FormsClock()
     clock.feed(order.body.text)
     async for data, spans in _encoded(session, order.audio_format):
-        line = with_timestamps(base64.b64encode(data).decode(), clock.take(spans))
+        line = timestamps_json(base64.b64encode(data).decode(), clock.align(spans))
         yield json.dumps(line).encode() + b"\n"
 
 
@@ -198,7 +198,7 @@ async def _encoded(
     spans: list[Span] = []
     async for chunk in session:
         if stream is None:
-            stream = encoder(chosen, chunk.sample_rate)
+            stream = create_encoder(chosen, chunk.sample_rate)
         spans += chunk.spans
         if data := await asyncio.to_thread(stream.feed, chunk.samples):
             yield data, spans

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from protocols.elevenlabs.http.answers import endpoint, json_response
-from protocols.elevenlabs.http.voices_list import describe_all, described_id, search
-from protocols.elevenlabs.models import listed_models
+from protocols.elevenlabs.http.responses import endpoint, json_response
+from protocols.elevenlabs.http.voices_list import describe_voice_id, describe_voices, search_voices
+from protocols.elevenlabs.models import list_models
 from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.voice_ids import resolve
-from protocols.elevenlabs.voice_settings import DEFAULTS
+from protocols.elevenlabs.voice_ids import resolve_voice
+from protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS
 from speech.service import SpeechService
 from speech.voices.store import MAX_VOICES
 
@@ -67,15 +67,15 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
     async def voices(request: Request) -> Response:
         base = _base_url(request)
         listed = await asyncio.to_thread(service.catalogue.list)
-        return json_response({"voices": await asyncio.to_thread(describe_all, service, listed, base)})
+        return json_response({"voices": await asyncio.to_thread(describe_voices, service, listed, base)})
 
     async def found(request: Request) -> Response:
         base = _base_url(request)
         listed = await asyncio.to_thread(service.catalogue.list)
-        page, total, following = search(listed, dict(request.query_params))
+        page, total, following = search_voices(listed, dict(request.query_params))
         return json_response(
             {
-                "voices": await asyncio.to_thread(describe_all, service, page, base),
+                "voices": await asyncio.to_thread(describe_voices, service, page, base),
                 "has_more": following is not None,
                 "total_count": total,
                 "next_page_token": following,
@@ -85,18 +85,18 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
     async def voice(request: Request) -> Response:
         named = request.path_params["voice_id"]
         return json_response(
-            await asyncio.to_thread(described_id, service, named, settings, _base_url(request))
+            await asyncio.to_thread(describe_voice_id, service, named, settings, _base_url(request))
         )
 
     async def voice_settings(request: Request) -> Response:
-        await asyncio.to_thread(resolve, service, request.path_params["voice_id"], settings)
-        return json_response(DEFAULTS)
+        await asyncio.to_thread(resolve_voice, service, request.path_params["voice_id"], settings)
+        return json_response(DEFAULT_SETTINGS)
 
     async def default_settings(request: Request) -> Response:
-        return json_response(DEFAULTS)
+        return json_response(DEFAULT_SETTINGS)
 
     async def models(request: Request) -> Response:
-        return json_response(listed_models(service, settings.max_text))
+        return json_response(list_models(service, settings.max_text))
 
     async def user(request: Request) -> Response:
         return json_response(USER | {"subscription": await _subscription(service)})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from speech.timing.characters import TimedCharacters, TimedReading
+from speech.timing.characters import TimedCharacters, TimedForms
 
 
-def alignment(timed: TimedCharacters) -> dict[str, Any] | None:
+def alignment_json(timed: TimedCharacters) -> dict[str, Any] | None:
     """Seconds since the answer's first sample, to the millisecond; None where there are no characters.
 
     They tile: each character ends where the next one starts.
@@ -22,10 +22,10 @@ def alignment(timed: TimedCharacters) -> dict[str, Any] | None:
     }
 
 
-def with_timestamps(audio_base64: str, reading: TimedReading) -> dict[str, Any]:
+def timestamps_json(audio_base64: str, reading: TimedForms) -> dict[str, Any]:
     """An answer, or a line of one."""
     return {
         "audio_base64": audio_base64,
-        "alignment": alignment(reading.written),
-        "normalized_alignment": alignment(reading.said),
+        "alignment": alignment_json(reading.written),
+        "normalized_alignment": alignment_json(reading.spoken),
     }

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
-from protocols.elevenlabs.errors import TooLarge, Unprocessable
+from protocols.elevenlabs.errors import FieldTooLarge, Unprocessable
 from speech.audio.pcm import MAX_RECORDING_BYTES
 from speech.errors import InvalidRequest, UnsupportedLanguage
 from speech.text import languages
@@ -84,7 +84,9 @@ async def _files(form: FormData) -> tuple[bytes, ...]:
         wanted = "Value error, Expected UploadFile, received: <class 'str'>"
         raise Unprocessable(_error("value_error", ["files", index], wanted))
     if sum(file.size or 0 for file in uploads) > MAX_RECORDING_BYTES:
-        raise TooLarge("files", f"too large (at most {MAX_RECORDING_BYTES >> 20} MiB, all of them together)")
+        raise FieldTooLarge(
+            "files", f"too large (at most {MAX_RECORDING_BYTES >> 20} MiB, all of them together)"
+        )
     return tuple([await file.read() for file in uploads])
 
 

@@ -14,7 +14,7 @@ JOINED_RATE = 48_000
 """Hertz of recordings that were joined: what any voice has of use to an encoder is below half of it."""
 
 
-def one_recording(files: Sequence[bytes]) -> tuple[bytes, bool]:
+def join_recordings(files: Sequence[bytes]) -> tuple[bytes, bool]:
     """The recording that is kept of ``files``, at least one, and whether all of them is in it.
 
     One file stays as it came. Several are joined in their order, as WAV of ``JOINED_RATE`` hertz, until there
@@ -28,7 +28,7 @@ def one_recording(files: Sequence[bytes]) -> tuple[bytes, bool]:
     count = 0
     for index, file in enumerate(files):
         try:
-            piece = decode_recording(file, cut=True, sample_rate=JOINED_RATE)
+            piece = decode_recording(file, truncate=True, sample_rate=JOINED_RATE)
         except InvalidRequest as error:
             raise InvalidRequest("files", f"number {index + 1} {error.reason}") from error
         pieces.append(piece.samples)

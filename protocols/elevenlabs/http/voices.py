@@ -13,16 +13,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from protocols.elevenlabs.http.answers import endpoint, json_response
+from protocols.elevenlabs.http.responses import endpoint, json_response
 from protocols.elevenlabs.http.voice_form import CONSENT_HEADER, VoiceForm, read_voice_form
-from protocols.elevenlabs.http.voice_recordings import one_recording
+from protocols.elevenlabs.http.voice_recordings import join_recordings
 from protocols.elevenlabs.http.voices_list import sample_id
 from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.voice_ids import resolve_kept
-from speech.audio.decoding import RECORDINGS, in_turn
+from protocols.elevenlabs.voice_ids import resolve_stored_voice
+from speech.audio.decoding import RECORDING_POOL, run_in_pool
 from speech.errors import InvalidRequest
 from speech.service import SpeechService
-from speech.voices.store import KeptVoice
+from speech.voices.store import StoredVoice
 from speech.voices.store_files import media_type
 
 log = logging.getLogger(__name__)
@@ -39,10 +39,12 @@ ONE_RECORDING = "a kept voice is its one recording: delete the voice, and make i
 def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
     """The calls. Errors are ``{"detail": …}`` with 400, 404, 413, 422, 429, 503 or 507."""
 
-    async def named(request: Request) -> KeptVoice:
-        return await asyncio.to_thread(resolve_kept, service, request.path_params["voice_id"], settings)
+    async def named(request: Request) -> StoredVoice:
+        return await asyncio.to_thread(
+            resolve_stored_voice, service, request.path_params["voice_id"], settings
+        )
 
-    async def recorded(request: Request) -> KeptVoice:
+    async def recorded(request: Request) -> StoredVoice:
         """The voice, if the sample that is asked for is its own."""
         voice = await named(request)
         if request.path_params["sample_id"] != sample_id(voice):
@@ -53,7 +55,7 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
         form = await read_voice_form(request, files_needed=True)
         if not form.consent:
             raise InvalidRequest("consent", NO_CONSENT)
-        recording, whole = await in_turn(RECORDINGS, one_recording, form.files)
+        recording, whole = await run_in_pool(RECORDING_POOL, join_recordings, form.files)
         with _on_disk():
             voice = await service.cloning.add(
                 form.name,
@@ -82,7 +84,7 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
 
     async def hear(request: Request) -> Response:
         voice = await recorded(request)
-        recording = await asyncio.to_thread(service.store.sample, voice)
+        recording = await asyncio.to_thread(service.store.recording, voice)
         headers = {
             "cache-control": "no-store",
             "content-disposition": f"inline; filename*=UTF-8''{quote(voice.name)}",
@@ -104,7 +106,7 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
     return [Route(path, endpoint(answer), methods=[method]) for method, path, answer in calls]
 
 
-def _check_edit(form: VoiceForm, voice: KeptVoice) -> None:
+def _check_edit(form: VoiceForm, voice: StoredVoice) -> None:
     """Raise InvalidRequest for what would be another voice."""
     if form.files:
         raise InvalidRequest("files", ONE_RECORDING)

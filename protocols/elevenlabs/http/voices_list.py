@@ -6,32 +6,32 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from protocols.elevenlabs.models import DEFAULT, NAMES
+from protocols.elevenlabs.models import DEFAULT_MODEL, MODELS
 from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.voice_ids import PREMADE, Premade, resolve
-from protocols.elevenlabs.voice_settings import DEFAULTS
+from protocols.elevenlabs.voice_ids import PREMADE_VOICES, PremadeVoice, resolve_voice
+from protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS
 from speech.errors import InvalidRequest, UnknownVoice
 from speech.request import Range
 from speech.service import SpeechService
 from speech.text.language_names import LANGUAGES
 from speech.text.languages import primary
 from speech.types import Voice
-from speech.voices.cloning import EngineLikeness
-from speech.voices.store import PREFIX, KeptVoice
+from speech.voices.cloning import CloningStatus
+from speech.voices.store import CUSTOM_PREFIX, StoredVoice
 from speech.voices.store_files import media_type
 
-PAGE_SIZE = 10
-PAGE_SIZES = Range(1, 100)
-LONGEST_SEARCH = 200
+DEFAULT_PAGE_SIZE = 10
+PAGE_SIZE_RANGE = Range(1, 100)
+MAX_SEARCH_LENGTH = 200
 
 
-def describe_all(service: SpeechService, voices: list[Voice], base_url: str) -> list[dict[str, Any]]:
+def describe_voices(service: SpeechService, voices: list[Voice], base_url: str) -> list[dict[str, Any]]:
     """These voices of the catalogue; reads files."""
     kept = {voice.id: voice for voice in service.store.list()}
-    return [describe(voice, base_url, kept.get(voice.id)) for voice in voices]
+    return [describe_voice(voice, base_url, kept.get(voice.id)) for voice in voices]
 
 
-def describe(voice: Voice, base_url: str, kept: KeptVoice | None = None) -> dict[str, Any]:
+def describe_voice(voice: Voice, base_url: str, kept: StoredVoice | None = None) -> dict[str, Any]:
     """A voice. base_url: how the client reaches this server, where it can hear the voice; kept: what else is
     known of one that a client made.
     """
@@ -45,13 +45,13 @@ def describe(voice: Voice, base_url: str, kept: KeptVoice | None = None) -> dict
         "labels": {name: value for name, value in labels.items() if value},
         "description": f"{language}, spoken by {voice.engine}" if language else "",
         "preview_url": preview,
-        "settings": DEFAULTS,
+        "settings": DEFAULT_SETTINGS,
         "available_for_tiers": [],
-        "high_quality_base_model_ids": list(NAMES),
+        "high_quality_base_model_ids": list(MODELS),
         "verified_languages": [
             {
                 "language": primary(voice.language),
-                "model_id": DEFAULT,
+                "model_id": DEFAULT_MODEL,
                 "accent": None,
                 "locale": voice.language,
                 "preview_url": preview,
@@ -69,7 +69,7 @@ def describe(voice: Voice, base_url: str, kept: KeptVoice | None = None) -> dict
     return told if kept is None else told | _as_kept(kept)
 
 
-def _as_kept(voice: KeptVoice) -> dict[str, Any]:
+def _as_kept(voice: StoredVoice) -> dict[str, Any]:
     return {
         "description": voice.description,
         "created_at_unix": int(datetime.fromisoformat(voice.consent_at).timestamp()),
@@ -77,7 +77,7 @@ def _as_kept(voice: KeptVoice) -> dict[str, Any]:
     }
 
 
-def described_id(
+def describe_voice_id(
     service: SpeechService, voice_id: str, settings: ElevenLabsSettings, base_url: str
 ) -> dict[str, Any]:
     """The voice of that id, however a request may name it; reads files. Raises UnknownVoice.
@@ -85,27 +85,27 @@ def described_id(
     Of a kept one also its recording, and how it is spoken: ``labels.cloning``, and ``labels.similarity`` (at
     most 1) where an engine only comes near.
     """
-    ours = resolve(service, voice_id, settings)
+    ours = resolve_voice(service, voice_id, settings)
     if ours is None:
         return _without_language(voice_id, settings)
     voice = next((voice for voice in service.catalogue.list() if voice.id == ours), None)
     if voice is None:
         raise UnknownVoice(voice_id)
-    if not ours.startswith(PREFIX):
-        return describe(voice, base_url) | {"voice_id": voice_id}
+    if not ours.startswith(CUSTOM_PREFIX):
+        return describe_voice(voice, base_url) | {"voice_id": voice_id}
     kept = service.store.get(ours)
-    told = describe(voice, base_url, kept) | {"voice_id": voice_id}
-    told["labels"] |= _likeness(service.cloning.likenesses(kept), voice)
-    recording = service.store.sample(kept)
+    told = describe_voice(voice, base_url, kept) | {"voice_id": voice_id}
+    told["labels"] |= _likeness(service.cloning.statuses(kept), voice)
+    recording = service.store.recording(kept)
     return told | {"samples": [_sample(kept, media_type(recording))]}
 
 
-def sample_id(voice: KeptVoice) -> str:
+def sample_id(voice: StoredVoice) -> str:
     """What a kept voice's one recording is called."""
     return voice.sha256[:20]
 
 
-def _sample(voice: KeptVoice, media_type: str) -> dict[str, Any]:
+def _sample(voice: StoredVoice, media_type: str) -> dict[str, Any]:
     return {
         "sample_id": sample_id(voice),
         "file_name": voice.name,
@@ -116,7 +116,7 @@ def _sample(voice: KeptVoice, media_type: str) -> dict[str, Any]:
     }
 
 
-def _likeness(engines: list[EngineLikeness], voice: Voice) -> dict[str, str]:
+def _likeness(engines: list[CloningStatus], voice: Voice) -> dict[str, str]:
     """How a kept voice is spoken in its language: by which way, and how near it comes."""
     speaking = next((one for one in engines if one.engine == voice.engine), None)
     if speaking is None:
@@ -128,28 +128,28 @@ def _likeness(engines: list[EngineLikeness], voice: Voice) -> dict[str, str]:
 
 def _without_language(voice_id: str, settings: ElevenLabsSettings) -> dict[str, Any]:
     """What stands for the default voice of each language: one of ElevenLabs' own, or ``default``."""
-    premade = PREMADE.get(settings.voices.get(voice_id, voice_id), Premade("Default", ""))
-    described = describe(Voice(voice_id, premade.name, "", "", premade.gender), "")
+    premade = PREMADE_VOICES.get(settings.voices.get(voice_id, voice_id), PremadeVoice("Default", ""))
+    described = describe_voice(Voice(voice_id, premade.name, "", "", premade.gender), "")
     what = "The default voice of the text's language."
     return described | {"description": what, "preview_url": None}
 
 
-def search(voices: list[Voice], query: dict[str, str]) -> tuple[list[Voice], int, str | None]:
+def search_voices(voices: list[Voice], query: dict[str, str]) -> tuple[list[Voice], int, str | None]:
     """``GET /v2/voices``: a page of those that match, how many match, and what names the next page.
 
     query: search, sort, sort_direction, category, voice_type, page_size (1–100), next_page_token. Raises
     InvalidRequest.
     """
     words = query.get("search", "").strip().casefold()
-    if len(words) > LONGEST_SEARCH:
-        raise InvalidRequest("search", f"too long (at most {LONGEST_SEARCH} characters)")
+    if len(words) > MAX_SEARCH_LENGTH:
+        raise InvalidRequest("search", f"too long (at most {MAX_SEARCH_LENGTH} characters)")
     wanted = [voice for voice in voices if _matches(voice, words) and _of_kind(voice, query)]
     if query.get("sort") == "name":
         wanted.sort(key=lambda voice: voice.name.casefold())
     if query.get("sort_direction") == "desc":
         wanted.reverse()
-    size = _whole_number(query, "page_size", PAGE_SIZE)
-    PAGE_SIZES.check("page_size", size)
+    size = _whole_number(query, "page_size", DEFAULT_PAGE_SIZE)
+    PAGE_SIZE_RANGE.check("page_size", size)
     start = _whole_number(query, "next_page_token", 0)
     end = start + size
     return wanted[start:end], len(wanted), str(end) if end < len(wanted) else None
@@ -163,7 +163,7 @@ def _matches(voice: Voice, words: str) -> bool:
 
 
 def _of_kind(voice: Voice, query: dict[str, str]) -> bool:
-    kept = voice.id.startswith(PREFIX)
+    kept = voice.id.startswith(CUSTOM_PREFIX)
     if query.get("category") not in (None, "", "cloned" if kept else "premade"):
         return False
     ours = ("personal", "non-default", "workspace") if kept else ("default",)

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import asyncio
 
-from protocols.shared.memory_budget import Share
-from speech.audio.encoding import AudioFormat, WholeFile
+from protocols.shared.memory_budget import Reservation
+from speech.audio.encoding import AudioFormat, FileEncoder
 from speech.session.session import SpeechSession
-from speech.timing.characters import ReadingClock, TimedReading
+from speech.timing.characters import FormsClock, TimedForms
 from speech.types import Span
 
-MAX_BYTES = 512 * 1024 * 1024
+MAX_ANSWER_BYTES = 512 * 1024 * 1024
 """Of all answers together: an hour and a half of the largest format; three days of MP3."""
 
 
-async def whole_speech(
-    session: SpeechSession, text: str, audio_format: AudioFormat, share: Share
-) -> tuple[bytes, TimedReading]:
+async def encode_whole(
+    session: SpeechSession, text: str, audio_format: AudioFormat, share: Reservation
+) -> tuple[bytes, TimedForms]:
     """All of a session as a file, and when each character of its ``text`` is said. Raises SpeechError."""
-    clock = ReadingClock()
+    clock = FormsClock()
     clock.feed(text)
     spans: list[Span] = []
-    file: WholeFile | None = None
+    file: FileEncoder | None = None
     async for chunk in session:
         if file is None:
-            file = WholeFile(audio_format, chunk.sample_rate)
-        share.take(await asyncio.to_thread(file.add, chunk.samples))
+            file = FileEncoder(audio_format, chunk.sample_rate)
+        share.grow(await asyncio.to_thread(file.add, chunk.samples))
         spans += chunk.spans
     assert file is not None, "there is no speech without a chunk"
     data = await asyncio.to_thread(file.finish)
-    return data, clock.take(spans)
+    return data, clock.align(spans)

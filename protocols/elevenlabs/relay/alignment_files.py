@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-MOST_FILES = 1000
+MAX_FILES = 1000
 """Of each kind; the oldest make room."""
 
-MOST_BYTES = 2 * 2**20
+MAX_FILE_BYTES = 2 * 2**20
 """Of one file; what would be longer is not kept."""
 
 TIMESTAMP = "%Y%m%d_%H%M%S_%f"
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Said:
+class SentUtterance:
     """An utterance as it was sent: its text, and the milliseconds of each character since it began."""
 
     text: str = ""
@@ -41,7 +41,7 @@ class Said:
         self.durations_ms += durations_ms
 
 
-def alignment(said: Said, timestamp: str) -> str:
+def alignment_json(said: SentUtterance, timestamp: str) -> str:
     """An alignment file's text."""
     last = len(said.text) - 1
     times = zip(said.text, said.starts_ms, said.durations_ms, strict=True)
@@ -75,8 +75,8 @@ class _Folder:
         """Write a file. Raises OSError."""
         # In JSON this is the very escape that half a surrogate pair has there.
         content = text.encode("utf-8", "backslashreplace")
-        if len(content) > MOST_BYTES:
-            log.warning("%s of %d bytes is not kept (at most %d)", self._kind, len(content), MOST_BYTES)
+        if len(content) > MAX_FILE_BYTES:
+            log.warning("%s of %d bytes is not kept (at most %d)", self._kind, len(content), MAX_FILE_BYTES)
             return
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(self.path(timestamp), content)
@@ -85,7 +85,7 @@ class _Folder:
         _write(new, content)
         new.replace(self._path / f"{self._kind}.txt")
         kept = sorted(path for path in self._path.iterdir() if self._own.fullmatch(path.name))
-        for path in kept[:-MOST_FILES]:
+        for path in kept[:-MAX_FILES]:
             path.unlink(missing_ok=True)
 
 
@@ -105,11 +105,11 @@ class RelayLogs:
         self._last = datetime.fromtimestamp(0).astimezone()
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """Whether anything is kept."""
         return self._alignments is not None or self._outputs is not None
 
-    def keep(self, said: Said) -> None:
+    def write(self, said: SentUtterance) -> None:
         """Write what is wanted of an utterance; blocks, so call it in a thread.
 
         A disk that takes it not is complained of in the log: speech does not depend on it.
@@ -118,7 +118,7 @@ class RelayLogs:
             timestamp = self._timestamp()
             try:
                 if self._alignments is not None:
-                    self._alignments.keep(timestamp, alignment(said, timestamp))
+                    self._alignments.keep(timestamp, alignment_json(said, timestamp))
                 if self._outputs is not None:
                     self._outputs.keep(timestamp, said.text)
             except OSError as error:

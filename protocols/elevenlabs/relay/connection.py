@@ -14,25 +14,25 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from protocols.elevenlabs.relay import messages
 from protocols.elevenlabs.relay.alignment_files import RelayLogs
-from protocols.elevenlabs.relay.broadcast import MOST_BEHIND, Broadcast, Listener
+from protocols.elevenlabs.relay.broadcast import MAX_BACKLOG_BYTES, Broadcast, Subscriber
 from protocols.elevenlabs.relay.messages import Append, BadMessage, Finish, Ping, Start, Stop
-from protocols.elevenlabs.relay.queue import Performance
+from protocols.elevenlabs.relay.queue import UtteranceQueue
 from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
-from protocols.elevenlabs.relay.utterance import House, Send, Utterance
+from protocols.elevenlabs.relay.utterance import RelayContext, Send, Utterance
 from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.shared.client_languages import accepted
-from protocols.shared.tasks import until_first
+from protocols.shared.client_languages import accept_languages
+from protocols.shared.tasks import run_until_first
 from speech.errors import SpeechError
 from speech.service import SpeechService
 
-__all__ = ["AGENT", "CLIENT", "STREAM", "RelaySettings", "RelayState", "routes"]
+__all__ = ["AGENT_PATH", "CLIENT_PATH", "STREAM_PATH", "RelaySettings", "RelayState", "routes"]
 
-STREAM = "/stream_tts"
-CLIENT = "/client"
-AGENT = "/agent"
+STREAM_PATH = "/stream_tts"
+CLIENT_PATH = "/client"
+AGENT_PATH = "/agent"
 
-TRY_LATER = 1013
-CLOSING_S = 5.0
+TRY_AGAIN_LATER = 1013
+CLOSE_TIMEOUT_S = 5.0
 """How long one who does not read is waited for with a close frame."""
 
 
@@ -41,17 +41,17 @@ def routes(
 ) -> list[BaseRoute]:
     """The relay's routes, spoken by ``service``; who is there is told to ``state``."""
     logs = RelayLogs(relayed.logs_dir, alignment=relayed.log_alignment, outputs=relayed.log_outputs)
-    house = House(service, settings, relayed, state, logs)
+    house = RelayContext(service, settings, relayed, state, logs)
     broadcast = Broadcast(state)
 
     async def stream(websocket: WebSocket) -> None:
         await websocket.accept()
         line = _Line(websocket)
-        performance = Performance(state, asyncio.Lock())
+        performance = UtteranceQueue(state, asyncio.Lock())
         state.clients += 1
         try:
             reading = _Reader(websocket, house, performance, line.send, line.send).run()
-            await until_first(reading, performance.run(), name="relay", quietly=WebSocketDisconnect)
+            await run_until_first(reading, performance.run(), name="relay", ignore=WebSocketDisconnect)
         finally:
             state.clients -= 1
 
@@ -59,29 +59,31 @@ def routes(
         await websocket.accept()
         line = _Line(websocket)
         floor = asyncio.Lock()
-        performance = Performance(state, floor)
+        performance = UtteranceQueue(state, floor)
         state.clients += 1
         try:
-            with broadcast.listening() as listener:
-                await until_first(
+            with broadcast.subscribe() as listener:
+                await run_until_first(
                     _Reader(websocket, house, performance, line.send, line.send).run(),
                     performance.run(),
                     _hear(listener, line.send, floor),
                     _fall_behind(listener),
                     name="relay client",
-                    quietly=WebSocketDisconnect,
+                    ignore=WebSocketDisconnect,
                 )
         finally:
             state.clients -= 1
-        if listener.behind.is_set():
-            await line.close(TRY_LATER, f"too slow: more than {MOST_BEHIND >> 20} MiB waited to be read")
+        if listener.overflowed.is_set():
+            await line.close(
+                TRY_AGAIN_LATER, f"too slow: more than {MAX_BACKLOG_BYTES >> 20} MiB waited to be read"
+            )
 
     async def agent(websocket: WebSocket) -> None:
         await websocket.accept()
         line = _Line(websocket)
-        broadcast.begin()
+        broadcast.start()
         state.agents += 1
-        reader = _Reader(websocket, house, broadcast.performance, line.send, broadcast.send)
+        reader = _Reader(websocket, house, broadcast.queue, line.send, broadcast.send)
         try:
             with suppress(WebSocketDisconnect):
                 await reader.run()
@@ -89,7 +91,11 @@ def routes(
             state.agents -= 1
             reader.finish()
 
-    return [WebSocketRoute(STREAM, stream), WebSocketRoute(CLIENT, client), WebSocketRoute(AGENT, agent)]
+    return [
+        WebSocketRoute(STREAM_PATH, stream),
+        WebSocketRoute(CLIENT_PATH, client),
+        WebSocketRoute(AGENT_PATH, agent),
+    ]
 
 
 class _Line:
@@ -114,7 +120,7 @@ class _Line:
         """Close the connection, if the client is still there."""
         if not self._gone:
             with suppress(WebSocketDisconnect, TimeoutError):
-                async with asyncio.timeout(CLOSING_S):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await self._websocket.close(code, reason)
 
 
@@ -122,7 +128,12 @@ class _Reader:
     """Does what one client asks for. answer: its own line; speak: where speech goes."""
 
     def __init__(
-        self, websocket: WebSocket, house: House, performance: Performance, answer: Send, speak: Send
+        self,
+        websocket: WebSocket,
+        house: RelayContext,
+        performance: UtteranceQueue,
+        answer: Send,
+        speak: Send,
     ) -> None:
         self._websocket = websocket
         self._house = house
@@ -130,7 +141,7 @@ class _Reader:
         self._answer = answer
         self._speak = speak
         self._client = websocket.client.host if websocket.client else ""
-        self._languages = accepted(websocket.headers)
+        self._languages = accept_languages(websocket.headers)
         self._written: Utterance | None = None
 
     async def run(self) -> None:
@@ -140,11 +151,11 @@ class _Reader:
             if received["type"] == "websocket.disconnect":
                 return
             try:
-                await self._do(messages.read(received.get("text")))
+                await self._do(messages.parse_command(received.get("text")))
             except (BadMessage, SpeechError) as error:
-                await self._answer(messages.failed(error))
+                await self._answer(messages.error_message(error))
 
-    async def _do(self, message: messages.ToRelay) -> None:
+    async def _do(self, message: messages.Command) -> None:
         match message:
             case Start(text):
                 self._add(text).finish()
@@ -167,25 +178,25 @@ class _Reader:
         try:
             self._performance.add(utterance)
         except BadMessage:
-            utterance.drop()
+            utterance.discard()
             raise
         return utterance
 
     def _append(self, text: str) -> None:
         if not text:
             return
-        if self._written is None or self._written.over:
+        if self._written is None or self._written.closed:
             self._written = self._add(text)
         else:
             self._written.feed(text)
 
     def finish(self) -> None:
         """What was appended so far is all; nothing is to be done where nothing was."""
-        if self._written is not None and not self._written.over:
+        if self._written is not None and not self._written.closed:
             self._written.finish()
 
 
-async def _hear(listener: Listener, send: Send, floor: asyncio.Lock) -> None:
+async def _hear(listener: Subscriber, send: Send, floor: asyncio.Lock) -> None:
     """Send a listener what agents say, an utterance at a time: its own do not come in between."""
     while True:
         message, last = await listener.get()
@@ -196,6 +207,6 @@ async def _hear(listener: Listener, send: Send, floor: asyncio.Lock) -> None:
                 await send(message)
 
 
-async def _fall_behind(listener: Listener) -> None:
+async def _fall_behind(listener: Subscriber) -> None:
     """Return once the listener has not kept up."""
-    await listener.behind.wait()
+    await listener.overflowed.wait()

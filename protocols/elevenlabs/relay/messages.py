@@ -10,13 +10,13 @@ import base64
 import json
 from dataclasses import dataclass
 
-from protocols.shared.json_input import TooManyValues, read_object
+from protocols.shared.json_input import TooManyValues, parse_object
 from speech.errors import SpeechCancelled, SpeechError
 
 SAMPLE_RATE = 22_050
 """Hertz of the relay's audio, which is 16-bit PCM, mono, little endian."""
 
-LONGEST_REPEATED = 100
+MAX_ECHOED = 100
 """How many characters of a client's own words an answer repeats."""
 
 
@@ -53,15 +53,15 @@ class Ping:
     """Answer."""
 
 
-ToRelay = Start | Append | Finish | Stop | Ping
+Command = Start | Append | Finish | Stop | Ping
 
 
-def read(raw: str | None) -> ToRelay:
+def parse_command(raw: str | None) -> Command:
     """What a client sends; None stands for a binary message. Raises BadMessage."""
     if raw is None:
         raise BadMessage("Binary messages are not supported")
     try:
-        message = read_object(raw)
+        message = parse_object(raw)
     except TooManyValues as error:
         raise BadMessage(f"Invalid JSON: {error}") from error
     except ValueError as error:
@@ -78,7 +78,7 @@ def read(raw: str | None) -> ToRelay:
         case "ping":
             return Ping()
         case other:
-            raise BadMessage(f"Unknown action: {str(other)[:LONGEST_REPEATED]}")
+            raise BadMessage(f"Unknown action: {str(other)[:MAX_ECHOED]}")
 
 
 def _text(text: object) -> str:
@@ -111,7 +111,7 @@ def complete(text: str, total_duration_ms: int) -> str:
     return _message("complete", total_chars=len(text), total_duration_ms=total_duration_ms, text=text)
 
 
-def failed(error: SpeechError | BadMessage) -> str:
+def error_message(error: SpeechError | BadMessage) -> str:
     """Why something is not said."""
     # What a client stops itself is answered by "stopped".
     sentence = "the server is stopping" if isinstance(error, SpeechCancelled) else str(error)

@@ -10,11 +10,11 @@ from protocols.elevenlabs.relay.settings import RelayState
 from protocols.elevenlabs.relay.utterance import Utterance
 from speech import request_ids
 
-MOST_WAITING = 16
+MAX_QUEUED = 16
 """Utterances behind the one that is being spoken."""
 
 
-class Performance:
+class UtteranceQueue:
     """A queue of utterances. floor: held by whoever speaks, where others speak to the same client."""
 
     def __init__(self, state: RelayState, floor: asyncio.Lock) -> None:
@@ -28,18 +28,18 @@ class Performance:
 
     def add(self, utterance: Utterance) -> None:
         """Speak it behind the others. Raises BadMessage where too many wait."""
-        if len(self._waiting) >= MOST_WAITING:
-            raise BadMessage(f"too many texts are waiting (at most {MOST_WAITING})")
+        if len(self._waiting) >= MAX_QUEUED:
+            raise BadMessage(f"too many texts are waiting (at most {MAX_QUEUED})")
         self._waiting.append(utterance)
         self._added.set()
 
     def stop(self) -> None:
         """Say nothing more of what was added so far: from now on nothing of it is sent."""
         for utterance in self._waiting:
-            utterance.drop()
+            utterance.discard()
         self._waiting.clear()
         if self._utterance is not None and self._speaking is not None:
-            self._utterance.drop()
+            self._utterance.discard()
             self._speaking.cancel()
 
     async def run(self) -> None:
@@ -56,15 +56,15 @@ class Performance:
     async def _speak(self, utterance: Utterance) -> None:
         """Speak one; in a task of its own, so that it alone can be stopped."""
         self._count += 1
-        self._state.speaking += 1
-        with request_ids.named(f"{request_ids.current()}-{self._count}"):
-            task = asyncio.create_task(utterance.speak(), name="relay utterance")
+        self._state.active_utterances += 1
+        with request_ids.bind(f"{request_ids.current()}-{self._count}"):
+            task = asyncio.create_task(utterance.synthesize(), name="relay utterance")
         self._utterance, self._speaking = utterance, task
         try:
             await asyncio.wait([task])
         finally:
             self._utterance = self._speaking = None
-            self._state.speaking -= 1
+            self._state.active_utterances -= 1
             task.cancel()
             await asyncio.wait([task])
             # It is asked in any case, or asyncio would log an error that nobody looked at.

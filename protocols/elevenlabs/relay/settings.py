@@ -25,12 +25,12 @@ class RelayState:
 
     clients: int = 0
     agents: int = 0
-    speaking: int = 0
+    active_utterances: int = 0
 
-    def facts(self) -> dict[str, int | bool]:
+    def health_fields(self) -> dict[str, int | bool]:
         """By the names that the relay's own /health has."""
         return {
             "flutter_clients": self.clients,
             "agent_connected": self.agents > 0,
-            "is_streaming": self.speaking > 0,
+            "is_streaming": self.active_utterances > 0,
         }

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocols.elevenlabs.relay import messages
-from protocols.elevenlabs.relay.alignment_files import RelayLogs, Said
+from protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
 from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.voice_ids import resolve
+from protocols.elevenlabs.voice_ids import resolve_voice
 from speech.audio.pcm import pcm16, reframe
 from speech.errors import SpeechError, TextTooLong, UnknownVoice
 from speech.service import SpeechService
@@ -20,14 +20,14 @@ from speech.types import SpeechRequest
 
 PROTOCOL = "relay"
 
-LONGEST_CHUNK = 2 * messages.SAMPLE_RATE
+MAX_CHUNK_SAMPLES = 2 * messages.SAMPLE_RATE
 """Samples. Nothing waits for a chunk to be full; the fewer there are, the better for the relay's app, whose
 player takes the end of each for the end of all."""
 
-PATIENCE_S = 0.9
+FLUSH_AFTER_S = 0.9
 """How long more text is waited for before what is there is spoken to its end."""
 
-IDLE_S = 20.0
+FINISH_AFTER_S = 20.0
 """How long it is waited for at all: then the utterance is finished as it is."""
 
 
@@ -39,20 +39,20 @@ class Send(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class RelayContext:
     """What all of the relay shares."""
 
     service: SpeechService
     settings: ElevenLabsSettings
-    relayed: RelaySettings
+    relay_settings: RelaySettings
     state: RelayState
     logs: RelayLogs
 
-    def find_voice(self) -> str | None:
+    def resolve_voice(self) -> str | None:
         """Who speaks, None for the default of the text's language. Reads a file: call it in a thread."""
-        named = self.relayed.voice
+        named = self.relay_settings.voice
         try:
-            return resolve(self.service, named, self.settings) if named is not None else None
+            return resolve_voice(self.service, named, self.settings) if named is not None else None
         except UnknownVoice:
             return None
 
@@ -64,7 +64,7 @@ class Utterance:
     its client speaks (BCP 47).
     """
 
-    def __init__(self, house: House, client: str, languages: tuple[str, ...], send: Send) -> None:
+    def __init__(self, house: RelayContext, client: str, languages: tuple[str, ...], send: Send) -> None:
         self._house = house
         self._client = client
         self._languages = languages
@@ -73,7 +73,7 @@ class Utterance:
         self._session: SpeechSession | None = None
         self._alarms: list[asyncio.TimerHandle] = []
         self._flushed = False
-        self.over = False
+        self.closed = False
 
     def feed(self, text: str) -> None:
         """Say ``text`` too. Raises TextTooLong, and says nothing of it then."""
@@ -86,19 +86,22 @@ class Utterance:
         self._stop_alarms()
         self._flushed = False
         loop = asyncio.get_running_loop()
-        self._alarms = [loop.call_later(PATIENCE_S, self._flush), loop.call_later(IDLE_S, self.finish)]
+        self._alarms = [
+            loop.call_later(FLUSH_AFTER_S, self._flush),
+            loop.call_later(FINISH_AFTER_S, self.finish),
+        ]
 
     def finish(self) -> None:
         """No more will come."""
         self._stop_alarms()
-        self.over = True
+        self.closed = True
         if self._session is not None:
             self._session.finish()
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         """It is not spoken, or no further."""
         self._stop_alarms()
-        self.over = True
+        self.closed = True
         self._session = None
 
     def _flush(self) -> None:
@@ -111,9 +114,9 @@ class Utterance:
             alarm.cancel()
         self._alarms.clear()
 
-    async def speak(self) -> None:
+    async def synthesize(self) -> None:
         """Speak it to its end, and say how it ended."""
-        voice = await asyncio.to_thread(self._house.find_voice)
+        voice = await asyncio.to_thread(self._house.resolve_voice)
         try:
             session = self._house.service.open(
                 SpeechRequest(voice=voice, languages=self._languages),
@@ -121,8 +124,8 @@ class Utterance:
                 client=self._client,
             )
         except SpeechError as error:
-            self.drop()
-            await self._send(messages.failed(error), last=True)
+            self.discard()
+            await self._send(messages.error_message(error), last=True)
             return
         async with session:
             try:
@@ -130,30 +133,30 @@ class Utterance:
                 await self._stream(session)
             except SpeechError as error:
                 session.fail(error)
-                self.drop()
-                await self._send(messages.failed(error), last=True)
+                self.discard()
+                await self._send(messages.error_message(error), last=True)
             finally:
-                self.drop()
+                self.discard()
 
     def _begin(self, session: SpeechSession) -> None:
         session.feed(self._clock.text)
-        if self.over:
+        if self.closed:
             session.finish()
         elif self._flushed:
             session.flush()
         self._session = session
 
     async def _stream(self, session: SpeechSession) -> None:
-        said, index, total_ms = Said(), 0, 0
-        async for chunk in reframe(aiter(session), messages.SAMPLE_RATE, LONGEST_CHUNK):
+        said, index, total_ms = SentUtterance(), 0, 0
+        async for chunk in reframe(aiter(session), messages.SAMPLE_RATE, MAX_CHUNK_SAMPLES):
             pcm = pcm16(chunk.samples)
-            characters = self._clock.take(chunk.spans)
+            characters = self._clock.align(chunk.spans)
             starts, durations = characters.milliseconds()
-            if self._house.logs.wanted:
+            if self._house.logs.enabled:
                 said.add(characters.text, starts, durations)
             await self._send(messages.chunk(index, pcm, characters.text, starts, durations))
             index += 1
             total_ms += messages.duration_ms(pcm)
-        if self._house.logs.wanted:
-            await asyncio.to_thread(self._house.logs.keep, said)
+        if self._house.logs.enabled:
+            await asyncio.to_thread(self._house.logs.write, said)
         await self._send(messages.complete(self._clock.text, total_ms), last=True)

@@ -10,42 +10,42 @@ from typing import cast
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.voice_ids import resolve
+from protocols.elevenlabs.voice_ids import resolve_voice
 from protocols.elevenlabs.voice_settings import VoiceSettings
 from protocols.elevenlabs.websocket import messages
-from protocols.elevenlabs.websocket.context import Context, Output
+from protocols.elevenlabs.websocket.context import Context, OutputOptions
 from protocols.elevenlabs.websocket.messages import (
     BadMessage,
     ClientMessage,
-    Failure,
-    Refused,
-    Writer,
-    bare_key,
-    failure_of,
-    timed_out,
+    ErrorMessage,
+    MessageWriter,
+    ProtocolError,
+    error_message,
+    input_timeout,
+    strip_bearer,
 )
-from protocols.elevenlabs.websocket.outgoing import Outgoing
+from protocols.elevenlabs.websocket.priority_sender import PrioritySender
 from protocols.elevenlabs.websocket.query import Query
-from protocols.shared.client_languages import accepted
+from protocols.shared.client_languages import accept_languages
 from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
-from speech.session.precedence import Precedence
+from speech.session.priority import SessionPriorities
 from speech.session.session import SpeechSession
 from speech.types import SpeechRequest
 
 PROTOCOL = "elevenlabs"
 
-KEY_WITHIN_S = 10.0
+KEY_TIMEOUT_S = 10.0
 """How long a client that has shown no key may take for its first message."""
 
-LONGEST_REASON = 123
+MAX_REASON_BYTES = 123
 """Bytes of a close frame's reason (RFC 6455, 5.5)."""
 
 _CREDENTIALS = ("xi-api-key", "authorization")
 _CREDENTIAL_PARAMETERS = ("authorization", "single_use_token")
 
 
-class Connection:
+class BaseConnection:
     """One client. What it gave is spoken, and sent, also where what came behind it is wrong."""
 
     def __init__(
@@ -59,10 +59,10 @@ class Connection:
         self._voice: str | None = None
         self._is_key: Callable[[str], bool] | None = websocket.scope.get("key_check")
         self._begun = False
-        self._failure: Failure | None = None
-        self._ended = asyncio.Event()
-        self._outgoing = Outgoing(websocket.send_text)
-        self._precedence = Precedence()
+        self._failure: ErrorMessage | None = None
+        self._input_ended = asyncio.Event()
+        self._outgoing = PrioritySender(websocket.send_text)
+        self._precedence = SessionPriorities()
         self._contexts: dict[asyncio.Task[None], Context] = {}
 
     async def run(self) -> None:
@@ -87,8 +87,8 @@ class Connection:
         """Take what the client sends, until it goes."""
         now = asyncio.get_running_loop().time
         if self._is_key is not None and self._has_shown_credentials():
-            self._end(messages.INVALID_KEY)
-        patience_s = KEY_WITHIN_S if self._is_key is not None else self._query.inactivity_s
+            self._end_input(messages.INVALID_KEY)
+        patience_s = KEY_TIMEOUT_S if self._is_key is not None else self._query.inactivity_timeout_s
         silent_at = now() + patience_s
         while True:
             try:
@@ -96,19 +96,19 @@ class Connection:
                     received = await self._websocket.receive()
             except TimeoutError:
                 for context in self._contexts.values():
-                    context.speak_due(now())
+                    context.flush_if_due(now())
                 if silent_at <= now():
-                    self._end(messages.INVALID_KEY if self._is_key else timed_out(patience_s))
+                    self._end_input(messages.INVALID_KEY if self._is_key else input_timeout(patience_s))
                 continue
             if received["type"] == "websocket.disconnect":
                 return
             try:
                 await self._hear(received.get("text"))
-            except Refused as refused:
-                self._end(refused.failure)
+            except ProtocolError as refused:
+                self._end_input(refused.error_message)
             except SpeechError as error:
-                self._end(failure_of(error, self._voice_id))
-            patience_s = self._query.inactivity_s
+                self._end_input(error_message(error, self._voice_id))
+            patience_s = self._query.inactivity_timeout_s
             silent_at = now() + patience_s
 
     def _has_shown_credentials(self) -> bool:
@@ -120,36 +120,38 @@ class Connection:
 
     def _next_due(self, silent_at: float) -> float | None:
         """When there is something to do although nothing came, by the event loop's clock."""
-        if self._ended.is_set():
+        if self._input_ended.is_set():
             return None
-        return min([silent_at, *(each.due for each in self._contexts.values() if each.due is not None)])
+        return min(
+            [silent_at, *(each.flush_at for each in self._contexts.values() if each.flush_at is not None)]
+        )
 
     async def _hear(self, raw: str | None) -> None:
         """Take one message. Raises Refused and SpeechError."""
-        if self._ended.is_set() and self._failure is not None:
+        if self._input_ended.is_set() and self._failure is not None:
             return
         if raw is None:
             raise BadMessage("binary messages are not supported")
-        message = messages.read(raw)
+        message = messages.parse_message(raw)
         if self._is_key is not None:
-            if message.key is None or not self._is_key(bare_key(message.key)):
-                self._end(messages.INVALID_KEY)
+            if message.key is None or not self._is_key(strip_bearer(message.key)):
+                self._end_input(messages.INVALID_KEY)
                 return
             self._is_key = None
         if not self._begun:
             self._begun = True
             language = self._query.language
-            self._voice = resolve(self._service, self._voice_id, self._settings, language)
-        await self._take(message)
+            self._voice = resolve_voice(self._service, self._voice_id, self._settings, language)
+        await self._handle_message(message)
 
-    async def _take(self, message: ClientMessage) -> None:
+    async def _handle_message(self, message: ClientMessage) -> None:
         """Do what a message says. Raises Refused and SpeechError."""
         raise NotImplementedError
 
     def _new_context(self) -> Context:
         timing = self._settings.timing
-        absolute = timing == "absolute" or (timing == "auto" and self._query.sync)
-        output = Output(self._query.audio, absolute, strict=timing == "relative")
+        absolute = timing == "absolute" or (timing == "auto" and self._query.sync_alignment)
+        output = OutputOptions(self._query.audio_format, absolute, strict=timing == "relative")
         return Context(self._start, output, auto_mode=self._query.auto_mode)
 
     def _start(self, voice: VoiceSettings) -> SpeechSession:
@@ -157,7 +159,7 @@ class Connection:
         request = SpeechRequest(
             voice=self._voice,
             language=self._query.language,
-            languages=accepted(self._websocket.headers),
+            languages=accept_languages(self._websocket.headers),
             speed=voice.speed,
             normalize=self._query.normalize,
             sampling=voice.sampling(self._query.seed),
@@ -168,11 +170,11 @@ class Connection:
             protocol=PROTOCOL,
             client=client.host if client else "",
             max_text=self._settings.max_text,
-            among=self._precedence,
+            priorities=self._precedence,
         )
 
-    def _speak(
-        self, context: Context, writer: Writer, before: asyncio.Task[None] | None = None
+    def _start_sending(
+        self, context: Context, writer: MessageWriter, before: asyncio.Task[None] | None = None
     ) -> asyncio.Task[None]:
         """Send what ``context`` says, behind what ``before`` sends."""
         task = self._group.create_task(self._send_context(context, writer, before), name="elevenlabs context")
@@ -180,51 +182,51 @@ class Connection:
         return task
 
     async def _send_context(
-        self, context: Context, writer: Writer, before: asyncio.Task[None] | None
+        self, context: Context, writer: MessageWriter, before: asyncio.Task[None] | None
     ) -> None:
         if before is not None:
             await asyncio.wait([before])
         try:
             async for data, timing in context.audio():
-                await self._outgoing.send(writer.audio(data, timing), behind=lambda: context.superseded)
-            if not context.finished:
+                await self._outgoing.send(writer.audio(data, timing), low_priority=lambda: context.superseded)
+            if not context.input_ended:
                 # The server stops, and waits for no more text.
                 raise SpeechCancelled
             if self._failure is None or writer.multi:
                 await self._outgoing.send(writer.final())
         except SpeechError as error:
-            await self._failed(writer, error)
+            await self._fail_context(writer, error)
         finally:
             await context.aclose()
             # Without a name for the task: it keeps its error, that this frame, and the frame would keep it,
             # a cycle with all that the context held, until the garbage collector runs.
             del self._contexts[cast("asyncio.Task[None]", asyncio.current_task())]
 
-    async def _failed(self, writer: Writer, error: SpeechError) -> None:
+    async def _fail_context(self, writer: MessageWriter, error: SpeechError) -> None:
         """A context ends by ``error``, and the connection with it."""
-        self._end(failure_of(error, self._voice_id))
+        self._end_input(error_message(error, self._voice_id))
 
-    def _end(self, failure: Failure | None = None) -> None:
+    def _end_input(self, failure: ErrorMessage | None = None) -> None:
         """No more is taken. All that was is spoken; then the connection ends, by its first failure if any."""
         if self._failure is None:
             self._failure = failure
-        if not self._ended.is_set():
-            self._ended.set()
+        if not self._input_ended.is_set():
+            self._input_ended.set()
             for context in self._contexts.values():
                 context.finish()
 
     async def _conclude(self) -> None:
         """Wait for the end, and for what is still spoken; say why, and close."""
-        await self._ended.wait()
+        await self._input_ended.wait()
         while self._contexts:
             await asyncio.wait(self._contexts)
         if self._failure is None:
             await self._close(1000, "")
         else:
-            await self._outgoing.send(Writer().error(self._failure))
+            await self._outgoing.send(MessageWriter().error(self._failure))
             await self._close(self._failure.code, self._failure.message)
 
     async def _close(self, code: int, sentence: str) -> None:
-        reason = sentence.encode()[:LONGEST_REASON].decode(errors="ignore")
+        reason = sentence.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
         with suppress(RuntimeError):
             await self._websocket.close(code, reason)

@@ -7,18 +7,23 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from protocols.elevenlabs.voice_settings import VoiceSettings
-from protocols.elevenlabs.websocket.messages import ClientMessage, Timings
-from protocols.elevenlabs.websocket.schedule import PATIENCE_S, Schedule
-from protocols.elevenlabs.websocket.timed_audio import NOTHING, Piece, Pieces, Times
-from speech.audio.encoding import AudioFormat, Encoder, encoder
+from protocols.elevenlabs.websocket.messages import Alignments, ClientMessage
+from protocols.elevenlabs.websocket.schedule import FLUSH_AFTER_S, ChunkLengthSchedule
+from protocols.elevenlabs.websocket.timed_audio import (
+    NO_SAMPLES,
+    AlignmentClock,
+    TimedAudio,
+    TimedAudioFramer,
+)
+from speech.audio.encoding import AudioFormat, Encoder, create_encoder
 from speech.audio.ogg_opus import ENCODED_RATE
 from speech.audio.pcm import reframe
 from speech.errors import SpeechCancelled, SpeechError
 from speech.session.session import SpeechSession
-from speech.timing.characters import ReadingClock, TimedReading
+from speech.timing.characters import FormsClock, TimedForms
 from speech.types import Samples, SpeechChunk
 
-FRAME_S = 0.25
+MAX_FRAME_S = 0.25
 """The longest audio of a message."""
 
 _THREADED = ("mp3", "opus")
@@ -26,15 +31,15 @@ _THREADED = ("mp3", "opus")
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputOptions:
     """How audio goes out, and what its characters' times count from.
 
     absolute: the start of the stream; strict: if they do not, whether audio waits until they are known, so
     that they are exact for clients that add the length of the audio before.
     """
 
-    audio: AudioFormat
-    absolute: bool
+    audio_format: AudioFormat
+    absolute_times: bool
     strict: bool
 
 
@@ -45,37 +50,37 @@ class Context:
     """
 
     def __init__(
-        self, start: Callable[[VoiceSettings], SpeechSession], output: Output, *, auto_mode: bool
+        self, start: Callable[[VoiceSettings], SpeechSession], output: OutputOptions, *, auto_mode: bool
     ) -> None:
         self._start = start
         self._output = output
         self._auto_mode = auto_mode
         self._session: SpeechSession | None = None
         self._ready = asyncio.Event()
-        self._clock = ReadingClock()
-        self._schedule = Schedule()
+        self._clock = FormsClock()
+        self._schedule = ChunkLengthSchedule()
         self._voice = VoiceSettings()
         self._last = ""
         self._fed = self._generated = self._flushed = self._told = 0
         self._until: int | None = None
         self._error: SpeechError | None = None
-        self.finished = False
+        self.input_ended = False
         """Whether no more text is taken."""
-        self.due: float | None = None
+        self.flush_at: float | None = None
         """When what waits is to be spoken although no more has come, by the event loop's clock."""
 
-    def take(self, message: ClientMessage) -> None:
+    def handle_message(self, message: ClientMessage) -> None:
         """Do what a message says: settings, text, flush; nothing once no more text is taken.
 
         Settings of the voice count until the first text. What goes wrong is told behind the audio.
         """
-        if self.finished:
+        if self.input_ended:
             return
-        if message.voice is not None:
-            self._voice = message.voice
-        if message.schedule is not None:
-            self._schedule.lengths = message.schedule
-        if message.trigger:
+        if message.voice_settings is not None:
+            self._voice = message.voice_settings
+        if message.chunk_lengths is not None:
+            self._schedule.lengths = message.chunk_lengths
+        if message.trigger_generation:
             self._schedule.trigger()
         text = message.text or ""
         try:
@@ -108,20 +113,20 @@ class Context:
     def _wait(self) -> None:
         """Speak what is there a moment from now, if it is enough and ends where a word may."""
         waiting = self._fed - max(self._generated, self._told)
-        enough = waiting > 0 and self._schedule.reached(waiting) and not self._last.isalnum()
-        self.due = asyncio.get_running_loop().time() + PATIENCE_S if enough else None
+        enough = waiting > 0 and self._schedule.is_reached(waiting) and not self._last.isalnum()
+        self.flush_at = asyncio.get_running_loop().time() + FLUSH_AFTER_S if enough else None
 
-    def speak_due(self, now: float) -> None:
+    def flush_if_due(self, now: float) -> None:
         """Speak what has waited long enough."""
-        if self.due is not None and self.due <= now:
+        if self.flush_at is not None and self.flush_at <= now:
             self._generate()
 
     def _generate(self) -> None:
-        self.due = None
+        self.flush_at = None
         if self._session is not None:
             self._session.flush()
             self._generated = self._fed
-            self._schedule.generated()
+            self._schedule.advance()
 
     def _flush(self) -> None:
         """Speak what is there; it ends with a word, whatever comes behind it."""
@@ -137,13 +142,13 @@ class Context:
 
     def finish(self) -> None:
         """Speak what is there, to its end; no more text will come."""
-        if not self.finished:
+        if not self.input_ended:
             self._end_word()
             self._finish()
 
     def close(self) -> None:
         """Speak what was flushed, to its end, and nothing else; no more text will come."""
-        if self.finished:
+        if self.input_ended:
             return
         if self._fed > self._flushed:
             self._until = self._flushed
@@ -154,12 +159,12 @@ class Context:
     def give_way(self) -> None:
         """Be made and sent behind other contexts of the connection: no more is to be said in it."""
         if self._session is not None:
-            self._session.give_way()
+            self._session.lower_priority()
 
     def keep_ahead(self) -> None:
         """Give way no more: the next context of its name waits for its end."""
         if self._session is not None:
-            self._session.keep_ahead()
+            self._session.restore_priority()
 
     @property
     def superseded(self) -> bool:
@@ -167,13 +172,13 @@ class Context:
         return self._session is not None and self._session.superseded
 
     def _finish(self) -> None:
-        self.finished = True
-        self.due = None
+        self.input_ended = True
+        self.flush_at = None
         self._ready.set()
         if self._session is not None:
             self._session.finish()
 
-    async def audio(self) -> AsyncIterator[tuple[bytes, Timings]]:
+    async def audio(self) -> AsyncIterator[tuple[bytes, Alignments]]:
         """Audio as it is made, and the times of the characters that begin in it.
 
         All characters of the text, in order; an end without audio only where there was none.
@@ -186,24 +191,24 @@ class Context:
         if self._error is not None:
             raise self._error
 
-    async def _encoded(self, session: SpeechSession) -> AsyncIterator[tuple[bytes, Timings]]:
-        codec, times = _Codec(self._output.audio), Times(absolute=self._output.absolute)
-        waiting = TimedReading()
+    async def _encoded(self, session: SpeechSession) -> AsyncIterator[tuple[bytes, Alignments]]:
+        codec, times = _Codec(self._output.audio_format), AlignmentClock(absolute=self._output.absolute_times)
+        waiting = TimedForms()
         async for piece in self._pieces(session, codec):
             waiting += piece.reading
             if data := await codec.feed(piece.samples):
-                yield data, times.tell(waiting)
-                waiting = TimedReading()
+                yield data, times.take(waiting)
+                waiting = TimedForms()
         data = await codec.finish()
         if data or waiting.written.text:
-            yield data, times.tell(waiting)
+            yield data, times.take(waiting)
 
-    async def _pieces(self, session: SpeechSession, codec: _Codec) -> AsyncIterator[Piece]:
+    async def _pieces(self, session: SpeechSession, codec: _Codec) -> AsyncIterator[TimedAudio]:
         """The speech, up to where it is to end."""
         output = self._output
-        cuts = not (output.absolute or codec.delays)
-        pieces = Pieces(self._clock, codec.rate, cuts=cuts, strict=output.strict)
-        async for frame in reframe(self._chunks(session), codec.rate, round(FRAME_S * codec.rate)):
+        cuts = not (output.absolute_times or codec.delays)
+        pieces = TimedAudioFramer(self._clock, codec.rate, cut_at_characters=cuts, strict=output.strict)
+        async for frame in reframe(self._chunks(session), codec.rate, round(MAX_FRAME_S * codec.rate)):
             for piece in pieces.feed(self._until_closed(frame, session)):
                 yield piece
         for piece in pieces.finish():
@@ -228,11 +233,11 @@ class Context:
             return frame
         session.cancel()
         spans = tuple(span for span in frame.spans if span.end <= until)
-        return SpeechChunk(NOTHING, frame.sample_rate, frame.start_s, spans)
+        return SpeechChunk(NO_SAMPLES, frame.sample_rate, frame.start_s, spans)
 
     async def aclose(self) -> None:
         """Stop what is under way, and return once nothing of it is left."""
-        self.finished = True
+        self.input_ended = True
         if self._session is not None:
             await self._session.aclose()
 
@@ -245,7 +250,7 @@ class _Codec:
         """Hertz of what it is fed with."""
         self.delays = audio.codec in _THREADED
         """Whether it keeps some of what it was fed with until more comes."""
-        self._encoder: Encoder = encoder(audio, self.rate)
+        self._encoder: Encoder = create_encoder(audio, self.rate)
 
     async def feed(self, samples: Samples) -> bytes:
         """Take samples; the bytes that are ready."""

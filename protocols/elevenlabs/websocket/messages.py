@@ -13,20 +13,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protocols.elevenlabs import errors
-from protocols.elevenlabs.voice_settings import VoiceSettings, read_voice_settings
-from protocols.elevenlabs.websocket.schedule import ENTRY
-from protocols.shared.json_input import TooManyValues, read_object
+from protocols.elevenlabs.voice_settings import VoiceSettings, parse_voice_settings
+from protocols.elevenlabs.websocket.schedule import ENTRY_RANGE
+from protocols.shared.json_input import TooManyValues, parse_object
 from speech.errors import InvalidRequest, SpeechCancelled, SpeechError, UnknownVoice
 
-LONGEST_ID = 200
+MAX_CONTEXT_ID_LENGTH = 200
 """Characters of a ``context_id``."""
 
-MOST_ENTRIES = 100
+MAX_SCHEDULE_ENTRIES = 100
 """Entries of a ``chunk_length_schedule``."""
 
-REFUSED = 1008
+POLICY_VIOLATION = 1008
 GOING_AWAY = 1001
-BROKEN = 1011
+INTERNAL_ERROR = 1011
 
 _UNREADABLE = (
     "Could not parse input message, make sure it is a json and follows the schema outlined in protocol."
@@ -36,7 +36,7 @@ _CONFIGS = ("generation_config", "generator_config")
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ErrorMessage:
     """Why a connection or a context ends: a close code, the protocol's name for it, and a sentence."""
 
     code: int
@@ -44,20 +44,20 @@ class Failure:
     message: str
 
 
-class Refused(Exception):
+class ProtocolError(Exception):
     """A message that ends its connection."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: ErrorMessage) -> None:
         super().__init__(failure.message)
-        self.failure = failure
+        self.error_message = failure
 
 
-class BadMessage(Refused):
+class BadMessage(ProtocolError):
     """A message of the wrong shape; reason: the field and what it has to be, where that is known."""
 
     def __init__(self, reason: str = "") -> None:
         sentence = f"{_UNREADABLE} ({reason})" if reason else _UNREADABLE
-        super().__init__(Failure(REFUSED, "invalid_input_message", sentence))
+        super().__init__(ErrorMessage(POLICY_VIOLATION, "invalid_input_message", sentence))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ class ClientMessage:
 
     text: str | None = None
     flush: bool = False
-    trigger: bool = False
+    trigger_generation: bool = False
     context_id: str | None = None
     close_context: bool = False
     close_socket: bool = False
-    voice: VoiceSettings | None = None
-    schedule: tuple[float, ...] | None = None
+    voice_settings: VoiceSettings | None = None
+    chunk_lengths: tuple[float, ...] | None = None
     key: str | None = field(default=None, repr=False)
 
     @property
@@ -84,13 +84,13 @@ class ClientMessage:
         return self.text == "" and not self.flush
 
 
-def read(message: str) -> ClientMessage:
+def parse_message(message: str) -> ClientMessage:
     """A client's message; what nobody knows in it is passed over.
 
     Raises BadMessage for what has the wrong shape, InvalidRequest for a value beyond its limit.
     """
     try:
-        parsed = read_object(message)
+        parsed = parse_object(message)
     except TooManyValues as error:
         raise BadMessage(f"{error}") from error
     except ValueError as error:
@@ -98,12 +98,12 @@ def read(message: str) -> ClientMessage:
     found = ClientMessage(
         text=_text(parsed, "text"),
         flush=_flag(parsed, "flush"),
-        trigger=_flag(parsed, "try_trigger_generation"),
+        trigger_generation=_flag(parsed, "try_trigger_generation"),
         context_id=_context_id(parsed),
         close_context=_flag(parsed, "close_context"),
         close_socket=_flag(parsed, "close_socket"),
-        voice=_voice(parsed),
-        schedule=_schedule(parsed),
+        voice_settings=_voice(parsed),
+        chunk_lengths=_schedule(parsed),
         key=_key(parsed),
     )
     if found.text is None and not (found.flush or found.close_context or found.close_socket):
@@ -129,14 +129,14 @@ def _context_id(parsed: Mapping[str, Any]) -> str | None:
     given = _text(parsed, "context_id")
     if given is None:
         given = _text(parsed, "contextId")
-    if given is not None and len(given) > LONGEST_ID:
-        raise BadMessage(f"context_id: too long (at most {LONGEST_ID} characters)")
+    if given is not None and len(given) > MAX_CONTEXT_ID_LENGTH:
+        raise BadMessage(f"context_id: too long (at most {MAX_CONTEXT_ID_LENGTH} characters)")
     return given
 
 
 def _voice(parsed: Mapping[str, Any]) -> VoiceSettings | None:
     given = parsed.get("voice_settings")
-    return read_voice_settings(given) if given is not None else None
+    return parse_voice_settings(given) if given is not None else None
 
 
 def _schedule(parsed: Mapping[str, Any]) -> tuple[float, ...] | None:
@@ -150,12 +150,12 @@ def _schedule(parsed: Mapping[str, Any]) -> tuple[float, ...] | None:
     if entries is None:
         return None
     where = f"{name}.chunk_length_schedule"
-    if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_ENTRIES:
-        raise InvalidRequest(where, f"must be a list of 1 to {MOST_ENTRIES} numbers")
+    if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_SCHEDULE_ENTRIES:
+        raise InvalidRequest(where, f"must be a list of 1 to {MAX_SCHEDULE_ENTRIES} numbers")
     for entry in entries:
         if isinstance(entry, bool) or not isinstance(entry, int | float):
             raise InvalidRequest(where, "must be a list of numbers")
-        ENTRY.check(where, entry)
+        ENTRY_RANGE.check(where, entry)
     return tuple(entries)
 
 
@@ -165,47 +165,47 @@ def _key(parsed: Mapping[str, Any]) -> str | None:
         return None
     if not isinstance(given, str):
         raise BadMessage("xi_api_key: must be a string")
-    return bare_key(given)
+    return strip_bearer(given)
 
 
-def bare_key(credentials: str) -> str:
+def strip_bearer(credentials: str) -> str:
     """The key of an ``authorization``, which may stand behind the word Bearer."""
     scheme, _, key = credentials.strip().partition(" ")
     return key.strip() if scheme.lower() == "bearer" else credentials.strip()
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class Alignment:
     """Some characters and when each begins and how long it lasts, in whole milliseconds."""
 
     characters: str
-    starts: list[int]
-    durations: list[int]
+    starts_ms: list[int]
+    durations_ms: list[int]
 
     def as_json(self) -> dict[str, Any]:
         """An ``alignment``. Older clients know the durations by the second name."""
         return {
-            "charDurationsMs": self.durations,
-            "charStartTimesMs": self.starts,
+            "charDurationsMs": self.durations_ms,
+            "charStartTimesMs": self.starts_ms,
             "chars": list(self.characters),
-            "charsDurationsMs": self.durations,
+            "charsDurationsMs": self.durations_ms,
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Timings:
+class Alignments:
     """The two alignments of a message: of what was written, and of what was said for it."""
 
-    written: Timing | None = None
-    said: Timing | None = None
+    written: Alignment | None = None
+    normalized: Alignment | None = None
 
 
-UNTIMED = Timings()
+NO_ALIGNMENTS = Alignments()
 """Those of a message that tells no characters."""
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class MessageWriter:
     """Writes the messages of one context; those of ``stream-input`` name none.
 
     Ids and the end are told in both spellings: clients read one or the other.
@@ -214,21 +214,21 @@ class Writer:
     context_id: str | None = None
     multi: bool = False
 
-    def audio(self, data: bytes, timings: Timings) -> str:
+    def audio(self, data: bytes, timings: Alignments) -> str:
         """Audio, if there is any, and the characters that begin in it."""
         return self._message(base64.b64encode(data).decode("ascii") or None, timings, None)
 
     def final(self) -> str:
         """No more will come."""
-        return self._message(None, UNTIMED, True)
+        return self._message(None, NO_ALIGNMENTS, True)
 
-    def error(self, failure: Failure) -> str:
+    def error(self, failure: ErrorMessage) -> str:
         """Why no more will come."""
         told = {"code": failure.code, "error": failure.error, "message": failure.message}
         return _dumped(told | self._ids)
 
-    def _message(self, audio: str | None, timings: Timings, final: bool | None) -> str:
-        written, said = (timing and timing.as_json() for timing in (timings.written, timings.said))
+    def _message(self, audio: str | None, timings: Alignments, final: bool | None) -> str:
+        written, said = (timing and timing.as_json() for timing in (timings.written, timings.normalized))
         fields = {"alignment": written, "audio": audio, "isFinal": final, "normalizedAlignment": said}
         if self.multi:
             fields["is_final"] = final
@@ -245,32 +245,32 @@ def _dumped(message: Mapping[str, Any]) -> str:
     return json.dumps(message, separators=(",", ":"), sort_keys=True)
 
 
-INVALID_KEY = Failure(REFUSED, "invalid_api_key", "Invalid API key")
+INVALID_KEY = ErrorMessage(POLICY_VIOLATION, "invalid_api_key", "Invalid API key")
 
 
-def too_many_contexts(limit: int) -> Failure:
+def too_many_contexts(limit: int) -> ErrorMessage:
     """A context beyond those that may be open at once."""
     sentence = f"Maximum simultaneous contexts per WebSocket connection exceeded ({limit})."
     cure = "Please close an existing context before opening a new one."
-    return Failure(REFUSED, "max_active_conversations", f"{sentence} {cure}")
+    return ErrorMessage(POLICY_VIOLATION, "max_active_conversations", f"{sentence} {cure}")
 
 
-def timed_out(seconds: float) -> Failure:
+def input_timeout(seconds: float) -> ErrorMessage:
     """No text for so long."""
     sentence = (
         f"Have not received a new text input within the timeout of {seconds} seconds. Streaming input "
         "terminated. Please make sure to either feed the input in the timely manner, or to send the end of "
         'input text (empty string "") when done.'
     )
-    return Failure(REFUSED, "input_timeout_exceeded", sentence)
+    return ErrorMessage(POLICY_VIOLATION, "input_timeout_exceeded", sentence)
 
 
-def failure_of(error: SpeechError, voice_id: str) -> Failure:
+def error_message(error: SpeechError, voice_id: str) -> ErrorMessage:
     """What is told of an error of the core; voice_id: the voice that the client named."""
     if isinstance(error, UnknownVoice):
         sentence = f"A voice with voice_id {voice_id} does not exist."
-        return Failure(REFUSED, "voice_id_does_not_exist", sentence)
-    told = errors.failure_of(error)
+        return ErrorMessage(POLICY_VIOLATION, "voice_id_does_not_exist", sentence)
+    told = errors.error_detail(error)
     if isinstance(error, SpeechCancelled):
-        return Failure(GOING_AWAY, told.code, "the server is stopping")
-    return Failure(BROKEN if told.status >= 500 else REFUSED, told.code, told.message)
+        return ErrorMessage(GOING_AWAY, told.code, "the server is stopping")
+    return ErrorMessage(INTERNAL_ERROR if told.status >= 500 else POLICY_VIOLATION, told.code, told.message)

@@ -7,13 +7,13 @@ import asyncio
 from starlette.websockets import WebSocket
 
 from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.websocket.connection import Connection
+from protocols.elevenlabs.websocket.connection import BaseConnection
 from protocols.elevenlabs.websocket.context import Context
 from protocols.elevenlabs.websocket.messages import (
     ClientMessage,
-    Refused,
-    Writer,
-    failure_of,
+    MessageWriter,
+    ProtocolError,
+    error_message,
     too_many_contexts,
 )
 from protocols.elevenlabs.websocket.query import Query
@@ -23,11 +23,11 @@ from speech.service import SpeechService
 MAX_CONTEXTS = 5
 """Contexts that may be open at once, as in the service."""
 
-MAX_CLOSING = 16
+MAX_CLOSING_CONTEXTS = 16
 """Contexts that were closed and still speak what was flushed; beyond them nothing is read until one ends."""
 
 
-class MultiConnection(Connection):
+class MultiContextConnection(BaseConnection):
     """One client of ``multi-stream-input``.
 
     A context that breaks by no fault of its client's ends alone: by an error that names it, and ``isFinal``.
@@ -42,36 +42,36 @@ class MultiConnection(Connection):
         self._open: dict[str | None, Context] = {}
         self._speaking: dict[str | None, asyncio.Task[None]] = {}
 
-    async def _take(self, message: ClientMessage) -> None:
+    async def _handle_message(self, message: ClientMessage) -> None:
         name = message.context_id
-        if self._ended.is_set():
+        if self._input_ended.is_set():
             return
         if message.close_socket:
             for context in self._open.values():
                 context.close()
-            self._end()
+            self._end_input()
         elif message.close_context:
             # Its text does not count, as ElevenLabs' own library has it.
             if name in self._open:
                 context = self._open.pop(name)
                 context.close()
                 context.give_way()
-            while len(self._contexts) - len(self._open) > MAX_CLOSING:
+            while len(self._contexts) - len(self._open) > MAX_CLOSING_CONTEXTS:
                 await asyncio.wait(self._contexts, return_when=asyncio.FIRST_COMPLETED)
         elif name in self._open:
-            self._open[name].take(message)
+            self._open[name].handle_message(message)
         elif not message.ends_input:
-            self._begin(name).take(message)
+            self._begin(name).handle_message(message)
 
     def _begin(self, name: str | None) -> Context:
         """Open a context. Raises Refused."""
         if len(self._open) == MAX_CONTEXTS:
-            raise Refused(too_many_contexts(MAX_CONTEXTS))
+            raise ProtocolError(too_many_contexts(MAX_CONTEXTS))
         context = self._open[name] = self._new_context()
         before = self._speaking.get(name)
         if before is not None and before in self._contexts:
             self._contexts[before].keep_ahead()
-        task = self._speaking[name] = self._speak(context, Writer(name, multi=True), before)
+        task = self._speaking[name] = self._start_sending(context, MessageWriter(name, multi=True), before)
 
         def over(task: asyncio.Task[None]) -> None:
             if self._open.get(name) is context:
@@ -82,9 +82,9 @@ class MultiConnection(Connection):
         task.add_done_callback(over)
         return context
 
-    async def _failed(self, writer: Writer, error: SpeechError) -> None:
+    async def _fail_context(self, writer: MessageWriter, error: SpeechError) -> None:
         if isinstance(error, InvalidRequest):
-            await super()._failed(writer, error)
+            await super()._fail_context(writer, error)
         else:
-            await self._outgoing.send(writer.error(failure_of(error, self._voice_id)))
+            await self._outgoing.send(writer.error(error_message(error, self._voice_id)))
         await self._outgoing.send(writer.final())

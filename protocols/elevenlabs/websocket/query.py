@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 from starlette.datastructures import QueryParams
 
-from protocols.elevenlabs.formats import audio_format
-from protocols.elevenlabs.models import check_model
-from protocols.elevenlabs.normalization import read_normalization
+from protocols.elevenlabs.formats import resolve_format
+from protocols.elevenlabs.models import validate_model
+from protocols.elevenlabs.normalization import parse_normalization
 from speech.audio.encoding import AudioFormat
 from speech.errors import InvalidRequest
 from speech.request import Range
 from speech.service import SpeechService
 from speech.text import languages
 
-SEED = Range(0, 2**32 - 1)
+SEED_RANGE = Range(0, 2**32 - 1)
 
-INACTIVITY_S = 20.0
-LEAST_INACTIVITY_S = 1.0
-MOST_INACTIVITY_S = 180.0
+DEFAULT_INACTIVITY_S = 20.0
+MIN_INACTIVITY_S = 1.0
+MAX_INACTIVITY_S = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,42 +30,42 @@ class Query:
     normalize: whether numbers, abbreviations and the like are spelled out.
     """
 
-    audio: AudioFormat
+    audio_format: AudioFormat
     language: str | None
     seed: int | None
-    inactivity_s: float
-    sync: bool
+    inactivity_timeout_s: float
+    sync_alignment: bool
     auto_mode: bool
     normalize: bool
 
 
-def read_query(query: QueryParams, service: SpeechService) -> Query:
+def parse_query(query: QueryParams, service: SpeechService) -> Query:
     """The parameters of both WebSockets; those that nobody knows are passed over. Raises InvalidRequest."""
-    check_model(query.get("model_id") or None)
+    validate_model(query.get("model_id") or None)
     language = query.get("language_code")
     if language:
         language = languages.resolve(language)
         service.catalogue.resolve(None, language)
     seed = _number(query, "seed")
     if seed is not None:
-        SEED.check("seed", seed)
+        SEED_RANGE.check("seed", seed)
     inactivity_s = _number(query, "inactivity_timeout")
     return Query(
-        audio=audio_format(query.get("output_format") or None),
+        audio_format=resolve_format(query.get("output_format") or None),
         language=language or None,
         seed=int(seed) if seed is not None else None,
-        inactivity_s=_inactivity(INACTIVITY_S if inactivity_s is None else inactivity_s),
-        sync=_flag(query, "sync_alignment"),
+        inactivity_timeout_s=_inactivity(DEFAULT_INACTIVITY_S if inactivity_s is None else inactivity_s),
+        sync_alignment=_flag(query, "sync_alignment"),
         auto_mode=_flag(query, "auto_mode"),
-        normalize=read_normalization(query.get("apply_text_normalization")),
+        normalize=parse_normalization(query.get("apply_text_normalization")),
     )
 
 
 def _inactivity(seconds: float) -> float:
-    if seconds < LEAST_INACTIVITY_S:
-        raise InvalidRequest("inactivity_timeout", f"must be at least {LEAST_INACTIVITY_S:g}")
+    if seconds < MIN_INACTIVITY_S:
+        raise InvalidRequest("inactivity_timeout", f"must be at least {MIN_INACTIVITY_S:g}")
     # Clients that ask for more get the most there is, as from the service.
-    return min(seconds, MOST_INACTIVITY_S)
+    return min(seconds, MAX_INACTIVITY_S)
 
 
 def _number(query: QueryParams, name: str) -> float | None:

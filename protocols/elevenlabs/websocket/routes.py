@@ -5,11 +5,11 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from protocols.elevenlabs.errors import refusal
+from protocols.elevenlabs.errors import error_response
 from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.websocket.multi import MultiConnection
-from protocols.elevenlabs.websocket.query import read_query
-from protocols.elevenlabs.websocket.single import SingleConnection
+from protocols.elevenlabs.websocket.multi import MultiContextConnection
+from protocols.elevenlabs.websocket.query import parse_query
+from protocols.elevenlabs.websocket.single import SingleContextConnection
 from speech.errors import InvalidRequest
 from speech.service import SpeechService
 
@@ -20,16 +20,21 @@ PREFIX = "/v1/text-to-speech/"
 def routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
     """Both WebSockets, spoken by ``service``."""
 
-    def route(name: str, kind: type[SingleConnection] | type[MultiConnection]) -> WebSocketRoute:
+    def route(
+        name: str, kind: type[SingleContextConnection] | type[MultiContextConnection]
+    ) -> WebSocketRoute:
         async def serve(websocket: WebSocket) -> None:
             try:
-                query = read_query(websocket.query_params, service)
+                query = parse_query(websocket.query_params, service)
             except InvalidRequest as error:
-                await websocket.send_denial_response(refusal(error))
+                await websocket.send_denial_response(error_response(error))
                 return
             await websocket.accept()
             await kind(websocket, service, settings, query).run()
 
         return WebSocketRoute(f"{PREFIX}{{voice_id}}/{name}", serve, name=name)
 
-    return [route("stream-input", SingleConnection), route("multi-stream-input", MultiConnection)]
+    return [
+        route("stream-input", SingleContextConnection),
+        route("multi-stream-input", MultiContextConnection),
+    ]

@@ -12,20 +12,20 @@ from collections.abc import Sequence
 
 from speech.request import Range
 
-ENTRY = Range(50, 500)
+ENTRY_RANGE = Range(50, 500)
 """Characters of a schedule's entry."""
 
-DEFAULT = (120, 160, 250, 290)
+DEFAULT_LENGTHS = (120, 160, 250, 290)
 
-PATIENCE_S = 0.5
+FLUSH_AFTER_S = 0.5
 """How long text is waited for once there is as much as the schedule wants."""
 
 
-class Schedule:
+class ChunkLengthSchedule:
     """How many characters may wait for the end of their sentence; the last entry counts again and again."""
 
     def __init__(self) -> None:
-        self.lengths: Sequence[float] = DEFAULT
+        self.lengths: Sequence[float] = DEFAULT_LENGTHS
         self._generations = 0
         self._triggered = False
 
@@ -33,12 +33,12 @@ class Schedule:
         """What there is may be spoken from the least entry on (``try_trigger_generation``)."""
         self._triggered = True
 
-    def reached(self, waiting: int) -> bool:
+    def is_reached(self, waiting: int) -> bool:
         """Whether so many characters are enough."""
         length = self.lengths[min(self._generations, len(self.lengths) - 1)]
-        return waiting >= (min(length, ENTRY.low) if self._triggered else length)
+        return waiting >= (min(length, ENTRY_RANGE.low) if self._triggered else length)
 
-    def generated(self) -> None:
+    def advance(self) -> None:
         """What waited is spoken: the next entry counts."""
         self._generations += 1
         self._triggered = False

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from protocols.elevenlabs.websocket.connection import Connection
-from protocols.elevenlabs.websocket.messages import BadMessage, ClientMessage, Writer
+from protocols.elevenlabs.websocket.connection import BaseConnection
+from protocols.elevenlabs.websocket.messages import BadMessage, ClientMessage, MessageWriter
 
 
-class SingleConnection(Connection):
+class SingleContextConnection(BaseConnection):
     """One client of ``stream-input``; its text ends with an empty one, the audio with ``isFinal``."""
 
-    async def _take(self, message: ClientMessage) -> None:
-        if self._ended.is_set():
+    async def _handle_message(self, message: ClientMessage) -> None:
+        if self._input_ended.is_set():
             if message.text and message.text.strip():
                 raise BadMessage("text: came after the end of the input, the empty string")
             return
@@ -18,7 +18,7 @@ class SingleConnection(Connection):
         context = next(iter(self._contexts.values()), None)
         if context is None:
             context = self._new_context()
-            self._speak(context, Writer())
-        context.take(message)
+            self._start_sending(context, MessageWriter())
+        context.handle_message(message)
         if message.ends_input:
-            self._end()
+            self._end_input()

@@ -13,25 +13,25 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from protocols.elevenlabs.websocket.messages import Timing, Timings
-from speech.timing.characters import ReadingClock, TimedReading
+from protocols.elevenlabs.websocket.messages import Alignment, Alignments
+from speech.timing.characters import FormsClock, TimedForms
 from speech.types import Samples, SpeechChunk
 
-NOTHING: Samples = np.zeros(0, np.float32)
+NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
-QUIET = 0.01
+PAUSE_PEAK = 0.01
 """The loudest sample of a pause: breath and the noise of a model, -40 dB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TimedAudio:
     """Some samples, and the characters that begin in them."""
 
     samples: Samples
-    reading: TimedReading = field(default_factory=TimedReading)
+    reading: TimedForms = field(default_factory=TimedForms)
 
 
-class Pieces:
+class TimedAudioFramer:
     """Frames of a session's speech become pieces; they are the same samples.
 
     sample_rate: hertz of the frames; cuts: whether a piece with characters begins with the first of them.
@@ -39,37 +39,39 @@ class Pieces:
     is speech, if ``strict``: some engines tell a word only when they know its end.
     """
 
-    def __init__(self, clock: ReadingClock, sample_rate: int, *, cuts: bool, strict: bool = False) -> None:
+    def __init__(
+        self, clock: FormsClock, sample_rate: int, *, cut_at_characters: bool, strict: bool = False
+    ) -> None:
         self._clock = clock
         self._rate = sample_rate
-        self._cuts = cuts
-        self._quiet = math.inf if strict else QUIET
-        self._held: Samples = NOTHING
+        self._cuts = cut_at_characters
+        self._quiet = math.inf if strict else PAUSE_PEAK
+        self._held: Samples = NO_SAMPLES
         self._sent = 0
         self._told = 0
 
-    def feed(self, frame: SpeechChunk) -> list[Piece]:
+    def feed(self, frame: SpeechChunk) -> list[TimedAudio]:
         """The pieces that are ready."""
-        reading = self._clock.take(frame.spans)
+        reading = self._clock.align(frame.spans)
         if not self._cuts:
-            return [Piece(frame.samples, reading)]
+            return [TimedAudio(frame.samples, reading)]
         self._held = np.concatenate([self._held, frame.samples])
         pieces = []
         if edges_s := reading.written.edges_s:
             begin, self._told = (round(edge * self._rate) for edge in (edges_s[0], edges_s[-1]))
             if len(before := self._take(begin)):
-                pieces.append(Piece(before))
-            pieces.append(Piece(self._take(self._told), reading))
+                pieces.append(TimedAudio(before))
+            pieces.append(TimedAudio(self._take(self._told), reading))
         else:
             unknown = self._held[max(0, self._told - self._sent) :]
             pause = np.abs(unknown).max(initial=0.0) <= self._quiet
             if len(rest := self._take(self._told if pause else self._sent + len(self._held))):
-                pieces.append(Piece(rest))
+                pieces.append(TimedAudio(rest))
         return pieces
 
-    def finish(self) -> list[Piece]:
+    def finish(self) -> list[TimedAudio]:
         """What was held back."""
-        return [Piece(self._take(self._sent + len(self._held)))] if len(self._held) else []
+        return [TimedAudio(self._take(self._sent + len(self._held)))] if len(self._held) else []
 
     def _take(self, end: int) -> Samples:
         """What is held of the samples up to ``end``, counted from the start of the stream."""
@@ -79,7 +81,7 @@ class Pieces:
         return taken
 
 
-class Times:
+class AlignmentClock:
     """Characters' times as the protocol tells them.
 
     absolute: since the start of the stream; else since the end of the characters before them, which is what
@@ -91,13 +93,13 @@ class Times:
         self._absolute = absolute
         self._told_ms = 0
 
-    def tell(self, reading: TimedReading) -> Timings:
+    def take(self, reading: TimedForms) -> Alignments:
         """The times of the next characters."""
         origin_ms = 0 if self._absolute else self._told_ms
         written, said = (
-            Timing(characters.text, *characters.milliseconds(origin_ms)) if characters.text else None
-            for characters in (reading.written, reading.said)
+            Alignment(characters.text, *characters.milliseconds(origin_ms)) if characters.text else None
+            for characters in (reading.written, reading.spoken)
         )
         if written is not None:
-            self._told_ms = origin_ms + written.starts[-1] + written.durations[-1]
-        return Timings(written, said)
+            self._told_ms = origin_ms + written.starts_ms[-1] + written.durations_ms[-1]
+        return Alignments(written, said)

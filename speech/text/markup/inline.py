@@ -8,15 +8,15 @@ import unicodedata
 from dataclasses import dataclass
 
 from speech.text.markup import links, tags
-from speech.text.markup.links import Verdict
-from speech.text.markup.plain import PARAGRAPH, Plain
-from speech.text.markup.source import LONGEST_LOOK, Source
+from speech.text.markup.links import BracketKind
+from speech.text.markup.masked_text import PARAGRAPH_END, MaskedText
+from speech.text.markup.source import MAX_LOOKAHEAD, PendingText
 
-LONGEST_RUN = 16
+MAX_EMPHASIS_RUN = 16
 """Marks of emphasis that are looked at together."""
 
 _PLAIN = re.compile(r"[^\n\\`*_~=<>&\[\]!#|]+")
-_RUN = re.compile(rf"([*_~=])\1{{0,{LONGEST_RUN - 1}}}")
+_RUN = re.compile(rf"([*_~=])\1{{0,{MAX_EMPHASIS_RUN - 1}}}")
 _TICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(?=(?:https?|ftp)://|mailto:|[\w.+-]{1,64}@)", re.IGNORECASE)
 _AUTOLINK_BEGUN = re.compile(r"<[\w.+-]{0,64}:?/?")
@@ -33,21 +33,23 @@ class Skip:
     """
 
     end: re.Pattern[str]
-    held: int = 0
+    held_back: int = 0
 
 
 _COMMENT = Skip(re.compile("-->"), 2)
 _TARGET = Skip(re.compile(r"\)|(?=\s)"))
-_UNREAD = {name: Skip(re.compile(rf"(?=</{name})", re.IGNORECASE), len(name) + 1) for name in tags.UNREAD}
+_UNREAD = {
+    name: Skip(re.compile(rf"(?=</{name})", re.IGNORECASE), len(name) + 1) for name in tags.UNSPOKEN_ELEMENTS
+}
 
 
-class Inline:
+class InlineReader:
     """Reads what stands in a line. ``skip``: what is being dropped, if anything is."""
 
-    def __init__(self, source: Source, plain: Plain) -> None:
+    def __init__(self, source: PendingText, plain: MaskedText) -> None:
         self._source = source
         self._plain = plain
-        self._breaks = tags.Breaks()
+        self._breaks = tags.BreakBudget()
         self._links = 0
         self._autolink = False
         self._starred = False
@@ -62,9 +64,9 @@ class Inline:
         """Read from ``at`` on; where that ended: at ``at`` if it needs more text. None: ask the line."""
         text, plain = self._source.text, self._plain
         if found := _PLAIN.match(text, at):
-            plain.say(found.group())
+            plain.copy(found.group())
             return found.end()
-        if plain.address:
+        if plain.address_length:
             end = self._address(at)
             if end is not None:
                 return end
@@ -89,7 +91,7 @@ class Inline:
                 return self._end_link(at)
         return None
 
-    def dropped(self, at: int) -> str | None:
+    def read_skipped(self, at: int) -> str | None:
         """Drop what is to be skipped from ``at`` on; what that was. None if it needs more text."""
         skip, source = self.skip, self._source
         assert skip is not None
@@ -98,15 +100,15 @@ class Inline:
             self.skip = None
             end = found.end()
         else:
-            end = len(source.text) - (0 if source.complete else skip.held)
+            end = len(source.text) - (0 if source.complete else skip.held_back)
         if end <= at and found is None:
             return None
         self._plain.mask(source.text[at:end])
         return source.text[at:end]
 
-    def say(self, at: int, end: int) -> int:
+    def copy(self, at: int, end: int) -> int:
         """What is written at ``[at, end)`` is said."""
-        self._plain.say(self._source.text[at:end])
+        self._plain.copy(self._source.text[at:end])
         return end
 
     def mask(self, at: int, end: int) -> int:
@@ -119,23 +121,23 @@ class Inline:
         source, plain = self._source, self._plain
         character = source.text[at]
         if character in _ENDS_ADDRESS or (character == "]" and self._links):
-            plain.address = 0
+            plain.address_length = 0
             return None
         if character not in "*_~":
-            return self.say(at, at + 1)
+            return self.copy(at, at + 1)
         found = _RUN.match(source.text, at)
         assert found is not None
         end = found.end()
-        if source.unsure(at, end, LONGEST_RUN):
+        if source.may_continue(at, end, MAX_EMPHASIS_RUN):
             return at
-        if source.blank(end) or source.text[end] in _BEHIND_ADDRESS:
-            plain.address = 0
+        if source.is_blank(end) or source.text[end] in _BEHIND_ADDRESS:
+            plain.address_length = 0
             return self.mask(at, end)
-        return self.say(at, end)
+        return self.copy(at, end)
 
     def _escape(self, at: int) -> int:
         source = self._source
-        if source.unsure(at, at + 1):
+        if source.may_continue(at, at + 1):
             return at
         following = source.text[at + 1 : at + 2]
         if following in ("(", ")", "[", "]"):
@@ -145,31 +147,31 @@ class Inline:
             return self.mask(at, at + 1)
         if following and following in string.punctuation:
             self.mask(at, at + 1)
-            self._plain.put(following, following)
+            self._plain.substitute(following, following)
             return at + 2
-        return self.say(at, at + 1)
+        return self.copy(at, at + 1)
 
     def _code(self, at: int) -> int:
         """A code span: its ticks are not said, and nothing in it is markup."""
         source = self._source
         text = source.text
-        window = at + LONGEST_LOOK
+        window = at + MAX_LOOKAHEAD
         ticks = _TICKS.match(text, at, window)
         assert ticks is not None
         opened = ticks.end()
-        if source.unsure(at, opened, LONGEST_LOOK):
+        if source.may_continue(at, opened, MAX_LOOKAHEAD):
             return at
         newline = text.find("\n", opened, window)
         limit = min(window, len(text)) if newline < 0 else newline
         for closer in _TICKS.finditer(text, opened, limit):
             ends = closer.end()
-            if source.unsure(at, ends, LONGEST_LOOK):
+            if source.may_continue(at, ends, MAX_LOOKAHEAD):
                 return at
             if ends - closer.start() == opened - at and (ends < window or ends == newline):
                 self.mask(at, opened)
-                self.say(opened, closer.start())
+                self.copy(opened, closer.start())
                 return self.mask(closer.start(), ends)
-        if newline < 0 and source.unsure(at, len(text), LONGEST_LOOK):
+        if newline < 0 and source.may_continue(at, len(text), MAX_LOOKAHEAD):
             return at
         return self.mask(at, opened)
 
@@ -178,13 +180,13 @@ class Inline:
         found = _RUN.match(source.text, at)
         assert found is not None
         end = found.end()
-        if source.unsure(at, end, LONGEST_RUN):
+        if source.may_continue(at, end, MAX_EMPHASIS_RUN):
             return at
-        after = source.text[end : end + 1] if end - at < LONGEST_RUN else ""
+        after = source.text[end : end + 1] if end - at < MAX_EMPHASIS_RUN else ""
         if not self._emphasizes(found.group(), after):
-            return self.say(at, end)
+            return self.copy(at, end)
         if (end - at) % 2:
-            self._starred = found[1] == "*" and after.strip() != "" and not _in_word(self._plain.before)
+            self._starred = found[1] == "*" and after.strip() != "" and not _in_word(self._plain.previous)
         return self.mask(at, end)
 
     def _emphasizes(self, run: str, after: str) -> bool:
@@ -192,7 +194,7 @@ class Inline:
 
         Not every mark finds its other half: it is dropped all the same.
         """
-        before = self._plain.before
+        before = self._plain.previous
         mark, count = run[0], len(run)
         if count > 2 or before == mark:
             return True
@@ -222,101 +224,101 @@ class Inline:
             self._autolink = True
             return self.mask(at, at + 1)
         for begun in (_COMMENT_BEGUN, _AUTOLINK_BEGUN):
-            if source.unsure(at, len(text)) and begun.fullmatch(text, at):
+            if source.may_continue(at, len(text)) and begun.fullmatch(text, at):
                 return at
-        tag = tags.tag(source, at, plain.before)
+        tag = tags.parse_tag(source, at, plain.previous)
         if tag is None:
-            return self.say(at, at + 1)
+            return self.copy(at, at + 1)
         if tag.end == at:
             return at
         if tag.placeholder:
             self.mask(at, at + 1)
-            self.say(at + 1, tag.end - 1)
+            self.copy(at + 1, tag.end - 1)
             return self.mask(tag.end - 1, tag.end)
         return self._tag(tag, at)
 
     def _tag(self, tag: tags.Tag, at: int) -> int:
         plain, text = self._plain, self._source.text
-        if tag.name in tags.UNREAD and not tag.closing:
+        if tag.name in tags.UNSPOKEN_ELEMENTS and not tag.closing:
             self.skip = _UNREAD[tag.name]
         stands_for = ""
-        if plain.last:
+        if plain.last_spoken:
             if tag.name == "br":
                 stands_for = "\n"
-            elif tag.name in tags.PARAGRAPHS:
-                stands_for = PARAGRAPH
-            elif tag.name in tags.CELLS and tag.closing:
-                stands_for = " " if plain.marked else ", "
+            elif tag.name in tags.BLOCK_ELEMENTS:
+                stands_for = PARAGRAPH_END
+            elif tag.name in tags.CELL_ELEMENTS and tag.closing:
+                stands_for = " " if plain.ends_with_mark else ", "
         if stands_for:
             end = at + len(stands_for)
-            plain.put(stands_for, text[at:end])
-            if tag.name not in tags.CELLS:
-                plain.last = ""
+            plain.substitute(stands_for, text[at:end])
+            if tag.name not in tags.CELL_ELEMENTS:
+                plain.last_spoken = ""
             at = end
         self.mask(at, tag.end)
         if (
             tag.name == "break"
             and not tag.closing
-            and (rest := self._breaks.allow(tag.attributes)) is not None
+            and (rest := self._breaks.take(tag.attributes)) is not None
         ):
             plain.pause(rest)
         return tag.end
 
     def _end_autolink(self, at: int) -> int:
         if not self._autolink:
-            return self.say(at, at + 1)
+            return self.copy(at, at + 1)
         self._autolink = False
         return self.mask(at, at + 1)
 
     def _reference(self, at: int) -> int:
         plain, text = self._plain, self._source.text
-        found = tags.reference(self._source, at)
+        found = tags.parse_reference(self._source, at)
         if found is None:
-            return self.say(at, at + 1)
+            return self.copy(at, at + 1)
         end, says = found
         if end > at:
             if says:
-                plain.put(says, text[at : at + len(says)])
+                plain.substitute(says, text[at : at + len(says)])
             self.mask(at + len(says), end)
         return end
 
     def _image(self, at: int) -> int:
         source = self._source
-        if source.unsure(at, at + 1):
+        if source.may_continue(at, at + 1):
             return at
         if source.text[at + 1 : at + 2] == "[":
-            verdict, _ = links.opening(source, at + 1)
-            if verdict is Verdict.UNSURE:
+            verdict, _ = links.classify_opening(source, at + 1)
+            if verdict is BracketKind.UNDECIDED:
                 return at
-            if verdict is Verdict.LINK:
+            if verdict is BracketKind.LINK:
                 return self.mask(at, at + 1)
-        return self.say(at, at + 1)
+        return self.copy(at, at + 1)
 
     def _bracket(self, at: int) -> int:
-        verdict, end = links.opening(self._source, at)
-        if verdict is Verdict.UNSURE:
+        verdict, end = links.classify_opening(self._source, at)
+        if verdict is BracketKind.UNDECIDED:
             return at
-        if verdict is Verdict.TEXT:
-            return self.say(at, at + 1)
-        if verdict is Verdict.LINK:
+        if verdict is BracketKind.TEXT:
+            return self.copy(at, at + 1)
+        if verdict is BracketKind.LINK:
             self._links += 1
         return self.mask(at, end)
 
     def _end_link(self, at: int) -> int:
         source = self._source
         if not self._links:
-            return self.say(at, at + 1)
-        if source.unsure(at, at + 1):
+            return self.copy(at, at + 1)
+        if source.may_continue(at, at + 1):
             return at
         if source.text[at + 1 : at + 2] not in ("(", "["):
-            return self.say(at, at + 1)
-        verdict, end = links.closing(source, at)
-        if verdict is Verdict.UNSURE:
+            return self.copy(at, at + 1)
+        verdict, end = links.classify_closing(source, at)
+        if verdict is BracketKind.UNDECIDED:
             return at
         self._links -= 1
-        if verdict is Verdict.LONG:
+        if verdict is BracketKind.LONG_LINK:
             self.skip = _TARGET
-        return self.mask(at, end if verdict is not Verdict.TEXT else at + 1)
+        return self.mask(at, end if verdict is not BracketKind.TEXT else at + 1)
 
 
 def _in_word(character: str) -> bool:

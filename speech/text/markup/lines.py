@@ -6,10 +6,10 @@ import re
 from enum import Enum, auto
 
 from speech.text.markup import links
-from speech.text.markup.inline import Inline, Skip
-from speech.text.markup.links import Verdict
-from speech.text.markup.plain import CODE, DROPPED, PARAGRAPH, Plain
-from speech.text.markup.source import LONGEST_HELD, LONGEST_LOOK, Source
+from speech.text.markup.inline import InlineReader, Skip
+from speech.text.markup.links import BracketKind
+from speech.text.markup.masked_text import CODE_BLOCK, MASK, PARAGRAPH_END, MaskedText
+from speech.text.markup.source import MAX_HELD_BACK, MAX_LOOKAHEAD, PendingText
 
 _BLANKS = re.compile(r"[ \t\r]+")
 _HEADING = re.compile(r"#{1,6}(?=[ \t\r\n])")
@@ -41,10 +41,12 @@ class _Kind(Enum):
     ROW = auto()
 
 
-class Lines:
+class LineReader:
     """Reads text from wherever it is in a line."""
 
-    def __init__(self, source: Source, plain: Plain, inline: Inline, announce_code: bool) -> None:
+    def __init__(
+        self, source: PendingText, plain: MaskedText, inline: InlineReader, announce_code: bool
+    ) -> None:
         self._source = source
         self._plain = plain
         self._inline = inline
@@ -58,7 +60,7 @@ class Lines:
         """Read from ``at`` on; where that ended: at ``at`` if it needs more text."""
         if self._inline.skip is not None:
             rule = self._inline.skip is _RULE
-            dropped = self._inline.dropped(at)
+            dropped = self._inline.read_skipped(at)
             if dropped is None:
                 return at
             if rule and "|" in dropped:
@@ -89,7 +91,7 @@ class Lines:
         source, inline = self._source, self._inline
         text = source.text
         if blanks := _BLANKS.match(text, at):
-            return inline.say(at, blanks.end())
+            return inline.copy(at, blanks.end())
         character = text[at]
         if character == "\n":
             self._in_table = False
@@ -113,9 +115,9 @@ class Lines:
         source = self._source
         run = _HEADING_RUN.match(source.text, at)
         assert run is not None
-        if source.unsure(at, run.end()):
+        if source.may_continue(at, run.end()):
             return at
-        if not source.blank(run.end()):
+        if not source.is_blank(run.end()):
             return None
         self._kind = _Kind.HEADING
         self._starts = False
@@ -135,27 +137,27 @@ class Lines:
             self._starts = False
             self._inline.skip = _RULE
             return self._inline.mask(at, end)
-        if source.unsure(at, end):
+        if source.may_continue(at, end):
             return at
-        if end - at == 1 and run[1] in _BULLETS and source.blank(end):
+        if end - at == 1 and run[1] in _BULLETS and source.is_blank(end):
             return self._item(at, end)
         return None
 
     def _row(self, at: int) -> int:
         """A table's row, or the line that divides its head from them."""
         source, inline, plain = self._source, self._inline, self._plain
-        found = _DELIMITERS.match(source.text, at, at + LONGEST_HELD)
+        found = _DELIMITERS.match(source.text, at, at + MAX_HELD_BACK)
         assert found is not None
         end = found.end()
-        if source.unsure(at, end):
+        if source.may_continue(at, end):
             return at
         self._starts = False
-        if end - at == LONGEST_HELD or ("-" in found.group() and source.ends_line(end)):
+        if end - at == MAX_HELD_BACK or ("-" in found.group() and source.is_line_end(end)):
             self._in_table = True
             inline.skip = _RULE
             return inline.mask(at, end)
         self._kind = _Kind.ROW
-        plain.last = ""
+        plain.last_spoken = ""
         return inline.mask(at, at + 1)
 
     def _opening_fence(self, at: int) -> int | None:
@@ -166,25 +168,25 @@ class Lines:
         """
         source, plain = self._source, self._plain
         text = source.text
-        found = _FENCE.match(text, at, at + LONGEST_LOOK)
+        found = _FENCE.match(text, at, at + MAX_LOOKAHEAD)
         if found is None:
             begun = _FENCE_BEGUN.match(text, at)
             assert begun is not None
-            return at if source.unsure(at, begun.end()) else None
-        newline = text.find("\n", at, at + LONGEST_LOOK)
-        end = newline if newline >= 0 else min(len(text), at + LONGEST_LOOK)
+            return at if source.may_continue(at, begun.end()) else None
+        newline = text.find("\n", at, at + MAX_LOOKAHEAD)
+        end = newline if newline >= 0 else min(len(text), at + MAX_LOOKAHEAD)
         info = text[found.end() : end]
         if (text[at] == "`" and "`" in info) or not (self._starts or _INFO.fullmatch(info)):
             return None
         if newline < 0:
-            if source.unsure(at, end, LONGEST_LOOK):
+            if source.may_continue(at, end, MAX_LOOKAHEAD):
                 return at
-            if end - at == LONGEST_LOOK or not self._starts:
+            if end - at == MAX_LOOKAHEAD or not self._starts:
                 return None
         self._fence = found.group()
         self._starts = False
-        shown = (CODE + PARAGRAPH + DROPPED if self._announces else "").ljust(end - at)
-        plain.put(shown, text[at:end])
+        shown = (CODE_BLOCK + PARAGRAPH_END + MASK if self._announces else "").ljust(end - at)
+        plain.substitute(shown, text[at:end])
         return end
 
     def _code_line(self, at: int) -> int:
@@ -192,18 +194,18 @@ class Lines:
         source, plain = self._source, self._plain
         text = source.text
         if self._starts:
-            found = _CLOSING_FENCE.match(text, at, source.window(at))
+            found = _CLOSING_FENCE.match(text, at, source.lookahead_end(at))
             if found is not None and found[1].startswith(self._fence):
-                if source.unsure(at, found.end()):
+                if source.may_continue(at, found.end()):
                     return at
-                if source.ends_line(found.end()):
+                if source.is_line_end(found.end()):
                     return self._end_code(at, found.end())
-            if source.unsure(at, len(text)) and _CLOSING_FENCE_BEGUN.fullmatch(text, at):
+            if source.may_continue(at, len(text)) and _CLOSING_FENCE_BEGUN.fullmatch(text, at):
                 return at
         line = _CODE_LINE.match(text, at)
         assert line is not None
         self._starts = line.group().endswith("\n")
-        plain.put(" " * len(line.group()), line.group())
+        plain.substitute(" " * len(line.group()), line.group())
         return line.end()
 
     def _end_code(self, at: int, end: int) -> int:
@@ -212,71 +214,71 @@ class Lines:
         newline = source.text[end : end + 1]
         # What was announced is a paragraph by itself already.
         shown = " " if self._announces else newline
-        plain.put(" " * (end - at) + shown[: len(newline)], source.text[at : end + len(newline)])
+        plain.substitute(" " * (end - at) + shown[: len(newline)], source.text[at : end + len(newline)])
         self._begin_line(starts=newline == "\n")
         return end + len(newline)
 
     def _bracket(self, at: int) -> int | None:
-        verdict, end = links.at_line_start(self._source, at)
-        if verdict is Verdict.UNSURE:
+        verdict, end = links.classify_at_line_start(self._source, at)
+        if verdict is BracketKind.UNDECIDED:
             return at
-        if verdict is Verdict.TEXT:
+        if verdict is BracketKind.TEXT:
             return None
         self._starts = False
-        if verdict is Verdict.DEFINITION:
+        if verdict is BracketKind.DEFINITION:
             self._inline.skip = _LINE
         return self._inline.mask(at, end)
 
     def _hash(self, at: int) -> int:
         """A "#" inside a line: a heading may end in some."""
         source, inline = self._source, self._inline
-        if self._kind is not _Kind.HEADING or not self._plain.before.isspace():
-            return inline.say(at, at + 1)
-        found = _HEADING_END.match(source.text, at, source.window(at))
+        if self._kind is not _Kind.HEADING or not self._plain.previous.isspace():
+            return inline.copy(at, at + 1)
+        found = _HEADING_END.match(source.text, at, source.lookahead_end(at))
         assert found is not None
-        if source.unsure(at, found.end()):
+        if source.may_continue(at, found.end()):
             return at
-        if source.ends_line(found.end()):
+        if source.is_line_end(found.end()):
             return inline.mask(at, found.end())
-        return inline.say(at, at + 1)
+        return inline.copy(at, at + 1)
 
     def _pipe(self, at: int) -> int:
         """Between two cells, or behind the last; a pipe elsewhere is text."""
         source, inline, plain = self._source, self._inline, self._plain
         if not (self._kind is _Kind.ROW or self._in_table):
-            return inline.say(at, at + 1)
-        found = _CELL_END.match(source.text, at, source.window(at))
+            return inline.copy(at, at + 1)
+        found = _CELL_END.match(source.text, at, source.lookahead_end(at))
         assert found is not None
         end = found.end()
-        if source.unsure(at, end):
+        if source.may_continue(at, end):
             return at
         self._kind = _Kind.ROW
-        if source.ends_line(end):
+        if source.is_line_end(end):
             return inline.mask(at, at + 1)
-        if plain.last == "" or plain.marked:
-            plain.put(" ", "|")
+        if plain.last_spoken == "" or plain.ends_with_mark:
+            plain.substitute(" ", "|")
         else:
             # A comma with a digit on either side would be part of a number.
-            tight = not (plain.before.isspace() or source.blank(at + 1))
-            plain.put(";" if tight else ",", "|")
+            tight = not (plain.previous.isspace() or source.is_blank(at + 1))
+            plain.substitute(";" if tight else ",", "|")
         return at + 1
 
     def _newline(self, at: int) -> int:
         source, plain = self._source, self._plain
         shown = "\n"
         if self._kind in (_Kind.HEADING, _Kind.ROW):
-            shown = PARAGRAPH
-        elif self._kind is _Kind.ITEM or _NUMBERED.match(plain.head):
-            found = _NEXT_LINE.match(source.text, at, source.window(at))
+            shown = PARAGRAPH_END
+        elif self._kind is _Kind.ITEM or _NUMBERED.match(plain.line_head):
+            found = _NEXT_LINE.match(source.text, at, source.lookahead_end(at))
             assert found is not None
-            if source.unsure(at, found.end()):
+            if source.may_continue(at, found.end()):
                 return at
             following = source.text[found.end() : found.end() + 1]
             # An item goes on in the next line where that begins with a small letter.
-            shown = "\n" if following == "\n" or following.islower() else PARAGRAPH
-        if plain.last == "" or plain.marked:
+            shown = "\n" if following == "\n" or following.islower() else PARAGRAPH_END
+        if plain.last_spoken == "" or plain.ends_with_mark:
             shown = "\n"
-        plain.put(shown, "\n")
+        plain.substitute(shown, "\n")
         self._begin_line(starts=True)
         return at + 1
 

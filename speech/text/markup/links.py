@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
-from speech.text.markup.source import LONGEST_HELD, LONGEST_LOOK, Source
+from speech.text.markup.source import MAX_HELD_BACK, MAX_LOOKAHEAD, PendingText
 
 _TEXT = r"(?:[^\[\]\\\n]|\\[^\n]|\[[^\[\]\n]*\])*+"
 _LINK = re.compile(rf"\[{_TEXT}\](?=[(\[])")
@@ -17,7 +17,7 @@ _END = re.compile(rf"\](?:\([ \t]*{_TARGET}(?:[ \t]+{_TITLE})?[ \t]*\)|\[[^\[\]\
 _TARGET_BEGUN = r"(?:<[^<>\n]*|(?:[^\s()\\<]|\\[^\n]|\([^\s()]*\))*+(?:\\|\([^\s()]*)?)"
 _TITLE_BEGUN = rf"""(?:"[^"\n]*|'[^'\n]*|\([^()\n]*|{_TITLE}[ \t]*)"""
 _END_BEGUN = re.compile(rf"\](?:\([ \t]*(?:{_TARGET_BEGUN}|{_TARGET}[ \t]+{_TITLE_BEGUN}?)|\[[^\[\]\n]*)?")
-_LONG_TARGET = re.compile(rf"\]\([^\s)]{{{LONGEST_HELD - 2}}}")
+_LONG_TARGET = re.compile(rf"\]\([^\s)]{{{MAX_HELD_BACK - 2}}}")
 
 _FOOTNOTE = re.compile(r"\[\^[^\[\]\s]{1,30}\]")
 _FOOTNOTE_BEGUN = re.compile(r"\[(?:\^[^\[\]\s]{0,30})?")
@@ -28,13 +28,13 @@ _DEFINITION = re.compile(
 _BEFORE_TEXT_BEGUN = re.compile(r"\[(?:[^\[\]\n]{1,100}(?:\](?::[ \t]*[^\s]{0,10})?)?)?")
 
 
-class Verdict(Enum):
+class BracketKind(Enum):
     """What a bracket turned out to be."""
 
     TEXT = auto()
-    UNSURE = auto()
+    UNDECIDED = auto()
     LINK = auto()
-    LONG = auto()
+    LONG_LINK = auto()
     """The end of a link whose target is longer than what is held back."""
     MARK = auto()
     """A footnote's number, a task's box: not said."""
@@ -42,39 +42,39 @@ class Verdict(Enum):
     """The line says where a link leads."""
 
 
-def at_line_start(source: Source, at: int) -> tuple[Verdict, int]:
+def classify_at_line_start(source: PendingText, at: int) -> tuple[BracketKind, int]:
     """What the "[" at ``at`` is, where a line begins, and where that ends."""
     text = source.text
     if found := _NOTE_OR_BOX.match(text, at):
-        return Verdict.MARK, found.end()
-    if found := _DEFINITION.match(text, at, at + LONGEST_HELD):
-        return Verdict.DEFINITION, found.end()
-    if source.unsure(at, len(text)) and _BEFORE_TEXT_BEGUN.fullmatch(text, at):
-        return Verdict.UNSURE, at
-    return Verdict.TEXT, at
+        return BracketKind.MARK, found.end()
+    if found := _DEFINITION.match(text, at, at + MAX_HELD_BACK):
+        return BracketKind.DEFINITION, found.end()
+    if source.may_continue(at, len(text)) and _BEFORE_TEXT_BEGUN.fullmatch(text, at):
+        return BracketKind.UNDECIDED, at
+    return BracketKind.TEXT, at
 
 
-def opening(source: Source, at: int) -> tuple[Verdict, int]:
+def classify_opening(source: PendingText, at: int) -> tuple[BracketKind, int]:
     """What the "[" at ``at`` is, and where that ends (behind the bracket, for a link)."""
     text = source.text
     if found := _FOOTNOTE.match(text, at):
-        return Verdict.MARK, found.end()
-    if _LINK.match(text, at, at + LONGEST_LOOK):
-        return Verdict.LINK, at + 1
-    begun = source.unsure(at, len(text), LONGEST_LOOK)
+        return BracketKind.MARK, found.end()
+    if _LINK.match(text, at, at + MAX_LOOKAHEAD):
+        return BracketKind.LINK, at + 1
+    begun = source.may_continue(at, len(text), MAX_LOOKAHEAD)
     if begun and (_LINK_BEGUN.fullmatch(text, at) or _FOOTNOTE_BEGUN.fullmatch(text, at)):
-        return Verdict.UNSURE, at
-    return Verdict.TEXT, at
+        return BracketKind.UNDECIDED, at
+    return BracketKind.TEXT, at
 
 
-def closing(source: Source, at: int) -> tuple[Verdict, int]:
+def classify_closing(source: PendingText, at: int) -> tuple[BracketKind, int]:
     """What the "]" of a link at ``at`` is, and where that ends."""
     text = source.text
-    if found := _END.match(text, at, at + LONGEST_HELD):
-        return Verdict.LINK, found.end()
-    window = at + LONGEST_HELD
+    if found := _END.match(text, at, at + MAX_HELD_BACK):
+        return BracketKind.LINK, found.end()
+    window = at + MAX_HELD_BACK
     if _END_BEGUN.fullmatch(text, at, window) and (found := _LONG_TARGET.match(text, at)):
-        return Verdict.LONG, found.end()
-    if source.unsure(at, len(text)) and _END_BEGUN.fullmatch(text, at):
-        return Verdict.UNSURE, at
-    return Verdict.TEXT, at
+        return BracketKind.LONG_LINK, found.end()
+    if source.may_continue(at, len(text)) and _END_BEGUN.fullmatch(text, at):
+        return BracketKind.UNDECIDED, at
+    return BracketKind.TEXT, at

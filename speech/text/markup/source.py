@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-LONGEST_HELD = 300
+MAX_HELD_BACK = 300
 """Characters that are held back at most: a tag or the end of a link that is longer is text."""
 
-LONGEST_LOOK = 120
+MAX_LOOKAHEAD = 120
 """How far the end of a code span or of a link's text is looked for: their words wait for it."""
 
 
-class Source:
+class PendingText:
     """``text`` is what is there of it; ``complete`` whether to decide as if it ended there."""
 
     def __init__(self) -> None:
         self.text = ""
         self.complete = False
 
-    def unsure(self, at: int, end: int, longest: int = LONGEST_HELD) -> bool:
+    def may_continue(self, at: int, end: int, longest: int = MAX_HELD_BACK) -> bool:
         """Whether ``[at, end)`` may go on with text that is still to come."""
         return end >= len(self.text) and not self.complete and end - at < longest
 
-    def window(self, at: int) -> int:
+    def lookahead_end(self, at: int) -> int:
         """How far to look from ``at`` on, so that the character behind that is known in time."""
-        return at + LONGEST_HELD - 1
+        return at + MAX_HELD_BACK - 1
 
-    def ends_line(self, at: int) -> bool:
+    def is_line_end(self, at: int) -> bool:
         """Whether a line, or the text, ends at ``at``."""
         return self.text.startswith("\n", at) or (self.complete and at >= len(self.text))
 
-    def blank(self, at: int) -> bool:
+    def is_blank(self, at: int) -> bool:
         """Whether white space, or the end, is at ``at``."""
         return at >= len(self.text) or self.text[at].isspace()

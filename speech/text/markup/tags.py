@@ -7,18 +7,18 @@ import re
 from dataclasses import dataclass
 from html.entities import html5
 
-from speech.text.markup.plain import PRIVATE, Break
-from speech.text.markup.source import LONGEST_HELD, Source
+from speech.text.markup.masked_text import PRIVATE_USE, Break
+from speech.text.markup.source import MAX_HELD_BACK, PendingText
 
-LONGEST_BREAK_S = 10.0
-MOST_BREAKS = 1000
-LONGEST_BREAKS_S = 600.0
+MAX_BREAK_S = 10.0
+MAX_BREAKS = 1000
+MAX_TOTAL_BREAKS_S = 600.0
 """What one text may ask for, each and in all: breaks cost no text, so its limit does not hold them."""
 
 STRENGTHS_S = {"none": 0.0, "x-weak": 0.25, "weak": 0.5, "medium": 0.75, "strong": 1.0, "x-strong": 1.25}
 """SSML leaves the seconds to the server; these are the ones that Azure's speech service documents."""
 
-PARAGRAPHS = frozenset(
+BLOCK_ELEMENTS = frozenset(
     """
     address article aside blockquote body caption center dd details div dl dt fieldset figcaption figure
     footer form h1 h2 h3 h4 h5 h6 head header hr html legend li main nav ol optgroup option p pre section
@@ -27,9 +27,9 @@ PARAGRAPHS = frozenset(
 )
 """Elements that stand by themselves: something else begins before and behind them."""
 
-CELLS = frozenset(("td", "th"))
+CELL_ELEMENTS = frozenset(("td", "th"))
 
-UNREAD = frozenset(("script", "style"))
+UNSPOKEN_ELEMENTS = frozenset(("script", "style"))
 """Elements whose content is not for people."""
 
 _INLINE = frozenset(
@@ -41,7 +41,7 @@ _INLINE = frozenset(
     amazon break lang lexicon lookup metadata par phoneme prosody say-as seq speak token voice w
     """.split()
 )
-_KNOWN = PARAGRAPHS | CELLS | UNREAD | _INLINE
+_KNOWN = BLOCK_ELEMENTS | CELL_ELEMENTS | UNSPOKEN_ELEMENTS | _INLINE
 
 _NAME = r"[A-Za-z][A-Za-z0-9:_-]{0,30}"
 _VALUE = r"""(?:"[^"<]*"|'[^'<]*'|“[^”<]*”|[^\s"'<>=`“]+)"""
@@ -75,12 +75,12 @@ class Tag:
     placeholder: bool = False
 
 
-def tag(source: Source, at: int, before: str) -> Tag | None:
+def parse_tag(source: PendingText, at: int, before: str) -> Tag | None:
     """What begins with the "<" at ``at``, behind ``before``; None if that is text.
 
     A ``Tag`` that ends where it begins is one of which there is not enough yet.
     """
-    text, window = source.text, at + LONGEST_HELD
+    text, window = source.text, at + MAX_HELD_BACK
     if found := _TAG.match(text, at, window):
         closing, name, attributes, empty = found.groups()
         sure = closing or attributes or empty or ":" in name or name.lower() in _KNOWN
@@ -97,41 +97,41 @@ def tag(source: Source, at: int, before: str) -> Tag | None:
     return Tag(at) if _goes_on(_PLACEHOLDER_BEGUN, source, at) else None
 
 
-def _goes_on(begun: re.Pattern[str], source: Source, at: int) -> bool:
+def _goes_on(begun: re.Pattern[str], source: PendingText, at: int) -> bool:
     """Whether all that is there from ``at`` on is the beginning of something."""
     end = len(source.text)
-    return source.unsure(at, end) and begun.fullmatch(source.text, at) is not None
+    return source.may_continue(at, end) and begun.fullmatch(source.text, at) is not None
 
 
-def reference(source: Source, at: int) -> tuple[int, str] | None:
+def parse_reference(source: PendingText, at: int) -> tuple[int, str] | None:
     """Where the character reference at ``at`` ends, and what it says; (at, "") if more text is needed."""
     if found := _REFERENCE.match(source.text, at):
         name = found.group()[1:]
         known = name.startswith("#") or name in html5
         says = html.unescape(found.group())
-        return (found.end(), "" if PRIVATE.search(says) else says) if known else None
+        return (found.end(), "" if PRIVATE_USE.search(says) else says) if known else None
     return (at, "") if _goes_on(_REFERENCE_BEGUN, source, at) else None
 
 
-class Breaks:
+class BreakBudget:
     """Counts the breaks of one text."""
 
     def __init__(self) -> None:
         self._count = 0
         self._seconds = 0.0
 
-    def allow(self, attributes: str) -> Break | None:
+    def take(self, attributes: str) -> Break | None:
         """The pause that a ``<break>`` with these attributes asks for; None if there is none, or too many."""
-        seconds = seconds_of(attributes)
-        if not seconds or self._count >= MOST_BREAKS or self._seconds + seconds > LONGEST_BREAKS_S:
+        seconds = break_seconds(attributes)
+        if not seconds or self._count >= MAX_BREAKS or self._seconds + seconds > MAX_TOTAL_BREAKS_S:
             return None
         self._count += 1
         self._seconds += seconds
         return Break(seconds)
 
 
-def seconds_of(attributes: str) -> float:
-    """How long a ``<break>`` with these attributes is, in seconds: 0 to ``LONGEST_BREAK_S``.
+def break_seconds(attributes: str) -> float:
+    """How long a ``<break>`` with these attributes is, in seconds: 0 to ``MAX_BREAK_S``.
 
     A time goes before a strength; without either it is a medium one. Nonsense is 0.
     """
@@ -142,4 +142,4 @@ def seconds_of(attributes: str) -> float:
     if found is None:
         return 0.0
     number = float(found[1].replace(",", "."))
-    return min(number / 1000 if found[2].lower() == "ms" else number, LONGEST_BREAK_S)
+    return min(number / 1000 if found[2].lower() == "ms" else number, MAX_BREAK_S)

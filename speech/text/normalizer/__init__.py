@@ -5,17 +5,17 @@ that has a table (``tables/``), numbers, dates, abbreviations, addresses and the
 words; what no rule knows is left to the engine.
 """
 
-from speech.text.markup import CODE
-from speech.text.normalizer.cleaning import SIGNS
-from speech.text.normalizer.reader import PLAIN, Reading, normalize
+from speech.text.markup import CODE_BLOCK
+from speech.text.normalizer.cleaning import SPOKEN_SIGNS
+from speech.text.normalizer.reader import VERBATIM, NormalizerOptions, normalize
 from speech.text.normalizer.spoken import SpokenText
 from speech.text.normalizer.tables.file import TableError
-from speech.text.normalizer.tables.reading import check_tables
+from speech.text.normalizer.tables.load import check_tables
 
 __all__ = [
-    "PLAIN",
-    "SIGNS",
-    "Reading",
+    "SPOKEN_SIGNS",
+    "VERBATIM",
+    "NormalizerOptions",
     "SpokenText",
     "TableError",
     "check_tables",
@@ -26,4 +26,6 @@ __all__ = [
 
 def speakable(text: str) -> bool:
     """Whether a voice would say anything at all of a text, written or spoken."""
-    return any(character.isalnum() or character in SIGNS or character == CODE for character in text)
+    return any(
+        character.isalnum() or character in SPOKEN_SIGNS or character == CODE_BLOCK for character in text
+    )

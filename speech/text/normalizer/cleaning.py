@@ -6,9 +6,9 @@ import functools
 import unicodedata
 from dataclasses import dataclass
 
-from speech.text.markup import CODE, PARAGRAPH
+from speech.text.markup import CODE_BLOCK, PARAGRAPH_END
 
-SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾")
+SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾")
 """Characters other than letters and digits that are read aloud on their own."""
 
 _TATWEEL = "\u0640"
@@ -43,7 +43,7 @@ def clean(written: str) -> CleanText:
         while end < len(written) and unicodedata.category(written[end]) == "Mn":
             end += 1
         said = _said(written[at:end])
-        if written[at] == PARAGRAPH and last.isalnum():
+        if written[at] == PARAGRAPH_END and last.isalnum():
             said = ". "
         last = said.strip()[-1:] or last
         for character in said:
@@ -57,7 +57,7 @@ def clean(written: str) -> CleanText:
 @functools.lru_cache(maxsize=4096)
 def _is_itself(character: str) -> bool:
     """Whether a character stays what it is, whatever stands beside it."""
-    if character == PARAGRAPH:
+    if character == PARAGRAPH_END:
         return False
     return unicodedata.category(character) != "Mn" and (character.isspace() or _said(character) == character)
 
@@ -65,13 +65,13 @@ def _is_itself(character: str) -> bool:
 def _said(cluster: str) -> str:
     base = cluster[0]
     category = unicodedata.category(base)
-    if base == CODE:
+    if base == CODE_BLOCK:
         return base
     if base.isspace():
         return base
     if base == _TATWEEL:
         return ""
-    if category == "So" and base not in SIGNS:
+    if category == "So" and base not in SPOKEN_SIGNS:
         return " "
     if category in ("Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me", "Sk") and not base.isascii():
         return ""

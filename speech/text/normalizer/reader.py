@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from speech.text.lexicon import Entry, Words
-from speech.text.markup import CODE
+from speech.text.lexicon import Lexicon, LexiconEntry
+from speech.text.markup import CODE_BLOCK
 from speech.text.normalizer.cleaning import clean
 from speech.text.normalizer.rules import (
     acronyms,
@@ -23,12 +23,18 @@ from speech.text.normalizer.rules import (
     times,
     urls,
 )
-from speech.text.normalizer.rules.numerals import NUMBER, VULGAR, read_figure, say_digits, say_figure
+from speech.text.normalizer.rules.numerals import (
+    NUMBER,
+    VULGAR_FRACTIONS,
+    parse_numeral,
+    say_digits,
+    say_numeral,
+)
 from speech.text.normalizer.rules.units import sign_name
-from speech.text.normalizer.spoken import Piece, Said, Speech, SpokenText
-from speech.text.normalizer.tables.reading import table_for
-from speech.text.normalizer.tables.table import Table
-from speech.text.normalizer.tokens import Cursor, MoreNeeded, Word, split, taken_apart
+from speech.text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder, Verbalization
+from speech.text.normalizer.tables.load import table_for
+from speech.text.normalizer.tables.table import LanguageTable
+from speech.text.normalizer.tokens import MoreTextNeeded, Token, TokenCursor, split_joined, tokenize
 
 _VOWEL_MARKS = "\u064b-\u065f\u0670"
 _PLAIN = re.compile(rf"(?:[^\W\d_]|[{_VOWEL_MARKS}])+(?:['’-][^\W\d_]+)*")
@@ -40,7 +46,7 @@ _SEEN_BEFORE = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class NormalizerOptions:
     """How a text is read.
 
     language: BCP 47; without a table for it ("" has none) numbers, abbreviations and the like stay
@@ -49,16 +55,21 @@ class Reading:
     """
 
     language: str = ""
-    lexicon: Words | None = None
-    ipa: bool = False
+    lexicon: Lexicon | None = None
+    accepts_ipa: bool = False
 
 
-PLAIN = Reading()
+VERBATIM = NormalizerOptions()
 """As it is written."""
 
 
 def normalize(
-    written: str, offset: int = 0, reading: Reading = PLAIN, *, complete: bool = True, before: str = ""
+    written: str,
+    offset: int = 0,
+    options: NormalizerOptions = VERBATIM,
+    *,
+    complete: bool = True,
+    preceding: str = "",
 ) -> SpokenText:
     """What is said of ``written``; origins are counted from ``offset``.
 
@@ -68,26 +79,26 @@ def normalize(
     Raises TableError where the language's table is broken.
     """
     text = clean(written)
-    table = table_for(reading.language) if reading.language else None
-    words = split(text.text, reading.lexicon, complete)
+    table = table_for(options.language) if options.language else None
+    words = tokenize(text.text, options.lexicon, complete)
     if table is not None:
-        words = taken_apart(words, table.acronyms.elided, table.abbreviations)
-    earlier = split(clean(before[-_SEEN_BEFORE:]).text, None, True) if before and table else []
-    cursor = Cursor(words, earlier, complete)
-    speech = Speech(text, offset)
-    goes_on = before[-1:].isdecimal() and written[:1].isdecimal()
+        words = split_joined(words, table.acronyms.elided, table.abbreviations)
+    earlier = tokenize(clean(preceding[-_SEEN_BEFORE:]).text, None, True) if preceding and table else []
+    cursor = TokenCursor(words, earlier, complete)
+    speech = SpokenTextBuilder(text, offset)
+    goes_on = preceding[-1:].isdecimal() and written[:1].isdecimal()
     done = 0
-    while not cursor.over:
-        word = cursor.word()
+    while not cursor.exhausted:
+        word = cursor.token()
         try:
             said = _read(cursor, word, table, goes_on)
-        except MoreNeeded:
+        except MoreTextNeeded:
             break
         goes_on = False
         if done and (word.start > done or (word.core[:1].isdecimal() and text.text[done - 1] in "°º")):
-            speech.say(" ", done, done + 1)
+            speech.append(" ", done, done + 1)
         if word.entry is not None:
-            _say_entry(word, word.entry, reading.ipa, speech)
+            _say_entry(word, word.entry, options.accepts_ipa, speech)
             done = word.end
         elif said is None:
             _copy(word, word.start, table, speech)
@@ -96,34 +107,34 @@ def normalize(
             begin = said.pieces[0].start if said.pieces else word.core_start
             _marks(word, word.start, min(begin, word.core_start), speech)
             for piece in said.pieces:
-                speech.say(piece.text, piece.start, piece.end)
+                speech.append(piece.text, piece.start, piece.end)
             done = said.end
-        while not cursor.over and cursor.word().end <= done:
+        while not cursor.exhausted and cursor.token().end <= done:
             cursor.at += 1
-        if not cursor.over and (rest := cursor.word()).start < done:
+        if not cursor.exhausted and (rest := cursor.token()).start < done:
             _marks(rest, done, rest.end, speech)
             done = rest.end
             cursor.at += 1
-    return speech.result()
+    return speech.build()
 
 
-def _say_entry(word: Word, entry: Entry, ipa: bool, speech: Speech) -> None:
+def _say_entry(word: Token, entry: LexiconEntry, ipa: bool, speech: SpokenTextBuilder) -> None:
     """Say what the lexicon says, apart from letters and figures that it touches ("50€")."""
     said = entry.spelling or " ".join(word.core.split())
     if word.text[max(word.start - 1, 0) : word.start].isalnum():
-        speech.say(" ", word.start, word.end)
+        speech.append(" ", word.start, word.end)
     if ipa and entry.ipa is not None:
-        speech.pronounce(" ".join(word.core.split()), entry.ipa, word.start, word.end)
+        speech.append_pronounced(" ".join(word.core.split()), entry.ipa, word.start, word.end)
     else:
-        speech.say(said, word.start, word.end)
+        speech.append(said, word.start, word.end)
     if word.text[word.end : word.end + 1].isalnum():
-        speech.say(" ", word.start, word.end)
+        speech.append(" ", word.start, word.end)
 
 
-def _copy(word: Word, start: int, table: Table | None, speech: Speech) -> None:
+def _copy(word: Token, start: int, table: LanguageTable | None, speech: SpokenTextBuilder) -> None:
     """Say a word as it is written."""
     if table is None:
-        if word.core != CODE:
+        if word.core != CODE_BLOCK:
             speech.copy(start, word.end)
         return
     _marks(word, start, word.core_start, speech)
@@ -131,7 +142,7 @@ def _copy(word: Word, start: int, table: Table | None, speech: Speech) -> None:
     _marks(word, word.core_end, word.end, speech)
 
 
-def _marks(word: Word, start: int, end: int, speech: Speech) -> None:
+def _marks(word: Token, start: int, end: int, speech: SpokenTextBuilder) -> None:
     """Say marks; one of a row of them, and none that is only drawn."""
     if end - start == 1 and word.text[start] not in "*_`~|^\\":
         speech.copy(start, end)
@@ -141,13 +152,13 @@ def _marks(word: Word, start: int, end: int, speech: Speech) -> None:
         if marks[0] in "*_`~|^\\":
             continue
         kept = "…" if marks[0] == "." and len(marks) > 1 else "".join(dict.fromkeys(marks))
-        speech.say(kept, run.start(), run.end())
+        speech.append(kept, run.start(), run.end())
 
 
-_Rule = Callable[[Cursor, Table], Said | None]
+_Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 
 _WITH_DIGITS: tuple[_Rule, ...] = (
-    acronyms.is_abbreviation,
+    acronyms.expand_abbreviation,
     digit_sequences.phone,
     digit_sequences.zone,
     digit_sequences.angle,
@@ -159,7 +170,7 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     dates.decade,
     digit_sequences.dotted,
     digit_sequences.hyphened,
-    alphanumerics.ending,
+    alphanumerics.number_with_ending,
     fractions.fraction,
     math.dimensions,
     math.power,
@@ -170,7 +181,7 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     urls.snake,
 )
 _WITHOUT_DIGITS: tuple[_Rule, ...] = (
-    acronyms.is_abbreviation,
+    acronyms.expand_abbreviation,
     acronyms.abbreviated_ending,
     ordinals.with_stop,
     quantities.currency_before,
@@ -185,7 +196,9 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
 )
 
 
-def _read(cursor: Cursor, word: Word, table: Table | None, goes_on: bool) -> Said | None:
+def _read(
+    cursor: TokenCursor, word: Token, table: LanguageTable | None, goes_on: bool
+) -> Verbalization | None:
     """What a rule says of the word; None where it is said as it is written."""
     core = word.core
     if table is None or word.entry is not None:
@@ -193,17 +206,17 @@ def _read(cursor: Cursor, word: Word, table: Table | None, goes_on: bool) -> Sai
     if word.end - word.start == 1 and (sign := math.sign_between(cursor, table)) is not None:
         return sign
     if len(core) > 1 and core in table.signs:
-        return Said((Piece(table.signs[core], word.core_start, word.core_end),), word.core_end)
+        return Verbalization((Piece(table.signs[core], word.core_start, word.core_end),), word.core_end)
     if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():
         # Hyphens in place of a dash are a breath; a rule, or a row of other signs, is only to be seen.
         dash = (Piece("—", word.core_start, word.core_end),) if core in ("--", "---") else ()
-        return Said(dash, word.core_end)
+        return Verbalization(dash, word.core_end)
     if not core:
         return None
-    if core == CODE:
+    if core == CODE_BLOCK:
         announced = (Piece(table.code_block, word.start, word.end),) if table.code_block else ()
-        return Said(announced, word.end)
-    if core.islower() and core.isalpha() and len(core) > 1 and not word.close.startswith("."):
+        return Verbalization(announced, word.end)
+    if core.islower() and core.isalpha() and len(core) > 1 and not word.suffix.startswith("."):
         if core in table.dates.months:
             return _month(cursor, table)
         if core not in table.abbreviations:
@@ -211,15 +224,15 @@ def _read(cursor: Cursor, word: Word, table: Table | None, goes_on: bool) -> Sai
     if goes_on and core[0].isdecimal():
         return _rest_of_number(word, table)
     has_digits = any(map(str.isnumeric, core))
-    if has_digits and (prefix := alphanumerics.prefix(core, table)):
-        with cursor.without(len(prefix)) as rest:
+    if has_digits and (prefix := alphanumerics.number_prefix(core, table)):
+        with cursor.without_prefix(len(prefix)) as rest:
             number = _read(cursor, rest, table, goes_on)
         if number is None:
             return None
         if cursor.previous().core[:1].isdecimal():
             # "between 10 and 20": the word before both governs this one too.
             number = _governed(number, cursor, table, 2)
-        return alphanumerics.prefixed(number, prefix, word, table)
+        return alphanumerics.join_prefix(number, prefix, word, table)
     if core.isupper() and core.lower() in table.dates.months and (month := _month(cursor, table)) is not None:
         return month
     for rule in _WITH_DIGITS if has_digits else _WITHOUT_DIGITS:
@@ -233,29 +246,34 @@ def _read(cursor: Cursor, word: Word, table: Table | None, goes_on: bool) -> Sai
     return _parts(word, table)
 
 
-def _governed(said: Said, cursor: Cursor, table: Table, back: int = 1) -> Said:
+def _governed(said: Verbalization, cursor: TokenCursor, table: LanguageTable, back: int = 1) -> Verbalization:
     """What is said, as the word so far back wants it."""
     previous = cursor.previous(back)
-    if not previous.core or previous.close:
+    if not previous.core or previous.suffix:
         return said
     before = previous.core.lower()
-    return Said(
-        tuple(Piece(table.words.governed(before, one.text), one.start, one.end) for one in said.pieces),
+    return Verbalization(
+        tuple(
+            Piece(table.number_words.inflected_after(before, one.text), one.start, one.end)
+            for one in said.pieces
+        ),
         said.end,
     )
 
 
-def _rest_of_number(word: Word, table: Table) -> Said:
+def _rest_of_number(word: Token, table: LanguageTable) -> Verbalization:
     """The digits of a number that began before the text, one by one."""
     end = next((at for at, character in enumerate(word.core) if not character.isdecimal()), len(word.core))
     if end < len(word.core):
         return _parts(word, table)
-    return Said((Piece(say_digits(word.core, table), word.core_start, word.core_end),), word.core_end)
+    return Verbalization(
+        (Piece(say_digits(word.core, table), word.core_start, word.core_end),), word.core_end
+    )
 
 
-def _month(cursor: Cursor, table: Table) -> Said | None:
+def _month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A month's short name, beside a day or a year, in full."""
-    word = cursor.word()
+    word = cursor.token()
     number = table.dates.months[word.core.lower()]
     name = table.dates.names[number - 1]
     if word.core.lower() == name.lower():
@@ -264,19 +282,19 @@ def _month(cursor: Cursor, table: Table) -> Said | None:
         cursor.previous().core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit()
     )
     if not beside:
-        beside = word.close in ("", ".") and cursor.word(1).core[:1].isdigit()
+        beside = word.suffix in ("", ".") and cursor.token(1).core[:1].isdigit()
     if not beside:
         return None
-    stop = word.close.startswith(".") and (len(word.close) > 1 or not _ends_sentence(cursor))
-    return Said((Piece(name, word.core_start, word.core_end),), word.core_end + stop)
+    stop = word.suffix.startswith(".") and (len(word.suffix) > 1 or not _ends_sentence(cursor))
+    return Verbalization((Piece(name, word.core_start, word.core_end),), word.core_end + stop)
 
 
-def _ends_sentence(cursor: Cursor) -> bool:
-    following = cursor.word(1)
+def _ends_sentence(cursor: TokenCursor) -> bool:
+    following = cursor.token(1)
     return following.core == "" or following.core[0].isupper()
 
 
-def _parts(word: Word, table: Table) -> Said:
+def _parts(word: Token, table: LanguageTable) -> Verbalization:
     """A word of several kinds of characters, each by itself."""
     pieces: list[Piece] = []
     found = list(_PARTS.finditer(word.core))
@@ -287,14 +305,14 @@ def _parts(word: Word, table: Table) -> Said:
         following = found[at + 1].group()[0] if at + 1 < len(found) else ""
         if part[0].isdecimal():
             kind = "digits"
-            figure = read_figure(part, table)
-            text = say_figure(figure, table) if figure is not None else _dotted(part, table)
+            figure = parse_numeral(part, table)
+            text = say_numeral(figure, table) if figure is not None else _dotted(part, table)
             said: tuple[Piece, ...] = (Piece(text, start, end),)
         elif part[0].isalpha():
             kind = "letters"
             said = _letters(part, start, word.core, table)
-        elif part in VULGAR:
-            kind, said = "digits", (Piece(fractions.vulgar(part, table), start, end),)
+        elif part in VULGAR_FRACTIONS:
+            kind, said = "digits", (Piece(fractions.say_vulgar(part, table), start, end),)
         else:
             kind = "sign"
             said = (
@@ -308,10 +326,10 @@ def _parts(word: Word, table: Table) -> Said:
     if pieces:
         last = pieces.pop()
         pieces.append(Piece(last.text.rstrip(" "), last.start, last.end))
-    return Said(tuple(piece for piece in pieces if piece.text), word.core_end)
+    return Verbalization(tuple(piece for piece in pieces if piece.text), word.core_end)
 
 
-def _dotted(written: str, table: Table) -> str:
+def _dotted(written: str, table: LanguageTable) -> str:
     """Numbers that are not one, each by itself."""
     said = []
     for part in re.split(r"(\D)", written):
@@ -319,25 +337,25 @@ def _dotted(written: str, table: Table) -> str:
             said.append(table.web.signs.get(part, ","))
         else:
             long = len(part) > 15 or (part[0] == "0" and len(part) > 1)
-            said.append(say_digits(part, table) if long else table.words.cardinal(int(part)))
+            said.append(say_digits(part, table) if long else table.number_words.cardinal(int(part)))
     return " ".join(said)
 
 
-def _letters(part: str, start: int, core: str, table: Table) -> tuple[Piece, ...]:
+def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Piece, ...]:
     """A run of letters inside of a word."""
     compound = part != core
     if "&" in core and len(part) <= 3 and part.isupper() and table.letters:
-        return acronyms.spelled(part, start, table)
+        return acronyms.spelled_pieces(part, start, table)
     if len(part) > 1 and part.isupper() and part.isalpha():
-        return acronyms.capitals(part, start, table)
+        return acronyms.capitals_pieces(part, start, table)
     if len(part) == 1 and compound and part.isupper() and part.lower() in table.letters:
-        return acronyms.spelled(part, start, table)
+        return acronyms.spelled_pieces(part, start, table)
     if part in table.greek:
         return (Piece(table.greek[part], start, start + 1),)
-    return acronyms.humps(part, start, table) or (Piece(part, start, start + len(part)),)
+    return acronyms.camel_case_pieces(part, start, table) or (Piece(part, start, start + len(part)),)
 
 
-def _sign(sign: str, before: str, following: str, table: Table) -> str:
+def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
     """What a sign inside a word says."""
     if before.isnumeric() and following.isnumeric() and sign in table.signs_between_figures:
         return f" {table.signs_between_figures[sign]} "

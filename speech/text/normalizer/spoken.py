@@ -26,7 +26,7 @@ class SpokenText:
         """Which written characters ``[start, end)`` of the spoken text stand for (start < end)."""
         return self.starts[start], self.ends[end - 1]
 
-    def goes_on(self, end: int) -> bool:
+    def shares_origin(self, end: int) -> bool:
         """Whether what is said from ``end`` on still stands for written characters of what is before it.
 
         So it is inside "21", which is said in two words.
@@ -45,14 +45,14 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Verbalization:
     """What a rule says, and up to where (a place in the clean text) it says it."""
 
     pieces: tuple[Piece, ...]
     end: int
 
 
-class Speech:
+class SpokenTextBuilder:
     """Spoken text in the making; white space is folded as it is added."""
 
     def __init__(self, clean: CleanText, offset: int) -> None:
@@ -76,7 +76,7 @@ class Speech:
             self._length += end - start
             self._spaced = False
 
-    def say(self, text: str, start: int, end: int) -> None:
+    def append(self, text: str, start: int, end: int) -> None:
         """Say ``text`` for ``[start, end)`` of the clean text (start < end)."""
         if self._spaced:
             text = text.lstrip(" ")
@@ -90,13 +90,13 @@ class Speech:
         self._length += len(text)
         self._spaced = text[-1] == " "
 
-    def pronounce(self, text: str, ipa: str, start: int, end: int) -> None:
+    def append_pronounced(self, text: str, ipa: str, start: int, end: int) -> None:
         """Say ``text`` for ``[start, end)`` of the clean text, as ``ipa`` says."""
         before = self._length
-        self.say(text, start, end)
+        self.append(text, start, end)
         self._pronunciations.append(Pronunciation(before, self._length, ipa))
 
-    def result(self) -> SpokenText:
+    def build(self) -> SpokenText:
         """All that was said, without white space at its end."""
         whole = "".join(self._text)
         text = whole.rstrip(" ")

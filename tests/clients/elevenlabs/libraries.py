@@ -50,7 +50,7 @@ class Word:
 
 
 @dataclass
-class Spoken:
+class ReceivedSpeech:
     """What a client heard."""
 
     audio: bytearray = field(default_factory=bytearray)
@@ -63,7 +63,7 @@ class Spoken:
         return np.frombuffer(bytes(self.audio), "<i2").astype(np.float32) / 32768
 
 
-def pieces(text: str) -> list[str]:
+def split_tokens(text: str) -> list[str]:
     """A text as a language model writes it: a word and the space before it at a time."""
     first, *more = text.split(" ")
     return [first, *(f" {word}" for word in more)]
@@ -76,9 +76,9 @@ def sdk(http_url: str) -> ElevenLabs:
     return client
 
 
-async def with_sdk(
+async def speak_with_sdk(
     http_url: str, voice: str, text: Iterable[str], output_format: Any, speed: float | None = None
-) -> Spoken:
+) -> ReceivedSpeech:
     """``convert_realtime`` of the official library. Raises its ApiError."""
 
     def speak() -> bytes:
@@ -92,10 +92,12 @@ async def with_sdk(
             )
         )
 
-    return Spoken(bytearray(await asyncio.to_thread(speak)))
+    return ReceivedSpeech(bytearray(await asyncio.to_thread(speak)))
 
 
-async def with_livekit(http_url: str, voice: str, texts: Iterable[str], **options: Any) -> list[Spoken]:
+async def speak_with_livekit(
+    http_url: str, voice: str, texts: Iterable[str], **options: Any
+) -> list[ReceivedSpeech]:
     """LiveKit's plugin: a stream for each text, all over one connection, in PCM at 22,050 Hz."""
     encoding = options.pop("encoding", "pcm_22050")
     async with aiohttp.ClientSession() as session:
@@ -110,9 +112,9 @@ async def with_livekit(http_url: str, voice: str, texts: Iterable[str], **option
         )
         heard = []
         for text in texts:
-            spoken = Spoken()
+            spoken = ReceivedSpeech()
             async with speaker.stream() as stream:
-                for piece in pieces(text):
+                for piece in split_tokens(text):
                     stream.push_text(piece)
                 stream.end_input()
                 async for event in stream:
@@ -127,7 +129,7 @@ async def with_livekit(http_url: str, voice: str, texts: Iterable[str], **option
 class _PipecatVoice(ElevenLabsTTSService):
     """pipecat's service; it tells the times that it has computed."""
 
-    def __init__(self, spoken: list[Spoken], **options: Any) -> None:
+    def __init__(self, spoken: list[ReceivedSpeech], **options: Any) -> None:
         super().__init__(**options)
         self._spoken = spoken
 
@@ -139,7 +141,7 @@ class _PipecatVoice(ElevenLabsTTSService):
 class _Listener(FrameProcessor):
     """Hears what comes out of the pipeline."""
 
-    def __init__(self, spoken: list[Spoken], said: asyncio.Event) -> None:
+    def __init__(self, spoken: list[ReceivedSpeech], said: asyncio.Event) -> None:
         super().__init__()
         self._spoken = spoken
         self._said = said
@@ -157,14 +159,14 @@ class _Listener(FrameProcessor):
         await self.push_frame(frame, direction)
 
 
-async def with_pipecat(
+async def speak_with_pipecat(
     url: str, voice: str, texts: Iterable[str], rate: int = 24_000, *, tokens: bool = False
-) -> list[Spoken]:
+) -> list[ReceivedSpeech]:
     """pipecat's service in a pipeline: a turn of a language model for each text, over one connection.
 
     tokens: whether it sends them as they come, instead of in sentences.
     """
-    spoken: list[Spoken] = []
+    spoken: list[ReceivedSpeech] = []
     said, started = asyncio.Event(), asyncio.Event()
     mode = TextAggregationMode.TOKEN if tokens else TextAggregationMode.SENTENCE
     settings = ElevenLabsTTSService.Settings(voice=voice, model=MODEL)
@@ -182,12 +184,12 @@ async def with_pipecat(
     async def talk() -> None:
         await started.wait()
         for text in texts:
-            spoken.append(Spoken())
+            spoken.append(ReceivedSpeech())
             said.clear()
             await worker.queue_frames(
                 [
                     LLMFullResponseStartFrame(),
-                    *(LLMTextFrame(piece) for piece in pieces(text)),
+                    *(LLMTextFrame(piece) for piece in split_tokens(text)),
                     LLMFullResponseEndFrame(),
                 ]
             )

@@ -36,18 +36,18 @@ class Character:
 
 
 @dataclass
-class Heard:
+class ReceivedSpeech:
     """What came for one stream of audio; every message is as recorded, but for what it holds.
 
     parts: audio, and the characters told with it; said: those that were said, as they came.
     """
 
     parts: list[tuple[bytes, list[Character]]] = field(default_factory=list)
-    said: list[Character] = field(default_factory=list)
+    normalized: list[Character] = field(default_factory=list)
     final: bool = False
     error: Message | None = None
 
-    def take(self, message: Message) -> None:
+    def add(self, message: Message) -> None:
         """Read a message, every key of which is where it must be."""
         if "error" in message:
             self.error = message
@@ -62,11 +62,11 @@ class Heard:
             self.final = True
             return
         assert message["isFinal"] is None
-        characters = read_alignment(message["alignment"]) if message["alignment"] is not None else []
+        characters = parse_alignment(message["alignment"]) if message["alignment"] is not None else []
         assert message["audio"] or characters
         if message["normalizedAlignment"] is not None:
             assert characters
-            self.said += read_alignment(message["normalizedAlignment"])
+            self.normalized += parse_alignment(message["normalizedAlignment"])
         self.parts.append((base64.b64decode(message["audio"] or "", validate=True), characters))
 
     @property
@@ -97,7 +97,7 @@ class Heard:
                 since += characters[-1].start + characters[-1].duration
         return found
 
-    def with_audio(self, rate: int) -> list[Character]:
+    def audio_relative(self, rate: int) -> list[Character]:
         """The characters, where each message's count from the start of its audio (16-bit PCM)."""
         found, bytes_before = [], 0
         for data, characters in self.parts:
@@ -107,7 +107,7 @@ class Heard:
         return found
 
 
-def read_alignment(told: Message) -> list[Character]:
+def parse_alignment(told: Message) -> list[Character]:
     """The characters of a message: single ones, in whole milliseconds, each where the one before it ends."""
     assert list(told) == ALIGNMENT and told["charDurationsMs"] == told["charsDurationsMs"]
     starts, durations = told["charStartTimesMs"], told["charDurationsMs"]
@@ -129,7 +129,7 @@ class Client:
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
-        self.contexts: dict[str | None, Heard] = {}
+        self.contexts: dict[str | None, ReceivedSpeech] = {}
 
     async def send(self, *messages: Message | str) -> None:
         """Send messages."""
@@ -143,42 +143,42 @@ class Client:
         message: Message = json.loads(raw)
         return message
 
-    async def take(self) -> Message:
+    async def receive_speech(self) -> Message:
         """The next message, read into what was heard of its context."""
         message = await self.receive()
-        self.heard(message.get("contextId")).take(message)
+        self.received(message.get("contextId")).add(message)
         return message
 
-    def heard(self, context_id: str | None = None) -> Heard:
+    def received(self, context_id: str | None = None) -> ReceivedSpeech:
         """What was heard of a context so far."""
-        return self.contexts.setdefault(context_id, Heard())
+        return self.contexts.setdefault(context_id, ReceivedSpeech())
 
-    async def until_final(self, *context_ids: str) -> list[Heard]:
+    async def receive_until_final(self, *context_ids: str) -> list[ReceivedSpeech]:
         """Read until each of these contexts has ended; what was heard of them."""
-        while not all(self.heard(name).final for name in context_ids):
-            await self.take()
+        while not all(self.received(name).final for name in context_ids):
+            await self.receive_speech()
         return [self.contexts.pop(name) for name in context_ids]
 
-    async def until_closed(self) -> tuple[int, str]:
+    async def receive_until_closed(self) -> tuple[int, str]:
         """Read until the server closes; its code and reason."""
         try:
             while True:
-                await self.take()
+                await self.receive_speech()
         except ConnectionClosed as closed:
             assert closed.rcvd is not None
             return closed.rcvd.code, closed.rcvd.reason
 
-    async def speak(self, *texts: str) -> Heard:
+    async def speak(self, *texts: str) -> ReceivedSpeech:
         """All that is heard of a text in pieces on ``stream-input``, to its good end."""
         await self.send(BOS, *({"text": text} for text in texts), EOS)
-        ended = await self.until_closed()
-        heard = self.heard()
+        ended = await self.receive_until_closed()
+        heard = self.received()
         assert (ended, heard.final, heard.error) == ((1000, ""), True, None), (ended, heard.error)
         return heard
 
 
 @asynccontextmanager
-async def opened(
+async def connect_client(
     url: str, name: str = "stream-input", voice: str = "espeak:es", headers: Any = None, **query: object
 ) -> AsyncIterator[Client]:
     """A connection to one of the two WebSockets; PCM at 22,050 Hz unless the query says otherwise."""
@@ -189,7 +189,7 @@ async def opened(
 
 
 @asynccontextmanager
-async def multi(url: str, voice: str = "espeak:es", **query: object) -> AsyncIterator[Client]:
+async def connect_multi(url: str, voice: str = "espeak:es", **query: object) -> AsyncIterator[Client]:
     """A connection to ``multi-stream-input``."""
-    async with opened(url, "multi-stream-input", voice, **query) as client:
+    async with connect_client(url, "multi-stream-input", voice, **query) as client:
         yield client

@@ -27,7 +27,7 @@ Message = dict[str, Any]
 
 
 @dataclass
-class Answer:
+class ReceivedUtterance:
     """What came for one utterance, in order."""
 
     chunks: list[Message] = field(default_factory=list)
@@ -103,29 +103,29 @@ class Client:
             assert len(base64.b64decode(message["audio"], validate=True)) % 2 == 0
         return message
 
-    async def answer(self) -> Answer:
+    async def receive_utterance(self) -> ReceivedUtterance:
         """All of the next utterance."""
-        answer = Answer()
+        answer = ReceivedUtterance()
         while (message := await self.receive())["type"] == "chunk":
             assert message["chunk_index"] == len(answer.chunks)
             answer.chunks.append(message)
         answer.last = message
         return answer
 
-    async def after_chunks(self) -> Message:
+    async def receive_after_chunks(self) -> Message:
         """The next message that is no chunk."""
         while (message := await self.receive())["type"] == "chunk":
             pass
         return message
 
-    async def speak(self, text: str) -> Answer:
+    async def speak(self, text: str) -> ReceivedUtterance:
         """Ask for a whole text; what comes."""
         await self.send("start_tts", text=text)
-        return await self.answer()
+        return await self.receive_utterance()
 
 
 @asynccontextmanager
-async def opened(url: str, path: str = "/stream_tts") -> AsyncIterator[Client]:
+async def connect_client(url: str, path: str = "/stream_tts") -> AsyncIterator[Client]:
     """A client of a server."""
     async with connect(f"{url}{path}", max_size=None) as connection:
         yield Client(connection)

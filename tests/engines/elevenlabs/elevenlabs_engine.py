@@ -15,9 +15,9 @@ from engines.elevenlabs.engine import ElevenLabsEngine, ElevenLabsUpstream
 from engines.elevenlabs.meter import UpstreamMeter
 from speech.audio.pcm import pcm16
 from speech.engine import Engine
-from speech.text.growing_text import WrittenText
-from speech.text.normalizer import PLAIN
-from speech.text.segmenter import OpenCut
+from speech.text.incremental_text import IncrementalText
+from speech.text.normalizer import VERBATIM
+from speech.text.segmenter import OpenTextSegment
 from speech.types import Boundary, Segment, SpeechChunk
 from tests.support.elevenlabs_service import KEY, LETTER_S, VOICE, ElevenLabsService
 
@@ -34,11 +34,11 @@ class Counts(UpstreamMeter):
         self.failures: list[str] = []
         self.stand_ins: list[str] = []
 
-    def failed(self, code: str) -> None:
+    def count_failure(self, code: str) -> None:
         """A failure."""
         self.failures.append(code)
 
-    def stood_in(self, engine: str) -> None:
+    def count_fallback(self, engine: str) -> None:
         """A segment of another's."""
         self.stand_ins.append(engine)
 
@@ -47,9 +47,9 @@ class Typing:
     """A text that is being written; ``waits`` is set while the engine's place is lent."""
 
     def __init__(self, text: str) -> None:
-        self._cut = OpenCut(0, text, None)
+        self._cut = OpenTextSegment(0, text, None)
         self.waits = asyncio.Event()
-        self.written = WrittenText(self._cut, self._rest, PLAIN)
+        self.written = IncrementalText(self._cut, self._rest, VERBATIM)
 
     def add(self, text: str, boundary: Boundary | None = None) -> None:
         """Write more."""
@@ -113,7 +113,7 @@ def in_order(chunks: list[SpeechChunk], text: str) -> None:
     """Every word is there once, in order, within the audio, and its marks do not fall."""
     spans = [span for chunk in chunks for span in chunk.spans]
     assert [text[span.start : span.end] for span in spans] == text.split()
-    times = [time for span in spans for time in (span.start_s, *span.marks, span.end_s)]
+    times = [time for span in spans for time in (span.start_s, *span.character_starts, span.end_s)]
     assert times == sorted(times) and times[-1] <= chunks[-1].end_s + 1e-6
-    assert all(len(span.marks) == span.end - span.start for span in spans)
+    assert all(len(span.character_starts) == span.end - span.start for span in spans)
     assert all(one.end_s == pytest.approx(other.start_s) for one, other in pairwise(chunks))

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from engines.elevenlabs import exchange as exchange_module
 from engines.elevenlabs import messages
-from engines.elevenlabs.audio_in import Hearing
-from engines.elevenlabs.messages import Message, TimedText
+from engines.elevenlabs.audio_in import AudioReceiver
+from engines.elevenlabs.messages import CharacterAlignment, Message
 from engines.elevenlabs.times import CharacterTimes
 from speech.types import Boundary, Sampling, Segment, SpeechChunk
 from tests.engines.elevenlabs.elevenlabs_engine import (
@@ -86,7 +86,7 @@ async def test_a_whole_text_is_sent_and_heard(service: ElevenLabsService) -> Non
     assert all(chunk.sample_rate == RATE for chunk in chunks)
     assert words_of(TEXT, chunks) == expected_words(TEXT)
     in_order(chunks, TEXT)
-    marks = [round(mark * 1000) for chunk in chunks for span in chunk.spans for mark in span.marks]
+    marks = [round(mark * 1000) for chunk in chunks for span in chunk.spans for mark in span.character_starts]
     assert marks == [round(at * LETTER_S * 1000) for at, letter in enumerate(TEXT) if letter != " "]
 
 
@@ -107,7 +107,7 @@ async def test_what_it_says_of_itself(service: ElevenLabsService) -> None:
         (f"elevenlabs:{fake.OTHER_VOICE}", "Sarah", "female"),
     ]
     assert info.sample_rate == RATE and info.speed_range == (0.7, 1.2)
-    assert info.takes_written_text and info.streams_inside_segment and info.uses == {"seed"}
+    assert info.accepts_partial_text and info.streams_inside_segment and info.supported_fields == {"seed"}
     assert info.default_voices["es"] == info.default_voices["ar"] == ID
     assert service.voices_asked[0]["xi-api-key"] == KEY
 
@@ -186,7 +186,7 @@ async def test_several_pieces_of_one_text_follow_each_other(
     service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch, sync: bool
 ) -> None:
     """Also where all times of a piece come with its first message, counted from there."""
-    path = messages.path
+    path = messages.stream_path
     monkeypatch.setattr(
         messages, "path", lambda voice, **query: path(voice, **(query | {"sync_alignment": sync}))
     )
@@ -212,7 +212,7 @@ async def test_text_goes_straight_through_while_it_is_written(service: ElevenLab
             await typing.waits.wait()
             typing.add(" three four five six seven eight nine ten eleven")
             first = await pending
-            assert first.spans[0].marks and typing.written.boundary is None
+            assert first.spans[0].character_starts and typing.written.boundary is None
             await typing.waits.wait()
             typing.add(" twelve.", Boundary.SENTENCE)
             rest = [chunk async for chunk in speech]
@@ -418,11 +418,11 @@ NUMBERS = st.one_of(
 )
 def test_no_message_breaks_it(frames: list[Frame]) -> None:
     """Whatever comes, each word is told once, in order, within the audio."""
-    hearing = Hearing()
+    hearing = AudioReceiver()
     text = "ab a bb ab"
-    hearing.times.write(text)
+    hearing.times.extend_text(text)
     chunks = [hearing.feed(Message(audio=np.full(240, 9000, "<i2").tobytes()))]
-    chunks += [hearing.feed(messages.read(json.dumps(frame))) for frame in frames]
+    chunks += [hearing.feed(messages.parse(json.dumps(frame))) for frame in frames]
     chunks.append(hearing.finish())
     in_order([chunk for chunk in chunks if chunk is not None], text)
 
@@ -430,8 +430,8 @@ def test_no_message_breaks_it(frames: list[Frame]) -> None:
 def test_text_without_spaces_is_told_letter_by_letter() -> None:
     """Where a script puts no spaces, each wide character is a word, and is told as soon as it is timed."""
     times = CharacterTimes()
-    times.write("今天很好。OK")
-    told = TimedText(tuple("今天很"), (0.0, 0.2, 0.4), (0.2, 0.2, 0.2))
-    assert times.told(told, 0.0)
+    times.extend_text("今天很好。OK")
+    told = CharacterAlignment(tuple("今天很"), (0.0, 0.2, 0.4), (0.2, 0.2, 0.2))
+    assert times.add_alignment(told, 0.0)
     assert [(word.start, word.end) for word in times.words(10.0)] == [(0, 1), (1, 2), (2, 3)]
     assert [(word.start, word.end) for word in times.finish(1.0)] == [(3, 4), (4, 5), (5, 7)]

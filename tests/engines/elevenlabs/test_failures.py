@@ -21,7 +21,7 @@ from engines.elevenlabs import engine as engine_module
 from engines.elevenlabs import fallback as standing_in
 from engines.elevenlabs.engine import ElevenLabsEngine, ElevenLabsUpstream
 from engines.espeak.engine import EspeakEngine
-from speech.engine import LoadingEngine
+from speech.engine import BackgroundLoadingEngine
 from speech.errors import EngineFailed, EngineUnavailable
 from speech.types import Boundary, Segment
 from tests.engines.elevenlabs.elevenlabs_engine import (
@@ -425,23 +425,23 @@ async def test_who_stands_in_tells_its_decoder_and_is_waited_for(service: Eleven
     loaded = asyncio.Event()
 
     class Loading(ToneEngine):
-        async def settled(self) -> None:
+        async def wait_until_loaded(self) -> None:
             """See ``LoadingEngine.settled``."""
             await loaded.wait()
             self.info = replace(self.info, decoder="fast")
 
     async with started(service, Loading()) as engine, asyncio.timeout(WITHIN_S):
-        assert isinstance(engine, LoadingEngine) and engine.info.decoder == ""
-        settled = asyncio.create_task(engine.settled())
+        assert isinstance(engine, BackgroundLoadingEngine) and engine.info.decoder == ""
+        settled = asyncio.create_task(engine.wait_until_loaded())
         await asyncio.sleep(0)
         assert not settled.done()
         loaded.set()
         await settled
         assert engine.info.decoder == "fast"
     async with started(service, ToneEngine()) as engine, asyncio.timeout(WITHIN_S):
-        await engine.settled()
+        await engine.wait_until_loaded()
     async with started(service) as engine, asyncio.timeout(WITHIN_S):
-        await engine.settled()
+        await engine.wait_until_loaded()
 
 
 @pytest.mark.alone
@@ -456,7 +456,7 @@ async def test_after_a_failure_the_next_sentences_are_not_kept_waiting(
             await said(engine, TONES)
         assert len(service.exchanges) == 1 and len(fallback.segments) == 3
         monkeypatch.setattr(standing_in, "PREFERRED_S", 0.0)
-        engine._stand_in.prefer()
+        engine._stand_in.activate()
         assert audio_of(await said(engine, TONES)) == tone(TONES + " ")[0]
 
 

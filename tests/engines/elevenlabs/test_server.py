@@ -251,7 +251,7 @@ async def test_every_character_of_a_session_has_its_time(tmp_path: Path, at_once
             async with aclosing(aiter(session)) as chunks, asyncio.timeout(WITHIN_S):
                 clock.feed(STORY)
                 async for chunk in chunks:
-                    timed = clock.take(chunk.spans)
+                    timed = clock.align(chunk.spans)
                     text += timed.text
                     assert not timed.edges_s or timed.edges_s[0] == edges[-1]
                     edges += timed.edges_s[1:]

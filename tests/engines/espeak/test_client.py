@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.espeak.client import EspeakLibrary, Pcm16, PhonemeEvent, WordEvent
+from engines.espeak.client import EspeakClient, Pcm16, PhonemeEvent, WordEvent
 from engines.espeak.native import _short_path, clean_text
 from speech.errors import EngineFailed
 
@@ -22,12 +22,12 @@ CRASHING = ("`", "vi")
 
 
 @pytest.fixture(scope="module")
-def library() -> EspeakLibrary:
+def library() -> EspeakClient:
     """The process's library."""
-    return EspeakLibrary.shared()
+    return EspeakClient.shared()
 
 
-def spoken(library: EspeakLibrary, text: str, voice: str, rate: int = 175) -> tuple[Pcm16, list[WordEvent]]:
+def spoken(library: EspeakClient, text: str, voice: str, rate: int = 175) -> tuple[Pcm16, list[WordEvent]]:
     """All samples and words of a text."""
     pieces: list[Pcm16] = [np.zeros(0, np.int16)]
     events: list[WordEvent] = []
@@ -40,7 +40,7 @@ def spoken(library: EspeakLibrary, text: str, voice: str, rate: int = 175) -> tu
     return np.concatenate(pieces), events
 
 
-def test_it_is_the_version_the_facts_were_measured_with(library: EspeakLibrary) -> None:
+def test_it_is_the_version_the_facts_were_measured_with(library: EspeakClient) -> None:
     """The library is espeak-ng 1.52 at 22,050 Hz with well over a hundred voices."""
     assert library.version == "1.52.0"
     assert library.sample_rate == 22050
@@ -62,13 +62,13 @@ def test_it_is_the_version_the_facts_were_measured_with(library: EspeakLibrary) 
     ],
 )
 def test_phonemes_are_those_of_all_the_text(
-    library: EspeakLibrary, text: str, voice: str, tie: str | None, ipa: str
+    library: EspeakClient, text: str, voice: str, tie: str | None, ipa: str
 ) -> None:
     """Every clause is phonemised, without marks of language, tied if asked for."""
-    assert library.phonemes(text, voice, tie) == ipa
+    assert library.phonemize(text, voice, tie) == ipa
 
 
-def test_words_come_with_their_characters_and_samples(library: EspeakLibrary) -> None:
+def test_words_come_with_their_characters_and_samples(library: EspeakClient) -> None:
     """A word event points at the word's first character (from 1) and at the sample it starts at."""
     audio, words = spoken(library, "Hola a todos", "es")
     assert [(word.position, word.length) for word in words] == [(1, 4), (6, 1), (8, 5)]
@@ -76,16 +76,16 @@ def test_words_come_with_their_characters_and_samples(library: EspeakLibrary) ->
     assert words[-1].sample < len(audio)
 
 
-def test_a_text_sounds_the_same_whatever_was_said_before(library: EspeakLibrary) -> None:
+def test_a_text_sounds_the_same_whatever_was_said_before(library: EspeakClient) -> None:
     """Speech does not depend on what was spoken, or phonemised, before it."""
     first, _ = spoken(library, "Tengo veintitrés años", "es")
     spoken(library, "Something else entirely", "en-us", rate=300)
-    library.phonemes("Noch etwas", "de")
+    library.phonemize("Noch etwas", "de")
     again, _ = spoken(library, "Tengo veintitrés años", "es")
     assert np.array_equal(first, again)
 
 
-def test_speech_does_not_depend_on_hundreds_of_texts_that_were_phonemised(library: EspeakLibrary) -> None:
+def test_speech_does_not_depend_on_hundreds_of_texts_that_were_phonemised(library: EspeakClient) -> None:
     """The library's vowels are not cut to nothing after all that Kokoro asks it."""
     texts = {
         "es": "No había visto jamás un cielo tan limpio, tan quieto, tan inmenso.",
@@ -96,12 +96,12 @@ def test_speech_does_not_depend_on_hundreds_of_texts_that_were_phonemised(librar
     for _ in range(8):
         for voice, text in texts.items():
             for part in (text, *text.split(), text[: len(text) // 2]):
-                library.phonemes(part, voice, "^")
+                library.phonemize(part, voice, "^")
             for again, words in texts.items():
                 assert np.array_equal(spoken(library, words, again)[0], fresh[again])
 
 
-def test_phonemes_come_with_the_word_they_belong_to(library: EspeakLibrary) -> None:
+def test_phonemes_come_with_the_word_they_belong_to(library: EspeakClient) -> None:
     """Each phoneme says which word event it belongs to, and where it starts; pauses are none."""
     begun: list[PhonemeEvent] = []
     words: list[WordEvent] = []
@@ -117,30 +117,30 @@ def test_phonemes_come_with_the_word_they_belong_to(library: EspeakLibrary) -> N
     assert all(samples[0] >= word.sample for samples, word in zip(of_words, words, strict=True))
 
 
-def test_a_text_that_crashes_espeak_fails_alone(library: EspeakLibrary) -> None:
+def test_a_text_that_crashes_espeak_fails_alone(library: EspeakClient) -> None:
     """A crash of the C library is an error of that text, and the next text is spoken."""
     text, voice = CRASHING
     with pytest.raises(EngineFailed):
         spoken(library, text, voice)
     assert len(spoken(library, "Hola", "es")[0])
     with pytest.raises(EngineFailed):
-        library.phonemes(text, voice)
-    assert library.phonemes("Hola", "es") == "ˈola"
+        library.phonemize(text, voice)
+    assert library.phonemize("Hola", "es") == "ˈola"
 
 
 def test_it_starts_again_after_its_process_ended() -> None:
     """A process that was ended from outside is replaced at the next use."""
-    library = EspeakLibrary()
+    library = EspeakClient()
     try:
         assert library._process is not None
         library._process.kill()
         library._process.wait()
-        assert library.phonemes("Hola", "es") == "ˈola"
+        assert library.phonemize("Hola", "es") == "ˈola"
     finally:
         library.close()
 
 
-def test_should_stop_ends_the_work(library: EspeakLibrary) -> None:
+def test_should_stop_ends_the_work(library: EspeakClient) -> None:
     """No audio comes once should_stop says so, and the next text is spoken whole."""
     pieces: list[Pcm16] = []
     complete = library.synthesize(
@@ -152,7 +152,7 @@ def test_should_stop_ends_the_work(library: EspeakLibrary) -> None:
     assert np.array_equal(whole, spoken(library, "Hola", "es")[0])
 
 
-def test_what_the_listener_raises_comes_through(library: EspeakLibrary) -> None:
+def test_what_the_listener_raises_comes_through(library: EspeakClient) -> None:
     """An exception in on_audio ends the synthesis and is raised to the caller."""
 
     def refuse(pcm: Pcm16, *_: object) -> None:
@@ -163,15 +163,15 @@ def test_what_the_listener_raises_comes_through(library: EspeakLibrary) -> None:
     assert len(spoken(library, "Hola", "es")[0])
 
 
-def test_an_unknown_voice_is_refused(library: EspeakLibrary) -> None:
+def test_an_unknown_voice_is_refused(library: EspeakClient) -> None:
     """A name that is no voice never reaches the C library."""
     with pytest.raises(ValueError, match="nobody"):
-        library.phonemes("Hola", "nobody")
+        library.phonemize("Hola", "nobody")
     with pytest.raises(ValueError, match="nobody"):
         spoken(library, "Hola", "nobody")
 
 
-def test_many_threads_may_use_it_at_once(library: EspeakLibrary) -> None:
+def test_many_threads_may_use_it_at_once(library: EspeakClient) -> None:
     """Calls from several threads at once give what they give alone."""
     texts = [f"Hola número {n}" for n in range(12)]
     alone = [spoken(library, text, "es")[0] for text in texts]
@@ -179,7 +179,7 @@ def test_many_threads_may_use_it_at_once(library: EspeakLibrary) -> None:
 
     def speak(text: str) -> tuple[Pcm16, str]:
         together.wait()
-        return spoken(library, text, "es")[0], library.phonemes(text, "es")
+        return spoken(library, text, "es")[0], library.phonemize(text, "es")
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(speak, texts))
@@ -191,8 +191,8 @@ def test_many_threads_may_use_it_at_once(library: EspeakLibrary) -> None:
 @given(st.text(max_size=80), st.sampled_from(["es", "en-us", "fr", "de", "ar", "cmn", "ja", "hi"]))
 def test_no_text_does_harm(text: str, voice: str) -> None:
     """Any text, lone surrogates and NUL too, is phonemised and spoken."""
-    library = EspeakLibrary.shared()
-    assert isinstance(library.phonemes(text, voice), str)
+    library = EspeakClient.shared()
+    assert isinstance(library.phonemize(text, voice), str)
     _, words = spoken(library, text, voice)
     assert all(word.position >= 1 for word in words)
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from engines.espeak.client import PhonemeEvent, WordEvent
 from engines.espeak.engine import SPEED_RANGE, EspeakEngine
-from engines.espeak.word_groups import Group, Grouping
-from engines.espeak.words import KEPT_SILENCE_S, QUIET, WordChunker
+from engines.espeak.word_groups import WordGroup, WordGrouper
+from engines.espeak.words import KEPT_SILENCE_S, SILENCE_LEVEL, WordChunker
 from speech.errors import UnknownVoice
 from speech.timing.characters import spread
 from speech.types import Segment, SpeechChunk
@@ -50,7 +50,7 @@ async def test_it_says_what_it_is(engine: EspeakEngine) -> None:
     """Voices have unique ids and BCP 47 tags, and every language has a default among them."""
     info = engine.info
     voices = {voice.id: voice for voice in info.voices}
-    assert info.name == "espeak" and info.sample_rate == RATE and info.timing
+    assert info.name == "espeak" and info.sample_rate == RATE and info.times_words
     assert len(voices) == len(info.voices) > 120
     assert all(voice.id.startswith("espeak:") and voice.engine == "espeak" for voice in info.voices)
     assert voices["espeak:es-419"].language == "es-419"
@@ -125,8 +125,8 @@ async def test_letters_are_told_by_the_phonemes_of_their_word(engine: EspeakEngi
     first, second = (span for chunk in chunks for span in chunk.spans)
     # Three phonemes, ˈo l a, for four letters; five for five.
     edges = [sample / RATE for sample in begun]
-    assert first.marks == pytest.approx(spread(4, [*edges[:3], first.end_s]))
-    assert second.marks == pytest.approx(edges[3:])
+    assert first.character_starts == pytest.approx(spread(4, [*edges[:3], first.end_s]))
+    assert second.character_starts == pytest.approx(edges[3:])
 
 
 async def test_weak_words_share_their_phonemes(engine: EspeakEngine) -> None:
@@ -154,9 +154,9 @@ def test_groups_do_not_depend_on_how_events_came(cut: int) -> None:
         phonemes[4],
     ]
 
-    def groups(size: int) -> list[Group]:
-        grouping = Grouping("one old ship")
-        found: list[Group] = []
+    def groups(size: int) -> list[WordGroup]:
+        grouping = WordGrouper("one old ship")
+        found: list[WordGroup] = []
         for start in range(0, len(events), size):
             some = events[start : start + size]
             found += grouping.feed(
@@ -181,7 +181,7 @@ async def test_a_pause_belongs_to_no_word(engine: EspeakEngine) -> None:
     first, second = (span for chunk in chunks for span in chunk.spans)
     assert second.start_s - first.end_s > 0.05
     gap = samples_of(chunks)[round(first.end_s * RATE) + 1 : round(second.start_s * RATE) - 1]
-    assert np.abs(gap).max() * 32768 <= QUIET
+    assert np.abs(gap).max() * 32768 <= SILENCE_LEVEL
 
 
 async def test_a_script_without_spaces_has_spans_inside(engine: EspeakEngine) -> None:
@@ -213,7 +213,7 @@ async def test_the_first_chunk_is_a_word(engine: EspeakEngine) -> None:
 async def test_no_silence_around_the_speech(engine: EspeakEngine) -> None:
     """At most 50 ms of silence stand before and after the speech."""
     audio = samples_of(await spoken(engine, Segment("«Hola», sí... ", "espeak:es", "es")))
-    loud = np.flatnonzero(np.abs(audio) * 32768 > QUIET)
+    loud = np.flatnonzero(np.abs(audio) * 32768 > SILENCE_LEVEL)
     assert loud[0] <= 0.05 * RATE
     assert len(audio) - loud[-1] <= 0.05 * RATE
 
@@ -348,7 +348,7 @@ def test_chunks_hold_whatever_the_library_says(
         chunks.append(chunker.feed(audio[start : start + 250], begun))
     chunks.append(chunker.finish())
     got = [chunk for chunk in chunks if chunk is not None]
-    loud = np.flatnonzero(audio > QUIET)
+    loud = np.flatnonzero(audio > SILENCE_LEVEL)
     if not len(loud):
         assert not got
         return

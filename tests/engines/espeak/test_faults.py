@@ -13,7 +13,7 @@ import psutil
 import pytest
 from websockets.asyncio.client import connect
 
-from engines.espeak.client import ANSWER_WITHIN_S, EspeakLibrary, Pcm16
+from engines.espeak.client import ANSWER_TIMEOUT_S, EspeakClient, Pcm16
 from speech.errors import EngineFailed
 from tests.conftest import StartServer
 
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="no processes 
 
 
 @pytest.fixture
-def library() -> Iterator[EspeakLibrary]:
+def library() -> Iterator[EspeakClient]:
     """A library whose process is the test's own."""
-    own = EspeakLibrary()
+    own = EspeakClient()
     yield own
     own.close()
 
@@ -45,20 +45,20 @@ def group(pid: int) -> list[int]:
     return members
 
 
-def worker(library: EspeakLibrary) -> int:
+def worker(library: EspeakClient) -> int:
     """The worker's process."""
     assert library._process is not None
     return library._process.pid
 
 
-def spoken(library: EspeakLibrary, text: str) -> Pcm16:
+def spoken(library: EspeakClient, text: str) -> Pcm16:
     """All samples of a text."""
     pieces = [np.zeros(0, np.int16)]
     library.synthesize(text, "es", lambda pcm, *_: pieces.append(pcm))
     return np.concatenate(pieces)
 
 
-def test_a_process_that_hangs_in_mid_speech_is_killed_with_its_forks(library: EspeakLibrary) -> None:
+def test_a_process_that_hangs_in_mid_speech_is_killed_with_its_forks(library: EspeakClient) -> None:
     """The text fails, nothing of the process is left, and the next text is spoken as ever."""
     expected, hung = spoken(library, "Hola"), worker(library)
 
@@ -66,38 +66,38 @@ def test_a_process_that_hangs_in_mid_speech_is_killed_with_its_forks(library: Es
         assert len(group(hung)) == 2
         os.killpg(hung, signal.SIGSTOP)
 
-    with pytest.raises(EngineFailed, match=rf"hung at this text \(no answer for {ANSWER_WITHIN_S:g} s\)"):
+    with pytest.raises(EngineFailed, match=rf"hung at this text \(no answer for {ANSWER_TIMEOUT_S:g} s\)"):
         library.synthesize(LONG, "es", stop_all)
     assert group(hung) == []
     assert np.array_equal(spoken(library, "Hola"), expected)
 
 
 @pytest.mark.parametrize("text", ["Hola", "palabra " * 40_000])
-def test_a_process_that_does_not_read_its_request_is_replaced(library: EspeakLibrary, text: str) -> None:
+def test_a_process_that_does_not_read_its_request_is_replaced(library: EspeakClient, text: str) -> None:
     """Also where the request is more than a pipe holds, so that writing it blocks."""
     hung = worker(library)
     os.killpg(hung, signal.SIGSTOP)
     with pytest.raises(EngineFailed, match="hung"):
-        library.phonemes(text, "es")
+        library.phonemize(text, "es")
     assert group(hung) == []
-    assert library.phonemes("Hola", "es") == "ˈola"
+    assert library.phonemize("Hola", "es") == "ˈola"
 
 
-def test_a_phonemiser_that_hangs_is_killed_with_its_worker(library: EspeakLibrary) -> None:
+def test_a_phonemiser_that_hangs_is_killed_with_its_worker(library: EspeakClient) -> None:
     """The fork that phonemises is in the group, too."""
-    assert library.phonemes("Hola", "es") == "ˈola"
+    assert library.phonemize("Hola", "es") == "ˈola"
     hung = worker(library)
     (phonemiser,) = children(hung)
     os.kill(phonemiser, signal.SIGSTOP)
     with pytest.raises(EngineFailed, match="hung"):
-        library.phonemes("Hola", "es")
+        library.phonemize("Hola", "es")
     assert group(hung) == []
-    assert library.phonemes("Hola", "es") == "ˈola"
+    assert library.phonemize("Hola", "es") == "ˈola"
 
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_fork_that_is_killed_in_mid_speech_costs_its_own_text_alone(
-    library: EspeakLibrary, batch: int
+    library: EspeakClient, batch: int
 ) -> None:
     """What was sent to it is not taken for the next request, nor its torn answer for one."""
     expected, batches = spoken(library, "Hola"), 0
@@ -116,20 +116,20 @@ def test_a_fork_that_is_killed_in_mid_speech_costs_its_own_text_alone(
         assert np.array_equal(spoken(library, "Hola"), expected)
 
 
-def test_a_phonemiser_that_is_killed_while_idle_costs_no_text(library: EspeakLibrary) -> None:
+def test_a_phonemiser_that_is_killed_while_idle_costs_no_text(library: EspeakClient) -> None:
     """Another takes its place before the next text is asked for."""
-    assert library.phonemes("Hola", "es") == "ˈola"
+    assert library.phonemize("Hola", "es") == "ˈola"
     (phonemiser,) = children(worker(library))
     os.kill(phonemiser, signal.SIGKILL)
     # Until the worker looks at it.
     while psutil.Process(phonemiser).status() != psutil.STATUS_ZOMBIE:
         continue
-    assert library.phonemes("Hola", "es") == "ˈola"
+    assert library.phonemize("Hola", "es") == "ˈola"
 
 
-def test_no_process_is_left_behind_by_a_crash(library: EspeakLibrary) -> None:
+def test_no_process_is_left_behind_by_a_crash(library: EspeakClient) -> None:
     """The phonemiser ends with a worker whose fork crashed, and is reaped by it."""
-    library.phonemes("Hola", "es")
+    library.phonemize("Hola", "es")
     ended = worker(library)
     with pytest.raises(EngineFailed):
         library.synthesize("`", "vi", lambda *_: None)

@@ -10,9 +10,9 @@ import pytest
 import soxr
 
 from benchmarks.kokoro.measures import pitch
-from engines.espeak.engine import EspeakEngine, pitch_numbers
+from engines.espeak.engine import EspeakEngine, pitch_parameters
 from engines.kokoro.network.onnx_model import SAMPLE_RATE
-from speech.types import NEUTRAL, Manner, Samples, Segment
+from speech.types import NEUTRAL, Prosody, Samples, Segment
 
 TEXTS = {
     "es": "Mis primos viven en una casa de madera junto al faro.",
@@ -29,9 +29,9 @@ def engine() -> Iterator[EspeakEngine]:
     asyncio.run(started.stop())
 
 
-async def said(engine: EspeakEngine, language: str, manner: Manner) -> Samples:
+async def said(engine: EspeakEngine, language: str, manner: Prosody) -> Samples:
     """All samples of the language's sentence."""
-    segment = Segment(TEXTS[language], f"espeak:{language}", language, manner=manner)
+    segment = Segment(TEXTS[language], f"espeak:{language}", language, prosody=manner)
     return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
 
 
@@ -44,32 +44,32 @@ def semitones(samples: Samples, rate: int) -> tuple[float, float]:
 
 def test_neutral_is_the_voices_own() -> None:
     """The numbers that espeak-ng has by itself."""
-    assert pitch_numbers(NEUTRAL) == (50, 50)
+    assert pitch_parameters(NEUTRAL) == (50, 50)
 
 
 @pytest.mark.parametrize(
-    "manner", [Manner(pitch=99.0, pitch_range=9.0), Manner(pitch=-99.0, pitch_range=0.1)]
+    "manner", [Prosody(pitch=99.0, pitch_range=9.0), Prosody(pitch=-99.0, pitch_range=0.1)]
 )
-def test_no_number_leaves_the_librarys_range(manner: Manner) -> None:
+def test_no_number_leaves_the_librarys_range(manner: Prosody) -> None:
     """What is too much is as much as it can."""
-    assert all(0 <= number <= 99 for number in pitch_numbers(manner))
+    assert all(0 <= number <= 99 for number in pitch_parameters(manner))
 
 
 @pytest.mark.parametrize("language", TEXTS)
 @pytest.mark.parametrize(
     "manner",
     [
-        Manner(pitch=2.0, pitch_range=1.4),
-        Manner(pitch=-2.0, pitch_range=0.6),
-        Manner(pitch=3.5, pitch_range=1.6),
-        Manner(pitch=1.0),
+        Prosody(pitch=2.0, pitch_range=1.4),
+        Prosody(pitch=-2.0, pitch_range=0.6),
+        Prosody(pitch=3.5, pitch_range=1.6),
+        Prosody(pitch=1.0),
     ],
 )
-async def test_it_is_heard_as_it_is_asked(engine: EspeakEngine, language: str, manner: Manner) -> None:
+async def test_it_is_heard_as_it_is_asked(engine: EspeakEngine, language: str, manner: Prosody) -> None:
     """The pitch within 0.6 semitones, the range within three tenths."""
     rate = engine.info.sample_rate
     plain = semitones(await said(engine, language, NEUTRAL), rate)
     level, spread = semitones(await said(engine, language, manner), rate)
     assert level - plain[0] == pytest.approx(manner.pitch, abs=0.6)
     assert spread / plain[1] == pytest.approx(manner.pitch_range, rel=0.3)
-    assert engine.info.manner == {"pitch", "pitch_range"}
+    assert engine.info.native_prosody == {"pitch", "pitch_range"}

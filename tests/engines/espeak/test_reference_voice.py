@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.espeak.reference_voice import EspeakRenderer
+from engines.espeak.reference_voice import EspeakReferenceVoice
 from engines.kokoro.engine import KokoroEngine
 from speech.errors import UnsupportedLanguage
-from speech.timing.forced_alignment import timed
+from speech.timing.forced_alignment import add_word_times
 from speech.types import Segment, Span, SpeechChunk
 
 
@@ -23,7 +23,7 @@ from speech.types import Segment, Span, SpeechChunk
 )
 async def test_every_word_has_its_samples(text: str, language: str) -> None:
     """Words are in order, each with at least one phoneme; the sound is the text's."""
-    rendered = await EspeakRenderer().render(text, language, 1.0)
+    rendered = await EspeakReferenceVoice().render(text, language, 1.0)
     assert 0.1 < np.abs(rendered.samples).max() <= 1.0
     assert 0.5 < len(rendered.samples) / rendered.sample_rate < 4.0
     at, before = 0, 0
@@ -38,7 +38,7 @@ async def test_every_word_has_its_samples(text: str, language: str) -> None:
 async def test_speed_counts_within_what_the_library_can() -> None:
     """Faster is shorter; beyond the range it stays."""
     lengths = [
-        len((await EspeakRenderer().render("Buenos días a todos", "es", speed)).samples)
+        len((await EspeakReferenceVoice().render("Buenos días a todos", "es", speed)).samples)
         for speed in (0.5, 1, 1.5, 9)
     ]
     assert lengths[0] > lengths[1] > lengths[2] == lengths[3]
@@ -47,7 +47,7 @@ async def test_speed_counts_within_what_the_library_can() -> None:
 async def test_a_language_that_it_does_not_speak_is_an_error() -> None:
     """There is no other voice for it."""
     with pytest.raises(UnsupportedLanguage):
-        await EspeakRenderer().render("Hello", "xx", 1.0)
+        await EspeakReferenceVoice().render("Hello", "xx", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ async def test_words_of_natural_speech_are_found(
             yield SpeechChunk(chunk.samples, chunk.sample_rate, chunk.start_s)
 
     found: list[Span] = []
-    async for chunk in timed(mute(), segment, EspeakRenderer(), pytest.fail):
+    async for chunk in add_word_times(mute(), segment, EspeakReferenceVoice(), pytest.fail):
         found += chunk.spans
     assert [span.start for span in found] == list(true)
     words = [abs(span.start_s - true[span.start].start_s) for span in found]
     letters = [
         abs(ours - theirs)
         for span in found
-        for ours, theirs in zip(span.marks, true[span.start].marks, strict=True)
+        for ours, theirs in zip(span.character_starts, true[span.start].character_starts, strict=True)
     ]
     assert np.mean(words) < 0.035 and np.mean(letters) < 0.035

@@ -17,7 +17,7 @@ import pytest
 
 from engines.kani.engine import KaniEngine, KaniSettings
 from engines.kani.voices import KaniVoices
-from kani.speaker_encoder import SpeakerEmbedder, Stopped
+from kani.speaker_encoder import EmbeddingCancelled, SpeakerEmbedder
 from speech.errors import EngineFailed, InvalidRequest
 from speech.types import Embedding, Recording, Samples, Sampling, Segment
 from tests.kani.codec import tiny_codec
@@ -75,10 +75,10 @@ def segment_of(engine: KaniEngine, embedding: Embedding | None = None) -> Segmen
 async def test_a_recording_is_spoken_like(engine: KaniEngine) -> None:
     """Two recordings and nobody's: three ways of saying it, each the same again; all of them at once, too."""
     info = engine.info
-    assert info.cloning == "embedding" and info.embedder.startswith("embedder ")
+    assert info.cloning == "embedding" and info.embedding_model.startswith("embedder ")
     made = [await engine.embed(hum(pitch)) for pitch in (90, 210)]
     again = await engine.embed(hum(90))
-    assert (made[0].engine, made[0].model) == ("kani", info.embedder)
+    assert (made[0].engine, made[0].model) == ("kani", info.embedding_model)
     assert made[0].values.shape == (128,) and np.array_equal(made[0].values, again.values)
     assert [better async for better in engine.refine(hum(90), made[0], "es")] == []
     segments = [segment_of(engine, embedding) for embedding in (None, *made)]
@@ -168,7 +168,7 @@ async def test_a_stop_does_not_wait_for_a_recording(
         loop.call_soon_threadsafe(begun.set)
         while not stopped():
             time.sleep(0.001)  # a layer
-        raise Stopped
+        raise EmbeddingCancelled
 
     monkeypatch.setattr(SpeakerEmbedder, "embed", endless)
     hearing = asyncio.create_task(engine.embed(hum(100)))
@@ -216,7 +216,7 @@ async def test_without_its_embedder_the_model_speaks_by_itself(
     with caplog.at_level(logging.WARNING):
         await engine.start()
     try:
-        assert (engine.info.cloning, engine.info.embedder) == ("none", "")
+        assert (engine.info.cloning, engine.info.embedding_model) == ("none", "")
         assert complaint in caplog.text and "--embedder" in caplog.text
         assert len(await said(engine, segment_of(engine)))
         with pytest.raises(EngineFailed, match="does not clone"):
@@ -231,7 +231,7 @@ async def test_without_its_embedder_the_model_speaks_by_itself(
 async def test_a_speaker_leaves_room_for_a_token_less(engine: KaniEngine) -> None:
     """The longest text that fits by itself is said in two pieces by somebody else."""
     kani, embedding = engine._kani, await engine.embed(hum(100))
-    room = kani.runner.longest_prompt - len(kani.layout.prompt(kani.checkpoint.text_tokens("es_MX: ")))
+    room = kani.runner.max_prompt_tokens - len(kani.layout.prompt(kani.checkpoint.text_tokens("es_MX: ")))
     text = "o" * room
     assert len(engine._pieces(kani, segment_of(engine), text)) == 1
     pieces = engine._pieces(kani, segment_of(engine, embedding), text)
@@ -259,20 +259,20 @@ def test_the_tag_is_the_nearest(language: str, tag: str) -> None:
     """Of exactly the language, of the language alone, or the first of that language."""
     tags = ["en_us", "en_nyork", "es-mx", "es", "zh", "French"]
     voices = KaniVoices("kani", "many", (), tags)
-    assert voices.written("Hola", "kani:many", language) == f"{tag}: Hola"
-    assert voices.written("Hola", None, language) == f"{tag}: Hola"
+    assert voices.prompt_text("Hola", "kani:many", language) == f"{tag}: Hola"
+    assert voices.prompt_text("Hola", None, language) == f"{tag}: Hola"
 
 
 def test_a_tag_that_nobody_knows_is_told_of_and_not_used(caplog: pytest.LogCaptureFixture) -> None:
     """The others are; and a checkpoint that has none of the known ones is told by its name."""
     voices = KaniVoices("kani", "second-de", (), ["qqq", "es"])
-    assert "'qqq'" in caplog.text and list(voices.defaults) == ["es"]
-    assert list(KaniVoices("kani", "second-de", (), ["qqq"]).defaults) == ["de"]
-    assert voices.written("Hola", None, "fr") == "Hola"
+    assert "'qqq'" in caplog.text and list(voices.default_voices) == ["es"]
+    assert list(KaniVoices("kani", "second-de", (), ["qqq"]).default_voices) == ["de"]
+    assert voices.prompt_text("Hola", None, "fr") == "Hola"
 
 
 def test_a_speaker_s_name_goes_before_the_text() -> None:
     """Without a tag where it has a name; with one where somebody else speaks."""
     voices = KaniVoices("kani", "many", ("nova",), ["es"])
-    assert voices.written("Hola", "kani:nova", "es") == "nova: Hola"
-    assert voices.written("Hola", None, "es") == "es: Hola"
+    assert voices.prompt_text("Hola", "kani:nova", "es") == "nova: Hola"
+    assert voices.prompt_text("Hola", None, "es") == "es: Hola"

@@ -16,7 +16,7 @@ import torch
 from transformers import Lfm2ForCausalLM
 
 from engines.kani.engine import KaniEngine, KaniSettings
-from engines.silence_trim import SilenceTrim
+from engines.silence_trim import SilenceTrimmer
 from kani.checkpoint import Checkpoint
 from kani.codec.nanocodec import NanoCodec
 from kani.output_guard import AUDIBLE
@@ -78,7 +78,7 @@ def greedy_codes(folder: Path, text: str, frames: int) -> Samples:
     with torch.inference_mode():
         for place in range(frames * 4):
             logits = model(torch.tensor([tokens])).logits[0, -1]
-            start, end = layout.block(place % 4)
+            start, end = layout.codebook_range(place % 4)
             if place % 4 == 0 and logits[layout.end_of_speech] > logits[start:end].max():
                 break
             codes.append(int(logits[start:end].argmax()))
@@ -108,7 +108,7 @@ def decoded(judge: str, folder: Path, streams: list[Samples], tmp_path: Path) ->
 
 def without_silence(samples: Samples) -> Samples:
     """The samples without the silence at both ends."""
-    trim = SilenceTrim(RATE, AUDIBLE)
+    trim = SilenceTrimmer(RATE, AUDIBLE)
     return np.concatenate([trim.feed(samples), trim.finish()])
 
 
@@ -206,7 +206,7 @@ async def test_a_text_beyond_a_prompt_is_said_in_pieces(engine: KaniEngine) -> N
     segment = Segment("una palabra " * 120, engine.info.voices[0].id, "es", sampling=GREEDY)
     pieces = engine._pieces(engine._kani, segment, segment.text)
     assert len(pieces) > 1
-    assert all(len(prompt) <= engine._kani.runner.longest_prompt for _, prompt in pieces)
+    assert all(len(prompt) <= engine._kani.runner.max_prompt_tokens for _, prompt in pieces)
     assert "".join(text for text, _ in pieces) == segment.text
 
 

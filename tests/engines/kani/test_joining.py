@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from engines.kani.engine import KaniEngine, KaniSettings
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
 from engines.whisper.engine import WhisperRecognizer
-from speech.late_engine import Joining
+from speech.late_engine import LateEngine
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
@@ -58,7 +58,7 @@ def small(folder: Path) -> KaniSettings:
 async def joined(engine: KaniEngine | KokoroVoice, tmp_path: Path) -> tuple[str, list[str], list[str]]:
     """How an engine fared that joins a tone: its state, who speaks, and what the tone said afterwards."""
     tone = ToneEngine()
-    joining = Joining("kani", engine, WhisperRecognizer(models_dir=None, cache_dir=tmp_path), "es")
+    joining = LateEngine("kani", engine, WhisperRecognizer(models_dir=None, cache_dir=tmp_path), "es")
     service = SpeechService(
         [tone],
         VoiceStore(tmp_path),
@@ -66,7 +66,7 @@ async def joined(engine: KaniEngine | KokoroVoice, tmp_path: Path) -> tuple[str,
         default_language="es",
         default_voice=None,
         observer=Observer(),
-        joining=joining,
+        late_engine=joining,
     )
     await service.start()
     try:
@@ -98,7 +98,7 @@ class KokoroVoice:
             name="kani",
             voices=voices,
             default_voices={tag: f"kani:{voice}" for tag, voice in info.default_voices.items()},
-            takes_written_text=False,
+            accepts_partial_text=False,
         )
 
     async def stop(self) -> None:

@@ -14,8 +14,8 @@ import httpx
 import psutil
 import pytest
 
-from engines.kokoro.decoder_build import Preparation
-from engines.kokoro.decoder_choice import load_fast
+from engines.kokoro.decoder_build import DecoderBuild
+from engines.kokoro.decoder_choice import load_int8_decoder
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
 from engines.kokoro.int8.build import PARTS
 from engines.kokoro.network.onnx_model import Stopped
@@ -44,7 +44,7 @@ def processes() -> list[psutil.Process]:
 class Running:
     """A preparation in a thread; ``ended`` has what it raised, or None."""
 
-    def __init__(self, preparation: Preparation, part: LoadPart, *, yielding: bool = True) -> None:
+    def __init__(self, preparation: DecoderBuild, part: LoadPart, *, yielding: bool = True) -> None:
         self.preparation = preparation
         self.ended: list[Exception | None] = []
         self._part, self._yielding = part, yielding
@@ -73,7 +73,7 @@ class Running:
 
     def _run(self) -> None:
         try:
-            self.preparation.run(self._give, yielding=self._yielding)
+            self.preparation.run(self._give, low_priority=self._yielding)
         except (EngineUnavailable, Stopped) as error:
             self.ended.append(error)
         else:
@@ -82,7 +82,7 @@ class Running:
 
 def test_it_yields_to_others_and_leaves_nothing_when_it_is_ended(part: LoadPart, tmp_path: Path) -> None:
     """Its priority is the lowest; told to stop, it ends with all that it started."""
-    with Running(Preparation(tmp_path, 2), part) as running:
+    with Running(DecoderBuild(tmp_path, 2), part) as running:
         started = processes()
         assert started and all(process.nice() == 19 for process in started)
         running.preparation.stop()
@@ -90,14 +90,14 @@ def test_it_yields_to_others_and_leaves_nothing_when_it_is_ended(part: LoadPart,
         assert isinstance(running.ended[0], Stopped)
         gone, alive = psutil.wait_procs(started, WITHIN_S)
         assert gone and not alive
-    assert not running.preparation.done
+    assert not running.preparation.is_done
     with pytest.raises(Stopped):
-        running.preparation.run(part, yielding=True)
+        running.preparation.run(part, low_priority=True)
 
 
 def test_one_whose_process_is_killed_says_so(part: LoadPart, tmp_path: Path) -> None:
     """As by a machine that has too little memory."""
-    with Running(Preparation(tmp_path, 2), part) as running:
+    with Running(DecoderBuild(tmp_path, 2), part) as running:
         for process in processes():
             process.kill()
         running.join()
@@ -109,7 +109,7 @@ def test_it_ends_with_the_one_that_wants_it(part: LoadPart, tmp_path: Path) -> N
     code = (
         "import os, sys, threading\n"
         "from pathlib import Path\n"
-        "import weights\n"
+        "from engines import weights\n"
         "from engines.kokoro.network import parts_cache\n"
         "from engines.kokoro.decoder_build import Preparation\n"
         "cache = Path(sys.argv[1])\n"
@@ -137,27 +137,27 @@ def test_it_ends_with_the_one_that_wants_it(part: LoadPart, tmp_path: Path) -> N
 
 def test_a_machine_that_is_not_fit_for_it_says_why(part: LoadPart, tmp_path: Path) -> None:
     """The reason is the one that loading gives; and nothing is taken for done."""
-    preparation = Preparation(tmp_path, 2)
+    preparation = DecoderBuild(tmp_path, 2)
     with pytest.raises(EngineUnavailable, match=r"weights could not be packed|AVX2"):
-        preparation.run(lambda name: b"no graph" if name == "generator" else part(name), yielding=False)
-    assert not preparation.done
+        preparation.run(lambda name: b"no graph" if name == "generator" else part(name), low_priority=False)
+    assert not preparation.is_done
 
 
 def test_what_was_prepared_is_found(part: LoadPart, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     """By the next one, which starts no process and asks for no part; the decoder is loaded from it."""
     try:
-        Preparation(cache, 2).run(part, yielding=False)
+        DecoderBuild(cache, 2).run(part, low_priority=False)
     except EngineUnavailable as error:
         pytest.skip(f"this machine is not fit for the fast decoder: {error}")
     made = {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb?")}
     assert made and len(list(cache.glob("kokoro-fast-*.prepared"))) == 1
     caplog.clear()
-    again = Preparation(cache, 2)
-    assert again.done and not again.takes_long
+    again = DecoderBuild(cache, 2)
+    assert again.is_done and not again.is_needed
     with caplog.at_level("INFO"):
-        again.run(dict[str, bytes]().__getitem__, yielding=True)
+        again.run(dict[str, bytes]().__getitem__, low_priority=True)
     assert not caplog.records
-    load_fast(part, again.folder, 2)
+    load_int8_decoder(part, again.folder, 2)
     assert made == {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb?")}
 
 
@@ -166,9 +166,9 @@ def test_a_cache_that_cannot_be_written_is_lived_with(part: LoadPart, tmp_path: 
     """It is prepared in a folder that is taken away again."""
     file = tmp_path / "file"
     file.write_bytes(b"")
-    preparation = Preparation(file / "cache", 2)
+    preparation = DecoderBuild(file / "cache", 2)
     try:
-        preparation.run(part, yielding=False)
+        preparation.run(part, low_priority=False)
     except EngineUnavailable as error:
         pytest.skip(f"this machine is not fit for the fast decoder: {error}")
     folder = preparation.folder
@@ -181,7 +181,7 @@ def test_a_cache_that_cannot_be_written_is_lived_with(part: LoadPart, tmp_path: 
 def almost(cache: Path, part: LoadPart, tmp_path: Path) -> Path:
     """A cache folder in which all is, but nothing says so: it is prepared in some seconds."""
     try:
-        Preparation(cache, 2).run(part, yielding=False)
+        DecoderBuild(cache, 2).run(part, low_priority=False)
     except EngineUnavailable as error:
         pytest.skip(f"this machine is not fit for the fast decoder: {error}")
     folder = tmp_path / "cache"
@@ -203,7 +203,7 @@ async def make() -> AsyncIterator[Callable[[Path], KokoroEngine]]:
         await one.stop()
 
 
-class Greedy(Preparation):
+class Greedy(DecoderBuild):
     """One that yields to nothing: other tests may take all of the processor's time.
 
     asked: whether it should have, at each run.
@@ -211,10 +211,10 @@ class Greedy(Preparation):
 
     asked: ClassVar[list[bool]] = []
 
-    def run(self, part: LoadPart, *, yielding: bool) -> None:
+    def run(self, part: LoadPart, *, low_priority: bool) -> None:
         """See ``Preparation.run``."""
-        self.asked.append(yielding)
-        super().run(part, yielding=False)
+        self.asked.append(low_priority)
+        super().run(part, low_priority=False)
 
 
 @pytest.mark.parametrize(("seconds", "decoders"), [(0.1, ("onnx", "fast")), (0.9, ("fast", "fast"))])
@@ -234,7 +234,7 @@ async def test_a_slow_machine_is_ready_later(
     with caplog.at_level("INFO"):
         await engine.start()
         at_first = engine.info.decoder
-        await engine.settled()
+        await engine.wait_until_loaded()
     told = [record.getMessage() for record in caplog.records]
     assert (at_first, engine.info.decoder) == decoders
     assert Greedy.asked == [seconds < 0.5]

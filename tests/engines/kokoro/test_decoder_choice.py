@@ -19,15 +19,15 @@ import numpy as np
 import pytest
 
 import engines.kokoro.engine
-from engines.kokoro.decoder_build import Preparation
-from engines.kokoro.decoder_choice import Choice, FastLoader, load_fast
+from engines.kokoro.decoder_build import DecoderBuild
+from engines.kokoro.decoder_choice import DecoderChoice, Int8DecoderLoader, load_int8_decoder
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
-from engines.kokoro.int8.libraries import Pause, loading_gently
+from engines.kokoro.int8.libraries import Pause, gentle_imports
 from engines.kokoro.network.decoder import Decoder, Window
-from engines.kokoro.network.onnx_decoder import OnnxGenerator, onnx_decoder
+from engines.kokoro.network.onnx_decoder import OnnxGenerator, load_onnx_decoder
 from engines.kokoro.network.onnx_model import Stop
 from engines.kokoro.network.parts import LoadPart
-from engines.kokoro.scheduler import Idle
+from engines.kokoro.scheduler import IdleMonitor
 from speech.errors import EngineUnavailable
 from speech.types import Samples, Segment, SpeechChunk
 from tests.conftest import ServerProcess, StartServer
@@ -54,15 +54,15 @@ class Other(Decoder):
 
 def other(part: LoadPart) -> Other:
     """A session of its own."""
-    decoder = onnx_decoder(part, 1)
-    return Other("fast", decoder.front, decoder.generator, 12)
+    decoder = load_onnx_decoder(part, 1)
+    return Other("fast", decoder.feature_decoder, decoder.generator, 12)
 
 
 @pytest.fixture(scope="module")
 def fast(cache: Path, part: LoadPart) -> Decoder:
     """The fast decoder, or another session of the published graph's where the machine is not fit for it."""
     try:
-        return load_fast(part, cache, 2)
+        return load_int8_decoder(part, cache, 2)
     except EngineUnavailable:
         return other(part)
 
@@ -80,12 +80,12 @@ class Gate:
         return self._decoder
 
 
-class Prepared(Preparation):
+class Prepared(DecoderBuild):
     """One that has been run, of a machine on which all is loaded behind the speech."""
 
-    takes_long = True
+    is_needed = True
 
-    def run(self, part: LoadPart, *, yielding: bool) -> None:
+    def run(self, part: LoadPart, *, low_priority: bool) -> None:
         """Nothing is left to do."""
 
 
@@ -97,11 +97,11 @@ def behind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def start(cache: Path) -> AsyncIterator[Callable[[Choice], KokoroEngine]]:
+async def start(cache: Path) -> AsyncIterator[Callable[[DecoderChoice], KokoroEngine]]:
     """Makes engines, which are stopped at the end."""
     made: list[KokoroEngine] = []
 
-    def make(decoder: Choice) -> KokoroEngine:
+    def make(decoder: DecoderChoice) -> KokoroEngine:
         made.append(KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder=decoder)))
         return made[-1]
 
@@ -127,13 +127,13 @@ def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
 @pytest.mark.slow
 @pytest.mark.usefixtures("behind")
 async def test_streams_go_on_while_the_decoder_changes(
-    start: Callable[[Choice], KokoroEngine], fast: Decoder, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[DecoderChoice], KokoroEngine], fast: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None ends or lacks anything; what was begun is said by the one that began it, the rest by the other."""
     onnx = start("onnx")
     await onnx.start()
     before = [await chunks_of(onnx, sentence) for sentence in SENTENCES[:2]]
-    gate = Gate(replace(fast, places=13))
+    gate = Gate(replace(fast, max_concurrency=13))
     monkeypatch.setattr(engines.kokoro.engine, "load_fast", gate.load)
     engine = start("auto")
     await engine.start()
@@ -152,7 +152,7 @@ async def test_streams_go_on_while_the_decoder_changes(
         return said
 
     streams = await asyncio.gather(*(stream() for _ in range(STREAMS)))
-    assert engine.info.decoder == "fast" and engine.info.places >= 13
+    assert engine.info.decoder == "fast" and engine.info.max_concurrency >= 13
     after = [await chunks_of(engine, sentence) for sentence in SENTENCES[1:]]
     assert not same(before[1], after[0])
     for first, second, third in streams:
@@ -164,14 +164,14 @@ async def test_streams_go_on_while_the_decoder_changes(
 class Silent(OnnxGenerator):
     """One that is told from any other by what it makes."""
 
-    def audio(self, window: Window, stop: Stop) -> Samples:
+    def generate(self, window: Window, stop: Stop) -> Samples:
         """See ``Generator.audio``."""
-        return np.zeros_like(super().audio(window, stop))
+        return np.zeros_like(super().generate(window, stop))
 
 
 @pytest.mark.usefixtures("behind")
 async def test_a_sentence_that_is_being_written_keeps_its_decoder(
-    start: Callable[[Choice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[DecoderChoice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next one has the other."""
     gate = Gate(replace(other(part), generator=Silent(part("generator"), 1)))
@@ -185,7 +185,7 @@ async def test_a_sentence_that_is_being_written_keeps_its_decoder(
         if not peaks:
             assert writer.written.boundary is None
             gate.opened.set()
-            await engine.settled()
+            await engine.wait_until_loaded()
             assert engine.info.decoder == "fast"
         peaks.append(float(np.abs(chunk.samples).max()))
     assert len(peaks) > 2 and min(peaks) > 0.001
@@ -193,7 +193,7 @@ async def test_a_sentence_that_is_being_written_keeps_its_decoder(
 
 
 async def test_the_fast_decoder_alone_speaks_from_the_start(
-    start: Callable[[Choice], KokoroEngine], fast: Decoder
+    start: Callable[[DecoderChoice], KokoroEngine], fast: Decoder
 ) -> None:
     """Chosen by name it is loaded before the engine is ready; unfit, it is the reason not to start."""
     engine = start("fast")
@@ -242,7 +242,7 @@ def test_without_numba_onnxruntime_speaks_or_nobody(cache: Path, decoder: str) -
 
 
 async def test_a_failure_nobody_foresaw_is_logged_and_onnxruntime_speaks(
-    start: Callable[[Choice], KokoroEngine],
+    start: Callable[[DecoderChoice], KokoroEngine],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -278,8 +278,8 @@ async def test_a_stop_waits_for_what_is_being_loaded(
 
     # Engines of other tests have such a thread, too.
     before = threading.enumerate()
-    loader = FastLoader(load, part, used.append, Prepared(tmp_path, 1))
-    loader.load_behind(Idle())
+    loader = Int8DecoderLoader(load, part, used.append, Prepared(tmp_path, 1))
+    loader.load_in_background(IdleMonitor())
     assert await asyncio.to_thread(asked.wait, WITHIN_S)
     stopping = asyncio.create_task(loader.stop())
     await asyncio.wait([stopping], timeout=0.1)
@@ -294,7 +294,9 @@ async def test_a_stop_waits_for_what_is_being_loaded(
 async def test_one_that_never_began_stops_at_once(part: LoadPart, tmp_path: Path) -> None:
     """As an engine's does whose start was not finished."""
     used: list[Decoder] = []
-    loader = FastLoader(lambda part, folder, pause: other(part), part, used.append, Prepared(tmp_path, 1))
+    loader = Int8DecoderLoader(
+        lambda part, folder, pause: other(part), part, used.append, Prepared(tmp_path, 1)
+    )
     await asyncio.wait_for(loader.stop(), WITHIN_S)
     assert not used
 
@@ -321,7 +323,7 @@ def test_what_is_changed_for_the_imports_is_changed_back() -> None:
     """However they end; and what they leave is not looked through by every later collection."""
     interval, frozen = sys.getswitchinterval(), gc.get_freeze_count()
     left = [[number] for number in range(1000)]
-    with pytest.raises(ImportError), loading_gently():
+    with pytest.raises(ImportError), gentle_imports():
         assert not gc.isenabled() and sys.getswitchinterval() < interval
         raise ImportError
     assert gc.isenabled() and sys.getswitchinterval() == interval
@@ -330,17 +332,17 @@ def test_what_is_changed_for_the_imports_is_changed_back() -> None:
 
 @pytest.mark.usefixtures("behind")
 async def test_it_is_settled_once_nothing_is_loaded_any_more(
-    start: Callable[[Choice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[DecoderChoice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At once where nothing is; else when the loading has ended, well or badly."""
     onnx = start("onnx")
     await onnx.start()
-    await onnx.settled()
+    await onnx.wait_until_loaded()
     gate = Gate(other(part))
     monkeypatch.setattr(engines.kokoro.engine, "load_fast", gate.load)
     engine = start("auto")
     await engine.start()
-    settled = asyncio.create_task(engine.settled())
+    settled = asyncio.create_task(engine.wait_until_loaded())
     await asyncio.wait([settled], timeout=0.1)
     assert not settled.done() and engine.info.decoder == "onnx"
     gate.opened.set()
@@ -353,7 +355,7 @@ async def test_it_is_settled_once_nothing_is_loaded_any_more(
     monkeypatch.setattr(engines.kokoro.engine, "load_fast", unfit)
     engine = start("auto")
     await engine.start()
-    await engine.settled()
+    await engine.wait_until_loaded()
     assert engine.info.decoder == "onnx"
 
 

@@ -66,7 +66,7 @@ def test_the_engine_says_what_it_can(engine: KokoroEngine, whole: KokoroEngine) 
     """Five languages with a default voice each, and word times; near voices and what else windows allow."""
     info = engine.info
     assert (info.name, info.sample_rate) == ("kokoro", 24_000)
-    assert info.places >= 8
+    assert info.max_concurrency >= 8
     assert info.default_voices == {
         "es": "ef_dora",
         "en": "af_heart",
@@ -74,14 +74,16 @@ def test_the_engine_says_what_it_can(engine: KokoroEngine, whole: KokoroEngine) 
         "it": "if_sara",
         "pt": "pf_dora",
     }
-    assert info.timing
-    assert info.streams_inside_segment and info.rests and info.takes_written_text
+    assert info.times_words
+    assert info.streams_inside_segment and info.pausable and info.accepts_partial_text
     assert info.decoder in ("fast", "onnx") and whole.info.decoder == "onnx"
     assert info.cloning == "nearest voice" and whole.info.cloning == "none"
-    assert info.uses == frozenset()
+    assert info.supported_fields == frozenset()
     by_sentence = whole.info
-    assert by_sentence.places >= 2
-    assert not (by_sentence.streams_inside_segment or by_sentence.rests or by_sentence.takes_written_text)
+    assert by_sentence.max_concurrency >= 2
+    assert not (
+        by_sentence.streams_inside_segment or by_sentence.pausable or by_sentence.accepts_partial_text
+    )
     assert (by_sentence.voices, by_sentence.speed_range) == (info.voices, info.speed_range)
 
 

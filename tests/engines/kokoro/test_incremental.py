@@ -13,9 +13,9 @@ import pytest
 
 from engines.kokoro.engine import KokoroEngine
 from speech.playback import Playback
-from speech.text.growing_text import WrittenText
-from speech.text.normalizer import PLAIN
-from speech.text.segmenter import OpenCut
+from speech.text.incremental_text import IncrementalText
+from speech.text.normalizer import VERBATIM
+from speech.text.segmenter import OpenTextSegment
 from speech.types import Boundary, Samples, Segment, Span, SpeechChunk
 from tests.judges.judge import hear, word_error_rate
 
@@ -34,11 +34,11 @@ class Writer:
         self._at_once = words
         self._boundary = boundary
         self._given = 0
-        self._cut = OpenCut(0, "", None)
+        self._cut = OpenTextSegment(0, "", None)
         self.asked = 0
         self.waits = asyncio.Event()
         self._add()
-        self.written = WrittenText(self._cut, self._rest, PLAIN)
+        self.written = IncrementalText(self._cut, self._rest, VERBATIM)
 
     def _add(self) -> None:
         self._given = min(self._given + self._at_once, len(self._words))

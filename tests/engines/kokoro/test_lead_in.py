@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.lead_in import LONGEST_SHORT, lead_in, without
-from engines.kokoro.network.onnx_model import FRAME, Rendering
+from engines.kokoro.lead_in import MAX_LEAD_IN_SYMBOLS, cut_lead_in, lead_in
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES, RenderedUtterance
 from engines.kokoro.text.phonemes import Utterance
 from engines.kokoro.text.vocabulary import VOCABULARY
 from speech.types import Segment
@@ -16,7 +16,7 @@ from tests.judges.judge import hear, word_error_rate
 
 def test_only_short_utterances_are_led_in() -> None:
     """Where it helps: before a vowel, and only up to a length; by symbols that the model knows."""
-    short, long = Utterance("ˈola.", ()), Utterance("a" * (LONGEST_SHORT + 1), ())
+    short, long = Utterance("ˈola.", ()), Utterance("a" * (MAX_LEAD_IN_SYMBOLS + 1), ())
     for language in ("es", "es-MX", "en-GB", "it"):
         assert lead_in(short, language).endswith(", ")
         assert set(lead_in(short, language)) <= set(VOCABULARY)
@@ -28,11 +28,11 @@ def test_only_short_utterances_are_led_in() -> None:
 def test_the_cut_is_in_the_pause() -> None:
     """The lead-in goes, at the quietest frame; lengths and durations still agree."""
     frames = np.array([4, 5, 5, 1, 6, 7, 7, 3])
-    samples = np.repeat(np.where(np.arange(frames.sum()) == 16, 0.0, 0.5), FRAME).astype(np.float32)
-    alone = without(Rendering(samples, frames), "ab, ")
-    assert alone.samples[0] == 0.0 and len(alone.samples) == frames.sum() * FRAME - 16 * FRAME
+    samples = np.repeat(np.where(np.arange(frames.sum()) == 16, 0.0, 0.5), FRAME_SAMPLES).astype(np.float32)
+    alone = cut_lead_in(RenderedUtterance(samples, frames), "ab, ")
+    assert alone.samples[0] == 0.0 and len(alone.samples) == frames.sum() * FRAME_SAMPLES - 16 * FRAME_SAMPLES
     assert list(alone.frames) == [5, 7, 7, 3]
-    assert alone.frames.sum() * FRAME == len(alone.samples)
+    assert alone.frames.sum() * FRAME_SAMPLES == len(alone.samples)
 
 
 @pytest.mark.parametrize(

@@ -9,34 +9,34 @@ import pytest
 
 from benchmarks.kokoro.measures import pitch
 from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.incremental import WrittenSentence
+from engines.kokoro.incremental import IncrementalSentence
 from engines.kokoro.network.onnx_model import Stop
-from engines.kokoro.network.parts import Prosody, tone_of
-from engines.kokoro.pitch_control import intoned
-from engines.kokoro.synthesizer import WindowSpeaker
-from speech.audio.prosody_filter import split_manner
+from engines.kokoro.network.parts import PredictedProsody, log_f0_of
+from engines.kokoro.pitch_control import apply_pitch
+from engines.kokoro.synthesizer import WindowedSynthesizer
+from speech.audio.prosody_filter import split_prosody
 from speech.emotions import EMOTIONS
-from speech.types import NEUTRAL, Manner, Samples, Segment
+from speech.types import NEUTRAL, Prosody, Samples, Segment
 from tests.judges.judge import hear, word_error_rate
 
 TEXT = "Mis primos viven en una casa de madera junto al faro."
 EMPTY = np.zeros((1, 512, 0), np.float32)
 
 
-def prosody(hertz: list[float]) -> Prosody:
+def prosody(hertz: list[float]) -> PredictedProsody:
     """An utterance of that pitch, two values a frame."""
     curve = np.array([hertz], np.float32)
-    return Prosody(EMPTY, curve, np.zeros_like(curve), np.array([len(hertz) // 2]), tone_of(curve))
+    return PredictedProsody(EMPTY, curve, np.zeros_like(curve), np.array([len(hertz) // 2]), log_f0_of(curve))
 
 
-def own_part(emotion: str) -> Manner:
+def own_part(emotion: str) -> Prosody:
     """What of an emotion Kokoro renders itself."""
-    return split_manner(EMOTIONS[emotion], frozenset({"pitch", "pitch_range"}))[0]
+    return split_prosody(EMOTIONS[emotion], frozenset({"pitch", "pitch_range"}))[0]
 
 
-async def said(engine: KokoroEngine, manner: Manner, text: str = TEXT) -> Samples:
+async def said(engine: KokoroEngine, manner: Prosody, text: str = TEXT) -> Samples:
     """One segment's samples."""
-    segment = Segment(text, "ef_dora", "es", manner=manner)
+    segment = Segment(text, "ef_dora", "es", prosody=manner)
     return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
 
 
@@ -47,18 +47,18 @@ def semitones(samples: Samples) -> tuple[float, float]:
     return float(middle), float(high - low)
 
 
-@pytest.mark.parametrize("manner", [NEUTRAL, Manner(rate=1.2, loudness=3.0, brightness=2.0, pauses=2.0)])
-def test_what_asks_for_no_melody_changes_nothing(manner: Manner) -> None:
+@pytest.mark.parametrize("manner", [NEUTRAL, Prosody(rate=1.2, loudness=3.0, brightness=2.0, pauses=2.0)])
+def test_what_asks_for_no_melody_changes_nothing(manner: Prosody) -> None:
     """Not even a copy is made: the network gets what it got before there were manners."""
     plain = prosody([9.0, 150.0, 180.0, 160.0])
-    assert intoned(plain, manner, 5.0) is plain
+    assert apply_pitch(plain, manner, 5.0) is plain
 
 
-@pytest.mark.parametrize("manner", [Manner(pitch=2.0), Manner(pitch=-3.5)])
-def test_all_that_is_voiced_moves_by_as_many_semitones(manner: Manner) -> None:
+@pytest.mark.parametrize("manner", [Prosody(pitch=2.0), Prosody(pitch=-3.5)])
+def test_all_that_is_voiced_moves_by_as_many_semitones(manner: Prosody) -> None:
     """What is not voiced stays; so do length and energy."""
     plain = prosody([9.0, 0.0, 80.0, 150.0, 180.0, 300.0])
-    changed = intoned(plain, manner, float(np.log(165)))
+    changed = apply_pitch(plain, manner, float(np.log(165)))
     assert np.array_equal(changed.pitch[0, :2], plain.pitch[0, :2])
     moved = 12 * np.log2(changed.pitch[0, 2:] / plain.pitch[0, 2:])
     np.testing.assert_allclose(moved, manner.pitch, atol=1e-4)
@@ -71,14 +71,14 @@ def test_the_range_is_about_the_voices_tone(wider: float) -> None:
     """In semitones; the tone itself stays, and so it is the same in every piece of a text."""
     tone = float(np.log(165))
     plain = prosody([165.0, 140.0, 190.0, 220.0])
-    changed = intoned(plain, Manner(pitch_range=wider), tone)
+    changed = apply_pitch(plain, Prosody(pitch_range=wider), tone)
     np.testing.assert_allclose(np.log(changed.pitch) - tone, wider * (np.log(plain.pitch) - tone), atol=1e-5)
 
 
 def test_a_dip_in_a_consonant_does_not_become_a_hole() -> None:
     """Farther than half an octave away nothing is widened any more, and no two values change places."""
     hertz = [float(value) for value in np.geomspace(31, 600, 200)]
-    changed = intoned(prosody(hertz), Manner(pitch_range=1.6), float(np.log(165))).pitch[0]
+    changed = apply_pitch(prosody(hertz), Prosody(pitch_range=1.6), float(np.log(165))).pitch[0]
     assert np.all(np.diff(changed) > 0)
     assert np.abs(12 * np.log2(changed / np.array(hertz))).max() <= 0.6 * 6 + 1e-3
 
@@ -86,14 +86,14 @@ def test_a_dip_in_a_consonant_does_not_become_a_hole() -> None:
 def test_the_tone_is_that_of_what_is_voiced() -> None:
     """Above the dips in consonants; a whisper has that of 100 Hz."""
     curve = [5.0, 9.0, 60.0, 90.0, 150.0, 160.0, 170.0]
-    assert tone_of(np.array([curve], np.float32)) == pytest.approx(np.log(154))
-    assert tone_of(np.array([[5.0, 0.0]], np.float32)) == pytest.approx(np.log(100))
+    assert log_f0_of(np.array([curve], np.float32)) == pytest.approx(np.log(154))
+    assert log_f0_of(np.array([[5.0, 0.0]], np.float32)) == pytest.approx(np.log(100))
 
 
 def test_the_shipped_tones_are_the_voices_own(engine: KokoroEngine) -> None:
     """Women's are higher than men's, and a sentence's is near its voice's."""
-    assert isinstance(engine._speaker, WindowSpeaker)
-    tone = engine._speaker._statistics.tone
+    assert isinstance(engine._speaker, WindowedSynthesizer)
+    tone = engine._speaker._statistics.log_f0
     assert all(70 < np.exp(tone(voice.id)) < 250 for voice in engine.info.voices)
     assert tone("am_onyx") < tone("am_michael") < tone("af_heart") < tone("if_sara")
     heard, _ = semitones(asyncio.run(said(engine, NEUTRAL)))
@@ -118,15 +118,15 @@ async def test_an_emotion_is_heard_and_so_are_the_words(engine: KokoroEngine, em
 @pytest.mark.slow
 def test_a_text_that_is_being_written_has_the_manner_too(engine: KokoroEngine) -> None:
     """All of it is as much higher, piece by piece."""
-    assert isinstance(engine._speaker, WindowSpeaker)
-    words, higher = TEXT.split(), Manner(pitch=2.0)
-    pieces: dict[Manner, list[Samples]] = {}
+    assert isinstance(engine._speaker, WindowedSynthesizer)
+    words, higher = TEXT.split(), Prosody(pitch=2.0)
+    pieces: dict[Prosody, list[Samples]] = {}
     for manner in (NEUTRAL, higher):
-        segment = Segment(TEXT, "ef_dora", "es", manner=manner)
-        sentence = WrittenSentence(engine._speaker, engine._sayer("es"), segment)
+        segment = Segment(TEXT, "ef_dora", "es", prosody=manner)
+        sentence = IncrementalSentence(engine._speaker, engine._sayer("es"), segment)
         steps = [(" ".join(words[:count]), None) for count in (6, 9)] + [(TEXT, ".")]
         pieces[manner] = [
-            np.concatenate([heard.samples for heard in sentence.speak(text, ending, Stop())])
+            np.concatenate([heard.samples for heard in sentence.synthesize(text, ending, Stop())])
             for text, ending in steps
         ]
     moved = [
@@ -138,4 +138,4 @@ def test_a_text_that_is_being_written_has_the_manner_too(engine: KokoroEngine) -
 
 def test_only_windows_render_a_manner(engine: KokoroEngine) -> None:
     """The published graph takes no curves, so its engine leaves all to filters."""
-    assert engine.info.manner == {"pitch", "pitch_range"}
+    assert engine.info.native_prosody == {"pitch", "pitch_range"}

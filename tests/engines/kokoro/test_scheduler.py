@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.kokoro.scheduler import Idle, Turns
+from engines.kokoro.scheduler import DeadlineScheduler, IdleMonitor
 from speech.playback import Playback
 
 
 class Stream:
     """One that asks for a turn, says so in ``log`` when it has it, and computes until told to end."""
 
-    def __init__(self, turns: Turns, due: float, log: list[Stream]) -> None:
+    def __init__(self, turns: DeadlineScheduler, due: float, log: list[Stream]) -> None:
         self.due = due
         self.has_turn = False
         self.ended = asyncio.Event()
@@ -24,7 +24,7 @@ class Stream:
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        async with self._turns.turn(self.due):
+        async with self._turns.slot(self.due):
             self.has_turn = True
             self._log.append(self)
             try:
@@ -52,7 +52,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def streams(turns: Turns, dues: list[float], log: list[Stream]) -> list[Stream]:
+async def streams(turns: DeadlineScheduler, dues: list[float], log: list[Stream]) -> list[Stream]:
     """Streams that ask in that order."""
     made = []
     for due in dues:
@@ -64,7 +64,7 @@ async def streams(turns: Turns, dues: list[float], log: list[Stream]) -> list[St
 async def test_who_is_due_first_is_next() -> None:
     """Two at once; then by when they are due, whoever asked before."""
     log: list[Stream] = []
-    made = await streams(Turns(2), [9.0, 8.0, 7.0, float("-inf"), 5.0, 6.0], log)
+    made = await streams(DeadlineScheduler(2), [9.0, 8.0, 7.0, float("-inf"), 5.0, 6.0], log)
     assert log == made[:2]
     await made[1].leave()
     await made[0].leave()
@@ -77,7 +77,7 @@ async def test_who_is_due_first_is_next() -> None:
 async def test_who_is_equally_due_is_next_in_order_of_asking() -> None:
     """Nobody is passed over."""
     log: list[Stream] = []
-    made = await streams(Turns(1), [1.0] * 6, log)
+    made = await streams(DeadlineScheduler(1), [1.0] * 6, log)
     for stream in made:
         await stream.leave()
     assert log == made
@@ -86,7 +86,7 @@ async def test_who_is_equally_due_is_next_in_order_of_asking() -> None:
 async def test_a_cancelled_waiter_is_passed_over() -> None:
     """It never computes, and its turn goes to the one behind it."""
     log: list[Stream] = []
-    holder, first, second = await streams(Turns(1), [0.0, 1.0, 2.0], log)
+    holder, first, second = await streams(DeadlineScheduler(1), [0.0, 1.0, 2.0], log)
     await first.cancel()
     await holder.leave()
     assert log == [holder, second]
@@ -97,7 +97,7 @@ async def test_a_cancelled_waiter_is_passed_over() -> None:
 async def test_a_turn_handed_to_one_that_is_just_cancelled_is_handed_on(others: int) -> None:
     """In one step of the loop it is given the turn and cancelled: the next gets it, or it is free."""
     log: list[Stream] = []
-    turns = Turns(1)
+    turns = DeadlineScheduler(1)
     holder, waiting, *rest = await streams(turns, [0.0, *[1.0] * (1 + others)], log)
     holder.ended.set()
     # The holder's task hands the turn over when it runs next; ours runs right behind it, before the waiter.
@@ -117,9 +117,9 @@ async def test_a_turn_handed_to_one_that_is_just_cancelled_is_handed_on(others: 
 
 async def test_a_step_that_fails_or_is_cancelled_gives_its_turn_back() -> None:
     """However a step ends."""
-    turns = Turns(1)
+    turns = DeadlineScheduler(1)
     with pytest.raises(ValueError, match="broken"):
-        async with turns.turn(0.0):
+        async with turns.slot(0.0):
             raise ValueError("broken")
     log: list[Stream] = []
     (holder,) = await streams(turns, [0.0], log)
@@ -146,7 +146,7 @@ def test_whatever_happens_turns_are_neither_lost_nor_doubled(
     """As many compute as may and want to; of the others, those that were due first were let in first."""
 
     async def check() -> None:
-        turns, log = Turns(at_once), list[Stream]()
+        turns, log = DeadlineScheduler(at_once), list[Stream]()
         alive: list[Stream] = []
         for action, number in actions:
             computing = [stream for stream in alive if stream.has_turn]
@@ -195,7 +195,7 @@ def test_before_the_first_sound_playback_is_overdue(clock: Clock) -> None:
     """Who has heard nothing comes before everybody; silence that is no audio changes nothing."""
     playback = Playback(clock)
     playback.add(0.0)
-    assert playback.due == playback.left_s == float("-inf")
+    assert playback.ends_at == playback.remaining_s == float("-inf")
 
 
 def test_audio_is_played_as_it_comes_one_piece_after_the_other(clock: Clock) -> None:
@@ -203,11 +203,11 @@ def test_audio_is_played_as_it_comes_one_piece_after_the_other(clock: Clock) -> 
     playback = Playback(clock)
     playback.add(0.5)
     playback.add(0.5)
-    assert (playback.due, playback.left_s) == (101.0, 1.0)
+    assert (playback.ends_at, playback.remaining_s) == (101.0, 1.0)
     clock.now = 103.0
-    assert playback.left_s == -2.0
+    assert playback.remaining_s == -2.0
     playback.add(0.25)
-    assert playback.due == 103.25
+    assert playback.ends_at == 103.25
 
 
 WITHIN_S = 300.0
@@ -215,7 +215,7 @@ WITHIN_S = 300.0
 
 async def test_what_is_in_nobodys_way_waits_until_nothing_is_computed() -> None:
     """It waits while a turn is taken or waited for, and goes on behind the last."""
-    turns = Turns(1)
+    turns = DeadlineScheduler(1)
     turns.idle.wait(1.0, WITHIN_S)
     log: list[Stream] = []
     streams = [Stream(turns, float(number), log) for number in range(2)]
@@ -231,12 +231,12 @@ async def test_what_is_in_nobodys_way_waits_until_nothing_is_computed() -> None:
 
 def test_it_waits_so_long_and_no_longer_and_not_at_all_once_given_up() -> None:
     """A server that never rests has it done, and one that ends does not wait for it."""
-    idle = Idle()
-    idle.end()
+    idle = IdleMonitor()
+    idle.mark_busy()
     idle.wait(0.0, 0.0)
     idle.wait(0.0, -1.0)
     waiting = threading.Thread(target=idle.wait, args=(0.0, WITHIN_S))
     waiting.start()
-    idle.give_up()
+    idle.release_waiters()
     waiting.join(WITHIN_S)
     assert not waiting.is_alive()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.kokoro.network.onnx_model import FRAME, SAMPLE_RATE
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE
 from engines.kokoro.text.phonemes import Utterance, Word
-from engines.kokoro.timing import KEPT_AFTER_S, KEPT_BEFORE_S, Heard, TimedWord, Timeline
+from engines.kokoro.timing import LEADING_SILENCE_S, TRAILING_SILENCE_S, TimedAudio, TimedWord, Timeline
 from speech.types import Samples
 
 TWO_WORDS = Utterance("aaaa bbbb", (Word(0, 4, 0, 4), Word(5, 9, 5, 9)))
@@ -21,7 +21,7 @@ LEVEL = 0.125
 
 def humming(frames: list[int], sound: list[tuple[float, float]]) -> Samples:
     """Audio as long as ``frames`` that hums during ``sound`` (seconds) and is silent else."""
-    samples = np.zeros(sum(frames) * FRAME, np.float32)
+    samples = np.zeros(sum(frames) * FRAME_SAMPLES, np.float32)
     for start_s, end_s in sound:
         at = np.arange(round(start_s * SAMPLE_RATE), min(round(end_s * SAMPLE_RATE), len(samples)))
         samples[at] = 0.5 * np.sin(2 * np.pi * 200 * at / SAMPLE_RATE)
@@ -30,12 +30,12 @@ def humming(frames: list[int], sound: list[tuple[float, float]]) -> Samples:
 
 def heard_of(
     frames: list[int], sound: list[tuple[float, float]], utterance: Utterance = TWO_WORDS, **how: float
-) -> Heard:
+) -> TimedAudio:
     """What is given out of all of it at once."""
     return Timeline(utterance, np.array(frames), **how).feed(humming(frames, sound), last=True)
 
 
-def times(heard: Heard) -> list[tuple[float, float]]:
+def times(heard: TimedAudio) -> list[tuple[float, float]]:
     """When each word starts and ends."""
     return [(word.start_s, word.end_s) for word in heard.words]
 
@@ -47,15 +47,15 @@ FRAMES = [10, *[4] * 9, 6]
 def test_without_a_pause_a_word_starts_60_ms_before_the_middle_of_its_space() -> None:
     """Sound without a gap: the boundary is the space's middle less the lag, for end and start."""
     first, second = times(heard_of(FRAMES, [(0.2, 1.2)]))
-    boundary = 0.70 - 0.06 - (0.2 - KEPT_BEFORE_S)
-    assert first == pytest.approx((KEPT_BEFORE_S, boundary), abs=0.005)
-    assert second == pytest.approx((boundary, 1.2 - 0.2 + KEPT_BEFORE_S), abs=0.005)
+    boundary = 0.70 - 0.06 - (0.2 - LEADING_SILENCE_S)
+    assert first == pytest.approx((LEADING_SILENCE_S, boundary), abs=0.005)
+    assert second == pytest.approx((boundary, 1.2 - 0.2 + LEADING_SILENCE_S), abs=0.005)
 
 
 def test_a_pause_tells_a_words_end_and_the_next_ones_start() -> None:
     """A silence that ends near the expected start is the truth itself."""
     first, second = times(heard_of(FRAMES, [(0.2, 0.5), (0.75, 1.2)]))
-    shift = 0.2 - KEPT_BEFORE_S
+    shift = 0.2 - LEADING_SILENCE_S
     assert first[1] == pytest.approx(0.5 - shift, abs=0.006)
     assert second[0] == pytest.approx(0.75 - shift, abs=0.006)
 
@@ -64,7 +64,7 @@ def test_a_pause_far_from_the_boundary_is_not_one() -> None:
     """A silence more than 0.2 s away, or shorter than 50 ms, moves nothing."""
     for sound in ([(0.2, 0.3), (0.4, 1.2)], [(0.2, 0.6), (0.64, 1.2)]):
         _, second = times(heard_of(FRAMES, sound))
-        assert second[0] == pytest.approx(0.64 - 0.2 + KEPT_BEFORE_S, abs=0.006)
+        assert second[0] == pytest.approx(0.64 - 0.2 + LEADING_SILENCE_S, abs=0.006)
 
 
 def test_one_pause_is_before_one_word_only() -> None:
@@ -72,16 +72,18 @@ def test_one_pause_is_before_one_word_only() -> None:
     utterance = Utterance("aaaa b cccc", (Word(0, 4, 0, 4), Word(5, 6, 5, 6), Word(7, 11, 7, 11)))
     frames = [10, 4, 4, 4, 4, 4, 2, 2, 4, 4, 4, 4, 6]
     starts = [start for start, _ in times(heard_of(frames, [(0.2, 0.55), (0.66, 1.2)], utterance))]
-    assert starts[1] == pytest.approx(0.66 - 0.2 + KEPT_BEFORE_S, abs=0.006)
+    assert starts[1] == pytest.approx(0.66 - 0.2 + LEADING_SILENCE_S, abs=0.006)
     assert all(a < b for a, b in pairwise(starts))
 
 
 def test_the_models_silence_is_cut_and_the_edges_fade() -> None:
     """At most 50 ms stay on either side, or as much as is asked for behind, and no click."""
     whole = heard_of(FRAMES, [(0.2, 1.0)])
-    assert len(whole.samples) / SAMPLE_RATE == pytest.approx(0.8 + KEPT_BEFORE_S + KEPT_AFTER_S, abs=0.006)
+    assert len(whole.samples) / SAMPLE_RATE == pytest.approx(
+        0.8 + LEADING_SILENCE_S + TRAILING_SILENCE_S, abs=0.006
+    )
     longer = heard_of(FRAMES, [(0.2, 1.0)], keep_after_s=0.15)
-    assert len(longer.samples) / SAMPLE_RATE == pytest.approx(0.8 + KEPT_BEFORE_S + 0.15, abs=0.006)
+    assert len(longer.samples) / SAMPLE_RATE == pytest.approx(0.8 + LEADING_SILENCE_S + 0.15, abs=0.006)
     full = heard_of(FRAMES, [(0.0, 1.3)]).samples
     assert full[0] == 0
     assert abs(full[-1]) < 0.01
@@ -90,7 +92,7 @@ def test_the_models_silence_is_cut_and_the_edges_fade() -> None:
 def test_a_rendering_without_sound_is_left_as_it_is() -> None:
     """Silence throughout has no speech to find: all of it stays, and times stay in order."""
     whole = heard_of(FRAMES, [])
-    assert len(whole.samples) == sum(FRAMES) * FRAME
+    assert len(whole.samples) == sum(FRAMES) * FRAME_SAMPLES
     first, second = times(whole)
     assert first[0] <= first[1] <= second[0] <= second[1]
 
@@ -98,7 +100,9 @@ def test_a_rendering_without_sound_is_left_as_it_is() -> None:
 def test_sound_before_the_speech_can_begin_is_no_speech() -> None:
     """A click early in the first pad is cut off with the silence behind it."""
     click = heard_of(FRAMES, [(0.02, 0.05), (0.2, 1.0)])
-    assert len(click.samples) / SAMPLE_RATE == pytest.approx(0.8 + KEPT_BEFORE_S + KEPT_AFTER_S, abs=0.006)
+    assert len(click.samples) / SAMPLE_RATE == pytest.approx(
+        0.8 + LEADING_SILENCE_S + TRAILING_SILENCE_S, abs=0.006
+    )
 
 
 def in_pieces(
@@ -129,7 +133,7 @@ SPEECH_ENDS_S = 1.79
 
 @settings(deadline=None, max_examples=300)
 @given(
-    sizes=st.lists(st.integers(1, 80).map(lambda halves: halves * FRAME // 2), max_size=12),
+    sizes=st.lists(st.integers(1, 80).map(lambda halves: halves * FRAME_SAMPLES // 2), max_size=12),
     pauses=st.lists(st.tuples(st.integers(30, 170), st.integers(1, 25)), max_size=4),
 )
 def test_piece_by_piece_is_as_all_at_once(sizes: list[int], pauses: list[tuple[int, int]]) -> None:
@@ -158,7 +162,7 @@ def test_words_come_in_order_each_once_and_not_before_their_sound(
 ) -> None:
     """Whatever is heard: rising times inside of what was given out by then, all words by the end."""
     samples = humming(FOUR_FRAMES, [(start, start + length) for start, length in sound])
-    timeline = Timeline(FOUR_WORDS, np.array(FOUR_FRAMES), level=LEVEL, goes_on=goes_on)
+    timeline = Timeline(FOUR_WORDS, np.array(FOUR_FRAMES), level=LEVEL, continues=goes_on)
     given, told = in_pieces(samples, sizes, timeline, cut=cut)
     words = [word for piece in told for word in piece]
     assert [word.word for word in words] == list(FOUR_WORDS.words)

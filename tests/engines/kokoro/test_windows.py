@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.network.parts import PartedModel
-from engines.kokoro.windows import FIRST, windows
+from engines.kokoro.network.parts import SplitModel
+from engines.kokoro.windows import FIRST_WINDOW_FRAMES, windows
 from speech.types import Samples, Segment, SpeechChunk
 
 LONG = Segment(
@@ -53,10 +53,10 @@ def test_the_plan_covers_everything_in_windows_that_grow(begin: int, length: int
         *(end for _, end in plan),
     ]
     sizes = [end - first for first, end in plan]
-    assert all(size >= FIRST for size in sizes) or len(sizes) == 1
+    assert all(size >= FIRST_WINDOW_FRAMES for size in sizes) or len(sizes) == 1
     assert all(a <= b for a, b in pairwise(sizes[:-1]))
-    if length >= 2 * FIRST:
-        assert sizes[0] == FIRST
+    if length >= 2 * FIRST_WINDOW_FRAMES:
+        assert sizes[0] == FIRST_WINDOW_FRAMES
 
 
 @pytest.mark.alone
@@ -65,14 +65,14 @@ async def test_the_first_sound_comes_before_half_of_the_work(
 ) -> None:
     """Counted in the generator's steps and in its frames, not by a clock."""
     made: list[int] = []
-    window = PartedModel.window
+    window = SplitModel.decode_window
 
     def counted(*arguments: object) -> Samples:
         samples = window(*arguments)
         made.append(len(samples))
         return samples
 
-    monkeypatch.setattr(PartedModel, "window", counted)
+    monkeypatch.setattr(SplitModel, "window", counted)
     speech = engine.synthesize(LONG)
     first = await anext(speech)
     while not len(first.samples):
@@ -124,7 +124,7 @@ async def test_cancelling_a_wait_for_a_turn_frees_nothing_that_is_not_its_own(en
     """It never began, and those that compute go on."""
     async with AsyncExitStack() as turns:
         for _ in range(engine._at_once):
-            await turns.enter_async_context(engine._turns.turn(0.0))
+            await turns.enter_async_context(engine._turns.slot(0.0))
         task = asyncio.create_task(chunks_of(engine, LONG))
         while not engine._turns._waiting:
             await asyncio.sleep(0)

@@ -45,7 +45,7 @@ def said(cache: Path) -> Iterator[dict[str, Said]]:
     async def say() -> dict[str, Said]:
         engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder="auto"))
         await engine.start()
-        await engine.settled()
+        await engine.wait_until_loaded()
         made = {}
         for language, (voice, text) in SENTENCES.items():
             chunks = [chunk async for chunk in engine.synthesize(Segment(text, voice, language))]

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from engines.whisper.engine import WhisperRecognizer
 from speech.errors import EngineUnavailable
-from speech.recognizer import Heard, HeardWord, Mark, Step
+from speech.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from speech.types import Samples
 from tests.engines.whisper.conftest import RATE, Said, silence
 from tests.judges.judge import words_of
@@ -60,27 +60,27 @@ async def spoken(recognizer: WhisperRecognizer, *parts: Samples) -> AsyncIterato
 
 async def heard(
     recognizer: WhisperRecognizer, audio: AsyncIterator[Samples | Mark], language: str | None = None
-) -> list[Heard]:
+) -> list[RecognitionEvent]:
     """All that is told of ``audio``."""
     return [told async for told in recognizer.recognize(audio, language)]
 
 
-def text(told: Iterable[Heard]) -> str:
+def text(told: Iterable[RecognitionEvent]) -> str:
     """The words that were told."""
-    return " ".join(one.text for one in told if isinstance(one, HeardWord))
+    return " ".join(one.text for one in told if isinstance(one, RecognizedWord))
 
 
-def assert_words_before_their_pause(told: list[Heard], *, begun_s: float) -> None:
+def assert_words_before_their_pause(told: list[RecognitionEvent], *, begun_s: float) -> None:
     """No word comes behind a Step that says that its speaker has paused, once he has begun to speak."""
     paused = None
     for one in told:
         if isinstance(one, Step):
             end_s = (one.index + 1) * 0.08
-            if one.pauses[2] < 0.6:
+            if one.pause_probabilities[2] < 0.6:
                 paused = None
             elif end_s > begun_s + 0.3:
                 paused = paused or end_s
-        elif isinstance(one, HeardWord):
+        elif isinstance(one, RecognizedWord):
             assert paused is None or one.start_s > paused - 0.3
 
 
@@ -92,7 +92,7 @@ async def test_a_sentence_is_heard_word_for_word(
     one = said[language]
     told = await heard(recognizer, sent(silence(0.5), one.samples, silence(1.5)))
     assert words_of(text(told), language) == words_of(one.text, language)
-    starts = [word.start_s - 0.5 for word in told if isinstance(word, HeardWord)]
+    starts = [word.start_s - 0.5 for word in told if isinstance(word, RecognizedWord)]
     errors = np.abs(np.array(starts) - one.starts_s)
     assert np.median(errors) < 0.1
     assert errors.max() < 0.4
@@ -105,12 +105,12 @@ async def test_a_sentence_is_heard_word_for_word(
 async def test_words_come_while_somebody_speaks(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     """Most of them before the sentence has ended, and all of them the same as they are in the end."""
     one = said["en"]
-    count, told = 0, list[Heard]()
+    count, told = 0, list[RecognitionEvent]()
     audio = spoken(recognizer, silence(0.5), one.samples, silence(1.5))
     async for what in recognizer.recognize(audio, "en"):
         told.append(what)
         if isinstance(what, Step) and (what.index + 1) * 0.08 < 0.5 + len(one.samples) / RATE:
-            count = sum(isinstance(word, HeardWord) for word in told)
+            count = sum(isinstance(word, RecognizedWord) for word in told)
     assert count >= 3
     assert words_of(text(told), "en") == words_of(one.text, "en")
     assert_words_before_their_pause(told, begun_s=0.5)
@@ -168,7 +168,7 @@ async def test_a_mark_comes_back_behind_the_words_before_it(
             yield piece
         await over.wait()
 
-    told = list[Heard]()
+    told = list[RecognitionEvent]()
     async for what in recognizer.recognize(audio(), "en"):
         told.append(what)
         if isinstance(what, Mark):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from engines.whisper.local_agreement import Guess, agreed, ends_sentence
+from engines.whisper.local_agreement import HypothesisWord, agreed_count, ends_sentence
 
 
-def words(text: str) -> list[Guess]:
+def words(text: str) -> list[HypothesisWord]:
     """The words of a text, each with a token of its own."""
-    return [Guess(word, (number,)) for number, word in enumerate(text.split())]
+    return [HypothesisWord(word, (number,)) for number, word in enumerate(text.split())]
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def words(text: str) -> list[Guess]:
 )
 def test_words_count_up_to_the_first_that_differs(before: str, now: str, count: int) -> None:
     """Case and marks aside; a sentence's last word waits for the next one."""
-    assert agreed(words(before), words(now)) == count
+    assert agreed_count(words(before), words(now)) == count
 
 
 @pytest.mark.parametrize("text", ["end.", "end!", "end?", "end…", 'end."', "end?»", "终。"])

@@ -9,7 +9,7 @@ import pytest
 
 from engines import weights
 from engines.whisper.model import Whisper
-from engines.whisper.passes import Passage
+from engines.whisper.passes import PassInput
 from speech.types import Samples
 from tests.engines.whisper.conftest import Said, silence
 from tests.judges.judge import words_of
@@ -36,18 +36,20 @@ def test_words_that_are_decided_are_not_told_again(
 ) -> None:
     """Behind some of them the others are told, and behind all of them nothing."""
     one = said[language]
-    words = whisper.hear(Passage(padded(one.samples), language, ())).words
-    assert words_of(" ".join(word.guess.text for word in words), language) == words_of(one.text, language)
+    words = whisper.transcribe(PassInput(padded(one.samples), language, ())).words
+    assert words_of(" ".join(word.word.text for word in words), language) == words_of(one.text, language)
     for known in (1, len(words) // 2, len(words)):
-        prefix = tuple(token for word in words[:known] for token in word.guess.tokens)
-        heard = whisper.hear(Passage(padded(one.samples), language, prefix))
-        assert heard.sound
-        assert [word.guess.spoken for word in heard.words] == [word.guess.spoken for word in words[known:]]
+        prefix = tuple(token for word in words[:known] for token in word.word.tokens)
+        heard = whisper.transcribe(PassInput(padded(one.samples), language, prefix))
+        assert heard.has_speech
+        assert [word.word.normalized for word in heard.words] == [
+            word.word.normalized for word in words[known:]
+        ]
 
 
 @pytest.mark.parametrize("language", ["es", "en", "fr"])
 def test_the_language_is_told(whisper: Whisper, said: dict[str, Said], language: str) -> None:
     """With how likely it is."""
-    heard = whisper.hear(Passage(padded(said[language].samples), None, ()))
+    heard = whisper.transcribe(PassInput(padded(said[language].samples), None, ()))
     assert heard.language == language
-    assert 0.5 < heard.certainty <= 1.0
+    assert 0.5 < heard.language_probability <= 1.0

@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect
 from protocols.elevenlabs import ElevenLabsSettings
 from protocols.elevenlabs.formats import FORMATS
 from protocols.elevenlabs.http.convert import speech_routes
-from speech.audio.encoding import WholeFile
+from speech.audio.encoding import FileEncoder
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
@@ -49,7 +49,7 @@ class House:
     async def truth(self, text: str = TEXT, **request: Any) -> tuple[Any, list[tuple[str, float]]]:
         """The core's own samples of a text, and each word with when it starts, in seconds."""
         request = {"voice": "tone_es"} | request
-        session = self.service.open(SpeechRequest(**request), protocol="test", heard_at_once=False)
+        session = self.service.open(SpeechRequest(**request), protocol="test", low_latency=False)
         async with session:
             session.feed(text)
             session.finish()
@@ -86,7 +86,7 @@ async def test_the_whole_file_is_the_cores_speech(house: House) -> None:
     """Sample for sample, with its length told beforehand."""
     answer = await house.client.post(PATH, json={"text": TEXT}, params={"output_format": "wav_8000"})
     samples, _ = await house.truth()
-    file = WholeFile(FORMATS["wav_8000"], RATE)
+    file = FileEncoder(FORMATS["wav_8000"], RATE)
     file.add(samples)
     assert answer.content == file.finish()
     with wave.open(io.BytesIO(answer.content)) as opened:

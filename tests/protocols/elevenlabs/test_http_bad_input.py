@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from protocols.elevenlabs.formats import FORMATS
-from protocols.elevenlabs.models import NAMES
+from protocols.elevenlabs.models import MODELS
 from server import settings
 from server.connections import Connections
 from server.metrics import Metrics
-from server.network.upload_budget import Intake
+from server.network.upload_budget import UploadBudget
 from tests.conftest import ServerProcess, StartServer
 from websocket_server import build_service, create_app
 
@@ -226,7 +226,7 @@ def test_voices_named_by_the_operator(start_server: StartServer) -> None:
     assert (told["voice_id"], told["labels"]["language"]) == (path, "ar")
 
 
-@pytest.mark.parametrize("name", [*NAMES, None])
+@pytest.mark.parametrize("name", [*MODELS, None])
 def test_every_model_speaks(client: httpx.Client, name: str | None) -> None:
     """By the same voices."""
     body = {"text": "Hola."} if name is None else {"text": "Hola.", "model_id": name}
@@ -250,8 +250,8 @@ async def guarded(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     given = {"engine": "espeak", "recognizer": "none", "data_dir": tmp_path}
     chosen = settings.load(given, {"KANI_API_KEYS": "right"}, tmp_path / "none")
     metrics = Metrics("test")
-    connections = Connections(chosen.max_connections, metrics.connections, chosen.ping_timeout)
-    app = create_app(chosen, build_service(chosen, metrics), metrics, connections, Intake())
+    connections = Connections(chosen.max_connections, metrics.set_connections, chosen.ping_timeout)
+    app = create_app(chosen, build_service(chosen, metrics), metrics, connections, UploadBudget())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         yield client
 

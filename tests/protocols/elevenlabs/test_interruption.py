@@ -13,9 +13,9 @@ from starlette.types import Message
 
 from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.elevenlabs.websocket import routes
-from protocols.elevenlabs.websocket.outgoing import Outgoing
+from protocols.elevenlabs.websocket.priority_sender import PrioritySender
 from speech.service import SpeechService
-from tests.clients.elevenlabs.wire import Heard
+from tests.clients.elevenlabs.wire import ReceivedSpeech
 from tests.speech.session.test_session import serving
 from tests.support.tone import ToneEngine
 
@@ -29,7 +29,7 @@ class Socket:
     def __init__(self) -> None:
         self.incoming: asyncio.Queue[Message] = asyncio.Queue()
         self.outgoing: asyncio.Queue[Message] = asyncio.Queue()
-        self.contexts: dict[str, Heard] = {}
+        self.contexts: dict[str, ReceivedSpeech] = {}
         self.order: list[str] = []
 
     async def send(self, *messages: dict[str, object]) -> None:
@@ -42,9 +42,9 @@ class Socket:
         message = json.loads((await self.outgoing.get())["text"])
         name = message["contextId"]
         self.order.append(name)
-        self.contexts.setdefault(name, Heard()).take(message)
+        self.contexts.setdefault(name, ReceivedSpeech()).add(message)
 
-    async def until_final(self, name: str) -> Heard:
+    async def until_final(self, name: str) -> ReceivedSpeech:
         """Read until a context has ended."""
         while name not in self.contexts or not self.contexts[name].final:
             await self.take()
@@ -123,11 +123,11 @@ async def test_audio_of_a_superseded_context_is_sent_behind_all_other() -> None:
         await reads.acquire()
         sent.append(message)
 
-    outgoing = Outgoing(send)
-    under_way = asyncio.create_task(outgoing.send("old 1", behind=lambda: True))
+    outgoing = PrioritySender(send)
+    under_way = asyncio.create_task(outgoing.send("old 1", low_priority=lambda: True))
     await asyncio.sleep(0)
     others = [asyncio.create_task(outgoing.send(f"new {number}")) for number in range(3)]
-    late = asyncio.create_task(outgoing.send("old 2", behind=lambda: True))
+    late = asyncio.create_task(outgoing.send("old 2", low_priority=lambda: True))
     for _ in range(5):
         reads.release()
     await asyncio.gather(under_way, late, *others)

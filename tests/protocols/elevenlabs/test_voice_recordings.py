@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from protocols.elevenlabs.http.voice_recordings import JOINED_RATE, one_recording
+from protocols.elevenlabs.http.voice_recordings import JOINED_RATE, join_recordings
 from speech.audio.pcm import decode_recording, wav
 from speech.errors import InvalidRequest
 
@@ -23,13 +23,13 @@ def pitch(samples: np.ndarray) -> float:
 
 def test_one_stays_as_it_came() -> None:
     """Byte for byte, whatever it is."""
-    assert one_recording([b"anything"]) == (b"anything", True)
+    assert join_recordings([b"anything"]) == (b"anything", True)
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
 def test_several_are_joined_in_order(rate: int) -> None:
     """At one rate, none higher or lower than it was, and nothing in between."""
-    joined, whole = one_recording([tone(200, 2.0, rate), tone(300, 1.0, 16_000), tone(400, 1.0, 48_000)])
+    joined, whole = join_recordings([tone(200, 2.0, rate), tone(300, 1.0, 16_000), tone(400, 1.0, 48_000)])
     recording = decode_recording(joined)
     assert whole and (recording.sample_rate, recording.duration_s) == (JOINED_RATE, 4.0)
     first, second, third = np.split(recording.samples, [2 * JOINED_RATE, 3 * JOINED_RATE])
@@ -39,15 +39,15 @@ def test_several_are_joined_in_order(rate: int) -> None:
 def test_a_minute_is_kept() -> None:
     """Of more what came first, and that something is missing is told; of just as much everything."""
     half = tone(200, 30.0, 8_000)
-    joined, whole = one_recording([half, half])
+    joined, whole = join_recordings([half, half])
     assert whole and decode_recording(joined).duration_s == 60.0
-    joined, whole = one_recording([half, tone(300, 70.0, 8_000)])
+    joined, whole = join_recordings([half, tone(300, 70.0, 8_000)])
     assert not whole and decode_recording(joined).duration_s == 60.0
-    joined, whole = one_recording([tone(300, 70.0, 8_000), b"not looked at any more", half])
+    joined, whole = join_recordings([tone(300, 70.0, 8_000), b"not looked at any more", half])
     assert not whole and decode_recording(joined).duration_s == 60.0
 
 
 def test_one_that_is_no_audio() -> None:
     """Is named by its place."""
     with pytest.raises(InvalidRequest, match="files: number 2 is empty"):
-        one_recording([tone(200, 1.0, 8_000), b""])
+        join_recordings([tone(200, 1.0, 8_000), b""])

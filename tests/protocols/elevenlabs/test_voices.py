@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from protocols.elevenlabs.http.voices_list import PAGE_SIZE, described_id, search
+from protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, describe_voice_id, search_voices
 from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.voice_ids import LONGEST_ID, PREMADE, resolve
-from protocols.elevenlabs.voice_settings import DEFAULTS, RANGES, read_voice_settings
+from protocols.elevenlabs.voice_ids import MAX_ID_LENGTH, PREMADE_VOICES, resolve_voice
+from protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS, SETTING_RANGES, parse_voice_settings
 from server.metrics import Metrics
 from server.settings import load
 from speech.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
@@ -52,14 +52,14 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Spe
 )
 async def test_our_voices_have_their_own_ids(service: SpeechService, name: str, ours: str | None) -> None:
     """A kept one may be named without its prefix."""
-    assert resolve(service, name, NOTHING_CHOSEN) == ours
+    assert resolve_voice(service, name, NOTHING_CHOSEN) == ours
 
 
-@pytest.mark.parametrize("voice_id", sorted(PREMADE))
+@pytest.mark.parametrize("voice_id", sorted(PREMADE_VOICES))
 async def test_a_known_voice_is_nobody_in_particular(service: SpeechService, voice_id: str) -> None:
     """Without a language it is the default of whatever the text turns out to be."""
     assert len(voice_id) == 20 and voice_id.isalnum()
-    assert resolve(service, voice_id, NOTHING_CHOSEN) is None
+    assert resolve_voice(service, voice_id, NOTHING_CHOSEN) is None
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ async def test_with_a_language_it_is_one_of_its_sex(
     service: SpeechService, voice_id: str, language: str, ours: str | None
 ) -> None:
     """As far as the language has one: Kokoro's only French voice is a woman's."""
-    assert resolve(service, voice_id, NOTHING_CHOSEN, language) == ours
+    assert resolve_voice(service, voice_id, NOTHING_CHOSEN, language) == ours
 
 
 @pytest.mark.parametrize("region", ["en-GB", "en-US"])
@@ -86,49 +86,49 @@ async def test_it_is_of_the_region_that_was_asked_for(
     service: SpeechService, voice_id: str, region: str
 ) -> None:
     """And of the sex."""
-    ours = resolve(service, voice_id, NOTHING_CHOSEN, region)
+    ours = resolve_voice(service, voice_id, NOTHING_CHOSEN, region)
     voice = next(voice for voice in service.catalogue.list() if voice.id == ours)
-    assert (voice.language, voice.gender) == (region, PREMADE[voice_id].gender)
+    assert (voice.language, voice.gender) == (region, PREMADE_VOICES[voice_id].gender)
 
 
 async def test_an_operator_can_say_who_an_id_is(service: SpeechService) -> None:
     """Of a voice that only the client's account had, and of a well-known one; a wrong one is not found."""
     chosen = ElevenLabsSettings(voices={"theirOwnClone1234567": "em_santa", ADAM: "em_alex", "wrong": "x"})
-    assert resolve(service, "theirOwnClone1234567", chosen) == "em_santa"
-    assert resolve(service, ADAM, chosen) == "em_alex"
+    assert resolve_voice(service, "theirOwnClone1234567", chosen) == "em_santa"
+    assert resolve_voice(service, ADAM, chosen) == "em_alex"
     with pytest.raises(UnknownVoice, match="'wrong'"):
-        resolve(service, "wrong", chosen)
+        resolve_voice(service, "wrong", chosen)
 
 
 @pytest.mark.parametrize("name", ["nobody", "", "custom:nobody", "custom:../x", "../x", "\0", "x" * 5000])
 async def test_any_other_id_is_not_found(service: SpeechService, name: str) -> None:
     """And never a file of that name."""
     with pytest.raises(UnknownVoice) as refused:
-        resolve(service, name, NOTHING_CHOSEN)
-    assert len(str(refused.value)) < LONGEST_ID + 50
+        resolve_voice(service, name, NOTHING_CHOSEN)
+    assert len(str(refused.value)) < MAX_ID_LENGTH + 50
 
 
 async def test_a_language_that_nobody_speaks(service: SpeechService) -> None:
     """Is refused as such."""
     with pytest.raises(UnsupportedLanguage):
-        resolve(service, RACHEL, NOTHING_CHOSEN, "yo")
+        resolve_voice(service, RACHEL, NOTHING_CHOSEN, "yo")
 
 
 async def test_a_known_voice_is_described_by_its_own_name(service: SpeechService) -> None:
     """And without a sample to hear: who it is depends on the text."""
-    told = described_id(service, RACHEL, NOTHING_CHOSEN, "http://localhost")
+    told = describe_voice_id(service, RACHEL, NOTHING_CHOSEN, "http://localhost")
     assert (told["voice_id"], told["name"], told["labels"]["gender"]) == (RACHEL, "Rachel", "female")
     assert told["preview_url"] is None and told["verified_languages"] == []
-    assert described_id(service, "default", NOTHING_CHOSEN, "http://localhost")["name"] == "Default"
+    assert describe_voice_id(service, "default", NOTHING_CHOSEN, "http://localhost")["name"] == "Default"
 
 
 async def test_a_voice_of_ours_is_described(service: SpeechService) -> None:
     """Under the id that was asked for."""
     chosen = ElevenLabsSettings(voices={"theirs": "em_alex"})
-    told = described_id(service, "theirs", chosen, "http://localhost")
+    told = describe_voice_id(service, "theirs", chosen, "http://localhost")
     assert (told["voice_id"], told["name"], told["category"]) == ("theirs", "em_alex", "premade")
     assert told["preview_url"] == "http://localhost/api/voices/em_alex/audio"
-    kept = described_id(service, "ana-maria", NOTHING_CHOSEN, "http://localhost")
+    kept = describe_voice_id(service, "ana-maria", NOTHING_CHOSEN, "http://localhost")
     assert (kept["category"], kept["is_owner"]) == ("cloned", True)
     assert kept["preview_url"] == "http://localhost/api/voices/custom%3Aana-maria/audio"
 
@@ -143,8 +143,8 @@ async def test_a_search_comes_in_pages() -> None:
         query = {} if size is None else {"page_size": str(size)}
         seen, token = [], ""
         while token is not None:
-            page, total, token = search(VOICES, query | {"next_page_token": token})
-            assert total == len(VOICES) and len(page) <= (size or PAGE_SIZE)
+            page, total, token = search_voices(VOICES, query | {"next_page_token": token})
+            assert total == len(VOICES) and len(page) <= (size or DEFAULT_PAGE_SIZE)
             seen += page
         assert seen == VOICES
 
@@ -167,14 +167,14 @@ async def test_a_search_comes_in_pages() -> None:
 )
 async def test_a_search_finds(query: dict[str, str], found: int) -> None:
     """By words, by language in English, and by kind."""
-    assert search(VOICES, query)[1] == found
+    assert search_voices(VOICES, query)[1] == found
 
 
 async def test_a_search_can_be_sorted() -> None:
     """By name, in either direction."""
-    names = [voice.name for voice in search(VOICES, {"sort": "name", "page_size": "100"})[0]]
+    names = [voice.name for voice in search_voices(VOICES, {"sort": "name", "page_size": "100"})[0]]
     assert names == sorted(names, key=str.casefold)
-    down = search(VOICES, {"sort": "name", "sort_direction": "desc", "page_size": "100"})[0]
+    down = search_voices(VOICES, {"sort": "name", "sort_direction": "desc", "page_size": "100"})[0]
     assert [voice.name for voice in down] == names[::-1]
 
 
@@ -193,47 +193,49 @@ async def test_a_search_can_be_sorted() -> None:
 async def test_a_search_that_cannot_be(query: dict[str, str], field: str) -> None:
     """Is refused by the field's name."""
     with pytest.raises(InvalidRequest) as refused:
-        search(VOICES, query)
+        search_voices(VOICES, query)
     assert refused.value.field == field
 
 
-@pytest.mark.parametrize("given", [None, {}, DEFAULTS, dict.fromkeys(DEFAULTS), {"new_field": 5}])
+@pytest.mark.parametrize(
+    "given", [None, {}, DEFAULT_SETTINGS, dict.fromkeys(DEFAULT_SETTINGS), {"new_field": 5}]
+)
 async def test_settings_that_ask_for_nothing(given: Any) -> None:
     """Change nothing, and nothing of them is in vain."""
-    read = read_voice_settings(given)
+    read = parse_voice_settings(given)
     assert (read.speed, read.stability, read.temperature, read.unused) == (None, None, None, ())
 
 
 async def test_what_is_asked_for_is_done_or_named() -> None:
     """Speed is everybody's; stability goes to engines that draw their tokens; the rest nobody can do."""
     asked = {"speed": 1.1, "stability": 1, "style": 0.4, "similarity_boost": 1.0, "use_speaker_boost": False}
-    read = read_voice_settings(asked)
+    read = parse_voice_settings(asked)
     assert (read.speed, read.sampling(7).seed) == (1.1, 7)
     assert read.unused == (
         "voice_settings.similarity_boost",
         "voice_settings.style",
         "voice_settings.use_speaker_boost",
     )
-    assert read.named_unused(["seed", "temperature"]) == sorted(
+    assert read.unused_fields(["seed", "temperature"]) == sorted(
         ["seed", "voice_settings.stability", *read.unused]
     )
 
 
 async def test_the_steadier_the_colder() -> None:
     """Around the temperature that the Kani model has by itself."""
-    temperatures = [read_voice_settings({"stability": s}).temperature for s in (0, 0.25, 0.75, 1)]
+    temperatures = [parse_voice_settings({"stability": s}).temperature for s in (0, 0.25, 0.75, 1)]
     assert temperatures == pytest.approx([0.9, 0.75, 0.45, 0.3])
 
 
-@pytest.mark.parametrize("name", sorted(RANGES))
+@pytest.mark.parametrize("name", sorted(SETTING_RANGES))
 async def test_each_setting_has_its_range(name: str) -> None:
     """Its ends are within."""
-    allowed = RANGES[name]
+    allowed = SETTING_RANGES[name]
     for value in (allowed.low, allowed.high):
-        read_voice_settings({name: value})
+        parse_voice_settings({name: value})
     for value in (allowed.low - 0.01, allowed.high + 0.01, float("nan"), 10**400, "1", True, []):
         with pytest.raises(InvalidRequest) as refused:
-            read_voice_settings({name: value})
+            parse_voice_settings({name: value})
         assert refused.value.field == f"voice_settings.{name}"
 
 
@@ -241,4 +243,4 @@ async def test_each_setting_has_its_range(name: str) -> None:
 async def test_settings_of_the_wrong_type(given: Any) -> None:
     """Are refused."""
     with pytest.raises(InvalidRequest, match="voice_settings"):
-        read_voice_settings(given)
+        parse_voice_settings(given)

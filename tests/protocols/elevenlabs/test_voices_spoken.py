@@ -97,16 +97,16 @@ async def call(server: Server, voice: str, way: str) -> Samples:
 
 async def single(server: Server, voice: str) -> Samples:
     """What ``stream-input`` says."""
-    async with wire.opened(server.url, voice=voice) as client:
+    async with wire.connect_client(server.url, voice=voice) as client:
         return (await client.speak(TEXT)).samples
 
 
 async def multi(server: Server, voice: str) -> Samples:
     """What a context of ``multi-stream-input`` says."""
-    async with wire.multi(server.url, voice) as client:
+    async with wire.connect_multi(server.url, voice) as client:
         await client.send({"text": " ", "context_id": "a"}, {"text": TEXT, "context_id": "a", "flush": True})
         await client.send({"context_id": "a", "close_context": True})
-        [heard] = await client.until_final("a")
+        [heard] = await client.receive_until_final("a")
         return heard.samples
 
 
@@ -158,7 +158,7 @@ async def test_it_can_be_spoken_as_soon_as_it_is_made(server: Server) -> None:
 @pytest.mark.parametrize("path", ["/stream_tts", "/client"])
 async def test_the_relay_speaks_with_a_kept_voice(server: Server, path: str) -> None:
     """Where the operator names one, by its bare name too."""
-    async with relay.opened(server.url, path) as client:
+    async with relay.connect_client(server.url, path) as client:
         answer = await client.speak(TEXT)
         answer.check(TEXT)
         assert loudness(answer.samples) == SOFT
@@ -169,5 +169,5 @@ async def test_the_relay_speaks_with_a_kept_voice(server: Server, path: str) -> 
 )
 async def test_what_the_relays_voice_may_be_called(tmp_path: Path, named: str, level: float) -> None:
     """As in the rest of the protocol; one that is not there is the default."""
-    async with serving(tmp_path, named) as server, relay.opened(server.url) as client:
+    async with serving(tmp_path, named) as server, relay.connect_client(server.url) as client:
         assert loudness((await client.speak(TEXT)).samples) == level

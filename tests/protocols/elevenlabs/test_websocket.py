@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from speech.audio.pcm import decode_recording
-from tests.clients.elevenlabs.wire import BOS, EOS, Client, assert_tiles, multi, opened
+from tests.clients.elevenlabs.wire import BOS, EOS, Client, assert_tiles, connect_client, connect_multi
 from tests.conftest import ServerProcess, StartServer
 
 HELLO = "Hola, esto es una prueba. "
@@ -29,7 +29,7 @@ def open_context(name: str, text: str = "", **more: object) -> list[dict[str, ob
 
 async def test_the_frames_are_as_recorded(espeak_server: ServerProcess) -> None:
     """Audio with times, audio without, the end, and the close: keys, order and types."""
-    async with opened(espeak_server.url, output_format="pcm_24000") as client:
+    async with connect_client(espeak_server.url, output_format="pcm_24000") as client:
         await client.send(BOS, *({"text": token} for token in ("Hol", "a", " mundo", ".")), EOS)
         raw = []
         with pytest.raises(ConnectionClosed) as closed:
@@ -54,13 +54,13 @@ async def test_the_frames_are_as_recorded(espeak_server: ServerProcess) -> None:
 
 async def test_the_three_ways_to_count_agree(espeak_server: ServerProcess) -> None:
     """By default a message's times are right for those who add; with sync_alignment they are absolute."""
-    async with opened(espeak_server.url) as client:
+    async with connect_client(espeak_server.url) as client:
         relative = await client.speak(HELLO, "¿Qué tal estás?")
-    async with opened(espeak_server.url, sync_alignment="true") as client:
+    async with connect_client(espeak_server.url, sync_alignment="true") as client:
         absolute = await client.speak(HELLO, "¿Qué tal estás?")
     assert relative.audio == absolute.audio
     assert relative.text == absolute.text == HELLO + "¿Qué tal estás? "
-    assert relative.summed() == absolute.absolute() == relative.with_audio(22_050)
+    assert relative.summed() == absolute.absolute() == relative.audio_relative(22_050)
     last = absolute.absolute()[-1]
     assert (last.start + last.duration) / 1000 == pytest.approx(len(absolute.samples) / 22_050, abs=0.001)
 
@@ -71,12 +71,12 @@ async def test_what_was_said_is_told_beside_what_was_written(espeak_server: Serv
     said = {}
     for normalization in ("auto", "off"):
         query = {"sync_alignment": sync, "apply_text_normalization": normalization, "language_code": "es"}
-        async with opened(espeak_server.url, **query) as client:
+        async with connect_client(espeak_server.url, **query) as client:
             heard = await client.speak("Hay 21 casas.")
         assert heard.text == "Hay 21 casas. "
-        said[normalization] = "".join(each.text for each in heard.said)
+        said[normalization] = "".join(each.text for each in heard.normalized)
         if sync == "true":
-            assert_tiles(heard.said)
+            assert_tiles(heard.normalized)
     assert said["auto"].rstrip() == "Hay veintiuna casas."
     assert said["off"].rstrip() == "Hay 21 casas."
 
@@ -85,9 +85,9 @@ async def test_what_was_said_is_told_beside_what_was_written(espeak_server: Serv
 async def test_an_operator_may_say_how_times_count(start_server: StartServer, times: str, sync: str) -> None:
     """Whatever the client asks for."""
     server = start_server("--engine", "espeak", KANI_ELEVENLABS_TIMES=times, KANI_RECOGNIZER="none")
-    async with opened(server.url, sync_alignment=sync) as client:
+    async with connect_client(server.url, sync_alignment=sync) as client:
         heard = await client.speak(HELLO, "¿Qué tal estás?")
-    characters = heard.absolute() if times == "absolute" else heard.with_audio(22_050)
+    characters = heard.absolute() if times == "absolute" else heard.audio_relative(22_050)
     starts = [each.start for each in characters]
     assert starts == sorted(starts) and starts[-1] > 1500
 
@@ -101,11 +101,11 @@ async def test_text_may_come_with_the_first_message(espeak_server: ServerProcess
         "xi_api_key": "k",
         "try_trigger_generation": True,
     }
-    async with opened(espeak_server.url, optimize_streaming_latency=4) as client:
+    async with connect_client(espeak_server.url, optimize_streaming_latency=4) as client:
         await client.send(first, EOS)
-        assert (await client.until_closed())[0] == 1000
-        fast = client.heard()
-    async with opened(espeak_server.url) as client:
+        assert (await client.receive_until_closed())[0] == 1000
+        fast = client.received()
+    async with connect_client(espeak_server.url) as client:
         usual = await client.speak("Hola mundo ")
     assert fast.text == usual.text == "Hola mundo "
     assert len(fast.samples) / len(usual.samples) == pytest.approx(1 / 1.2, abs=0.03)
@@ -113,41 +113,41 @@ async def test_text_may_come_with_the_first_message(espeak_server: ServerProcess
 
 async def test_text_is_spoken_before_its_end_comes(espeak_server: ServerProcess) -> None:
     """A whole sentence, what is flushed, and what the schedule wants; the connection stays open."""
-    async with opened(espeak_server.url, sync_alignment="true") as client:
+    async with connect_client(espeak_server.url, sync_alignment="true") as client:
         await client.send(BOS, {"text": "Primero una frase entera. Y luego"})
-        while not client.heard().text.startswith("Primero una frase entera"):
-            await client.take()
+        while not client.received().text.startswith("Primero una frase entera"):
+            await client.receive_speech()
         await client.send({"text": "", "flush": True})
-        while not client.heard().text.endswith("luego"):
-            await client.take()
+        while not client.received().text.endswith("luego"):
+            await client.receive_speech()
         await client.send({"text": " una frase que nadie termina aunque ya sea bastante larga, "})
         await client.send({"text": "tanto como quiere ", "generator_config": {"chunk_length_schedule": [50]}})
-        while not client.heard().text.endswith("quiere"):
-            await client.take()
+        while not client.received().text.endswith("quiere"):
+            await client.receive_speech()
         await client.send({"text": "y sigue.", "flush": True}, EOS)
-        assert (await client.until_closed())[0] == 1000
+        assert (await client.receive_until_closed())[0] == 1000
         text = "una frase que nadie termina aunque ya sea bastante larga, tanto como quiere y sigue. "
-        assert client.heard().text == "Primero una frase entera. Y luego  " + text
+        assert client.received().text == "Primero una frase entera. Y luego  " + text
 
 
 @pytest.mark.alone
 async def test_a_space_keeps_it_alive_and_adds_nothing(espeak_server: ServerProcess) -> None:
     """Nor does it join two words; without it the connection would have ended."""
-    async with opened(espeak_server.url, inactivity_timeout=1) as client:
+    async with connect_client(espeak_server.url, inactivity_timeout=1) as client:
         await client.send(BOS)
         for text in ("uno", " ", " ", "dos"):
             await asyncio.sleep(0.6)
             await client.send({"text": text})
         await client.send(EOS)
-        assert (await client.until_closed())[0] == 1000
-        assert client.heard().text == "uno dos "
+        assert (await client.receive_until_closed())[0] == 1000
+        assert client.received().text == "uno dos "
 
 
 async def test_a_stream_without_text_ends_at_once(espeak_server: ServerProcess) -> None:
     """With the end alone; so does one that says only marks, with a short silence."""
-    async with opened(espeak_server.url) as client:
+    async with connect_client(espeak_server.url) as client:
         assert (await client.speak()).parts == []
-    async with opened(espeak_server.url) as client:
+    async with connect_client(espeak_server.url) as client:
         heard = await client.speak("…")
         assert heard.text == "… " and not heard.samples.any() and len(heard.samples)
 
@@ -168,9 +168,9 @@ async def test_every_format_comes_with_its_times(
     espeak_server: ServerProcess, name: str, bytes_a_second: int | None
 ) -> None:
     """The same characters at the same times, whatever the encoder keeps back."""
-    async with opened(espeak_server.url, output_format=name) as client:
+    async with connect_client(espeak_server.url, output_format=name) as client:
         heard = await client.speak(HELLO, LONG[:200])
-    async with opened(espeak_server.url, sync_alignment="true") as client:
+    async with connect_client(espeak_server.url, sync_alignment="true") as client:
         plain = await client.speak(HELLO, LONG[:200])
     if bytes_a_second is None:
         heard_s = decode_recording(heard.audio).duration_s
@@ -183,45 +183,45 @@ async def test_every_format_comes_with_its_times(
 
 async def test_the_default_format_and_voice_are_the_protocols(espeak_server: ServerProcess) -> None:
     """MP3 at 44.1 kHz, and one of ElevenLabs' own voices is whoever speaks the text's language."""
-    async with opened(espeak_server.url, voice="21m00Tcm4TlvDq8ikWAM", output_format="") as client:
+    async with connect_client(espeak_server.url, voice="21m00Tcm4TlvDq8ikWAM", output_format="") as client:
         heard = await client.speak("This is quite an ordinary English sentence, is it not?")
     assert heard.audio[:2] == b"\xff\xfb"
-    async with opened(espeak_server.url, voice="21m00Tcm4TlvDq8ikWAM", language_code="fr") as client:
+    async with connect_client(espeak_server.url, voice="21m00Tcm4TlvDq8ikWAM", language_code="fr") as client:
         await client.speak("Bonjour tout le monde.")
 
 
 async def test_whole_characters_come_back(espeak_server: ServerProcess) -> None:
     """Code points as they were sent: emoji, marks that turn the direction, half an emoji."""
     for text in ("Sí 🙂 ñandú. ", "\u200fمرحبا\u200f، كيف الحال؟ ", "medio \ud83d emoji. ", "21 €, 3.5 %. "):
-        async with opened(espeak_server.url) as client:
+        async with connect_client(espeak_server.url) as client:
             await client.send(BOS, {"text": text}, EOS)
-            await client.until_closed()
-            assert client.heard().text == text
+            await client.receive_until_closed()
+            assert client.received().text == text
 
 
 async def test_contexts_are_told_apart(espeak_server: ServerProcess) -> None:
     """Five at once, each as it sounds alone, in its own time; the connection is used again."""
     texts = {f"c{number}": f"Número {number}. {HELLO}" for number in range(5)}
-    async with multi(espeak_server.url, sync_alignment="true", auto_mode="true") as client:
+    async with connect_multi(espeak_server.url, sync_alignment="true", auto_mode="true") as client:
         alone = {}
         for name, text in texts.items():
             await client.send(*open_context(name, text), {"context_id": name, "close_context": True})
-            (alone[name],) = await client.until_final(name)
+            (alone[name],) = await client.receive_until_final(name)
         for name, text in texts.items():
             await client.send(*open_context(name, text))
         for name in texts:
             await client.send({"text": "", "context_id": name, "flush": True})
             await client.send({"context_id": name, "close_context": True})
-        together = await client.until_final(*texts)
+        together = await client.receive_until_final(*texts)
         for (name, text), heard in zip(texts.items(), together, strict=True):
             assert heard.text == text and heard.parts == alone[name].parts
         await client.send({"close_socket": True})
-        assert await client.until_closed() == (1000, "")
+        assert await client.receive_until_closed() == (1000, "")
 
 
 async def test_messages_of_contexts_name_them_twice(espeak_server: ServerProcess) -> None:
     """In both spellings, with the end; clients may use either too."""
-    async with multi(espeak_server.url) as client:
+    async with connect_multi(espeak_server.url) as client:
         await client.send({"text": "Hola. ", "contextId": "ñ 1", "flush": True})
         message = await client.receive()
         assert (message["contextId"], message["context_id"], message["isFinal"]) == ("ñ 1", "ñ 1", None)
@@ -241,82 +241,82 @@ async def test_messages_of_contexts_name_them_twice(espeak_server: ServerProcess
 
 async def test_what_keeps_a_connection_alive_opens_and_closes_nothing(espeak_server: ServerProcess) -> None:
     """An empty text, with or without a context: five can still be opened."""
-    async with multi(espeak_server.url, auto_mode="true") as client:
+    async with connect_multi(espeak_server.url, auto_mode="true") as client:
         for number in range(10):
             await client.send({"text": ""}, {"text": "", "context_id": f"gone{number}"})
         for number in range(5):
             await client.send({"text": " ", "context_id": f"c{number}"})
             await client.send({"text": ""}, {"text": "", "context_id": f"c{number}"})
         await client.send({"text": HELLO, "context_id": "c4"}, {"context_id": "c4", "close_context": True})
-        (heard,) = await client.until_final("c4")
+        (heard,) = await client.receive_until_final("c4")
         assert heard.text == HELLO
 
 
 async def test_a_context_without_a_name_is_one_too(espeak_server: ServerProcess) -> None:
     """Its messages name none."""
-    async with multi(espeak_server.url) as client:
+    async with connect_multi(espeak_server.url) as client:
         await client.send({"text": HELLO, "flush": True}, {"close_context": True})
-        while not client.heard(None).final:
-            await client.take()
-        assert client.heard(None).text == HELLO
+        while not client.received(None).final:
+            await client.receive_speech()
+        assert client.received(None).text == HELLO
 
 
 async def test_a_bare_flush_opens_a_context(espeak_server: ServerProcess) -> None:
     """There is nothing to say in it, and it ends when it is closed."""
-    async with multi(espeak_server.url) as client:
+    async with connect_multi(espeak_server.url) as client:
         await client.send({"context_id": "c", "flush": True}, {"context_id": "c", "close_context": True})
-        (heard,) = await client.until_final("c")
+        (heard,) = await client.receive_until_final("c")
         assert heard.parts == []
 
 
 async def test_an_id_may_be_used_again_at_once(espeak_server: ServerProcess) -> None:
     """The new context is heard behind the old one, which says what was flushed."""
-    async with multi(espeak_server.url, auto_mode="true", sync_alignment="true") as client:
+    async with connect_multi(espeak_server.url, auto_mode="true", sync_alignment="true") as client:
         await client.send(*open_context("c", LONG), {"context_id": "c", "close_context": True})
         await client.send(*open_context("c", HELLO))
-        (old,) = await client.until_final("c")
+        (old,) = await client.receive_until_final("c")
         await client.send({"context_id": "c", "close_context": True})
-        (new,) = await client.until_final("c")
+        (new,) = await client.receive_until_final("c")
     assert (old.text, new.text) == (LONG, HELLO)
     assert all(one.start <= other.start for one, other in pairwise(new.absolute()))
 
 
 async def test_close_socket_says_what_was_flushed(espeak_server: ServerProcess) -> None:
     """Then it closes; a context whose text was not flushed just ends."""
-    async with multi(espeak_server.url) as client:
+    async with connect_multi(espeak_server.url) as client:
         await client.send(
             *open_context("a", LONG), {"text": "nunca", "context_id": "b"}, {"close_socket": True}
         )
-        assert await client.until_closed() == (1000, "")
-        assert client.heard("a").text == LONG and client.heard("a").final
-        assert client.heard("b").text == "" and client.heard("b").final
+        assert await client.receive_until_closed() == (1000, "")
+        assert client.received("a").text == LONG and client.received("a").final
+        assert client.received("b").text == "" and client.received("b").final
 
 
 async def test_an_interrupted_context_ends_early(espeak_server: ServerProcess) -> None:
     """Text that was not flushed is not spoken to its end once its context is closed."""
-    async with multi(espeak_server.url, sync_alignment="true") as client:
+    async with connect_multi(espeak_server.url, sync_alignment="true") as client:
         await client.send({"text": LONG * 10, "context_id": "c"})
-        await client.take()
+        await client.receive_speech()
         await client.send({"context_id": "c", "close_context": True})
-        (heard,) = await client.until_final("c")
+        (heard,) = await client.receive_until_final("c")
         assert heard.text != LONG * 10
         await client.send({"text": HELLO, "context_id": "next", "flush": True})
         await client.send({"context_id": "next", "close_context": True})
-        (following,) = await client.until_final("next")
+        (following,) = await client.receive_until_final("next")
         assert following.text == HELLO
 
 
 async def test_many_contexts_may_be_closed_and_still_speak(espeak_server: ServerProcess) -> None:
     """Nobody is refused who closes one before opening the next; all is heard."""
     names = [f"c{number}" for number in range(60)]
-    async with multi(espeak_server.url) as client:
+    async with connect_multi(espeak_server.url) as client:
 
         async def talk() -> None:
             for name in names:
                 await client.send(*open_context(name, HELLO), {"context_id": name, "close_context": True})
 
         talking = asyncio.create_task(talk())
-        heard = await client.until_final(*names)
+        heard = await client.receive_until_final(*names)
         await talking
     assert {each.text for each in heard} == {HELLO}
     assert len({each.audio for each in heard}) == 1 and np.abs(heard[0].samples).max() > 0.1
@@ -326,12 +326,12 @@ async def test_many_contexts_may_be_closed_and_still_speak(espeak_server: Server
 async def test_a_server_that_stops_ends_every_stream(start_server: StartServer, name: str) -> None:
     """What was flushed is spoken; who still writes is told; the connection is closed with 1001."""
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
-    async with opened(server.url, name) as client:
+    async with connect_client(server.url, name) as client:
         await client.send({"text": HELLO, "flush": True})
-        await client.take()
+        await client.receive_speech()
         server.send_signal(signal.SIGTERM)
-        code, _ = await client.until_closed()
-        heard = client.heard(None)
+        code, _ = await client.receive_until_closed()
+        heard = client.received(None)
         assert code == 1001 and heard.text.strip() == HELLO.strip()
         assert heard.error is None or heard.error["error"] == "service_unavailable"
     assert server.wait() == 0

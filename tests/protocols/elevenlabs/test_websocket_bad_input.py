@@ -22,7 +22,7 @@ from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.voices.catalogue import VoiceStore
-from tests.clients.elevenlabs.wire import BOS, EOS, Client, Message, multi, opened
+from tests.clients.elevenlabs.wire import BOS, EOS, Client, Message, connect_client, connect_multi
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.elevenlabs.test_websocket import HELLO, open_context
 from tests.support.tone import ToneEngine
@@ -36,8 +36,8 @@ KEY = "geheim-1"
 
 async def refused(client: Client, context_id: str | None = None) -> Message:
     """The error that a connection ends with, its close code and reason being those of the frame."""
-    code, reason = await client.until_closed()
-    error = client.heard(context_id).error
+    code, reason = await client.receive_until_closed()
+    error = client.received(context_id).error
     assert error is not None and list(error) == ["code", "error", "message"]
     assert code == error["code"]
     assert reason == error["message"].encode()[:123].decode(errors="ignore")
@@ -116,16 +116,16 @@ async def test_a_bad_message_ends_the_connection_behind_what_was_said(
     espeak_server: ServerProcess, name: str, message: Message | str, error: str, sentence: str
 ) -> None:
     """By the field and its limit; all text before it is spoken and sent first."""
-    async with opened(espeak_server.url, name) as client:
+    async with connect_client(espeak_server.url, name) as client:
         await client.send({"text": HELLO}, message)
         assert await refused(client) == {"code": 1008, "error": error, "message": sentence}
-        assert client.heard().text == HELLO
-        assert client.heard().final == (name == "multi-stream-input")
+        assert client.received().text == HELLO
+        assert client.received().final == (name == "multi-stream-input")
 
 
 async def test_binary_messages_are_refused(espeak_server: ServerProcess) -> None:
     """They are none of the protocol's."""
-    async with opened(espeak_server.url) as client:
+    async with connect_client(espeak_server.url) as client:
         await client.socket.send(b"{}")
         error = await refused(client)
         assert error["message"] == f"{UNREADABLE} (binary messages are not supported)"
@@ -133,12 +133,12 @@ async def test_binary_messages_are_refused(espeak_server: ServerProcess) -> None
 
 async def test_text_behind_the_end_is_refused(espeak_server: ServerProcess) -> None:
     """What came before is spoken; a keep-alive there is none."""
-    async with opened(espeak_server.url) as client:
+    async with connect_client(espeak_server.url) as client:
         await client.send(BOS, {"text": HELLO * 20}, EOS, EOS, {"text": "más"})
         error = await refused(client)
         assert error["error"] == "invalid_input_message"
         assert error["message"] == f"{UNREADABLE} (text: came after the end of the input, the empty string)"
-        assert client.heard().text == HELLO * 20 and not client.heard().final
+        assert client.received().text == HELLO * 20 and not client.received().final
 
 
 @pytest.mark.parametrize("voice", ["nobody", "../../etc/passwd", "ñ" * 30, "custom:nobody"])
@@ -146,7 +146,7 @@ async def test_an_unknown_voice_is_told_after_the_first_text(
     espeak_server: ServerProcess, voice: str
 ) -> None:
     """As the service does, in its words."""
-    async with opened(espeak_server.url, voice=voice.replace("/", "%2F")) as client:
+    async with connect_client(espeak_server.url, voice=voice.replace("/", "%2F")) as client:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(client.receive(), 0.1)
         await client.send(BOS)
@@ -181,7 +181,7 @@ async def test_a_bad_query_is_refused_before_the_upgrade(
 ) -> None:
     """With HTTP's 400 and the service's detail; what nobody knows is passed over."""
     with pytest.raises(InvalidStatus) as caught:
-        async with opened(espeak_server.url, **query):
+        async with connect_client(espeak_server.url, **query):
             pass
     response = caught.value.response
     assert response.status_code == 400 and response.body is not None
@@ -192,15 +192,17 @@ async def test_a_bad_query_is_refused_before_the_upgrade(
 
 async def test_unknown_fields_and_parameters_are_passed_over(espeak_server: ServerProcess) -> None:
     """As the service does; so is a time-out beyond the longest."""
-    async with opened(espeak_server.url, foo="bar", inactivity_timeout=300, enable_logging="x") as client:
+    async with connect_client(
+        espeak_server.url, foo="bar", inactivity_timeout=300, enable_logging="x"
+    ) as client:
         await client.send({"text": HELLO, "foo": {"bar": []}, "voice_settings": {"baz": 7}}, EOS)
-        assert (await client.until_closed())[0] == 1000
+        assert (await client.receive_until_closed())[0] == 1000
 
 
 @pytest.mark.alone
 async def test_silence_ends_a_connection_behind_what_was_said(espeak_server: ServerProcess) -> None:
     """In the service's words, with the seconds that the client asked for."""
-    async with opened(espeak_server.url, inactivity_timeout=1) as client:
+    async with connect_client(espeak_server.url, inactivity_timeout=1) as client:
         await client.send(BOS, {"text": "Hola, esto"})
         began = time.monotonic()
         assert await refused(client) == {
@@ -211,25 +213,25 @@ async def test_silence_ends_a_connection_behind_what_was_said(espeak_server: Ser
             'the end of input text (empty string "") when done.',
         }
         assert time.monotonic() - began > 0.9
-        assert client.heard().text == "Hola, esto "
+        assert client.received().text == "Hola, esto "
 
 
 async def test_a_sixth_context_ends_the_connection(espeak_server: ServerProcess) -> None:
     """In the service's words, once the five have said what they were given; a closed one does not count."""
-    async with multi(espeak_server.url) as client:
+    async with connect_multi(espeak_server.url) as client:
         for number in range(6):
             await client.send(*open_context(f"c{number}", HELLO))
             if number == 0:
                 await client.send({"context_id": "c0", "close_context": True})
         await client.send({"text": HELLO, "context_id": "c6"})
         assert (await refused(client))["error"] == "max_active_conversations"
-        error = client.heard().error
+        error = client.received().error
         assert error is not None and error["message"] == (
             "Maximum simultaneous contexts per WebSocket connection exceeded (5). Please close an existing "
             "context before opening a new one."
         )
-        assert all(client.heard(f"c{number}").text == HELLO for number in range(6))
-        assert all(client.heard(f"c{number}").final for number in range(6))
+        assert all(client.received(f"c{number}").text == HELLO for number in range(6))
+        assert all(client.received(f"c{number}").final for number in range(6))
 
 
 @pytest.fixture(scope="module")
@@ -255,10 +257,10 @@ async def test_the_key_may_come_with_the_first_message(
 ) -> None:
     """By each of its names, and behind the word Bearer."""
     key = f"Bearer {KEY}" if field == "authorization" else KEY
-    async with opened(keyed_server.url, name) as client:
+    async with connect_client(keyed_server.url, name) as client:
         await client.send({"text": HELLO, "flush": True, field: key})
-        while not client.heard().text.endswith("prueba"):
-            assert "error" not in await client.take()
+        while not client.received().text.endswith("prueba"):
+            assert "error" not in await client.receive_speech()
 
 
 @pytest.mark.parametrize(
@@ -274,19 +276,19 @@ async def test_the_key_may_come_with_the_handshake(
     keyed_server: ServerProcess, shown: dict[str, Any]
 ) -> None:
     """In a header or the query."""
-    async with opened(keyed_server.url, **shown) as client:
+    async with connect_client(keyed_server.url, **shown) as client:
         await client.send({"text": HELLO}, EOS)
-        assert (await client.until_closed())[0] == 1000
+        assert (await client.receive_until_closed())[0] == 1000
 
 
 @pytest.mark.parametrize("message", [{"text": " "}, {"text": " ", "xi_api_key": "other"}, {"text": "a" * 99}])
 @pytest.mark.parametrize("name", ["stream-input", "multi-stream-input"])
 async def test_nobody_speaks_without_a_key(keyed_server: ServerProcess, name: str, message: Message) -> None:
     """A first message without a good one ends it; the voice, whose name may be a secret, is not looked at."""
-    async with opened(keyed_server.url, name, voice="nobody") as client:
+    async with connect_client(keyed_server.url, name, voice="nobody") as client:
         await client.send(message, {"text": HELLO, "xi_api_key": KEY}, EOS)
         assert await refused(client) == INVALID_KEY
-        assert client.heard().parts == []
+        assert client.received().parts == []
 
 
 @pytest.mark.parametrize(
@@ -301,7 +303,7 @@ async def test_a_wrong_key_is_told_before_any_text(
     keyed_server: ServerProcess, shown: dict[str, Any]
 ) -> None:
     """It was looked for in the handshake already."""
-    async with opened(keyed_server.url, **shown) as client:
+    async with connect_client(keyed_server.url, **shown) as client:
         assert await refused(client) == INVALID_KEY
 
 
@@ -395,10 +397,10 @@ async def test_who_leaves_frees_its_place(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
     async with httpx.AsyncClient(base_url=server.http_url) as http:
         for name in ("stream-input", "multi-stream-input") * 5:
-            async with opened(server.url, name) as client:
+            async with connect_client(server.url, name) as client:
                 for number in range(5):
                     await client.send({"text": HELLO * 500, "context_id": f"c{number}", "flush": True})
-                await client.take()
+                await client.receive_speech()
                 client.socket.transport.abort()
         async with asyncio.timeout(300):
             while (await http.get("/health")).json()["active_sessions"]:
@@ -413,7 +415,7 @@ async def test_a_long_text_holds_up_nobody(espeak_server: ServerProcess) -> None
     slowest = 0.0
     async with (
         httpx.AsyncClient(base_url=espeak_server.http_url) as http,
-        opened(espeak_server.url) as client,
+        connect_client(espeak_server.url) as client,
     ):
         refusing = asyncio.create_task(refused(client))
         await client.send({"text": "a:" * 4_000_000})

@@ -14,8 +14,14 @@ from elevenlabs.core.api_error import ApiError
 from benchmarks.sentences import WITH_EARLY_PHRASE
 from speech.audio.pcm import decode_recording
 from speech.types import Samples
-from tests.clients.elevenlabs.libraries import Word, pieces, with_livekit, with_pipecat, with_sdk
-from tests.clients.elevenlabs.wire import Character, opened
+from tests.clients.elevenlabs.libraries import (
+    Word,
+    speak_with_livekit,
+    speak_with_pipecat,
+    speak_with_sdk,
+    split_tokens,
+)
+from tests.clients.elevenlabs.wire import Character, connect_client
 from tests.conftest import ROOT, ServerProcess
 from tests.judges.judge import hear, word_error_rate
 
@@ -34,8 +40,8 @@ pytestmark = pytest.mark.filterwarnings(
 async def characters(server: ServerProcess, text: str, rate: int) -> tuple[list[Character], Samples]:
     """The characters of a text that comes word by word, since the start, and its audio."""
     asked = {"sync_alignment": "true", "output_format": f"pcm_{rate}"}
-    async with opened(server.url, **asked) as client:
-        heard = await client.speak(*pieces(text))
+    async with connect_client(server.url, **asked) as client:
+        heard = await client.speak(*split_tokens(text))
     return heard.absolute(), heard.samples
 
 
@@ -56,11 +62,13 @@ def assert_at_its_time(spoken: list[Word], truth: list[Word], within_s: float) -
 async def test_the_official_library_hears_all(espeak_server: ServerProcess) -> None:
     """convert_realtime, in PCM and MP3, and slower if it asks; it returns when the server closes."""
     _, samples = await characters(espeak_server, TEXT, 24_000)
-    heard = await with_sdk(espeak_server.http_url, "espeak:es", pieces(TEXT), "pcm_24000")
+    heard = await speak_with_sdk(espeak_server.http_url, "espeak:es", split_tokens(TEXT), "pcm_24000")
     assert np.array_equal(heard.samples, samples)
-    slow = await with_sdk(espeak_server.http_url, "espeak:es", pieces(TEXT), "pcm_24000", speed=0.8)
+    slow = await speak_with_sdk(
+        espeak_server.http_url, "espeak:es", split_tokens(TEXT), "pcm_24000", speed=0.8
+    )
     assert len(slow.samples) > 1.15 * len(samples)
-    coded = await with_sdk(espeak_server.http_url, "espeak:es", pieces(TEXT), "mp3_44100_128")
+    coded = await speak_with_sdk(espeak_server.http_url, "espeak:es", split_tokens(TEXT), "mp3_44100_128")
     duration_s = decode_recording(bytes(coded.audio)).duration_s
     assert duration_s == pytest.approx(len(samples) / 24_000, abs=0.06)
 
@@ -68,7 +76,7 @@ async def test_the_official_library_hears_all(espeak_server: ServerProcess) -> N
 async def test_the_official_library_is_told_what_is_wrong(espeak_server: ServerProcess) -> None:
     """As its ApiError, with the service's frame."""
     with pytest.raises(ApiError) as caught:
-        await with_sdk(espeak_server.http_url, "nobody", pieces(TEXT), "pcm_24000")
+        await speak_with_sdk(espeak_server.http_url, "nobody", split_tokens(TEXT), "pcm_24000")
     assert caught.value.status_code == 1008
     assert "A voice with voice_id nobody does not exist." in str(caught.value.body)
 
@@ -76,7 +84,7 @@ async def test_the_official_library_is_told_what_is_wrong(espeak_server: ServerP
 async def test_livekits_plugin_hears_all_at_its_time(espeak_server: ServerProcess) -> None:
     """Several streams over one connection: audio, and each word when it is said."""
     truth, samples = await characters(espeak_server, SHORT, 22_050)
-    long, short, again = await with_livekit(espeak_server.http_url, "espeak:es", [TEXT, SHORT, SHORT])
+    long, short, again = await speak_with_livekit(espeak_server.http_url, "espeak:es", [TEXT, SHORT, SHORT])
     assert_at_its_time(short.words, words_of(truth), 0.001)
     assert again == short and np.array_equal(short.samples, samples)
     assert [word.text for word in long.words] == TEXT.split(" ")
@@ -85,7 +93,7 @@ async def test_livekits_plugin_hears_all_at_its_time(espeak_server: ServerProces
 async def test_livekits_plugin_with_a_schedule(espeak_server: ServerProcess) -> None:
     """Then it sends word by word, and flushes nothing but the end."""
     truth, samples = await characters(espeak_server, TEXT, 22_050)
-    (spoken,) = await with_livekit(
+    (spoken,) = await speak_with_livekit(
         espeak_server.http_url, "espeak:es", [TEXT], chunk_length_schedule=[50, 100]
     )
     assert_at_its_time(spoken.words, words_of(truth), 0.001)
@@ -94,7 +102,7 @@ async def test_livekits_plugin_with_a_schedule(espeak_server: ServerProcess) -> 
 
 async def test_pipecats_service_hears_all_at_its_time(espeak_server: ServerProcess) -> None:
     """As tokens come, over two turns: audio, and each word when it is said, by its own running sum."""
-    spoken = await with_pipecat(espeak_server.url, "espeak:es", [TEXT, SHORT], tokens=True)
+    spoken = await speak_with_pipecat(espeak_server.url, "espeak:es", [TEXT, SHORT], tokens=True)
     for one, text in zip(spoken, (TEXT, SHORT), strict=True):
         truth, samples = await characters(espeak_server, text, 24_000)
         assert one.errors == [] and np.array_equal(one.samples, samples)
@@ -103,7 +111,7 @@ async def test_pipecats_service_hears_all_at_its_time(espeak_server: ServerProce
 
 async def test_pipecats_service_in_sentences(espeak_server: ServerProcess) -> None:
     """Its usual way: each sentence is spoken by itself, and its words begin where it does."""
-    (spoken,) = await with_pipecat(espeak_server.url, "espeak:es", [TEXT])
+    (spoken,) = await speak_with_pipecat(espeak_server.url, "espeak:es", [TEXT])
     assert [word.text for word in spoken.words] == TEXT.split(" ") and not spoken.errors
     starts = [word.start_s for word in spoken.words]
     assert starts == sorted(starts)
@@ -120,13 +128,13 @@ async def test_pipecats_service_in_sentences(espeak_server: ServerProcess) -> No
 async def test_what_each_of_them_hears_is_understood(server: ServerProcess, text: str, language: str) -> None:
     """Natural voices, by a listener that writes down what it hears; the library's in MP3."""
     voice = VOICES[language]
-    coded = await with_sdk(server.http_url, voice, pieces(text), "mp3_44100_128")
+    coded = await speak_with_sdk(server.http_url, voice, split_tokens(text), "mp3_44100_128")
     recording = decode_recording(bytes(coded.audio))
     assert_understood(recording.samples, recording.sample_rate, text, language)
-    (livekit,) = await with_livekit(server.http_url, voice, [text])
+    (livekit,) = await speak_with_livekit(server.http_url, voice, [text])
     assert_understood(livekit.samples, 22_050, text, language)
     assert [word.text for word in livekit.words] == text.split(" ")
-    (pipecat,) = await with_pipecat(server.url, voice, [text])
+    (pipecat,) = await speak_with_pipecat(server.url, voice, [text])
     assert_understood(pipecat.samples, 24_000, text, language)
     assert [word.text for word in pipecat.words] == text.split(" ")
 

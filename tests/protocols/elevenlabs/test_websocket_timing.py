@@ -14,15 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocols.elevenlabs.websocket.context import Context, Output
-from protocols.elevenlabs.websocket.messages import ClientMessage, Timing, Timings, Writer
-from protocols.elevenlabs.websocket.schedule import PATIENCE_S
-from protocols.elevenlabs.websocket.timed_audio import Pieces, Times
+from protocols.elevenlabs.websocket.context import Context, OutputOptions
+from protocols.elevenlabs.websocket.messages import Alignment, Alignments, ClientMessage, MessageWriter
+from protocols.elevenlabs.websocket.schedule import FLUSH_AFTER_S
+from protocols.elevenlabs.websocket.timed_audio import AlignmentClock, TimedAudioFramer
 from speech.audio.encoding import AudioFormat
 from speech.service import SpeechService
-from speech.timing.characters import ReadingClock, TimedCharacters, TimedReading
+from speech.timing.characters import FormsClock, TimedCharacters, TimedForms
 from speech.types import Span, SpeechChunk, SpeechRequest
-from tests.clients.elevenlabs.wire import Character, Heard, assert_tiles
+from tests.clients.elevenlabs.wire import Character, ReceivedSpeech, assert_tiles
 from tests.speech.session.test_session import collect, serving
 from tests.support.tone import RATE, ToneEngine
 
@@ -47,7 +47,7 @@ async def context(
     """A context that is nowhere sent to."""
     opened = Context(
         lambda voice: service.open(request, protocol="test"),
-        Output(PCM, absolute, strict),
+        OutputOptions(PCM, absolute, strict),
         auto_mode=auto_mode,
     )
     try:
@@ -56,19 +56,21 @@ async def context(
         await opened.aclose()
 
 
-async def hear(opened: Context) -> Heard:
+async def hear(opened: Context) -> ReceivedSpeech:
     """All that a context says, through the wire's messages."""
-    heard = Heard()
+    heard = ReceivedSpeech()
     async for data, timing in opened.audio():
-        heard.take(json.loads(Writer().audio(data, timing)))
+        heard.add(json.loads(MessageWriter().audio(data, timing)))
     return heard
 
 
-async def spoken(service: SpeechService, *pieces: str, absolute: bool = False, strict: bool = False) -> Heard:
+async def spoken(
+    service: SpeechService, *pieces: str, absolute: bool = False, strict: bool = False
+) -> ReceivedSpeech:
     """What is heard of a text in pieces."""
     async with context(service, absolute=absolute, strict=strict) as opened:
         for piece in pieces:
-            opened.take(ClientMessage(text=piece))
+            opened.handle_message(ClientMessage(text=piece))
         opened.finish()
         return await hear(opened)
 
@@ -104,13 +106,16 @@ async def test_what_was_said_is_the_cores(tmp_path: Path, pieces: list[str]) -> 
     engine = ToneEngine()
     async with serving(engine, tmp_path) as service:
         heard = await spoken(service, *pieces, absolute=True)
-    said = "".join(each.text for each in heard.said)
+    said = "".join(each.text for each in heard.normalized)
     assert said.split() == " ".join(segment.text for segment in engine.segments).split()
-    assert_tiles(heard.said)
-    if heard.said:
+    assert_tiles(heard.normalized)
+    if heard.normalized:
         written = heard.absolute()
-        assert (heard.said[0].start, written[0].start) == (0, 0)
-        assert heard.said[-1].start + heard.said[-1].duration <= written[-1].start + written[-1].duration
+        assert (heard.normalized[0].start, written[0].start) == (0, 0)
+        assert (
+            heard.normalized[-1].start + heard.normalized[-1].duration
+            <= written[-1].start + written[-1].duration
+        )
 
 
 @pytest.mark.parametrize("writes", [False, True])
@@ -126,8 +131,8 @@ async def test_times_are_the_cores_to_rounding_however_they_are_counted(tmp_path
     for heard, characters in (
         (since_start, since_start.absolute()),
         (added_up, added_up.summed()),
-        (added_up, added_up.with_audio(RATE)),
-        (strict, strict.with_audio(RATE)),
+        (added_up, added_up.audio_relative(RATE)),
+        (strict, strict.audio_relative(RATE)),
     ):
         assert len(heard.samples) * 4 == len(samples)
         assert_tiles(characters)
@@ -153,7 +158,7 @@ async def test_the_characters_are_the_clients(
     end_s = (characters[-1].start + characters[-1].duration) / 1000
     assert end_s == pytest.approx(len(heard.samples) / RATE, abs=0.0011)
     # A figure of several words is told when all of it has been said.
-    assert absolute or ("3,5" in text and not strict) or characters == heard.with_audio(RATE)
+    assert absolute or ("3,5" in text and not strict) or characters == heard.audio_relative(RATE)
 
 
 def frame(start: int, loud: int, *spans: Span) -> SpeechChunk:
@@ -174,9 +179,9 @@ def test_speech_whose_words_are_told_late_waits_only_where_it_has_to() -> None:
         (False, [(100, ""), (50, "hola"), (250, " uno")]),
         (True, [(150, "hola"), (250, " uno")]),
     ):
-        clock = ReadingClock()
+        clock = FormsClock()
         clock.feed("hola uno")
-        pieces = Pieces(clock, RATE, cuts=True, strict=strict)
+        pieces = TimedAudioFramer(clock, RATE, cut_at_characters=True, strict=strict)
         found = [piece for each in frames for piece in pieces.feed(each)] + pieces.finish()
         told = [(len(piece.samples), piece.reading.written.text) for piece in found if len(piece.samples)]
         assert told == expected
@@ -184,28 +189,28 @@ def test_speech_whose_words_are_told_late_waits_only_where_it_has_to() -> None:
 
 def test_what_an_encoder_keeps_is_told_with_the_next_audio() -> None:
     """Characters that wait for it are told together, and the count goes on behind them."""
-    times = Times(absolute=False)
-    first = TimedReading(TimedCharacters("ab", (0.0, 0.1004, 0.2006)))
-    together = TimedReading() + first + TimedReading(TimedCharacters("c", (0.2006, 0.3)))
-    assert together == TimedReading(TimedCharacters("abc", (0.0, 0.1004, 0.2006, 0.3)))
-    assert times.tell(together).written == Timing("abc", [0, 100, 201], [100, 101, 99])
-    assert times.tell(TimedReading(TimedCharacters("d", (0.3, 0.4506)))).written == Timing("d", [0], [151])
+    times = AlignmentClock(absolute=False)
+    first = TimedForms(TimedCharacters("ab", (0.0, 0.1004, 0.2006)))
+    together = TimedForms() + first + TimedForms(TimedCharacters("c", (0.2006, 0.3)))
+    assert together == TimedForms(TimedCharacters("abc", (0.0, 0.1004, 0.2006, 0.3)))
+    assert times.take(together).written == Alignment("abc", [0, 100, 201], [100, 101, 99])
+    assert times.take(TimedForms(TimedCharacters("d", (0.3, 0.4506)))).written == Alignment("d", [0], [151])
 
 
 @pytest.mark.parametrize("absolute", [False, True])
 def test_both_alignments_of_a_message_count_from_the_same_moment(absolute: bool) -> None:
     """Also behind a message in which nothing is said; what is said then is not told to begin before it."""
-    times = Times(absolute=absolute)
-    assert times.tell(TimedReading()) == Timings()
-    one = TimedReading(TimedCharacters("5", (0.0, 0.4)), TimedCharacters("five", (0.0, 0.1, 0.2, 0.3, 0.4)))
-    told = times.tell(one)
-    assert told.said == Timing("five", [0, 100, 200, 300], [100] * 4)
-    assert times.tell(TimedReading(TimedCharacters("*", (0.4, 0.6)))).said is None
-    told = times.tell(TimedReading(TimedCharacters("a", (0.6, 0.9)), TimedCharacters("a", (0.4, 0.9))))
-    assert (told.written, told.said) == (
-        (Timing("a", [600], [300]), Timing("a", [400], [500]))
+    times = AlignmentClock(absolute=absolute)
+    assert times.take(TimedForms()) == Alignments()
+    one = TimedForms(TimedCharacters("5", (0.0, 0.4)), TimedCharacters("five", (0.0, 0.1, 0.2, 0.3, 0.4)))
+    told = times.take(one)
+    assert told.normalized == Alignment("five", [0, 100, 200, 300], [100] * 4)
+    assert times.take(TimedForms(TimedCharacters("*", (0.4, 0.6)))).normalized is None
+    told = times.take(TimedForms(TimedCharacters("a", (0.6, 0.9)), TimedCharacters("a", (0.4, 0.9))))
+    assert (told.written, told.normalized) == (
+        (Alignment("a", [600], [300]), Alignment("a", [400], [500]))
         if absolute
-        else (Timing("a", [0], [300]), Timing("a", [0], [300]))
+        else (Alignment("a", [0], [300]), Alignment("a", [0], [300]))
     )
 
 
@@ -214,16 +219,16 @@ async def test_the_schedule_speaks_a_sentence_that_does_not_go_on(tmp_path: Path
     engine = ToneEngine()
     now = asyncio.get_running_loop().time
     async with serving(engine, tmp_path) as service, context(service, absolute=True) as opened:
-        opened.take(ClientMessage(text=" ", schedule=(50, 60)))
-        opened.take(ClientMessage(text="una frase que no termina "))
-        assert opened.due is None
-        opened.take(ClientMessage(text="y que sigue y sigue todaví"))
-        assert opened.due is None
-        opened.take(ClientMessage(text="a "))
-        assert opened.due == pytest.approx(now() + PATIENCE_S, abs=0.2)
-        due = opened.due
-        opened.take(ClientMessage(text="más "))
-        assert opened.due is not None and opened.due > due
+        opened.handle_message(ClientMessage(text=" ", chunk_lengths=(50, 60)))
+        opened.handle_message(ClientMessage(text="una frase que no termina "))
+        assert opened.flush_at is None
+        opened.handle_message(ClientMessage(text="y que sigue y sigue todaví"))
+        assert opened.flush_at is None
+        opened.handle_message(ClientMessage(text="a "))
+        assert opened.flush_at == pytest.approx(now() + FLUSH_AFTER_S, abs=0.2)
+        due = opened.flush_at
+        opened.handle_message(ClientMessage(text="más "))
+        assert opened.flush_at is not None and opened.flush_at > due
         opened.speak_due(opened.due - 0.01)
         assert opened.due is not None and not engine.segments
         opened.speak_due(opened.due)
@@ -241,10 +246,10 @@ async def test_the_schedule_speaks_a_sentence_that_does_not_go_on(tmp_path: Path
 async def test_a_trigger_counts_from_the_least_entry_on(tmp_path: Path) -> None:
     """Until the schedule's own entry is reached it is fifty characters."""
     async with serving(ToneEngine(), tmp_path) as service, context(service) as opened:
-        opened.take(ClientMessage(text="a" * 49 + " "))
-        assert opened.due is None
-        opened.take(ClientMessage(text="b ", trigger=True))
-        assert opened.due is not None
+        opened.handle_message(ClientMessage(text="a" * 49 + " "))
+        assert opened.flush_at is None
+        opened.handle_message(ClientMessage(text="b ", trigger_generation=True))
+        assert opened.flush_at is not None
 
 
 @pytest.mark.parametrize("auto_mode", [False, True])
@@ -254,7 +259,7 @@ async def test_in_auto_mode_each_message_is_spoken_at_once(tmp_path: Path, auto_
     async with serving(engine, tmp_path) as service:
         async with context(service, absolute=True, auto_mode=auto_mode) as opened:
             for text in (" ", "uno dos", " ", "tres"):
-                opened.take(ClientMessage(text=text))
+                opened.handle_message(ClientMessage(text=text))
             opened.finish()
             heard = await hear(opened)
     assert heard.text == "uno dos tres "
@@ -278,11 +283,11 @@ async def test_a_context_that_is_closed_says_what_was_flushed(
     engine = ToneEngine()
     async with serving(engine, tmp_path) as service, context(service, absolute=True) as opened:
         for piece in before:
-            opened.take(ClientMessage(text=piece, flush=True))
+            opened.handle_message(ClientMessage(text=piece, flush=True))
         for piece in after:
-            opened.take(ClientMessage(text=piece))
+            opened.handle_message(ClientMessage(text=piece))
         opened.close()
-        opened.take(ClientMessage(text="never heard. "))
+        opened.handle_message(ClientMessage(text="never heard. "))
         heard = await hear(opened)
     assert heard.text == text
     assert len(heard.samples) / RATE == pytest.approx(0.6 if text else 0.0, abs=0.4)
@@ -297,11 +302,11 @@ async def test_settings_of_the_voice_count_until_the_first_text(tmp_path: Path) 
             asked.append(voice)
             return service.open(replace(ODD), protocol="test")
 
-        opened = Context(start, Output(PCM, True, False), auto_mode=False)  # type: ignore[arg-type]
+        opened = Context(start, OutputOptions(PCM, True, False), auto_mode=False)  # type: ignore[arg-type]
         first, second, third = (replace(opened._voice, speed=speed) for speed in (0.8, 0.9, 1.1))
-        opened.take(ClientMessage(text=" ", voice=first))
-        opened.take(ClientMessage(text="uno ", voice=second))
-        opened.take(ClientMessage(text="dos. ", voice=third))
+        opened.handle_message(ClientMessage(text=" ", voice_settings=first))
+        opened.handle_message(ClientMessage(text="uno ", voice_settings=second))
+        opened.handle_message(ClientMessage(text="dos. ", voice_settings=third))
         opened.finish()
         assert (await hear(opened)).text == "uno dos. "
         await opened.aclose()

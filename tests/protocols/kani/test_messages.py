@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.kani import messages
-from protocols.kani.messages import BadMessage, Cancel, Config, Ping, Speak, read, read_body
+from protocols.kani.messages import BadMessage, Cancel, Config, Ping, SpeakRequest, read_body, read_message
 from speech.errors import InvalidRequest
 from speech.types import Sampling, SpeechRequest
 
@@ -53,11 +53,16 @@ def test_the_guides_request() -> None:
         "language": "spanish", "emotion": "friendly", "speed": 1, "voice_id": "default", "temperature": 0.6,
         "max_tokens": 1200, "top_p": 0.95, "chunk_size": 10, "lookback_frames": 15, "colour": "blue",
     }  # fmt: skip
-    speak = read(request(text="¡Hola!", config=config))
-    assert isinstance(speak, Speak)
-    assert (speak.text, speak.chunks, speak.whole, speak.frame_samples) == ("¡Hola!", False, True, 17_640)
+    speak = read_message(request(text="¡Hola!", config=config))
+    assert isinstance(speak, SpeakRequest)
+    assert (speak.text, speak.wants_chunks, speak.wants_whole, speak.frame_samples) == (
+        "¡Hola!",
+        False,
+        True,
+        17_640,
+    )
     assert speak.unused == ("lookback_frames", "colour")
-    core = speak.request(None)
+    core = speak.to_request(None)
     assert (core.voice, core.language, core.emotion, core.speed, core.max_tokens) == (
         None,
         "es",
@@ -74,25 +79,27 @@ def test_what_is_said_and_how() -> None:
         "emotion": "happy:0.5,calm:0.5", "emotion_strength": 0.7, "speed": 1.0, "duration": 3,
         "lexicon": {"Kani": "cani", "\ud83d": "x"}, "normalize": False,
     }  # fmt: skip
-    speak = read(request(text="Hola", config=config))
-    assert isinstance(speak, Speak) and speak.unused == ()
-    core = speak.request(None)
+    speak = read_message(request(text="Hola", config=config))
+    assert isinstance(speak, SpeakRequest) and speak.unused == ()
+    core = speak.to_request(None)
     assert (core.emotion, core.emotion_strength) == ("happy:0.5,calm:0.5", 0.7)
     assert (core.duration_s, core.speed, core.normalize) == (3.0, 1.0, False)
     assert core.lexicon == {"Kani": "cani", "\ud83d": "x"}
-    speak = read(request(text="Hola", config={"duration": 3, "speed": 1.5}))
-    assert isinstance(speak, Speak) and speak.request(None).speed == 1.5
-    speak = read(request(text="Hola", config=dict.fromkeys(config)))
-    assert isinstance(speak, Speak) and speak.request(None) == SpeechRequest()
+    speak = read_message(request(text="Hola", config={"duration": 3, "speed": 1.5}))
+    assert isinstance(speak, SpeakRequest) and speak.to_request(None).speed == 1.5
+    speak = read_message(request(text="Hola", config=dict.fromkeys(config)))
+    assert isinstance(speak, SpeakRequest) and speak.to_request(None) == SpeechRequest()
 
 
 def test_a_request_without_config() -> None:
     """The guide's old message has text and reference alone; ``null`` is the same as nothing."""
     for text in (request(text="Hola", reference_audio=None), request(text="Hola", config=None, stream=None)):
-        speak = read(text)
-        assert isinstance(speak, Speak)
+        speak = read_message(text)
+        assert isinstance(speak, SpeakRequest)
         assert (
-            speak.request(None).language is None and speak.reference is None and speak.frame_samples == 44_100
+            speak.to_request(None).language is None
+            and speak.reference is None
+            and speak.frame_samples == 44_100
         )
 
 
@@ -106,16 +113,16 @@ def test_a_request_without_config() -> None:
 )
 def test_how_an_answer_comes(kind: str, stream: bool, chunks: bool, whole: bool) -> None:
     """Whole, in chunks, or both."""
-    speak = read(request(kind, text="Hola", stream=stream))
-    assert isinstance(speak, Speak)
-    assert (speak.chunks, speak.whole) == (chunks, whole)
+    speak = read_message(request(kind, text="Hola", stream=stream))
+    assert isinstance(speak, SpeakRequest)
+    assert (speak.wants_chunks, speak.wants_whole) == (chunks, whole)
 
 
 def test_the_small_messages() -> None:
     """Ping and cancel need no data."""
-    assert read('{"type":"ping","data":{}}') == Ping()
-    assert read(b'{"type":"ping"}') == Ping()
-    assert read('{"type":"tts_cancel"}') == Cancel()
+    assert read_message('{"type":"ping","data":{}}') == Ping()
+    assert read_message(b'{"type":"ping"}') == Ping()
+    assert read_message('{"type":"tts_cancel"}') == Cancel()
 
 
 @pytest.mark.parametrize(
@@ -155,14 +162,14 @@ def test_the_small_messages() -> None:
 def test_what_bad_messages_are_told(message: str | bytes, reason: str) -> None:
     """The field is named, and what was expected of it."""
     with pytest.raises(BadMessage) as caught:
-        read(message)
+        read_message(message)
     assert str(caught.value) == reason
 
 
 def test_half_a_surrogate_pair_is_text() -> None:
     """JavaScript sends one when a text was cut inside an emoji; it is read, and never sent back broken."""
-    speak = read('{"type":"tts_request","data":{"text":"Hola \\ud83d","config":{"\\ud83d":1}}}')
-    assert isinstance(speak, Speak) and speak.text == "Hola \ud83d"
+    speak = read_message('{"type":"tts_request","data":{"text":"Hola \\ud83d","config":{"\\ud83d":1}}}')
+    assert isinstance(speak, SpeakRequest) and speak.text == "Hola \ud83d"
     assert messages.clean_names(speak.unused) == ["?"]
     assert messages.failure("\ud83d").count("?") == 1
 
@@ -176,18 +183,18 @@ def test_half_a_surrogate_pair_of_the_wrong_type_names_its_field(field: str) -> 
     inner: Any = {"config": {field: value}} if field in Config.__struct_fields__ else {field: value}
     data = value if field == "data" else {"text": "a", **inner}
     with pytest.raises(BadMessage) as caught:
-        read(json.dumps({"type": "tts_request", "data": data}))
+        read_message(json.dumps({"type": "tts_request", "data": data}))
     assert str(caught.value).startswith(f"{field}: ")
 
 
 def test_an_answer_repeats_little_of_what_a_client_sent() -> None:
     """Huge names and values come back cut."""
-    speak = read(request(text="a", config={f"key{n}" * 100: n for n in range(1000)}))
-    assert isinstance(speak, Speak)
+    speak = read_message(request(text="a", config={f"key{n}" * 100: n for n in range(1000)}))
+    assert isinstance(speak, SpeakRequest)
     assert len(messages.clean_names(speak.unused)) == 32
     assert all(len(name) <= 64 for name in messages.clean_names(speak.unused))
     with pytest.raises(BadMessage) as caught:
-        read(json.dumps({"type": "x" * 1_000_000}))
+        read_message(json.dumps({"type": "x" * 1_000_000}))
     assert len(messages.failure(str(caught.value))) < 700
 
 
@@ -212,7 +219,7 @@ def test_any_json_is_read_or_refused(value: object) -> None:
     ]
     for message in messages_:
         try:
-            read(json.dumps(message))
+            read_message(json.dumps(message))
         except BadMessage as error:
             messages.failure(str(error)).encode()
 
@@ -233,15 +240,17 @@ def test_reference_audio_is_base64() -> None:
     for encoded in ("not base64!", "ñ", "A"):
         with pytest.raises(InvalidRequest) as caught:
             messages.reference_bytes(encoded)
-        assert messages.describe(caught.value) == "reference_audio: is not base64"
+        assert messages.error_message(caught.value) == "reference_audio: is not base64"
     with pytest.raises(InvalidRequest, match="at most 10 MiB"):
         messages.reference_bytes("A" * 14_000_000)
 
 
 def test_errors_wear_the_protocols_names() -> None:
     """The core's fields are told by the names the client used."""
-    assert messages.describe(InvalidRequest("voice", "unknown voice 'x'")) == "voice_id: unknown voice 'x'"
-    assert messages.describe(InvalidRequest("speed", "must be between 0.25 and 4")) == (
+    assert (
+        messages.error_message(InvalidRequest("voice", "unknown voice 'x'")) == "voice_id: unknown voice 'x'"
+    )
+    assert messages.error_message(InvalidRequest("speed", "must be between 0.25 and 4")) == (
         "speed: must be between 0.25 and 4"
     )
 
@@ -249,6 +258,6 @@ def test_errors_wear_the_protocols_names() -> None:
 def test_the_lexicons_page_shows_a_request_that_is_taken() -> None:
     """As it stands there."""
     (example,) = re.findall(r"^```json\n(.*?)^```$", LEXICON.read_text(encoding="utf-8"), re.M | re.S)
-    asked = read(example)
-    assert isinstance(asked, Speak) and asked.text == "Pregunta a Nguyen por SQL."
+    asked = read_message(example)
+    assert isinstance(asked, SpeakRequest) and asked.text == "Pregunta a Nguyen por SQL."
     assert asked.config.lexicon is not None and len(asked.config.lexicon) == 2

@@ -14,7 +14,7 @@ from starlette.types import Message
 
 from protocols.kani.http import http_routes
 from protocols.kani.websocket import websocket_routes
-from protocols.shared.memory_budget import Budget
+from protocols.shared.memory_budget import MemoryBudget
 from server.metrics import Metrics
 from server.settings import load
 from websocket_server import build_service
@@ -32,7 +32,7 @@ async def app(tmp_path: Path) -> AsyncIterator[Starlette]:
     chosen = load({"engine": "espeak", "data_dir": tmp_path}, {}, tmp_path / "none")
     service = build_service(chosen, Metrics("0"))
     await service.start()
-    budget = Budget(BYTES, instead="ask for a stream")
+    budget = MemoryBudget(BYTES, alternative="ask for a stream")
     yield Starlette(routes=[*websocket_routes(service, budget), *http_routes(service, budget)])
     await service.stop()
 

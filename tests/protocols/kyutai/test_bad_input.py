@@ -26,9 +26,9 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from protocols.kyutai.messages import packed_floats
+from protocols.kyutai.messages import pack_floats
 from protocols.kyutai.meter import Meter
-from protocols.kyutai.speech_in import listen
+from protocols.kyutai.speech_in import serve_recognition
 from server.metrics import Metrics
 from server.settings import load
 from speech.types import Samples
@@ -52,7 +52,7 @@ def text(words: str) -> bytes:
 
 def audio(samples: Samples) -> bytes:
     """``Audio``."""
-    return b"\x82\xa4type\xa5Audio\xa3pcm" + packed_floats(samples)
+    return b"\x82\xa4type\xa5Audio\xa3pcm" + pack_floats(samples)
 
 
 def voice(count: int, shape: list[Any], value: float = 0.5) -> bytes:
@@ -628,7 +628,7 @@ async def listening(silent_s: float, folder: Path) -> AsyncIterator[str]:
     await service.start()
 
     async def serve(websocket: WebSocket) -> None:
-        await listen(websocket, service, Meter(), silent_s)
+        await serve_recognition(websocket, service, Meter(), silent_s)
 
     app = Starlette(routes=[WebSocketRoute("/", serve)])
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, ws="websockets-sansio"))

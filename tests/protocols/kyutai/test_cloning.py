@@ -152,7 +152,7 @@ async def test_a_voice_that_no_engine_here_made(server: CloningServer) -> None:
     """An engine of another version made it, or one that is gone: somebody speaks, and nothing is wrong."""
     made = Embedding("echo", "tone 0", np.ones(1, np.float32))
     for embeddings in ((), (made,)):
-        voice = messages.voice(voice_payload.write(embeddings))
+        voice = messages.voice(voice_payload.pack(embeddings))
         samples, others = await say(server, voice, text(), EOS)
         assert loudness(samples) == 1.0 and others == ENDED
 

@@ -24,11 +24,11 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from protocols.kyutai.messages import packed_floats
-from server.allocator import trim
+from protocols.kyutai.messages import pack_floats
+from server.allocator import trim_heap
 from server.settings import load
 from speech.types import Samples
-from websocket_server import Running, serve
+from websocket_server import RunningServer, serve
 
 KEY = {"kyutai-api-key": "public_token"}
 FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]
@@ -89,7 +89,7 @@ class Server:
     """A server here, and the recordings that its clients let it hear."""
 
     port: int
-    running: Running
+    running: RunningServer
     recordings: list[Samples]
 
     async def answer(self, client: Client) -> Told:
@@ -132,7 +132,7 @@ class Server:
         at_once = client.what < len(ENGLISH) and client.leaving is None
         piece = 4800 if client.by_word and not at_once else len(samples)
         for at in range(0, len(samples), piece):
-            await socket.send(b"\x82\xa4type\xa5Audio\xa3pcm" + packed_floats(samples[at : at + piece]))
+            await socket.send(b"\x82\xa4type\xa5Audio\xa3pcm" + pack_floats(samples[at : at + piece]))
         await socket.send(packed("Marker", id=client.what))
         told: list[str] = []
         while True:
@@ -189,7 +189,7 @@ def crowd(seed: int, recordings: int) -> list[Client]:
 
 
 @asynccontextmanager
-async def serving(folder: Path, cache: Path) -> AsyncIterator[Running]:
+async def serving(folder: Path, cache: Path) -> AsyncIterator[RunningServer]:
     """The whole server in this event loop, so that its tasks can be counted; its decoder is settled."""
     arguments = {
         "host": "127.0.0.1",
@@ -208,7 +208,7 @@ async def serving(folder: Path, cache: Path) -> AsyncIterator[Running]:
     level = choosing.level
     choosing.setLevel(logging.INFO)
     choosing.addFilter(watch)
-    ready: asyncio.Future[Running] = loop.create_future()
+    ready: asyncio.Future[RunningServer] = loop.create_future()
     server = asyncio.create_task(serve(load(arguments, {}, folder / "none"), ready.set_result))
     await asyncio.wait([server, ready], return_when=asyncio.FIRST_COMPLETED)
     try:
@@ -245,7 +245,7 @@ async def settle(server: Server, tasks: set[asyncio.Task[object]]) -> None:
         while True:
             state = server.running.service.state()
             left = asyncio.all_tasks() - tasks
-            if not (state.sessions or state.speaking or state.waiting or left):
+            if not (state.sessions or state.slots_in_use or state.waiting or left):
                 return
             await asyncio.sleep(0.05)
 
@@ -258,7 +258,7 @@ async def test_a_hundred_at_once_are_each_alone(
     """Who stays gets what it gets alone, byte for byte; who goes leaves no session, place, task or memory."""
     memory: list[int] = []
     async with serving(tmp_path, cache) as running:
-        server = Server(running.doors.port, running, await recordings(running.doors.port))
+        server = Server(running.listeners.port, running, await recordings(running.listeners.port))
         crowds = [crowd(seed, len(server.recordings)) for seed in (1, 2, 1)]
         alone: dict[tuple[str, int, str], Told] = {}
         for client in chain(*crowds):
@@ -275,7 +275,7 @@ async def test_a_hundred_at_once_are_each_alone(
             assert [client for client, told in stayed if told != alone[client.asked]] == []
             gc.collect()
             # As a server does each minute: what was freed is not what is held.
-            trim()
+            trim_heap()
             memory.append(psutil.Process().memory_info().rss)
     # The engines' memory grows with the first crowds; what each left behind, the last would leave again.
     assert memory[2] < memory[1] + 64 * MIB

@@ -21,8 +21,8 @@ from protocols.kyutai.messages import (
     OggOpus,
     Text,
     Voice,
-    read_to_hear,
-    read_to_speak,
+    read_recognition_message,
+    read_speech_message,
 )
 
 TYPE = "a4 74797065 "
@@ -76,27 +76,27 @@ def test_a_message_is_written_as_the_original_writes_it(name: str) -> None:
 
 def test_the_original_s_messages_are_read_to_speak() -> None:
     """Eos, a word with and without times, a voice; a lone zero byte and text frames."""
-    assert read_to_speak(bytes.fromhex(EOS)) == Eos()
-    assert read_to_speak(b"\0") == Eos()
-    assert read_to_speak(bytes.fromhex(TEXT)) == Text("Hello")
-    assert read_to_speak('{"type":"Eos"}') == Text('{"type":"Eos"}')
-    voice = read_to_speak(bytes.fromhex(VOICE))
+    assert read_speech_message(bytes.fromhex(EOS)) == Eos()
+    assert read_speech_message(b"\0") == Eos()
+    assert read_speech_message(bytes.fromhex(TEXT)) == Text("Hello")
+    assert read_speech_message('{"type":"Eos"}') == Text('{"type":"Eos"}')
+    voice = read_speech_message(bytes.fromhex(VOICE))
     assert isinstance(voice, Voice)
     assert voice.embeddings.shape == (1, 512, 125)
 
 
 def test_the_original_s_messages_are_read_to_hear() -> None:
     """Audio, Ogg Opus as an array of integers and as bytes, markers, Init."""
-    audio = read_to_hear(bytes.fromhex(AUDIO))
+    audio = read_recognition_message(bytes.fromhex(AUDIO))
     assert isinstance(audio, Audio)
-    assert np.array_equal(messages.samples(audio), np.zeros(1920, np.float32))
+    assert np.array_equal(messages.audio_samples(audio), np.zeros(1920, np.float32))
     for packed in (bytes.fromhex(OGG_OPUS), msgspec.msgpack.encode(OggOpus(b"OggS\0\xff"))):
-        opus = read_to_hear(packed)
+        opus = read_recognition_message(packed)
         assert isinstance(opus, OggOpus)
         assert messages.ogg_bytes(opus) == b"OggS\0\xff"
-    assert read_to_hear(bytes.fromhex(MARKER)) == Marker(0)
-    assert read_to_hear(msgspec.msgpack.encode({"id": -3, "type": "Marker"})) == Marker(-3)
-    assert read_to_hear(msgspec.msgpack.encode({"type": "Init"})) == Init()
+    assert read_recognition_message(bytes.fromhex(MARKER)) == Marker(0)
+    assert read_recognition_message(msgspec.msgpack.encode({"id": -3, "type": "Marker"})) == Marker(-3)
+    assert read_recognition_message(msgspec.msgpack.encode({"type": "Init"})) == Init()
 
 
 FLOATS = st.floats(-1, 1, width=32)
@@ -107,16 +107,16 @@ def test_samples_are_read_whatever_numbers_they_are(values: list[float], kind: s
     """Single floats, doubles, integers among them, the type in front or behind, keys nobody knows."""
     numbers: list[float | int] = [round(v) if kind == "mixed" and i % 2 else v for i, v in enumerate(values)]
     pcm = (
-        messages.packed_floats(np.array(values, np.float32))
+        messages.pack_floats(np.array(values, np.float32))
         if kind == "single"
         else msgspec.msgpack.encode(numbers)
     )
     fields = {"type": "Audio", "pcm": msgspec.Raw(pcm), "more": None}
     packed = msgspec.msgpack.encode(dict(reversed(fields.items())) if last else fields)
-    audio = read_to_hear(packed)
+    audio = read_recognition_message(packed)
     assert isinstance(audio, Audio)
     expected = np.array(values if kind != "mixed" else numbers, np.float32)
-    assert np.array_equal(messages.samples(audio), expected)
+    assert np.array_equal(messages.audio_samples(audio), expected)
 
 
 @pytest.mark.parametrize("type_last", [False, True])
@@ -124,25 +124,25 @@ def test_samples_are_read_whatever_numbers_they_are(values: list[float], kind: s
 def test_many_megabytes_of_audio_are_read(type_last: bool, single: bool) -> None:
     """A whole recording in one message, floats of either kind."""
     wave = np.sin(np.arange(400_000) / 50).astype(np.float32)
-    pcm = messages.packed_floats(wave) if single else msgspec.msgpack.encode(wave.astype(float).tolist())
+    pcm = messages.pack_floats(wave) if single else msgspec.msgpack.encode(wave.astype(float).tolist())
     head, kind = b"\xa3pcm" + pcm, b"\xa4type\xa5Audio"
-    audio = read_to_hear(b"\x82" + (head + kind if type_last else kind + head))
+    audio = read_recognition_message(b"\x82" + (head + kind if type_last else kind + head))
     assert isinstance(audio, Audio)
-    assert np.array_equal(messages.samples(audio), wave)
+    assert np.array_equal(messages.audio_samples(audio), wave)
 
 
 def test_the_longest_voice_fits_into_a_message() -> None:
     """So that its limit is what its shape says, not what a message may weigh."""
-    assert isinstance(read_to_speak(messages.voice(np.ones((1, 512, 400), np.float32))), Voice)
+    assert isinstance(read_speech_message(messages.voice(np.ones((1, 512, 400), np.float32))), Voice)
     with pytest.raises(BadMessage, match="1 to 400"):
-        read_to_speak(messages.voice(np.ones((1, 512, 401), np.float32)))
+        read_speech_message(messages.voice(np.ones((1, 512, 401), np.float32)))
 
 
 def test_samples_beyond_full_scale_are_clipped() -> None:
     """What a client sends too loud is as loud as can be."""
-    audio = read_to_hear(msgspec.msgpack.encode({"type": "Audio", "pcm": [2.5, -1e30, 0.5]}))
+    audio = read_recognition_message(msgspec.msgpack.encode({"type": "Audio", "pcm": [2.5, -1e30, 0.5]}))
     assert isinstance(audio, Audio)
-    assert messages.samples(audio).tolist() == [1.0, -1.0, 0.5]
+    assert messages.audio_samples(audio).tolist() == [1.0, -1.0, 0.5]
 
 
 def packed(**fields: object) -> bytes:
@@ -177,9 +177,9 @@ BAD_TO_HEAR = {
 def test_what_cannot_be_heard_is_refused_with_its_reason(message: bytes) -> None:
     """The sentence names the field and the limit."""
     with pytest.raises(BadMessage) as refused:
-        heard = read_to_hear(message)
+        heard = read_recognition_message(message)
         if isinstance(heard, Audio):
-            messages.samples(heard)
+            messages.audio_samples(heard)
         elif isinstance(heard, OggOpus):
             messages.ogg_bytes(heard)
     assert BAD_TO_HEAR[message] in str(refused.value)
@@ -215,20 +215,20 @@ BAD_TO_SPEAK = {
 def test_what_cannot_be_spoken_is_refused_with_its_reason(message: bytes) -> None:
     """The sentence names the field and the limit."""
     with pytest.raises(BadMessage) as refused:
-        read_to_speak(message)
+        read_speech_message(message)
     assert BAD_TO_SPEAK[message] in str(refused.value)
 
 
 @given(st.binary(max_size=64))
 def test_no_bytes_break_the_reader(data: bytes) -> None:
     """A message or a BadMessage, whatever comes."""
-    for read in (read_to_speak, read_to_hear):
+    for read in (read_speech_message, read_recognition_message):
         try:
             message = read(data)
         except BadMessage:
             continue
         if isinstance(message, Audio):
             try:
-                messages.samples(message)
+                messages.audio_samples(message)
             except BadMessage:
                 continue

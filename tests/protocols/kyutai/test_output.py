@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from protocols.kyutai.output import Frames, Output
-from protocols.kyutai.query import Format
-from protocols.kyutai.words import Timed
+from protocols.kyutai.output import Frames, OutputEncoder
+from protocols.kyutai.query import AudioFormat
+from protocols.kyutai.words import TimedWord
 from speech.audio.ogg_opus import OggOpusDecoder
 from speech.types import SpeechChunk
 
@@ -40,20 +40,20 @@ def test_no_speech_is_no_frame() -> None:
     assert Frames().finish() == []
 
 
-def sent(form: Format) -> list[bytes]:
+def sent(form: AudioFormat) -> list[bytes]:
     """All that is sent for a second of a tone and one word."""
-    output = Output(form)
-    messages = output.greeting()
-    messages += [output.word(Timed("tono", 0.0, 1.0))]
+    output = OutputEncoder(form)
+    messages = output.start_messages()
+    messages += [output.word(TimedWord("tono", 0.0, 1.0))]
     messages += [output.frame(TONE[at : at + 1920]) for at in range(0, 23_040, 1920)]
-    messages += output.ending()
+    messages += output.end_messages()
     messages += [output.error("why")]
     return [message for message in messages if message]
 
 
 def test_pcm_message_pack() -> None:
     """Ready, the word, frames, the word without text, an error."""
-    decoded = [msgspec.msgpack.decode(message) for message in sent(Format.PCM_MESSAGE_PACK)]
+    decoded = [msgspec.msgpack.decode(message) for message in sent(AudioFormat.PCM_MESSAGE_PACK)]
     assert [message["type"] for message in decoded] == ["Ready", "Text", *["Audio"] * 12, "Text", "Error"]
     assert decoded[-2] == {"type": "Text", "text": "", "start_s": 0.0, "stop_s": 0.0}
     pcm = np.concatenate([message["pcm"] for message in decoded if message["type"] == "Audio"])
@@ -62,7 +62,7 @@ def test_pcm_message_pack() -> None:
 
 def test_pcm() -> None:
     """Little-endian samples and nothing else, an error neither."""
-    messages = sent(Format.PCM)
+    messages = sent(AudioFormat.PCM)
     assert {len(message) for message in messages} == {7680}
     assert np.array_equal(np.frombuffer(b"".join(messages), "<f4"), TONE[:23_040])
 
@@ -74,7 +74,7 @@ def heard(pages: bytes) -> np.ndarray:
 
 def test_ogg_opus() -> None:
     """Its header at once, then a page for each frame; together a stream that is the tone again."""
-    messages = sent(Format.OGG_OPUS)
+    messages = sent(AudioFormat.OGG_OPUS)
     assert messages[0].startswith(b"OggS") and b"OpusHead" in messages[0] and b"OpusTags" in messages[0]
     assert all(message.startswith(b"OggS") for message in messages)
     samples = heard(b"".join(messages))
@@ -84,8 +84,8 @@ def test_ogg_opus() -> None:
 
 def test_ogg_opus_message_pack() -> None:
     """The same bytes, each in a message, as an array of integers."""
-    decoded = [msgspec.msgpack.decode(message) for message in sent(Format.OGG_OPUS_MESSAGE_PACK)]
+    decoded = [msgspec.msgpack.decode(message) for message in sent(AudioFormat.OGG_OPUS_MESSAGE_PACK)]
     kinds = [message["type"] for message in decoded]
     assert kinds[:3] == ["Ready", "OggOpus", "Text"] and kinds[-2:] == ["Text", "Error"]
     data = [bytes(message["data"]) for message in decoded if message["type"] == "OggOpus"]
-    assert b"".join(data) == b"".join(sent(Format.OGG_OPUS))
+    assert b"".join(data) == b"".join(sent(AudioFormat.OGG_OPUS))

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from protocols.kyutai import messages, voice_payload
-from protocols.kyutai.messages import Voice, read_to_speak
-from protocols.kyutai.voice_payload import MAGIC, MOST_EMBEDDINGS, VERSION, read, write
-from speech.types import MAX_EMBEDDING, Embedding, Samples, Similarity
+from protocols.kyutai.messages import Voice, read_speech_message
+from protocols.kyutai.voice_payload import MAGIC, MAX_EMBEDDINGS, VERSION, pack, unpack
+from speech.types import MAX_EMBEDDING_VALUES, Embedding, Samples, Similarity
 
 COSINE = st.floats(-1, 1)
 EMBEDDINGS = st.lists(
@@ -55,24 +55,24 @@ def container(content: bytes, magic: bytes = MAGIC, version: int = VERSION, rest
 @given(embeddings=EMBEDDINGS)
 def test_what_comes_back_is_what_went_out(embeddings: tuple[Embedding, ...]) -> None:
     """Bit for bit, in numbers that are harmless to whoever takes them for a voice."""
-    values = write(embeddings)
+    values = pack(embeddings)
     assert values.shape == (1, 512, 125) and values.dtype == np.float32
     assert np.abs(values).max() <= 1
-    assert facts(read(values)) == facts(embeddings)
-    assert np.array_equal(write(embeddings), values)
+    assert facts(unpack(values)) == facts(embeddings)
+    assert np.array_equal(pack(embeddings), values)
 
 
 def test_the_largest_there_is() -> None:
     """As many engines as there is room for, each with the longest embedding and names."""
-    values = np.random.default_rng(1).normal(size=MAX_EMBEDDING).astype(np.float32)
+    values = np.random.default_rng(1).normal(size=MAX_EMBEDDING_VALUES).astype(np.float32)
     nearness = {f"{first}{second}": Similarity(0.1, 0.2, False) for first in "abcd" for second in "abcd"}
-    largest = tuple(Embedding("e" * 200, f"{n}" * 200, values, nearness) for n in range(MOST_EMBEDDINGS))
-    assert facts(read(write(largest))) == facts(largest)
+    largest = tuple(Embedding("e" * 200, f"{n}" * 200, values, nearness) for n in range(MAX_EMBEDDINGS))
+    assert facts(unpack(pack(largest))) == facts(largest)
 
 
 def test_clients_that_read_the_numbers_and_write_them_anew() -> None:
     """As doubles, whole numbers as integers, or the bytes as they came: it is the same voice."""
-    sent = messages.voice(write(ONE))
+    sent = messages.voice(pack(ONE))
     decoded = msgspec.msgpack.decode(sent)
     doubles = decoded["embeddings"]
     assert {type(value) for value in doubles} == {float}
@@ -82,14 +82,14 @@ def test_clients_that_read_the_numbers_and_write_them_anew() -> None:
         msgspec.msgpack.encode(decoded | {"embeddings": doubles}),
         msgspec.msgpack.encode(decoded | {"embeddings": integers}),
     ):
-        voice = read_to_speak(message)
+        voice = read_speech_message(message)
         assert isinstance(voice, Voice)
-        assert facts(read(voice.embeddings)) == facts(ONE)
+        assert facts(unpack(voice.embeddings)) == facts(ONE)
 
 
 def changed(index: int, by: float) -> Samples:
     """A container with one number changed."""
-    values = write(ONE)
+    values = pack(ONE)
     values.reshape(-1)[index] += np.float32(by)
     return values
 
@@ -106,14 +106,14 @@ GOOD = ["kokoro", "mix 1", b"\0\0\0\0", {}]
         np.full((1, 512, 125), 1e30, np.float32),
         np.round(NOISE * 32768).astype(np.float32) / np.float32(32768),
         np.zeros((1, 512, 400), np.float32),
-        write(ONE)[:, :, :124],
-        np.concatenate([write(ONE), write(ONE)], axis=2),
+        pack(ONE)[:, :, :124],
+        np.concatenate([pack(ONE), pack(ONE)], axis=2),
         changed(0, 1 / 32768),
         changed(20, 1 / 32768),
         changed(20, 1 / 65536),
         changed(63_999, 1 / 32768),
-        write(ONE) * np.float32(2),
-        write(ONE).reshape(1, 125, 512).transpose(0, 2, 1),
+        pack(ONE) * np.float32(2),
+        pack(ONE).reshape(1, 125, 512).transpose(0, 2, 1),
         container(msgspec.msgpack.encode([GOOD]), magic=b"somebody"),
         container(msgspec.msgpack.encode([GOOD]), version=VERSION + 1),
         container(msgspec.msgpack.encode([GOOD]), rest=b"more"),
@@ -121,13 +121,13 @@ GOOD = ["kokoro", "mix 1", b"\0\0\0\0", {}]
         container(b"\xc1"),
         container(b""),
         container(msgspec.msgpack.encode({"engine": "kokoro"})),
-        container(msgspec.msgpack.encode([GOOD] * (MOST_EMBEDDINGS + 1))),
+        container(msgspec.msgpack.encode([GOOD] * (MAX_EMBEDDINGS + 1))),
         container(msgspec.msgpack.encode([["", *GOOD[1:]]])),
         container(msgspec.msgpack.encode([["e" * 201, *GOOD[1:]]])),
         container(msgspec.msgpack.encode([["kokoro", "m" * 201, *GOOD[2:]]])),
         container(msgspec.msgpack.encode([["kokoro", "mix 1", b"", {}]])),
         container(msgspec.msgpack.encode([["kokoro", "mix 1", bytes(5), {}]])),
-        container(msgspec.msgpack.encode([["kokoro", "mix 1", bytes(4 * MAX_EMBEDDING + 4), {}]])),
+        container(msgspec.msgpack.encode([["kokoro", "mix 1", bytes(4 * MAX_EMBEDDING_VALUES + 4), {}]])),
         container(msgspec.msgpack.encode([["kokoro", "mix 1", struct.pack("<f", np.nan), {}]])),
         container(msgspec.msgpack.encode([["kokoro", "mix 1", struct.pack("<f", np.inf), {}]])),
         container(msgspec.msgpack.encode([[*GOOD[:3], {"es": [0.5, 1.5, True]}]])),
@@ -138,18 +138,18 @@ GOOD = ["kokoro", "mix 1", b"\0\0\0\0", {}]
 )
 def test_what_another_made_is_not_taken_for_ours(values: Samples) -> None:
     """Another maker's numbers, another version's, what was changed on the way, what was made by hand."""
-    assert read(values) is None
+    assert unpack(values) is None
 
 
 def test_what_is_made_by_hand_in_the_right_way_is_a_voice() -> None:
     """The containers above are refused for what is wrong with each, and for nothing else."""
-    made = read(container(msgspec.msgpack.encode([GOOD])))
+    made = unpack(container(msgspec.msgpack.encode([GOOD])))
     assert facts(made) == [("kokoro", "mix 1", bytes(4), {})]
-    assert read(container(msgspec.msgpack.encode([]))) == ()
+    assert unpack(container(msgspec.msgpack.encode([]))) == ()
 
 
 def test_a_cosine_that_was_rounded_beyond_one() -> None:
     """It is kept as one: what is written can be read."""
     nearness = {"es": Similarity(-1.0000001, 1.0000001, True)}
-    made = voice_payload.read(write((Embedding("kokoro", "mix 1", ONE[0].values, nearness),)))
+    made = voice_payload.unpack(pack((Embedding("kokoro", "mix 1", ONE[0].values, nearness),)))
     assert made is not None and made[0].similarity["es"] == Similarity(-1.0, 1.0, True)

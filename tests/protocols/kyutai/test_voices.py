@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from protocols.kyutai.voices import our_voice
+from protocols.kyutai.voices import resolve_voice
 from server.metrics import Metrics
 from server.settings import load
 from speech.service import SpeechService
@@ -43,7 +43,7 @@ async def test_a_known_name_is_a_voice_of_its_language_and_sex(
     service: SpeechService, name: str, language: str, gender: str | None
 ) -> None:
     """Of the engine that speaks that language by preference."""
-    found = our_voice(name, service)
+    found = resolve_voice(name, service)
     voice = next(voice for voice in service.catalogue.list() if voice.id == found)
     assert voice.language.partition("-")[0] == language
     assert voice.engine == "kokoro"
@@ -52,10 +52,10 @@ async def test_a_known_name_is_a_voice_of_its_language_and_sex(
 
 async def test_a_sex_that_no_voice_of_the_language_has_gives_way(service: SpeechService) -> None:
     """Kokoro's only French voice is a woman's."""
-    assert our_voice("unmute-prod-website/degaulle-2.wav", service) == "ff_siwis"
+    assert resolve_voice("unmute-prod-website/degaulle-2.wav", service) == "ff_siwis"
 
 
 @pytest.mark.parametrize("name", [None, "", "nobody", "custom:x", "custom:../x", "default_voice.wav", "+2.5"])
 async def test_every_other_name_is_the_default_voice(service: SpeechService, name: str | None) -> None:
     """Without an error, as it is there."""
-    assert our_voice(name, service) is None
+    assert resolve_voice(name, service) is None

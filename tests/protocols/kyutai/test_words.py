@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.kyutai.words import Break, Timed, WordTimes, parts
+from protocols.kyutai.words import Break, TimedWord, WordAligner, split_text
 from speech.types import Span
 
 
 def test_a_text_is_words_and_rests() -> None:
     """Rests are whole frames of 80 ms, at least one, ten seconds at most."""
     text = 'Uno  dos<break time="0.5s"/>tres <break time="99s" /> <break time="0.01s"/>\n<break time="1s">'
-    assert parts(text) == [
+    assert split_text(text) == [
         "Uno",
         "dos",
         Break(0.48, '<break time="0.50s">'),
@@ -24,22 +24,22 @@ def test_a_text_is_words_and_rests() -> None:
         Break(0.08, '<break time="0.01s">'),
         Break(0.96, '<break time="1.00s">'),
     ]
-    assert parts(' \n <break time="1.2.3s"/>') == []
+    assert split_text(' \n <break time="1.2.3s"/>') == []
 
 
 def test_newlines_stay_with_their_words() -> None:
     """They are fed on, so that lists and paragraphs are heard, and are no part of what is echoed."""
-    words = [part for part in parts("Uno:\n- dos\n\n\ntres") if isinstance(part, str)]
-    times = WordTimes()
+    words = [part for part in split_text("Uno:\n- dos\n\n\ntres") if isinstance(part, str)]
+    times = WordAligner()
     assert "".join(map(times.add, words)) == "Uno:\n- dos\n\ntres "
-    assert [word.text for word in times.spoken([Span(0, 17, 0.0, 17.0)])] == ["Uno", "-", "dos", "tres"]
+    assert [word.text for word in times.align([Span(0, 17, 0.0, 17.0)])] == ["Uno", "-", "dos", "tres"]
 
 
 def echoes(*words: str) -> list[str]:
     """The words as they are told, spoken one letter a second."""
-    times = WordTimes()
+    times = WordAligner()
     text = "".join(map(times.add, words))
-    return [word.text for word in times.spoken([Span(0, len(text), 0.0, float(len(text)))])]
+    return [word.text for word in times.align([Span(0, len(text), 0.0, float(len(text)))])]
 
 
 def test_words_are_echoed_as_the_original_echoes_them() -> None:
@@ -51,42 +51,42 @@ def test_words_are_echoed_as_the_original_echoes_them() -> None:
 
 def test_a_word_lasts_from_its_first_letter_to_its_last() -> None:
     """Its marks are in the pause, which is nobody's."""
-    times = WordTimes()
+    times = WordAligner()
     assert "".join(map(times.add, ["¿Qué,", "tal?"])) == "¿Qué, tal? "
     spans = [
         *(Span(0, 1, 0.0, 0.2), Span(1, 4, 0.2, 0.5), Span(4, 6, 0.5, 0.9), Span(6, 9, 0.9, 1.3)),
         Span(9, 11, 1.3, 1.5),
     ]
-    assert times.spoken(spans) == [Timed("¿Qué,", 0.2, 0.5), Timed("tal?", 0.9, 1.3)]
+    assert times.align(spans) == [TimedWord("¿Qué,", 0.2, 0.5), TimedWord("tal?", 0.9, 1.3)]
 
 
 def test_words_in_one_span_share_it_by_their_letters() -> None:
     """As where an engine says several in one breath, or a client writes "12:30"."""
-    times = WordTimes()
+    times = WordAligner()
     times.add("12:30")
-    assert times.spoken([Span(0, 5, 1.0, 2.0)]) == [Timed("12", 1.0, 1.4), Timed("30", 1.6, 2.0)]
+    assert times.align([Span(0, 5, 1.0, 2.0)]) == [TimedWord("12", 1.0, 1.4), TimedWord("30", 1.6, 2.0)]
 
 
 def test_a_word_in_several_spans_lasts_over_all_of_them() -> None:
     """It is told once the last of them is known."""
-    times = WordTimes()
+    times = WordAligner()
     times.add("electro-magnético")
-    assert times.spoken([Span(0, 7, 0.0, 0.5)]) == []
-    assert times.spoken([Span(7, 18, 0.5, 1.5)]) == [
-        Timed("electro-magnético", 0.0, pytest.approx(1.4, abs=0.1))
+    assert times.align([Span(0, 7, 0.0, 0.5)]) == []
+    assert times.align([Span(7, 18, 0.5, 1.5)]) == [
+        TimedWord("electro-magnético", 0.0, pytest.approx(1.4, abs=0.1))
     ]
 
 
 def test_rests_are_told_in_their_place() -> None:
     """Also where nothing but marks stands before them."""
-    times = WordTimes()
+    times = WordAligner()
     for word in ("uno", "…", Break(0.48, "<break>"), Break(0.08, "<break 2>"), "dos"):
         times.add(word)
     spans = [Span(0, 3, 0.0, 0.3), Span(3, 6, 0.3, 0.4), Span(6, 6, 0.4, 0.88), Span(6, 6, 0.88, 0.96)]
-    assert times.spoken([*spans, Span(6, 10, 0.96, 1.36)]) == [
-        *(Timed("uno", 0.0, 0.3), Timed("…", pytest.approx(1 / 3), pytest.approx(11 / 30))),
-        *(Timed("<break>", 0.4, 0.88), Timed("<break 2>", 0.88, 0.96)),
-        Timed("dos", 0.96, pytest.approx(1.26)),
+    assert times.align([*spans, Span(6, 10, 0.96, 1.36)]) == [
+        *(TimedWord("uno", 0.0, 0.3), TimedWord("…", pytest.approx(1 / 3), pytest.approx(11 / 30))),
+        *(TimedWord("<break>", 0.4, 0.88), TimedWord("<break 2>", 0.88, 0.96)),
+        TimedWord("dos", 0.96, pytest.approx(1.26)),
     ]
 
 
@@ -98,15 +98,15 @@ LETTERS = st.text(st.sampled_from("aé,.:;()–— 1😀-"), min_size=1, max_siz
 @given(st.lists(LETTERS, max_size=12), st.data())
 def test_every_word_is_told_once_in_order_and_never_backwards(texts: list[str], data: st.DataObject) -> None:
     """However the spans cut the text, as long as they tile it."""
-    times = WordTimes()
-    words = [part for text in texts for part in parts(text) if isinstance(part, str)]
+    times = WordAligner()
+    words = [part for text in texts for part in split_text(text) if isinstance(part, str)]
     text = "".join(map(times.add, words))
     cuts = sorted(data.draw(st.sets(st.integers(1, len(text) - 1)))) if len(text) > 1 else []
     edges = [0, *cuts, len(text)] if text else []
     told = [
         word
         for first, last in pairwise(edges)
-        for word in times.spoken([Span(first, last, first / 10, last / 10)])
+        for word in times.align([Span(first, last, first / 10, last / 10)])
     ]
     assert [word.text for word in told] == echoes(*words)
     assert all(word.start_s <= word.stop_s for word in told)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.clients.relay.wire import opened
+from tests.clients.relay.wire import connect_client
 from tests.conftest import ServerProcess, StartServer
 
 HELLO = "Hola."
@@ -54,7 +54,7 @@ async def test_each_is_answered_and_the_socket_goes_on(
     espeak_server: ServerProcess, raw: str | bytes, says: str
 ) -> None:
     """One error; the next text is said."""
-    async with opened(espeak_server.url) as client:
+    async with connect_client(espeak_server.url) as client:
         await client.connection.send(raw)
         assert await client.receive() == {"type": "error", "message": says}
         (await client.speak(HELLO)).check(HELLO)
@@ -83,12 +83,12 @@ def test_nothing_breaks_the_socket(espeak_server: ServerProcess, raw: str | byte
     """Whatever comes is answered by messages of the protocol, and a ping behind it by its pong."""
 
     async def check() -> None:
-        async with opened(espeak_server.url) as client:
+        async with connect_client(espeak_server.url) as client:
             await client.connection.send(
                 raw.encode("utf-8", "replace").decode() if isinstance(raw, str) else raw
             )
             await client.send("ping")
-            while await client.after_chunks() != {"type": "pong"}:
+            while await client.receive_after_chunks() != {"type": "pong"}:
                 pass
             await client.connection.close()
             assert client.connection.close_code == 1000
@@ -98,7 +98,7 @@ def test_nothing_breaks_the_socket(espeak_server: ServerProcess, raw: str | byte
 
 async def test_a_written_text_ends_at_its_limit(espeak_server: ServerProcess) -> None:
     """What is too much is refused by itself; what came before it is said."""
-    async with opened(espeak_server.url) as client:
+    async with connect_client(espeak_server.url) as client:
         await client.send("append_tts", text="Hola. ")
         await client.send("append_tts", text="a" * 9_995)
         assert await client.receive() == {
@@ -107,12 +107,12 @@ async def test_a_written_text_ends_at_its_limit(espeak_server: ServerProcess) ->
         }
         await client.send("append_tts", text="Adiós.")
         await client.send("finish_tts")
-        (await client.answer()).check("Hola. Adiós.")
+        (await client.receive_utterance()).check("Hola. Adiós.")
 
 
 async def test_nothing_to_finish_or_to_stop(espeak_server: ServerProcess) -> None:
     """Finishing nothing is answered by nothing, as empty text is; stopping by ``stopped``."""
-    async with opened(espeak_server.url) as client:
+    async with connect_client(espeak_server.url) as client:
         await client.send("finish_tts")
         await client.send("append_tts", text="")
         await client.send("finish_tts")
@@ -123,7 +123,7 @@ async def test_nothing_to_finish_or_to_stop(espeak_server: ServerProcess) -> Non
 
 async def test_texts_that_wait_are_bounded(espeak_server: ServerProcess) -> None:
     """Sixteen wait behind the one that speaks; the others are refused, and nothing is lost of those."""
-    async with opened(espeak_server.url) as client:
+    async with connect_client(espeak_server.url) as client:
         await client.send("append_tts", text="Espera: ")
         await client.send("ping")
         assert (await client.receive())["type"] == "pong"
@@ -134,15 +134,15 @@ async def test_texts_that_wait_are_bounded(espeak_server: ServerProcess) -> None
             assert message == {"type": "error", "message": "too many texts are waiting (at most 16)"}
         await client.send("append_tts", text="ya.")
         await client.send("finish_tts")
-        (await client.answer()).check("Espera: ya.")
+        (await client.receive_utterance()).check("Espera: ya.")
         for number in range(16):
-            (await client.answer()).check(f"Número {number}.")
+            (await client.receive_utterance()).check(f"Número {number}.")
 
 
 async def test_a_busy_server_says_so(start_server: StartServer) -> None:
     """Sessions and a client's rate are bounded; the refused utterance is one error."""
     server = start_server("--engine", "espeak", KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="2")
-    async with opened(server.url) as client:
+    async with connect_client(server.url) as client:
         for _ in range(2):
             (await client.speak(HELLO)).check(HELLO)
         refused = await client.speak(HELLO)
@@ -155,11 +155,11 @@ async def test_a_busy_server_says_so(start_server: StartServer) -> None:
 async def test_a_server_that_stops_says_why(start_server: StartServer) -> None:
     """Speech under way is broken off with a sentence, and the socket is closed as going away."""
     server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS="0.2")
-    async with opened(server.url) as client:
+    async with connect_client(server.url) as client:
         await client.send("append_tts", text=LONG[:300])
         assert (await client.receive())["type"] == "chunk"
         server.send_signal(15)
-        last = await client.after_chunks()
+        last = await client.receive_after_chunks()
         assert last == {"type": "error", "message": "the server is stopping"} or last["type"] == "complete"
         await client.connection.wait_closed()
         assert client.connection.close_code == 1001

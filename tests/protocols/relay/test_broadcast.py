@@ -10,9 +10,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from protocols.elevenlabs.relay.broadcast import MOST_AHEAD, MOST_BEHIND, Broadcast, Listener
+from protocols.elevenlabs.relay.broadcast import HIGH_WATER_BYTES, MAX_BACKLOG_BYTES, Broadcast, Subscriber
 from protocols.elevenlabs.relay.settings import RelayState
-from tests.clients.relay.wire import Client, opened
+from tests.clients.relay.wire import Client, connect_client
 from tests.conftest import ServerProcess
 
 ANSWER = ["Hola. ", "Esto lo escribe un ", "modelo, palabra por ", "palabra."]
@@ -38,16 +38,16 @@ async def test_all_clients_hear_an_agent(espeak_server: ServerProcess) -> None:
     before = await facts(espeak_server)
     assert before == {"flutter_clients": 0, "agent_connected": False, "is_streaming": False}
     async with (
-        opened(espeak_server.url, "/client") as one,
-        opened(espeak_server.url, "/client") as other,
-        opened(espeak_server.url, "/agent") as agent,
+        connect_client(espeak_server.url, "/client") as one,
+        connect_client(espeak_server.url, "/client") as other,
+        connect_client(espeak_server.url, "/agent") as agent,
     ):
         for client in (one, other):
             await client.send("ping")
             assert await client.receive() == {"type": "pong"}
         for pieces in (ANSWER, ["Y otra."]):
             await write(agent, pieces)
-            heard, also = await one.answer(), await other.answer()
+            heard, also = await one.receive_utterance(), await other.receive_utterance()
             heard.check("".join(pieces))
             assert heard == also
         await agent.send("append_tts", text=LONG)
@@ -59,29 +59,29 @@ async def test_all_clients_hear_an_agent(espeak_server: ServerProcess) -> None:
         await agent.send("stop")
         assert await agent.receive() == {"type": "stopped"}
         for client in (one, other):
-            assert await client.after_chunks() == {"type": "stopped"}
+            assert await client.receive_after_chunks() == {"type": "stopped"}
         await write(agent, ANSWER)
-        (await other.answer()).check("".join(ANSWER))
+        (await other.receive_utterance()).check("".join(ANSWER))
 
 
 async def test_an_agent_that_goes_is_heard_to_its_end(espeak_server: ServerProcess) -> None:
     """What it wrote is said, and the next agent's answer behind it."""
-    async with opened(espeak_server.url, "/client") as client:
-        async with opened(espeak_server.url, "/agent") as agent:
+    async with connect_client(espeak_server.url, "/client") as client:
+        async with connect_client(espeak_server.url, "/agent") as agent:
             await agent.send("append_tts", text=LONG[:900])
             assert (await client.receive())["chunk_index"] == 0
-        async with opened(espeak_server.url, "/agent") as agent:
+        async with connect_client(espeak_server.url, "/agent") as agent:
             await write(agent, ANSWER)
-            assert (await client.after_chunks())["text"] == LONG[:900]
-            (await client.answer()).check("".join(ANSWER))
+            assert (await client.receive_after_chunks())["text"] == LONG[:900]
+            (await client.receive_utterance()).check("".join(ANSWER))
 
 
 async def test_agents_do_not_write_into_each_others_answers(espeak_server: ServerProcess) -> None:
     """Two at once: one answer after the other."""
     async with (
-        opened(espeak_server.url, "/client") as client,
-        opened(espeak_server.url, "/agent") as one,
-        opened(espeak_server.url, "/agent") as other,
+        connect_client(espeak_server.url, "/client") as client,
+        connect_client(espeak_server.url, "/agent") as one,
+        connect_client(espeak_server.url, "/agent") as other,
     ):
         await one.send("append_tts", text="Uno ")
         await one.send("ping")
@@ -91,19 +91,19 @@ async def test_agents_do_not_write_into_each_others_answers(espeak_server: Serve
         await other.receive()
         await one.send("append_tts", text="y uno.")
         await one.send("finish_tts")
-        (await client.answer()).check("Uno y uno.")
+        (await client.receive_utterance()).check("Uno y uno.")
         await other.send("append_tts", text="y dos.")
         await other.send("finish_tts")
-        (await client.answer()).check("Dos y dos.")
+        (await client.receive_utterance()).check("Dos y dos.")
 
 
 async def test_a_clients_own_text_does_not_come_in_between(espeak_server: ServerProcess) -> None:
     """It waits for an agent's answer that has begun; one that begins meanwhile waits for it."""
     own = "Esto lo quiere oír una sola."
     async with (
-        opened(espeak_server.url, "/client") as one,
-        opened(espeak_server.url, "/client") as other,
-        opened(espeak_server.url, "/agent") as agent,
+        connect_client(espeak_server.url, "/client") as one,
+        connect_client(espeak_server.url, "/client") as other,
+        connect_client(espeak_server.url, "/agent") as agent,
     ):
         await agent.send("append_tts", text=LONG[:300])
         first = await one.receive()
@@ -111,19 +111,19 @@ async def test_a_clients_own_text_does_not_come_in_between(espeak_server: Server
         await one.send("start_tts", text=own)
         await agent.send("append_tts", text="Fin.")
         await agent.send("finish_tts")
-        assert (await one.after_chunks())["text"] == LONG[:300] + "Fin."
-        (await one.answer()).check(own)
+        assert (await one.receive_after_chunks())["text"] == LONG[:300] + "Fin."
+        (await one.receive_utterance()).check(own)
         await write(agent, ANSWER)
-        (await one.answer()).check("".join(ANSWER))
-        (await other.answer()).check(LONG[:300] + "Fin.")
-        (await other.answer()).check("".join(ANSWER))
+        (await one.receive_utterance()).check("".join(ANSWER))
+        (await other.receive_utterance()).check(LONG[:300] + "Fin.")
+        (await other.receive_utterance()).check("".join(ANSWER))
 
 
 async def test_what_an_agent_does_wrong_is_told_to_it_alone(espeak_server: ServerProcess) -> None:
     """Clients hear nothing of it."""
     async with (
-        opened(espeak_server.url, "/client") as client,
-        opened(espeak_server.url, "/agent") as agent,
+        connect_client(espeak_server.url, "/client") as client,
+        connect_client(espeak_server.url, "/agent") as agent,
     ):
         await agent.send("append_tts", text="a" * 10_001)
         assert (await agent.receive())["message"] == "text: too long (at most 10000 characters)"
@@ -133,17 +133,17 @@ async def test_what_an_agent_does_wrong_is_told_to_it_alone(espeak_server: Serve
 
 async def test_who_is_behind_gets_no_more() -> None:
     """Messages wait for a listener up to a bound, in order; beyond it nothing waits at all."""
-    listener = Listener(asyncio.Event())
-    messages = [f"{number}" * (MOST_BEHIND // 8) for number in range(8)]
+    listener = Subscriber(asyncio.Event())
+    messages = [f"{number}" * (MAX_BACKLOG_BYTES // 8) for number in range(8)]
     for message in messages:
-        listener.offer(message, last=False)
-    assert not listener.behind.is_set()
+        listener.push(message, last=False)
+    assert not listener.overflowed.is_set()
     assert await listener.get() == (messages[0], False)
-    listener.offer("last", last=True)
+    listener.push("last", last=True)
     assert [await listener.get() for _ in range(8)][-1] == ("last", True)
-    listener.offer("x" * MOST_BEHIND, last=False)
-    listener.offer("y", last=False)
-    assert listener.behind.is_set()
+    listener.push("x" * MAX_BACKLOG_BYTES, last=False)
+    listener.push("y", last=False)
+    assert listener.overflowed.is_set()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await listener.get()
@@ -152,9 +152,9 @@ async def test_who_is_behind_gets_no_more() -> None:
 async def test_the_quickest_is_waited_for() -> None:
     """Nothing runs ahead of all; what ends an utterance waits for nobody, and neither does an empty house."""
     broadcast = Broadcast(RelayState())
-    piece = "x" * (MOST_AHEAD + 1)
+    piece = "x" * (HIGH_WATER_BYTES + 1)
     await broadcast.send(piece)
-    with broadcast.listening() as slow, broadcast.listening() as quick:
+    with broadcast.subscribe() as slow, broadcast.subscribe() as quick:
         await broadcast.send(piece)
         waits = asyncio.create_task(broadcast.send("y"))
         await asyncio.sleep(0)
@@ -163,7 +163,7 @@ async def test_the_quickest_is_waited_for() -> None:
         assert await quick.get() == (piece, False)
         await waits
         assert [await quick.get() for _ in range(2)] == [("stopped", True), ("y", False)]
-        assert slow.waiting == len(piece) + len("stopped") + 1
+        assert slow.queued_bytes == len(piece) + len("stopped") + 1
         await broadcast.send(piece)
         waits = asyncio.create_task(broadcast.send("y"))
         await asyncio.sleep(0)
@@ -182,13 +182,13 @@ async def test_a_client_that_does_not_read_holds_up_nobody(espeak_server: Server
     )
     try:
         async with (
-            opened(espeak_server.url, "/client") as quick,
-            opened(espeak_server.url, "/agent") as agent,
+            connect_client(espeak_server.url, "/client") as quick,
+            connect_client(espeak_server.url, "/agent") as agent,
         ):
             for _ in range(2):
                 await write(agent, [LONG])
             for _ in range(2):
-                (await quick.answer()).check(LONG)
+                (await quick.receive_utterance()).check(LONG)
             async with asyncio.timeout(300):
                 while (await facts(espeak_server))["flutter_clients"] != 1:
                     await quick.send("ping")

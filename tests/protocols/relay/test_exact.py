@@ -17,7 +17,7 @@ from protocols.elevenlabs.relay import messages
 from protocols.elevenlabs.relay import utterance as relay_utterance
 from protocols.elevenlabs.relay.alignment_files import RelayLogs
 from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
-from protocols.elevenlabs.relay.utterance import House, Utterance
+from protocols.elevenlabs.relay.utterance import RelayContext, Utterance
 from protocols.elevenlabs.settings import ElevenLabsSettings
 from speech.observer import Observer
 from speech.request import Limits
@@ -47,7 +47,7 @@ class Heard:
 
 
 @asynccontextmanager
-async def housed(engine: ToneEngine, folder: Path) -> AsyncIterator[House]:
+async def housed(engine: ToneEngine, folder: Path) -> AsyncIterator[RelayContext]:
     """The relay over one engine."""
     service = SpeechService(
         [engine],
@@ -60,7 +60,7 @@ async def housed(engine: ToneEngine, folder: Path) -> AsyncIterator[House]:
     await service.start()
     relayed = RelaySettings("tone_es", log_alignment=False, log_outputs=False, logs_dir=folder)
     logs = RelayLogs(folder, alignment=False, outputs=False)
-    yield House(service, ElevenLabsSettings(), relayed, RelayState(), logs)
+    yield RelayContext(service, ElevenLabsSettings(), relayed, RelayState(), logs)
     assert service.state().sessions == 0
     await service.stop()
 
@@ -72,7 +72,7 @@ async def test_the_times_of_every_character(tmp_path: Path) -> None:
         utterance = Utterance(house, "", (), heard.send)
         utterance.feed("hola sol")
         utterance.finish()
-        await utterance.speak()
+        await utterance.synthesize()
     *chunks, last = heard.messages
     starts = [time for chunk in chunks for time in chunk["char_times"]]
     durations = [time for chunk in chunks for time in chunk["char_durations"]]
@@ -82,7 +82,7 @@ async def test_the_times_of_every_character(tmp_path: Path) -> None:
     assert [chunk["chunk_index"] for chunk in chunks] == list(range(len(chunks)))
     counts = [len(heard.samples(index)) for index in range(len(chunks))]
     assert sum(counts) == round(0.7 * RATE)
-    assert max(counts) <= relay_utterance.LONGEST_CHUNK
+    assert max(counts) <= relay_utterance.MAX_CHUNK_SAMPLES
     total = sum(int(2 * count / (2 * RATE) * 1000) for count in counts)
     assert last == {"type": "complete", "total_chars": 8, "total_duration_ms": total, "text": "hola sol"}
     assert heard.lasts == [False] * len(chunks) + [True]
@@ -95,8 +95,8 @@ async def test_what_breaks_tells_what_came_before_it(tmp_path: Path) -> None:
         utterance = Utterance(house, "", (), heard.send)
         utterance.feed("hola kaputt sol")
         utterance.finish()
-        await utterance.speak()
-        assert utterance.over
+        await utterance.synthesize()
+        assert utterance.closed
     assert heard.messages[-1] == {"type": "error", "message": "the tone broke"}
     assert heard.lasts[-1] and not any(heard.lasts[:-1])
     assert {message["type"] for message in heard.messages[:-1]} == {"chunk"}
@@ -112,8 +112,8 @@ async def test_text_that_stops_coming_is_finished(tmp_path: Path, monkeypatch: p
         utterance = Utterance(house, "", (), heard.send)
         utterance.feed("hola")
         async with asyncio.timeout(300):
-            await utterance.speak()
-        assert utterance.over
+            await utterance.synthesize()
+        assert utterance.closed
     assert heard.messages[-1]["type"] == "complete" and heard.messages[-1]["text"] == "hola"
 
 
@@ -128,7 +128,7 @@ async def test_text_that_waited_long_enough_is_not_waited_for_again(
         utterance.feed("hola")
         await asyncio.sleep(0.1)
         monkeypatch.setattr(relay_utterance, "PATIENCE_S", 60.0)
-        speaking = asyncio.create_task(utterance.speak())
+        speaking = asyncio.create_task(utterance.synthesize())
         async with asyncio.timeout(300):
             while engine.words != ["hola"]:
                 await asyncio.sleep(0)

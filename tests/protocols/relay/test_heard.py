@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.clients.relay.wire import RATE, Answer, Client, opened
+from tests.clients.relay.wire import RATE, Client, ReceivedUtterance, connect_client
 from tests.conftest import ROOT, ServerProcess
 from tests.judges.judge import hear, wrong_words
 
@@ -33,12 +33,12 @@ ENGLISH = [
 ]
 
 
-async def written(client: Client, text: str) -> Answer:
+async def written(client: Client, text: str) -> ReceivedUtterance:
     """A text as an agent sends it, in pieces that end in a space."""
     for piece in re.findall(r"(?:\S+\s*){1,4}", text):
         await client.send("append_tts", text=piece)
     await client.send("finish_tts")
-    return await client.answer()
+    return await client.receive_utterance()
 
 
 @pytest.mark.slow
@@ -46,7 +46,7 @@ async def written(client: Client, text: str) -> Answer:
 async def test_it_is_understood(server: ServerProcess, language: str, sentences: list[str]) -> None:
     """At most four words of a hundred are heard wrong, in texts sent whole and in texts being written."""
     wrong = words = 0
-    async with opened(server.url) as client:
+    async with connect_client(server.url) as client:
         for index in range(0, len(sentences), 2):
             text = " ".join(sentences[index : index + 2])
             answer = await (client.speak(text) if index % 4 else written(client, text))

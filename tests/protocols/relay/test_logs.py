@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from protocols.elevenlabs.relay import alignment_files
-from protocols.elevenlabs.relay.alignment_files import RelayLogs, Said
-from tests.clients.relay.wire import opened
+from protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
+from tests.clients.relay.wire import connect_client
 from tests.conftest import ServerProcess, StartServer
 
 STAMP = r"\d{8}_\d{6}_\d{6}"
@@ -45,9 +45,9 @@ GREETING = """{
 }"""
 
 
-def said(text: str = "مرح") -> Said:
+def said(text: str = "مرح") -> SentUtterance:
     """An utterance whose letters last 100 ms."""
-    return Said(text, [100 * index for index in range(len(text))], [100] * len(text))
+    return SentUtterance(text, [100 * index for index in range(len(text))], [100] * len(text))
 
 
 def names(folder: Path) -> list[str]:
@@ -57,17 +57,17 @@ def names(folder: Path) -> list[str]:
 
 def test_an_alignment_file_to_the_letter() -> None:
     """As the original writes it: this order, two spaces, letters as they are."""
-    spoken = Said()
+    spoken = SentUtterance()
     spoken.add("مر", [0, 150], [150, 100])
     spoken.add("ح", [250], [180])
-    assert alignment_files.alignment(spoken, "20241204_120000_123456") == GREETING
+    assert alignment_files.alignment_json(spoken, "20241204_120000_123456") == GREETING
 
 
 def test_names_and_newest(tmp_path: Path) -> None:
     """A file an utterance, named by the time alone, and the newest under a name of its own."""
     logs = RelayLogs(tmp_path / "logs", alignment=True, outputs=True)
     for text in ("../../uno\0", "dos\n"):
-        logs.keep(said(text))
+        logs.write(said(text))
     alignments, outputs = tmp_path / "logs/alignment", tmp_path / "logs/outputs"
     assert names(tmp_path / "logs") == ["alignment", "outputs"]
     newest, first, second = names(alignments)
@@ -86,17 +86,17 @@ def test_names_and_newest(tmp_path: Path) -> None:
 def test_each_kind_by_itself(tmp_path: Path, kind: str) -> None:
     """Only what is wanted is kept."""
     logs = RelayLogs(tmp_path, alignment=kind == "alignment", outputs=kind == "outputs")
-    assert logs.wanted
-    logs.keep(said())
+    assert logs.enabled
+    logs.write(said())
     assert names(tmp_path) == [kind]
-    assert not RelayLogs(tmp_path, alignment=False, outputs=False).wanted
+    assert not RelayLogs(tmp_path, alignment=False, outputs=False).enabled
 
 
 def test_no_two_have_the_same_name(tmp_path: Path) -> None:
     """However quickly they come; in order."""
     logs = RelayLogs(tmp_path, alignment=False, outputs=True)
     for number in range(50):
-        logs.keep(said(f"{number}"))
+        logs.write(said(f"{number}"))
     kept = names(tmp_path / "outputs")[1:]
     assert [(tmp_path / "outputs" / name).read_text() for name in kept] == [
         f"{number}" for number in range(50)
@@ -112,7 +112,7 @@ def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (folder / "alignment_20200101_000000_000000.json").write_text("old")
     (folder / "alignment_mine.json").write_text("mine")
     for number in range(5):
-        logs.keep(said(f"{number}"))
+        logs.write(said(f"{number}"))
     kept = [name for name in names(folder) if re.fullmatch(rf"alignment_{STAMP}\.json", name)]
     assert [json.loads((folder / name).read_text())["text"] for name in kept] == ["2", "3", "4"]
     assert names(folder) == sorted([*kept, "alignment.txt", "alignment_mine.json"])
@@ -125,14 +125,14 @@ def test_what_is_too_long_is_not_kept(
     monkeypatch.setattr(alignment_files, "MOST_BYTES", 500)
     logs = RelayLogs(tmp_path, alignment=True, outputs=True)
     with caplog.at_level(logging.WARNING):
-        logs.keep(said("a" * 400))
+        logs.write(said("a" * 400))
     assert names(tmp_path) == ["outputs"]
     assert re.search(r"alignment of \d+ bytes is not kept \(at most 500\)", caplog.text)
 
 
 def test_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
     """In JSON it is what it was; a text file, which cannot hold it, names it."""
-    RelayLogs(tmp_path, alignment=True, outputs=True).keep(said("a\ud83d"))
+    RelayLogs(tmp_path, alignment=True, outputs=True).write(said("a\ud83d"))
     content = json.loads((tmp_path / "alignment/alignment.txt").read_text(encoding="utf-8"))
     assert content["text"] == "a\ud83d" and content["characters"][1]["char"] == "\ud83d"
     assert (tmp_path / "outputs/output.txt").read_text(encoding="utf-8") == "a\\ud83d"
@@ -142,7 +142,7 @@ def test_a_disk_that_takes_nothing_is_complained_of(tmp_path: Path, caplog: pyte
     """Nothing is raised."""
     (tmp_path / "logs").write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING):
-        RelayLogs(tmp_path / "logs", alignment=True, outputs=True).keep(said())
+        RelayLogs(tmp_path / "logs", alignment=True, outputs=True).write(said())
     assert "what the relay said cannot be kept" in caplog.text
 
 
@@ -150,11 +150,11 @@ async def test_a_server_keeps_what_it_is_told_to(start_server: StartServer) -> N
     """LOG_ALIGNMENT and LOG_OUTPUTS: files tell what clients were told, of complete utterances."""
     server = start_server("--engine", "espeak", LOG_ALIGNMENT="true", LOG_OUTPUTS="true")
     text = "مَرْحَبًا بالعالم 👋"
-    async with opened(server.url) as client:
+    async with connect_client(server.url) as client:
         await client.send("start_tts", text="Esto no se acaba nunca. " * 200)
         await client.receive()
         await client.send("stop")
-        assert await client.after_chunks() == {"type": "stopped"}
+        assert await client.receive_after_chunks() == {"type": "stopped"}
         answer = await client.speak(text)
         answer.check(text)
     logs = server.folder / "logs"

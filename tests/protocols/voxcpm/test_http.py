@@ -17,10 +17,10 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 
 from protocols.voxcpm.http import http_routes
-from protocols.voxcpm.sample_sentences import COUNTING, SENTENCES, sentence
+from protocols.voxcpm.sample_sentences import FALLBACK_SENTENCE, SAMPLE_SENTENCES, sample_sentence
 from protocols.voxcpm.settings import VoxCPMSettings
 from protocols.voxcpm.voice_folder import VoiceFolder
-from protocols.voxcpm.voice_list import listed_voices
+from protocols.voxcpm.voice_list import list_voices
 from speech.engine import EngineInfo
 from speech.observer import Observer
 from speech.request import Limits
@@ -155,7 +155,11 @@ async def test_voices_are_listed_by_category(start_server: StartServer, voices: 
     assert [voice["id"] for voice in by_category["custom"]] == ["custom:ana"]
     spanish = {voice["id"]: voice for voice in by_category["Spanish"]}
     assert spanish.keys() == {"espeak:es", "espeak:es-419", "Spanish-a?b #1%2"}
-    assert spanish["espeak:es"]["sample_text"] == spanish["espeak:es-419"]["sample_text"] == SENTENCES["es"]
+    assert (
+        spanish["espeak:es"]["sample_text"]
+        == spanish["espeak:es-419"]["sample_text"]
+        == SAMPLE_SENTENCES["es"]
+    )
     assert list(by_category) == sorted(by_category)
     assert all([v["name"] for v in row] == sorted(v["name"] for v in row) for row in by_category.values())
 
@@ -190,7 +194,7 @@ def test_voices_of_the_best_engine_come_first(tmp_path: Path) -> None:
         for name, own in voices.items()
     ]
     catalogue = VoiceCatalogue(engines, VoiceStore(tmp_path), None)
-    listed = listed_voices(catalogue, VoiceFolder(None))
+    listed = list_voices(catalogue, VoiceFolder(None))
     assert [(voice.category, voice.id) for voice in listed.values()] == [
         ("English", "af_heart"),
         ("English", "a robot:en"),
@@ -238,16 +242,18 @@ async def test_every_built_in_voice_can_be_heard(espeak_server: ServerProcess) -
             assert answer.headers["cache-control"] == "private, max-age=3600"
             samples = heard(answer.content)
             assert len(samples) > 10_000 and np.abs(samples).max() > 0.05, voice
-            assert voice["sample_text"] in (*SENTENCES.values(), COUNTING)
+            assert voice["sample_text"] in (*SAMPLE_SENTENCES.values(), FALLBACK_SENTENCE)
 
 
 def test_a_sentence_is_of_its_language() -> None:
     """As far as the detector can tell it from the others that have one; other languages count."""
     alike = {"cv": "ru", "hr": "sr", "yue": "zh"}
-    for language, words in SENTENCES.items():
-        assert detect(words, SENTENCES) in (language, alike.get(language), None), language
-    assert sentence("es-419") == SENTENCES["es"] and sentence("") == SENTENCES["en"]
-    assert sentence("tlh") == COUNTING
+    for language, words in SAMPLE_SENTENCES.items():
+        assert detect(words, SAMPLE_SENTENCES) in (language, alike.get(language), None), language
+    assert (
+        sample_sentence("es-419") == SAMPLE_SENTENCES["es"] and sample_sentence("") == SAMPLE_SENTENCES["en"]
+    )
+    assert sample_sentence("tlh") == FALLBACK_SENTENCE
 
 
 async def test_a_kept_recording_stays_here(start_server: StartServer) -> None:
@@ -257,7 +263,7 @@ async def test_a_kept_recording_stays_here(start_server: StartServer) -> None:
         assert (await client.post("/v1/audio/voices", **form(language="french"))).status_code == 201
         kept = (await client.get("/api/voices")).json()["voices"]["custom"][0]
         answer = await client.get(kept["audio_url"])
-    assert kept["sample_text"] == SENTENCES["fr"]
+    assert kept["sample_text"] == SAMPLE_SENTENCES["fr"]
     assert answer.status_code == 200 and len(heard(answer.content)) > 10_000
     assert recording()[44:200] not in answer.content
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.voxcpm import messages
-from protocols.voxcpm.messages import BadMessage, Cancel, Failure, Ping, TtsRequest, failure_of, read
+from protocols.voxcpm.messages import BadMessage, Cancel, Failure, Ping, TtsRequest, failure_for, read
 from protocols.voxcpm.params import Params, read_params
 from speech import errors
 from speech.types import Recording, Sampling
@@ -183,7 +183,7 @@ def test_parameters_become_the_cores_request() -> None:
     given = params(
         language="spanish", emotion="happy", speed=1.5, seed=7, voice="ef_dora", cfg_value=3, foo=1, bar=None
     )
-    request = given.request(given.voice, recording, "said there")
+    request = given.to_request(given.voice, recording, "said there")
     assert (request.voice, request.language, request.emotion, request.speed) == (
         "ef_dora",
         "es",
@@ -194,12 +194,12 @@ def test_parameters_become_the_cores_request() -> None:
     assert request.options == {"cfg_value": 3, "prompt_text": "said there"}
     assert given.unknown == ("foo", "bar")
     dubbed = params(emotion="sad:0.5", emotion_strength=0.5, duration=3, lexicon={"Kani": "cani"})
-    request = dubbed.request(None, None, "")
+    request = dubbed.to_request(None, None, "")
     assert (request.emotion, request.emotion_strength, request.duration_s) == ("sad:0.5", 0.5, 3)
     assert (request.lexicon, request.normalize, request.options) == ({"Kani": "cani"}, True, {})
-    assert params(normalize=False).request(None, None, "").normalize is False
+    assert params(normalize=False).to_request(None, None, "").normalize is False
     # What the client says of its recording stands.
-    assert params(prompt_text="mine").request(None, None, "theirs").options == {"prompt_text": "mine"}
+    assert params(prompt_text="mine").to_request(None, None, "theirs").options == {"prompt_text": "mine"}
 
 
 @pytest.mark.parametrize("nobody", [{}, {"voice_id": None}, {"voice_id": ""}, {"voice": "default"}])
@@ -329,7 +329,7 @@ def test_unknown_parameters_are_named_but_not_without_end() -> None:
 )
 def test_every_error_of_the_core_has_its_code(error: errors.SpeechError, told: tuple[str, object]) -> None:
     """With the details that clients read."""
-    found = failure_of(error, "prompt_wav_url")
+    found = failure_for(error, "prompt_wav_url")
     assert (found.code, found.details) == told
     assert found.message
 

@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from protocols.voxcpm import public_addresses
-from protocols.voxcpm.public_addresses import is_own, is_public
+from protocols.voxcpm.public_addresses import is_own_address, is_public_address
 from protocols.voxcpm.remote_recordings import MAX_FETCHES, RemoteRecordings
 from speech.errors import Busy, InvalidRequest
 from tests.protocols.raw_site import Site, answer, opened, redirect
@@ -73,7 +73,7 @@ async def site() -> AsyncIterator[Site]:
 @pytest.fixture
 def recordings(site: Site) -> RemoteRecordings:
     """Those of a server whose operator listed the host, and wants little."""
-    return RemoteRecordings(frozenset({f"127.0.0.1:{site.port}"}), largest=100_000)
+    return RemoteRecordings(frozenset({f"127.0.0.1:{site.port}"}), max_bytes=100_000)
 
 
 async def refusal(recordings: RemoteRecordings, url: str) -> str:
@@ -350,7 +350,7 @@ async def flood(writer: asyncio.StreamWriter, head: bytes, piece: bytes) -> None
 async def test_an_answer_without_end_is_left(site: Site, head: bytes, piece: bytes, reason: str) -> None:
     """As soon as it is too much, in whatever form it comes."""
     site.answers["/b.wav"] = lambda writer: flood(writer, head, piece)
-    patient = RemoteRecordings(frozenset({"127.0.0.1"}), longest_s=60, largest=100_000)
+    patient = RemoteRecordings(frozenset({"127.0.0.1"}), timeout_s=60, max_bytes=100_000)
     assert reason in await refusal(patient, site.url("/b.wav"))
 
 
@@ -367,7 +367,7 @@ async def test_a_slow_host_is_left_in_time(site: Site, head: bytes) -> None:
         await asyncio.Event().wait()
 
     site.answers["/b.wav"] = drip
-    hasty = RemoteRecordings(frozenset({"127.0.0.1"}), longest_s=SOON_S)
+    hasty = RemoteRecordings(frozenset({"127.0.0.1"}), timeout_s=SOON_S)
     told = await refusal(hasty, site.url("/b.wav"))
     assert told == f"prompt_wav_url: was not fetched within {SOON_S:g} s"
 
@@ -430,7 +430,7 @@ async def test_only_so_many_are_fetched_at_once(site: Site) -> None:
 async def test_a_resolver_that_hangs_holds_nobody_else(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks for the name is answered in time, others at once, and so are more until all hang."""
     # Long enough for a recording that is there, on a machine that is busy.
-    recordings = RemoteRecordings(frozenset({"127.0.0.1"}), longest_s=2.0)
+    recordings = RemoteRecordings(frozenset({"127.0.0.1"}), timeout_s=2.0)
     wake = threading.Event()
     really = socket.getaddrinfo
 
@@ -525,7 +525,7 @@ async def test_a_broken_data_url_is_refused(recordings: RemoteRecordings, url: s
 )
 def test_public_addresses_are_public(address: str) -> None:
     """Also those that only carry one."""
-    assert is_public(address)
+    assert is_public_address(address)
 
 
 def test_nothing_that_python_calls_private_is_public() -> None:
@@ -539,11 +539,11 @@ def test_nothing_that_python_calls_private_is_public() -> None:
     assert len(networks) > 20
     for network in networks:
         if str(network) != "::ffff:0:0/96":
-            assert not is_public(str(network[0])) and not is_public(str(network[-1])), network
+            assert not is_public_address(str(network[0])) and not is_public_address(str(network[-1])), network
 
 
 def test_a_machine_knows_its_own_addresses() -> None:
     """Without sending anything; another's is not its own."""
-    assert is_own("127.0.0.1")
-    assert not is_own("192.0.2.1")
-    assert not is_own("2001:db8::1")
+    assert is_own_address("127.0.0.1")
+    assert not is_own_address("192.0.2.1")
+    assert not is_own_address("2001:db8::1")

@@ -16,9 +16,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from server.lifecycle import accepting
-from server.network.tcp_connections import PIECE_BYTES, Awaited, Patience, TcpTable
-from server.network.upload_budget import FREE_BYTES, Intake
+from server.lifecycle import accept_connections
+from server.network.tcp_connections import PROGRESS_BYTES, Awaited, ReadTimeouts, TcpTable
+from server.network.upload_budget import FREE_BYTES, UploadBudget
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import load
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
-HASTY = Patience(head_s=0.3, piece_s=0.3, goodbye_s=0.3, look_s=0.05)
+HASTY = ReadTimeouts(head_s=0.3, progress_s=0.3, close_s=0.3, check_interval_s=0.05)
 GUARD_S = 120.0
 """Long enough for any machine: what is waited for comes by itself."""
 
@@ -60,10 +60,10 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 class Served:
     """The application, served. ``cut`` counts why connections were ended; ``table`` holds those there are."""
 
-    def __init__(self, limit: int, patience: Patience, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, limit: int, patience: ReadTimeouts, tls: ssl.SSLContext | None) -> None:
         self.cut: Counter[str] = Counter()
         self.table = TcpTable(limit, self._count, patience)
-        self.intake = Intake()
+        self.intake = UploadBudget()
         self.port = 0
         self._tls = tls
 
@@ -83,12 +83,14 @@ class Served:
         """Serve while the body runs."""
 
         class Protocol(WebSocketProtocol):
-            intake: ClassVar[Intake] = self.intake
+            upload_budget: ClassVar[UploadBudget] = self.intake
 
         with socket.create_server(("127.0.0.1", 0)) as door:
             self.port = door.getsockname()[1]
             stop = asyncio.Event()
-            async with accepting(application, load({}), [door], Protocol, self._tls, stop, self.table):
+            async with accept_connections(
+                application, load({}), [door], Protocol, self._tls, stop, self.table
+            ):
                 yield self
 
     async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -101,7 +103,7 @@ class Served:
             return (await client.post(f"http://127.0.0.1:{self.port}/", content=b"abc")).text == "3"
 
 
-def served(limit: int = 64, patience: Patience = HASTY, tls: ssl.SSLContext | None = None) -> Served:
+def served(limit: int = 64, patience: ReadTimeouts = HASTY, tls: ssl.SSLContext | None = None) -> Served:
     """The application, yet to be opened."""
     return Served(limit, patience, tls)
 
@@ -120,7 +122,7 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
 
 @pytest.mark.parametrize(
     ("said", "reason"),
-    [(b"", "head"), (GET[:-2], "head"), (POST, "body"), (POST + bytes(PIECE_BYTES - 1000), "body")],
+    [(b"", "head"), (GET[:-2], "head"), (POST, "body"), (POST + bytes(PROGRESS_BYTES - 1000), "body")],
     ids=["nothing", "half a head", "no body", "half a body"],
 )
 async def test_what_does_not_come_in_time_ends_its_connection(said: bytes, reason: str) -> None:
@@ -147,26 +149,26 @@ async def test_the_next_request_has_a_limit_of_its_own() -> None:
 
 async def test_what_comes_slowly_comes() -> None:
     """A body may take much longer than a pause may, piece by piece; nor does its clock run unread."""
-    patience = Patience()
+    patience = ReadTimeouts()
     async with served(patience=patience).open() as server:
         _, writer = await server.client()
         table = TcpTable(1, print)
-        tcp = table.opened(writer.close)
+        tcp = table.admit(writer.close)
         assert tcp is not None and isinstance(writer.transport, asyncio.Transport)
-        tcp.carried_by(writer.transport, writer.close)
+        tcp.attach(writer.transport, writer.close)
         tcp.expect(Awaited.BODY)
         now = table.now()
         for _ in range(10):
-            now += patience.piece_s
-            tcp.took(PIECE_BYTES)
-            assert tcp.overdue(now, patience) is None
-        tcp.took(PIECE_BYTES - 1)
-        assert tcp.overdue(now + patience.piece_s - 0.1, patience) is None
+            now += patience.progress_s
+            tcp.received(PROGRESS_BYTES)
+            assert tcp.timeout_reason(now, patience) is None
+        tcp.received(PROGRESS_BYTES - 1)
+        assert tcp.timeout_reason(now + patience.progress_s - 0.1, patience) is None
         writer.transport.pause_reading()
-        assert tcp.overdue(now + 100.0, patience) is None
+        assert tcp.timeout_reason(now + 100.0, patience) is None
         writer.transport.resume_reading()
-        assert tcp.overdue(now + 101.0, patience) is None
-        assert tcp.overdue(now + 100.0 + patience.piece_s, patience) == "body"
+        assert tcp.timeout_reason(now + 101.0, patience) is None
+        assert tcp.timeout_reason(now + 100.0 + patience.progress_s, patience) == "body"
         writer.close()
 
 
@@ -194,7 +196,7 @@ async def test_a_tls_handshake_has_a_limit(tmp_path: Path) -> None:
 
 async def test_the_oldest_that_says_nothing_makes_room() -> None:
     """A crowd of silent clients keeps nobody out: each gives way in turn, those with half a body last."""
-    async with served(limit=4, patience=Patience()).open() as server:
+    async with served(limit=4, patience=ReadTimeouts()).open() as server:
         uploading, writer = await server.client()
         # The server asks for the body when it has read the head.
         writer.write(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
@@ -244,27 +246,27 @@ async def test_a_long_message_that_stalls_is_closed_with_1008() -> None:
                 with pytest.raises(ConnectionClosed) as closed:
                     await asyncio.wait_for(long.recv(), GUARD_S)
             assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
-            assert server.cut == {"message": 1} and server.intake.held == 0
+            assert server.cut == {"message": 1} and server.intake.used == 0
             short.transport.write(bytes(118))
             assert await asyncio.wait_for(short.recv(), GUARD_S) == "128"
 
 
 async def test_a_message_in_pieces_counts_as_a_whole_does() -> None:
     """What is held for a message is given back when it is complete, or its client has gone."""
-    async with served(patience=Patience()).open() as server:
+    async with served(patience=ReadTimeouts()).open() as server:
         async with connect(f"ws://127.0.0.1:{server.port}") as client:
             piece = b"mask" + bytes(FREE_BYTES)
             head = (FREE_BYTES).to_bytes(8)
             client.transport.write(b"\x02\xff" + head + piece + b"\x00\xff" + head + piece)
             async with asyncio.timeout(GUARD_S):
-                while server.intake.held != FREE_BYTES:
+                while server.intake.used != FREE_BYTES:
                     await asyncio.sleep(0.01)
             client.transport.write(b"\x80\xff" + head + piece)
-            assert await client.recv() == str(3 * FREE_BYTES) and server.intake.held == 0
+            assert await client.recv() == str(3 * FREE_BYTES) and server.intake.used == 0
             client.transport.write(b"\x02\xff" + head + piece + b"\x00\xff" + head + piece)
             async with asyncio.timeout(GUARD_S):
-                while not server.intake.held:
+                while not server.intake.used:
                     await asyncio.sleep(0.01)
             client.transport.abort()
             await server.empty()
-        assert server.intake.held == 0
+        assert server.intake.used == 0

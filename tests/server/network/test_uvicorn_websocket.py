@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
-from server.lifecycle import accepting
+from server.lifecycle import accept_connections
 from server.network.tcp_connections import TcpTable
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import load
@@ -44,7 +44,7 @@ async def test_who_speaks_behind_uvicorns_own_goodbye_is_told_that_the_client_is
 
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
-        served = accepting(
+        served = accept_connections(
             application, load({}), [door], WebSocketProtocol, None, asyncio.Event(), TcpTable(64, print)
         )
         async with served, connect(f"ws://127.0.0.1:{port}") as client:

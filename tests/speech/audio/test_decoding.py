@@ -7,16 +7,16 @@ import threading
 
 import pytest
 
-from speech.audio.decoding import AT_ONCE, RECORDINGS, STREAMS, in_turn
+from speech.audio.decoding import RECORDING_POOL, STREAM_POOL, THREADS_PER_POOL, run_in_pool
 
 
 async def test_recordings_hold_up_neither_streams_nor_other_work() -> None:
     """While every thread for recordings is busy, the rest is done at once; one more recording waits."""
     going, done = threading.Event(), list[str]()
-    busy = [asyncio.create_task(in_turn(RECORDINGS, going.wait)) for _ in range(AT_ONCE)]
-    waiting = asyncio.create_task(in_turn(RECORDINGS, done.append, "recording"))
-    given_up = asyncio.create_task(in_turn(RECORDINGS, done.append, "given up"))
-    await in_turn(STREAMS, done.append, "stream")
+    busy = [asyncio.create_task(run_in_pool(RECORDING_POOL, going.wait)) for _ in range(THREADS_PER_POOL)]
+    waiting = asyncio.create_task(run_in_pool(RECORDING_POOL, done.append, "recording"))
+    given_up = asyncio.create_task(run_in_pool(RECORDING_POOL, done.append, "given up"))
+    await run_in_pool(STREAM_POOL, done.append, "stream")
     await asyncio.to_thread(done.append, "other")
     given_up.cancel()
     await asyncio.wait([given_up])
@@ -29,4 +29,4 @@ async def test_recordings_hold_up_neither_streams_nor_other_work() -> None:
 async def test_what_decoding_raises_comes_through() -> None:
     """An error is the caller's."""
     with pytest.raises(ZeroDivisionError):
-        await in_turn(RECORDINGS, lambda: 1 // 0)
+        await run_in_pool(RECORDING_POOL, lambda: 1 // 0)

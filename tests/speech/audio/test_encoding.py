@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.elevenlabs.formats import FORMATS
-from speech.audio.encoding import AudioFormat, Codec, WholeFile, encoder
+from speech.audio.encoding import AudioFormat, Codec, FileEncoder, create_encoder
 from speech.audio.mp3 import Mp3Encoder
 from speech.audio.pcm import Resampler, pcm16
 from speech.types import Samples
@@ -30,14 +30,14 @@ MP3_DELAY = 1105
 
 def streamed(form: AudioFormat, samples: Samples, piece: int = 4800, source: int = SOURCE) -> bytes:
     """The stream of some samples that came in pieces."""
-    stream = encoder(form, source)
+    stream = create_encoder(form, source)
     parts = [stream.feed(samples[at : at + piece]) for at in range(0, len(samples), piece)]
     return b"".join([*parts, stream.finish()])
 
 
 def whole(form: AudioFormat, samples: Samples, piece: int = 4800) -> bytes:
     """The file of the same."""
-    file = WholeFile(form, SOURCE)
+    file = FileEncoder(form, SOURCE)
     for at in range(0, len(samples), piece):
         file.add(samples[at : at + piece])
     return file.finish()
@@ -122,7 +122,7 @@ def test_how_the_speech_came_changes_nothing(cuts: list[int], name: str) -> None
     form, samples = FORMATS[name], melody(1.0)
 
     def in_pieces(edges: Iterable[int]) -> bytes:
-        stream = encoder(form, SOURCE)
+        stream = create_encoder(form, SOURCE)
         parts = [stream.feed(samples[start:end]) for start, end in itertools.pairwise(edges)]
         return b"".join([*parts, stream.finish()])
 
@@ -139,7 +139,7 @@ def test_audio_comes_early(name: str) -> None:
     """Of a sound that comes in frames of 20 ms at its own rate: four such, and the encoder's own 80 ms."""
     form = FORMATS[name]
     source = 24_000 if form.codec == "opus" else form.sample_rate
-    stream, frame = encoder(form, source), source // 50
+    stream, frame = create_encoder(form, source), source // 50
     samples = melody(1.0, source)
     head = len(stream.feed(samples[:1]))
     came = 0
@@ -204,7 +204,7 @@ def test_g711_is_the_nearest_code(name: str, codec: str) -> None:
     """Of all 65,536 samples: FFmpeg's decoder says what each code stands for, and no other one is nearer."""
     levels = decoded(bytes(range(256)), FORMATS[name]) * 32768
     samples = np.arange(-32768, 32768)
-    coded = encoder(FORMATS[name], 8000).feed((samples / 32768).astype(np.float32))
+    coded = create_encoder(FORMATS[name], 8000).feed((samples / 32768).astype(np.float32))
     error = np.abs(levels[np.frombuffer(coded, np.uint8)] - samples)
     best = np.abs(levels[np.newaxis] - samples[:, np.newaxis]).min(axis=1)
     assert len(coded) == 65536 and (error == best).all()
@@ -226,14 +226,14 @@ def test_loud_sounds_are_clipped() -> None:
 def test_a_wav_is_no_stream() -> None:
     """Its length stands at its beginning."""
     with pytest.raises(ValueError, match="cannot be streamed"):
-        encoder(FORMATS["wav_24000"], SOURCE)
+        create_encoder(FORMATS["wav_24000"], SOURCE)
 
 
 @pytest.mark.parametrize("codec", ["mp3", "opus"])
 def test_some_formats_need_a_bit_rate(codec: Codec) -> None:
     """As they say themselves."""
     with pytest.raises(ValueError, match="bit rate"):
-        encoder(AudioFormat(codec, codec, 44100, None, ""), SOURCE)
+        create_encoder(AudioFormat(codec, codec, 44100, None, ""), SOURCE)
 
 
 @pytest.mark.parametrize(
@@ -243,6 +243,6 @@ def test_other_rates_of_layer_iii(rate: int, bits: int) -> None:
     """Have an Info frame that players read as well."""
     mp3, samples = Mp3Encoder(rate, bits), melody(0.5, rate)
     data = mp3.feed(samples) + mp3.finish()
-    info = mp3.whole_info()
+    info = mp3.final_info_frame()
     file = info + data[len(info) :]
     assert len(decoded(file, AudioFormat("", "mp3", rate, bits, ""))) == len(samples)

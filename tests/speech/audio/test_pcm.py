@@ -406,7 +406,7 @@ def test_a_recording_is_decoded_at_the_rate_that_is_wanted(rate: int) -> None:
     assert (recording.sample_rate, len(recording.samples)) == (16_000, 48_000)
     expected = np.sin(np.arange(48_000) * 2 * np.pi * 300 / 16_000) / 2
     assert np.abs(recording.samples - expected)[200:-200].max() < 0.01
-    cut = decode_recording(wav(tone, rate), max_seconds=1.0, cut=True, sample_rate=16_000)
+    cut = decode_recording(wav(tone, rate), max_seconds=1.0, truncate=True, sample_rate=16_000)
     assert len(cut.samples) == 16_000
     with pytest.raises(InvalidRequest, match="at most 1 s"):
         decode_recording(wav(tone, rate), max_seconds=1.0, sample_rate=16_000)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech.audio.prosody_filter import FILTERED, ProsodyFilter, split_manner, split_speed
+from speech.audio.prosody_filter import FILTERABLE, ProsodyFilter, split_prosody, split_speed
 from speech.emotions import EMOTIONS
-from speech.types import NEUTRAL, Manner, Samples
+from speech.types import NEUTRAL, Prosody, Samples
 
 RATE = 24_000
 EXCITED, SAD = EMOTIONS["excited"], EMOTIONS["sad"]
@@ -26,7 +26,7 @@ def voiced(seconds: float = 2.0, hertz: float = 150.0, peak: float = 0.4) -> Sam
     return np.asarray(tone / np.abs(tone).max() * peak, np.float32)
 
 
-def filtered(samples: Samples, factor: float, manner: Manner = NEUTRAL, block: int = 6000) -> Samples:
+def filtered(samples: Samples, factor: float, manner: Prosody = NEUTRAL, block: int = 6000) -> Samples:
     """All that comes out, fed in blocks."""
     changed = ProsodyFilter(RATE, factor, manner)
     pieces = [changed.feed(samples[at : at + block]) for at in range(0, len(samples), block)]
@@ -47,11 +47,11 @@ def level_db(samples: Samples, low: float = 0.0, high: float = RATE / 2) -> floa
 
 
 @pytest.mark.parametrize(
-    "native", [frozenset(), FILTERED, frozenset({"pitch", "pitch_range"}), frozenset({"loudness"})]
+    "native", [frozenset(), FILTERABLE, frozenset({"pitch", "pitch_range"}), frozenset({"loudness"})]
 )
 def test_what_an_engine_renders_is_not_filtered_and_the_rest_is(native: frozenset[str]) -> None:
     """Rate and pauses are in neither; a range that the engine does not widen is lost."""
-    own, left = split_manner(EXCITED, native)
+    own, left = split_prosody(EXCITED, native)
     for field in ("pitch", "loudness", "brightness"):
         parts = (getattr(own, field), getattr(left, field))
         whole = getattr(EXCITED, field)
@@ -63,13 +63,13 @@ def test_what_an_engine_renders_is_not_filtered_and_the_rest_is(native: frozense
 
 def test_of_neutral_nothing_is_left_to_anybody() -> None:
     """Both shares are neutral, so the engine does as ever and no filter is made."""
-    assert split_manner(NEUTRAL, FILTERED) == split_manner(NEUTRAL, frozenset()) == (NEUTRAL, NEUTRAL)
+    assert split_prosody(NEUTRAL, FILTERABLE) == split_prosody(NEUTRAL, frozenset()) == (NEUTRAL, NEUTRAL)
     assert split_speed(1.0, (0.75, 1.2)) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("block", [1, 100, 256, 6000, 48_000])
 @pytest.mark.parametrize(("factor", "manner"), [(1.0, EXCITED), (0.8, SAD), (3.3, EXCITED), (0.3, NEUTRAL)])
-def test_it_is_the_same_however_it_comes(factor: float, manner: Manner, block: int) -> None:
+def test_it_is_the_same_however_it_comes(factor: float, manner: Prosody, block: int) -> None:
     """State is carried from piece to piece: there are no seams."""
     samples = voiced(0.5)
     whole = filtered(samples, factor, manner, len(samples))
@@ -88,7 +88,7 @@ def test_the_length_is_what_the_factor_says(
     length: int, factor: float, pitch: float, loudness: float, brightness: float
 ) -> None:
     """To the sample, whatever else is changed; and it never is too loud."""
-    manner = Manner(pitch=pitch, loudness=loudness, brightness=brightness)
+    manner = Prosody(pitch=pitch, loudness=loudness, brightness=brightness)
     out = filtered(voiced(2.0, peak=0.9)[:length], factor, manner)
     assert out.dtype == np.float32
     assert len(out) == round(length / factor)
@@ -100,7 +100,7 @@ def test_the_length_is_what_the_factor_says(
 def test_pitch_moves_by_semitones_and_tempo_does_not_move_it(pitch: float, factor: float) -> None:
     """A tone is where it is asked to be, to a fifth of a semitone."""
     tone = (0.3 * np.sin(2 * np.pi * 200 * np.arange(2 * RATE) / RATE)).astype(np.float32)
-    out = filtered(tone, factor, Manner(pitch=pitch))
+    out = filtered(tone, factor, Prosody(pitch=pitch))
     assert 12 * np.log2(fundamental(out) / 200) == pytest.approx(pitch, abs=0.2)
 
 
@@ -108,7 +108,7 @@ def test_pitch_moves_by_semitones_and_tempo_does_not_move_it(pitch: float, facto
 def test_brightness_is_what_is_above_2_khz(brightness: float) -> None:
     """There as asked; below as it was."""
     noise = (0.05 * np.random.default_rng(1).standard_normal(2 * RATE)).astype(np.float32)
-    out = filtered(noise, 1.0, Manner(brightness=brightness))
+    out = filtered(noise, 1.0, Prosody(brightness=brightness))
     above = level_db(out, 2500) - level_db(noise, 2500)
     below = level_db(out, 0, 1200) - level_db(noise, 0, 1200)
     assert above == pytest.approx(brightness, abs=0.4)
@@ -119,13 +119,13 @@ def test_brightness_is_what_is_above_2_khz(brightness: float) -> None:
 def test_loudness_is_in_decibels(loudness: float) -> None:
     """Where there is room for it, exactly."""
     samples = voiced(peak=0.4)
-    out = filtered(samples, 1.0, Manner(loudness=loudness))
+    out = filtered(samples, 1.0, Prosody(loudness=loudness))
     assert level_db(out) - level_db(samples) == pytest.approx(loudness, abs=0.01)
     np.testing.assert_allclose(out, samples * 10 ** (loudness / 20), atol=1e-5)
 
 
-@pytest.mark.parametrize("manner", [Manner(loudness=6.0), Manner(loudness=4.0, brightness=4.0)])
-def test_what_is_loud_already_is_not_clipped(manner: Manner) -> None:
+@pytest.mark.parametrize("manner", [Prosody(loudness=6.0), Prosody(loudness=4.0, brightness=4.0)])
+def test_what_is_loud_already_is_not_clipped(manner: Prosody) -> None:
     """The peaks stay below 0.96, and no harmonic comes that was not there."""
     samples = voiced(peak=0.95)
     out = filtered(samples, 1.0, manner)
@@ -137,7 +137,7 @@ def test_what_is_loud_already_is_not_clipped(manner: Manner) -> None:
 
 @pytest.mark.parametrize("factor", [0.4, 0.8, 1.3, 3.4])
 @pytest.mark.parametrize("manner", [NEUTRAL, EXCITED, SAD])
-def test_a_sound_stays_where_it_belongs(factor: float, manner: Manner) -> None:
+def test_a_sound_stays_where_it_belongs(factor: float, manner: Prosody) -> None:
     """Bursts begin at their time by the factor, blurred by no more than 40 ms of what was fed."""
     samples = np.zeros(3 * RATE, np.float32)
     begins = (0.4, 1.1, 1.9, 2.5)
@@ -152,7 +152,7 @@ def test_a_sound_stays_where_it_belongs(factor: float, manner: Manner) -> None:
 
 @pytest.mark.parametrize("factor", [1.0, 0.3, 0.8, 1.5, 3.4])
 @pytest.mark.parametrize("manner", [NEUTRAL, replace(EXCITED, pitch=0.0), EXCITED, SAD])
-def test_the_first_sound_does_not_wait(factor: float, manner: Manner) -> None:
+def test_the_first_sound_does_not_wait(factor: float, manner: Prosody) -> None:
     """Of a quarter of a second something comes at once; where only loudness changes, nearly all."""
     changed = ProsodyFilter(RATE, factor, manner)
     first = changed.feed(voiced(0.24))

@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator
 import numpy as np
 import pytest
 
-from speech.audio.prosody_filter import split_manner
-from speech.audio.segment_filter import Rendering
+from speech.audio.prosody_filter import split_prosody
+from speech.audio.segment_filter import SegmentFilter
 from speech.emotions import EMOTIONS
-from speech.types import NEUTRAL, Manner, Samples, Span, SpeechChunk
+from speech.types import NEUTRAL, Prosody, Samples, Span, SpeechChunk
 
 RATE = 24_000
-_, HAPPY = split_manner(EMOTIONS["happy"], frozenset())
+_, HAPPY = split_prosody(EMOTIONS["happy"], frozenset())
 
 
 def chunks() -> list[SpeechChunk]:
@@ -32,10 +32,10 @@ async def engine() -> AsyncGenerator[SpeechChunk, None]:
 
 
 async def rendered(
-    factor: float, manner: Manner = NEUTRAL, longest: int = 10 * RATE
-) -> tuple[Samples, list[Span], Rendering]:
+    factor: float, manner: Prosody = NEUTRAL, longest: int = 10 * RATE
+) -> tuple[Samples, list[Span], SegmentFilter]:
     """All samples and spans."""
-    rendering = Rendering(engine(), RATE, factor, longest, manner)
+    rendering = SegmentFilter(engine(), RATE, factor, longest, manner)
     heard = [chunk async for chunk in rendering.chunks()]
     return (
         np.concatenate([chunk.samples for chunk in heard]),
@@ -46,7 +46,7 @@ async def rendered(
 
 async def test_where_nothing_is_to_change_the_samples_are_the_engines() -> None:
     """Bit for bit, and as they came."""
-    heard = [chunk async for chunk in Rendering(engine(), RATE, 1.0, 10 * RATE, NEUTRAL).chunks()]
+    heard = [chunk async for chunk in SegmentFilter(engine(), RATE, 1.0, 10 * RATE, NEUTRAL).chunks()]
     for own, chunk in zip(heard, chunks(), strict=True):
         assert np.array_equal(own.samples, chunk.samples)
         assert own.spans == chunk.spans
@@ -54,12 +54,14 @@ async def test_where_nothing_is_to_change_the_samples_are_the_engines() -> None:
 
 @pytest.mark.parametrize("factor", [0.3, 0.8, 1.0, 1.5, 3.4])
 @pytest.mark.parametrize("manner", [NEUTRAL, HAPPY])
-async def test_spans_end_with_the_audio(factor: float, manner: Manner) -> None:
+async def test_spans_end_with_the_audio(factor: float, manner: Prosody) -> None:
     """Times are scaled as the audio is: they agree to the sample at its end."""
     samples, spans, rendering = await rendered(factor, manner)
     assert len(samples) == round(RATE / factor)
     assert [span.start_s for span in spans] == pytest.approx([at / 4 / factor for at in range(4)])
-    assert [span.marks[0] for span in spans] == pytest.approx([(at / 4 + 0.1) / factor for at in range(4)])
+    assert [span.character_starts[0] for span in spans] == pytest.approx(
+        [(at / 4 + 0.1) / factor for at in range(4)]
+    )
     assert spans[-1].end_s <= len(samples) / RATE
     assert not rendering.truncated
 
@@ -73,7 +75,7 @@ async def test_a_manner_changes_the_sound_and_not_the_times() -> None:
 
 
 @pytest.mark.parametrize("manner", [NEUTRAL, HAPPY])
-async def test_what_is_too_long_is_cut(manner: Manner) -> None:
+async def test_what_is_too_long_is_cut(manner: Prosody) -> None:
     """At the sample; times do not go past it."""
     samples, spans, rendering = await rendered(0.5, manner, longest=RATE)
     assert len(samples) == RATE and rendering.truncated

@@ -10,7 +10,7 @@ import pytest
 
 from speech.audio.prosody_filter import PAUSES_S
 from speech.session.session import SpeechSession
-from speech.session.worker import DRY_S
+from speech.session.worker import UNDERRUN_PAUSE_S
 from speech.types import Boundary, SpeechChunk, SpeechRequest
 from tests.speech.session.test_session import SPANISH, audio, collect, serving, speak
 from tests.speech.text.test_growing_text import settle
@@ -33,8 +33,8 @@ async def test_a_rest_is_silence_in_its_place(tmp_path: Path, writes: bool) -> N
         service.open(SPANISH, protocol="test") as session,
     ):
         session.feed("uno ")
-        session.rest(2.0)
-        session.rest(0.5)
+        session.add_pause(2.0)
+        session.add_pause(0.5)
         session.feed("dos")
         session.finish()
         chunks = await collect(session)
@@ -53,7 +53,7 @@ async def test_a_rest_before_any_text_waits_for_it(tmp_path: Path) -> None:
     """Nobody knows yet who will be silent."""
     async with serving(ToneEngine(), tmp_path) as service:
         async with service.open(SpeechRequest(), protocol="test") as session:
-            session.rest(1.0)
+            session.add_pause(1.0)
             await settle()
             session.feed("Buenos días, ¿cómo está usted?")
             session.finish()
@@ -63,7 +63,7 @@ async def test_a_rest_before_any_text_waits_for_it(tmp_path: Path) -> None:
         assert (spans[0].start_s, spans[0].end_s) == (0.0, 1.0)
         assert_tiles(spans, len("Buenos días, ¿cómo está usted?"), rests=1)
         async with service.open(SpeechRequest(), protocol="test") as session:
-            session.rest(1.0)
+            session.add_pause(1.0)
             session.finish()
             assert await collect(session) == []
 
@@ -90,7 +90,7 @@ async def test_part_of_the_pause_goes_out_while_the_text_waits(tmp_path: Path) -
         session.feed("Uno dos tres cuatro cinco seis siete ocho nueve. A")
         reader = await chunks_now(session, found)
         said_s = sum(map(len, "Uno dos tres cuatro cinco seis siete ocho nueve".split())) * LETTER_S
-        assert sum(len(chunk.samples) for chunk in found) == round((said_s + DRY_S) * RATE)
+        assert sum(len(chunk.samples) for chunk in found) == round((said_s + UNDERRUN_PAUSE_S) * RATE)
         session.feed("diós.")
         session.finish()
         await reader
@@ -109,7 +109,7 @@ async def test_part_of_the_pause_goes_out_behind_what_was_flushed(tmp_path: Path
         session.feed("uno dos ")
         session.flush()
         reader = await chunks_now(session, found)
-        assert len(audio(found)) == round((UNO + DOS + DRY_S) * RATE)
+        assert len(audio(found)) == round((UNO + DOS + UNDERRUN_PAUSE_S) * RATE)
         session.feed("tres")
         session.finish()
         await reader
@@ -143,10 +143,10 @@ async def test_a_language_is_told_before_eighty_characters_came(tmp_path: Path, 
                 for first, last in pairwise([*range(0, len(text), step), len(text)]):
                     session.feed(text[first:last])
                     if last >= 40:
-                        assert session.speaker.language == language
+                        assert session.resolved_voice.language == language
                 session.finish()
                 chunks = await collect(session)
-                tags.add((session.speaker.voice, len(audio(chunks))))
+                tags.add((session.resolved_voice.voice, len(audio(chunks))))
     assert len(tags) == 1
 
 
@@ -159,8 +159,8 @@ async def test_a_text_that_tells_no_language_waits_for_eighty_characters(tmp_pat
         for _ in range(79 // 4):
             session.feed("tu, ")
             with pytest.raises(RuntimeError):
-                assert session.speaker
+                assert session.resolved_voice
         session.feed("tu, tu.")
-        assert session.speaker.language == "en"
+        assert session.resolved_voice.language == "en"
         session.finish()
         await collect(session)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from speech.errors import EngineFailed, SpeechCancelled
-from speech.session.playout_buffer import PacedBuffer
+from speech.session.playout_buffer import PlayoutBuffer
 from speech.types import SpeechChunk
 
 
@@ -19,24 +19,24 @@ def second(value: float = 0.0) -> SpeechChunk:
 
 async def test_the_writer_waits_at_high_water_and_goes_on_at_low_water() -> None:
     """Full at the limit; room again when half is taken."""
-    buffer = PacedBuffer(4.0)
+    buffer = PlayoutBuffer(4.0)
     for _ in range(4):
-        await asyncio.wait_for(buffer.room(), 300)
+        await asyncio.wait_for(buffer.wait_writable(), 300)
         buffer.put(second())
-    assert buffer.full
-    waiting = asyncio.create_task(buffer.room())
+    assert buffer.above_high_water
+    waiting = asyncio.create_task(buffer.wait_writable())
     for _ in range(2):
         assert not waiting.done()
         await buffer.get()
         await asyncio.sleep(0)
     await asyncio.wait_for(waiting, 300)
-    assert not buffer.full
+    assert not buffer.above_high_water
     assert buffer.buffered_s == 2.0
 
 
 async def test_what_was_put_comes_before_the_end_and_the_error() -> None:
     """Chunks that are there are delivered first, then the error the writer closed with."""
-    buffer = PacedBuffer(4.0)
+    buffer = PlayoutBuffer(4.0)
     buffer.put(second())
     buffer.close(EngineFailed("broken"))
     buffer.close(SpeechCancelled())
@@ -47,7 +47,7 @@ async def test_what_was_put_comes_before_the_end_and_the_error() -> None:
 
 async def test_the_end_is_none_for_ever() -> None:
     """After a clean close there is nothing, however often one asks."""
-    buffer = PacedBuffer(4.0)
+    buffer = PlayoutBuffer(4.0)
     buffer.close()
     assert await buffer.get() is None
     assert await buffer.get() is None
@@ -55,7 +55,7 @@ async def test_the_end_is_none_for_ever() -> None:
 
 async def test_a_discarded_buffer_forgets_and_takes_nothing() -> None:
     """A cancel is heard at once: what lay in the buffer is gone, and what comes later too."""
-    buffer = PacedBuffer(4.0)
+    buffer = PlayoutBuffer(4.0)
     buffer.put(second())
     buffer.discard(SpeechCancelled())
     buffer.put(second())
@@ -65,7 +65,7 @@ async def test_a_discarded_buffer_forgets_and_takes_nothing() -> None:
 
 async def test_a_reader_that_waits_is_woken() -> None:
     """A reader that came first gets the chunk when it is put."""
-    buffer = PacedBuffer(4.0)
+    buffer = PlayoutBuffer(4.0)
     reader = asyncio.create_task(buffer.get())
     await asyncio.sleep(0)
     chunk = second(0.5)

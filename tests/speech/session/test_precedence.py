@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from speech.session.playout_buffer import Patience
-from speech.session.precedence import LEAD_S, TEXT_COMES_S, Precedence
+from speech.session.playout_buffer import WaitTimeout
+from speech.session.priority import LEAD_S, TEXT_PENDING_S, SessionPriorities
 from speech.session.session import SpeechSession
 from tests.speech.session.test_session import SPANISH, collect, serving
 from tests.support.tone import ToneEngine
@@ -42,11 +42,11 @@ async def test_what_is_superseded_is_made_behind_what_is_new(
 ) -> None:
     """No further step of it, or no further segment where the engine cannot rest, before the new one."""
     engine, clock = ToneEngine(rests=rests, places=places), Clock()
-    among = Precedence(clock)
+    among = SessionPriorities(clock)
     async with serving(engine, tmp_path) as service:
 
         def opened() -> SpeechSession:
-            return service.open(SPANISH, protocol="test", among=among)
+            return service.open(SPANISH, protocol="test", priorities=among)
 
         async with opened() as old, opened() as new:
             engine.allow = 0
@@ -54,7 +54,7 @@ async def test_what_is_superseded_is_made_behind_what_is_new(
             old.finish()
             await engine.permit(2)
             begun = words(engine.segments[0].text)
-            old.give_way()
+            old.lower_priority()
             assert not old.superseded
             new.feed(NEW)
             new.finish()
@@ -74,13 +74,13 @@ async def test_what_is_superseded_is_made_behind_what_is_new(
 async def test_it_goes_on_at_the_speed_of_its_playback(tmp_path: Path) -> None:
     """Once the new one is ahead of its listener, what is superseded is made as it is heard."""
     clock = Clock()
-    among = Precedence(clock)
-    old, new = among.join(), among.join()
-    old.made(5.0)
-    assert not old.waits
-    old.give_way()
-    new.text()
-    assert old.waits
+    among = SessionPriorities(clock)
+    old, new = among.add(), among.add()
+    old.audio_made(5.0)
+    assert not old.must_wait
+    old.lower()
+    new.text_received()
+    assert old.must_wait
     new.made(LEAD_S)
     assert old.waits, "it is ahead of its own listener"
     clock.now += 5.0 - LEAD_S
@@ -100,36 +100,36 @@ async def test_it_goes_on_at_the_speed_of_its_playback(tmp_path: Path) -> None:
 def test_a_text_of_which_nothing_is_made_is_waited_for_a_moment_only() -> None:
     """Words that are never to be said hold up nothing for longer."""
     clock = Clock()
-    among = Precedence(clock)
-    old, new = among.join(), among.join()
-    old.give_way()
-    assert not old.waits
-    new.text()
-    assert old.waits
-    clock.now += TEXT_COMES_S
+    among = SessionPriorities(clock)
+    old, new = among.add(), among.add()
+    old.lower()
+    assert not old.must_wait
+    new.text_received()
+    assert old.must_wait
+    clock.now += TEXT_PENDING_S
     assert not old.waits and old.superseded
 
 
 def test_of_those_that_give_way_the_later_comes_first() -> None:
     """An answer that was ended in good order is not held up by one that was interrupted before it."""
-    among = Precedence(Clock())
-    interrupted, ended, awaited = (among.join() for _ in range(3))
+    among = SessionPriorities(Clock())
+    interrupted, ended, awaited = (among.add() for _ in range(3))
     for standing in (interrupted, ended, awaited):
-        standing.text()
-        standing.give_way()
+        standing.text_received()
+        standing.lower()
     assert interrupted.superseded and ended.superseded and not awaited.superseded
-    interrupted.keep_ahead()
+    interrupted.restore()
     assert not interrupted.superseded and awaited.superseded
 
 
 async def test_a_wait_ends_when_something_changes() -> None:
     """Not before, and without a look at the clock."""
-    among = Precedence(Clock())
-    old, new = among.join(), among.join()
-    old.give_way()
-    new.text()
+    among = SessionPriorities(Clock())
+    old, new = among.add(), among.add()
+    old.lower()
+    new.text_received()
     with new.working():
-        waiting = asyncio.create_task(old.clear())
+        waiting = asyncio.create_task(old.wait_for_turn())
         for _ in range(10):
             await asyncio.sleep(0)
         assert not waiting.done()
@@ -140,10 +140,10 @@ async def test_a_wait_ends_when_something_changes() -> None:
 async def test_giving_way_is_no_waiting_of_the_reader() -> None:
     """A text that is whole is not given up because another one of its client comes first."""
     exhausted = asyncio.Event()
-    patience = Patience(0.05, exhausted.set)
-    patience.begin()
-    async with patience.waits():
-        with patience.excused():
+    patience = WaitTimeout(0.05, exhausted.set)
+    patience.start()
+    async with patience.waiting():
+        with patience.suspended():
             await asyncio.sleep(0.2)
             assert not exhausted.is_set()
         await exhausted.wait()

@@ -23,7 +23,7 @@ from speech.errors import (
 )
 from speech.observer import Observer
 from speech.session.context import Prepare
-from speech.session.playout_buffer import Patience
+from speech.session.playout_buffer import WaitTimeout
 from speech.session.report import TEXT_LOG
 from speech.session.session import SpeechSession
 from speech.types import Recording
@@ -35,7 +35,7 @@ IN_TIME_S = 300.0
 
 async def positions(session: SpeechSession, seen: list[int]) -> None:
     """Follow a session's place in the queue until it has its turn."""
-    async for position in session.queue():
+    async for position in session.queue_positions():
         seen.append(position)
 
 
@@ -79,7 +79,7 @@ async def test_who_has_nothing_to_wait_for_is_told_nothing(tmp_path: Path, text:
         session.feed(text)
         session.finish()
         async with asyncio.timeout(IN_TIME_S):
-            assert [position async for position in session.queue()] == []
+            assert [position async for position in session.queue_positions()] == []
         assert len(await collect(session)) >= bool(text)
 
 
@@ -157,7 +157,7 @@ async def test_who_is_told_his_place_slowly_is_not_late(tmp_path: Path) -> None:
             for session in (first, second):
                 session.feed("uno")
                 session.finish()
-            async for position in second.queue():
+            async for position in second.queue_positions():
                 assert position == 1
                 await asyncio.sleep(0.5)
                 await engine.permit(None)
@@ -232,11 +232,11 @@ async def test_a_wait_that_began_before_the_text_was_whole_counts_from_then(tmp_
     exhausted = asyncio.Event()
     for seconds, expected in ((0.1, True), (0.0, False)):
         exhausted.clear()
-        patience = Patience(seconds, exhausted.set)
-        async with patience.waits():
+        patience = WaitTimeout(seconds, exhausted.set)
+        async with patience.waiting():
             await asyncio.sleep(0.15)
             assert not exhausted.is_set()
-            patience.begin()
+            patience.start()
             await asyncio.sleep(0.15)
         assert exhausted.is_set() is expected
 
@@ -264,7 +264,7 @@ async def test_fewer_segments_at_once_than_the_engine_has_places(tmp_path: Path)
             session.feed("uno")
             session.finish()
         await asyncio.sleep(0.01)
-        assert (service.state().speaking, service.state().waiting) == (2, 1)
+        assert (service.state().slots_in_use, service.state().waiting) == (2, 1)
 
 
 class Ledger(Observer):
@@ -273,7 +273,7 @@ class Ledger(Observer):
     def __init__(self) -> None:
         self.endings: list[tuple[str, int]] = []
 
-    def ended(self, protocol: str, outcome: str, seconds: float, characters: int) -> None:
+    def synthesis_ended(self, protocol: str, outcome: str, seconds: float, characters: int) -> None:
         """Keep it."""
         self.endings.append((outcome, characters))
 
@@ -289,7 +289,7 @@ async def test_every_session_has_one_ending(
         service._observer = ledger
 
         async def run(name: str, text: str, error: type[Exception] | None, cancel: bool = False) -> None:
-            with request_ids.named(name):
+            with request_ids.bind(name):
                 async with service.open(SPANISH, protocol="test") as session:
                     session.feed(text)
                     session.finish()

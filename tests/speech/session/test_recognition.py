@@ -14,10 +14,16 @@ from hypothesis import strategies as st
 
 from speech.errors import Busy, EngineFailed, EngineUnavailable, UnsupportedLanguage
 from speech.observer import Observer
-from speech.recognizer import STEP_S, Heard, HeardWord, Mark, RecognizerInfo, Step
+from speech.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
 from speech.request import Limits
 from speech.service import SpeechService
-from speech.session.recognition import BACKLOG_PIECES, BACKLOG_S, LEAD_S, PromptResampler, RecognitionSession
+from speech.session.recognition import (
+    LEAD_S,
+    MAX_BACKLOG_PIECES,
+    MAX_BACKLOG_S,
+    LowDelayResampler,
+    RecognitionSession,
+)
 from speech.types import Samples
 from speech.voices.catalogue import VoiceStore
 from tests.speech.text.test_growing_text import settle
@@ -59,7 +65,7 @@ class LoudnessRecognizer:
 
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[Heard, None]:
+    ) -> AsyncGenerator[RecognitionEvent, None]:
         """Steps, words and marks. Breaks at a sample of exactly -1."""
         self.languages.append(language)
         self.under_way += 1
@@ -78,7 +84,7 @@ class LoudnessRecognizer:
                     if step.min() <= -1:
                         raise EngineFailed("the ears broke")
                     if np.abs(step).mean() > LOUD / 2:
-                        yield HeardWord("bum", index * STEP_S, (index + 1) * STEP_S)
+                        yield RecognizedWord("bum", index * STEP_S, (index + 1) * STEP_S)
                     yield Step(index, (1.0, 1.0, 1.0, 1.0))
                     index += 1
         finally:
@@ -116,10 +122,10 @@ async def hearing(
 
 def listen(service: SpeechService, rate: int = 24_000, language: str | None = None) -> RecognitionSession:
     """A session."""
-    return service.listen(protocol="test", sample_rate=rate, language=language)
+    return service.open_recognition(protocol="test", sample_rate=rate, language=language)
 
 
-async def heard(session: RecognitionSession) -> list[Heard]:
+async def heard(session: RecognitionSession) -> list[RecognitionEvent]:
     """Everything."""
     return [event async for event in session.events()]
 
@@ -136,10 +142,10 @@ async def test_a_step_is_told_for_each_80_ms_at_once(tmp_path: Path, rate: int) 
                 # The resampler's lead of 2 ms is taken from its times.
                 word = await anext(events)
                 lead_s = LEAD_S if rate != RATE else 0.0
-                assert word == HeardWord("bum", 3 * STEP_S - lead_s, 4 * STEP_S - lead_s)
+                assert word == RecognizedWord("bum", 3 * STEP_S - lead_s, 4 * STEP_S - lead_s)
             step = await anext(events)
             assert isinstance(step, Step) and step.index == index
-            assert session.backlog == 0
+            assert session.backlog_samples == 0
         await events.aclose()
 
 
@@ -150,7 +156,7 @@ async def test_a_step_is_told_for_each_80_ms_at_once(tmp_path: Path, rate: int) 
 def test_resampling_does_not_depend_on_the_pieces(sizes: list[int], rate: int) -> None:
     """And gives just as many samples as are due, no later than they are due."""
     wave = np.sin(np.arange(sum(sizes)) * 2 * np.pi * 440 / rate).astype(np.float32)
-    resampler, given_so_far, at = PromptResampler(rate, RATE), [], 0
+    resampler, given_so_far, at = LowDelayResampler(rate, RATE), [], 0
     for size in sizes:
         given_so_far.append(resampler.feed(wave[at : at + size]))
         at += size
@@ -184,18 +190,18 @@ class Watch(Observer):
         self.behind_s: list[float] = []
         self.open = 0
 
-    def listening_opened(self, protocol: str) -> None:
+    def recognition_opened(self, protocol: str) -> None:
         """Count it."""
         self.open += 1
 
-    def listening_closed(self, protocol: str) -> None:
+    def recognition_closed(self, protocol: str) -> None:
         """Count it."""
         self.open -= 1
 
-    def heard(self, protocol: str, audio_s: float, behind_s: float) -> None:
+    def audio_recognized(self, protocol: str, audio_s: float, lag_s: float) -> None:
         """Keep both."""
         self.heard_s += audio_s
-        self.behind_s.append(behind_s)
+        self.behind_s.append(lag_s)
 
 
 async def test_only_hearing_that_is_slow_is_told_to_be_late(tmp_path: Path) -> None:
@@ -227,24 +233,24 @@ async def test_who_feeds_too_much_waits_until_some_is_heard(tmp_path: Path) -> N
     async with hearing(tmp_path) as (service, recognizer), listen(service, RATE) as session:
         recognizer.gate = asyncio.Semaphore(0)
         reading = asyncio.create_task(heard(session))
-        await session.feed(np.zeros(round(BACKLOG_S * RATE), np.float32))
+        await session.feed(np.zeros(round(MAX_BACKLOG_S * RATE), np.float32))
         blocked = asyncio.create_task(session.feed(np.full(10 * RATE, LOUD, np.float32)))
         await settle()
         assert not blocked.done()
-        assert session.backlog == round((BACKLOG_S + 10) * RATE)
-        for _ in range(round((BACKLOG_S + 10) / STEP_S)):
+        assert session.backlog_samples == round((MAX_BACKLOG_S + 10) * RATE)
+        for _ in range(round((MAX_BACKLOG_S + 10) / STEP_S)):
             recognizer.gate.release()
         await blocked
         session.finish()
         events = await reading
     assert sum(isinstance(event, Step) for event in events) == 875
-    assert sum(isinstance(event, HeardWord) for event in events) == 125
+    assert sum(isinstance(event, RecognizedWord) for event in events) == 125
 
 
 async def test_pieces_are_bounded_too(tmp_path: Path) -> None:
     """However short they are; who is stuck gets away when the session ends."""
     async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
-        for _ in range(BACKLOG_PIECES):
+        for _ in range(MAX_BACKLOG_PIECES):
             await session.mark(0)
         blocked = asyncio.create_task(session.mark(1))
         await settle()

@@ -26,9 +26,9 @@ from speech.errors import (
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
-from speech.session.output import SILENCE_S
+from speech.session.output import EMPTY_TEXT_SILENCE_S
 from speech.session.session import SpeechSession
-from speech.session.worker import DRY_S
+from speech.session.worker import UNDERRUN_PAUSE_S
 from speech.types import Sampling, SpeechChunk, SpeechRequest
 from speech.voices.catalogue import VoiceStore
 from tests.speech.timing.test_spans import assert_tiles
@@ -71,7 +71,7 @@ async def serving(engine: ToneEngine, tmp_path: Path, **limits: float) -> AsyncI
     await service.start()
     before = asyncio.all_tasks()
     yield service
-    assert (service.state().sessions, service.state().speaking, service.state().waiting) == (0, 0, 0)
+    assert (service.state().sessions, service.state().slots_in_use, service.state().waiting) == (0, 0, 0)
     assert engine.under_way == 0
     assert asyncio.all_tasks() == before
     await service.stop()
@@ -121,7 +121,7 @@ class SlowingEngine(ToneEngine):
         (span,) = chunk.spans
         shares = np.arange(span.end - span.start) / (span.end - span.start)
         marks = tuple((span.start_s + shares**2 * (span.end_s - span.start_s)).tolist())
-        return replace(chunk, spans=(replace(span, marks=marks),))
+        return replace(chunk, spans=(replace(span, character_starts=marks),))
 
 
 @pytest.mark.parametrize("speed", [1.0, 2.0])
@@ -132,15 +132,15 @@ async def test_letters_keep_their_times_on_the_way_to_the_client(tmp_path: Path,
     async with serving(slowing, tmp_path) as service:
         chunks = await speak(service, text, replace(SPANISH, speed=speed))
     spans = [span for chunk in chunks for span in chunk.spans]
-    assert_tiles([replace(span, marks=()) for span in spans], len(text))
-    told = {text[span.start : span.end]: span for span in spans if span.marks}
+    assert_tiles([replace(span, character_starts=()) for span in spans], len(text))
+    told = {text[span.start : span.end]: span for span in spans if span.character_starts}
     assert list(told) == ["Hola", "el", "cafe\u0301", "frío"]
     letter_s = LETTER_S / speed
     for word in ("Hola", "el", "frío"):
-        since = np.array(told[word].marks) - told[word].start_s
+        since = np.array(told[word].character_starts) - told[word].start_s
         count = len(word)
         assert since == pytest.approx(letter_s * np.arange(count) ** 2 / count, abs=2 / RATE)
-    since = np.array(told["cafe\u0301"].marks) - told["cafe\u0301"].start_s
+    since = np.array(told["cafe\u0301"].character_starts) - told["cafe\u0301"].start_s
     assert since == pytest.approx(letter_s * np.array([0, 1, 4, 9, 12.5]) / 4, abs=2 / RATE)
 
 
@@ -183,11 +183,13 @@ def test_cutting_of_the_text_does_not_matter(
             heard, end_s = audio(pieces), len(audio(whole)) / RATE
             assert np.array_equal(heard[: len(audio(whole))], audio(whole))
             waited = heard[len(audio(whole)) :]
-            assert len(waited) <= DRY_S * RATE and not waited.any()
+            assert len(waited) <= UNDERRUN_PAUSE_S * RATE and not waited.any()
             spans = [span for chunk in pieces for span in chunk.spans]
             told = [replace(span, end_s=end_s) if span.end_s > end_s + 1e-9 else span for span in spans]
             expected = [span for chunk in whole for span in chunk.spans]
-            assert [(s.start, s.end, s.marks) for s in told] == [(s.start, s.end, s.marks) for s in expected]
+            assert [(s.start, s.end, s.character_starts) for s in told] == [
+                (s.start, s.end, s.character_starts) for s in expected
+            ]
             assert [s.start_s for s in told] == [s.start_s for s in expected]
             assert [s.end_s for s in told] == pytest.approx([s.end_s for s in expected], abs=1e-9)
             assert_tiles(spans, len(text))
@@ -208,7 +210,7 @@ async def test_the_language_is_told_from_the_same_characters_however_they_come(t
                 await asyncio.sleep(0)
             session.finish()
             await collect(session)
-            assert session.speaker.language == "en"
+            assert session.resolved_voice.language == "en"
         assert {segment.voice for segment in engine.segments} == {"tone_en"}
 
 
@@ -219,7 +221,7 @@ async def test_an_early_phrase_only_for_who_hears_it(
     """Where all is sent at the end, a sentence is spoken in one breath; else its first phrase is early."""
     engine = ToneEngine(streams=False)
     async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test", heard_at_once=heard_at_once) as session:
+        async with service.open(SPANISH, protocol="test", low_latency=heard_at_once) as session:
             session.feed("Buenos días a todos, hoy hablaremos de esta ciudad.")
             session.finish()
             await collect(session)
@@ -270,8 +272,8 @@ async def test_leaving_frees_the_place_of_one_and_the_turn_of_another(tmp_path: 
                 waiting.finish()
                 while not service.state().waiting:
                     await asyncio.sleep(0)
-            assert service.state().waiting == 0 and service.state().speaking == 1
-        assert service.state().speaking == 0
+            assert service.state().waiting == 0 and service.state().slots_in_use == 1
+        assert service.state().slots_in_use == 0
 
 
 async def test_a_slow_reader_bounds_what_is_made(tmp_path: Path) -> None:
@@ -286,7 +288,7 @@ async def test_a_slow_reader_bounds_what_is_made(tmp_path: Path) -> None:
                 await asyncio.sleep(0)
             made = len(engine.segments)
             assert session.duration_s < 8.0 + 7.0
-            assert service.state().speaking == 0
+            assert service.state().slots_in_use == 0
             assert audio([await anext(aiter(session))]).size
             chunks = await collect(session)
         assert made == 2
@@ -347,9 +349,9 @@ async def test_nothing_to_say_is_a_short_silence(tmp_path: Path, text: str, stre
             session.feed(text)
             session.finish()
             chunks = await collect(session)
-        assert session.silent
+        assert session.nothing_speakable
     assert not engine.segments
-    assert len(audio(chunks)) == round(SILENCE_S * RATE) and not audio(chunks).any()
+    assert len(audio(chunks)) == round(EMPTY_TEXT_SILENCE_S * RATE) and not audio(chunks).any()
     assert_tiles([span for chunk in chunks for span in chunk.spans], len(text))
 
 
@@ -441,7 +443,7 @@ async def test_unused_parameters_are_named(tmp_path: Path) -> None:
     request = SpeechRequest(language="es", emotion="happy", sampling=Sampling(temperature=0.6, seed=3))
     async with serving(ToneEngine(), tmp_path) as service:
         async with service.open(request, protocol="test") as session:
-            assert session.unused == ["temperature"]
+            assert session.unused_fields == ["temperature"]
 
 
 async def test_ipa_that_nobody_can_say_is_named(tmp_path: Path) -> None:
@@ -449,7 +451,7 @@ async def test_ipa_that_nobody_can_say_is_named(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path) as service:
         for how, unused in (("/kasa/", ["lexicon"]), ("kasa /kasa/", []), ("kasa", [])):
             async with service.open(replace(SPANISH, lexicon={"casa": how}), protocol="test") as session:
-                assert session.unused == unused
+                assert session.unused_fields == unused
 
 
 @pytest.mark.parametrize("text", ["uno dos tres", "uno dos 19", "uno dos <b", "uno dos привет"])

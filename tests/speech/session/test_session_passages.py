@@ -14,7 +14,7 @@ from engines.espeak.engine import EspeakEngine
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
-from speech.text.foreign_passages import Passage
+from speech.text.foreign_passages import ForeignPassage
 from speech.voices.catalogue import VoiceStore
 from tests.speech.session.test_session import SPANISH, audio, collect, serving, speak
 from tests.speech.timing.test_spans import assert_tiles
@@ -44,8 +44,8 @@ async def test_a_passage_is_spoken_by_whom_speaks_it(tmp_path: Path) -> None:
         session.feed(text)
         session.finish()
         chunks = await collect(session)
-        assert session.speaker.voice == "tone_es"
-        assert session.passages == [Passage(5, 18, "ru", "espeak:ru", "espeak")]
+        assert session.resolved_voice.voice == "tone_es"
+        assert session.foreign_passages == [ForeignPassage(5, 18, "ru", "espeak:ru", "espeak")]
     spans = [span for chunk in chunks for span in chunk.spans]
     assert_tiles(spans, len(text))
     assert {chunk.sample_rate for chunk in chunks} == {RATE}
@@ -62,7 +62,7 @@ async def test_a_text_without_passages_has_one_speaker(tmp_path: Path) -> None:
         session.feed("El número π es algo más que tres.")
         session.finish()
         await collect(session)
-        assert session.passages == []
+        assert session.foreign_passages == []
 
 
 async def test_what_is_said_goes_with_what_is_written(tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ async def test_what_is_said_goes_with_what_is_written(tmp_path: Path) -> None:
         chunks = await speak(service, text)
     spans = [span for chunk in chunks for span in chunk.spans]
     assert_tiles(spans, len(text))
-    said = "".join(span.said or "" for span in spans)
+    said = "".join(span.spoken_form or "" for span in spans)
     assert said.split() == " ".join(segment.text for segment in engine.segments).split()
-    by_written = {text[span.start : span.end]: span.said for span in spans}
+    by_written = {text[span.start : span.end]: span.spoken_form for span in spans}
     assert (by_written["21"], by_written["casas"]) == ("veintiuna", "casas")
 
 

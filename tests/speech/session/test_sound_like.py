@@ -19,15 +19,22 @@ async def test_whatever_voice_was_asked_for(tmp_path: Path, voice: str | None, l
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path) as service:
         await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
-        first, last = [await service.cloning.embeddings(hum(level=level)) for level in (0.25, 0.5)]
+        first, last = [
+            await service.cloning.embed_with_all_engines(hum(level=level)) for level in (0.25, 0.5)
+        ]
         request = SpeechRequest(voice=voice, language=language)
         async with service.open(request, protocol="test", fallback_language="en") as session:
-            session.sound_like(first)
-            session.sound_like(last)
+            session.use_embeddings(first)
+            session.use_embeddings(last)
             session.feed("uno")
             session.finish()
             await collect(session)
-            assert (session.speaker.engine.info.name, session.cloning) == ("echo", "nearest voice")
-            assert session.speaker.language == ("en" if language is None and voice != "tone_es" else "es")
+            assert (session.resolved_voice.engine.info.name, session.cloning_kind) == (
+                "echo",
+                "nearest voice",
+            )
+            assert session.resolved_voice.language == (
+                "en" if language is None and voice != "tone_es" else "es"
+            )
     assert not plain.segments
     assert [segment.embedding for segment in echo.segments] == [last[0]]

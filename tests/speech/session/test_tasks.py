@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from protocols.shared.tasks import until_first
+from protocols.shared.tasks import run_until_first
 
 
 class Gone(Exception):
@@ -34,7 +34,7 @@ async def test_the_others_are_stopped_when_one_ends() -> None:
     """And nothing of them is left."""
     log: list[str] = []
     before = asyncio.all_tasks()
-    await until_first(for_ever(log), soon(), for_ever(log), name="test")
+    await run_until_first(for_ever(log), soon(), for_ever(log), name="test")
     assert log == ["stopped", "stopped"]
     assert asyncio.all_tasks() == before
 
@@ -43,19 +43,19 @@ async def test_an_error_is_raised_unless_it_only_ends_things() -> None:
     """Also where another only ended them before."""
     log: list[str] = []
     with pytest.raises(ValueError, match="broken"):
-        await until_first(for_ever(log), soon(ValueError("broken")), name="test", quietly=Gone)
-    await until_first(for_ever(log), soon(Gone()), name="test", quietly=Gone)
+        await run_until_first(for_ever(log), soon(ValueError("broken")), name="test", ignore=Gone)
+    await run_until_first(for_ever(log), soon(Gone()), name="test", ignore=Gone)
     with pytest.raises(Gone):
-        await until_first(for_ever(log), soon(Gone()), name="test")
+        await run_until_first(for_ever(log), soon(Gone()), name="test")
     with pytest.raises(ValueError, match="at the end"):
-        await until_first(soon(Gone()), for_ever(log, ValueError("at the end")), name="test", quietly=Gone)
+        await run_until_first(soon(Gone()), for_ever(log, ValueError("at the end")), name="test", ignore=Gone)
     assert log == ["stopped"] * 4
 
 
 async def test_who_is_stopped_stops_them() -> None:
     """Before it is gone itself."""
     log: list[str] = []
-    together = asyncio.create_task(until_first(for_ever(log), for_ever(log), name="test"))
+    together = asyncio.create_task(run_until_first(for_ever(log), for_ever(log), name="test"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     together.cancel()

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech.text.foreign_passages import LONGEST_LOOK, Part, Passages
+from speech.text.foreign_passages import MAX_DETECTION_TEXT, LanguageRun, ScriptSplitter
 
 KNOWN = frozenset("ar de el en es fr he it ja ko pt ru uk zh".split())
 
 
 def parts_of(*pieces: str, language: str = "es") -> list[tuple[str, str | None]]:
     """What comes of a text in pieces, neighbours of one language joined."""
-    passages = Passages(language, KNOWN)
-    found: list[Part] = []
+    passages = ScriptSplitter(language, KNOWN)
+    found: list[LanguageRun] = []
     for piece in pieces:
         found += passages.feed(piece)
     found += passages.flush()
@@ -71,16 +71,16 @@ def test_words_in_latin_letters_are_left_to_the_engine() -> None:
 
 def test_ordinary_text_passes_at_once() -> None:
     """The first sound waits for it."""
-    passages = Passages("es", KNOWN)
-    assert passages.feed("Hola, ") == [Part("Hola, ", None)]
-    assert passages.feed("¿qué tal? ") == [Part("¿qué tal? ", None)]
+    passages = ScriptSplitter("es", KNOWN)
+    assert passages.feed("Hola, ") == [LanguageRun("Hola, ", None)]
+    assert passages.feed("¿qué tal? ") == [LanguageRun("¿qué tal? ", None)]
 
 
 def test_what_follows_a_passage_is_not_held_back_for_long() -> None:
     """However many figures without a letter come behind it."""
-    passages = Passages("es", KNOWN)
+    passages = ScriptSplitter("es", KNOWN)
     given_out = "".join(part.text for piece in ["Привет "] + ["1 "] * 500 for part in passages.feed(piece))
-    assert len(given_out) > 1000 - 2 * LONGEST_LOOK
+    assert len(given_out) > 1000 - 2 * MAX_DETECTION_TEXT
 
 
 @given(st.text("aé «»(.,π1 добрый你好מ\u0301\u200f", max_size=120), st.lists(st.integers(1, 7), max_size=40))
@@ -93,7 +93,7 @@ def test_nothing_is_lost_and_cuts_change_nothing(text: str, lengths: list[int]) 
     pieces.append(text[at:])
     parts = parts_of(*pieces)
     assert "".join(part for part, _ in parts) == text
-    if len(text) < LONGEST_LOOK:
+    if len(text) < MAX_DETECTION_TEXT:
         assert parts == parts_of(text)
 
 
@@ -101,7 +101,7 @@ def test_nothing_is_lost_and_cuts_change_nothing(text: str, lengths: list[int]) 
 @pytest.mark.parametrize("unit", ["Texto normal ", "Привет мир ", "α ", "α«", "1 "])
 def test_takes_time_linear_in_the_text(unit: str) -> None:
     """10,000 characters in small pieces take a tenth of a second at most."""
-    passages = Passages("es", KNOWN)
+    passages = ScriptSplitter("es", KNOWN)
     text = unit * (10_000 // len(unit))
     begun = time.process_time()
     for at in range(0, len(text), 3):

@@ -20,9 +20,9 @@ from speech.request import Limits
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
 from speech.session.worker import TAIL_S
-from speech.text.growing_text import WrittenText
-from speech.text.normalizer import PLAIN, Reading, normalize
-from speech.text.segmenter import OpenCut
+from speech.text.incremental_text import IncrementalText
+from speech.text.normalizer import VERBATIM, NormalizerOptions, normalize
+from speech.text.segmenter import OpenTextSegment
 from speech.types import Boundary, SpeechRequest
 from speech.voices.catalogue import VoiceStore
 from tests.speech.session.test_session import SPANISH, audio, collect, serving
@@ -83,10 +83,10 @@ async def test_words_are_heard_a_few_words_behind(tmp_path: Path) -> None:
                 said = text.split()[: max(0, count - HELD)]
                 assert engine.words == said
                 assert session.duration_s == pytest.approx(len("".join(said)) * LETTER_S, abs=0.011)
-                assert service.state().speaking == service.state().waiting == 0
+                assert service.state().slots_in_use == service.state().waiting == 0
             session.finish()
             chunks = await collect(session)
-            assert service.state().speaking == 0
+            assert service.state().slots_in_use == 0
     assert engine.words == text.split()
     assert len(engine.segments) == len(engine.written) == 1
     assert_tiles([span for chunk in chunks for span in chunk.spans], len(text) + 1)
@@ -113,11 +113,11 @@ def test_every_word_is_said_once_however_the_text_comes(
                 session.feed(text[at:])
                 session.finish()
                 chunks = await collect(session)
-        said = "".join(span.said or "" for chunk in chunks for span in chunk.spans)
+        said = "".join(span.spoken_form or "" for chunk in chunks for span in chunk.spans)
         assert engine.words == WORD.findall(said)
         # A figure is read with what is beside it in its segment.
         if "3" not in text:
-            assert engine.words == WORD.findall(normalize(text, 0, Reading("es")).text)
+            assert engine.words == WORD.findall(normalize(text, 0, NormalizerOptions("es")).text)
         for seen in engine.seen:
             for shorter, longer in pairwise(seen):
                 assert longer.startswith(shorter)
@@ -189,7 +189,7 @@ async def test_a_text_that_is_all_there_is_not_streamed_as_written(tmp_path: Pat
     """Whole sentences are given to the engine whole; so is what nobody hears while it is made."""
     engine = ToneEngine(writes=True)
     async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test", heard_at_once=not later) as session:
+        async with service.open(SPANISH, protocol="test", low_latency=not later) as session:
             session.feed("Una frase de unas cuantas palabras. ")
             if later:
                 await settle()
@@ -233,7 +233,7 @@ async def test_sessions_that_wait_for_text_hold_no_place(tmp_path: Path) -> None
                     for session, word in zip([first, second], pair, strict=True):
                         session.feed(word + " ")
                     await settle()
-                    assert service.state().speaking == 0
+                    assert service.state().slots_in_use == 0
                 assert engine.under_way == 2
                 assert sorted(engine.words) == sorted("uno dos tres cuatro siete ocho nueve diez".split())
                 for session in (first, second):
@@ -277,7 +277,7 @@ async def test_a_cancel_while_it_waits_for_its_place(tmp_path: Path, turns: int)
                 await settle()
                 session.feed("seis ")
                 await settle()
-                assert (service.state().speaking, service.state().waiting) == (1, 1)
+                assert (service.state().slots_in_use, service.state().waiting) == (1, 1)
                 if turns:
                     engine.allow = None
                     engine.moved.set()
@@ -304,7 +304,7 @@ async def test_a_slow_reader_lends_its_place_inside_a_segment(tmp_path: Path) ->
             paced(engine, slow)
             await settle()
             assert len(engine.words) == 5
-            assert (engine.under_way, service.state().speaking) == (1, 0)
+            assert (engine.under_way, service.state().slots_in_use) == (1, 0)
             async with service.open(SPANISH, protocol="test") as other:
                 other.feed("otra voz")
                 other.finish()
@@ -317,7 +317,7 @@ async def test_a_slow_reader_lends_its_place_inside_a_segment(tmp_path: Path) ->
                 assert len(engine.words) == 7
             heard.append(await anext(reader))
             await settle()
-            assert len(engine.words) == 9 and service.state().speaking == 0
+            assert len(engine.words) == 9 and service.state().slots_in_use == 0
             heard += [chunk async for chunk in reader]
     assert len(engine.segments) == 2
     assert engine.words.count("abcdefghij") == 15
@@ -334,7 +334,7 @@ async def test_a_cancel_while_it_rests(tmp_path: Path, how: str, waits_for_its_p
             async with service.open(SPANISH, protocol="test") as slow:
                 paced(engine, slow)
                 await settle()
-                assert (engine.under_way, service.state().speaking) == (1, 0)
+                assert (engine.under_way, service.state().slots_in_use) == (1, 0)
                 if waits_for_its_place:
                     engine.allow = engine.steps
                     other.feed("otra voz")
@@ -344,12 +344,12 @@ async def test_a_cancel_while_it_rests(tmp_path: Path, how: str, waits_for_its_p
                     for _ in range(3):
                         await anext(reader)
                     await settle()
-                    assert (service.state().speaking, service.state().waiting) == (1, 1)
+                    assert (service.state().slots_in_use, service.state().waiting) == (1, 1)
                 if how == "cancel":
                     slow.cancel()
                     await settle()
-                    assert engine.under_way == service.state().speaking == int(waits_for_its_place)
-            assert engine.under_way == service.state().speaking == int(waits_for_its_place)
+                    assert engine.under_way == service.state().slots_in_use == int(waits_for_its_place)
+            assert engine.under_way == service.state().slots_in_use == int(waits_for_its_place)
             await engine.permit(None)
             other.finish()
             await collect(other)
@@ -363,7 +363,7 @@ async def test_an_engine_that_cannot_rest_is_left_alone(tmp_path: Path) -> None:
             paced(engine, slow)
             await settle()
             assert engine.words == ["abcdefghij"] * 15
-            assert service.state().speaking == 0
+            assert service.state().slots_in_use == 0
 
 
 async def test_a_slow_reader_of_a_text_being_written(tmp_path: Path) -> None:
@@ -372,11 +372,11 @@ async def test_a_slow_reader_of_a_text_being_written(tmp_path: Path) -> None:
     async with serving(engine, tmp_path, ahead_s=4.0) as service:
         async with service.open(SPANISH, protocol="test") as session:
             await feed(session, " ".join(["abcdefghij"] * 12))
-            assert len(engine.words) == 5 and service.state().speaking == 0
+            assert len(engine.words) == 5 and service.state().slots_in_use == 0
             reader = aiter(session)
             heard = [await anext(reader) for _ in range(3)]
             await settle()
-            assert len(engine.words) == 7 and service.state().speaking == 0
+            assert len(engine.words) == 7 and service.state().slots_in_use == 0
             session.finish()
             heard += [chunk async for chunk in reader]
     assert len(engine.words) == 12
@@ -394,7 +394,7 @@ async def test_what_comes_for_a_segment_that_was_cut_short_is_swallowed(tmp_path
                 session.feed(word + " ")
                 await settle()
                 if count == 7:
-                    assert session.truncated and engine.under_way == 0 and service.state().speaking == 0
+                    assert session.truncated and engine.under_way == 0 and service.state().slots_in_use == 0
             session.finish()
             chunks = await collect(session)
     assert engine.words == ["unas", "cuantas", "Otras", "dos", "y", "más"]
@@ -459,11 +459,11 @@ class Watch(Observer):
         """Keep it."""
         self.told.append(("first audio", seconds))
 
-    def segment_spoken(self, protocol: str, engine: str, wall_s: float, audio_s: float) -> None:
+    def segment_synthesized(self, protocol: str, engine: str, wall_s: float, audio_s: float) -> None:
         """Keep both."""
         self.told += [("wall", wall_s), ("audio", audio_s)]
 
-    def cancelled(self, protocol: str) -> None:
+    def session_cancelled(self, protocol: str) -> None:
         """Keep it."""
         self.told.append(("cancelled", 0.0))
 
@@ -529,13 +529,13 @@ class Rests:
 
 async def test_more_waits_only_for_what_is_not_there() -> None:
     """What is there comes at once; else the place rests until text, the boundary or the time has come."""
-    cut, rests = OpenCut(3, "uno dos", None), Rests()
-    written = WrittenText(cut, rests.rest, PLAIN)
-    await written.more(4)
+    cut, rests = OpenTextSegment(3, "uno dos", None), Rests()
+    written = IncrementalText(cut, rests.rest, VERBATIM)
+    await written.wait_for_more(4)
     assert rests.count == 0
-    await written.more(7, timeout_s=0.001)
+    await written.wait_for_more(7, timeout_s=0.001)
     assert (rests.count, rests.now, written.text) == (1, False, "uno dos")
-    waiting = asyncio.create_task(written.more(7))
+    waiting = asyncio.create_task(written.wait_for_more(7))
     await settle()
     written.update()
     await settle()
@@ -544,10 +544,10 @@ async def test_more_waits_only_for_what_is_not_there() -> None:
     written.update()
     await waiting
     assert written.text == "uno dos tres" and written.spoken.origin(8, 12) == (11, 15)
-    waiting = asyncio.create_task(written.more(12))
+    waiting = asyncio.create_task(written.wait_for_more(12))
     await settle()
     cut.boundary = Boundary.SENTENCE
     written.update()
     await waiting
-    await written.more(12)
+    await written.wait_for_more(12)
     assert rests.count == 3 and written.boundary is Boundary.SENTENCE

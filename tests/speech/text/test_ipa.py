@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech.text.ipa import LONGEST, STRESSES, checked, is_vowel, sounds
+from speech.text.ipa import MAX_LENGTH, STRESS_MARKS, canonicalize, is_nucleus, split_sounds
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from speech.text.ipa import LONGEST, STRESSES, checked, is_vowel, sounds
 )
 def test_ipa_is_kept_in_one_way_of_writing(written: str, kept: str) -> None:
     """ASCII stand-ins, ligatures and composed letters become the alphabet's own."""
-    assert checked(written) == kept
+    assert canonicalize(written) == kept
 
 
 @pytest.mark.parametrize(
@@ -41,14 +41,14 @@ def test_ipa_is_kept_in_one_way_of_writing(written: str, kept: str) -> None:
         ("t\u0361", "a tie that ties nothing"),
         ("\u0303a", r"a mark behind no sound \(combining tilde\)"),
         ("a ːb", "a mark behind no sound"),
-        ("a" * (LONGEST + 1), f"too long \\(at most {LONGEST} characters\\)"),
+        ("a" * (MAX_LENGTH + 1), f"too long \\(at most {MAX_LENGTH} characters\\)"),
         ("a\ud800", "which is no symbol of the IPA"),
     ],
 )
 def test_what_is_no_ipa_is_named(written: str, reason: str) -> None:
     """The symbol or the limit is in the message."""
     with pytest.raises(ValueError, match=reason):
-        checked(written)
+        canonicalize(written)
 
 
 @pytest.mark.parametrize(
@@ -66,23 +66,25 @@ def test_what_is_no_ipa_is_named(written: str, reason: str) -> None:
 )
 def test_stress_stands_before_its_vowel(ipa: str, told: list[str]) -> None:
     """Sounds keep their ties and diacritics; what is between syllables is gone."""
-    assert sounds(ipa) == told
+    assert split_sounds(ipa) == told
 
 
 @given(st.text("ˈˌabtʃ͡ːˑ̯̩̃ɪ .‿˥sw|", max_size=60))
 def test_sounds_lose_nothing_but_what_is_between_them(text: str) -> None:
     """Whatever is accepted comes out in sounds that begin with a letter, each stress before one."""
     try:
-        ipa = checked(text)
+        ipa = canonicalize(text)
     except ValueError:
         return
-    told = sounds(ipa)
+    told = split_sounds(ipa)
     assert sorted("".join(told)) == sorted(ipa.replace("|", " ").translate(dict.fromkeys(map(ord, ".‿˥"))))
-    spoken = [sound for sound in told if sound not in STRESSES and sound != " "]
+    spoken = [sound for sound in told if sound not in STRESS_MARKS and sound != " "]
     assert spoken and all(sound[0] in "abtʃɪsw" for sound in spoken)
-    assert all(told[at + 1] in spoken for at, sound in enumerate(told) if sound in STRESSES)
+    assert all(told[at + 1] in spoken for at, sound in enumerate(told) if sound in STRESS_MARKS)
 
 
 def test_vowels_are_the_middle_of_syllables() -> None:
     """A glide is none, a syllabic consonant is one."""
-    assert [is_vowel(sound) for sound in ("a", "ɪː", "n̩", "i̯", "j", "t")] == [True, True, True] + 3 * [False]
+    assert [is_nucleus(sound) for sound in ("a", "ɪː", "n̩", "i̯", "j", "t")] == [True, True, True] + 3 * [
+        False
+    ]

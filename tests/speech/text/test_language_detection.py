@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import sentences
-from benchmarks.text.phrases import JUDGED, TUNING, read_phrases
-from engines.espeak.client import EspeakLibrary
-from speech.service import EARLY_LOOKS, TEXT_FOR_LANGUAGE
-from speech.text.common_words import languages_of
+from benchmarks.text.phrases import EVALUATION, TUNING, read_phrases
+from engines.espeak.client import EspeakClient
+from speech.service import EARLY_DETECTION, LANGUAGE_DETECTION_CHARACTERS
+from speech.text.common_words import languages_by_word
 from speech.text.language_detection import detect, load_detector
 from speech.text.languages import primary
 
-EVERY = sorted({primary(voice.language) for voice in EspeakLibrary.shared().voices} | {"zh"})
+EVERY = sorted({primary(voice.language) for voice in EspeakClient.shared().voices} | {"zh"})
 KOKORO = ["es", "en", "fr", "it", "pt"]
 EIGHT = ("es", "en", "fr", "it", "pt", "de", "zh", "ja")
 LONG = {
@@ -97,14 +97,14 @@ def test_no_beginning_is_taken_for_another_language(language: str, text: str) ->
 )
 def test_a_text_that_is_written_is_told_early_and_not_wrongly(language: str, text: str) -> None:
     """Where a session looks early, a word may be cut anywhere; in the end every sentence is told."""
-    for characters, sure in EARLY_LOOKS:
+    for characters, sure in EARLY_DETECTION:
         assert detect(text[:characters], EVERY, sure) in (language, None)
-    assert detect(text[:TEXT_FOR_LANGUAGE], EVERY) == language
+    assert detect(text[:LANGUAGE_DETECTION_CHARACTERS], EVERY) == language
 
 
 def test_most_sentences_are_told_at_the_first_look() -> None:
     """24 characters are enough for four of five."""
-    characters, sure = EARLY_LOOKS[0]
+    characters, sure = EARLY_DETECTION[0]
     texts = [text for texts in LONG.values() for text in texts]
     told = [detect(text[:characters], EVERY, sure) is not None for text in texts]
     assert sum(told) >= 0.8 * len(told)
@@ -127,7 +127,7 @@ def test_a_greeting_tells_its_language(text: str, language: str) -> None:
 
 def test_short_phrases_are_told() -> None:
     """Of 400 phrases of one to five words 95 % (benchmarks.text.language_detection), and 99 % with a hint."""
-    phrases = read_phrases(JUDGED)
+    phrases = read_phrases(EVALUATION)
     assert Counter(language for language, _ in phrases) == dict.fromkeys(EIGHT, 50)
     assert sum(detect(text, EVERY) == language for language, text in phrases) >= 380
     assert sum(detect(text, EVERY, expected=[language]) == language for language, text in phrases) >= 396
@@ -144,13 +144,13 @@ def test_phrases_in_other_languages_are_not_taken_for_the_eight() -> None:
 
 def test_no_phrase_is_judged_that_was_tried_on() -> None:
     """The two sets share greetings of at most two words."""
-    judged, tried = (set(read_phrases(file)) for file in (JUDGED, TUNING))
+    judged, tried = (set(read_phrases(file)) for file in (EVALUATION, TUNING))
     assert all(len(text.split()) <= 2 for _, text in judged & tried)
 
 
 def test_the_table_holds_words_and_no_phrases() -> None:
     """What is in it is in lower case, single, and of two letters at least, so that it can be found."""
-    for word in languages_of():
+    for word in languages_by_word():
         assert word == word.lower() and word.isalpha() and len(word) >= 2, word
 
 

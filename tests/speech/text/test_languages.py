@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.espeak.client import EspeakLibrary
+from engines.espeak.client import EspeakClient
 from speech.errors import UnsupportedLanguage
 from speech.text.languages import canonical, primary, resolve
 
@@ -59,7 +59,7 @@ def test_an_unknown_language_is_refused_with_the_known_ones(name: str) -> None:
     assert len(str(caught.value)) < 700
 
 
-@pytest.mark.parametrize("voice", EspeakLibrary.shared().voices, ids=lambda voice: voice.name)
+@pytest.mark.parametrize("voice", EspeakClient.shared().voices, ids=lambda voice: voice.name)
 def test_all_that_espeak_speaks_can_be_named(voice: object) -> None:
     """The language of every voice has a name here."""
     language = primary(voice.language)  # type: ignore[attr-defined]

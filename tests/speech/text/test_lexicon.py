@@ -10,16 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speech.errors import InvalidRequest
-from speech.text.lexicon import MOST_IN_REQUEST, MOST_PARTS, Entry, Table, Words, checked_word, said
-from speech.text.normalizer import Reading, normalize
+from speech.text.lexicon import (
+    MAX_REQUEST_ENTRIES,
+    MAX_UNITS,
+    Lexicon,
+    LexiconEntry,
+    LexiconTable,
+    parse_entry,
+    validate_word,
+)
+from speech.text.normalizer import NormalizerOptions, normalize
 
 
-def words(**entries: str) -> Words:
+def words(**entries: str) -> Lexicon:
     """A request's words; "_" in a name is a space."""
-    return Words().with_request({name.replace("_", " "): how for name, how in entries.items()})
+    return Lexicon().with_request({name.replace("_", " "): how for name, how in entries.items()})
 
 
-def found(lexicon: Words, text: str) -> dict[str, str | None]:
+def found(lexicon: Lexicon, text: str) -> dict[str, str | None]:
     """All that is found in ``text`` from left to right, and the spelling of each."""
     result, at = {}, 0
     while at < len(text):
@@ -54,14 +62,14 @@ def test_entries_of_several_words(text: str) -> None:
     """Any white space is between them, and accents may stand apart from their letters."""
     lexicon = words(los_ángeles="eley", los="l")
     assert found(lexicon, text) == {text: "eley"}
-    assert lexicon.longest == 2
+    assert lexicon.max_words == 2
     assert list(found(lexicon, "los\u2029ángeles")) == ["los"], "a paragraph ends the words of an entry"
     assert list(found(lexicon, "los ángele")) == ["los"]
 
 
 def test_marks_may_be_part_of_a_word() -> None:
     """So are "C++", "Dr." and ".NET", and the longest entry wins."""
-    lexicon = Words().with_request({"C": "ce", "C++": "ce más más", "Dr.": "doctora", ".NET": "dot net"})
+    lexicon = Lexicon().with_request({"C": "ce", "C++": "ce más más", "Dr.": "doctora", ".NET": "dot net"})
     text = "C, C++, Dr. Ruiz, Dr Ruiz y .NET"
     assert list(found(lexicon, text)) == ["C", "C++", "Dr.", ".NET"]
 
@@ -77,31 +85,31 @@ def test_a_word_of_its_own_case_comes_before_one_of_any() -> None:
 
 def test_a_requests_entries_come_first() -> None:
     """They win over longer ones of the server; of the server's the longest, then the first table's."""
-    first, second = Table(), Table()
-    first.add("a", Entry("first"))
-    second.add("a", Entry("second"))
-    second.add("a b", Entry("longer"))
-    server = Words((first, second))
+    first, second = LexiconTable(), LexiconTable()
+    first.add("a", LexiconEntry("first"))
+    second.add("a", LexiconEntry("second"))
+    second.add("a b", LexiconEntry("longer"))
+    server = Lexicon((first, second))
     assert found(server, "a c, a b") == {"a": "first", "a b": "longer"}
     assert found(server.with_request({"a": "own"}), "a b") == {"a": "own"}
     assert server.with_request({}) is server
-    assert (Words().longest, server.longest, server.with_request({"x y z": "w"}).longest) == (0, 2, 3)
+    assert (Lexicon().max_words, server.max_words, server.with_request({"x y z": "w"}).max_words) == (0, 2, 3)
 
 
 @pytest.mark.parametrize(
     ("how", "entry"),
     [
-        ("sequel", Entry("sequel")),
-        ("  se   quel ", Entry("se quel")),
-        ("/ˈsiːkwəl/", Entry(None, "ˈsiːkwəl")),
-        ("sequel /ˈsiːkwəl/", Entry("sequel", "ˈsiːkwəl")),
-        ("sequel/ si /", Entry("sequel", "si")),
-        ("e\u0301l", Entry("él")),
+        ("sequel", LexiconEntry("sequel")),
+        ("  se   quel ", LexiconEntry("se quel")),
+        ("/ˈsiːkwəl/", LexiconEntry(None, "ˈsiːkwəl")),
+        ("sequel /ˈsiːkwəl/", LexiconEntry("sequel", "ˈsiːkwəl")),
+        ("sequel/ si /", LexiconEntry("sequel", "si")),
+        ("e\u0301l", LexiconEntry("él")),
     ],
 )
-def test_what_is_said(how: str, entry: Entry) -> None:
+def test_what_is_said(how: str, entry: LexiconEntry) -> None:
     """A spelling, IPA between slashes, or both."""
-    assert said(how) == entry
+    assert parse_entry(how) == entry
 
 
 @pytest.mark.parametrize(
@@ -110,7 +118,7 @@ def test_what_is_said(how: str, entry: Entry) -> None:
         ("", "x", "has no word"),
         (" \u200d ", "x", "has no word"),
         ("a" * 101, "x", "has a word that is too long (at most 100 characters)"),
-        (" ".join("a" * 13), "x", f"too many parts (at most {MOST_PARTS} words, spaces and marks)"),
+        (" ".join("a" * 13), "x", f"too many parts (at most {MAX_UNITS} words, spaces and marks)"),
         ("a\x00", "x", "the character U+0000, which is no text"),
         ("a\ud800", "x", "the character U+D800, which is no text"),
         ("a\ue000", "x", "the character U+E000, which is no text"),
@@ -126,7 +134,7 @@ def test_what_is_said(how: str, entry: Entry) -> None:
 def test_a_bad_entry_of_a_request_is_named(word: str, how: str, reason: str) -> None:
     """By its number, its word and the limit, in one sentence."""
     with pytest.raises(InvalidRequest) as refused:
-        Words().with_request({"good": "bueno", word: how})
+        Lexicon().with_request({"good": "bueno", word: how})
     assert refused.value.field == "lexicon"
     assert refused.value.reason.startswith(f"entry 2 ({word[:40]!r}) ")
     assert refused.value.reason.endswith(reason)
@@ -134,10 +142,10 @@ def test_a_bad_entry_of_a_request_is_named(word: str, how: str, reason: str) -> 
 
 def test_a_request_has_two_hundred_entries_at_most() -> None:
     """One more is refused with the limit."""
-    entries = {f"palabra{number}": "x" for number in range(MOST_IN_REQUEST)}
-    assert Words().with_request(entries).match("PALABRA199", 0) == (10, Entry("x"))
+    entries = {f"palabra{number}": "x" for number in range(MAX_REQUEST_ENTRIES)}
+    assert Lexicon().with_request(entries).match("PALABRA199", 0) == (10, LexiconEntry("x"))
     with pytest.raises(InvalidRequest, match="lexicon: too many entries \\(at most 200\\)"):
-        Words().with_request(entries | {"y": "x"})
+        Lexicon().with_request(entries | {"y": "x"})
 
 
 @pytest.mark.parametrize(
@@ -158,8 +166,8 @@ def test_a_request_has_two_hundred_entries_at_most() -> None:
 )
 def test_a_text_that_is_written_may_go_on_to_an_entry(text: str, waits: bool) -> None:
     """Only where an entry of more words begins like this; anything else can be said at once."""
-    lexicon = Words().with_request({"los ángeles del infierno": "x", "C++": "y", "SQL": "z"})
-    assert any(lexicon.goes_on(text, at) for at in range(len(text))) == waits
+    lexicon = Lexicon().with_request({"los ángeles del infierno": "x", "C++": "y", "SQL": "z"})
+    assert any(lexicon.may_continue(text, at) for at in range(len(text))) == waits
 
 
 @given(
@@ -170,13 +178,13 @@ def test_a_text_that_is_written_may_go_on_to_an_entry(text: str, waits: bool) ->
 )
 def test_what_is_found_is_always_a_whole_word(names: list[str], text: str) -> None:
     """A match begins at ``at``, is not empty, and cuts no word at either end."""
-    table = Table()
+    table = LexiconTable()
     for name in names:
         try:
-            table.add(checked_word(name), Entry("x"))
+            table.add(validate_word(name), LexiconEntry("x"))
         except ValueError:
             continue
-    lexicon = Words((table,))
+    lexicon = Lexicon((table,))
     plain = re.sub("[\ue000\u200d]", "", text)
     for at in range(len(text) + 1):
         match = lexicon.match(text, at)
@@ -196,7 +204,7 @@ def test_what_is_found_is_always_a_whole_word(names: list[str], text: str) -> No
 @pytest.mark.parametrize("text", ["a ", "!", "a\ue000", "\ue000", "a\u0301", "abc", "a" + " " * 50])
 def test_looking_up_takes_time_linear_in_the_text(text: str) -> None:
     """Four times the text takes some four times as long, even where every word begins a long entry."""
-    lexicon = Words().with_request({" ".join("a" * 11) + " b": "x", "!" * MOST_PARTS: "y", "é " * 12: "z"})
+    lexicon = Lexicon().with_request({" ".join("a" * 11) + " b": "x", "!" * MAX_UNITS: "y", "é " * 12: "z"})
 
     def seconds(length: int) -> float:
         long = (text * length)[:length]
@@ -214,17 +222,17 @@ def test_looking_up_takes_time_linear_in_the_text(text: str) -> None:
 @pytest.mark.parametrize("language", ["", "es", "en"])
 def test_entries_that_name_each_other_are_no_loop(language: str) -> None:
     """What an entry says is said, and not looked up."""
-    reading = Reading(language, Words().with_request({"a": "b", "b": "a", "c": "c c"}))
-    assert normalize("a b c", reading=reading).text == "b a c c"
+    reading = NormalizerOptions(language, Lexicon().with_request({"a": "b", "b": "a", "c": "c c"}))
+    assert normalize("a b c", options=reading).text == "b a c c"
 
 
 def test_ipa_is_said_where_an_engine_can_and_the_spelling_elsewhere() -> None:
     """The characters that are pronounced are those that were written."""
-    lexicon = Words().with_request({"GIF": "yif /ˈxif/", "Nguyen": "/wɪn/"})
+    lexicon = Lexicon().with_request({"GIF": "yif /ˈxif/", "Nguyen": "/wɪn/"})
     text = "El GIF de Nguyen."
-    spelled = normalize(text, reading=Reading("es", lexicon))
+    spelled = normalize(text, options=NormalizerOptions("es", lexicon))
     assert (spelled.text, spelled.pronunciations) == ("El yif de Nguyen.", ())
-    pronounced = normalize(text, reading=Reading("es", lexicon, ipa=True))
+    pronounced = normalize(text, options=NormalizerOptions("es", lexicon, accepts_ipa=True))
     assert [(pronounced.text[one.start : one.end], one.ipa) for one in pronounced.pronunciations] == [
         ("GIF", "ˈxif"),
         ("Nguyen", "wɪn"),

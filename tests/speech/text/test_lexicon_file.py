@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from speech.text import lexicon_file
-from speech.text.lexicon import Entry
+from speech.text.lexicon import LexiconEntry
 from speech.text.lexicon_file import MAX_BYTES, MAX_ENTRIES, LexiconFile
 
 EXAMPLE = """\ufeff# how we say our own names
@@ -42,7 +42,7 @@ async def loaded(path: Path) -> LexiconFile:
     return lexicon
 
 
-def how(lexicon: LexiconFile, tag: str, word: str) -> Entry | None:
+def how(lexicon: LexiconFile, tag: str, word: str) -> LexiconEntry | None:
     """What is said for a word in a language."""
     match = lexicon.for_language(tag).match(word, 0)
     return None if match is None else match[1]
@@ -61,14 +61,14 @@ async def test_a_file_has_entries_for_all_and_for_languages(
     file.write_text(EXAMPLE, encoding="utf-8")
     lexicon = await loaded(file)
     assert warnings(caplog) == []
-    assert how(lexicon, "en", "SQL") == Entry("sequel")
-    assert how(lexicon, "es", "SQL") == how(lexicon, "es-MX", "SQL") == Entry("ese cu ele")
-    assert how(lexicon, "de", "Nguyen") == Entry(None, "wɪn")
-    assert how(lexicon, "en", "GIF") == Entry("yif", "ˈd͡ʒɪf")
-    assert how(lexicon, "es-MX", "Computadora") == Entry("compu")
+    assert how(lexicon, "en", "SQL") == LexiconEntry("sequel")
+    assert how(lexicon, "es", "SQL") == how(lexicon, "es-MX", "SQL") == LexiconEntry("ese cu ele")
+    assert how(lexicon, "de", "Nguyen") == LexiconEntry(None, "wɪn")
+    assert how(lexicon, "en", "GIF") == LexiconEntry("yif", "ˈd͡ʒɪf")
+    assert how(lexicon, "es-MX", "Computadora") == LexiconEntry("compu")
     assert how(lexicon, "es-ES", "computadora") is None
-    assert how(lexicon, "en-GB", "C#") == Entry("ce sharp")
-    assert how(lexicon, "fr-CA", "tu") == Entry("toi") and how(lexicon, "es", "tu") is None
+    assert how(lexicon, "en-GB", "C#") == LexiconEntry("ce sharp")
+    assert how(lexicon, "fr-CA", "tu") == LexiconEntry("toi") and how(lexicon, "es", "tu") is None
 
 
 async def test_bad_lines_are_named_and_the_good_ones_count(
@@ -103,8 +103,8 @@ async def test_bad_lines_are_named_and_the_good_ones_count(
         "11: says 'b' another time; this one counts",
         "12: has a word that is too long (at most 100 characters)",
     ]
-    assert how(lexicon, "es", "SQL") == Entry("sequel")
-    assert how(lexicon, "es", "b") == Entry("dos")
+    assert how(lexicon, "es", "SQL") == LexiconEntry("sequel")
+    assert how(lexicon, "es", "b") == LexiconEntry("dos")
     assert how(lexicon, "en", "b") is None and how(lexicon, "en", "unheard") is None
 
 
@@ -118,16 +118,16 @@ async def test_a_change_is_read_and_what_becomes_unreadable_changes_nothing(
     held = lexicon.for_language("en")
     file.write_text("SQL = my sequel")
     await lexicon.refresh()
-    assert how(lexicon, "en", "SQL") == Entry("my sequel")
-    assert held.match("SQL", 0) == (3, Entry("sequel")), "a text under way keeps its words"
+    assert how(lexicon, "en", "SQL") == LexiconEntry("my sequel")
+    assert held.match("SQL", 0) == (3, LexiconEntry("sequel")), "a text under way keeps its words"
     file.unlink()
     await lexicon.refresh()
     await lexicon.refresh()
-    assert how(lexicon, "en", "SQL") == Entry("my sequel")
+    assert how(lexicon, "en", "SQL") == LexiconEntry("my sequel")
     assert len(warnings(caplog)) == 1 and "what was read before still counts" in warnings(caplog)[0]
     file.write_text("SQL = again")
     await lexicon.refresh()
-    assert how(lexicon, "en", "SQL") == Entry("again")
+    assert how(lexicon, "en", "SQL") == LexiconEntry("again")
 
 
 async def test_a_file_that_is_too_large_counts_as_unreadable(
@@ -139,7 +139,7 @@ async def test_a_file_that_is_too_large_counts_as_unreadable(
     lexicon = await loaded(file)
     file.write_bytes(b"#" * (MAX_BYTES + 1))
     await lexicon.refresh()
-    assert how(lexicon, "en", "SQL") == Entry("sequel")
+    assert how(lexicon, "en", "SQL") == LexiconEntry("sequel")
     assert f"words.txt is larger than {MAX_BYTES} bytes" in warnings(caplog)[0]
 
 
@@ -149,11 +149,13 @@ async def test_a_folders_files_count_for_the_language_they_are_named_as(tmp_path
     (tmp_path / "names.txt").write_text("SQL = sequel")
     (tmp_path / "notes.md").write_text("SQL = not this")
     lexicon = await loaded(tmp_path)
-    assert how(lexicon, "es", "web") == Entry("güeb") and how(lexicon, "en", "web") is None
-    assert how(lexicon, "en", "wifi") == Entry("uifi") and how(lexicon, "en", "SQL") == Entry("sequel")
+    assert how(lexicon, "es", "web") == LexiconEntry("güeb") and how(lexicon, "en", "web") is None
+    assert how(lexicon, "en", "wifi") == LexiconEntry("uifi") and how(lexicon, "en", "SQL") == LexiconEntry(
+        "sequel"
+    )
     (tmp_path / "pt-BR.txt").write_text("web = uébi")
     await lexicon.refresh()
-    assert how(lexicon, "pt-BR", "web") == Entry("uébi") and how(lexicon, "pt", "web") is None
+    assert how(lexicon, "pt-BR", "web") == LexiconEntry("uébi") and how(lexicon, "pt", "web") is None
 
 
 async def test_entries_beyond_the_limit_are_named_in_few_lines(
@@ -163,7 +165,7 @@ async def test_entries_beyond_the_limit_are_named_in_few_lines(
     file = tmp_path / "words.txt"
     file.write_text("\n".join(f"w{number} = x" for number in range(MAX_ENTRIES + 500)))
     lexicon = await loaded(file)
-    assert how(lexicon, "en", f"w{MAX_ENTRIES - 1}") == Entry("x")
+    assert how(lexicon, "en", f"w{MAX_ENTRIES - 1}") == LexiconEntry("x")
     assert how(lexicon, "en", f"w{MAX_ENTRIES}") is None
     told = warnings(caplog)
     assert len(told) == 21
@@ -178,11 +180,11 @@ async def test_it_is_looked_once_a_second_and_by_one(tmp_path: Path, monkeypatch
     file.write_text("SQL = sequel")
     lexicon = LexiconFile(file)
     await asyncio.gather(*(lexicon.refresh() for _ in range(50)))
-    assert how(lexicon, "en", "SQL") == Entry("sequel")
+    assert how(lexicon, "en", "SQL") == LexiconEntry("sequel")
     file.write_text("SQL = another")
     os.utime(file, ns=(1, 1))
     await lexicon.refresh()
-    assert how(lexicon, "en", "SQL") == Entry("sequel"), "the minute is not over"
+    assert how(lexicon, "en", "SQL") == LexiconEntry("sequel"), "the minute is not over"
 
 
 async def test_the_example_of_the_docs_has_no_bad_line(
@@ -194,8 +196,10 @@ async def test_the_example_of_the_docs_has_no_bad_line(
     file.write_text(page.read_text(encoding="utf-8").split("```")[1].lstrip("\n"), encoding="utf-8")
     lexicon = await loaded(file)
     assert warnings(caplog) == []
-    assert how(lexicon, "es", "SQL") == Entry("ese cu ele") and how(lexicon, "en", "SQL") == Entry("sequel")
-    assert how(lexicon, "es-MX", "Celular") == Entry(None, "seluˈlaɾ")
-    assert how(lexicon, "es", "los EE. UU.") == Entry("los estados unidos")
-    assert how(lexicon, "fr", "C++") == Entry("C plus plus")
-    assert how(lexicon, "pt", "Xiaomi") == Entry("shaumi", "ˈʃaʊmi")
+    assert how(lexicon, "es", "SQL") == LexiconEntry("ese cu ele") and how(
+        lexicon, "en", "SQL"
+    ) == LexiconEntry("sequel")
+    assert how(lexicon, "es-MX", "Celular") == LexiconEntry(None, "seluˈlaɾ")
+    assert how(lexicon, "es", "los EE. UU.") == LexiconEntry("los estados unidos")
+    assert how(lexicon, "fr", "C++") == LexiconEntry("C plus plus")
+    assert how(lexicon, "pt", "Xiaomi") == LexiconEntry("shaumi", "ˈʃaʊmi")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech.text.markup import CODE, DROPPED, LONGEST_HELD, PARAGRAPH, Break, Markup
-from speech.text.markup.plain import LONGEST_ADDRESS
-from speech.text.markup.tags import LONGEST_BREAK_S, LONGEST_BREAKS_S, MOST_BREAKS, STRENGTHS_S
+from speech.text.markup import CODE_BLOCK, MASK, MAX_HELD_BACK, PARAGRAPH_END, Break, MarkupMasker
+from speech.text.markup.masked_text import MAX_ADDRESS
+from speech.text.markup.tags import MAX_BREAK_S, MAX_BREAKS, MAX_TOTAL_BREAKS_S, STRENGTHS_S
 
 Part = str | Break
 
@@ -42,20 +42,20 @@ def joined(parts: Iterable[Part]) -> list[Part]:
 
 def read(text: str, *, announce_code: bool = True) -> list[Part]:
     """All that comes of a text that comes at once."""
-    markup = Markup(announce_code=announce_code)
+    markup = MarkupMasker(announce_code=announce_code)
     return joined(markup.feed(text) + markup.flush())
 
 
 def shown(parts: Sequence[Part]) -> str:
     """Parts to be read in a test: · and ¶ and § for the masks, a pause in angle brackets."""
     text = "".join(part if isinstance(part, str) else f"<{part.seconds:g}>" for part in parts)
-    return text.replace(DROPPED, "·").replace(PARAGRAPH, "¶").replace(CODE, "§")
+    return text.replace(MASK, "·").replace(PARAGRAPH_END, "¶").replace(CODE_BLOCK, "§")
 
 
 def said(text: str) -> str:
     """What is left of a text once masks and white space are folded."""
     words = "".join(part if isinstance(part, str) else " | " for part in read(text))
-    return " ".join(words.replace(DROPPED, "").split())
+    return " ".join(words.replace(MASK, "").split())
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_links_say_their_text(text: str, expected: str) -> None:
 def test_most_of_a_long_address_is_dropped() -> None:
     """Up to the white space behind it, however it came; what stands before and behind it is said."""
     text = "ver https://" + "a" * 2000 + " y 请看https://" + "b" * 2000 + "，好"
-    assert said(text) == f"ver https://{'a' * LONGEST_ADDRESS} y 请看https://{'b' * LONGEST_ADDRESS}，好"
+    assert said(text) == f"ver https://{'a' * MAX_ADDRESS} y 请看https://{'b' * MAX_ADDRESS}，好"
 
 
 @pytest.mark.parametrize(
@@ -199,14 +199,14 @@ def test_a_code_block_is_announced_or_passed_over(block: str) -> None:
 def test_a_fence_behind_text_is_one_too() -> None:
     """Else the closing one would be taken for an opening one, and all that follows would be lost."""
     for before in ("1. ", "Mira: ", "| "):
-        assert said(f"{before}```bash\nls -l\n```\nListo.").endswith(f"{CODE} Listo.")
+        assert said(f"{before}```bash\nls -l\n```\nListo.").endswith(f"{CODE_BLOCK} Listo.")
     assert said("usa ```ls -l``` y ya\n") == "usa ls -l y ya"
     assert said("usa ```") == "usa"
 
 
 def test_a_code_block_is_announced_before_it_ends() -> None:
     """And one that never ends goes on to the end."""
-    markup = Markup()
+    markup = MarkupMasker()
     assert shown(markup.feed("- ```python\n")) == "  §¶·" + " " * 7
     assert shown(markup.feed("x = 1\n" * 1000)) == " " * 6000
     assert shown(markup.flush()) == ""
@@ -266,8 +266,8 @@ def test_private_characters_of_a_client_are_no_masks() -> None:
         ('<break\n time="+.25s"\n/>', 0.25),
         ("<break time=“1,5 s”/>", 1.5),
         ('<break time="2s" strength="weak"></break>', 2.0),
-        ('<break time="99s"/>', LONGEST_BREAK_S),
-        (f'<break time="{"9" * 200}s"/>', LONGEST_BREAK_S),
+        ('<break time="99s"/>', MAX_BREAK_S),
+        (f'<break time="{"9" * 200}s"/>', MAX_BREAK_S),
         ("<break/>", STRENGTHS_S["medium"]),
         ("<break>", STRENGTHS_S["medium"]),
         *((f'<break strength="{name}"/>', seconds) for name, seconds in STRENGTHS_S.items()),
@@ -296,10 +296,10 @@ def test_a_time_that_is_none_is_no_pause(time: str) -> None:
 
 def test_breaks_of_one_text_are_bounded() -> None:
     """In number and in seconds; those beyond are dropped without a pause."""
-    count = sum(isinstance(part, Break) for part in read('<break time="1ms"/>' * (MOST_BREAKS + 5)))
-    assert count == MOST_BREAKS
+    count = sum(isinstance(part, Break) for part in read('<break time="1ms"/>' * (MAX_BREAKS + 5)))
+    assert count == MAX_BREAKS
     pauses = [part.seconds for part in read('a <break time="9s"/>' * 100) if isinstance(part, Break)]
-    assert LONGEST_BREAKS_S - 9 < sum(pauses) <= LONGEST_BREAKS_S
+    assert MAX_TOTAL_BREAKS_S - 9 < sum(pauses) <= MAX_TOTAL_BREAKS_S
 
 
 @pytest.mark.parametrize(
@@ -330,13 +330,13 @@ def test_the_same_comes_out_however_the_text_was_cut(text: str, data: st.DataObj
     cuts = data.draw(
         st.one_of(st.just(range(len(text))), st.lists(st.integers(0, len(text)), max_size=12).map(sorted))
     )
-    markup = Markup()
+    markup = MarkupMasker()
     parts: list[Part] = []
     told = begin = 0
     for end in [*cuts, len(text)]:
         new = markup.feed(text[begin:end])
         told += sum(len(part) for part in new if isinstance(part, str))
-        assert end - told <= LONGEST_HELD
+        assert end - told <= MAX_HELD_BACK
         parts += new
         begin = end
     assert joined(parts + markup.flush()) == expected
@@ -345,7 +345,7 @@ def test_the_same_comes_out_however_the_text_was_cut(text: str, data: st.DataObj
 @given(TEXTS, TEXTS)
 def test_a_flush_lets_go_of_everything(before: str, behind: str) -> None:
     """And what follows is read on, character for character."""
-    markup = Markup()
+    markup = MarkupMasker()
     first = markup.feed(before) + markup.flush()
     assert sum(len(part) for part in first if isinstance(part, str)) == len(before)
     second = markup.feed(behind) + markup.flush()
@@ -356,7 +356,7 @@ def test_a_flush_lets_go_of_everything(before: str, behind: str) -> None:
 @given(st.lists(st.text("abcñé .,;:()?¿\"'-\u0301—1 23", min_size=1), max_size=10))
 def test_ordinary_words_pass_at_once(words: list[str]) -> None:
     """The first sound waits for them; only what begins a line may wait for the next character."""
-    markup = Markup()
+    markup = MarkupMasker()
     markup.feed("a")
     for word in words:
         assert markup.feed(word) == [word]
@@ -384,7 +384,7 @@ def test_ordinary_words_pass_at_once(words: list[str]) -> None:
 )
 def test_what_is_held_back_is_what_may_still_change(text: str, held: str) -> None:
     """And no more."""
-    told = sum(len(part) for part in Markup().feed(text) if isinstance(part, str))
+    told = sum(len(part) for part in MarkupMasker().feed(text) if isinstance(part, str))
     assert text[told:] == held
 
 
@@ -418,7 +418,7 @@ def test_time_is_linear_in_the_text(piece: str) -> None:
         text = (piece * length)[:length]
         best = 60.0
         for _ in range(3):
-            markup = Markup()
+            markup = MarkupMasker()
             began = time.process_time()
             for at in range(0, length, step):
                 markup.feed(text[at : at + step])

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from speech.text.segment_queue import Rest, Script
-from speech.text.segmenter import WHOLE_SENTENCES, Cut
+from speech.text.segment_queue import Pause, SegmentQueue
+from speech.text.segmenter import WHOLE_SENTENCES, TextSegment
 
 SENTENCES = [f"Esta es la frase número {n} de un texto muy largo, que nadie espera. " for n in range(80)]
 
 
 async def parts_of(*pieces: str | float) -> list[tuple[str, int] | float]:
     """What comes of pieces of text and rests, fed before the first part is asked for."""
-    script = Script()
-    script.begin(WHOLE_SENTENCES, "es", {"es", "ru"}, opens=False)
+    script = SegmentQueue()
+    script.start(WHOLE_SENTENCES, "es", {"es", "ru"}, open_segments=False)
     for piece in pieces:
         if isinstance(piece, str):
             script.feed(piece)
         else:
-            script.rest(piece)
+            script.pause(piece)
     script.finish()
     parts: list[tuple[str, int] | float] = []
     while (part := await script.next()) is not None:
-        assert isinstance(part, Rest | Cut)
-        parts.append(part.seconds if isinstance(part, Rest) else (part.text, part.start))
-    assert script.spent and script.length == sum(len(piece) for piece in pieces if isinstance(piece, str))
+        assert isinstance(part, Pause | TextSegment)
+        parts.append(part.seconds if isinstance(part, Pause) else (part.text, part.start))
+    assert script.empty and script.length == sum(len(piece) for piece in pieces if isinstance(piece, str))
     return parts
 
 
@@ -45,8 +45,8 @@ async def test_rests_stay_where_they_were_asked_for() -> None:
 
 async def test_what_was_flushed_is_not_said_with_what_follows() -> None:
     """A flush behind a long text holds where it was asked for, though more text came soon."""
-    script = Script()
-    script.begin(WHOLE_SENTENCES, "es", {"es", "ru"}, opens=False)
+    script = SegmentQueue()
+    script.start(WHOLE_SENTENCES, "es", {"es", "ru"}, open_segments=False)
     first = "".join(SENTENCES[:40]) + "y aquí se acaba"
     script.feed(first)
     script.flush()
@@ -54,7 +54,7 @@ async def test_what_was_flushed_is_not_said_with_what_follows() -> None:
     script.finish()
     texts = []
     while (part := await script.next()) is not None:
-        assert isinstance(part, Cut)
+        assert isinstance(part, TextSegment)
         texts.append(part.text)
     assert "".join(texts) == first + " pero sigue."
     assert any(text.rstrip().endswith("y aquí se acaba") for text in texts)

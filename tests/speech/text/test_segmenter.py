@@ -6,10 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Cut, OpenCut, Policy, Segmenter, weight
+from speech.text.segmenter import (
+    EARLY_PHRASE,
+    WHOLE_SENTENCES,
+    OpenTextSegment,
+    Segmenter,
+    SegmentPolicy,
+    TextSegment,
+    weight,
+)
 from speech.types import Boundary
 
-POLICIES = [WHOLE_SENTENCES, EARLY_PHRASE, WHOLE_SENTENCES.slowed(0.25), Policy(longest=30, growth=2.0)]
+POLICIES = [
+    WHOLE_SENTENCES,
+    EARLY_PHRASE,
+    WHOLE_SENTENCES.for_speed(0.25),
+    SegmentPolicy(max_weight=30, max_growth=2.0),
+]
 
 FRAGMENTS = st.sampled_from(
     [
@@ -71,19 +84,19 @@ FRAGMENTS = st.sampled_from(
 TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=12)), max_size=40).map("".join)
 
 
-def segments(text: str, policy: Policy) -> list[Cut]:
+def segments(text: str, policy: SegmentPolicy) -> list[TextSegment]:
     """The segments of a text that comes in one piece."""
     segmenter = Segmenter(policy)
     return segmenter.feed(text) + segmenter.flush()
 
 
-def spoken(text: str, policy: Policy = WHOLE_SENTENCES) -> list[str]:
+def spoken(text: str, policy: SegmentPolicy = WHOLE_SENTENCES) -> list[str]:
     """The segments' texts without the white space around them."""
     return [cut.text.strip() for cut in segments(text, policy)]
 
 
 @given(TEXTS, st.lists(st.integers(1, 9)), st.sampled_from(POLICIES))
-def test_pieces_do_not_matter(text: str, sizes: list[int], policy: Policy) -> None:
+def test_pieces_do_not_matter(text: str, sizes: list[int], policy: SegmentPolicy) -> None:
     """However a text is cut on its way, the same segments come out."""
     segmenter = Segmenter(policy)
     cuts, at = [], 0
@@ -95,7 +108,7 @@ def test_pieces_do_not_matter(text: str, sizes: list[int], policy: Policy) -> No
 
 
 @given(TEXTS, st.sampled_from(POLICIES))
-def test_no_character_is_lost(text: str, policy: Policy) -> None:
+def test_no_character_is_lost(text: str, policy: SegmentPolicy) -> None:
     """The segments together are the text, and say where they are in it."""
     cuts = segments(text, policy)
     assert "".join(cut.text for cut in cuts) == text
@@ -104,9 +117,9 @@ def test_no_character_is_lost(text: str, policy: Policy) -> None:
 
 
 @given(TEXTS, st.sampled_from(POLICIES))
-def test_no_segment_is_too_long(text: str, policy: Policy) -> None:
+def test_no_segment_is_too_long(text: str, policy: SegmentPolicy) -> None:
     """A segment weighs at most what the policy allows, unless one grapheme alone weighs more."""
-    assert all(weight(cut.text) <= max(policy.longest, 4) for cut in segments(text, policy))
+    assert all(weight(cut.text) <= max(policy.max_weight, 4) for cut in segments(text, policy))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +160,7 @@ def test_sentences_end_where_a_reader_would_end_them(text: str, sentences: int) 
 )
 def test_what_assistants_really_write(text: str, cuts: int) -> None:
     """Doubled letters, dates, guillemets with spaces, full-width decimals, short words that are words."""
-    policy = Policy(shortest_first=1, shortest=12)
+    policy = SegmentPolicy(min_first_weight=1, min_weight=12)
     assert len(spoken(text, policy)) == cuts, spoken(text, policy)
 
 
@@ -251,14 +264,16 @@ def test_time_is_linear_in_the_text() -> None:
         assert sum(len(cut.text) for cut in cuts) == 10_000
 
 
-def opened(text: str, policy: Policy = WHOLE_SENTENCES, *, sizes: list[int] | None = None) -> list[OpenCut]:
+def opened(
+    text: str, policy: SegmentPolicy = WHOLE_SENTENCES, *, sizes: list[int] | None = None
+) -> list[OpenTextSegment]:
     """Every segment of a text that comes in pieces (else by characters), each opened as soon as it can be.
 
     What could not be opened stands between them, as if it had been.
     """
     segmenter = Segmenter(policy)
-    cuts: list[OpenCut] = []
-    current: OpenCut | None = None
+    cuts: list[OpenTextSegment] = []
+    current: OpenTextSegment | None = None
     at = 0
     for size in [*(sizes or [1] * len(text)), len(text)]:
         before = current.text if current is not None else ""
@@ -270,7 +285,7 @@ def opened(text: str, policy: Policy = WHOLE_SENTENCES, *, sizes: list[int] | No
         if current is not None and current.boundary is None:
             assert not fed and segmenter.open() is None
             continue
-        cuts += [OpenCut(cut.start, cut.text, cut.boundary) for cut in fed]
+        cuts += [OpenTextSegment(cut.start, cut.text, cut.boundary) for cut in fed]
         current = segmenter.open()
         if current is not None:
             cuts.append(current)
@@ -280,13 +295,13 @@ def opened(text: str, policy: Policy = WHOLE_SENTENCES, *, sizes: list[int] | No
 
 
 @given(TEXTS, st.lists(st.integers(1, 9)), st.sampled_from(POLICIES))
-def test_an_open_segment_only_grows(text: str, sizes: list[int], policy: Policy) -> None:
+def test_an_open_segment_only_grows(text: str, sizes: list[int], policy: SegmentPolicy) -> None:
     """Nothing that was given is taken back, all is given once, and no segment is too long."""
     cuts = opened(text, policy, sizes=sizes)
     assert "".join(cut.text for cut in cuts) == text
     assert [cut.start for cut in cuts] == [sum(len(cut.text) for cut in cuts[:i]) for i in range(len(cuts))]
     assert all(cut.boundary is not None for cut in cuts)
-    assert all(weight(cut.text) <= max(policy.longest, 4) for cut in cuts)
+    assert all(weight(cut.text) <= max(policy.max_weight, 4) for cut in cuts)
 
 
 def test_words_are_given_as_soon_as_they_are_certain() -> None:
@@ -347,7 +362,7 @@ def test_a_long_open_segment_ends_at_a_breath_then_at_a_space_then_anywhere() ->
     assert torn.text.endswith(" 12 palabra ")
     digits = opened("palabra casa " + "12 " * 60)[0]
     assert 192 < weight(digits.text) <= 200
-    slow = opened(words, WHOLE_SENTENCES.slowed(0.5))[0]
+    slow = opened(words, WHOLE_SENTENCES.for_speed(0.5))[0]
     assert 80 < weight(slow.text) <= 87
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech.timing.characters import CharacterClock, ReadingClock, TimedCharacters, TimedReading, spread
+from speech.timing.characters import CharacterClock, FormsClock, TimedCharacters, TimedForms, spread
 from speech.types import Span
 
 TIMES = st.floats(0, 3)
@@ -35,7 +35,7 @@ def told_of(text: str, chunks: list[list[Span]]) -> list[TimedCharacters]:
     """What a clock says of each chunk that has characters."""
     clock = CharacterClock()
     clock.feed(text)
-    return [taken for spans in chunks if (taken := clock.take(spans)).text]
+    return [taken for spans in chunks if (taken := clock.align(spans)).text]
 
 
 @given(told())
@@ -70,7 +70,7 @@ def test_marks_are_told_as_they_are_and_else_time_is_shared() -> None:
     """A word whose letters are timed, a space, and a word of which nothing is known but its ends."""
     clock = CharacterClock()
     clock.feed("sol mar")
-    taken = clock.take([Span(0, 3, 0.0, 0.6, (0.0, 0.1, 0.4)), Span(3, 4, 0.6, 0.7), Span(4, 7, 0.7, 1.0)])
+    taken = clock.align([Span(0, 3, 0.0, 0.6, (0.0, 0.1, 0.4)), Span(3, 4, 0.6, 0.7), Span(4, 7, 0.7, 1.0)])
     assert taken.text == "sol mar"
     assert taken.edges_s == pytest.approx((0.0, 0.1, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0))
 
@@ -79,47 +79,47 @@ def test_a_rest_belongs_to_a_character() -> None:
     """To the one before it, if that is still to be told, else to the one behind."""
     clock = CharacterClock()
     clock.feed("ab")
-    together = clock.take([Span(0, 1, 0.0, 0.2), Span(1, 1, 0.2, 1.2), Span(1, 2, 1.2, 1.4)])
+    together = clock.align([Span(0, 1, 0.0, 0.2), Span(1, 1, 0.2, 1.2), Span(1, 2, 1.2, 1.4)])
     assert together.edges_s == (0.0, 1.2, 1.4)
     apart = CharacterClock()
     apart.feed("ab")
-    assert apart.take([Span(0, 1, 0.0, 0.2)]).edges_s == (0.0, 0.2)
-    assert apart.take([Span(1, 1, 0.2, 1.2)]) == TimedCharacters("", ())
-    assert apart.take([Span(1, 2, 1.2, 1.4)]).edges_s == (0.2, 1.4)
+    assert apart.align([Span(0, 1, 0.0, 0.2)]).edges_s == (0.0, 0.2)
+    assert apart.align([Span(1, 1, 0.2, 1.2)]) == TimedCharacters("", ())
+    assert apart.align([Span(1, 2, 1.2, 1.4)]).edges_s == (0.2, 1.4)
 
 
 def test_what_was_said_shares_the_time_of_what_was_written() -> None:
     """Evenly over its letters' marks; what is not said leaves its time to what is said before it."""
-    clock = ReadingClock()
+    clock = FormsClock()
     clock.feed("**Son** 21 sol")
-    reading = clock.take(
+    reading = clock.align(
         [
-            Span(0, 2, 0.0, 0.1, said=""),
-            Span(2, 5, 0.1, 0.4, said="Son"),
-            Span(5, 7, 0.4, 0.5, said=""),
-            Span(7, 8, 0.5, 0.6, said=" "),
-            Span(8, 10, 0.6, 1.6, (0.6, 0.8), said="veinte"),
+            Span(0, 2, 0.0, 0.1, spoken_form=""),
+            Span(2, 5, 0.1, 0.4, spoken_form="Son"),
+            Span(5, 7, 0.4, 0.5, spoken_form=""),
+            Span(7, 8, 0.5, 0.6, spoken_form=" "),
+            Span(8, 10, 0.6, 1.6, (0.6, 0.8), spoken_form="veinte"),
             Span(10, 14, 1.6, 2.0),
         ]
     )
-    assert (reading.written.text, reading.said.text) == ("**Son** 21 sol", "Son veinte sol")
+    assert (reading.written.text, reading.spoken.text) == ("**Son** 21 sol", "Son veinte sol")
     veinte = [0.6, 0.6 + 0.2 / 3, 0.6 + 0.4 / 3, 0.8, 0.8 + 0.8 / 3, 0.8 + 1.6 / 3]
-    assert reading.said.edges_s == pytest.approx([0.0, 0.2, 0.3, 0.5, *veinte, 1.6, 1.7, 1.8, 1.9, 2.0])
+    assert reading.spoken.edges_s == pytest.approx([0.0, 0.2, 0.3, 0.5, *veinte, 1.6, 1.7, 1.8, 1.9, 2.0])
     assert reading.written.edges_s[-1] == 2.0
 
 
 def test_what_is_not_said_at_all_leaves_its_time_to_what_follows() -> None:
     """Told by itself it says nothing, and the next character begins where the last one ended."""
-    clock = ReadingClock()
+    clock = FormsClock()
     clock.feed("a*b")
-    first = clock.take([Span(0, 1, 0.0, 0.2)])
-    nothing = clock.take([Span(1, 2, 0.2, 0.5, said="")])
-    assert nothing == TimedReading(TimedCharacters("*", (0.2, 0.5)))
-    last = clock.take([Span(2, 3, 0.5, 0.9, said="bebé")])
-    assert last.said.edges_s == pytest.approx((0.2, 0.6, 0.7, 0.8, 0.9))
+    first = clock.align([Span(0, 1, 0.0, 0.2)])
+    nothing = clock.align([Span(1, 2, 0.2, 0.5, spoken_form="")])
+    assert nothing == TimedForms(TimedCharacters("*", (0.2, 0.5)))
+    last = clock.align([Span(2, 3, 0.5, 0.9, spoken_form="bebé")])
+    assert last.spoken.edges_s == pytest.approx((0.2, 0.6, 0.7, 0.8, 0.9))
     together = first + nothing + last
-    assert (together.written.text, together.said.text) == ("a*b", "abebé")
-    assert len(together.said.edges_s) == 6 and together.written.edges_s == (0.0, 0.2, 0.5, 0.9)
+    assert (together.written.text, together.spoken.text) == ("a*b", "abebé")
+    assert len(together.spoken.edges_s) == 6 and together.written.edges_s == (0.0, 0.2, 0.5, 0.9)
 
 
 @given(told(), st.data())
@@ -128,17 +128,19 @@ def test_what_was_said_tiles_over_chunks_too(made: tuple[str, list[list[Span]]],
     text, chunks = made
     says = st.one_of(st.none(), st.text(max_size=5))
     chunks = [
-        [replace(span, said=data.draw(says) if span.end > span.start else None) for span in spans]
+        [replace(span, spoken_form=data.draw(says) if span.end > span.start else None) for span in spans]
         for spans in chunks
     ]
-    clock = ReadingClock()
+    clock = FormsClock()
     clock.feed(text)
-    readings = [clock.take(spans) for spans in chunks]
+    readings = [clock.align(spans) for spans in chunks]
     assert [reading.written for reading in readings if reading.written.text] == told_of(text, chunks)
     spans = [span for chunk in chunks for span in chunk]
-    said = "".join(text[each.start : each.end] if each.said is None else each.said for each in spans)
-    assert "".join(reading.said.text for reading in readings) == said
-    edges = [reading.said.edges_s for reading in readings if reading.said.text]
+    said = "".join(
+        text[each.start : each.end] if each.spoken_form is None else each.spoken_form for each in spans
+    )
+    assert "".join(reading.spoken.text for reading in readings) == said
+    edges = [reading.spoken.edges_s for reading in readings if reading.spoken.text]
     assert all(start <= end for part in edges for start, end in pairwise(part))
     assert all(one[-1] == other[0] for one, other in pairwise(edges))
 

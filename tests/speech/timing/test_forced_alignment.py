@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from engines.espeak.engine import EspeakEngine
-from engines.espeak.reference_voice import EspeakRenderer
+from engines.espeak.reference_voice import EspeakReferenceVoice
 from speech.errors import EngineFailed
 from speech.timing.aligner import Aligner
 from speech.timing.cepstra import Cepstra
 from speech.timing.characters import CharacterClock
-from speech.timing.dtw import Path
-from speech.timing.forced_alignment import LOOK_BACK_S, timed
-from speech.timing.reference_voice import Rendered, RenderedWord
+from speech.timing.dtw import WarpingPath
+from speech.timing.forced_alignment import LOOK_BACK_S, add_word_times
+from speech.timing.reference_voice import ReferenceSpeech, ReferenceWord
 from speech.types import Samples, Segment, Span, SpeechChunk
 
 TEXT = "Ayer por la tarde, mi vecino plantó dos cerezos, y hoy 21 pájaros cantan en el jardín de la escuela."
@@ -52,9 +52,9 @@ def spoken() -> tuple[list[SpeechChunk], list[Span]]:
 
 
 @pytest.fixture(scope="module")
-def rendered() -> Rendered:
+def rendered() -> ReferenceSpeech:
     """What the speech of TEXT is compared with."""
-    return asyncio.run(EspeakRenderer().render(TEXT, "es", SEGMENT.speed))
+    return asyncio.run(EspeakReferenceVoice().render(TEXT, "es", SEGMENT.speed))
 
 
 def cut(samples: Samples, rate: int, seconds: float = 0.08) -> list[SpeechChunk]:
@@ -75,7 +75,7 @@ async def engine(chunks: list[SpeechChunk]) -> AsyncGenerator[SpeechChunk, None]
 class NoRenderer:
     """Fails."""
 
-    async def render(self, text: str, language: str, speed: float) -> Rendered:
+    async def render(self, text: str, language: str, speed: float) -> ReferenceSpeech:
         """See ``Renderer.render``."""
         raise EngineFailed("espeak-ng crashed at this text")
 
@@ -86,7 +86,7 @@ class SilentRenderer:
     def __init__(self) -> None:
         self.left = False
 
-    async def render(self, text: str, language: str, speed: float) -> Rendered:
+    async def render(self, text: str, language: str, speed: float) -> ReferenceSpeech:
         """See ``Renderer.render``."""
         try:
             await asyncio.Event().wait()
@@ -106,9 +106,15 @@ def check(spans: list[Span], end_s: float) -> None:
     at, before_s = 0, 0.0
     for span in spans:
         assert at <= span.start < span.end and before_s <= span.start_s <= span.end_s <= end_s + 1e-6
-        if span.marks:
-            assert len(span.marks) == span.end - span.start and span.marks[0] == span.start_s
-            assert list(span.marks) == sorted(span.marks) and span.marks[-1] <= span.end_s
+        if span.character_starts:
+            assert (
+                len(span.character_starts) == span.end - span.start
+                and span.character_starts[0] == span.start_s
+            )
+            assert (
+                list(span.character_starts) == sorted(span.character_starts)
+                and span.character_starts[-1] <= span.end_s
+            )
         at, before_s = span.end, span.end_s
 
 
@@ -116,7 +122,10 @@ async def test_the_speech_is_the_engines_and_its_words_are_found(spoken) -> None
     """Every sample in its chunk, every word once, 30 ms off on average; letters tile."""
     chunks, true = spoken
     reports: list[str] = []
-    heard = [chunk async for chunk in timed(engine(chunks), SEGMENT, EspeakRenderer(), reports.append)]
+    heard = [
+        chunk
+        async for chunk in add_word_times(engine(chunks), SEGMENT, EspeakReferenceVoice(), reports.append)
+    ]
     assert all(
         np.array_equal(ours.samples, chunk.samples) for ours, chunk in zip(heard, chunks, strict=False)
     )
@@ -128,7 +137,7 @@ async def test_the_speech_is_the_engines_and_its_words_are_found(spoken) -> None
     assert reports == []
     clock = CharacterClock()
     clock.feed(TEXT)
-    edges = [edge for chunk in heard for edge in clock.take(chunk.spans).edges_s]
+    edges = [edge for chunk in heard for edge in clock.align(chunk.spans).edges_s]
     assert edges == sorted(edges)
 
 
@@ -140,12 +149,12 @@ async def test_any_sample_rate_will_do(spoken, rate: int) -> None:
     chunks, true = spoken
     resampler = Resampler(chunks[0].sample_rate, rate)
     samples = np.concatenate([*(resampler.feed(chunk.samples) for chunk in chunks), resampler.finish()])
-    heard = timed(engine(cut(samples, rate)), SEGMENT, EspeakRenderer(), pytest.fail)
+    heard = add_word_times(engine(cut(samples, rate)), SEGMENT, EspeakReferenceVoice(), pytest.fail)
     assert np.mean(starts_off_ms([span async for chunk in heard for span in chunk.spans], true)) < 30
 
 
 @pytest.mark.parametrize("step_s", [0.011, 0.08, 0.5, 60.0])
-def test_words_are_told_while_the_speech_is_made(spoken, rendered: Rendered, step_s: float) -> None:
+def test_words_are_told_while_the_speech_is_made(spoken, rendered: ReferenceSpeech, step_s: float) -> None:
     """However it comes: what lies a second behind its end has been told, and is not taken back."""
     chunks, true = spoken
     rate = chunks[0].sample_rate
@@ -162,7 +171,7 @@ def test_words_are_told_while_the_speech_is_made(spoken, rendered: Rendered, ste
     assert np.mean(starts_off_ms(told + rest, true)) < 30
 
 
-def test_what_is_certain_is_forgotten(rendered: Rendered, spoken) -> None:
+def test_what_is_certain_is_forgotten(rendered: ReferenceSpeech, spoken) -> None:
     """Of a long text only what is not certain yet is kept to be searched."""
     chunks, _ = spoken
     aligner = Aligner(rendered, chunks[0].sample_rate, LOOK_BACK_S)
@@ -185,7 +194,7 @@ async def test_audio_waits_for_nobody(spoken) -> None:
         finally:
             closed.set()
 
-    async with aclosing(timed(endless(), SEGMENT, renderer, pytest.fail)) as speech:
+    async with aclosing(add_word_times(endless(), SEGMENT, renderer, pytest.fail)) as speech:
         for _ in range(5):
             assert (await anext(speech)).samples is chunks[0].samples
         assert not closed.is_set()
@@ -202,21 +211,23 @@ async def test_an_engine_that_fails_fails_as_before(spoken) -> None:
         raise EngineFailed("out of memory")
 
     with pytest.raises(EngineFailed, match="out of memory"):
-        async for _ in timed(failing(), SEGMENT, SilentRenderer(), pytest.fail):
+        async for _ in add_word_times(failing(), SEGMENT, SilentRenderer(), pytest.fail):
             pass
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "alignment"]
 
 
 async def test_an_engine_that_says_nothing_says_nothing() -> None:
     """No chunk, no search."""
-    assert [chunk async for chunk in timed(engine([]), SEGMENT, NoRenderer(), pytest.fail)] == []
+    assert [chunk async for chunk in add_word_times(engine([]), SEGMENT, NoRenderer(), pytest.fail)] == []
 
 
 async def test_a_text_that_is_not_the_speechs_is_noticed(spoken) -> None:
     """It is reported, once, and every word has a time, to the end of the speech."""
     chunks, _ = spoken
     reports: list[str] = []
-    heard = timed(engine(chunks), replace(SEGMENT, text=OTHER), EspeakRenderer(), reports.append)
+    heard = add_word_times(
+        engine(chunks), replace(SEGMENT, text=OTHER), EspeakReferenceVoice(), reports.append
+    )
     spans = [span async for chunk in heard for span in chunk.spans]
     assert len(reports) == 1 and "does not sound like its text" in reports[0]
     check(spans, chunks[-1].end_s)
@@ -224,12 +235,12 @@ async def test_a_text_that_is_not_the_speechs_is_noticed(spoken) -> None:
     assert spans[-1].end_s == pytest.approx(chunks[-1].end_s, abs=0.03)
 
 
-@pytest.mark.parametrize(("renderer", "language"), [(NoRenderer(), "es"), (EspeakRenderer(), "xx")])
+@pytest.mark.parametrize(("renderer", "language"), [(NoRenderer(), "es"), (EspeakReferenceVoice(), "xx")])
 async def test_without_a_rendering_words_have_their_letters_share(spoken, renderer, language: str) -> None:
     """A renderer that fails, or has no such language, is reported; every word has a time."""
     chunks, _ = spoken
     reports: list[str] = []
-    heard = timed(engine(chunks), replace(SEGMENT, language=language), renderer, reports.append)
+    heard = add_word_times(engine(chunks), replace(SEGMENT, language=language), renderer, reports.append)
     spans = [span async for chunk in heard for span in chunk.spans]
     check(spans, chunks[-1].end_s)
     assert len(spans) == len(TEXT.split())
@@ -242,17 +253,19 @@ async def test_without_a_rendering_words_have_their_letters_share(spoken, render
 async def test_a_text_of_signs_has_a_span(spoken, text: str) -> None:
     """Whatever was said for it, its characters have a time."""
     chunks, _ = spoken
-    heard = timed(engine(chunks), replace(SEGMENT, text=text), EspeakRenderer(), lambda _: None)
+    heard = add_word_times(
+        engine(chunks), replace(SEGMENT, text=text), EspeakReferenceVoice(), lambda _: None
+    )
     spans = [span async for chunk in heard for span in chunk.spans]
     check(spans, chunks[-1].end_s)
     assert spans and spans[-1].end <= len(text)
 
 
-async def test_silence_has_words_too(rendered: Rendered) -> None:
+async def test_silence_has_words_too(rendered: ReferenceSpeech) -> None:
     """Speech without a sound, and of a few samples, ends without an error."""
     for length in (1, 200, 30_000):
         chunks = cut(np.zeros(length, np.float32), 24_000)
-        heard = timed(engine(chunks), SEGMENT, EspeakRenderer(), lambda _: None)
+        heard = add_word_times(engine(chunks), SEGMENT, EspeakReferenceVoice(), lambda _: None)
         spans = [span async for chunk in heard for span in chunk.spans]
         assert len(spans) == len(rendered.words)
         check(spans, length / 24_000)
@@ -260,25 +273,25 @@ async def test_silence_has_words_too(rendered: Rendered) -> None:
 
 def test_nothing_to_compare_with_is_an_error() -> None:
     """A rendering without a sound, or a word, is refused."""
-    silent = Rendered(np.zeros(4000, np.float32), 16_000, (RenderedWord(0, 1, 0, (0,)),))
-    for rendering in (silent, Rendered(np.ones(4000, np.float32), 16_000, ())):
+    silent = ReferenceSpeech(np.zeros(4000, np.float32), 16_000, (ReferenceWord(0, 1, 0, (0,)),))
+    for rendering in (silent, ReferenceSpeech(np.ones(4000, np.float32), 16_000, ())):
         with pytest.raises(ValueError, match="there is no"):
             Aligner(rendering, 16_000, LOOK_BACK_S)
 
 
-def test_the_way_through_the_same_recording_is_straight(rendered: Rendered) -> None:
+def test_the_way_through_the_same_recording_is_straight(rendered: ReferenceSpeech) -> None:
     """A recording beside itself costs nothing; its silence is no word's."""
     said = Cepstra()
     said.feed(rendered.samples[:44_000], last=True)
     features, quiet = said.features(0, len(said))
     rows = np.concatenate([np.zeros((1, features.shape[1]), np.float32), features])
-    path = Path(rows, np.arange(len(rows)) == 0)
+    path = WarpingPath(rows, np.arange(len(rows)) == 0)
     path.feed(features, quiet)
-    assert path.back(len(rows) - 1, 0) == [(at + 1, at) for at in range(len(said))]
-    assert path.strangeness(len(rows) - 1) < 1e-2
+    assert path.backtrack(len(rows) - 1, 0) == [(at + 1, at) for at in range(len(said))]
+    assert path.relative_cost(len(rows) - 1) < 1e-2
 
 
-def test_frames_do_not_depend_on_how_samples_came(rendered: Rendered) -> None:
+def test_frames_do_not_depend_on_how_samples_came(rendered: ReferenceSpeech) -> None:
     """Cut anywhere, the features are the same."""
     samples = rendered.samples[:20_000]
     whole, pieces = Cepstra(), Cepstra()
@@ -293,8 +306,10 @@ def test_frames_do_not_depend_on_how_samples_came(rendered: Rendered) -> None:
 async def test_a_word_or_two_are_believed() -> None:
     """What is too short to be judged is not reported, and has times."""
     segment = Segment("Buenos días", "espeak:es", "es")
-    rendered = await EspeakRenderer().render("Buenas tardes", "es", 1.0)
-    heard = timed(engine(cut(rendered.samples, 22_050)), segment, EspeakRenderer(), pytest.fail)
+    rendered = await EspeakReferenceVoice().render("Buenas tardes", "es", 1.0)
+    heard = add_word_times(
+        engine(cut(rendered.samples, 22_050)), segment, EspeakReferenceVoice(), pytest.fail
+    )
     spans = [span async for chunk in heard for span in chunk.spans]
     assert [(span.start, span.end) for span in spans] == [(0, 6), (7, 11)]
     check(spans, len(rendered.samples) / 22_050)

@@ -34,14 +34,16 @@ def assert_tiles(spans: list[Span], length: int, rests: int = 0) -> None:
 def test_any_words_become_a_tiling(words: list[Span], length: int, end_s: float) -> None:
     """Whatever an engine says of its words, the spans tile the text, in characters and in time."""
     tiler = SpanTiler()
-    spans = [span for word in words if word.end <= length for span in tiler.word(word)]
+    spans = [span for word in words if word.end <= length for span in tiler.add_word(word)]
     assert_tiles(spans + tiler.finish(length, end_s), length)
 
 
 def test_words_and_what_lies_between() -> None:
     """Words keep their times; spaces and punctuation last from one word to the next."""
     tiler = SpanTiler()
-    spans = tiler.word(Span(1, 5, 0.1, 0.5)) + tiler.word(Span(7, 12, 0.8, 1.2)) + tiler.finish(13, 1.3)
+    spans = (
+        tiler.add_word(Span(1, 5, 0.1, 0.5)) + tiler.add_word(Span(7, 12, 0.8, 1.2)) + tiler.finish(13, 1.3)
+    )
     assert spans == [
         Span(0, 1, 0.0, 0.1),
         Span(1, 5, 0.1, 0.5),
@@ -54,7 +56,7 @@ def test_words_and_what_lies_between() -> None:
 def test_several_spoken_words_for_one_written() -> None:
     """Two words that stand for the same characters are one span."""
     tiler = SpanTiler()
-    spans = tiler.word(Span(0, 3, 0.0, 0.3)) + tiler.word(Span(0, 3, 0.3, 0.9)) + tiler.finish(3, 1.0)
+    spans = tiler.add_word(Span(0, 3, 0.0, 0.3)) + tiler.add_word(Span(0, 3, 0.3, 0.9)) + tiler.finish(3, 1.0)
     assert spans == [Span(0, 3, 0.0, 0.9)]
 
 

@@ -89,7 +89,7 @@ def test_who_speaks(
             catalogue.resolve(voice, language)
         return
     choice = catalogue.resolve(voice, language)
-    assert (choice.engine, choice.voice, choice.language, choice.kept) == (engine, speaker, language, None)
+    assert (choice.engine, choice.voice, choice.language, choice.stored) == (engine, speaker, language, None)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_kept_voice_is_spoken_by_the_default(catalogue: VoiceCatalogue) -> Non
     """Until cloning exists the default speaks, and the choice says for whom."""
     choice = catalogue.resolve("custom:ana", "es-MX")
     assert (choice.engine, choice.voice) == ("fine", "dora")
-    assert choice.kept is not None and choice.kept.name == "ana"
+    assert choice.stored is not None and choice.stored.name == "ana"
     assert catalogue.resolve("custom:who", "ar").voice == "w:ar"
 
 
@@ -123,9 +123,9 @@ def test_a_kept_voice_may_be_the_default(store: VoiceStore) -> None:
     """--voice custom:NAME counts for the language it was given, and for none without one."""
     catalogue = VoiceCatalogue([FINE, WIDE], store, "custom:ana")
     spanish, arabic = catalogue.resolve(None, "es"), catalogue.resolve(None, "ar")
-    assert spanish.kept is not None and spanish.voice == "dora"
-    assert arabic.kept is None
-    assert VoiceCatalogue([FINE], store, "custom:who").resolve(None, "es").kept is None
+    assert spanish.stored is not None and spanish.voice == "dora"
+    assert arabic.stored is None
+    assert VoiceCatalogue([FINE], store, "custom:who").resolve(None, "es").stored is None
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_an_unknown_voice_is_refused(catalogue: VoiceCatalogue, store: VoiceStor
 
 def test_a_deleted_voice_is_unknown_at_once(catalogue: VoiceCatalogue, store: VoiceStore) -> None:
     """The catalogue remembers no kept voice."""
-    assert catalogue.resolve("custom:ana", "es").kept
+    assert catalogue.resolve("custom:ana", "es").stored
     store.delete("ana")
     with pytest.raises(UnknownVoice):
         catalogue.resolve("custom:ana", "es")

@@ -21,8 +21,8 @@ from speech.request import Limits
 from speech.service import SpeechService
 from speech.types import Embedding, Recording, Similarity, SpeechRequest, Voice
 from speech.voices.catalogue import VoiceStore
-from speech.voices.cloning import MOST_RECORDINGS, Cloning
-from speech.voices.embedding_cache import MOST_AT_A_TIME, Embeddings
+from speech.voices.cloning import MAX_WAITING_RECORDINGS, VoiceCloner
+from speech.voices.embedding_cache import MAX_PENDING, EmbeddingCache
 from tests.speech.session.test_session import collect, serving, speak
 from tests.support.tone import ToneEngine
 
@@ -121,10 +121,10 @@ async def two(
     await service.stop()
 
 
-async def refined(cloning: Cloning, store: VoiceStore, name: str) -> dict[str, Similarity]:
+async def refined(cloning: VoiceCloner, store: VoiceStore, name: str) -> dict[str, Similarity]:
     """How near the tests' engine comes to a kept voice once nothing is being refined any more."""
     await settled()
-    likeness = cloning.likenesses(store.get(name))[0]
+    likeness = cloning.statuses(store.get(name))[0]
     assert likeness.state == "ready"
     return dict(likeness.similarity)
 
@@ -158,17 +158,20 @@ async def test_a_session_tells_whom_it_sounds_like(tmp_path: Path) -> None:
             session.feed("uno")
             session.finish()
             await collect(session)
-            assert (session.cloning, session.similarity) == ("nearest voice", Similarity(0.5, 0.6, False))
+            assert (session.cloning_kind, session.similarity) == (
+                "nearest voice",
+                Similarity(0.5, 0.6, False),
+            )
         async with service.open(SPANISH, protocol="test") as session:
             session.feed("uno")
             session.finish()
             await collect(session)
-            assert (session.cloning, session.similarity) == ("none", None)
+            assert (session.cloning_kind, session.similarity) == ("none", None)
 
 
 async def test_nobody_waits_any_more() -> None:
     """What is taken from a recording is given up with the last who wanted it, not before."""
-    engine, embeddings = SlowEngine(), Embeddings(1)
+    engine, embeddings = SlowEngine(), EmbeddingCache(1)
 
     def wait() -> asyncio.Task[Embedding]:
         return asyncio.create_task(embeddings.get(("hum", "tone 1"), partial(engine.embed, hum())))
@@ -191,21 +194,23 @@ async def test_nobody_waits_any_more() -> None:
 
 async def test_not_too_many_at_a_time() -> None:
     """Who comes then is refused; what is forgotten while it is made is nobody's afterwards."""
-    engine, embeddings = SlowEngine(), Embeddings(1)
+    engine, embeddings = SlowEngine(), EmbeddingCache(1)
 
     def wait(number: int) -> asyncio.Task[Embedding]:
         return asyncio.create_task(embeddings.get((f"{number} hum", "tone 1"), partial(engine.embed, hum())))
 
-    waiting = [wait(number) for number in range(MOST_AT_A_TIME)]
+    waiting = [wait(number) for number in range(MAX_PENDING)]
     await engine.asked.wait()
     with pytest.raises(Busy):
-        await wait(MOST_AT_A_TIME)
+        await wait(MAX_PENDING)
     embeddings.forget("0 ")
     engine.let.set()
     await asyncio.gather(*waiting)
-    assert embeddings.known(("0 hum", "tone 1")) is None and embeddings.known(("1 hum", "tone 1")) is not None
+    assert (
+        embeddings.cached(("0 hum", "tone 1")) is None and embeddings.cached(("1 hum", "tone 1")) is not None
+    )
     await embeddings.stop()
-    assert embeddings.known(("1 hum", "tone 1")) is None
+    assert embeddings.cached(("1 hum", "tone 1")) is None
 
 
 async def test_a_failure_is_told_to_all_and_not_kept(tmp_path: Path) -> None:
@@ -214,14 +219,14 @@ async def test_a_failure_is_told_to_all_and_not_kept(tmp_path: Path) -> None:
     engine.broken = True
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
-        waiting = [asyncio.create_task(cloning.embedding(engine, hum(), "es")) for _ in range(2)]
+        waiting = [asyncio.create_task(cloning.embed(engine, hum(), "es")) for _ in range(2)]
         await engine.asked.wait()
         engine.let.set()
         for one in waiting:
             with pytest.raises(EngineFailed):
                 await one
         engine.broken = False
-        assert await cloning.embedding(engine, hum(), "es") is not None
+        assert await cloning.embed(engine, hum(), "es") is not None
 
 
 @pytest.mark.parametrize(
@@ -240,17 +245,17 @@ async def test_embeddings_that_come_back(tmp_path: Path) -> None:
     """What the engine made is taken as it is; what another model made is nobody the engine knows."""
     engine = ToneEngine(clones=True)
     async with serving(engine, tmp_path) as service:
-        made = await service.cloning.embeddings(hum())
+        made = await service.cloning.embed_with_all_engines(hum())
         foreign = tuple(replace(one, model="tone 2") for one in made)
         for reference, cloning in ((made, "nearest voice"), (foreign, "none")):
             async with service.open(SPANISH, protocol="test") as session:
-                session.sound_like(reference)
+                session.use_embeddings(reference)
                 session.feed("uno")
                 session.finish()
                 await collect(session)
-                assert session.cloning == cloning
+                assert session.cloning_kind == cloning
                 with pytest.raises(RuntimeError):
-                    session.sound_like(made)
+                    session.use_embeddings(made)
         assert [segment.embedding for segment in engine.segments] == [made[0], None]
 
 
@@ -270,7 +275,7 @@ async def test_a_kept_voice_is_taken_up_at_once_and_becomes_better(tmp_path: Pat
             session.feed("one")
             session.finish()
             await collect(session)
-            assert (session.similarity, session.speaker.language) == (Similarity(0.5, 0.8, True), "en")
+            assert (session.similarity, session.resolved_voice.language) == (Similarity(0.5, 0.8, True), "en")
     again = ToneEngine(clones=True)
     async with serving(again, tmp_path) as service:
         await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
@@ -288,7 +293,7 @@ async def test_another_model_takes_it_up_anew(tmp_path: Path) -> None:
         await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
         await settled()
     newer = ToneEngine(clones=True)
-    newer.info = replace(newer.info, embedder="tone 2")
+    newer.info = replace(newer.info, embedding_model="tone 2")
     async with serving(newer, tmp_path) as service:
         await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
         await settled()
@@ -303,7 +308,7 @@ async def test_a_voice_that_is_deleted_while_it_becomes_better(tmp_path: Path) -
         cloning = service.cloning
         await cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
         await engine.begun.wait()
-        assert cloning.likenesses(service.store.get("ana"))[0].state == "refining"
+        assert cloning.statuses(service.store.get("ana"))[0].state == "refining"
         await cloning.delete("custom:ana")
         assert engine.stopped == 1
         with pytest.raises(UnknownVoice):
@@ -323,16 +328,16 @@ async def test_recordings_are_not_heaped_up(tmp_path: Path) -> None:
         async def send(level: float) -> None:
             sound = WatchedRecording(hum(level=level).samples, RATE)
             in_memory.add(sound)
-            assert await cloning.embedding(engine, sound, "es") is not None
+            assert await cloning.embed(engine, sound, "es") is not None
 
         for _ in range(2):
-            for number in range(MOST_RECORDINGS + 3):
+            for number in range(MAX_WAITING_RECORDINGS + 3):
                 await send(0.1 + 0.1 * number)
         await engine.begun.wait()
         engine.embedded.clear()
         gc.collect()
         # The one that is under way, and those that wait.
-        assert len(in_memory) == MOST_RECORDINGS + 1
+        assert len(in_memory) == MAX_WAITING_RECORDINGS + 1
         await cloning.stop()
 
 
@@ -414,11 +419,11 @@ async def test_names_that_cannot_be_taken(tmp_path: Path) -> None:
         for name in ("tone_es", "a/b", "\u093f"):
             with pytest.raises(InvalidRequest):
                 await cloning.rename("हिन्दी", name)
-        assert (engine.stopped, cloning.likenesses(service.store.get("हिन्दी"))[0].state) == (0, "refining")
+        assert (engine.stopped, cloning.statuses(service.store.get("हिन्दी"))[0].state) == (0, "refining")
         engine.begun.clear()
         await cloning.rename("हिन्दी", "b")
         await engine.begun.wait()
-        assert cloning.likenesses(service.store.get("b"))[0].state == "refining"
+        assert cloning.statuses(service.store.get("b"))[0].state == "refining"
         await cloning.stop()
 
 
@@ -475,14 +480,17 @@ async def test_who_clones_comes_first_for_whom_it_is_asked(tmp_path: Path) -> No
                 session.feed("uno")
                 session.finish()
                 await collect(session)
-                assert session.speaker.engine.info.name == engine
-                assert session.cloning == ("none" if engine == "tone" else "nearest voice")
+                assert session.resolved_voice.engine.info.name == engine
+                assert session.cloning_kind == ("none" if engine == "tone" else "nearest voice")
         async with service.open(SPANISH, protocol="test") as session:
-            session.sound_like(await service.cloning.embeddings(hum()))
+            session.use_embeddings(await service.cloning.embed_with_all_engines(hum()))
             session.feed("uno")
             session.finish()
             await collect(session)
-            assert (session.speaker.engine.info.name, session.cloning) == ("echo", "nearest voice")
+            assert (session.resolved_voice.engine.info.name, session.cloning_kind) == (
+                "echo",
+                "nearest voice",
+            )
 
 
 async def test_the_servers_own_voice_is_a_kept_one(tmp_path: Path) -> None:

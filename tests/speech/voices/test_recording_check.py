@@ -18,9 +18,9 @@ from engines.whisper.vad import VoiceDetector
 from speech.engine import Engine
 from speech.errors import InvalidRequest
 from speech.types import Recording, Samples, Segment
-from speech.voices.clipping import clipped_places
-from speech.voices.recording_check import RecordingJudge
-from speech.voices.recording_quality import runs
+from speech.voices.clipping import count_clipped_places
+from speech.voices.recording_check import RecordingCheck
+from speech.voices.recording_quality import true_runs
 
 TEXTS = (
     "The old bakery opens early in the morning.",
@@ -49,7 +49,7 @@ def recordings(cache: Path) -> dict[str, Recording]:
         kokoro = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder="auto"))
         espeak = EspeakEngine()
         await kokoro.start()
-        await kokoro.settled()
+        await kokoro.wait_until_loaded()
         await espeak.start()
         found = {voice: await _said(kokoro, voice) for voice in (WOMAN, MAN)}
         found["espeak:en-us"] = await _said(espeak, "espeak:en-us")
@@ -67,9 +67,9 @@ def good(recordings: dict[str, Recording]) -> Recording:
 
 
 @pytest.fixture(scope="module")
-def judge() -> Iterator[RecordingJudge]:
+def judge() -> Iterator[RecordingCheck]:
     """The judge, with the listeners that the server gives it."""
-    yield RecordingJudge(VoiceDetector(), SpeakerEncoder())
+    yield RecordingCheck(VoiceDetector(), SpeakerEncoder())
 
 
 def behind(recording: Recording, sound: faults.Sound, decibels: float) -> Recording:
@@ -78,14 +78,14 @@ def behind(recording: Recording, sound: faults.Sound, decibels: float) -> Record
     return faults.over(recording, sound(len(recording.samples), recording.sample_rate, random), decibels)
 
 
-def only(judge: RecordingJudge, recording: Recording) -> str:
+def only(judge: RecordingCheck, recording: Recording) -> str:
     """The one thing that is told of it."""
     (sentence,) = judge(recording)
     return sentence
 
 
 @pytest.mark.slow
-def test_nothing_is_said_of_good_recordings(judge: RecordingJudge, recordings: dict[str, Recording]) -> None:
+def test_nothing_is_said_of_good_recordings(judge: RecordingCheck, recordings: dict[str, Recording]) -> None:
     """Whoever speaks, and at other rates, levels, and through codecs."""
     for recording in recordings.values():
         assert judge(recording) == ()
@@ -106,7 +106,7 @@ def test_nothing_is_said_of_good_recordings(judge: RecordingJudge, recordings: d
 )
 @pytest.mark.parametrize("seconds", [0.5, 5])
 def test_a_recording_that_nobody_speaks_in_is_refused(
-    judge: RecordingJudge, sound: faults.Sound, seconds: float
+    judge: RecordingCheck, sound: faults.Sound, seconds: float
 ) -> None:
     """However loud it is."""
     samples = sound(int(seconds * RATE), RATE, np.random.default_rng(1))
@@ -117,33 +117,33 @@ def test_a_recording_that_nobody_speaks_in_is_refused(
 
 
 @pytest.mark.parametrize("count", [1, 300, 3 * RATE])
-def test_silence_is_refused(judge: RecordingJudge, count: int) -> None:
+def test_silence_is_refused(judge: RecordingCheck, count: int) -> None:
     """Also a single sample of it, and silence with an offset."""
     for value in (0.0, 0.1):
         with pytest.raises(InvalidRequest, match="no speech"):
             judge(Recording(np.full(count, value, np.float32), RATE))
 
 
-def test_less_than_three_seconds_of_speech_are_too_few(judge: RecordingJudge, good: Recording) -> None:
+def test_less_than_three_seconds_of_speech_are_too_few(judge: RecordingCheck, good: Recording) -> None:
     """It says how many there are."""
     assert "s of speech in it: say more" in only(judge, faults.cut(good, 2.0))
 
 
-def test_silence_for_more_than_half_of_it_is_to_be_cut_out(judge: RecordingJudge, good: Recording) -> None:
+def test_silence_for_more_than_half_of_it_is_to_be_cut_out(judge: RecordingCheck, good: Recording) -> None:
     """It says how much there is."""
     sentence = only(judge, faults.with_silence(good, 0.7))
     assert sentence.endswith("% of it is silence: cut that out.")
     assert 70 <= int(sentence.partition("%")[0]) <= 80
 
 
-def test_a_little_speech_in_much_silence_is_found(judge: RecordingJudge, good: Recording) -> None:
+def test_a_little_speech_in_much_silence_is_found(judge: RecordingCheck, good: Recording) -> None:
     """Neither its level nor what is behind it is that of the silence."""
     told = judge(faults.with_silence(behind(faults.cut(good, 2.3), faults.white, 14), 0.96))
     assert [sentence.partition(" of ")[0].split()[-1] for sentence in told[:2]] == ["s", "96%"]
     assert [sentence.split(",")[0] for sentence in told[2:]] == ["There is noise behind the voice"]
 
 
-def test_speech_that_is_too_quiet_is_told_with_its_level(judge: RecordingJudge, good: Recording) -> None:
+def test_speech_that_is_too_quiet_is_told_with_its_level(judge: RecordingCheck, good: Recording) -> None:
     """The level is that of the speech, not of the pauses."""
     level = 20 * np.log10(faults.speech_level(good.samples)) - 35
     sentence = only(judge, faults.louder(good, -35))
@@ -154,16 +154,16 @@ def test_clipping_is_counted_by_places(good: Recording) -> None:
     """Each is a stretch that samples stay at the limit in; those less than 50 ms apart are one."""
     limit = float(np.abs(good.samples).max()) / 4
     clipped = np.clip(good.samples, -limit, limit)
-    tops = np.concatenate([runs(side >= limit) for side in (clipped, -clipped)])
+    tops = np.concatenate([true_runs(side >= limit) for side in (clipped, -clipped)])
     begins = np.sort(tops[tops[:, 1] - tops[:, 0] >= 3, 0]) / good.sample_rate
     places = 1 + np.count_nonzero(np.diff(begins) >= 0.05)
     assert places > 10
-    assert clipped_places(Recording(clipped, good.sample_rate)) == pytest.approx(places, abs=1)
+    assert count_clipped_places(Recording(clipped, good.sample_rate)) == pytest.approx(places, abs=1)
 
 
 @pytest.mark.parametrize(("decibels", "codec"), [(6, ""), (12, ""), (12, "mp3"), (12, "opus")])
 def test_clipping_is_told_also_behind_a_codec(
-    judge: RecordingJudge, good: Recording, decibels: float, codec: str
+    judge: RecordingCheck, good: Recording, decibels: float, codec: str
 ) -> None:
     """Whatever the level is now."""
     clipped = faults.louder(faults.clipped(good, decibels), -10)
@@ -172,7 +172,7 @@ def test_clipping_is_told_also_behind_a_codec(
     assert any("It is clipped in" in sentence for sentence in judge(clipped))
 
 
-def test_a_constant_offset_is_told(judge: RecordingJudge, good: Recording) -> None:
+def test_a_constant_offset_is_told(judge: RecordingCheck, good: Recording) -> None:
     """And nothing else is believed because of it."""
     assert only(judge, faults.with_offset(good, 0.05)).startswith("Its middle is 0.05 away from zero")
 
@@ -190,7 +190,7 @@ def test_a_constant_offset_is_told(judge: RecordingJudge, good: Recording) -> No
     ],
 )
 def test_what_is_heard_behind_the_voice_is_told_with_its_distance(
-    judge: RecordingJudge, good: Recording, sound: faults.Sound, told: str
+    judge: RecordingCheck, good: Recording, sound: faults.Sound, told: str
 ) -> None:
     """Noise, music and hum are told apart."""
     sentence = only(judge, behind(good, sound, 14))
@@ -198,19 +198,19 @@ def test_what_is_heard_behind_the_voice_is_told_with_its_distance(
     assert int(sentence.partition("only ")[2].split()[0]) == pytest.approx(14, abs=5)
 
 
-def test_a_room_that_echoes_is_told_and_a_living_room_is_not(judge: RecordingJudge, good: Recording) -> None:
+def test_a_room_that_echoes_is_told_and_a_living_room_is_not(judge: RecordingCheck, good: Recording) -> None:
     """An echo of a second, as loud as the voice; of 0.3 s, 6 dB below."""
     assert only(judge, faults.in_room(good, 1.0, 0)).startswith("The room echoes")
     assert judge(faults.in_room(good, 0.3, 6)) == ()
 
 
-def test_a_telephone_is_told(judge: RecordingJudge, good: Recording) -> None:
+def test_a_telephone_is_told(judge: RecordingCheck, good: Recording) -> None:
     """Also where the file's rate says nothing of it, and where it does."""
     for narrow in (faults.telephone(good), faults.at_rate(good, 8_000)):
         assert only(judge, narrow).startswith("There is nothing above 4 kHz in it")
 
 
-def test_several_speakers_are_told(judge: RecordingJudge, recordings: dict[str, Recording]) -> None:
+def test_several_speakers_are_told(judge: RecordingCheck, recordings: dict[str, Recording]) -> None:
     """By turns, one behind the other, and partly together."""
     both = recordings[WOMAN], recordings[MAN]
     for mixed in (
@@ -223,19 +223,19 @@ def test_several_speakers_are_told(judge: RecordingJudge, recordings: dict[str, 
 
 def test_without_an_encoder_nobody_looks_for_several_speakers(recordings: dict[str, Recording]) -> None:
     """All else is told as before."""
-    judge = RecordingJudge(VoiceDetector())
+    judge = RecordingCheck(VoiceDetector())
     mixed = faults.alternating(recordings[WOMAN], recordings[MAN])
     assert judge(mixed) == ()
     assert only(judge, faults.with_offset(mixed, 0.05)).startswith("Its middle")
 
 
-def test_several_faults_are_all_told(judge: RecordingJudge, good: Recording) -> None:
+def test_several_faults_are_all_told(judge: RecordingCheck, good: Recording) -> None:
     """Each by a sentence of its own."""
     told = judge(behind(faults.with_offset(faults.telephone(good), 0.05), faults.hum, 14))
     assert [sentence.split()[0] for sentence in told] == ["Its", "The", "There"]
 
 
-def test_several_threads_judge_at_once(judge: RecordingJudge, recordings: dict[str, Recording]) -> None:
+def test_several_threads_judge_at_once(judge: RecordingCheck, recordings: dict[str, Recording]) -> None:
     """Each gets its own answer."""
     given = [recordings[WOMAN], faults.telephone(recordings[MAN]), faults.cut(recordings[MAN], 2.0)] * 2
     with ThreadPoolExecutor(4) as pool:

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from speech.audio.pcm import wav
 from speech.errors import InvalidRequest, NameTaken, UnknownVoice, UnsupportedLanguage
 from speech.types import Embedding, Recording
-from speech.voices.store import KeptVoice, VoiceStore
-from speech.voices.store_files import hashed
+from speech.voices.store import StoredVoice, VoiceStore
+from speech.voices.store_files import hashed_name
 
 CONSENT = "I, Ana, agree to my voice being kept and used by this server."
 
@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> VoiceStore:
     return VoiceStore(tmp_path / "data")
 
 
-def add(store: VoiceStore, name: str = "ana", **changes: object) -> KeptVoice:
+def add(store: VoiceStore, name: str = "ana", **changes: object) -> StoredVoice:
     """Keep a voice that is all right but for the changes."""
     given = {"recording": recording(), "consent": CONSENT, "origin": "test", **changes}
     return store.add(name, **given)  # type: ignore[arg-type]
@@ -66,7 +66,7 @@ def test_a_voice_is_kept_with_its_consent(store: VoiceStore, tmp_path: Path) -> 
     assert datetime.now(UTC) - datetime.fromisoformat(kept.consent_at) < timedelta(minutes=1)
     again = VoiceStore(tmp_path / "data")
     assert again.get("Ana_1") == again.get("custom:Ana_1") == kept
-    assert again.sample(again.get("Ana_1")) == data
+    assert again.recording(again.get("Ana_1")) == data
     assert again.list() == [kept]
 
 
@@ -88,13 +88,13 @@ def test_only_the_owner_can_read(store: VoiceStore, tmp_path: Path) -> None:
 
 def test_deletion_removes_every_copy(store: VoiceStore, tmp_path: Path) -> None:
     """No byte of the recording is left, and the name is free again."""
-    store.keep_embedding(add(store, consent_recording=recording(1.0)), embedding())
+    store.save_embedding(add(store, consent_recording=recording(1.0)), embedding())
     add(store, "eva")
     store.delete("custom:ana")
     with pytest.raises(UnknownVoice):
         store.get("ana")
     with pytest.raises(UnknownVoice):
-        store.sample(store.get("ana"))
+        store.recording(store.get("ana"))
     with pytest.raises(UnknownVoice):
         store.delete("ana")
     assert len(files_below(tmp_path)) == 2
@@ -134,11 +134,11 @@ def test_consent_may_be_spoken(store: VoiceStore) -> None:
     """A recording in which the speaker agrees is kept as it came, with words or without."""
     spoken = recording(1.0)
     ana = add(store, "ana", consent="", consent_recording=spoken)
-    assert ana.consent_recording and ana.consent == "" and store.get("ana") == ana
+    assert ana.has_consent_recording and ana.consent == "" and store.get("ana") == ana
     assert ana.consent_sha256 == hashlib.sha256(spoken).hexdigest()
     assert store.consent_recording("custom:ana") == spoken
     eva = add(store, "eva")
-    assert not eva.consent_recording and store.consent_recording("eva") is None
+    assert not eva.has_consent_recording and store.consent_recording("eva") is None
     assert add(store, "both", consent_recording=spoken).consent == CONSENT
     with pytest.raises(UnknownVoice):
         store.consent_recording("nobody")
@@ -166,14 +166,14 @@ def test_a_voice_gets_another_name(store: VoiceStore, tmp_path: Path) -> None:
     """All of it is there by the new name, none by the old one, which is free again."""
     data = recording(4.0)
     before = add(store, recording=data, consent_recording=recording(1.0), language="es")
-    store.keep_embedding(before, embedding())
+    store.save_embedding(before, embedding())
     after = store.rename("custom:ana", "Ana-María")
     assert after == store.get("Ana-María") == store.list()[0]
     assert after.renamed_at is not None
     assert replace(after, name="ana", renamed_at=None) == before
-    assert store.sample(store.get("Ana-María")) == data and store.consent_recording("Ana-María") == recording(
-        1.0
-    )
+    assert store.recording(store.get("Ana-María")) == data and store.consent_recording(
+        "Ana-María"
+    ) == recording(1.0)
     assert [one.model for one in store.embeddings(store.get("Ana-María"))] == ["m-1"]
     with pytest.raises(UnknownVoice):
         store.get("ana")
@@ -261,7 +261,7 @@ def test_a_broken_folder_is_left_out_and_logged(
     """Whatever happened to one voice's files, the others are there."""
     names = ["cut", "json", "field", "type", "moved", "gone", "unagreed", "good"]
     voices = tmp_path / "data" / "voices"
-    folders = {name: voices / hashed(name) for name in names}
+    folders = {name: voices / hashed_name(name) for name in names}
     for name in names:
         add(store, name, consent_recording=recording(1.0))
     (folders["cut"] / "recording").write_bytes(b"RIFF")
@@ -284,7 +284,7 @@ def test_a_broken_folder_is_left_out_and_logged(
 def test_what_is_broken_can_be_deleted(store: VoiceStore, tmp_path: Path) -> None:
     """A voice that cannot be read any more keeps its name until it is deleted."""
     add(store)
-    (tmp_path / "data" / "voices" / hashed("ana") / "voice.json").write_text("{")
+    (tmp_path / "data" / "voices" / hashed_name("ana") / "voice.json").write_text("{")
     with pytest.raises(NameTaken):
         add(store)
     store.delete("ana")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from speech.errors import UnknownVoice
-from speech.types import MAX_EMBEDDING, Embedding, Similarity
+from speech.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
 from speech.voices.store import VoiceStore
-from speech.voices.store_files import hashed
+from speech.voices.store_files import hashed_name
 from tests.speech.voices.test_store import add, recording
 
 SIMILARITY = {"es": Similarity(0.81, 0.95, True), "en": Similarity(0.7, 0.75, False)}
@@ -44,8 +44,8 @@ def same(one: Embedding | None, other: Embedding) -> bool:
 def test_an_embedding_is_kept_to_the_bit(store: VoiceStore, tmp_path: Path) -> None:
     """By the model that made it, also for the next start."""
     assert store.embeddings(add(store)) == ()
-    made = embedding(size=MAX_EMBEDDING)
-    store.keep_embedding(store.get("ana"), made)
+    made = embedding(size=MAX_EMBEDDING_VALUES)
+    store.save_embedding(store.get("ana"), made)
     for reader in (store, VoiceStore(tmp_path)):
         assert same(reader.embedding(reader.get("custom:ana"), "near-1"), made)
         assert reader.embedding(reader.get("ana"), "near-2") is None
@@ -57,7 +57,7 @@ def test_each_engine_has_its_own(store: VoiceStore) -> None:
     voice = add(store)
     kept = [embedding("kokoro", "near-1"), embedding("kani/2 ../x", "wavlm-1"), embedding("kokoro", "near-2")]
     for one in kept:
-        store.keep_embedding(voice, one)
+        store.save_embedding(voice, one)
     assert sorted(one.model for one in store.embeddings(store.get("ana"))) == ["near-2", "wavlm-1"]
     assert store.embedding(store.get("ana"), "near-1") is None
     assert same(store.embedding(store.get("ana"), "wavlm-1"), kept[1])
@@ -67,15 +67,15 @@ def test_a_voice_that_is_gone_or_another_gets_none(store: VoiceStore, tmp_path: 
     """What was made of a recording that is not there any more is not kept."""
     voice = add(store)
     store.delete("ana")
-    store.keep_embedding(voice, embedding())
-    assert not (tmp_path / "voices" / hashed("ana")).exists()
+    store.save_embedding(voice, embedding())
+    assert not (tmp_path / "voices" / hashed_name("ana")).exists()
     add(store, recording=recording(4.0))
-    store.keep_embedding(voice, embedding())
+    store.save_embedding(voice, embedding())
     assert store.embeddings(store.get("ana")) == ()
     renamed = store.rename("ana", "eva")
-    store.keep_embedding(voice, embedding())
+    store.save_embedding(voice, embedding())
     assert store.embeddings(store.get("eva")) == ()
-    store.keep_embedding(renamed, embedding())
+    store.save_embedding(renamed, embedding())
     assert len(store.embeddings(store.get("eva"))) == 1
 
 
@@ -89,17 +89,17 @@ def test_nobody_has_no_embedding(store: VoiceStore) -> None:
         with pytest.raises(UnknownVoice):
             store.embedding(voice, "near-1")
         with pytest.raises(UnknownVoice):
-            store.sample(voice)
+            store.recording(voice)
         if not store.list():
             store.add("ana", recording(5.0), "It is me.", origin="test")
-            store.keep_embedding(store.get("ana"), embedding())
+            store.save_embedding(store.get("ana"), embedding())
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         Embedding("e", "m", np.zeros(0, np.float32)),
-        Embedding("e", "m", np.zeros(MAX_EMBEDDING + 1, np.float32)),
+        Embedding("e", "m", np.zeros(MAX_EMBEDDING_VALUES + 1, np.float32)),
         Embedding("e", "m", np.zeros((2, 2), np.float32)),
         Embedding("e", "m", np.zeros(2, np.float64)),  # type: ignore[arg-type]
         Embedding("e", "m", np.array([1.0, np.nan], np.float32)),
@@ -110,7 +110,7 @@ def test_what_is_no_embedding_is_not_kept(store: VoiceStore, wrong: Embedding) -
     """Numbers that are none, or too many of them, are a mistake of the engine's."""
     voice = add(store)
     with pytest.raises(ValueError, match=r"an embedding|a similarity"):
-        store.keep_embedding(voice, wrong)
+        store.save_embedding(voice, wrong)
     assert store.embeddings(store.get("ana")) == ()
 
 
@@ -132,20 +132,20 @@ def test_a_broken_embedding_is_as_none(
 ) -> None:
     """Whatever is wrong with the file, it is logged, and the engine makes another in its place."""
     voice = add(store)
-    store.keep_embedding(voice, embedding())
-    (path,) = (tmp_path / "voices" / hashed("ana")).glob("*.embedding.json")
+    store.save_embedding(voice, embedding())
+    (path,) = (tmp_path / "voices" / hashed_name("ana")).glob("*.embedding.json")
     path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | change))
     with caplog.at_level(logging.WARNING):
         assert store.embedding(store.get("ana"), "near-1") is None
     assert "an embedding of kept voice" in caplog.text
-    store.keep_embedding(voice, embedding())
+    store.save_embedding(voice, embedding())
     assert same(store.embedding(store.get("ana"), "near-1"), embedding())
 
 
 def test_half_an_embedding_is_as_none(store: VoiceStore, tmp_path: Path) -> None:
     """A file that ends somewhere is none, wherever that is."""
-    store.keep_embedding(add(store), embedding())
-    (path,) = (tmp_path / "voices" / hashed("ana")).glob("*.embedding.json")
+    store.save_embedding(add(store), embedding())
+    (path,) = (tmp_path / "voices" / hashed_name("ana")).glob("*.embedding.json")
     whole = path.read_bytes()
     for end in range(0, len(whole), 97):
         path.write_bytes(whole[:end])

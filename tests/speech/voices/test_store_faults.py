@@ -17,8 +17,8 @@ import pytest
 from speech.errors import NameTaken, UnknownVoice
 from speech.types import Embedding
 from speech.voices.store import VoiceStore
-from speech.voices.store_disk import SafeFolder
-from speech.voices.store_files import hashed
+from speech.voices.store_disk import AtomicFolder
+from speech.voices.store_files import hashed_name
 from tests.speech.voices.test_store import add, recording
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the steps are POSIX's")
@@ -99,7 +99,7 @@ def embedding(number: float) -> Embedding:
 
 def with_a_voice(store: VoiceStore) -> None:
     """Ana is kept, with all that a voice can have."""
-    store.keep_embedding(add(store, "ana", recording=RECORDING, consent_recording=SPOKEN), embedding(1))
+    store.save_embedding(add(store, "ana", recording=RECORDING, consent_recording=SPOKEN), embedding(1))
 
 
 def nothing(store: VoiceStore) -> None:
@@ -112,9 +112,9 @@ CHANGES: dict[str, tuple[Callable[[VoiceStore], None], Callable[[VoiceStore], ob
     "rename": (with_a_voice, lambda store: store.rename("ana", "eva")),
     "embedding": (
         lambda store: add(store, "ana", recording=RECORDING) and None,
-        lambda store: store.keep_embedding(store.get("ana"), embedding(2)),
+        lambda store: store.save_embedding(store.get("ana"), embedding(2)),
     ),
-    "better": (with_a_voice, lambda store: store.keep_embedding(store.get("ana"), embedding(2))),
+    "better": (with_a_voice, lambda store: store.save_embedding(store.get("ana"), embedding(2))),
     "delete": (with_a_voice, lambda store: store.delete("ana")),
 }
 
@@ -126,7 +126,7 @@ def content(folder: Path) -> dict[str, object]:
         voice.name: (
             replace(voice, consent_at="", renamed_at=None),
             voice.renamed_at is not None,
-            store.sample(voice),
+            store.recording(voice),
             store.consent_recording(voice.name),
             [(one.model, one.values.tolist()) for one in store.embeddings(voice)],
         )
@@ -139,9 +139,9 @@ def assert_nothing_is_left_over(folder: Path) -> None:
     voices = folder / "voices"
     if not voices.exists():
         return
-    expected = {"lock", "version", *(hashed(voice.name) for voice in VoiceStore(folder).list())}
+    expected = {"lock", "version", *(hashed_name(voice.name) for voice in VoiceStore(folder).list())}
     assert {path.name for path in voices.iterdir()} <= expected
-    files = {"recording", "voice.json", "consent", hashed("kokoro") + ".embedding.json"}
+    files = {"recording", "voice.json", "consent", hashed_name("kokoro") + ".embedding.json"}
     assert {path.name for path in voices.glob("*/*")} <= files
 
 
@@ -220,8 +220,8 @@ def test_others_are_waited_for_and_not_for_ever(tmp_path: Path, monkeypatch: pyt
     """Where another process holds the folder, reading goes on, and who would write is told in the end."""
     store = VoiceStore(tmp_path)
     ana = add(store)
-    monkeypatch.setattr("speech.voices.store_disk.WAIT_S", 0.05)
-    with SafeFolder(tmp_path / "voices").held():
+    monkeypatch.setattr("speech.voices.store_disk.LOCK_TIMEOUT_S", 0.05)
+    with AtomicFolder(tmp_path / "voices").locked():
         assert store.list() == [ana] and store.get("ana") == ana
         with pytest.raises(TimeoutError, match="others"):
             add(store, "eva")

@@ -57,7 +57,7 @@ def _done(store: VoiceStore, change: Change, recordings: list[bytes]) -> str:
                 store.rename(name, other)
             case "embed":
                 made = Embedding("kokoro", "near-1", np.full(256, number, np.float32))
-                store.keep_embedding(store.get(name), made)
+                store.save_embedding(store.get(name), made)
             case "delete":
                 store.delete(name)
     except NameTaken:
@@ -143,8 +143,8 @@ def what_is_kept(folder: Path) -> Voices:
     recordings = [recording(3.0 + index / 10) for index in range(3)]
     voices: Voices = {}
     for voice in store.list():
-        which = recordings.index(store.sample(voice))
-        if voice.consent_recording:
+        which = recordings.index(store.recording(voice))
+        if voice.has_consent_recording:
             assert store.consent_recording(voice.name) == recordings[0]
         embedding = store.embedding(voice, "near-1")
         voices[voice.name] = (which, 0 if embedding is None else int(embedding.values[0]))

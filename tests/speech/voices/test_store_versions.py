@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from speech.errors import StoreUnavailable
-from speech.voices.store import KeptVoice, VoiceStore
-from speech.voices.store_files import hashed
+from speech.voices.store import StoredVoice, VoiceStore
+from speech.voices.store_files import hashed_name
 from tests.speech.voices.test_store import CONSENT, add, recording
 from tests.support import permissions
 
@@ -17,7 +17,7 @@ from tests.support import permissions
 @pytest.fixture
 def first_version(tmp_path: Path) -> Path:
     """What the first servers wrote: a voice, and nothing that tells a version."""
-    folder = tmp_path / "voices" / hashed("eva")
+    folder = tmp_path / "voices" / hashed_name("eva")
     folder.mkdir(parents=True)
     (folder / "recording").write_bytes(recording())
     facts = {
@@ -40,9 +40,9 @@ def test_what_the_first_version_wrote_is_read(first_version: Path) -> None:
     """Its voices are there, and nothing is changed by looking."""
     store = VoiceStore(first_version)
     eva = store.get("eva")
-    assert (eva.consent, eva.consent_recording, eva.advice, eva.renamed_at) == (CONSENT, False, (), None)
+    assert (eva.consent, eva.has_consent_recording, eva.advice, eva.renamed_at) == (CONSENT, False, (), None)
     assert store.list() == [eva] and store.embeddings(store.get("eva")) == ()
-    assert [path.name for path in (first_version / "voices").iterdir()] == [hashed("eva")]
+    assert [path.name for path in (first_version / "voices").iterdir()] == [hashed_name("eva")]
 
 
 def test_the_first_change_makes_it_this_version(first_version: Path) -> None:
@@ -56,7 +56,7 @@ def test_the_first_change_makes_it_this_version(first_version: Path) -> None:
 def test_a_voice_of_the_first_version_can_be_deleted(first_version: Path) -> None:
     """That leaves nothing of it."""
     VoiceStore(first_version).delete("eva")
-    assert not (first_version / "voices" / hashed("eva")).exists()
+    assert not (first_version / "voices" / hashed_name("eva")).exists()
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,6 @@ def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
 
 def test_facts_are_plain_json(tmp_path: Path) -> None:
     """An operator can read who agreed to what, and when."""
-    kept: KeptVoice = add(VoiceStore(tmp_path), "ana", language="es")
-    facts = json.loads((tmp_path / "voices" / hashed("ana") / "voice.json").read_text())
+    kept: StoredVoice = add(VoiceStore(tmp_path), "ana", language="es")
+    facts = json.loads((tmp_path / "voices" / hashed_name("ana") / "voice.json").read_text())
     assert (facts["name"], facts["consent"], facts["consent_at"]) == ("ana", CONSENT, kept.consent_at)

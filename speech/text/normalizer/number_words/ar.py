@@ -78,11 +78,11 @@ class ArabicNumbers(NumberWords):
         """In the genitive, behind the word for year that is said or meant."""
         return _genitive(self.cardinal(number))
 
-    def governed(self, previous: str, said: str) -> str:
+    def inflected_after(self, previous: str, said: str) -> str:
         """In the genitive behind a preposition or the like."""
         return _genitive(said) if previous in _PARTICLES else said
 
-    def prefixed(self, prefix: str, said: str) -> str:
+    def with_prefix(self, prefix: str, said: str) -> str:
         """ "بخمسين", "العشرين": particles are a part of the word."""
         definite = prefix.endswith("ال") or prefix == "لل"
         if definite:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.number_words.words import NumberWords, words
+from speech.text.normalizer.number_words.words import NumberWords, num2words_cached
 
 _ONE_OF_MORE = re.compile(r"\bein(?=(?:tausend|hundert))")
 _ONE_THOUSAND = re.compile(r"eins(?=tausend)")
@@ -19,12 +19,12 @@ class GermanNumbers(NumberWords):
         """ "tausendeinhundert" rather than "eintausendeinhundert"; "eine" before a feminine noun."""
         if number == 1 and gender:
             return "eine" if gender == "f" else "ein"
-        said = _ONE_THOUSAND.sub("ein", words("de", number, "cardinal"))
+        said = _ONE_THOUSAND.sub("ein", num2words_cached("de", number, "cardinal"))
         return _ONE_OF_MORE.sub("", said, count=1) if said.startswith("ein") else said
 
     def ordinal(self, number: int, form: str = "") -> str:
         """ "dritte", with the ending that ``form`` asks for."""
-        stem = words("de", number, "ordinal").lower().removesuffix("e")
+        stem = num2words_cached("de", number, "ordinal").lower().removesuffix("e")
         stem = _ONE_OF_MORE.sub("", stem, count=1)
         if form in ("der", "die"):
             return f"{form} {stem}e"
@@ -43,7 +43,7 @@ class GermanNumbers(NumberWords):
         """ "neunzehnhundertneunziger"."""
         return f"{self.year(number)}er"
 
-    def governed(self, previous: str, said: str) -> str:
+    def inflected_after(self, previous: str, said: str) -> str:
         """Articles and endings behind a preposition: "von Ludwig dem Vierzehnten"."""
         article, _, rest = said.partition(" ")
         if article in ("der", "die") and rest.endswith("te"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speech.text.normalizer.number_words.words import NumberWords, words
+from speech.text.normalizer.number_words.words import NumberWords, num2words_cached
 
 
 class EnglishNumbers(NumberWords):
@@ -10,16 +10,16 @@ class EnglishNumbers(NumberWords):
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """ "one thousand two hundred fifty"."""
-        return words("en", number, "cardinal").replace(",", "").replace(" and ", " ")
+        return num2words_cached("en", number, "cardinal").replace(",", "").replace(" and ", " ")
 
     def ordinal(self, number: int, form: str = "") -> str:
         """ "one hundred first"; form "plural" adds an s."""
-        said = words("en", number, "ordinal").replace(",", "").replace(" and ", " ")
+        said = num2words_cached("en", number, "ordinal").replace(",", "").replace(" and ", " ")
         return f"{said}s" if form == "plural" else said
 
     def year(self, number: int) -> str:
         """ "nineteen ninety-nine", "nineteen oh five", "two thousand five"."""
-        return words("en", number, "year").replace(" and ", " ").replace("oh-", "oh ")
+        return num2words_cached("en", number, "year").replace(" and ", " ").replace("oh-", "oh ")
 
     def decade(self, number: int) -> str:
         """ "nineteen nineties", "nineties", "two thousands"."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.number_words.words import NumberWords, words
+from speech.text.normalizer.number_words.words import NumberWords, num2words_cached
 
 _ONE_BEFORE_MORE = re.compile(r"(veinti|\b)uno(?= (?:mil|(?:m|b|tr|cuatr)ill))")
 _MILLIONS = re.compile(r"(.*ill(?:ón|ones)\b)?(.*)")
@@ -30,7 +30,7 @@ class SpanishNumbers(NumberWords):
     def cardinal(self, number: int, gender: str = "") -> str:
         """ "veintiún mil" rather than "veintiuno mil"; "veintiún", "veintiuna", "doscientas" before nouns."""
         said = _ONE_BEFORE_MORE.sub(
-            lambda one: "veintiún" if one[1] else "un", words("es", number, "cardinal")
+            lambda one: "veintiún" if one[1] else "un", num2words_cached("es", number, "cardinal")
         )
         if gender == "m":
             return _ONE.sub(lambda one: "veintiún" if one[1] else "un", said)
@@ -62,5 +62,7 @@ class SpanishNumbers(NumberWords):
         """ "doceavos" and the like, up to a hundred."""
         if not 10 < number < 100:
             return None
-        one = words("es", number, "cardinal").replace(" y ", "i").replace("é", "e").replace("ó", "o")
+        one = (
+            num2words_cached("es", number, "cardinal").replace(" y ", "i").replace("é", "e").replace("ó", "o")
+        )
         return f"{one.rstrip('ao')}avo" + ("" if numerator == 1 else "s")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.number_words.words import NumberWords, words
+from speech.text.normalizer.number_words.words import NumberWords, num2words_cached
 
 _ONE = re.compile(r"\bun$")
 _PLURAL = re.compile(r"(vingt|cent|lion|liard)s$")
@@ -41,7 +41,7 @@ class FrenchNumbers(NumberWords):
 
     def _count(self, number: int) -> str:
         """As it is counted; "septante" and "nonante" in Belgium and Switzerland."""
-        said = words("fr", number, "cardinal")
+        said = num2words_cached("fr", number, "cardinal")
         return said if self.language == "fr" else _TENS.sub(_septante, said)
 
     def denominator(self, number: int, numerator: int) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.number_words.words import NumberWords, words
+from speech.text.normalizer.number_words.words import NumberWords, num2words_cached
 
 _HUNDREDS_BEHIND_MILLIONS = re.compile(r"(?<=[eoi]) e (?=\S*(?:cento|mila|mille))")
 
@@ -18,7 +18,7 @@ class ItalianNumbers(NumberWords):
         """ "un" and "una" before a noun; "un milione duecentomila", but "un milione e uno"; "centotré"."""
         if number == 1 and gender:
             return _ONE[gender]
-        said = words(self.language, number, "cardinal").replace(",", "")
+        said = num2words_cached(self.language, number, "cardinal").replace(",", "")
         said = _HUNDREDS_BEHIND_MILLIONS.sub(" ", said)
         return f"{said[:-1]}é" if number > 3 and said.endswith("tre") else said
 
@@ -27,7 +27,7 @@ class ItalianNumbers(NumberWords):
         if number == 0:
             said = "zeresimo"
         elif number < 1_000_000:
-            said = words(self.language, number, "ordinal")
+            said = num2words_cached(self.language, number, "ordinal")
         else:
             return self.cardinal(number)
         return f"{said[:-1]}a" if form in ("f", "f vowel") else said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.number_words.words import NumberWords, words
+from speech.text.normalizer.number_words.words import NumberWords, num2words_cached
 
 _MILLIONS = re.compile(r"(.*lh(?:ão|ões)\b)?(.*)")
 _FEMININE = re.compile(r"\b(?:(um)|(dois)|(\w+ent)os)\b")
@@ -16,7 +16,7 @@ class PortugueseNumbers(NumberWords):
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """ "vinte e uma mil", "duas", "duzentas" before a feminine noun; millions stay as they are."""
-        said = words(self.language, number, "cardinal").replace(",", "")
+        said = num2words_cached(self.language, number, "cardinal").replace(",", "")
         if gender != "f":
             return said
         millions, rest = split.groups("") if (split := _MILLIONS.match(said)) else ("", said)
@@ -26,7 +26,7 @@ class PortugueseNumbers(NumberWords):
         """ "vigésima primeira"; as a cardinal where nobody says it otherwise."""
         if not 0 < number <= _LAST_ORDINAL:
             return self.cardinal(number)
-        said = words(self.language, number, "ordinal")
+        said = num2words_cached(self.language, number, "ordinal")
         return re.sub(r"o\b", "a", said) if form == "f" else said
 
     def denominator(self, number: int, numerator: int) -> str | None:

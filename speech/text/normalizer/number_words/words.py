@@ -6,9 +6,9 @@ import functools
 
 from num2words import num2words
 
-LONGEST = 15
+MAX_DIGITS = 15
 """Digits of the longest number that is said as one; a longer one is said digit by digit."""
-LONGEST_GROUPED = 21
+MAX_GROUPED_DIGITS = 21
 """The same where marks between its groups say that it is an amount."""
 
 
@@ -24,11 +24,11 @@ class NumberWords:
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """``number`` (0 or more) as it is counted, or before a noun of ``gender`` ("m", "f", "n")."""
-        return words(self.language, number, "cardinal")
+        return num2words_cached(self.language, number, "cardinal")
 
     def ordinal(self, number: int, form: str = "") -> str:
         """``number`` in its place; form: what the table's [ordinals] and [roman] say of it ("m", "f", …)."""
-        return words(self.language, number, "ordinal")
+        return num2words_cached(self.language, number, "ordinal")
 
     def year(self, number: int) -> str:
         """A year of four digits at most."""
@@ -38,11 +38,11 @@ class NumberWords:
         """The decade that begins with the year ``number`` ("1990s")."""
         return self.year(number)
 
-    def governed(self, previous: str, said: str) -> str:
+    def inflected_after(self, previous: str, said: str) -> str:
         """``said`` as it has to be behind the word ``previous``, in small letters, where cases matter."""
         return said
 
-    def prefixed(self, prefix: str, said: str) -> str:
+    def with_prefix(self, prefix: str, said: str) -> str:
         """``said`` with what is written before its figures without a space ([numbers] prefixes)."""
         return prefix + said
 
@@ -52,6 +52,6 @@ class NumberWords:
 
 
 @functools.lru_cache(maxsize=8192)
-def words(language: str, number: int, to: str) -> str:
+def num2words_cached(language: str, number: int, to: str) -> str:
     """What num2words says."""
     return str(num2words(number, lang=language, to=to))

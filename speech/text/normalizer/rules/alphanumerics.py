@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.spoken import Piece, Said
-from speech.text.normalizer.tables.table import Table
-from speech.text.normalizer.tokens import Cursor, Word
+from speech.text.normalizer.spoken import Piece, Verbalization
+from speech.text.normalizer.tables.table import LanguageTable
+from speech.text.normalizer.tokens import Token, TokenCursor
 
 _ENDING = re.compile(r"(\d{1,4})(-?)([^\W\d_]\S*)")
 
 _BEFORE = tuple("+-−±~≈%٪")
 
 
-def ending(cursor: Cursor, table: Table) -> Said | None:
+def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A number that is the first part of a word, as [numbers] endings have it."""
-    word = cursor.word()
+    word = cursor.token()
     match = _ENDING.fullmatch(word.core) if table.numbers.endings else None
     if match is None or (len(match[1]) > 1 and match[1][0] == "0"):
         return None
@@ -27,13 +27,13 @@ def ending(cursor: Cursor, table: Table) -> Said | None:
         return None
     number = int(match[1])
     year = 1100 <= number < 2100 and not match[2]
-    said = table.words.year(number) if year else table.words.cardinal(number, "m")
+    said = table.number_words.year(number) if year else table.number_words.cardinal(number, "m")
     at = word.core_start + match.start(3)
     said = f"{said}-" if compound and not found else said
-    return Said((Piece(said, word.core_start, at), Piece(rest, at, word.core_end)), word.core_end)
+    return Verbalization((Piece(said, word.core_start, at), Piece(rest, at, word.core_end)), word.core_end)
 
 
-def prefix(core: str, table: Table) -> str:
+def number_prefix(core: str, table: LanguageTable) -> str:
     """What stands before the figures of a word and is said as a part of the number, "" for nothing."""
     for written in table.numbers.prefixes:
         behind = core[len(written) : len(written) + 1]
@@ -44,8 +44,8 @@ def prefix(core: str, table: Table) -> str:
     return ""
 
 
-def prefixed(said: Said, written: str, word: Word, table: Table) -> Said:
+def join_prefix(said: Verbalization, written: str, word: Token, table: LanguageTable) -> Verbalization:
     """What is said of a number, with what stands before its figures."""
     first, *others = said.pieces
-    joined = Piece(table.words.prefixed(written, first.text), word.core_start, first.end)
-    return Said((joined, *others), said.end)
+    joined = Piece(table.number_words.with_prefix(written, first.text), word.core_start, first.end)
+    return Verbalization((joined, *others), said.end)

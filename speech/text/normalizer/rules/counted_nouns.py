@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.rules.fractions import mixed, noun_behind
-from speech.text.normalizer.rules.numerals import VULGAR, Figure, read_figure, say_figure
+from speech.text.normalizer.rules.fractions import gender_of_following, say_mixed
+from speech.text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, parse_numeral, say_numeral
 from speech.text.normalizer.rules.units import (
     Measure,
-    Phrase,
+    PhraseBuilder,
     gender_of,
     gender_of_counted,
     gender_of_forms,
-    meaning,
-    past_stop,
+    resolve_unit,
     say_amount,
-    without_per,
+    split_per,
+    unit_end,
 )
-from speech.text.normalizer.spoken import Said
+from speech.text.normalizer.spoken import Verbalization
 from speech.text.normalizer.tables.file import Forms
-from speech.text.normalizer.tables.table import Currency, Table, Unit
-from speech.text.normalizer.tokens import Cursor, Word
+from speech.text.normalizer.tables.table import Currency, LanguageTable, Unit
+from speech.text.normalizer.tokens import Token, TokenCursor
 
 _CODE = re.compile(r"[A-Z]{3}")
 _GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
 
 
-class CountedFigures:
+class CountedNumerals:
     """One or two figures, and what stands behind them."""
 
     def __init__(
         self,
-        cursor: Cursor,
-        table: Table,
-        word: Word,
+        cursor: TokenCursor,
+        table: LanguageTable,
+        word: Token,
         match: re.Match[str],
-        first: Figure,
-        second: Figure | None,
+        first: Numeral,
+        second: Numeral | None,
     ) -> None:
         self._cursor = cursor
         self._table = table
@@ -57,17 +57,17 @@ class CountedFigures:
 
     def take_per(self, suffix: str, money: bool) -> str:
         """``suffix`` without the unit that money is paid for ("€" of "€/kg", "k" of "k/yr", "" of "/h")."""
-        suffix, self.per = without_per(suffix, self._table, money)
+        suffix, self.per = split_per(suffix, self._table, money)
         return suffix
 
     def code_behind(self, money: Currency) -> Currency:
         """Which currency the amount is in: what stands behind it knows better than "$" ("$50 CAD")."""
         ahead = 1
-        while self._cursor.word(ahead).core and self._cursor.word(ahead).end <= self.end:
+        while self._cursor.token(ahead).core and self._cursor.token(ahead).end <= self.end:
             ahead += 1
-        if not self._cursor.touches(ahead):
+        if not self._cursor.is_adjacent(ahead):
             return money
-        word = self._cursor.word(ahead)
+        word = self._cursor.token(ahead)
         known = self._table.currencies.get(word.core) if _CODE.fullmatch(word.core) else None
         if known is None:
             return money
@@ -77,30 +77,30 @@ class CountedFigures:
     def find_measure(self, counted: bool) -> tuple[Measure | None, Forms | None]:
         """Look at the words behind the figures; counted: whether a noun there may have its say."""
         cursor, table = self._cursor, self._table
-        if not cursor.touches(1):
+        if not cursor.is_adjacent(1):
             return None, None
         ahead = 1
         while self._second is None and self._takes_group(ahead):
             ahead += 1
-        if not cursor.touches(ahead):
+        if not cursor.is_adjacent(ahead):
             return None, None
-        word = cursor.word(ahead)
+        word = cursor.token(ahead)
         if self._second is None and not self._first.decimals and self._takes_fraction(word, ahead):
             ahead += 1
-            if not cursor.touches(ahead):
+            if not cursor.is_adjacent(ahead):
                 return None, None
-            word = cursor.word(ahead)
+            word = cursor.token(ahead)
         symbol = self.take_per(word.core, money=True) if counted else word.core
-        measure, magnitude = meaning(symbol, table, attached=False)
+        measure, magnitude = resolve_unit(symbol, table, attached=False)
         if not counted:
             measure = None
         if counted and measure is None and cursor.previous().core in table.units:
             # "5 ft 6 in"
             measure = table.units.get(word.core)
         if measure is not None or magnitude is not None:
-            self.end = word.core_end if measure is None else past_stop(cursor, ahead)
+            self.end = word.core_end if measure is None else unit_end(cursor, ahead)
             self._measure_at = (word.core_start, word.core_end)
-            if measure is None and word.close == "." and self._goes_on(ahead + 1):
+            if measure is None and word.suffix == "." and self._goes_on(ahead + 1):
                 self.end += 1
             if measure is None and counted and (money := self.currency_behind(ahead + 1)) is not None:
                 return money, magnitude
@@ -120,9 +120,9 @@ class CountedFigures:
 
     def currency_behind(self, ahead: int) -> Currency | None:
         """What millions so far ahead are of, if it is money ("3,5 mln €")."""
-        if not self._cursor.touches(ahead):
+        if not self._cursor.is_adjacent(ahead):
             return None
-        word = self._cursor.word(ahead)
+        word = self._cursor.token(ahead)
         money = self._table.currencies.get(word.core)
         if money is not None:
             self.end = word.core_end
@@ -131,10 +131,10 @@ class CountedFigures:
     def _unit_of_many(self, ahead: int) -> Measure | None:
         """What millions so far ahead are of, money or a unit ("100 million kg")."""
         money = self.currency_behind(ahead)
-        if money is not None or not self._cursor.touches(ahead):
+        if money is not None or not self._cursor.is_adjacent(ahead):
             return money
-        word = self._cursor.word(ahead)
-        unit, _ = meaning(word.core, self._table, attached=False)
+        word = self._cursor.token(ahead)
+        unit, _ = resolve_unit(word.core, self._table, attached=False)
         if unit is not None:
             self.end = word.core_end
             self._measure_at = (self._measure_at[0], word.core_end)
@@ -147,14 +147,14 @@ class CountedFigures:
 
     def _goes_on(self, ahead: int) -> bool:
         """Whether the word so far ahead may be what is counted ("3 Mio. Euro"), not a sentence's first."""
-        word = self._cursor.word(ahead)
+        word = self._cursor.token(ahead)
         return word.core != "" and word.core.lower() not in self._table.agreement.not_nouns
 
     def scale(self, sign: str, measure: Measure | None, ahead: int) -> Measure | None:
         """The unit of "20 ° C" and "20° C": the letter so far ahead belongs to the degrees before it."""
-        if sign not in ("°", "º") or not self._cursor.touches(ahead):
+        if sign not in ("°", "º") or not self._cursor.is_adjacent(ahead):
             return measure
-        letter = self._cursor.word(ahead)
+        letter = self._cursor.token(ahead)
         scale = self._table.units.get(f"°{letter.core}")
         if scale is None:
             return measure
@@ -164,27 +164,27 @@ class CountedFigures:
 
     def _takes_group(self, ahead: int) -> bool:
         """Take "000" behind "10" for a part of the same number."""
-        if not self._cursor.touches(ahead):
+        if not self._cursor.is_adjacent(ahead):
             return False
-        word = self._cursor.word(ahead)
+        word = self._cursor.token(ahead)
         digits = self._first.digits
         if not _GROUP.fullmatch(word.core) or self._first.decimals or self._first.is_long:
             return False
         if (ahead == 1 and len(digits) > 3) or (self._first.grouped and ahead == 1) or digits == "0":
             return False
-        more = figure_of(word.core, self._table)
+        more = parse_leading_point(word.core, self._table)
         whole, mark, decimals = word.core.partition(self._table.numbers.decimal)
         if more is None or (mark and not decimals):
             return False
-        self._first = Figure(digits + whole[:3], more.decimals, grouped=True)
+        self._first = Numeral(digits + whole[:3], more.decimals, grouped=True)
         self.end = self._end = self._other = self._dash = word.core_end
         self._measure_at = (word.core_end, word.core_end)
         return True
 
-    def _takes_fraction(self, word: Word, ahead: int) -> bool:
+    def _takes_fraction(self, word: Token, ahead: int) -> bool:
         """Take "1/2" or "½" behind a number for its broken part."""
-        if word.core in VULGAR:
-            self.mixed_with = VULGAR[word.core]
+        if word.core in VULGAR_FRACTIONS:
+            self.mixed_with = VULGAR_FRACTIONS[word.core]
         elif found := re.fullmatch(r"(\d{1,2})[/⁄](\d{1,3})", word.core):
             part, of = int(found[1]), int(found[2])
             if not 0 < part < of:
@@ -193,19 +193,19 @@ class CountedFigures:
         else:
             return False
         self.end = self._end = word.core_end
-        self._gender = noun_behind(self._cursor, self._table, ahead + 1)
+        self._gender = gender_of_following(self._cursor, self._table, ahead + 1)
         return True
 
-    def counted(self, phrase: Phrase, measure: Unit | None, magnitude: Forms | None) -> Said:
+    def counted(self, phrase: PhraseBuilder, measure: Unit | None, magnitude: Forms | None) -> Verbalization:
         """The figures and the name of what they count."""
         table = self._table
         if self.mixed_with is not None:
             unit = table.form(measure.forms, self._first.value + 1) if measure is not None else ""
             gender = self._gender if measure is None else measure.gender or gender_of(unit, table)
-            phrase.add(mixed(self._first, self.mixed_with, table, gender), self._start, self._end)
+            phrase.add(say_mixed(self._first, self.mixed_with, table, gender), self._start, self._end)
             if unit:
                 phrase.add(unit, *self._measure_at)
-            return phrase.said(self.end)
+            return phrase.build(self.end)
         last = self._second or self._first
         name = ""
         gender = self._gender
@@ -227,15 +227,17 @@ class CountedFigures:
             phrase.add(name or self._magnitude_word, start, end)
         if self.per:
             phrase.add(self.per.lstrip(), self._end, self.end)
-        return phrase.said(self.end)
+        return phrase.build(self.end)
 
     def _is_said_by(self, forms: Forms | None) -> bool:
         """Whether what is counted says the number itself."""
         first = self._first
         alone = forms is not None and self._second is None and not first.decimals and not first.is_long
-        return alone and self._table.says_number(forms or {}, first.value)
+        return alone and self._table.form_includes_number(forms or {}, first.value)
 
-    def money(self, phrase: Phrase, money: Currency, magnitude: Forms | None, whole: bool) -> Said:
+    def money(
+        self, phrase: PhraseBuilder, money: Currency, magnitude: Forms | None, whole: bool
+    ) -> Verbalization:
         """An amount; whole: the sign stands before it, so that no part can be told from another."""
         table = self._table
         figure = self._second or self._first
@@ -243,9 +245,9 @@ class CountedFigures:
         gender = money.gender or gender_of_forms(money.forms, table)
         large_gender = table.numbers.magnitude_gender if large else gender
         if large or (self._second is not None and not self._first.decimals and not figure.decimals):
-            amount = say_figure(figure, table, large_gender)
+            amount = say_numeral(figure, table, large_gender)
             if self._second is not None:
-                first = say_figure(self._first, table, large_gender)
+                first = say_numeral(self._first, table, large_gender)
                 amount = f"{first} {table.numbers.to} {amount}"
             if large:
                 name = self._magnitude_word or table.form(magnitude or {}, figure.value)
@@ -259,15 +261,15 @@ class CountedFigures:
                 amount = f"{say_amount(self._first, money, gender, table)} {table.numbers.to} {amount}"
         start = self._whole if whole and not phrase.pieces else self._start
         phrase.add(amount + self.per, start, self.end)
-        return phrase.said(self.end)
+        return phrase.build(self.end)
 
     def _of_many(self, forms: Forms, magnitude: Forms | None) -> str:
         """What so many are called: behind a noun as "millones", or behind a numeral as "mil"."""
         thousand = magnitude is not None and len(magnitude) == 1
         thousand = thousand or self._is_numeral(self._magnitude_word)
-        return forms["other"] if thousand else self._table.many(forms)
+        return forms["other"] if thousand else self._table.form_for_many(forms)
 
-    def _say_figures(self, phrase: Phrase, gender: str, year: bool) -> None:
+    def _say_figures(self, phrase: PhraseBuilder, gender: str, year: bool) -> None:
         table = self._table
         first = self._say(self._first, gender, year)
         phrase.add(first, self._start, self._dash)
@@ -275,21 +277,21 @@ class CountedFigures:
             phrase.add(table.numbers.to, self._dash, self._other)
             phrase.add(self._say(self._second, gender, year), self._other, self._end)
 
-    def _say(self, figure: Figure, gender: str, year: bool) -> str:
+    def _say(self, figure: Numeral, gender: str, year: bool) -> str:
         if year and not gender and is_year(figure, self._cursor.previous(), self._table):
-            return self._table.words.year(int(figure.digits))
-        return say_figure(figure, self._table, gender)
+            return self._table.number_words.year(int(figure.digits))
+        return say_numeral(figure, self._table, gender)
 
 
-def is_year(figure: Figure, previous: Word, table: Table) -> bool:
+def is_year(figure: Numeral, previous: Token, table: LanguageTable) -> bool:
     """Whether four digits that count nothing are said as a year."""
     if len(figure.digits) != 4 or figure.decimals or figure.grouped:
         return False
     return 1100 <= int(figure.digits) < 2100 or previous.core.lower() in table.numbers.year_after
 
 
-def figure_of(written: str, table: Table) -> Figure | None:
+def parse_leading_point(written: str, table: LanguageTable) -> Numeral | None:
     """What figures mean, ".5" among them; None for what is no number."""
     if written[0] == ".":
-        return Figure("0", written[1:])
-    return read_figure(written, table)
+        return Numeral("0", written[1:])
+    return parse_numeral(written, table)

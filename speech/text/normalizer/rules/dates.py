@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.rules.eras import calendar_of
+from speech.text.normalizer.rules.eras import split_calendar
 from speech.text.normalizer.rules.numerals import DASHES
 from speech.text.normalizer.rules.ordinals import form
-from speech.text.normalizer.spoken import Piece, Said
-from speech.text.normalizer.tables.table import OtherCalendar, Table
-from speech.text.normalizer.tokens import Cursor, Word
+from speech.text.normalizer.spoken import Piece, Verbalization
+from speech.text.normalizer.tables.table import LanguageTable, OtherCalendar
+from speech.text.normalizer.tokens import Token, TokenCursor
 
 _ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
 _FIGURES = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})")
@@ -24,10 +24,10 @@ _NUMBER = re.compile(r"\d+")
 _APOSTROPHES = "'’‘"
 
 
-def date(cursor: Cursor, table: Table) -> Said | None:
+def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A date in figures, or the day beside a month's name."""
-    word = cursor.word()
-    core, calendar, end = calendar_of(cursor, table)
+    word = cursor.token()
+    core, calendar, end = split_calendar(cursor, table)
     said = None
     if found := _ISO.fullmatch(core):
         day, month = int(found[4] or found[6]), int(found[3] or found[5])
@@ -43,48 +43,48 @@ def date(cursor: Cursor, table: Table) -> Said | None:
     elif found := _MONTH_YEAR.fullmatch(core):
         month = int(found[1])
         if 1 <= month <= 12 and 1100 <= int(found[2]) < 2100:
-            name, year = table.dates.names[month - 1], table.words.year(int(found[2]))
+            name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
             said = table.dates.month_year.format(month=name, year=year)
     elif (found := _DAY_MONTH.fullmatch(core)) and _is_day_and_month(found[2], cursor, table):
         said = _date(*_in_order(found[1], found[3], table), "", cursor, table, None)
-        stopped = found[2] == "." and word.close.startswith(".")
-        end += stopped and (word.close != "." or not _ends_sentence(cursor))
+        stopped = found[2] == "." and word.suffix.startswith(".")
+        end += stopped and (word.suffix != "." or not _ends_sentence(cursor))
     elif found := _DAY.fullmatch(core):
         return _day(cursor, table, word, int(found[1]), found[2] or "")
     if said is None:
         return None
-    return Said((Piece(said, word.core_start, end),), end)
+    return Verbalization((Piece(said, word.core_start, end),), end)
 
 
-def _is_day_and_month(mark: str, cursor: Cursor, table: Table) -> bool:
+def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> bool:
     """Whether two figures alone are a date: where the word before says so, or the stop of "3.10." does."""
     known = cursor.previous().core.lower() in table.dates.after
     if mark == "/":
         return known
     if mark != "." or not table.ordinals_with_stop:
         return False
-    close = cursor.word().close
-    return known or (close.startswith(".") and (close != "." or cursor.word(1).core[:1].islower()))
+    close = cursor.token().suffix
+    return known or (close.startswith(".") and (close != "." or cursor.token(1).core[:1].islower()))
 
 
-def _ends_sentence(cursor: Cursor) -> bool:
-    following = cursor.word(1)
+def _ends_sentence(cursor: TokenCursor) -> bool:
+    following = cursor.token(1)
     return following.core == "" or following.core[0].isupper()
 
 
-def _spaced_date(cursor: Cursor, table: Table) -> Said | None:
+def _spaced_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3. 10. 2024"."""
-    word = cursor.word()
-    if not (word.core.isdecimal() and len(word.core) < 3 and word.close == "."):
+    word = cursor.token()
+    if not (word.core.isdecimal() and len(word.core) < 3 and word.suffix == "."):
         return None
-    month = cursor.word(1)
-    if not (month.core.isdecimal() and len(month.core) < 3 and month.close == "." and _follows(cursor, 1)):
+    month = cursor.token(1)
+    if not (month.core.isdecimal() and len(month.core) < 3 and month.suffix == "." and _follows(cursor, 1)):
         return None
-    year = cursor.word(2)
+    year = cursor.token(2)
     with_year = len(year.core) == 4 and year.core.isdecimal() and _follows(cursor, 2)
     said = _date(int(word.core), int(month.core), year.core if with_year else "", cursor, table, None)
     end = year.core_end if with_year else month.core_end + (year.core[:1].islower())
-    return Said((Piece(said, word.core_start, end),), end) if said is not None else None
+    return Verbalization((Piece(said, word.core_start, end),), end) if said is not None else None
 
 
 def _is_version(figures: re.Match[str]) -> bool:
@@ -92,7 +92,7 @@ def _is_version(figures: re.Match[str]) -> bool:
     return figures[2] == "." and len(figures[4]) == 2 and len(figures[1]) + len(figures[3]) < 4
 
 
-def _in_order(first: str, second: str, table: Table) -> tuple[int, int]:
+def _in_order(first: str, second: str, table: LanguageTable) -> tuple[int, int]:
     """Day and month."""
     day, month = int(first), int(second)
     if (table.dates.order == "mdy" and day <= 12) or month > 12:
@@ -101,7 +101,7 @@ def _in_order(first: str, second: str, table: Table) -> tuple[int, int]:
 
 
 def _date(
-    day: int, month: int, year: str, cursor: Cursor, table: Table, calendar: OtherCalendar | None
+    day: int, month: int, year: str, cursor: TokenCursor, table: LanguageTable, calendar: OtherCalendar | None
 ) -> str | None:
     if not (1 <= day <= 31 and 1 <= month <= 12):
         return None
@@ -112,48 +112,48 @@ def _date(
     if not year:
         return dates.day_month.format(day=spoken, month=name)
     full = int(year) + (0 if len(year) == 4 else 2000 if int(year) < 70 else 1900)
-    said = dates.date.format(day=spoken, month=name, year=table.words.year(full))
+    said = dates.date.format(day=spoken, month=name, year=table.number_words.year(full))
     return f"{said} {calendar.said}" if calendar is not None else said
 
 
-def _say_day(day: int, cursor: Cursor, table: Table) -> str:
+def _say_day(day: int, cursor: TokenCursor, table: LanguageTable) -> str:
     if day == 1 and table.dates.first_day:
         return table.dates.first_day
     kind, _, asked = table.dates.day.partition(" ")
     if kind == "ordinal" and table.ordinals_with_stop:
         asked = form(cursor, table, "m")
-    return table.words.ordinal(day, asked) if kind == "ordinal" else table.words.cardinal(day)
+    return table.number_words.ordinal(day, asked) if kind == "ordinal" else table.number_words.cardinal(day)
 
 
-def _day(cursor: Cursor, table: Table, word: Word, day: int, mark: str) -> Said | None:
+def _day(cursor: TokenCursor, table: LanguageTable, word: Token, day: int, mark: str) -> Verbalization | None:
     """A day before or behind its month's name."""
     dates = table.dates
     if not 1 <= day <= 31 or (mark and mark not in table.ordinals):
         return None
     piece = Piece(_say_day(day, cursor, table), word.core_start, word.core_end)
     previous = cursor.previous()
-    if dates.order == "mdy" and previous.core.lower() in dates.months and previous.close in ("", "."):
-        return None if mark else Said((piece,), word.core_end)
-    if not dates.before_month or word.close not in ("", ".") or not _follows(cursor, 1):
+    if dates.order == "mdy" and previous.core.lower() in dates.months and previous.suffix in ("", "."):
+        return None if mark else Verbalization((piece,), word.core_end)
+    if not dates.before_month or word.suffix not in ("", ".") or not _follows(cursor, 1):
         return None
-    joined = cursor.word(1).core.lower() in dates.joiners
-    month = cursor.word(2 if joined else 1)
+    joined = cursor.token(1).core.lower() in dates.joiners
+    month = cursor.token(2 if joined else 1)
     name = month.core.lower()
     if (name not in dates.months and name not in dates.other_months) or (joined and not _follows(cursor, 2)):
         return None
     text = piece.text if joined else dates.before_month.format(day=piece.text)
     if previous.core.lower() == text.split(" ")[0]:
         text = text.partition(" ")[2]
-    return Said((Piece(text, piece.start, piece.end),), word.core_end + (word.close == "."))
+    return Verbalization((Piece(text, piece.start, piece.end),), word.core_end + (word.suffix == "."))
 
 
-def _days(cursor: Cursor, table: Table) -> Said | None:
+def _days(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "17/18" and "17-18-19" before a month's name; "17-18" alone is from one to the other."""
-    word = cursor.word()
+    word = cursor.token()
     found = list(_NUMBER.finditer(word.core))
-    joined = cursor.touches(1) and cursor.word(1).core.lower() in table.dates.joiners
+    joined = cursor.is_adjacent(1) and cursor.token(1).core.lower() in table.dates.joiners
     ahead = 2 if joined else 1
-    if not cursor.touches(ahead) or cursor.word(ahead).core.lower() not in table.dates.months:
+    if not cursor.is_adjacent(ahead) or cursor.token(ahead).core.lower() not in table.dates.months:
         return None
     if (len(found) == 2 and "-" in word.core) or not all(1 <= int(day.group()) <= 31 for day in found):
         return None
@@ -162,25 +162,25 @@ def _days(cursor: Cursor, table: Table) -> Said | None:
         start, end = word.core_start + day.start(), word.core_start + day.end()
         said = _say_day(int(day.group()), cursor, table)
         pieces.append(Piece(said if end == word.core_end else f"{said}, ", start, end))
-    return Said(tuple(pieces), word.core_end)
+    return Verbalization(tuple(pieces), word.core_end)
 
 
-def _follows(cursor: Cursor, ahead: int) -> bool:
+def _follows(cursor: TokenCursor, ahead: int) -> bool:
     """Whether a word so far ahead stands alone before its marks."""
-    word = cursor.word(ahead)
+    word = cursor.token(ahead)
     return word.core != "" and word.start == word.core_start and word.entry is None
 
 
-def decade(cursor: Cursor, table: Table) -> Said | None:
+def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1990s", "'90s", "the 90s", "1960s-1980s"."""
-    word = cursor.word()
+    word = cursor.token()
     pieces: list[Piece] = []
     at = word.core_start
-    marked = word.open != "" and word.open[-1] in _APOSTROPHES
-    if marked and _SHORT_YEAR.fullmatch(word.core) and not word.close.startswith(tuple(_APOSTROPHES)):
+    marked = word.prefix != "" and word.prefix[-1] in _APOSTROPHES
+    if marked and _SHORT_YEAR.fullmatch(word.core) and not word.suffix.startswith(tuple(_APOSTROPHES)):
         # "anni '80": the apostrophe stands for the century and is not said.
-        said = table.words.cardinal(int(word.core))
-        return Said((Piece(said, word.core_start - 1, word.core_end),), word.core_end)
+        said = table.number_words.cardinal(int(word.core))
+        return Verbalization((Piece(said, word.core_start - 1, word.core_end),), word.core_end)
     if (named := _NAMED_YEARS.fullmatch(word.core)) is not None:
         return _named_years(word, named, table)
     at -= marked
@@ -197,14 +197,14 @@ def decade(cursor: Cursor, table: Table) -> Said | None:
         ):
             return None
         else:
-            said = table.words.decade(int(match[1]))
+            said = table.number_words.decade(int(match[1]))
         end = max(at, word.core_start) + len(part)
         pieces.append(Piece(said, at, end))
         at = end
-    return Said(tuple(pieces), word.core_end)
+    return Verbalization(tuple(pieces), word.core_end)
 
 
-def _named_years(word: Word, named: re.Match[str], table: Table) -> Said | None:
+def _named_years(word: Token, named: re.Match[str], table: LanguageTable) -> Verbalization | None:
     """ "mid-1980s", "pre-1990": years behind a word that belongs to them."""
     before, years = named["before"], named["years"]
     decade = _DECADE.fullmatch(years)
@@ -213,10 +213,12 @@ def _named_years(word: Word, named: re.Match[str], table: Table) -> Said | None:
         known = len(decade[1]) == 4 or before.lower() in table.numbers.year_after
         if number % 10 or decade[2] != table.numbers.decade_mark or not known:
             return None
-        said = table.words.decade(number)
+        said = table.number_words.decade(number)
     elif before.islower() and len(years) == 4 and years.isdecimal() and 1100 <= int(years) < 2100:
-        said = table.words.year(int(years))
+        said = table.number_words.year(int(years))
     else:
         return None
     start, at = word.core_start, word.core_start + named.start("years")
-    return Said((Piece(before, start, at - 1), Piece(f" {said}", at - 1, word.core_end)), word.core_end)
+    return Verbalization(
+        (Piece(before, start, at - 1), Piece(f" {said}", at - 1, word.core_end)), word.core_end
+    )

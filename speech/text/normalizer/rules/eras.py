@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.spoken import Piece, Said
-from speech.text.normalizer.tables.table import OtherCalendar, Table
-from speech.text.normalizer.tokens import Cursor
+from speech.text.normalizer.spoken import Piece, Verbalization
+from speech.text.normalizer.tables.table import LanguageTable, OtherCalendar
+from speech.text.normalizer.tokens import TokenCursor
 
 _FIGURES = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
 _ERA = re.compile(r"(\d{1,4})(\D{0,6})")
 
 
-def calendar_of(cursor: Cursor, table: Table) -> tuple[str, OtherCalendar | None, int]:
+def split_calendar(cursor: TokenCursor, table: LanguageTable) -> tuple[str, OtherCalendar | None, int]:
     """A date's figures, what is written behind them for their calendar, and where that ends."""
-    word = cursor.word()
+    word = cursor.token()
     for mark, calendar in table.dates.calendars.items():
         core = word.core.removesuffix(mark)
-        if core == word.core and cursor.touches(1) and cursor.word(1).core == mark:
-            end = cursor.word(1).core_end
+        if core == word.core and cursor.is_adjacent(1) and cursor.token(1).core == mark:
+            end = cursor.token(1).core_end
         elif core != word.core:
             end = word.core_end
         else:
@@ -28,19 +28,21 @@ def calendar_of(cursor: Cursor, table: Table) -> tuple[str, OtherCalendar | None
     return word.core, None, word.core_end
 
 
-def era(cursor: Cursor, table: Table) -> Said | None:
+def era(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1445 هـ": a year, and the calendar that it is counted in."""
-    word = cursor.word()
+    word = cursor.token()
     match = _ERA.fullmatch(word.core) if table.dates.calendars else None
     if match is None:
         return None
     mark, end = match[2], word.core_end
     as_year = mark != "" and 1900 <= int(match[1]) < 2100
-    if not mark and cursor.touches(1):
-        mark, end = cursor.word(1).core, cursor.word(1).core_end
+    if not mark and cursor.is_adjacent(1):
+        mark, end = cursor.token(1).core, cursor.token(1).core_end
     calendar = table.dates.calendars.get(mark)
     if calendar is None:
         return None
     if mark in table.units and not as_year and cursor.previous().core.lower() not in table.numbers.year_after:
         return None
-    return Said((Piece(f"{table.words.year(int(match[1]))} {calendar.said}", word.core_start, end),), end)
+    return Verbalization(
+        (Piece(f"{table.number_words.year(int(match[1]))} {calendar.said}", word.core_start, end),), end
+    )

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.rules.numerals import NUMBER, VULGAR, Figure, read_figure, say_figure
-from speech.text.normalizer.rules.units import Phrase, gender_of, meaning, past_stop, sign_name
-from speech.text.normalizer.spoken import Said
-from speech.text.normalizer.tables.table import Table
-from speech.text.normalizer.tokens import Cursor
+from speech.text.normalizer.rules.numerals import (
+    NUMBER,
+    VULGAR_FRACTIONS,
+    Numeral,
+    parse_numeral,
+    say_numeral,
+)
+from speech.text.normalizer.rules.units import PhraseBuilder, gender_of, resolve_unit, sign_name, unit_end
+from speech.text.normalizer.spoken import Verbalization
+from speech.text.normalizer.tables.table import LanguageTable
+from speech.text.normalizer.tokens import TokenCursor
 
 _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})")
 
 _MARK = re.compile(rf"(?P<points>{NUMBER})/(?P<of>\d{{1,3}})")
 
 
-def fraction(cursor: Cursor, table: Table) -> Said | None:
+def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3/4", with its sign."""
-    word = cursor.word()
+    word = cursor.token()
     match = _FRACTION.fullmatch(word.core)
     if match is None:
         return _rating(cursor, table)
     if int(match["denominator"]) == 0:
         return None
-    phrase = Phrase()
+    phrase = PhraseBuilder()
     at = word.core_start + match.start("numerator")
     if match["sign"]:
         phrase.add(sign_name(match["sign"], table), word.core_start, at)
@@ -31,81 +37,85 @@ def fraction(cursor: Cursor, table: Table) -> Said | None:
     if part[0] > 1 and len(match["denominator"]) == 4 and 1900 <= part[1] < 2100:
         # "Ley 39/2015"
         slash = table.web.signs.get("/", table.fractions.over.format(numerator="", denominator="").strip())
-        phrase.add(f"{table.words.cardinal(part[0])} {slash} {table.words.year(part[1])}", at, word.core_end)
-        return phrase.said(word.core_end)
+        phrase.add(
+            f"{table.number_words.cardinal(part[0])} {slash} {table.number_words.year(part[1])}",
+            at,
+            word.core_end,
+        )
+        return phrase.build(word.core_end)
     if (measured := of_unit(cursor, part, table)) is not None:
         phrase.add(measured[0], at, measured[1])
-        return phrase.said(measured[1])
-    gender = noun_behind(cursor, table) if part == (1, 2) else ""
-    phrase.add(mixed(None, part, table, gender), at, word.core_end)
-    return phrase.said(word.core_end)
+        return phrase.build(measured[1])
+    gender = gender_of_following(cursor, table) if part == (1, 2) else ""
+    phrase.add(say_mixed(None, part, table, gender), at, word.core_end)
+    return phrase.build(word.core_end)
 
 
-def _rating(cursor: Cursor, table: Table) -> Said | None:
+def _rating(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "8,5/10": so many points of so many."""
-    word = cursor.word()
+    word = cursor.token()
     match = _MARK.fullmatch(word.core)
-    points = read_figure(match["points"], table) if match is not None else None
+    points = parse_numeral(match["points"], table) if match is not None else None
     if match is None or points is None or not points.decimals:
         return None
-    of = table.words.cardinal(int(match["of"]))
-    phrase = Phrase()
-    said = table.fractions.over.format(numerator=say_figure(points, table), denominator=of)
+    of = table.number_words.cardinal(int(match["of"]))
+    phrase = PhraseBuilder()
+    said = table.fractions.over.format(numerator=say_numeral(points, table), denominator=of)
     phrase.add(said, word.core_start, word.core_end)
-    return phrase.said(word.core_end)
+    return phrase.build(word.core_end)
 
 
-def of_unit(cursor: Cursor, part: tuple[int, int], table: Table) -> tuple[str, int] | None:
+def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:
     """What "½ kg" says, and where it ends; None where no unit stands behind the fraction."""
-    if part[0] >= part[1] or not cursor.touches(1):
+    if part[0] >= part[1] or not cursor.is_adjacent(1):
         return None
-    unit = cursor.word(1)
-    measure, _ = meaning(unit.core, table, attached=False)
+    unit = cursor.token(1)
+    measure, _ = resolve_unit(unit.core, table, attached=False)
     if measure is None:
         return None
     forms = measure.forms
     name = forms["other"] if table.numbers.counted_alone else forms.get("one", forms["other"])
     half = table.fractions.halves.get(measure.gender or gender_of(name, table) or "m")
     if part == (1, 2) and half is not None:
-        return f"{half} {name}", past_stop(cursor, 1)
-    return table.fractions.of_unit.format(part=part_in_words(*part, table), unit=name), past_stop(cursor, 1)
+        return f"{half} {name}", unit_end(cursor, 1)
+    return table.fractions.of_unit.format(part=say_fraction(*part, table), unit=name), unit_end(cursor, 1)
 
 
-def vulgar(character: str, table: Table) -> str:
+def say_vulgar(character: str, table: LanguageTable) -> str:
     """What a character that is a fraction says."""
-    return part_in_words(*VULGAR[character], table)
+    return say_fraction(*VULGAR_FRACTIONS[character], table)
 
 
-def mixed(whole: Figure | None, part: tuple[int, int], table: Table, gender: str = "") -> str:
+def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable, gender: str = "") -> str:
     """A number and a fraction, or that alone; gender: of the noun behind it."""
     if part == (1, 2) and whole is not None and table.fractions.mixed_half:
-        return table.fractions.mixed_half.format(whole=say_figure(whole, table, "m"))
-    said = part_in_words(*part, table)
+        return table.fractions.mixed_half.format(whole=say_numeral(whole, table, "m"))
+    said = say_fraction(*part, table)
     halves = table.fractions.halves
     if part == (1, 2):
         said = halves.get(gender or "m", said) if gender or whole is not None else said
     return (
         said
         if whole is None
-        else table.fractions.mixed.format(whole=say_figure(whole, table, gender), part=said)
+        else table.fractions.mixed.format(whole=say_numeral(whole, table, gender), part=said)
     )
 
 
-def noun_behind(cursor: Cursor, table: Table, ahead: int = 1) -> str:
+def gender_of_following(cursor: TokenCursor, table: LanguageTable, ahead: int = 1) -> str:
     """The gender of the noun that a fraction is of ("½ taza")."""
-    if not table.fractions.halves or not cursor.touches(ahead):
+    if not table.fractions.halves or not cursor.is_adjacent(ahead):
         return ""
-    return table.agreement.gender(cursor.word(ahead).core, plural=False)
+    return table.agreement.gender(cursor.token(ahead).core, plural=False)
 
 
-def part_in_words(numerator: int, denominator: int, table: Table) -> str:
+def say_fraction(numerator: int, denominator: int, table: LanguageTable) -> str:
     """A fraction in words."""
-    words = table.words
+    words = table.number_words
     forms = table.fractions.names.get(denominator)
     name = table.form(forms, numerator) if forms else words.denominator(denominator, numerator)
     if name is None or numerator == 0 or numerator >= denominator > 4:
         over = table.fractions.over
         return over.format(numerator=words.cardinal(numerator), denominator=words.cardinal(denominator))
-    if forms and table.says_number(forms, numerator):
+    if forms and table.form_includes_number(forms, numerator):
         return name
     return f"{words.cardinal(numerator, gender_of(name, table) or 'm')} {name}"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.rules.numerals import DASHES, NUMBER, read_figure, say_figure
-from speech.text.normalizer.rules.units import Phrase, gender_of, meaning
-from speech.text.normalizer.spoken import Piece, Said
-from speech.text.normalizer.tables.table import Table
-from speech.text.normalizer.tokens import Cursor
+from speech.text.normalizer.rules.numerals import DASHES, NUMBER, parse_numeral, say_numeral
+from speech.text.normalizer.rules.units import PhraseBuilder, gender_of, resolve_unit
+from speech.text.normalizer.spoken import Piece, Verbalization
+from speech.text.normalizer.tables.table import LanguageTable
+from speech.text.normalizer.tokens import TokenCursor
 
 _DIMENSIONS = re.compile(rf"(?P<figures>{NUMBER}(?:[x×*]{NUMBER}){{1,3}})(?P<suffix>[^\W\d_]\S{{0,4}})?")
 _POWER = re.compile(
@@ -18,78 +18,78 @@ _POWER = re.compile(
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 
 
-def dimensions(cursor: Cursor, table: Table) -> Said | None:
+def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3x4", with a unit if there is one."""
-    word = cursor.word()
+    word = cursor.token()
     match = _DIMENSIONS.fullmatch(word.core)
     if match is None:
         return None
     end = word.core_end
     measure, at = None, (0, 0)
     if match["suffix"]:
-        measure, _ = meaning(match["suffix"], table, attached=True)
+        measure, _ = resolve_unit(match["suffix"], table, attached=True)
         if measure is None:
             return None
         at = (word.core_start + match.start("suffix"), end)
-    elif cursor.touches(1):
-        following = cursor.word(1)
-        measure, _ = meaning(following.core, table, attached=False)
+    elif cursor.is_adjacent(1):
+        following = cursor.token(1)
+        measure, _ = resolve_unit(following.core, table, attached=False)
         if measure is not None:
             end = following.core_end
             at = (following.core_start, end)
     name = table.form(measure.forms, 2) if measure is not None else ""
-    phrase = Phrase()
+    phrase = PhraseBuilder()
     place = word.core_start
     for part in re.split(r"([x×*])", match["figures"]):
-        figure = None if part in "x×*" else read_figure(part, table)
+        figure = None if part in "x×*" else parse_numeral(part, table)
         if figure is None and part not in "x×*":
             return None
-        said = table.numbers.by if figure is None else say_figure(figure, table, gender_of(name, table))
+        said = table.numbers.by if figure is None else say_numeral(figure, table, gender_of(name, table))
         phrase.add(said, place, place + len(part))
         place += len(part)
     if name:
         phrase.add(name, *at)
-    return phrase.said(end)
+    return phrase.build(end)
 
 
-def power(cursor: Cursor, table: Table) -> Said | None:
+def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "10^8", "3×10⁸", "1.5e-3"."""
-    word = cursor.word()
+    word = cursor.token()
     match = _POWER.fullmatch(word.core)
-    figure = read_figure(match["number"], table) if match else None
+    figure = parse_numeral(match["number"], table) if match else None
     if match is None or figure is None:
         return None
     raised = match["plain"] or match["e"] or match["raised"].translate(_RAISED)
-    exponent = table.words.cardinal(int(raised.lstrip("+-−")))
+    exponent = table.number_words.cardinal(int(raised.lstrip("+-−")))
     if raised[0] in "-−":
         exponent = f"{table.numbers.minus} {exponent}"
-    base = say_figure(figure, table)
+    base = say_numeral(figure, table)
     if match["e"] or match["times"] or match["ten"]:
-        base = f"{base} {table.signs.get('×', table.numbers.by)} {table.words.cardinal(10)}"
+        base = f"{base} {table.signs.get('×', table.numbers.by)} {table.number_words.cardinal(10)}"
     said = f"{base} {table.numbers.power} {exponent}"
-    return Said((Piece(said, word.core_start, word.core_end),), word.core_end)
+    return Verbalization((Piece(said, word.core_start, word.core_end),), word.core_end)
 
 
-def sign_between(cursor: Cursor, table: Table) -> Said | None:
+def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A sign that stands alone between two figures: "5 - 3 = 2", "9:00 – 17:00", "3 x 4"."""
-    word = cursor.word()
+    word = cursor.token()
     sign = word.text[word.start : word.end]
     if sign not in table.signs_between_figures or len(sign) > 1:
         return None
-    first, close = cursor.previous().core, cursor.previous().close
+    first, close = cursor.previous().core, cursor.previous().suffix
     half = sign in DASHES and _is_half(cursor, table)
     measured = (sign in "x×" or sign in DASHES) and first in table.units
     if not (first[-1:].isnumeric() or measured or half) or (close and not (half and close == ".")):
         return None
-    if not cursor.word(1).core[:1].isnumeric():
+    if not cursor.token(1).core[:1].isnumeric():
         return None
     said = table.signs_between_figures[sign]
-    if sign in DASHES and (half or ":" in first or cursor.word(2).core != "="):
+    if sign in DASHES and (half or ":" in first or cursor.token(2).core != "="):
         said = table.numbers.to
-    return Said((Piece(f" {said} ", word.start, word.end),), word.end)
+    return Verbalization((Piece(f" {said} ", word.start, word.end),), word.end)
 
 
-def _is_half(cursor: Cursor, table: Table) -> bool:
+def _is_half(cursor: TokenCursor, table: LanguageTable) -> bool:
     """Whether "am", "p.m." or the end of "p. m." stands before."""
     last = cursor.previous().core.replace(".", "").lower()
     return last in table.times.halves or f"{cursor.previous(2).core.lower()}{last}" in table.times.halves

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from speech.text.normalizer.number_words.words import LONGEST, LONGEST_GROUPED
-from speech.text.normalizer.tables.table import Table
+from speech.text.normalizer.number_words.words import MAX_DIGITS, MAX_GROUPED_DIGITS
+from speech.text.normalizer.tables.table import LanguageTable
 
 NUMBER = r"\d+(?:[.,٬٫\u00b7]\d+|['’]\d{3}(?!\d))*"
-VULGAR = {
+VULGAR_FRACTIONS = {
     "½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8),
     "⅞": (7, 8), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5), "⅘": (4, 5), "⅙": (1, 6), "⅚": (5, 6),
 }  # fmt: skip
@@ -23,7 +23,7 @@ _APOSTROPHES = "'’٬"
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Numeral:
     """A number: its digits before and behind the decimal mark.
 
     sure: whether it can mean nothing else, as "1.2.3" or "08" might.
@@ -46,18 +46,18 @@ class Figure:
     @property
     def is_long(self) -> bool:
         """Whether it is said digit by digit: longer than any number with a name, or a code as 007 is."""
-        longest = LONGEST_GROUPED if self.grouped else LONGEST
+        longest = MAX_GROUPED_DIGITS if self.grouped else MAX_DIGITS
         return len(self.digits) > longest or (len(self.digits) > 1 and self.digits[0] == "0")
 
 
-def read_figure(written: str, table: Table) -> Figure | None:
+def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
     """What "1.250,50" means in a language; None for what is no number ("1.2.3").
 
     The convention of the other half of the world is understood where it can mean nothing else.
     """
     marks = _MARK.findall(written)
     if not marks:
-        return Figure(_western(written), "")
+        return Numeral(_western(written), "")
     parts = [_western(part) for part in _MARK.split(written)]
     group, decimal = table.numbers.group, table.numbers.decimal
     grouping = marks[:-1] if len(set(marks)) > 1 else marks
@@ -67,40 +67,40 @@ def read_figure(written: str, table: Table) -> Figure | None:
         # Two kinds of marks: the last one is the decimal mark if it stands alone.
         if not in_groups or marks[-1] in _APOSTROPHES:
             return None
-        return Figure("".join(parts[:-1]), parts[-1], grouped=True)
+        return Numeral("".join(parts[:-1]), parts[-1], grouped=True)
     if len(marks) > 1 or marks[0] in _APOSTROPHES:
-        return Figure("".join(parts), "", grouped=True) if in_groups else None
+        return Numeral("".join(parts), "", grouped=True) if in_groups else None
     if in_groups and (marks[0] == group or (not group and marks[0] != decimal)):
-        return Figure("".join(parts), "", grouped=True)
-    return Figure(parts[0], parts[1])
+        return Numeral("".join(parts), "", grouped=True)
+    return Numeral(parts[0], parts[1])
 
 
-def say_figure(figure: Figure, table: Table, gender: str = "") -> str:
+def say_numeral(figure: Numeral, table: LanguageTable, gender: str = "") -> str:
     """A number in words, the decimals as the language reads them."""
     if figure.is_long:
         whole = say_digits(figure.digits, table)
     else:
-        whole = table.words.cardinal(int(figure.digits), "" if figure.decimals else gender)
+        whole = table.number_words.cardinal(int(figure.digits), "" if figure.decimals else gender)
     if not figure.decimals:
         return whole
     return f"{whole} {table.numbers.point} {_say_decimals(figure.decimals, table)}"
 
 
-def say_digits(digits: str, table: Table) -> str:
+def say_digits(digits: str, table: LanguageTable) -> str:
     """One digit after the other; a long row in groups, a breath after each."""
-    said = [table.words.cardinal(int(digit)) for digit in digits]
+    said = [table.number_words.cardinal(int(digit)) for digit in digits]
     size = table.numbers.long_groups
-    if len(said) <= LONGEST or size == 0:
+    if len(said) <= MAX_DIGITS or size == 0:
         return " ".join(said)
     return ", ".join(" ".join(said[at : at + size]) for at in range(0, len(said), size))
 
 
-def _say_decimals(decimals: str, table: Table) -> str:
+def _say_decimals(decimals: str, table: LanguageTable) -> str:
     significant = decimals.lstrip("0")
     if len(decimals) > table.numbers.decimals_as_number or not significant:
         return say_digits(decimals, table)
-    zeros = [table.words.cardinal(0)] * (len(decimals) - len(significant))
-    return " ".join([*zeros, table.words.cardinal(int(significant))])
+    zeros = [table.number_words.cardinal(0)] * (len(decimals) - len(significant))
+    return " ".join([*zeros, table.number_words.cardinal(int(significant))])
 
 
 def _western(digits: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from speech.text.normalizer.rules.acronyms import roman_value
-from speech.text.normalizer.rules.units import gender_of_counted, past_stop
-from speech.text.normalizer.spoken import Piece, Said
-from speech.text.normalizer.tables.table import Table
-from speech.text.normalizer.tokens import Cursor, Word
+from speech.text.normalizer.rules.units import gender_of_counted, unit_end
+from speech.text.normalizer.spoken import Piece, Verbalization
+from speech.text.normalizer.tables.table import LanguageTable
+from speech.text.normalizer.tokens import Token, TokenCursor
 
 _ORDINAL = re.compile(r"(\d{1,6}|\d{1,3}(?:[.,]\d{3}){1,3})(\.?\D{1,4})")
 _GROUPED_ORDINAL = re.compile(r"(\d{1,3}(?:\d{3}){1,3})(\.?\D{1,4})")
@@ -26,22 +26,22 @@ _OTHERWISE = "other"
 _MOST_JOINED = 4
 
 
-def marked(cursor: Cursor, table: Table) -> Said | None:
+def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1.º", "21st"."""
-    word = cursor.word()
+    word = cursor.token()
     written, ahead = word.core, 0
     if _FIRST_GROUP.fullmatch(written):
-        while len(written) < _LONGEST_ORDINAL and cursor.touches(ahead + 1):
+        while len(written) < _LONGEST_ORDINAL and cursor.is_adjacent(ahead + 1):
             ahead += 1
-            written += cursor.word(ahead).core
-            if not cursor.word(ahead).core.isdecimal():
+            written += cursor.token(ahead).core
+            if not cursor.token(ahead).core.isdecimal():
                 break
     if (compound := _JOINED.fullmatch(word.core)) is not None and compound[2] in table.ordinals:
         # "19th-century"
-        said = table.words.ordinal(int(compound[1]), table.ordinals[compound[2]])
+        said = table.number_words.ordinal(int(compound[1]), table.ordinals[compound[2]])
         at = word.core_start + compound.start(3)
         pieces = Piece(said, word.core_start, at - 1), Piece(f" {compound[3]}", at - 1, word.core_end)
-        return Said(pieces, word.core_end)
+        return Verbalization(pieces, word.core_end)
     match = (_ORDINAL if ahead == 0 else _GROUPED_ORDINAL).fullmatch(written)
     if match is None:
         return None
@@ -51,47 +51,47 @@ def marked(cursor: Cursor, table: Table) -> Said | None:
     number = int(re.sub(r"\D", "", match[1]))
     if _is_degrees(cursor, match[2], number, table):
         return None
-    said = table.words.ordinal(number, _SHORT if _is_shortened(cursor, form, table) else form)
+    said = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, form, table) else form)
     # "1er. piso"
-    end = past_stop(cursor, ahead) if match[2].isalpha() else cursor.word(ahead).core_end
-    return Said((Piece(said, word.core_start, end),), end)
+    end = unit_end(cursor, ahead) if match[2].isalpha() else cursor.token(ahead).core_end
+    return Verbalization((Piece(said, word.core_start, end),), end)
 
 
-def _is_degrees(cursor: Cursor, mark: str, number: int, table: Table) -> bool:
+def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
     """Whether "°" is what it is in "90°", where many write it for "º" too ("el 3° piso")."""
     if mark != "°" or mark not in table.units or not table.roman.articles:
         return False
     if cursor.previous().core.lower() in table.roman.articles:
         return False
-    noun = cursor.touches(1) and table.agreement.gender(cursor.word(1).core, plural=False)
+    noun = cursor.is_adjacent(1) and table.agreement.gender(cursor.token(1).core, plural=False)
     return number > _LAST_LOOSE or not noun
 
 
-def _is_shortened(cursor: Cursor, form: str, table: Table) -> bool:
+def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
     """Whether "1.º" stands right before what it counts, as in "el 1.º paso"; "quedó 1.º ayer" is not."""
-    if form != "m" or _SHORT not in table.ordinals.values() or not cursor.touches(1):
+    if form != "m" or _SHORT not in table.ordinals.values() or not cursor.is_adjacent(1):
         return False
-    previous, noun = cursor.previous(), cursor.word(1)
-    if previous.core and not previous.close and previous.core.lower() not in table.roman.articles:
+    previous, noun = cursor.previous(), cursor.token(1)
+    if previous.core and not previous.suffix and previous.core.lower() not in table.roman.articles:
         return False
-    whole = not noun.close.startswith(".") or f"{noun.core}." not in table.abbreviations
+    whole = not noun.suffix.startswith(".") or f"{noun.core}." not in table.abbreviations
     return whole and noun.core.islower() and table.agreement.gender(noun.core, plural=False) == "m"
 
 
-def with_stop(cursor: Cursor, table: Table) -> Said | None:
+def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "der 2. Stock", "3.–5. Mai": figures with a full stop, where more than that says what they are.
 
     That is a word before them that knows their form, or one in small letters, or a month, behind them.
     """
-    word = cursor.word()
-    if not table.ordinals_with_stop or not word.close.startswith("."):
+    word = cursor.token()
+    if not table.ordinals_with_stop or not word.suffix.startswith("."):
         return None
     figures = _STOPPED.fullmatch(word.core)
     value = int(figures[1]) if figures else _roman(word)
     if value is None:
         return None
     known = is_known(cursor, table)
-    following = cursor.word(1) if word.close == "." else None
+    following = cursor.token(1) if word.suffix == "." else None
     goes_on = (
         following is not None
         and following.core != ""
@@ -100,42 +100,42 @@ def with_stop(cursor: Cursor, table: Table) -> Said | None:
     )
     if following is not None and goes_on:
         small = following.core[0].islower() or following.core.lower() in table.dates.months
-        listed = cursor.previous().close in (",", ";")
+        listed = cursor.previous().suffix in (",", ";")
         goes_on = small or known or listed or (figures is not None and figures[2] is not None)
     if not (known or goes_on) or (figures is None and not known):
         return None
     gender = gender_of_counted(cursor, table, 1, plural=False) if goes_on else "m"
     chosen = form(cursor, table, gender)
     start, end = word.core_start, word.core_end + goes_on
-    said = table.words.ordinal(value, chosen)
+    said = table.number_words.ordinal(value, chosen)
     if figures is None or figures[3] is None:
-        return Said((Piece(said, start, end),), end)
+        return Verbalization((Piece(said, start, end),), end)
     joined = table.numbers.to if figures[2] != "/" else table.signs.get("&", "")
     dash, other = start + figures.start(2), start + figures.start(3)
-    last = table.words.ordinal(int(figures[3]), chosen)
-    return Said(
+    last = table.number_words.ordinal(int(figures[3]), chosen)
+    return Verbalization(
         (Piece(f"{said} ", start, dash), Piece(f"{joined} ", dash, other), Piece(last, other, end)), end
     )
 
 
-def is_known(cursor: Cursor, table: Table) -> bool:
+def is_known(cursor: TokenCursor, table: LanguageTable) -> bool:
     """Whether the word before figures with a full stop says that they are an ordinal."""
     before = _before(cursor, table)
     return before != "" and before not in table.unsure_of_ordinal
 
 
-def form(cursor: Cursor, table: Table, gender: str) -> str:
+def form(cursor: TokenCursor, table: LanguageTable, gender: str) -> str:
     """The form of an ordinal by the word before it, and the gender of the noun behind it."""
     forms = table.ordinals_with_stop[_before(cursor, table) or _OTHERWISE]
     return forms.get(gender, forms["other"])
 
 
-def _before(cursor: Cursor, table: Table) -> str:
+def _before(cursor: TokenCursor, table: LanguageTable) -> str:
     """The word that says of which form the ordinal is, "" where there is none."""
     back = 1
     for _ in range(_MOST_JOINED):
         previous = cursor.previous(back)
-        before = previous.core.lower() if not previous.close else ""
+        before = previous.core.lower() if not previous.suffix else ""
         if before == _OTHERWISE or before not in table.ordinals_with_stop:
             return ""
         if table.ordinals_with_stop[before]["other"] != _AS_BEFORE:
@@ -146,5 +146,5 @@ def _before(cursor: Cursor, table: Table) -> str:
     return ""
 
 
-def _roman(word: Word) -> int | None:
+def _roman(word: Token) -> int | None:
     return roman_value(word.core) if set(word.core) <= set("IVX") else None

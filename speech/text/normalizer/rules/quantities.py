@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.rules.counted_nouns import CountedFigures, figure_of
-from speech.text.normalizer.rules.fractions import mixed, noun_behind, of_unit
-from speech.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR, read_figure
-from speech.text.normalizer.rules.units import Phrase, meaning, past_stop, sign_name
-from speech.text.normalizer.spoken import Piece, Said
-from speech.text.normalizer.tables.table import Currency, Table, Unit
-from speech.text.normalizer.tokens import Cursor
+from speech.text.normalizer.rules.counted_nouns import CountedNumerals, parse_leading_point
+from speech.text.normalizer.rules.fractions import gender_of_following, of_unit, say_mixed
+from speech.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, parse_numeral
+from speech.text.normalizer.rules.units import PhraseBuilder, resolve_unit, sign_name, unit_end
+from speech.text.normalizer.spoken import Piece, Verbalization
+from speech.text.normalizer.tables.table import Currency, LanguageTable, Unit
+from speech.text.normalizer.tokens import TokenCursor
 
-_VULGAR = "".join(VULGAR)
+_VULGAR = "".join(VULGAR_FRACTIONS)
 _QUANTITY = re.compile(
     rf"(?P<sign>\+/-|[-+−–±~≈≤≥<>])?(?P<before>[^\w\s.,'+−–{_VULGAR}-]|[A-Z]{{1,3}}\$|[A-Z]{{3}})?(?P<late>[-−])?"
     rf"(?:(?P<number>{NUMBER}|\.\d+)(?:(?P<dash>[{DASHES}])(?P<again>[^\w\s.,'+−–-]|[A-Z]{{1,3}}\$)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
@@ -22,15 +22,15 @@ _SHARES = "%‰٪؉"
 """Signs that some write before their number."""
 
 
-def quantity(cursor: Cursor, table: Table) -> Said | None:
+def quantity(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A number, its sign, and what it counts if that can be known; None where it is something else."""
-    word = cursor.word()
+    word = cursor.token()
     match = _QUANTITY.fullmatch(word.core)
     if match is None or not (match["number"] or match["vulgar"]):
         return None
     before, suffix = match["before"], match["suffix"]
-    first = figure_of(match["number"], table) if match["number"] else None
-    second = read_figure(match["second"], table) if match["second"] else None
+    first = parse_leading_point(match["number"], table) if match["number"] else None
+    second = parse_numeral(match["second"], table) if match["second"] else None
     if (match["number"] and first is None) or (match["second"] and second is None):
         return None
     money = table.currencies.get(before) if before else None
@@ -40,7 +40,7 @@ def quantity(cursor: Cursor, table: Table) -> Said | None:
     if before and money is None and before not in table.signs and before not in "#№":
         return None
     end = word.core_end
-    phrase = Phrase()
+    phrase = PhraseBuilder()
     start = word.core_start
     for sign in (match["sign"], match["late"]):
         if sign:
@@ -53,16 +53,19 @@ def quantity(cursor: Cursor, table: Table) -> Said | None:
         if suffix or money:
             return None
         at = word.core_start + (match.start("number") if first else match.start("vulgar"))
-        if first is None and (measured := of_unit(cursor, VULGAR[match["vulgar"]], table)) is not None:
+        if (
+            first is None
+            and (measured := of_unit(cursor, VULGAR_FRACTIONS[match["vulgar"]], table)) is not None
+        ):
             phrase.add(measured[0], at, measured[1])
-            return phrase.said(measured[1])
-        gender = noun_behind(cursor, table)
-        phrase.add(mixed(first, VULGAR[match["vulgar"]], table, gender), at, word.core_end)
-        return phrase.said(end)
-    figures = CountedFigures(cursor, table, word, match, first, second)
+            return phrase.build(measured[1])
+        gender = gender_of_following(cursor, table)
+        phrase.add(say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, gender), at, word.core_end)
+        return phrase.build(end)
+    figures = CountedNumerals(cursor, table, word, match, first, second)
     suffix = figures.take_per(suffix, money is not None)
     if suffix:
-        measure, magnitude = meaning(suffix, table, attached=True)
+        measure, magnitude = resolve_unit(suffix, table, attached=True)
         if money is not None and magnitude is None:
             measure, magnitude = None, table.numbers.money_magnitudes.get(suffix)
         if measure is None and magnitude is None:
@@ -71,12 +74,12 @@ def quantity(cursor: Cursor, table: Table) -> Said | None:
         if measure is None and money is None:
             measure = figures.currency_behind(1)
         if suffix[-1].isalpha():
-            figures.end = max(figures.end, past_stop(cursor, 0))
+            figures.end = max(figures.end, unit_end(cursor, 0))
     elif shares is not None:
         measure, magnitude = shares, None
     elif figures.per:
         measure, magnitude = None, None
-        figures.end = past_stop(cursor, 0)
+        figures.end = unit_end(cursor, 0)
     else:
         measure, magnitude = figures.find_measure(counted=money is None)
     if money is not None:
@@ -88,22 +91,22 @@ def quantity(cursor: Cursor, table: Table) -> Said | None:
     return figures.counted(phrase, measure, magnitude)
 
 
-def currency_before(cursor: Cursor, table: Table) -> Said | None:
+def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "USD 20": the code before its amount."""
-    word = cursor.word()
+    word = cursor.token()
     money = table.currencies.get(word.core)
-    if money is None or not cursor.touches(1):
+    if money is None or not cursor.is_adjacent(1):
         return None
-    amount = cursor.word(1)
-    if not re.fullmatch(NUMBER, amount.core) or (first := read_figure(amount.core, table)) is None:
+    amount = cursor.token(1)
+    if not re.fullmatch(NUMBER, amount.core) or (first := parse_numeral(amount.core, table)) is None:
         return None
     cursor.at += 1
     try:
         match = _QUANTITY.fullmatch(amount.core)
         assert match is not None
-        figures = CountedFigures(cursor, table, amount, match, first, None)
+        figures = CountedNumerals(cursor, table, amount, match, first, None)
         _, magnitude = figures.find_measure(counted=False)
-        said = figures.money(Phrase(), money, magnitude, whole=True)
+        said = figures.money(PhraseBuilder(), money, magnitude, whole=True)
     finally:
         cursor.at -= 1
-    return Said((Piece(said.pieces[0].text, word.core_start, said.end),), said.end)
+    return Verbalization((Piece(said.pieces[0].text, word.core_start, said.end),), said.end)

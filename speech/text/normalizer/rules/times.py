@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.rules.numerals import DASHES, Figure
+from speech.text.normalizer.rules.numerals import DASHES, Numeral
 from speech.text.normalizer.rules.units import gender_of_forms, say_counted
-from speech.text.normalizer.spoken import Piece, Said
+from speech.text.normalizer.spoken import Piece, Verbalization
 from speech.text.normalizer.tables.file import Forms
-from speech.text.normalizer.tables.table import Table
-from speech.text.normalizer.tokens import Cursor
+from speech.text.normalizer.tables.table import LanguageTable
+from speech.text.normalizer.tokens import TokenCursor
 
 _TIME = re.compile(r"(\d{1,2})([:.hH])(\d{2})(?::(\d{2}))?([^\W\d_]\S{0,4})?")
 _DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
@@ -17,9 +17,9 @@ _HOUR = re.compile(r"(\d{1,2})([^\W\d_][^\W\d]{0,3}(?:\.[^\W\d]{1,2})?)?")
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
 
 
-def time(cursor: Cursor, table: Table) -> Said | None:
+def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "19:30", with its "h" or "p. m.", and from one time to another."""
-    word = cursor.word()
+    word = cursor.token()
     said = _time(cursor, table, word.core, word.core_start)
     if said is not None:
         return said
@@ -30,11 +30,13 @@ def time(cursor: Cursor, table: Table) -> Said | None:
     first = first or _hour_of_half(parts[1], table)
     last = _time(cursor, table, parts[3], word.core_start + parts.start(3))
     if last is None and (marked := _hour_of_mark(parts[3], table)) is not None:
-        last = Said((Piece(marked[0], word.core_start + parts.start(3), word.core_end),), word.core_end)
+        last = Verbalization(
+            (Piece(marked[0], word.core_start + parts.start(3), word.core_end),), word.core_end
+        )
     if first is None or last is None:
         return None
     base = word.core_start
-    return Said(
+    return Verbalization(
         (
             Piece(f"{first[0]} {first[1] or ''}".rstrip() + " ", base, base + parts.end(1)),
             Piece(f"{table.numbers.to} ", base + parts.start(2), base + parts.end(2)),
@@ -44,9 +46,9 @@ def time(cursor: Cursor, table: Table) -> Said | None:
     )
 
 
-def _time(cursor: Cursor, table: Table, written: str, start: int) -> Said | None:
+def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -> Verbalization | None:
     """One time, the last one of the word; ``written`` begins at ``start``."""
-    word = cursor.word()
+    word = cursor.token()
     clock = _clock(written, table, hour_alone=False)
     if clock is None and _DOTTED_TIME.fullmatch(written) and _is_dotted_time(cursor, table):
         written = written.replace(".", ":")
@@ -66,7 +68,7 @@ def _time(cursor: Cursor, table: Table, written: str, start: int) -> Said | None
     if half is None:
         behind = _half_behind(cursor, table)
         # "7 م" may be seven metres too.
-        if behind is not None and (clock or known or cursor.word(1).core not in table.units):
+        if behind is not None and (clock or known or cursor.token(1).core not in table.units):
             half, end = behind
             if clock is not None and sharp:
                 said = _say_hour(int(re.split(r"\D", written, maxsplit=1)[0]), table)
@@ -74,18 +76,18 @@ def _time(cursor: Cursor, table: Table, written: str, start: int) -> Said | None
         return None
     pieces = [Piece(said, start, word.core_end)]
     if half is not None:
-        return Said((Piece(f"{said} {half}", start, end),), end)
-    if clock is not None and cursor.touches(1) and cursor.word(1).core in table.times.marks:
-        mark = cursor.word(1)
-        end = mark.core_end + (mark.close.startswith(".") and len(mark.close) > 1)
+        return Verbalization((Piece(f"{said} {half}", start, end),), end)
+    if clock is not None and cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks:
+        mark = cursor.token(1)
+        end = mark.core_end + (mark.suffix.startswith(".") and len(mark.suffix) > 1)
         if sharp and table.times.hour_mark:
             hour_said = _say_hour(int(written.partition(":")[0]), table)
             said = table.times.hour_mark.format(hour=hour_said)
         pieces = [Piece(said, start, end)]
-    return Said(tuple(pieces), end)
+    return Verbalization(tuple(pieces), end)
 
 
-def _clock(written: str, table: Table, hour_alone: bool) -> tuple[str, str | None, bool] | None:
+def _clock(written: str, table: LanguageTable, hour_alone: bool) -> tuple[str, str | None, bool] | None:
     """What is said of a time, its half of the day, and whether it is a full hour."""
     times = table.times
     if hour_alone and written.isdigit() and len(written) <= 2 and int(written) <= 24:
@@ -115,26 +117,26 @@ def _clock(written: str, table: Table, hour_alone: bool) -> tuple[str, str | Non
     return said, half, minutes == 0
 
 
-def _part(number: int, forms: Forms | None, table: Table) -> str:
+def _part(number: int, forms: Forms | None, table: LanguageTable) -> str:
     """Minutes or seconds, with their name where the language has it."""
     gender = table.times.minutes_gender
     if forms is None:
-        return table.words.cardinal(number, gender)
+        return table.number_words.cardinal(number, gender)
     gender = gender or gender_of_forms(forms, table)
-    return say_counted(Figure(str(number), ""), forms, gender, table)
+    return say_counted(Numeral(str(number), ""), forms, gender, table)
 
 
-def _is_dotted_time(cursor: Cursor, table: Table) -> bool:
+def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     """Whether the words around "7.30" make it a time, where a full stop is no decimal mark anyway."""
     if _half_behind(cursor, table) is not None:
         return True
     if table.numbers.decimal == ".":
         return False
     marks, after = table.times.marks, table.times.after
-    return cursor.previous().core in after or (cursor.touches(1) and cursor.word(1).core in marks)
+    return cursor.previous().core in after or (cursor.is_adjacent(1) and cursor.token(1).core in marks)
 
 
-def _hour_of_half(written: str, table: Table) -> tuple[str, str | None, bool] | None:
+def _hour_of_half(written: str, table: LanguageTable) -> tuple[str, str | None, bool] | None:
     """As ``_clock``, of "5pm"."""
     hour = _HOUR.fullmatch(written)
     half = _half(hour[2] or "", table) if hour else None
@@ -143,51 +145,51 @@ def _hour_of_half(written: str, table: Table) -> tuple[str, str | None, bool] | 
     return _say_hour(int(hour[1]), table), half, True
 
 
-def _hour_of_mark(written: str, table: Table) -> tuple[str, str | None, bool] | None:
+def _hour_of_mark(written: str, table: LanguageTable) -> tuple[str, str | None, bool] | None:
     """As ``_clock``, of "9h"."""
     hour = _HOUR.fullmatch(written)
     if hour is None or (hour[2] or "") not in table.times.marks or int(hour[1]) > 24:
         return None
     unit = table.units.get(hour[2])
     name = table.form(unit.forms, int(hour[1])) if unit is not None else ""
-    return f"{table.words.cardinal(int(hour[1]), table.times.gender)} {name}".rstrip(), None, True
+    return f"{table.number_words.cardinal(int(hour[1]), table.times.gender)} {name}".rstrip(), None, True
 
 
-def _say_hour(hour: int, table: Table) -> str:
+def _say_hour(hour: int, table: LanguageTable) -> str:
     """An hour's number, with the name of hours where the language says it always."""
     times = table.times
-    number = table.words.cardinal(hour, times.gender)
+    number = table.number_words.cardinal(hour, times.gender)
     if times.hours is None:
         return number
     return f"{number} {times.hours.get('one', times.hours['other']) if hour == 1 else times.hours['other']}"
 
 
-def _half(written: str, table: Table) -> str | None:
+def _half(written: str, table: LanguageTable) -> str | None:
     """What "am" or "p.m" says."""
     return table.times.halves.get(written.replace(".", "").lower()) if written else None
 
 
-def _half_behind(cursor: Cursor, table: Table) -> tuple[str, int] | None:
+def _half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | None:
     """What "am", "p.m." or "p. m." behind a time says, and where it ends."""
-    if not table.times.halves or not cursor.touches(1):
+    if not table.times.halves or not cursor.is_adjacent(1):
         return None
-    first = cursor.word(1)
+    first = cursor.token(1)
     if (half := _half(first.core, table)) is not None:
         return half, _past_stop(cursor, 1)
-    if len(first.core) == 1 and first.close == "." and f"{first.core.lower()}m" in table.times.halves:
-        second = cursor.word(2)
+    if len(first.core) == 1 and first.suffix == "." and f"{first.core.lower()}m" in table.times.halves:
+        second = cursor.token(2)
         if second.core.lower() == "m" and second.start == second.core_start:
             return table.times.halves[f"{first.core.lower()}m"], _past_stop(cursor, 2)
     return None
 
 
-def _past_stop(cursor: Cursor, ahead: int) -> int:
+def _past_stop(cursor: TokenCursor, ahead: int) -> int:
     """Where an abbreviation ends: behind its full stop, unless that ends the sentence too."""
-    word = cursor.word(ahead)
-    if not word.close.startswith("."):
+    word = cursor.token(ahead)
+    if not word.suffix.startswith("."):
         return word.core_end
-    if len(word.close) == 1:
-        following = cursor.word(ahead + 1)
+    if len(word.suffix) == 1:
+        following = cursor.token(ahead + 1)
         if following.core == "" or following.core[0].isupper():
             return word.core_end
     return word.core_end + 1

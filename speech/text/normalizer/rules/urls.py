@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from speech.text.normalizer.rules.acronyms import capitals, humps, spelled
+from speech.text.normalizer.rules.acronyms import camel_case_pieces, capitals_pieces, spelled_pieces
 from speech.text.normalizer.rules.numerals import say_digits
-from speech.text.normalizer.spoken import Piece, Said
-from speech.text.normalizer.tables.table import Table
-from speech.text.normalizer.tokens import Cursor
+from speech.text.normalizer.spoken import Piece, Verbalization
+from speech.text.normalizer.tables.table import LanguageTable
+from speech.text.normalizer.tokens import TokenCursor
 
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z+.-]{1,9}://)?(?P<www>www\.)?(?P<host>[^\s/?#@:]+)(?P<rest>[:/?#]\S*)?", re.I
@@ -24,22 +24,22 @@ _PARTS = re.compile(r"[^\W\d_]+|\d+|.", re.DOTALL)
 _LONGEST_SPELLED_OUT = 80
 
 
-def address(cursor: Cursor, table: Table) -> Said | None:
+def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """An address of a page or of a person, a file's name."""
-    word = cursor.word()
+    word = cursor.token()
     core, start = word.core, word.core_start
     if "@" in core[1:]:
         if not _EMAIL.fullmatch(core):
             return None
         skipped = len("mailto:") if core.startswith("mailto:") else 0
-        return Said(say_signs(core[skipped:], start + skipped, table), word.core_end)
+        return Verbalization(say_signs(core[skipped:], start + skipped, table), word.core_end)
     if core.startswith("file:///"):
-        return Said(say_signs(core, start, table), word.core_end)
+        return Verbalization(say_signs(core, start, table), word.core_end)
     if _PATH.fullmatch(core):
-        return Said(say_signs(core, start, table), word.core_end)
+        return Verbalization(say_signs(core, start, table), word.core_end)
     if core in table.units and len(core) > 1 and not core.isalpha():
         # A unit without its number ("in km/h", "of m²").
-        return Said((Piece(table.units[core].forms["other"], start, word.core_end),), word.core_end)
+        return Verbalization((Piece(table.units[core].forms["other"], start, word.core_end),), word.core_end)
     match = _URL.fullmatch(core)
     if match is None:
         return None
@@ -55,16 +55,16 @@ def address(cursor: Cursor, table: Table) -> Said | None:
         written = core[begin:last].rstrip("/")
         if not written or (match["rest"] and not (known or match["rest"][0] in "/:")):
             return None
-        return Said(say_signs(written, start + begin, table), word.core_end)
+        return Verbalization(say_signs(written, start + begin, table), word.core_end)
     if (
         _FILE.fullmatch(core)
         and core.rpartition(".")[2].lower() in table.web.spelled | table.web.words.keys()
     ):
-        return Said(say_signs(core, start, table), word.core_end)
+        return Verbalization(say_signs(core, start, table), word.core_end)
     return None
 
 
-def _is_host(host: str, table: Table) -> bool:
+def _is_host(host: str, table: LanguageTable) -> bool:
     """Whether something without any scheme or path is the name of a machine: it ends as one known does."""
     return bool(_HOST.fullmatch(host)) and host.rpartition(".")[2].lower() in _TOP
 
@@ -76,27 +76,27 @@ _TOP = frozenset(
 """Ends of names that are taken for hosts where nothing else says so."""
 
 
-def tag(cursor: Cursor, table: Table) -> Said | None:
+def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "#SaveTheWhales", "@maria"."""
-    word = cursor.word()
+    word = cursor.token()
     match = _TAG.fullmatch(word.core)
     if match is None:
         return None
     name = table.web.hashtag if match[1] == "#" else table.web.mention
     first = Piece(f"{name} ", word.core_start, word.core_start + 1) if name else None
     pieces = say_signs(match[2], word.core_start + 1, table, joined=True)
-    return Said((first, *pieces) if first else pieces, word.core_end)
+    return Verbalization((first, *pieces) if first else pieces, word.core_end)
 
 
-def snake(cursor: Cursor, table: Table) -> Said | None:
+def snake(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "user_name": its words, without what joins them."""
-    word = cursor.word()
+    word = cursor.token()
     if not _SNAKE.fullmatch(word.core):
         return None
-    return Said(say_signs(word.core, word.core_start, table, joined=True), word.core_end)
+    return Verbalization(say_signs(word.core, word.core_start, table, joined=True), word.core_end)
 
 
-def say_signs(text: str, start: int, table: Table, joined: bool = False) -> tuple[Piece, ...]:
+def say_signs(text: str, start: int, table: LanguageTable, joined: bool = False) -> tuple[Piece, ...]:
     """Words as they are, signs by name, in the order in which they stand.
 
     joined: an underscore only joins words and is not said.
@@ -107,7 +107,7 @@ def say_signs(text: str, start: int, table: Table, joined: bool = False) -> tupl
         said: tuple[Piece, ...]
         if part[0].isdecimal():
             digits = len(part) > 4 or (part[0] == "0" and len(part) > 1)
-            number = say_digits(part, table) if digits else table.words.cardinal(int(part))
+            number = say_digits(part, table) if digits else table.number_words.cardinal(int(part))
             said = (Piece(number, at, at + len(part)),)
         elif part[0].isalpha():
             said = _word(part, at, table)
@@ -121,16 +121,16 @@ def say_signs(text: str, start: int, table: Table, joined: bool = False) -> tupl
     return tuple(pieces)
 
 
-def _word(part: str, at: int, table: Table) -> tuple[Piece, ...]:
+def _word(part: str, at: int, table: LanguageTable) -> tuple[Piece, ...]:
     lower = part.lower()
     if lower in table.web.words:
         return (Piece(table.web.words[lower], at, at + len(part)),)
     if lower in table.web.spelled:
-        return spelled(part, at, table)
+        return spelled_pieces(part, at, table)
     if part.isupper() and len(part) > 1:
-        return capitals(part, at, table)
-    if (parts := humps(part, at, table)) is not None:
+        return capitals_pieces(part, at, table)
+    if (parts := camel_case_pieces(part, at, table)) is not None:
         return parts
     if table.letters and 1 < len(part) <= 4 and part.isascii() and table.acronyms.vowels.isdisjoint(lower):
-        return spelled(part, at, table)
+        return spelled_pieces(part, at, table)
     return (Piece(part, at, at + len(part)),)

@@ -16,13 +16,13 @@ class TableError(ValueError):
 Forms = Mapping[str, str]
 """How something counted is called, by plural category (CLDR's: zero, one, two, few, many, other)."""
 
-CATEGORIES = frozenset({"zero", "one", "two", "few", "many", "other"})
+PLURAL_CATEGORIES = frozenset({"zero", "one", "two", "few", "many", "other"})
 
 
 _BRACES = re.compile(r"\{([^{}]*)\}|[{}]")
 
 
-class Section:
+class TableSection:
     """One section of a table; every key has to be read before ``done``."""
 
     def __init__(self, path: Path, source: str, name: str, values: Mapping[str, object]) -> None:
@@ -31,7 +31,7 @@ class Section:
         self._name = name
         self._values = dict(values)
 
-    def lines(self) -> tuple[str, ...]:
+    def key_names(self) -> tuple[str, ...]:
         """What stands before the equals signs, but for what was read already."""
         return tuple(self._values)
 
@@ -39,7 +39,7 @@ class Section:
         """A text; ``default`` where the line may be missing."""
         if key not in self._values and default is not None:
             return default
-        value = self.value(key)
+        value = self.take(key)
         if not isinstance(value, str):
             raise self.error(key, 'has to be a text in quotes ("…")')
         return value
@@ -57,14 +57,14 @@ class Section:
         """A whole number from 0 to 99."""
         if key not in self._values:
             return default
-        value = self.value(key)
+        value = self.take(key)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 99:
             raise self.error(key, "has to be a whole number from 0 to 99")
         return value
 
-    def yes(self, key: str) -> bool:
+    def flag(self, key: str) -> bool:
         """Whether the line is there and says true."""
-        value = self.value(key) if key in self._values else False
+        value = self.take(key) if key in self._values else False
         if not isinstance(value, bool):
             raise self.error(key, "has to be true or false")
         return value
@@ -73,48 +73,48 @@ class Section:
         """The words of a text, none where the line is missing."""
         return tuple(self.text(key, "").split())
 
-    def list(self, key: str) -> tuple[str, ...]:
+    def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts, empty where the line is missing."""
         if key not in self._values:
             return ()
-        value = self.value(key)
+        value = self.take(key)
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
             raise self.error(key, 'has to be a list of texts (["…", "…"])')
         return tuple(cast(list[str], value))
 
     def forms(self, key: str) -> Forms:
         """A text for all numbers, two for one and for others, or a text a plural category."""
-        return self.read_forms(key, self.value(key))
+        return self.parse_forms(key, self.take(key))
 
-    def read_forms(self, key: str, value: object) -> Forms:
+    def parse_forms(self, key: str, value: object) -> Forms:
         """As ``forms``, of a value that was taken already."""
         if isinstance(value, str):
             return {"other": value}
         if isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value):
             return {"one": value[0], "other": value[1]}
-        if isinstance(value, dict) and "other" in value and _are_texts(value, CATEGORIES):
+        if isinstance(value, dict) and "other" in value and _are_texts(value, PLURAL_CATEGORIES):
             return cast(Forms, value)
-        known = ", ".join(sorted(CATEGORIES))
+        known = ", ".join(sorted(PLURAL_CATEGORIES))
         raise self.error(key, f"has to be a text, two of them ([one, other]) or one by category ({known})")
 
     def conditions(self, key: str, known: frozenset[str]) -> Mapping[str, str]:
         """A text, which is for "other", or a text for each of some ``known`` conditions."""
-        value = self.value(key)
+        value = self.take(key)
         if isinstance(value, str):
             return {"other": value}
         if isinstance(value, dict) and value and _are_texts(value, known):
             return cast(Mapping[str, str], value)
         raise self.error(key, f"has to be a text, or one for each of some of: {', '.join(sorted(known))}")
 
-    def section(self, key: str) -> Section:
+    def section(self, key: str) -> TableSection:
         """A section inside this one; an empty one where it is missing."""
         value = self._values.pop(key, {})
         name = f"{self._name}.{key}" if self._name else key
         if not isinstance(value, dict):
             raise self.error(key, "has to be a section of its own")
-        return Section(self._path, self._source, name, value)
+        return TableSection(self._path, self._source, name, value)
 
-    def done(self) -> None:
+    def check_all_read(self) -> None:
         """Raise TableError where a line is left that nobody reads."""
         for key in self._values:
             raise self.error(key, "is not known here")
@@ -125,7 +125,7 @@ class Section:
         section = f" in [{self._name}]" if self._name else ""
         return TableError(f"{where}: {key!r}{section} {what}")
 
-    def value(self, key: str) -> object:
+    def take(self, key: str) -> object:
         """Whatever stands there; it counts as read."""
         if key not in self._values:
             raise self.error(key, "is missing")
@@ -151,7 +151,7 @@ def _are_texts(values: dict[object, object], known: frozenset[str]) -> bool:
     return known.issuperset(values) and all(isinstance(value, str) for value in values.values())
 
 
-def read_table_file(path: Path, region: str = "") -> Section:
+def read_table_file(path: Path, region: str = "") -> TableSection:
     """The whole of a table as one section; what ``[regions.XX]`` says takes the place of the general.
 
     Raises TableError.
@@ -164,4 +164,4 @@ def read_table_file(path: Path, region: str = "") -> Section:
     regions = values.pop("regions", {})
     for changed, lines in regions.get(region, {}).items():
         values[changed] = {**values.get(changed, {}), **lines}
-    return Section(path, source, "", values)
+    return TableSection(path, source, "", values)

@@ -177,11 +177,11 @@ class Abbreviation:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class LanguageTable:
     """All that is known of a language; see ``tables/README.md`` for what each section is for."""
 
     language: str
-    words: NumberWords
+    number_words: NumberWords
     numbers: Numbers
     agreement: Agreement
     ordinals: Mapping[str, str]
@@ -212,7 +212,7 @@ class Table:
         other = forms["other"]
         return f"{self.numbers.of_many} {other}" if category == "many" and self.numbers.of_many else other
 
-    def says_number(self, forms: Forms, number: Decimal | int) -> bool:
+    def form_includes_number(self, forms: Forms, number: Decimal | int) -> bool:
         """Whether the form for ``number`` says how many they are ("two books" in one word)."""
         alone = self.numbers.counted_alone
         return (
@@ -221,7 +221,7 @@ class Table:
             and category in forms
         )
 
-    def many(self, forms: Forms) -> str:
+    def form_for_many(self, forms: Forms) -> str:
         """What a rounded number of millions of something are called ("3,5 M€": "de euros")."""
         if "many" in forms and plural_category(self.language, 1_000_000) == "many":
             return forms["many"]

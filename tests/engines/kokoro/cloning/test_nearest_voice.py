@@ -15,12 +15,12 @@ import soxr
 
 from engines.kokoro.cloning.nearest_voice import NearestVoice
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
-from engines.kokoro.scheduler import Turns
+from engines.kokoro.scheduler import DeadlineScheduler
 from engines.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
 from speech.errors import InvalidRequest, UnsupportedLanguage
-from speech.text.growing_text import WrittenText
-from speech.text.normalizer import PLAIN
-from speech.text.segmenter import OpenCut
+from speech.text.incremental_text import IncrementalText
+from speech.text.normalizer import VERBATIM
+from speech.text.segmenter import OpenTextSegment
 from speech.types import Boundary, Embedding, Recording, Samples, Segment
 from tests.judges.judge import hear, word_error_rate
 
@@ -77,7 +77,7 @@ async def test_a_recording_becomes_an_embedding_for_all_languages(
 ) -> None:
     """At once and always the same; for each language foreseen to be no worse than its best voice."""
     assert engine.info.cloning == "nearest voice"
-    assert (embedding.engine, embedding.model) == ("kokoro", engine.info.embedder)
+    assert (embedding.engine, embedding.model) == ("kokoro", engine.info.embedding_model)
     assert set(embedding.similarity) == set(engine.info.default_voices)
     for similarity in embedding.similarity.values():
         assert 0 < similarity.before <= similarity.now <= 1
@@ -122,8 +122,8 @@ async def test_text_that_is_written_is_said_in_the_nearest_voice(
 ) -> None:
     """A few words behind the writer, by the same speaker as the whole."""
     words = TEXT.split(" ")
-    cut = OpenCut(0, " ".join(words[:5]), None)
-    written: WrittenText
+    cut = OpenTextSegment(0, " ".join(words[:5]), None)
+    written: IncrementalText
 
     class Rest:
         async def __aenter__(self) -> None:
@@ -135,7 +135,7 @@ async def test_text_that_is_written_is_said_in_the_nearest_voice(
 
         async def __aexit__(self, *failure: object) -> None: ...
 
-    written = WrittenText(cut, Rest, PLAIN)
+    written = IncrementalText(cut, Rest, VERBATIM)
     samples = await all_of(engine.stream(like(embedding, ""), written))
     assert word_error_rate(TEXT, hear(samples, RATE, "es"), "es") <= 0.06
     whole = await all_of(engine.synthesize(like(embedding)))
@@ -158,7 +158,7 @@ async def test_an_embedding_that_is_none_is_refused_before_anything_is_said(
     segment = like(replace(embedding, **change))
     with pytest.raises(InvalidRequest, match="reference"):
         await all_of(engine.synthesize(segment))
-    cut = OpenCut(0, TEXT, None)
+    cut = OpenTextSegment(0, TEXT, None)
 
     class Never:
         async def __aenter__(self) -> None: ...
@@ -166,7 +166,7 @@ async def test_an_embedding_that_is_none_is_refused_before_anything_is_said(
         async def __aexit__(self, *failure: object) -> None: ...
 
     with pytest.raises(InvalidRequest, match="reference"):
-        await all_of(engine.stream(segment, WrittenText(cut, Never, PLAIN)))
+        await all_of(engine.stream(segment, IncrementalText(cut, Never, VERBATIM)))
     assert len(await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es"))))
 
 
@@ -176,7 +176,7 @@ async def test_decoding_whole_does_not_clone(embedding: Embedding, tmp_path: Pat
         KokoroSettings(models_dir=None, cache_dir=tmp_path, decoding="whole", decoder="onnx")
     )
     await whole.start()
-    assert (whole.info.cloning, whole.info.embedder) == ("none", "")
+    assert (whole.info.cloning, whole.info.embedding_model) == ("none", "")
     with pytest.raises(InvalidRequest, match=r"reference: .*own voices only"):
         await all_of(whole.synthesize(like(embedding)))
     await whole.stop()
@@ -258,7 +258,7 @@ async def test_a_stream_waits_for_one_step_of_a_refining_at_most(
     """On a machine that computes one step at a time: between two chunks of the stream no more than one."""
     watched = Watched(engine)
     monkeypatch.setattr(engine, "_nearest", watched)
-    monkeypatch.setattr(engine, "_turns", Turns(1))
+    monkeypatch.setattr(engine, "_turns", DeadlineScheduler(1))
 
     async def refine() -> None:
         async with aclosing(engine.refine(recording, embedding, "es")) as found:

@@ -13,9 +13,9 @@ import torch
 
 from engines.kokoro.int8 import compatibility
 from engines.kokoro.int8.convolution import Convolution
-from engines.kokoro.int8.loader import Unfit, load
-from engines.kokoro.int8.packed import packed_generator
-from engines.kokoro.int8.packing import rounded
+from engines.kokoro.int8.loader import DecoderUnavailable, load_decoder
+from engines.kokoro.int8.packed import load_generator_weights
+from engines.kokoro.int8.packing import quantise_weight
 from engines.kokoro.network.decoder import Window
 from engines.kokoro.network.onnx_decoder import OnnxGenerator
 from engines.kokoro.network.onnx_model import Stop
@@ -35,23 +35,23 @@ def test_a_library_is_missing(
 ) -> None:
     """The reason names it."""
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(Unfit, match=library):
-        load(part, cache, 1)
+    with pytest.raises(DecoderUnavailable, match=library):
+        load_decoder(part, cache, 1)
 
 
 def test_an_operator_is_missing(cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in another version of torch, or one built without oneDNN."""
     operators = torch._ops._OpNamespace("none")
     monkeypatch.setattr(torch.ops, "onednn", operators)
-    with pytest.raises(Unfit, match=r"has no operator onednn\.qconv_prepack"):
-        load(part, cache, 1)
+    with pytest.raises(DecoderUnavailable, match=r"has no operator onednn\.qconv_prepack"):
+        load_decoder(part, cache, 1)
 
 
 def test_another_processor(cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason says which one is there."""
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
-    with pytest.raises(Unfit, match=r"AVX2.*DEFAULT"):
-        load(part, cache, 1)
+    with pytest.raises(DecoderUnavailable, match=r"AVX2.*DEFAULT"):
+        load_decoder(part, cache, 1)
 
 
 def test_an_operator_that_computes_otherwise(
@@ -64,8 +64,8 @@ def test_an_operator_that_computes_otherwise(
         return np.minimum(convolve(self, levels), 1_000_000)
 
     monkeypatch.setattr(Convolution, "__call__", saturated)
-    with pytest.raises(Unfit, match="otherwise than expected"):
-        load(part, cache, 1)
+    with pytest.raises(DecoderUnavailable, match="otherwise than expected"):
+        load_decoder(part, cache, 1)
 
 
 def test_an_operator_that_refuses(cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,27 +75,27 @@ def test_an_operator_that_refuses(cache: Path, part: LoadPart, monkeypatch: pyte
         raise RuntimeError("could not create a primitive\nmore of it")
 
     monkeypatch.setattr(Convolution, "__call__", refuse)
-    with pytest.raises(Unfit, match=r"cannot convolve in int8: could not create a primitive$"):
-        load(part, cache, 1)
+    with pytest.raises(DecoderUnavailable, match=r"cannot convolve in int8: could not create a primitive$"):
+        load_decoder(part, cache, 1)
 
 
 def test_speech_that_is_none(cache: Path, generator: bytes) -> None:
     """Another generator's speech passes; noise does not."""
 
     class Noisy(OnnxGenerator):
-        def audio(self, window: Window, stop: Stop) -> Any:
-            made = super().audio(window, stop)
+        def generate(self, window: Window, stop: Stop) -> Any:
+            made = super().generate(window, stop)
             return made + np.random.default_rng(0).normal(0, made.std(), made.shape).astype(np.float32)
 
-    assert compatibility.check_speech(OnnxGenerator(generator, 1)) > compatibility.LEAST_DB
-    with pytest.raises(Unfit, match="dB from float32's"):
+    assert compatibility.check_speech(OnnxGenerator(generator, 1)) > compatibility.MIN_AGREEMENT_DB
+    with pytest.raises(DecoderUnavailable, match="dB from float32's"):
         compatibility.check_speech(Noisy(generator, 1))
 
 
 def test_a_part_that_is_not_the_generator(cache: Path, part: LoadPart) -> None:
     """Its weights cannot be packed; the reason says so."""
-    with pytest.raises(Unfit, match="weights could not be packed"):
-        load(lambda name: b"no graph" if name == "generator" else part(name), cache, 1)
+    with pytest.raises(DecoderUnavailable, match="weights could not be packed"):
+        load_decoder(lambda name: b"no graph" if name == "generator" else part(name), cache, 1)
 
 
 @pytest.mark.parametrize("pairs", [True, False])
@@ -103,10 +103,10 @@ def test_weights_are_packed_once(
     cache: Path, generator: bytes, caplog: pytest.LogCaptureFixture, pairs: bool
 ) -> None:
     """The second time they are found; for processors that add in pairs no two neighbours exceed a byte."""
-    with packed_generator(generator, cache, pairs=pairs) as packed:
+    with load_generator_weights(generator, cache, pairs=pairs) as packed:
         first = dict(packed)
     caplog.clear()
-    with caplog.at_level("INFO"), packed_generator(generator, cache, pairs=pairs) as packed:
+    with caplog.at_level("INFO"), load_generator_weights(generator, cache, pairs=pairs) as packed:
         second = dict(packed)
     assert not caplog.text
     assert first.keys() == second.keys()
@@ -124,14 +124,14 @@ def test_levels_stand_for_weights() -> None:
     """Each within half a step of its output's scale."""
     weight = np.random.default_rng(0).standard_normal((8, 6, 3)).astype(np.float32)
     for pairs in (True, False):
-        levels, scale = rounded(weight, pairs)
+        levels, scale = quantise_weight(weight, pairs)
         assert np.abs(levels * scale[:, None, None] - weight).max() <= scale.max() * 0.501
         assert np.abs(levels.astype(int)).max() <= 127
 
 
 def test_the_convolution_is_exact_with_the_largest_weights() -> None:
     """Levels of 255 against weights whose neighbours fill what a processor that adds in pairs can hold."""
-    pairs = compatibility.adds_in_pairs()
+    pairs = compatibility.saturates_pairs()
     most = 64 if pairs else 127
     weights_ = np.full((16, 32, 5), most, np.int8)
     weights_[8:] *= -1

@@ -9,24 +9,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.espeak.client import EspeakLibrary
-from engines.kokoro.int8.compatibility import adds_in_pairs, check_operators, check_processor
-from engines.kokoro.int8.cores import Cores
-from engines.kokoro.int8.features import FastFeatures, Threads
-from engines.kokoro.int8.features_kernels import add_scaled, add_up, leaky_levels, pool
-from engines.kokoro.int8.front import FastFront, FastSource
-from engines.kokoro.int8.harmonic_source import HarmonicSource, phase_of
-from engines.kokoro.int8.loader import Unfit
-from engines.kokoro.int8.packed import packed_features
+from engines.espeak.client import EspeakClient
+from engines.kokoro.int8.compatibility import check_operators, check_processor, saturates_pairs
+from engines.kokoro.int8.cores import CorePool
+from engines.kokoro.int8.features import Int8Features, ThreadPair
+from engines.kokoro.int8.features_kernels import (
+    add_scaled,
+    leaky_levels,
+    sums_and_extremes,
+    upsample_depthwise,
+)
+from engines.kokoro.int8.front import Int8FeatureDecoder, LazySource
+from engines.kokoro.int8.harmonic_source import HarmonicSource, harmonic_phase
+from engines.kokoro.int8.loader import DecoderUnavailable
+from engines.kokoro.int8.packed import load_feature_weights
 from engines.kokoro.network.decoder import Decoder
-from engines.kokoro.network.dequantize import dequantized
+from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import UnknownGraph
-from engines.kokoro.network.norm_statistics import Statistics
+from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_decoder import OnnxGenerator, OnnxSource
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
-from engines.kokoro.network.parts import Affine, LoadPart, PartedModel, Prosody
-from engines.kokoro.text.espeak_ipa import sayer
-from engines.kokoro.text.phonemes import utterances
+from engines.kokoro.network.parts import LoadPart, NormAffine, PredictedProsody, SplitModel
+from engines.kokoro.text.espeak_ipa import phonemizer_for
+from engines.kokoro.text.phonemes import split_utterances
 from engines.kokoro.voices import Voices
 from tests.engines.kokoro.network.test_parts import agreement_db
 
@@ -44,7 +49,7 @@ def test_adding_up() -> None:
     values = normal(ROWS, CHANNELS)
     total, squares = np.empty((2, CHANNELS))
     least, most = np.empty((2, CHANNELS), np.float32)
-    add_up(values, total, squares, least, most)
+    sums_and_extremes(values, total, squares, least, most)
     exact = values.astype(np.float64)
     assert np.allclose(total, exact.sum(axis=0), rtol=0, atol=1e-5)
     assert np.allclose(squares, np.square(exact).sum(axis=0), rtol=1e-6)
@@ -76,8 +81,8 @@ def test_pooling() -> None:
         expected[tap : tap + 2 * ROWS : 2][:ROWS] += leaky * weight[tap]
     expected = expected[1:] + bias
     pooled = np.empty((2 * ROWS, CHANNELS), np.float32)
-    pool(values, scale, shift, LEAK, weight, bias, 0, pooled[:14])
-    pool(values, scale, shift, LEAK, weight, bias, 7, pooled[14:])
+    upsample_depthwise(values, scale, shift, LEAK, weight, bias, 0, pooled[:14])
+    upsample_depthwise(values, scale, shift, LEAK, weight, bias, 7, pooled[14:])
     assert np.allclose(pooled, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -96,7 +101,7 @@ def test_rows_are_shared_in_pairs(rows: int) -> None:
     """All are made once, and no pair is made by two."""
     with ThreadPoolExecutor(1) as spare:
         made: list[tuple[int, int]] = []
-        Threads(spare).share(rows, lambda first, end: made.append((first, end)))
+        ThreadPair(spare).split_rows(rows, lambda first, end: made.append((first, end)))
     assert sorted(row for first, end in made for row in range(first, end)) == list(range(rows))
     assert all(first % 2 == 0 for first, _ in made)
 
@@ -107,14 +112,14 @@ class Sentence:
 
     part: LoadPart
     cache: Path
-    model: PartedModel
-    prosody: Prosody
+    model: SplitModel
+    prosody: PredictedProsody
     style: Array
 
-    def features(self, cores: int) -> FastFeatures:
+    def features(self, cores: int) -> Int8Features:
         """Those of one's own."""
-        with packed_features(self.part("decoder"), self.cache, pairs=adds_in_pairs()) as packed:
-            return FastFeatures(packed, Cores(cores))
+        with load_feature_weights(self.part("decoder"), self.cache, pairs=saturates_pairs()) as packed:
+            return Int8Features(packed, CorePool(cores))
 
     @property
     def given(self) -> dict[str, Array]:
@@ -128,19 +133,19 @@ def sentence(part: LoadPart, cache: Path) -> Sentence:
     """A Spanish one."""
     try:
         check_processor()
-        check_operators(adds_in_pairs())
-    except Unfit as unfit:
+        check_operators(saturates_pairs())
+    except DecoderUnavailable as unfit:
         pytest.skip(str(unfit))
-    say = sayer(EspeakLibrary.shared(), "es")
+    say = phonemizer_for(EspeakClient.shared(), "es")
     assert say is not None
-    (utterance,) = utterances("El barco azul salió del puerto muy temprano.", say, ending=".")
+    (utterance,) = split_utterances("El barco azul salió del puerto muy temprano.", say, ending=".")
     style = Voices().style("em_alex", len(utterance.symbols))
-    model = PartedModel(part, 2)
-    return Sentence(part, cache, model, model.prosody(utterance.symbols, style, 1.0, Stop()), style)
+    model = SplitModel(part, 2)
+    return Sentence(part, cache, model, model.predict_prosody(utterance.symbols, style, 1.0, Stop()), style)
 
 
 @pytest.fixture(scope="module")
-def alone(sentence: Sentence) -> FastFeatures:
+def alone(sentence: Sentence) -> Int8Features:
     """On one core."""
     return sentence.features(cores=1)
 
@@ -151,26 +156,28 @@ def by_graphs(sentence: Sentence, given: dict[str, Array]) -> tuple[dict[str, Ar
     part = sentence.part("decoder")
     exact, known = (
         dict(zip(names, Network(graph, 2).run(given, names, Stop()), strict=True))
-        for graph in (dequantized(part), part)
+        for graph in (dequantize(part), part)
     )
     return exact, known
 
 
-def test_nearer_to_float32_than_the_published_graph(sentence: Sentence, alone: FastFeatures) -> None:
+def test_nearer_to_float32_than_the_published_graph(sentence: Sentence, alone: Int8Features) -> None:
     """Features are; what of the rest comes of pitch and style alone is the same."""
     exact, known = by_graphs(sentence, sentence.given)
-    features, gain, bias = alone.of(**sentence.given, stop=Stop())
+    features, gain, bias = alone.compute(**sentence.given, stop=Stop())
     assert features.shape == known["features"].shape
     own, graphs = (agreement_db(exact["features"], made) for made in (features, known["features"]))
     assert own > graphs + 1
-    assert np.array_equal(phase_of(sentence.prosody.pitch), known["phase"])
+    assert np.array_equal(harmonic_phase(sentence.prosody.pitch), known["phase"])
     assert np.array_equal(gain, known["gain"]) and np.array_equal(bias, known["bias"])
 
 
-def test_two_threads_make_what_one_makes(sentence: Sentence, alone: FastFeatures) -> None:
+def test_two_threads_make_what_one_makes(sentence: Sentence, alone: Int8Features) -> None:
     """To the last bit, each time."""
     shared = sentence.features(cores=2)
-    first, again, together = (made.of(**sentence.given, stop=Stop())[0] for made in (alone, alone, shared))
+    first, again, together = (
+        made.compute(**sentence.given, stop=Stop())[0] for made in (alone, alone, shared)
+    )
     assert np.array_equal(first, again)
     assert np.array_equal(first, together)
 
@@ -189,23 +196,23 @@ def test_the_shortest_utterances(sentence: Sentence, frames: int) -> None:
         "style": sentence.style,
     }
     exact, _ = by_graphs(sentence, given)
-    features, _, _ = sentence.features(cores=2).of(**given, stop=Stop())
+    features, _, _ = sentence.features(cores=2).compute(**given, stop=Stop())
     assert features.shape == (1, 512, 2 * frames)
     assert agreement_db(exact["features"], features) >= 12
 
 
-def test_an_utterance_keeps_the_decoder_it_began_with(sentence: Sentence, alone: FastFeatures) -> None:
+def test_an_utterance_keeps_the_decoder_it_began_with(sentence: Sentence, alone: Int8Features) -> None:
     """Features, source and generator of one that the graph began come of the graph."""
     model, stop = sentence.model, Stop()
     graphs = model.decoder
-    begun = model.features(sentence.prosody, sentence.style, stop)
+    begun = model.decode_features(sentence.prosody, sentence.style, stop)
     generator = OnnxGenerator(sentence.part("generator"), 1)
-    model.decoder = Decoder("fast", FastFront(alone, HarmonicSource()), generator, 1)
-    later = model.features(sentence.prosody, sentence.style, stop)
+    model.decoder = Decoder("fast", Int8FeatureDecoder(alone, HarmonicSource()), generator, 1)
+    later = model.decode_features(sentence.prosody, sentence.style, stop)
     assert begun.generator is graphs.generator and isinstance(begun.source, OnnxSource)
-    assert later.generator is generator and isinstance(later.source, FastSource)
+    assert later.generator is generator and isinstance(later.source, LazySource)
     model.decoder = graphs
-    assert np.array_equal(later.features, alone.of(**sentence.given, stop=stop)[0])
+    assert np.array_equal(later.features, alone.compute(**sentence.given, stop=stop)[0])
     assert agreement_db(begun.features, later.features) >= 20
 
 
@@ -213,25 +220,27 @@ def test_the_generator_hears_no_other_source(sentence: Sentence) -> None:
     """Of the same features, the float32 generator's sound by the fast source is that by the graph's."""
     model, stop = sentence.model, Stop()
     voices = [voice.id for voice in Voices().all]
-    begun = model.features(sentence.prosody, sentence.style, stop)
-    begun = replace(begun, generator=OnnxGenerator(dequantized(sentence.part("generator")), 2))
-    norms = Affine.of(begun, Statistics(voices).expected("em_alex", sentence.prosody, begun))
-    fast = replace(begun, source=FastSource(HarmonicSource(), sentence.prosody.pitch))
-    known, heard = (model.window(features, norms, 20, 60, stop) for features in (begun, fast))
+    begun = model.decode_features(sentence.prosody, sentence.style, stop)
+    begun = replace(begun, generator=OnnxGenerator(dequantize(sentence.part("generator")), 2))
+    norms = NormAffine.from_statistics(
+        begun, StatisticsTable(voices).predict("em_alex", sentence.prosody, begun)
+    )
+    fast = replace(begun, source=LazySource(HarmonicSource(), sentence.prosody.pitch))
+    known, heard = (model.decode_window(features, norms, 20, 60, stop) for features in (begun, fast))
     assert agreement_db(known, heard) >= 80
 
 
-def test_it_ends_when_it_is_told_to(sentence: Sentence, alone: FastFeatures) -> None:
+def test_it_ends_when_it_is_told_to(sentence: Sentence, alone: Int8Features) -> None:
     """Before the next block."""
     stop = Stop()
     stop.set()
     with pytest.raises(Stopped):
-        alone.of(**sentence.given, stop=stop)
+        alone.compute(**sentence.given, stop=stop)
 
 
 def test_another_part_is_refused_by_what_it_lacks(sentence: Sentence) -> None:
     """Nothing is packed of a graph that is not the decoder."""
-    from engines.kokoro.int8.features_packing import pack
+    from engines.kokoro.int8.features_packing import pack_features
 
     with pytest.raises(UnknownGraph, match="no layer"):
-        pack(sentence.part("source"), pairs=True)
+        pack_features(sentence.part("source"), pairs=True)

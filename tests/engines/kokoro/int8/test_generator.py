@@ -12,16 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.kokoro.measures import log_spectral_distance
-from engines.espeak.client import EspeakLibrary
+from engines.espeak.client import EspeakClient
 from engines.kokoro.int8.convolution import Convolution
-from engines.kokoro.int8.loader import Unfit, load
+from engines.kokoro.int8.loader import DecoderUnavailable, load_decoder
 from engines.kokoro.network.decoder import Decoder
-from engines.kokoro.network.norm_statistics import Statistics
-from engines.kokoro.network.onnx_model import FRAME, Array, ModelFailed, Stop, Stopped
-from engines.kokoro.network.parts import Affine, Features, LoadPart, PartedModel
-from engines.kokoro.synthesizer import WindowSpeaker
-from engines.kokoro.text.espeak_ipa import sayer
-from engines.kokoro.text.phonemes import utterances
+from engines.kokoro.network.norm_statistics import StatisticsTable
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, ModelFailed, Stop, Stopped
+from engines.kokoro.network.parts import Features, LoadPart, NormAffine, SplitModel
+from engines.kokoro.synthesizer import WindowedSynthesizer
+from engines.kokoro.text.espeak_ipa import phonemizer_for
+from engines.kokoro.text.phonemes import split_utterances
 from engines.kokoro.voices import Voices
 from speech.types import Segment
 from tests.engines.kokoro.network.test_parts import agreement_db
@@ -34,28 +34,30 @@ class Spoken:
 
     def __init__(self, parts: LoadPart, cache: Path) -> None:
         self.parts, self.cache = parts, cache
-        self.model = PartedModel(self.parts, threads=2)
+        self.model = SplitModel(self.parts, threads=2)
         self.onnx = self.model.decoder
         self.fast = self.loaded(cores=2)
         self.model.decoder = self.fast
         voices = Voices()
-        statistics = Statistics([voice.id for voice in voices.all])
-        speaker = WindowSpeaker(self.model, voices, statistics)
-        say = sayer(EspeakLibrary.shared(), LANGUAGE)
+        statistics = StatisticsTable([voice.id for voice in voices.all])
+        speaker = WindowedSynthesizer(self.model, voices, statistics)
+        say = phonemizer_for(EspeakClient.shared(), LANGUAGE)
         assert say is not None
-        (utterance,) = utterances(TEXT, say, ending=".")
+        (utterance,) = split_utterances(TEXT, say, ending=".")
         segment = Segment(TEXT, VOICE, LANGUAGE)
-        prosody, self.features = speaker.foresee(utterance.symbols, segment, Stop())
-        self.norms = Affine.of(self.features, statistics.expected(VOICE, prosody, self.features))
+        prosody, self.features = speaker.predict(utterance.symbols, segment, Stop())
+        self.norms = NormAffine.from_statistics(
+            self.features, statistics.predict(VOICE, prosody, self.features)
+        )
         self.whole = self.window(0, self.features.frames)
 
     def loaded(self, cores: int) -> Decoder:
         """A fast decoder of one's own."""
-        return load(self.parts, self.cache, cores)
+        return load_decoder(self.parts, self.cache, cores)
 
     def window(self, first: int, end: int, features: Features | None = None) -> Array:
         """The samples of frames [first, end)."""
-        return self.model.window(features or self.features, self.norms, first, end, Stop())
+        return self.model.decode_window(features or self.features, self.norms, first, end, Stop())
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def spoken(part: LoadPart, cache: Path) -> Spoken:
     """The sentence."""
     try:
         return Spoken(part, cache)
-    except Unfit as unfit:
+    except DecoderUnavailable as unfit:
         pytest.skip(str(unfit))
 
 
@@ -72,15 +74,17 @@ def test_nearer_to_float32_than_the_published_graph(spoken: Spoken) -> None:
     """The log-spectral distance to the same layers in float32, of the same features and norms."""
     import torch
 
-    from engines.kokoro.int8.graph_layers import read
-    from engines.kokoro.offline.float_reference import Reference
+    from engines.kokoro.int8.graph_layers import read_layers
+    from engines.kokoro.offline.float_reference import FloatGenerator
 
     features = spoken.features
     spectra = features.source.spectra(0, features.frames, Stop())
     inputs = (features.features, spectra, spoken.norms.scale, spoken.norms.shift)
-    exact = Reference(read(spoken.parts("generator"))).audio(*map(torch.from_numpy, inputs)).numpy()
+    exact = (
+        FloatGenerator(read_layers(spoken.parts("generator"))).audio(*map(torch.from_numpy, inputs)).numpy()
+    )
     onnx = spoken.window(0, features.frames, replace(features, generator=spoken.onnx.generator))
-    assert len(exact) == len(spoken.whole) == features.frames * FRAME
+    assert len(exact) == len(spoken.whole) == features.frames * FRAME_SAMPLES
     fast_db, onnx_db = (log_spectral_distance(samples, exact) for samples in (spoken.whole, onnx))
     assert fast_db < 1.3
     assert fast_db < onnx_db
@@ -93,13 +97,15 @@ def test_a_window_has_the_samples_of_the_whole(spoken: Spoken, data: st.DataObje
     frames = spoken.features.frames
     first = data.draw(st.integers(0, frames - 2))
     end = data.draw(st.integers(first + 2, min(first + 40, frames)))
-    np.testing.assert_array_equal(spoken.window(first, end), spoken.whole[first * FRAME : end * FRAME])
+    np.testing.assert_array_equal(
+        spoken.window(first, end), spoken.whole[first * FRAME_SAMPLES : end * FRAME_SAMPLES]
+    )
 
 
 @pytest.mark.parametrize("first", [0, 1, 30, 31])
 def test_a_window_of_a_frame(spoken: Spoken, first: int) -> None:
     """Sums of so few rows are added up in another order: what differs is float32's rounding of them."""
-    whole = spoken.whole[first * FRAME : (first + 1) * FRAME]
+    whole = spoken.whole[first * FRAME_SAMPLES : (first + 1) * FRAME_SAMPLES]
     assert agreement_db(whole, spoken.window(first, first + 1)) >= 80
 
 
@@ -121,8 +127,8 @@ def test_it_stops_between_layers(spoken: Spoken) -> None:
     stop = Stop()
     stop.set()
     with pytest.raises(Stopped):
-        spoken.model.window(spoken.features, spoken.norms, 0, 20, stop)
-    assert agreement_db(spoken.whole[: 20 * FRAME], spoken.window(0, 20)) >= 80
+        spoken.model.decode_window(spoken.features, spoken.norms, 0, 20, stop)
+    assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20)) >= 80
 
 
 def test_what_torch_fails_at_is_told_as_onnxruntime_s_failures_are(
@@ -137,7 +143,7 @@ def test_what_torch_fails_at_is_told_as_onnxruntime_s_failures_are(
         patched.setattr(Convolution, "__call__", fail)
         with pytest.raises(ModelFailed, match="could not execute a primitive"):
             spoken.window(0, 20)
-    assert agreement_db(spoken.whole[: 20 * FRAME], spoken.window(0, 20)) >= 80
+    assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20)) >= 80
 
 
 def test_an_utterance_keeps_who_began_it(spoken: Spoken) -> None:
@@ -145,6 +151,6 @@ def test_an_utterance_keeps_who_began_it(spoken: Spoken) -> None:
     begun = spoken.features
     spoken.model.decoder = spoken.onnx
     try:
-        assert agreement_db(spoken.whole[: 20 * FRAME], spoken.window(0, 20, begun)) >= 80
+        assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20, begun)) >= 80
     finally:
         spoken.model.decoder = spoken.fast

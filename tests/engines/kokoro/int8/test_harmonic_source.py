@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engines.kokoro.int8.compatibility import check_source
 from engines.kokoro.int8.harmonic_source import HarmonicSource
-from engines.kokoro.int8.loader import Unfit
+from engines.kokoro.int8.loader import DecoderUnavailable
 from engines.kokoro.network.onnx_model import Array, Network, Stop
 from engines.kokoro.network.parts import LoadPart
 
@@ -83,5 +83,5 @@ class OtherwiseRounded(HarmonicSource):
 def test_a_source_that_is_rounded_otherwise_is_not_taken(graph: Network) -> None:
     """And the reason says so."""
     check_source(HarmonicSource(), graph)
-    with pytest.raises(Unfit, match="rounded otherwise"):
+    with pytest.raises(DecoderUnavailable, match="rounded otherwise"):
         check_source(OtherwiseRounded(), graph)

@@ -127,7 +127,7 @@ def test_features_levels(channels: Channels) -> None:
     """Features, a channel a row, are turned, leak and become levels."""
     features = normal(CHANNELS, ROWS)
     levels: Levels = np.empty((1, ROWS + 3, CHANNELS), np.uint8)
-    kernels.features_levels(features, LEAK, channels.per_step, channels.zero, levels, 2)
+    kernels.leaky_transposed_levels(features, LEAK, channels.per_step, channels.zero, levels, 2)
     rows = features.T.astype(np.float64)
     assert_rounded(levels[0, 2:-1], levels_of(np.where(rows > 0, rows, rows * LEAK), channels))
     assert (levels[0, [0, 1, -1]] == channels.zero).all()
@@ -154,7 +154,7 @@ def test_add_both() -> None:
     """In place."""
     values, one, other = (normal(ROWS, CHANNELS, seed=seed) for seed in range(3))
     expected = values + (one + other)
-    kernels.add_both(values, one, other)
+    kernels.add_two(values, one, other)
     np.testing.assert_allclose(values, expected, rtol=1e-6, atol=1e-6)
 
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 from onnx import ModelProto, numpy_helper
 
-from engines.kokoro.int8.graph_layers import read
-from engines.kokoro.int8.layers import Layers, ResidualBlock, blocks_of
-from engines.kokoro.network.dequantize import dequantized
+from engines.kokoro.int8.graph_layers import read_layers
+from engines.kokoro.int8.layers import Layers, ResidualBlock, residual_blocks
+from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.onnx_decoder import OnnxGenerator
 from engines.kokoro.network.onnx_model import Stop
 from engines.kokoro.network.parts import LoadPart
-from engines.kokoro.offline.float_reference import Reference
-from engines.kokoro.probe import probe
+from engines.kokoro.offline.float_reference import FloatGenerator
+from engines.kokoro.probe import load_probe
 from tests.engines.kokoro.network.test_parts import agreement_db
 
 CHANNELS = 9216
@@ -34,7 +34,7 @@ def generator(part: LoadPart) -> bytes:
 @pytest.fixture(scope="module")
 def layers(generator: bytes) -> Layers:
     """What is read out of it."""
-    return read(generator)
+    return read_layers(generator)
 
 
 def test_the_layers_are_those_of_the_network(layers: Layers) -> None:
@@ -51,7 +51,7 @@ def test_the_layers_are_those_of_the_network(layers: Layers) -> None:
     assert (first.slope, second.slope, layers.slope) == (0.1, 0.1, 0.01)
     assert (layers.last.weight.shape, layers.last.padding) == ((22, 128, 7), 3)
     assert (layers.basis.shape, layers.hop, layers.margin) == ((22, 20), 5, 10)
-    built = {block.name: shape_of(block) for block in blocks_of(layers)}
+    built = {block.name: shape_of(block) for block in residual_blocks(layers)}
     assert built == {
         "noise_res.0": (256, 7),
         "resblocks.0": (256, 3),
@@ -78,7 +78,7 @@ def shape_of(block: ResidualBlock) -> tuple[int, int]:
 
 def test_every_channel_of_the_norms_has_one_layer(layers: Layers) -> None:
     """The norms' parts tile the packed scale and shift."""
-    snakes = [step.snake for block in blocks_of(layers) for pair in block.pairs for step in pair]
+    snakes = [step.snake for block in residual_blocks(layers) for pair in block.pairs for step in pair]
     channels = np.concatenate([np.arange(snake.norm, snake.norm + len(snake.alpha)) for snake in snakes])
     assert len(snakes) == 48
     assert sorted(channels.tolist()) == list(range(layers.norms)) == list(range(CHANNELS))
@@ -86,10 +86,10 @@ def test_every_channel_of_the_norms_has_one_layer(layers: Layers) -> None:
 
 def test_computed_plainly_they_are_the_graph_in_float32(generator: bytes, layers: Layers) -> None:
     """Of the piece of speech that a machine is tried with."""
-    window, _ = probe()
-    expected = OnnxGenerator(dequantized(generator), 2).audio(window, Stop())
+    window, _ = load_probe()
+    expected = OnnxGenerator(dequantize(generator), 2).generate(window, Stop())
     given = (window.features, window.spectra, window.scale, window.shift)
-    made = Reference(layers).audio(*map(torch.from_numpy, given)).numpy()
+    made = FloatGenerator(layers).audio(*map(torch.from_numpy, given)).numpy()
     assert made.shape == expected.shape and np.abs(expected).max() > 0.05
     assert agreement_db(expected, made) >= 90
 
@@ -146,4 +146,4 @@ def test_another_network_is_refused(
     graph = onnx.load_model_from_string(generator)
     change(graph)
     with pytest.raises(UnknownGraph, match=told):
-        read(graph.SerializeToString())
+        read_layers(graph.SerializeToString())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.kokoro.int8.libraries import loading_gently
+from engines.kokoro.int8.libraries import gentle_imports
 
 ROOT = Path(__file__).parents[4]
 
@@ -139,7 +139,7 @@ def test_two_that_load_at_once_leave_everything_as_it_was() -> None:
 
     def load() -> None:
         both.wait()
-        with loading_gently():
+        with gentle_imports():
             assert not gc.isenabled()
 
     threads = [threading.Thread(target=load) for _ in range(2)]

@@ -12,23 +12,23 @@ import torch
 
 from engines import weights
 from engines.kokoro.int8 import scales
-from engines.kokoro.int8.graph_layers import read
+from engines.kokoro.int8.graph_layers import read_layers
 from engines.kokoro.int8.layers import Convolution
-from engines.kokoro.int8.scales import DATA_FILE, ORIGIN_FILE, Scale
+from engines.kokoro.int8.scales import SCALES_FILE, SCALES_ORIGIN_FILE, Scale
 from engines.kokoro.network.parts import LoadPart
 from engines.kokoro.offline.calibrate import (
-    SAYINGS,
-    Inputs,
+    CALIBRATION_SENTENCES,
+    GeneratorInputs,
+    InputRecorder,
     Range,
-    Rounded,
-    Said,
-    calibrated,
+    RoundedConvolution,
+    best_scale,
     convolutions,
+    fake_quantised,
     least_error,
-    quantised,
     scale_of,
 )
-from engines.kokoro.offline.float_reference import Reference
+from engines.kokoro.offline.float_reference import FloatGenerator
 from engines.kokoro.offline.sentences import SENTENCES
 
 FOLDER = Path(scales.__file__).parents[1] / "data"
@@ -37,28 +37,28 @@ NOT_CALIBRATED, SAYS = "am_santa", 15
 
 
 @pytest.fixture(scope="module")
-def int8(part: LoadPart) -> list[Rounded]:
+def int8(part: LoadPart) -> list[RoundedConvolution]:
     """The convolutions that are computed in int8."""
-    return list(convolutions(read(part("generator"))))
+    return list(convolutions(read_layers(part("generator"))))
 
 
 def test_the_data_is_what_its_origin_says() -> None:
     """The arrays have the checksum that stands beside them, and came of this model and these sentences."""
-    origin = json.loads((FOLDER / ORIGIN_FILE).read_text(encoding="utf-8"))
-    with np.load(FOLDER / DATA_FILE) as data:
+    origin = json.loads((FOLDER / SCALES_ORIGIN_FILE).read_text(encoding="utf-8"))
+    with np.load(FOLDER / SCALES_FILE) as data:
         arrays = {name: data[name] for name in data.files}
     assert (
         hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest() == origin["sha256"]
     )
     assert origin["model_sha256"] == weights.KOKORO.sha256
     assert origin["sentences_sha256"] == hashlib.sha256(json.dumps(SENTENCES).encode()).hexdigest()
-    assert origin["sayings"] == SAYINGS
-    assert (FOLDER / DATA_FILE).stat().st_size < 300_000
+    assert origin["sayings"] == CALIBRATION_SENTENCES
+    assert (FOLDER / SCALES_FILE).stat().st_size < 300_000
 
 
-def test_every_int8_convolution_has_scales(int8: list[Rounded]) -> None:
+def test_every_int8_convolution_has_scales(int8: list[RoundedConvolution]) -> None:
     """A step and a zero for each input channel, and none for anything else."""
-    known = scales.load()
+    known = scales.load_scales()
     assert set(known) == {convolution.name for convolution in int8}
     for convolution in int8:
         step, zero = known[convolution.name]
@@ -67,21 +67,23 @@ def test_every_int8_convolution_has_scales(int8: list[Rounded]) -> None:
         assert np.isfinite(step).all() and (step > 0).all()
 
 
-def test_a_voice_that_was_not_calibrated_on_is_rounded_well(part: LoadPart, int8: list[Rounded]) -> None:
+def test_a_voice_that_was_not_calibrated_on_is_rounded_well(
+    part: LoadPart, int8: list[RoundedConvolution]
+) -> None:
     """Whatever each convolution is given there, it makes of it what float32 does, within 20 dB."""
-    assert NOT_CALIBRATED not in SAYINGS
-    inputs = Inputs([convolution.name for convolution in int8])
-    said = Said(part)
+    assert NOT_CALIBRATED not in CALIBRATION_SENTENCES
+    inputs = InputRecorder([convolution.name for convolution in int8])
+    said = GeneratorInputs(part)
     with torch.inference_mode():
-        reference = Reference(read(part("generator")), inputs)
+        reference = FloatGenerator(read_layers(part("generator")), inputs)
         reference.audio(*said.of(NOT_CALIBRATED, said.text(NOT_CALIBRATED, SAYS)))
-        known = scales.load()
+        known = scales.load_scales()
         for convolution in int8:
             pieces, scale = torch.stack(inputs.pieces[convolution.name]), known[convolution.name]
             exact = convolution.made(pieces, convolution.weight)
             power = (exact - exact.mean(dim=(0, 2), keepdim=True)).square().sum()
             for pairs in (False, True):
-                made = convolution.made(quantised(pieces, scale), convolution.by(scale, pairs))
+                made = convolution.made(fake_quantised(pieces, scale), convolution.by(scale, pairs))
                 assert 10 * torch.log10(power / (made - exact).square().sum()) > 20, convolution.name
 
 
@@ -89,7 +91,7 @@ def test_a_level_is_the_nearest_and_within_a_byte() -> None:
     """Halves are rounded up, as the kernels do it; what lies beyond is clipped; zero stays zero."""
     scale = Scale(np.array([0.5, 2.0], np.float32), np.array([10, 0], np.uint8))
     values = torch.tensor([[0.0, 0.24, 0.25, -0.26, -5.3, 200.0], [0.0, 0.9, 1.0, -4.0, 509.9, 600.0]])
-    left = quantised(values, scale)
+    left = fake_quantised(values, scale)
     assert left.tolist() == [[0.0, 0.0, 0.5, -0.5, -5.0, 122.5], [0.0, 0.0, 2.0, 0.0, 510.0, 510.0]]
 
 
@@ -98,11 +100,11 @@ def test_a_range_is_in_the_middle_of_the_levels() -> None:
     range_ = Range(torch.tensor([-1.5, 0.0, -3.0]), torch.tensor([2.5, 1.0, 0.0]))
     ends = torch.stack([range_.low, range_.high], dim=1)
     fitting = range_.width / 255
-    off = (quantised(ends, scale_of(range_, fitting)) - ends).abs()
+    off = (fake_quantised(ends, scale_of(range_, fitting)) - ends).abs()
     assert (off <= 0.51 * fitting[:, None]).all()
     half = scale_of(range_, fitting / 2)
     assert half.zero.tolist() == [64, 0, 255]
-    assert quantised(ends, half)[0].tolist() == pytest.approx([-64 * 2 / 255, 191 * 2 / 255], rel=1e-5)
+    assert fake_quantised(ends, half)[0].tolist() == pytest.approx([-64 * 2 / 255, 191 * 2 / 255], rel=1e-5)
 
 
 def test_an_outlier_is_clipped_where_that_is_better() -> None:
@@ -122,16 +124,16 @@ def test_the_grid_finds_better_scales_than_either_of_its_ends() -> None:
     random = np.random.default_rng(9)
     loud = np.exp(random.normal(0, 2, 32)).astype(np.float32)
     weight = (random.standard_normal((24, 32, 3)) / np.sqrt(loud)[:, None]).astype(np.float32)
-    convolution = Rounded("some", weight, 1)
+    convolution = RoundedConvolution("some", weight, 1)
     pieces = torch.from_numpy(random.standard_normal((6, 32, 200), np.float32) * loud[:, None])
     widest = Range(pieces.amin(dim=(0, 2)), pieces.amax(dim=(0, 2)))
-    scale, error = calibrated(convolution, pieces, widest)
+    scale, error = best_scale(convolution, pieces, widest)
     assert error < 1e-3
     for step in (widest.width / 255, torch.full((32,), float(widest.width.max()) / 255)):
         other = scale_of(widest, step)
         exact = convolution.made(pieces, weight)
         found, others = (
-            float((convolution.made(quantised(pieces, each), convolution.by(each, True)) - exact).norm())
+            float((convolution.made(fake_quantised(pieces, each), convolution.by(each, True)) - exact).norm())
             for each in (scale, other)
         )
         assert found < 0.9 * others
@@ -144,7 +146,7 @@ def test_inputs_are_noted_and_a_sentence_too_short_is_refused() -> None:
         "one", random.random((4, 3, 5), np.float32), np.zeros(4, np.float32), 1, dilation=3, padding=6
     )
     values = torch.from_numpy(random.random((1, 3, 400), np.float32) + np.float32(1))
-    inputs = Inputs(["one"])
+    inputs = InputRecorder(["one"])
     assert inputs(layer, values).shape == (1, 4, 400)
     assert [piece.shape for piece in inputs.pieces["one"]] == 4 * [(3, 48 + 12)]
     inputs(layer, -values)

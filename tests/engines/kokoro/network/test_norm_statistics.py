@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from engines import weights
-from engines.espeak.client import EspeakLibrary
+from engines.espeak.client import EspeakClient
 from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.network import norm_statistics as module
-from engines.kokoro.network.norm_statistics import DATA_FILE, ORIGIN_FILE, Statistics
+from engines.kokoro.network.norm_statistics import DATA_FILE, ORIGIN_FILE, StatisticsTable
 from engines.kokoro.network.onnx_model import Array, Stop
-from engines.kokoro.network.parts import Features, NormStatistics, PartedModel, Prosody
+from engines.kokoro.network.parts import Features, NormStatistics, PredictedProsody, SplitModel
 from engines.kokoro.offline.sentences import SENTENCES
-from engines.kokoro.synthesizer import WindowSpeaker
-from engines.kokoro.text.espeak_ipa import sayer
-from engines.kokoro.text.phonemes import Utterance, utterances
+from engines.kokoro.synthesizer import WindowedSynthesizer
+from engines.kokoro.text.espeak_ipa import phonemizer_for
+from engines.kokoro.text.phonemes import Utterance, split_utterances
 from engines.kokoro.voices import INDEX_FILE, Voices
-from engines.kokoro.windows import FIRST
+from engines.kokoro.windows import FIRST_WINDOW_FRAMES
 from speech.errors import EngineUnavailable
 from speech.types import Segment
 
@@ -38,23 +38,23 @@ def voices() -> list[str]:
 
 def uttered(text: str, language: str) -> Utterance:
     """One sentence, as the network is given it."""
-    say = sayer(EspeakLibrary.shared(), language)
+    say = phonemizer_for(EspeakClient.shared(), language)
     assert say is not None
-    (utterance,) = utterances(text, say, ending=".")
+    (utterance,) = split_utterances(text, say, ending=".")
     return utterance
 
 
-def parts_of(engine: KokoroEngine) -> PartedModel:
+def parts_of(engine: KokoroEngine) -> SplitModel:
     """The engine's own model."""
-    assert isinstance(engine._speaker, WindowSpeaker)
+    assert isinstance(engine._speaker, WindowedSynthesizer)
     return engine._speaker._model
 
 
-def foreseen(model: PartedModel, voice: str, utterance: Utterance) -> tuple[Prosody, Features]:
+def foreseen(model: SplitModel, voice: str, utterance: Utterance) -> tuple[PredictedProsody, Features]:
     """What is known of an utterance before its sound."""
     style = Voices().style(voice, len(utterance.symbols))
-    prosody = model.prosody(utterance.symbols, style, 1.0, Stop())
-    return prosody, model.features(prosody, style, Stop())
+    prosody = model.predict_prosody(utterance.symbols, style, 1.0, Stop())
+    return prosody, model.decode_features(prosody, style, Stop())
 
 
 def test_the_data_is_what_its_origin_says(voices: list[str]) -> None:
@@ -78,7 +78,7 @@ def test_the_data_is_what_its_origin_says(voices: list[str]) -> None:
 def test_data_of_other_voices_is_refused_with_the_cure(voices: list[str]) -> None:
     """A voice more or less than the data has rows for."""
     with pytest.raises(EngineUnavailable, match=r"statistics\.npz and voices\.json do not belong together"):
-        Statistics(voices[:-1])
+        StatisticsTable(voices[:-1])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\3\4 broken", b"no archive"])
@@ -91,22 +91,22 @@ def test_broken_data_is_refused_with_the_cure(
         (tmp_path / "data" / DATA_FILE).write_bytes(content)
     monkeypatch.setattr(module, "__file__", str(tmp_path / "network" / "module.py"))
     with pytest.raises(EngineUnavailable, match=r"missing or broken.*statistics\.npz"):
-        Statistics(voices)
+        StatisticsTable(voices)
 
 
 def test_a_sentence_is_foreseen_better_than_by_its_voice_alone(
     engine: KokoroEngine, voices: list[str]
 ) -> None:
     """Of a sentence that was not among the recorded: means and variances are nearer to what is seen."""
-    statistics, model = Statistics(voices), parts_of(engine)
+    statistics, model = StatisticsTable(voices), parts_of(engine)
     with np.load(FOLDER / DATA_FILE) as data:
         rows = {name: data[name].astype(np.float32) for name in ("mean", "log_variance")}
     row = voices.index("ef_dora")
     prosody, features = foreseen(
         model, "ef_dora", uttered("El barco azul salió del puerto muy temprano", "es")
     )
-    _, seen = model.recorded(features, Stop())
-    expected = statistics.expected("ef_dora", prosody, features)
+    _, seen = model.record(features, Stop())
+    expected = statistics.predict("ef_dora", prosody, features)
 
     def error(mean: Array, log_variance: Array) -> tuple[float, float]:
         deviation = np.sqrt(seen.variance.ravel() + 1e-5)
@@ -136,7 +136,7 @@ def test_recording_again_gives_what_ships(onnx_engine: KokoroEngine, voices: lis
     means, log_variances = [], []
     for text in SENTENCES["es"]:
         _, features = foreseen(model, voice, uttered(text, "es"))
-        _, seen = model.recorded(features, Stop())
+        _, seen = model.record(features, Stop())
         means.append(seen.mean.ravel())
         log_variances.append(np.log(seen.variance.ravel() + 1e-5))
     mean, log_variance = np.mean(means, axis=0), np.mean(log_variances, axis=0)
@@ -153,36 +153,36 @@ def test_a_voice_without_statistics_is_recorded_at_its_first_utterance(
 ) -> None:
     """It is whole then, by its own statistics; from the second on it comes in windows, by those."""
     model = parts_of(engine)
-    statistics = Statistics(voices)
+    statistics = StatisticsTable(voices)
     del statistics._shipped["ef_dora"]
-    speaker = WindowSpeaker(model, Voices(), statistics)
+    speaker = WindowedSynthesizer(model, Voices(), statistics)
     utterance = uttered("El barco azul salió del puerto muy temprano", "es")
     segment = Segment("", "ef_dora", "es")
-    assert not statistics.knows("ef_dora")
-    (whole,) = speaker.say(utterance, segment, Stop())
-    assert statistics.knows("ef_dora")
-    pieces = list(speaker.say(utterance, segment, Stop()))
+    assert not statistics.has("ef_dora")
+    (whole,) = speaker.synthesize(utterance, segment, Stop())
+    assert statistics.has("ef_dora")
+    pieces = list(speaker.synthesize(utterance, segment, Stop()))
     assert len(pieces) > 2
-    assert len(pieces[0].samples) < FIRST * 600
+    assert len(pieces[0].samples) < FIRST_WINDOW_FRAMES * 600
     windows = np.concatenate([piece.samples for piece in pieces])
     assert len(windows) == pytest.approx(len(whole.samples), abs=240)
     assert [word.word for piece in pieces for word in piece.words] == [word.word for word in whole.words]
     # Of the very sentence that was recorded, what is expected is what was seen.
     prosody, features = foreseen(model, "ef_dora", utterance)
-    _, seen = model.recorded(features, Stop())
-    expected = statistics.expected("ef_dora", prosody, features)
+    _, seen = model.record(features, Stop())
+    expected = statistics.predict("ef_dora", prosody, features)
     np.testing.assert_allclose(expected.mean, seen.mean, rtol=1e-3, atol=1e-4)
 
 
 def test_of_64_voices_the_recordings_are_kept(engine: KokoroEngine, voices: list[str]) -> None:
     """The oldest go; those that ship stay."""
-    statistics = Statistics(voices)
+    statistics = StatisticsTable(voices)
     prosody, features = foreseen(parts_of(engine), "ef_dora", uttered("Hola", "es"))
     seen = NormStatistics(*np.ones((2, 1, CHANNELS, 1), np.float32))
     for number in range(66):
         statistics.record(f"custom:{number}", prosody, features, seen, level=0.01)
-    known = [number for number in range(66) if statistics.knows(f"custom:{number}")]
+    known = [number for number in range(66) if statistics.has(f"custom:{number}")]
     assert known == list(range(2, 66))
-    assert all(statistics.knows(voice) for voice in voices)
+    assert all(statistics.has(voice) for voice in voices)
     with pytest.raises(KeyError):
-        statistics.expected("custom:0", prosody, features)
+        statistics.predict("custom:0", prosody, features)

@@ -19,16 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines import weights
-from engines.espeak.client import EspeakLibrary
-from engines.kokoro.network.dequantize import dequantized
+from engines.espeak.client import EspeakClient
+from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import PARTS, Surgery, UnknownGraph
-from engines.kokoro.network.onnx_decoder import CONTEXT, OnnxGenerator
-from engines.kokoro.network.onnx_model import FRAME, Array, Stop, WholeModel
-from engines.kokoro.network.parts import Affine, Features, PartedModel
-from engines.kokoro.text.espeak_ipa import sayer
-from engines.kokoro.text.phonemes import utterances
+from engines.kokoro.network.onnx_decoder import CONTEXT_FRAMES, OnnxGenerator
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop, WholeModel
+from engines.kokoro.network.parts import Features, NormAffine, SplitModel
+from engines.kokoro.text.espeak_ipa import phonemizer_for
+from engines.kokoro.text.phonemes import split_utterances
 from engines.kokoro.voices import Voices
-from engines.kokoro.windows import FIRST, windows
+from engines.kokoro.windows import FIRST_WINDOW_FRAMES, windows
 from speech.types import Samples
 
 EDGE = 10
@@ -43,9 +43,9 @@ def agreement_db(expected: Array, got: Array) -> float:
 
 def symbols_and_style(text: str, voice: str, language: str) -> tuple[str, Array]:
     """What the network is given for ``text``."""
-    say = sayer(EspeakLibrary.shared(), language)
+    say = phonemizer_for(EspeakClient.shared(), language)
     assert say is not None
-    (utterance,) = utterances(text, say, ending=".")
+    (utterance,) = split_utterances(text, say, ending=".")
     return utterance.symbols, Voices().style(voice, len(utterance.symbols))
 
 
@@ -68,7 +68,7 @@ def cut(published: bytes) -> Cut:
     """All parts."""
     surgery = Surgery(published)
     int8 = {name: bytes(getattr(surgery, name)()) for name in PARTS}
-    return Cut(int8, int8 | {name: dequantized(int8[name]) for name in ("generator", "recorder")})
+    return Cut(int8, int8 | {name: dequantize(int8[name]) for name in ("generator", "recorder")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,9 @@ class Spoken:
     ``norms`` are those that the recorder found.
     """
 
-    model: PartedModel
+    model: SplitModel
     features: Features
-    norms: Affine
+    norms: NormAffine
     audio: Samples
     at_once: Samples
 
@@ -89,7 +89,7 @@ class Spoken:
         features = anew(self.features)
         bounds = [0, *sorted(set(edges) - {0, features.frames}), features.frames]
         return np.concatenate(
-            [self.model.window(features, self.norms, *bound, Stop()) for bound in pairwise(bounds)]
+            [self.model.decode_window(features, self.norms, *bound, Stop()) for bound in pairwise(bounds)]
         )
 
 
@@ -101,12 +101,12 @@ def anew(features: Features) -> Features:
 @pytest.fixture(scope="module")
 def spoken(cut: Cut) -> Spoken:
     """A short Spanish sentence with a pause in it, its sound made in float32."""
-    model = PartedModel(cut.float32.__getitem__, 2)
+    model = SplitModel(cut.float32.__getitem__, 2)
     symbols, style = symbols_and_style("Sí, claro que vamos.", "ef_dora", "es")
-    features = model.features(model.prosody(symbols, style, 1.0, Stop()), style, Stop())
-    audio, seen = model.recorded(anew(features), Stop())
-    norms = Affine.of(features, seen)
-    at_once = model.window(anew(features), norms, 0, features.frames, Stop())
+    features = model.decode_features(model.predict_prosody(symbols, style, 1.0, Stop()), style, Stop())
+    audio, seen = model.record(anew(features), Stop())
+    norms = NormAffine.from_statistics(features, seen)
+    at_once = model.decode_window(anew(features), norms, 0, features.frames, Stop())
     return Spoken(model, features, norms, audio, at_once)
 
 
@@ -130,39 +130,39 @@ def test_the_engines_own_cuts_give_the_same_samples(spoken: Spoken) -> None:
     """The plan that is spoken by, from a first frame that is not the utterance's."""
     frames = spoken.features.frames
     plan = list(windows(7, frames - 3))
-    assert plan[0] == (7, 7 + FIRST) and plan[-1][1] == frames - 3
+    assert plan[0] == (7, 7 + FIRST_WINDOW_FRAMES) and plan[-1][1] == frames - 3
     assert all(before[1] == after[0] for before, after in pairwise(plan))
     got = spoken.in_windows([edge for window in plan for edge in window])
     assert agreement_db(spoken.at_once, got) >= 80
 
 
-@pytest.mark.parametrize(("context", "exact"), [(CONTEXT, True), (CONTEXT - 1, False)])
+@pytest.mark.parametrize(("context", "exact"), [(CONTEXT_FRAMES, True), (CONTEXT_FRAMES - 1, False)])
 def test_the_context_is_needed_and_enough(
     spoken: Spoken, monkeypatch: pytest.MonkeyPatch, context: int, exact: bool
 ) -> None:
     """With a frame less, what is beyond a window's ends is missed."""
     monkeypatch.setattr(OnnxGenerator, "context", context)
     first, end = 20, 40
-    got = spoken.model.window(anew(spoken.features), spoken.norms, first, end, Stop())
-    agreed = agreement_db(spoken.at_once[first * FRAME : end * FRAME], got)
+    got = spoken.model.decode_window(anew(spoken.features), spoken.norms, first, end, Stop())
+    agreed = agreement_db(spoken.at_once[first * FRAME_SAMPLES : end * FRAME_SAMPLES], got)
     assert agreed >= 80 if exact else agreed < 60
 
 
 def test_a_window_is_the_same_each_time(cut: Cut) -> None:
     """In int8 too, by several threads at once too: to the last bit."""
-    model = PartedModel(cut.int8.__getitem__, 2)
+    model = SplitModel(cut.int8.__getitem__, 2)
     symbols, style = symbols_and_style("Sí, claro que vamos.", "ef_dora", "es")
 
-    features = model.features(model.prosody(symbols, style, 1.0, Stop()), style, Stop())
-    norms = Affine.of(features, model.recorded(features, Stop())[1])
+    features = model.decode_features(model.predict_prosody(symbols, style, 1.0, Stop()), style, Stop())
+    norms = NormAffine.from_statistics(features, model.record(features, Stop())[1])
 
     def say(_: int) -> Samples:
-        again = model.features(model.prosody(symbols, style, 1.0, Stop()), style, Stop())
-        return model.window(again, norms, 30, 42, Stop())
+        again = model.decode_features(model.predict_prosody(symbols, style, 1.0, Stop()), style, Stop())
+        return model.decode_window(again, norms, 30, 42, Stop())
 
     with ThreadPoolExecutor(3) as pool:
         first, *others = pool.map(say, range(4))
-    assert len(first) == 12 * FRAME and np.abs(first).max() > 0.01
+    assert len(first) == 12 * FRAME_SAMPLES and np.abs(first).max() > 0.01
     assert all(np.array_equal(first, other) for other in others)
 
 
@@ -178,10 +178,10 @@ def test_the_parts_say_what_the_published_graph_says(published: bytes, cut: Cut,
     """
     symbols, style = symbols_and_style(text, "ef_dora", "es")
     expected = WholeModel(published, 2).render(symbols, style, 1.0, Stop())
-    model = PartedModel(cut.int8.__getitem__, 2)
-    prosody = model.prosody(symbols, style, 1.0, Stop())
+    model = SplitModel(cut.int8.__getitem__, 2)
+    prosody = model.predict_prosody(symbols, style, 1.0, Stop())
     assert np.array_equal(prosody.frames, expected.frames)
-    samples, _ = model.recorded(model.features(prosody, style, Stop()), Stop())
+    samples, _ = model.record(model.decode_features(prosody, style, Stop()), Stop())
     assert agreement_db(expected.samples[EDGE:], samples[EDGE:]) >= 100
 
 
@@ -189,14 +189,14 @@ def test_the_parts_say_what_the_published_graph_says(published: bytes, cut: Cut,
 def test_float32_sounds_as_int8_does(published: bytes, cut: Cut) -> None:
     """Of the same prosody: near enough to be what the int8 graph rounds."""
     symbols, style = symbols_and_style("Nobody knows why it was painted green.", "af_heart", "en")
-    int8 = PartedModel(cut.int8.__getitem__, 2)
-    prosody = int8.prosody(symbols, style, 1.0, Stop())
-    rounded, _ = int8.recorded(int8.features(prosody, style, Stop()), Stop())
-    surgery = Surgery(dequantized(published))
-    model = PartedModel(lambda name: bytes(getattr(surgery, name)()), 2)
-    real, _ = model.recorded(model.features(prosody, style, Stop()), Stop())
+    int8 = SplitModel(cut.int8.__getitem__, 2)
+    prosody = int8.predict_prosody(symbols, style, 1.0, Stop())
+    rounded, _ = int8.record(int8.decode_features(prosody, style, Stop()), Stop())
+    surgery = Surgery(dequantize(published))
+    model = SplitModel(lambda name: bytes(getattr(surgery, name)()), 2)
+    real, _ = model.record(model.decode_features(prosody, style, Stop()), Stop())
     assert log_mel_distance_db(real, rounded) <= 2
-    own = model.prosody(symbols, style, 1.0, Stop())
+    own = model.predict_prosody(symbols, style, 1.0, Stop())
     assert own.frames.sum() == pytest.approx(prosody.frames.sum(), rel=0.05)
 
 

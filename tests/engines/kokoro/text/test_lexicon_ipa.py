@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.espeak.client import EspeakLibrary
+from engines.espeak.client import EspeakClient
 from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.text.espeak_ipa import sayer
-from engines.kokoro.text.phonemes import LONGEST, Utterance, utterances
+from engines.kokoro.text.espeak_ipa import phonemizer_for
+from engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
 from engines.kokoro.text.vocabulary import VOCABULARY
-from speech.text.growing_text import WrittenText
-from speech.text.ipa import checked
-from speech.text.lexicon import Words
-from speech.text.normalizer import Reading
-from speech.text.segmenter import OpenCut
+from speech.text.incremental_text import IncrementalText
+from speech.text.ipa import canonicalize
+from speech.text.lexicon import Lexicon
+from speech.text.normalizer import NormalizerOptions
+from speech.text.segmenter import OpenTextSegment
 from speech.types import Boundary, Pronunciation, Segment, SpeechChunk
 from tests.judges.judge import hear, words_of
 
@@ -30,16 +30,16 @@ LANGUAGES = ["es", "es-MX", "en", "en-GB", "fr", "it", "pt", "pt-PT"]
 def told(text: str, how: dict[str, str]) -> tuple[Pronunciation, ...]:
     """The IPA of the first of each of these words in ``text``."""
     return tuple(
-        Pronunciation(text.index(word), text.index(word) + len(word), checked(ipa))
+        Pronunciation(text.index(word), text.index(word) + len(word), canonicalize(ipa))
         for word, ipa in sorted(how.items(), key=lambda item: text.index(item[0]))
     )
 
 
 def spoken(text: str, language: str, pronunciations: Sequence[Pronunciation]) -> list[Utterance]:
     """What the model is given for ``text``."""
-    say = sayer(EspeakLibrary.shared(), language)
+    say = phonemizer_for(EspeakClient.shared(), language)
     assert say is not None
-    return utterances(text, say, ending=".", pronunciations=pronunciations)
+    return split_utterances(text, say, ending=".", pronunciations=pronunciations)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def spoken(text: str, language: str, pronunciations: Sequence[Pronunciation]) ->
 )
 def test_ipa_becomes_the_symbols_of_the_language(language: str, ipa: str, symbols: str) -> None:
     """Stress before the vowel, diphthongs and affricates one symbol each, unknown letters the nearest."""
-    say = sayer(EspeakLibrary.shared(), language)
+    say = phonemizer_for(EspeakClient.shared(), language)
     assert say is not None
-    assert say.pronounced(checked(ipa)) == symbols
+    assert say.symbols_of_ipa(canonicalize(ipa)) == symbols
 
 
 @given(
@@ -80,16 +80,16 @@ def test_ipa_becomes_the_symbols_of_the_language(language: str, ipa: str, symbol
 )
 def test_all_of_the_ipa_can_be_said(ipa: str, language: str) -> None:
     """Whatever is accepted becomes known symbols; only English has nothing for a glottal stop."""
-    say = sayer(EspeakLibrary.shared(), language)
+    say = phonemizer_for(EspeakClient.shared(), language)
     assert say is not None
     try:
-        kept = checked(ipa)
+        kept = canonicalize(ipa)
     except ValueError:
         return
-    symbols = say.pronounced(kept)
+    symbols = say.symbols_of_ipa(kept)
     assert set(symbols) <= VOCABULARY.keys()
     assert symbols.strip("ˈˌ ː\u0303") or language.startswith("en")
-    assert say.stand_in(kept).isalpha()
+    assert say.placeholder(kept).isalpha()
 
 
 def by_word(text: str, language: str, **how: str) -> list[tuple[str, str]]:
@@ -155,18 +155,18 @@ def test_any_text_and_places_give_what_the_model_takes(
     for start, length in sorted(places):
         end = min(start + length, len(text))
         if at <= start < end and text[start:end] == text[start:end].strip():
-            pronunciations.append(Pronunciation(start, end, checked(ipa)))
+            pronunciations.append(Pronunciation(start, end, canonicalize(ipa)))
             at = end
     parts = spoken(text, language, pronunciations)
     for part in parts:
-        assert 0 < len(part.symbols) <= LONGEST
+        assert 0 < len(part.symbols) <= MAX_UTTERANCE_SYMBOLS
         assert set(part.symbols) <= VOCABULARY.keys()
         assert all(0 <= word.first < word.stop <= len(part.symbols) for word in part.words)
         assert all(a.stop <= b.first for a, b in pairwise(part.words))
     words = [word for part in parts for word in part.words]
     assert all(0 <= word.start < word.end <= len(text) for word in words)
     assert all(a.end <= b.start or (a.start, a.end) == (b.start, b.end) for a, b in pairwise(words))
-    if sayer(EspeakLibrary.shared(), language).pronounced(checked(ipa)):  # type: ignore[union-attr]
+    if phonemizer_for(EspeakClient.shared(), language).symbols_of_ipa(canonicalize(ipa)):  # type: ignore[union-attr]
         edges = {edge for word in words for edge in (word.start, word.end)}
         assert edges.issuperset(edge for one in pronunciations for edge in (one.start, one.end))
 
@@ -232,10 +232,10 @@ async def test_whisper_hears_the_ipa_and_not_the_letters(
     assert words == [wanted if word == written.lower() else word for word in words_of(text, language)], words
 
 
-async def written(engine: KokoroEngine, text: str, reading: Reading) -> list[SpeechChunk]:
+async def written(engine: KokoroEngine, text: str, reading: NormalizerOptions) -> list[SpeechChunk]:
     """What is heard of a text that is written word by word, to its end."""
     words = text.split(" ")
-    cut = OpenCut(0, " ".join(words[:2]), None)
+    cut = OpenTextSegment(0, " ".join(words[:2]), None)
     given = 2
 
     @asynccontextmanager
@@ -248,7 +248,7 @@ async def written(engine: KokoroEngine, text: str, reading: Reading) -> list[Spe
         growing.update()
         yield
 
-    growing = WrittenText(cut, rest, reading)
+    growing = IncrementalText(cut, rest, reading)
     chunks = [chunk async for chunk in engine.stream(Segment("", "af_heart", "en"), growing)]
     assert cut.text == text
     return chunks
@@ -260,7 +260,7 @@ async def test_a_text_that_is_written_says_its_ipa_too(engine: KokoroEngine) -> 
     text = "We wrote to my friend Xqz last week, and she will be here soon with all of them."
     lasting = {}
     for ipa in ("ˈm", "ˈmaɪkəl ˈændɹuː ˈmaɪkəl"):
-        reading = Reading("en", Words().with_request({"Xqz": f"/{ipa}/"}), ipa=True)
+        reading = NormalizerOptions("en", Lexicon().with_request({"Xqz": f"/{ipa}/"}), accepts_ipa=True)
         spans = [span for chunk in await written(engine, text, reading) for span in chunk.spans]
         assert [text[span.start : span.end] for span in spans] == [word.strip(".,") for word in text.split()]
         assert all(a.start_s <= b.start_s for a, b in pairwise(spans))
@@ -273,7 +273,7 @@ async def test_a_text_that_is_written_says_its_ipa_too(engine: KokoroEngine) -> 
 async def test_whisper_hears_a_lexicon_in_a_text_that_is_written(engine: KokoroEngine) -> None:
     """IPA and spelling, of the same lexicon, in the voice that speaks while the text grows."""
     text = "We keep the SQL of my friend Xqz in the old house near the river."
-    lexicon = Words().with_request({"SQL": "sequel", "Xqz": "/ˈmaɪkəl/"})
-    chunks = await written(engine, text, Reading("en", lexicon, ipa=True))
+    lexicon = Lexicon().with_request({"SQL": "sequel", "Xqz": "/ˈmaɪkəl/"})
+    chunks = await written(engine, text, NormalizerOptions("en", lexicon, accepts_ipa=True))
     words = words_of(hear(np.concatenate([chunk.samples for chunk in chunks]), 24_000, "en"), "en")
     assert words == words_of(text.replace("SQL", "sequel").replace("Xqz", "Michael"), "en")

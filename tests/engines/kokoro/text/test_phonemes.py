@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engines.espeak.client import EspeakLibrary
+from engines.espeak.client import EspeakClient
 from engines.kokoro.text.espeak_ipa import TIE, espeak_voice, to_symbols
-from engines.kokoro.text.phonemes import LONGEST, Utterance, utterances
-from engines.kokoro.text.symbol_words import owners
+from engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
+from engines.kokoro.text.symbol_words import assign_symbols
 from engines.kokoro.text.vocabulary import VOCABULARY
 
 
@@ -21,9 +21,9 @@ def spoken(text: str, language: str, ending: str = "") -> list[Utterance]:
     assert voice is not None
 
     def say(clause: str) -> str:
-        return to_symbols(EspeakLibrary.shared().phonemes(clause, voice, TIE), voice)
+        return to_symbols(EspeakClient.shared().phonemize(clause, voice, TIE), voice)
 
-    return utterances(text, say, ending=ending)
+    return split_utterances(text, say, ending=ending)
 
 
 def by_word(text: str, language: str) -> dict[str, str]:
@@ -64,7 +64,7 @@ def test_the_vocabulary_has_its_114_symbols() -> None:
 def test_languages_have_a_voice_of_espeak_ng(language: str, voice: str | None) -> None:
     """A tag finds the nearest pronunciation that espeak-ng has, or none."""
     assert espeak_voice(language) == voice
-    assert voice is None or EspeakLibrary.shared().has_voice(voice)
+    assert voice is None or EspeakClient.shared().has_voice(voice)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_owners_follow_letters_through_joined_words() -> None:
     """The alignment gives each letter the word it came from, and a space nobody."""
     alone = {"uno": "ˈuno", "de": "de", "los": "los", "25": "bAnti θˈinko"}
     expected = "0000_11222_33333_333333"
-    found = owners("ˈuno ðelos βAnti sˈinko", list(alone), alone.__getitem__)
+    found = assign_symbols("ˈuno ðelos βAnti sˈinko", list(alone), alone.__getitem__)
     assert "".join("_" if owner < 0 else str(owner) for owner in found) == expected
 
 
@@ -186,11 +186,11 @@ def test_a_long_text_is_cut_at_marks_and_loses_no_word() -> None:
     text = " ".join(f"Esta es la frase número {number}, y no dice casi nada." for number in range(1, 60))
     parts = spoken(text, "es")
     assert len(parts) > 3
-    assert all(len(part.symbols) <= LONGEST for part in parts)
+    assert all(len(part.symbols) <= MAX_UTTERANCE_SYMBOLS for part in parts)
     assert all(part.symbols.endswith((".", ",")) for part in parts)
     words = [text[word.start : word.end] for part in parts for word in part.words]
     assert words == text.replace(",", "").replace(".", "").split()
-    assert min(len(part.symbols) for part in parts) > LONGEST / 3
+    assert min(len(part.symbols) for part in parts) > MAX_UTTERANCE_SYMBOLS / 3
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_long_text_is_cut_at_marks_and_loses_no_word() -> None:
 def test_monsters_survive(text: str) -> None:
     """A word of 250 letters, 300 digits or 10,000 letters is said whole."""
     parts = spoken(text, "es")
-    assert all(0 < len(part.symbols) <= LONGEST for part in parts)
+    assert all(0 < len(part.symbols) <= MAX_UTTERANCE_SYMBOLS for part in parts)
     said = {at for part in parts for word in part.words for at in range(word.start, word.end)}
     assert said == {at for at, character in enumerate(text) if character != " "}
 
@@ -211,7 +211,7 @@ def test_any_text_gives_what_the_model_takes(text: str, language: str) -> None:
     """Whatever the text: known symbols, not too many, and words in order inside text and symbols."""
     parts = spoken(text, language, ending=".")
     for part in parts:
-        assert 0 < len(part.symbols) <= LONGEST
+        assert 0 < len(part.symbols) <= MAX_UTTERANCE_SYMBOLS
         assert set(part.symbols) <= VOCABULARY.keys()
         assert part.words
         assert all(0 <= word.first < word.stop <= len(part.symbols) for word in part.words)

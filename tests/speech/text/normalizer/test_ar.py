@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from speech.text.normalizer import Reading, normalize
+from speech.text.normalizer import NormalizerOptions, normalize
 from speech.text.normalizer.number_words.languages import number_words
 
-ARABIC = Reading(language="ar")
+ARABIC = NormalizerOptions(language="ar")
 
 _WORDS = """
     في عام الساعة بين من إلى د. أحمد ص. 3 3 كتب سيارات و5 و بـ50 الـ20 ٪50 25% ٢٥ ١٬٢٥٠ 3.14 7:30 م ص مساءً
@@ -56,7 +56,7 @@ def test_arabic_is_read_as_a_speaker_would(written: str, said: str) -> None:
 
 def test_the_maghreb_has_the_marks_of_french() -> None:
     """1.250,5 and the like."""
-    assert normalize("1.250", 0, Reading(language="ar-MA")).text == "ألف ومئتان وخمسون"
+    assert normalize("1.250", 0, NormalizerOptions(language="ar-MA")).text == "ألف ومئتان وخمسون"
     assert normalize("1.250", 0, ARABIC).text == "واحد فاصلة اثنان خمسة صفر"
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from speech.text.normalizer import Reading, normalize
+from speech.text.normalizer import NormalizerOptions, normalize
 from speech.text.normalizer.number_words.languages import number_words
 
-GERMAN = Reading(language="de")
+GERMAN = NormalizerOptions(language="de")
 
 _WORDS = """
     Am am der Der die ein das im von bis und vom Unter König Ludwig XIV. II Elisabeth 3. 5. 3 1 1.
@@ -76,7 +76,7 @@ def test_german_is_read_as_a_speaker_would(written: str, said: str) -> None:
 
 def test_switzerland_has_marks_of_its_own() -> None:
     """1'250.50 and the like."""
-    said = normalize("1'250.50 Fr.", 0, Reading(language="de-CH")).text
+    said = normalize("1'250.50 Fr.", 0, NormalizerOptions(language="de-CH")).text
     assert said == "tausendzweihundertfünfzig Franken fünfzig Rappen."
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech.text.normalizer import Reading, normalize
+from speech.text.normalizer import NormalizerOptions, normalize
 from speech.text.normalizer.number_words.languages import number_words
 
-FRENCH = Reading(language="fr")
+FRENCH = NormalizerOptions(language="fr")
 
 _WORDS = """
     l'ONU d'EDF QU'EST-CE l'11 M. Me le Mme Dr St n°5 n° 5 Ier XIXe siècle s. Louis XIV 1er 2e 000e 10 000
@@ -73,11 +73,11 @@ def test_french_ordinals(number: int, form: str, said: str) -> None:
 def test_belgium_and_switzerland_count_in_tens() -> None:
     """Seventy and ninety have a name of their own there."""
     written = "71, 76, 79, 80, 90, 91, 97, 2 070"
-    assert normalize(written, 0, Reading(language="fr-BE")).text == (
+    assert normalize(written, 0, NormalizerOptions(language="fr-BE")).text == (
         "septante et un, septante-six, septante-neuf, quatre-vingts, nonante, nonante et un, nonante-sept, "
         "deux mille septante"
     )
-    assert normalize("1'250.50 CHF", 0, Reading(language="fr-CH")).text == (
+    assert normalize("1'250.50 CHF", 0, NormalizerOptions(language="fr-CH")).text == (
         "mille deux cent cinquante francs suisses et cinquante centimes"
     )
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech.text.normalizer import Reading, normalize
+from speech.text.normalizer import NormalizerOptions, normalize
 from speech.text.normalizer.number_words.languages import number_words
 
-ITALIAN = Reading(language="it")
+ITALIAN = NormalizerOptions(language="it")
 
 _WORDS = """
     L'11 settembre dell'8% l'ONU un'ASL E' C'È dott. Rossi sig.ra n°5 n. 5 XX secolo sec. XIX Luigi Pio IX

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech.text.lexicon import Words
-from speech.text.normalizer import Reading, normalize, speakable
+from speech.text.lexicon import Lexicon
+from speech.text.normalizer import NormalizerOptions, normalize, speakable
 from speech.types import Pronunciation
 
-SPANISH = Reading("es")
-ENGLISH = Reading("en")
+SPANISH = NormalizerOptions("es")
+ENGLISH = NormalizerOptions("en")
 
 
 @given(st.text(alphabet=st.characters(codec=None)), st.integers(0, 50))
@@ -161,26 +161,26 @@ def test_what_many_write_in_english_answers(written: str, said: str) -> None:
 
 def test_without_a_table_only_what_cannot_be_said_is_left_out() -> None:
     """Figures and abbreviations of a language without a table are the engine's."""
-    assert normalize("Hr. 21 !!! \ue001x", 0, Reading("tlh")).text == "Hr. 21 !!! x"
+    assert normalize("Hr. 21 !!! \ue001x", 0, NormalizerOptions("tlh")).text == "Hr. 21 !!! x"
 
 
 def test_the_lexicon_comes_first_and_has_the_last_word() -> None:
     """What an entry says is neither looked up nor read again; one that says no spelling leaves the word."""
-    lexicon = Words().with_request(
+    lexicon = Lexicon().with_request(
         {"dr.": "SQL 21", "sql": "dr.", "buenos  aires": "baires", "kani": "/kˈani/"}
     )
-    spoken = normalize("Dr. SQL, Buenos\nAires Kani 21", 5, Reading("es", lexicon))
+    spoken = normalize("Dr. SQL, Buenos\nAires Kani 21", 5, NormalizerOptions("es", lexicon))
     assert spoken.text == "SQL 21 dr., baires Kani veintiuno"
     assert spoken.origin(0, 6) == (5, 8)
     assert spoken.pronunciations == ()
-    ipa = normalize("Dr. SQL, Buenos\nAires Kani 21", 5, Reading("es", lexicon, ipa=True))
+    ipa = normalize("Dr. SQL, Buenos\nAires Kani 21", 5, NormalizerOptions("es", lexicon, accepts_ipa=True))
     assert ipa.text == spoken.text
     assert ipa.pronunciations == (Pronunciation(19, 23, "kˈani"),)
 
 
 def test_an_entry_of_several_words_is_kept_back_while_it_may_go_on() -> None:
     """Its beginning waits, other words do not."""
-    reading = Reading("", Words().with_request({"buenos aires": "baires"}))
+    reading = NormalizerOptions("", Lexicon().with_request({"buenos aires": "baires"}))
     assert normalize("en buenos", 0, reading, complete=False).text == "en"
     assert normalize("en buenos aires", 0, reading, complete=False).text == "en baires"
     assert normalize("en buenos días", 0, reading, complete=False).text == "en buenos días"
@@ -191,8 +191,8 @@ def test_a_number_cut_into_segments_is_read_digit_by_digit() -> None:
     digits = "1234567890" * 1000
     said = normalize(digits, 0, SPANISH).text
     assert said.startswith("uno dos tres, cuatro cinco seis, siete") and len(said.split()) == 10_000
-    assert normalize("21 casas", 0, SPANISH, before="7" * 50).text == "dos uno casas"
-    assert normalize("XXI", 0, SPANISH, before="en el siglo ").text == "veintiuno"
+    assert normalize("21 casas", 0, SPANISH, preceding="7" * 50).text == "dos uno casas"
+    assert normalize("XXI", 0, SPANISH, preceding="en el siglo ").text == "veintiuno"
 
 
 def test_long_addresses_say_their_host() -> None:
@@ -224,7 +224,7 @@ def test_long_addresses_say_their_host() -> None:
     ],
 )
 @pytest.mark.parametrize("reading", [SPANISH, ENGLISH])
-def test_no_text_takes_long(unit: str, reading: Reading) -> None:
+def test_no_text_takes_long(unit: str, reading: NormalizerOptions) -> None:
     """Ten times the text takes about ten times as long, whatever it looks like."""
 
     def seconds(times: int) -> float:

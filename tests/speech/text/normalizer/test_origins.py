@@ -6,13 +6,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from speech.text.lexicon import Words
-from speech.text.normalizer import Reading, normalize
-from speech.text.normalizer.tables.reading import FOLDER
+from speech.text.lexicon import Lexicon
+from speech.text.normalizer import NormalizerOptions, normalize
+from speech.text.normalizer.tables.load import TABLES_FOLDER
 
-LANGUAGES = sorted(path.stem for path in FOLDER.glob("*.toml"))
+LANGUAGES = sorted(path.stem for path in TABLES_FOLDER.glob("*.toml"))
 
-LEXICON = Words().with_request({"sql": "sequel", "buenos aires de": "baires", "21": "blackjack", "c++": "ce"})
+LEXICON = Lexicon().with_request(
+    {"sql": "sequel", "buenos aires de": "baires", "21": "blackjack", "c++": "ce"}
+)
 
 _WORDS = """
     El el la las a de y 3/4 19:30 h 21 casas 1.250,50 € % km km/h Dr. Dr p. ej. EE. UU. U.S. e.g. etc. XXI
@@ -30,7 +32,7 @@ _TEXTS = st.lists(st.tuples(_FRAGMENTS, st.sampled_from([" ", " ", " ", ""])), m
     lambda parts: "".join(part + space for part, space in parts)
 )
 _READINGS = st.builds(
-    Reading,
+    NormalizerOptions,
     language=st.sampled_from(["", *LANGUAGES]),
     lexicon=st.sampled_from([None, None, LEXICON]),
     ipa=st.booleans(),
@@ -39,7 +41,9 @@ _READINGS = st.builds(
 
 @settings(max_examples=400, deadline=None)
 @given(st.one_of(_TEXTS, st.text(max_size=40)), _READINGS, st.integers(0, 50))
-def test_origins_are_in_order_and_inside_the_text(written: str, reading: Reading, offset: int) -> None:
+def test_origins_are_in_order_and_inside_the_text(
+    written: str, reading: NormalizerOptions, offset: int
+) -> None:
     """Each spoken character stands for written ones, in order; what is said is fit for an engine."""
     spoken = normalize(written, offset, reading)
     assert len(spoken.text) == len(spoken.starts) == len(spoken.ends)
@@ -54,8 +58,8 @@ def test_origins_are_in_order_and_inside_the_text(written: str, reading: Reading
 
 @settings(max_examples=400, deadline=None)
 @given(_TEXTS, _READINGS)
-@example("El 3 de abril de 2024 a las 7:05 p. m. en EE. UU.", Reading(language="es"))
-def test_what_is_said_of_a_growing_text_is_never_taken_back(written: str, reading: Reading) -> None:
+@example("El 3 de abril de 2024 a las 7:05 p. m. en EE. UU.", NormalizerOptions(language="es"))
+def test_what_is_said_of_a_growing_text_is_never_taken_back(written: str, reading: NormalizerOptions) -> None:
     """What is said of a text's beginning, up to a space, is the beginning of what is said of all of it."""
     ends = [at for at in range(1, len(written)) if written[at] == " " and written[at - 1] != " "]
     whole = normalize(written, 3, reading)
@@ -82,12 +86,12 @@ def test_what_is_said_of_a_growing_text_is_never_taken_back(written: str, readin
 )
 def test_only_what_more_text_may_change_is_kept_back(written: str, said: str) -> None:
     """Plain words are said at once; a number waits for what it counts."""
-    assert normalize(written, 0, Reading(language="es"), complete=False).text == said
+    assert normalize(written, 0, NormalizerOptions(language="es"), complete=False).text == said
 
 
 def test_words_of_one_number_go_on() -> None:
     """Inside of what stands for one thing there is no end; behind it there is."""
-    spoken = normalize("Son 31, sí", 0, Reading(language="es"))
+    spoken = normalize("Son 31, sí", 0, NormalizerOptions(language="es"))
     assert spoken.text == "Son treinta y uno, sí"
     assert spoken.origin(4, 17) == (4, 6)
-    assert [spoken.goes_on(end) for end in (3, 11, 13, 17)] == [False, True, True, False]
+    assert [spoken.shares_origin(end) for end in (3, 11, 13, 17)] == [False, True, True, False]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from speech.text.normalizer import Reading, normalize
+from speech.text.normalizer import NormalizerOptions, normalize
 from tests.speech.text.normalizer.normalizer_pairs.table import LANGUAGES, OWN, as_expected, compared, pairs
 
 LEAST = {"es": 110, "en": 110, "fr": 50, "de": 50, "it": 45, "pt": 45, "ar": 40}
@@ -21,7 +21,7 @@ def test_what_is_written_is_read_as_a_listener_expects(language: str):
     table = pairs(language)
     misses = []
     for pair in table:
-        spoken = normalize(pair.written, 0, Reading(language=language)).text
+        spoken = normalize(pair.written, 0, NormalizerOptions(language=language)).text
         if not as_expected(pair, spoken):
             misses.append(f"{pair.written!r} is read {spoken!r}, expected {pair.readings[0]!r}")
     share = 1 - len(misses) / len(table)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech.text.normalizer import Reading, normalize
+from speech.text.normalizer import NormalizerOptions, normalize
 from speech.text.normalizer.number_words.languages import number_words
 
-PORTUGUESE = Reading(language="pt")
+PORTUGUESE = NormalizerOptions(language="pt")
 
 _WORDS = """
     R$ 1.250,50 3,5 milhões mi 20k US$ 1 21 casas 2 maçãs 200 mil pessoas 19h30 às 8:05 00:15 9h-17h h dia
@@ -67,7 +67,7 @@ def test_portuguese_numbers_agree(number: int, gender: str, said: str) -> None:
 def test_portugal_has_words_of_its_own() -> None:
     """Its teens, its thousand millions, its kilometres."""
     assert normalize("16 km e 1.000.000.000", 0, PORTUGUESE).text == "dezesseis quilômetros e um bilhão"
-    assert normalize("16 km e 1.000.000.000", 0, Reading(language="pt-PT")).text == (
+    assert normalize("16 km e 1.000.000.000", 0, NormalizerOptions(language="pt-PT")).text == (
         "dezasseis quilómetros e mil milhões"
     )
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from speech.text.normalizer import Reading, TableError, check_tables, normalize
+from speech.text.normalizer import NormalizerOptions, TableError, check_tables, normalize
 from speech.text.normalizer.number_words.words import NumberWords
 from speech.text.normalizer.tables.file import read_table_file
-from speech.text.normalizer.tables.reading import FOLDER, read_table, table_for
+from speech.text.normalizer.tables.load import TABLES_FOLDER, parse_table, table_for
 
-SPANISH = (FOLDER / "es.toml").read_text(encoding="utf-8")
+SPANISH = (TABLES_FOLDER / "es.toml").read_text(encoding="utf-8")
 
 
 def test_every_table_can_be_read() -> None:
@@ -82,7 +82,7 @@ def test_what_is_wrong_with_a_table_is_told(
     path = tmp_path / "es.toml"
     path.write_text(SPANISH.replace(line, changed, 1), encoding="utf-8")
     with pytest.raises(TableError) as raised:
-        read_table("es", read_table_file(path))
+        parse_table("es", read_table_file(path))
     number = SPANISH[: SPANISH.index(f"\n{at}") + 1].count("\n") + 1
     message = str(raised.value)
     assert message.startswith("es.toml") and what in message
@@ -94,20 +94,22 @@ def test_a_line_can_be_added(tmp_path: Path) -> None:
     path = tmp_path / "es.toml"
     more = SPANISH.replace("[units]", '[units]\nlegua = ["legua", "leguas"]')
     path.write_text(more.replace('"Dr." =', '"Exc." = "excelencia"\n"Dr." ='), encoding="utf-8")
-    table = read_table("es", read_table_file(path))
+    table = parse_table("es", read_table_file(path))
     assert table.units["legua"].forms == {"one": "legua", "other": "leguas"}
     assert table.abbreviations["Exc."][0].said == {"other": "excelencia"}
 
 
 def test_a_region_has_conventions_of_its_own() -> None:
     """Mexico writes 1,250.50, Britain the day first."""
-    assert normalize("1,250.50 y 3.5", 0, Reading("es-MX")).text == (
+    assert normalize("1,250.50 y 3.5", 0, NormalizerOptions("es-MX")).text == (
         "mil doscientos cincuenta punto cincuenta y tres punto cinco"
     )
-    assert normalize("3.500", 0, Reading("es")).text == "tres mil quinientos"
-    assert normalize("3.500", 0, Reading("es_MX")).text == "tres punto cinco cero cero"
-    assert normalize("4/3/2024", 0, Reading("en-US")).text == "April third, twenty twenty-four"
-    assert normalize("4/3/2024", 0, Reading("en-GB")).text == "the fourth of March, twenty twenty-four"
+    assert normalize("3.500", 0, NormalizerOptions("es")).text == "tres mil quinientos"
+    assert normalize("3.500", 0, NormalizerOptions("es_MX")).text == "tres punto cinco cero cero"
+    assert normalize("4/3/2024", 0, NormalizerOptions("en-US")).text == "April third, twenty twenty-four"
+    assert (
+        normalize("4/3/2024", 0, NormalizerOptions("en-GB")).text == "the fourth of March, twenty twenty-four"
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,7 +126,7 @@ def test_spanish_numbers_agree(number: int, gender: str, said: str) -> None:
     """Short before a masculine noun, feminine before a feminine one, millions as they are."""
     table = table_for("es")
     assert table is not None
-    assert table.words.cardinal(number, gender) == said
+    assert table.number_words.cardinal(number, gender) == said
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def test_spanish_ordinals(number: int, form: str, said: str) -> None:
     """In three forms, as cardinals where nobody says them."""
     table = table_for("es")
     assert table is not None
-    assert table.words.ordinal(number, form) == said
+    assert table.number_words.ordinal(number, form) == said
 
 
 def test_a_language_without_own_number_words_has_those_of_num2words() -> None:

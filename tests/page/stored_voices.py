@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 VOICES = "/v1/audio/voices"
 
 
-def kept(server: ServerProcess) -> list[dict[str, Any]]:
+def list_stored(server: ServerProcess) -> list[dict[str, Any]]:
     """The voices that clients made."""
     voices: list[dict[str, Any]] = httpx.get(server.http_url + VOICES).json()["voices"]
     return [voice for voice in voices if voice["kept"]]
 
 
-def keep(server: ServerProcess, name: str, recording: Path, **fields: str) -> None:
+def store(server: ServerProcess, name: str, recording: Path, **fields: str) -> None:
     """Have a voice kept."""
     given = {"name": name, "consent": "A machine's voice.", **fields}
     files = {"audio": ("speech.wav", recording.read_bytes(), "audio/wav")}
@@ -29,5 +29,5 @@ def keep(server: ServerProcess, name: str, recording: Path, **fields: str) -> No
 
 def delete_all(server: ServerProcess) -> None:
     """Leave none."""
-    for voice in kept(server):
+    for voice in list_stored(server):
         httpx.delete(f"{server.http_url}{VOICES}/{voice['id']}").raise_for_status()

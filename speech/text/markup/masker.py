@@ -1,30 +1,30 @@
-"""Reads text as it comes: ``Lines`` knows what lines begin and end with, ``Inline`` what is in them."""
+"""Reads text as it comes: ``LineReader`` knows what lines begin and end with, ``InlineReader`` what is in them."""
 
 from __future__ import annotations
 
-from speech.text.markup.inline import Inline
-from speech.text.markup.lines import Lines
-from speech.text.markup.plain import Break, Plain
-from speech.text.markup.source import Source
+from speech.text.markup.inline import InlineReader
+from speech.text.markup.lines import LineReader
+from speech.text.markup.masked_text import Break, MaskedText
+from speech.text.markup.source import PendingText
 
 
-class Markup:
+class MarkupMasker:
     """Text with Markdown, tags and breaks goes in; plain text of the same length comes out, and pauses.
 
     Joined, the strings that come out are what went in, character for character, but that what is not said
     is masked: by a space before a word, behind white space and where a line begins; by ``DROPPED`` inside a
     word or behind one. ``CODE`` stands in the first place of a code block that is announced. Where a heading,
-    a list item or a table's row ends without a mark, its newline is ``PARAGRAPH``; between two cells stands
+    a list item or a table's row ends without a mark, its newline is ``PARAGRAPH_END``; between two cells stands
     a comma. A ``Break`` stands behind the masked characters of its tag. A character reference gives its
     character, in the first of its places. Private-use characters are masked. Takes time linear in the text.
     """
 
     def __init__(self, *, announce_code: bool = True) -> None:
         """announce_code: whether code blocks are announced, rather than passed over."""
-        self._source = Source()
-        self._plain = Plain()
-        self._inline = Inline(self._source, self._plain)
-        self._lines = Lines(self._source, self._plain, self._inline, announce_code)
+        self._source = PendingText()
+        self._plain = MaskedText()
+        self._inline = InlineReader(self._source, self._plain)
+        self._lines = LineReader(self._source, self._plain, self._inline, announce_code)
 
     def feed(self, text: str) -> list[str | Break]:
         """Take more text; what is certain by now."""

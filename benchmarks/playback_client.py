@@ -16,7 +16,7 @@ from speech.types import Samples
 
 SAMPLE_RATE = 22_050
 WAV_HEADER_BYTES = 44
-HEARD = 0.02
+AUDIBLE_SHARE = 0.02
 """A sound is heard from this share of the speech's peak on."""
 
 
@@ -25,7 +25,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReceivedSpeech:
     """One answer. Times are seconds since the request was sent.
 
     arrivals and chunks: when each piece of audio came, and its samples at ``SAMPLE_RATE``; done_s:
@@ -57,9 +57,9 @@ class Heard:
         return self.arrivals[0]
 
     @property
-    def first_heard_s(self) -> float:
+    def first_audible_s(self) -> float:
         """When the first sound is heard by someone who plays each piece as soon as he can."""
-        return first_heard_s(self.samples, SAMPLE_RATE, self.arrivals, self.durations)
+        return first_audible_s(self.samples, SAMPLE_RATE, self.arrivals, self.durations)
 
     @property
     def stalls_s(self) -> list[float]:
@@ -72,9 +72,9 @@ def connected(url: str) -> connect:
     return connect(url, max_size=None, compression=None, ping_interval=None)
 
 
-async def listen(
+async def request_speech(
     websocket: ClientConnection, language: str, text: str, *, streamed: bool = True, **asked: float
-) -> Heard:
+) -> ReceivedSpeech:
     """Ask for ``text`` and take everything as it comes; asked: more of the config. Raises Refused."""
     kind = "tts_stream_request" if streamed else "tts_request"
     config = {"language": LANGUAGE_NAMES[language], **asked}
@@ -90,7 +90,7 @@ async def listen(
             arrivals.append(arrived_s)
             chunks.append(samples)
         if kind != "tts_stream_chunk":
-            return Heard(tuple(arrivals), tuple(chunks), arrived_s)
+            return ReceivedSpeech(tuple(arrivals), tuple(chunks), arrived_s)
 
 
 def parse(message: str | bytes) -> tuple[str, Samples | None]:
@@ -107,7 +107,7 @@ def parse(message: str | bytes) -> tuple[str, Samples | None]:
     return kind, np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
 
 
-def playback(arrivals: Sequence[float], durations: Sequence[float]) -> list[float]:
+def playback_starts(arrivals: Sequence[float], durations: Sequence[float]) -> list[float]:
     """When each piece is played: as it arrives, or once the piece before it has been heard."""
     starts: list[float] = []
     free = float("-inf")
@@ -119,7 +119,7 @@ def playback(arrivals: Sequence[float], durations: Sequence[float]) -> list[floa
 
 def stalls(arrivals: Sequence[float], durations: Sequence[float]) -> list[float]:
     """For how many seconds playback runs dry before each piece but the first; 0 where it doesn't."""
-    starts = playback(arrivals, durations)
+    starts = playback_starts(arrivals, durations)
     ends = [start + duration for start, duration in zip(starts, durations, strict=True)]
     return [start - end for start, end in zip(starts[1:], ends, strict=False)]
 
@@ -127,16 +127,16 @@ def stalls(arrivals: Sequence[float], durations: Sequence[float]) -> list[float]
 def leading_silence(samples: Samples) -> int:
     """How many samples come before the first above ``HEARD`` of the peak; all, if there is no sound."""
     size = np.abs(samples)
-    heard = np.flatnonzero(size > HEARD * size.max(initial=0.0))
+    heard = np.flatnonzero(size > AUDIBLE_SHARE * size.max(initial=0.0))
     return int(heard[0]) if len(heard) else len(samples)
 
 
-def first_heard_s(
+def first_audible_s(
     samples: Samples, sample_rate: int, arrivals: Sequence[float], durations: Sequence[float]
 ) -> float:
     """When the first sound is heard of ``samples``, which came in pieces and are played as they come."""
     silence_s = leading_silence(samples) / sample_rate
-    for start, duration in zip(playback(arrivals, durations), durations, strict=True):
+    for start, duration in zip(playback_starts(arrivals, durations), durations, strict=True):
         if silence_s < duration:
             return start + silence_s
         silence_s -= duration

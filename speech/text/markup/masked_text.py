@@ -6,22 +6,22 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-DROPPED = "\ue000"
+MASK = "\ue000"
 """Stands for a character that is not said, inside a word or behind one."""
 
-CODE = "\ue001"
+CODE_BLOCK = "\ue001"
 """Stands for a code block that is announced."""
 
-PARAGRAPH = "\u2029"
+PARAGRAPH_END = "\u2029"
 """A paragraph ends here, though nothing that was written says so."""
 
-LONGEST_ADDRESS = 100
+MAX_ADDRESS = 100
 """Characters of an address behind its ``://`` that are said; the rest of it is dropped."""
 
-LONGEST_HEAD = 24
+MAX_LINE_HEAD = 24
 """How much of a line's beginning is remembered: more than any numbering."""
 
-PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]+")
+PRIVATE_USE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]+")
 _ADDRESS = re.compile(r"(?<=[A-Za-z]{2})://|(?<![\w/.@])www\.", re.IGNORECASE)
 _ADDRESS_END = re.compile(r"[\s<>\"\u2e80-\U0010ffff]")
 _SIGNS = frozenset("%‰&@#*/\\§¶†‡·•")
@@ -40,7 +40,7 @@ class Break:
     seconds: float
 
 
-class Plain:
+class MaskedText:
     """Takes what was written, piece by piece, and how it comes out.
 
     ``before``: the last character that was written; ``last``: the last that is said in this line, closing
@@ -49,10 +49,10 @@ class Plain:
     """
 
     def __init__(self) -> None:
-        self.before = ""
-        self.last = ""
-        self.head = ""
-        self.address = 0
+        self.previous = ""
+        self.last_spoken = ""
+        self.line_head = ""
+        self.address_length = 0
         self._after = ""
         self._tail = ""
         self._made: list[str | Break] = []
@@ -75,23 +75,23 @@ class Plain:
         return made
 
     @property
-    def marked(self) -> bool:
+    def ends_with_mark(self) -> bool:
         """Whether what is said in this line ends with a mark of its own."""
-        last = self.last
+        last = self.last_spoken
         return last != "" and unicodedata.category(last) == "Po" and last not in _SIGNS
 
     def new_line(self) -> None:
         """A line begins."""
-        self.last = self.head = self._tail = ""
-        self.address = 0
+        self.last_spoken = self.line_head = self._tail = ""
+        self.address_length = 0
 
-    def say(self, written: str) -> None:
+    def copy(self, written: str) -> None:
         """``written`` is said as it is; private characters and most of a long address are masked."""
         at = 0
         joined = self._tail + written
         known = len(self._tail)
         while at < len(written):
-            if self.address:
+            if self.address_length:
                 at = self._say_address(written, at)
                 continue
             found = _ADDRESS.search(joined, at)
@@ -101,10 +101,10 @@ class Plain:
             self._say(written[at:end])
             at = end
             if found is not None:
-                self.address = 1
+                self.address_length = 1
         self._tail = joined[-_TAIL:]
 
-    def put(self, shown: str, written: str) -> None:
+    def substitute(self, shown: str, written: str) -> None:
         """``shown`` stands for ``written``, which is as long."""
         self._put(shown)
         self._wrote(written)
@@ -112,7 +112,7 @@ class Plain:
 
     def mask(self, written: str) -> None:
         """``written`` is not said."""
-        self.put(self._masks(len(written)), written)
+        self.substitute(self._masks(len(written)), written)
 
     def pause(self, rest: Break) -> None:
         """Be silent here."""
@@ -123,17 +123,17 @@ class Plain:
         """Say the address that goes on at ``at``; where it ends."""
         found = _ADDRESS_END.search(written, at)
         end = len(written) if found is None else found.start()
-        room = max(LONGEST_ADDRESS + 1 - self.address, 0)
+        room = max(MAX_ADDRESS + 1 - self.address_length, 0)
         self._say(written[at : min(end, at + room)])
         if end > at + room:
-            self._put(DROPPED * (end - at - room))
+            self._put(MASK * (end - at - room))
             self._wrote(written[at + room : end])
-        self.address = 0 if found is not None else self.address + end - at
+        self.address_length = 0 if found is not None else self.address_length + end - at
         return end
 
     def _say(self, written: str) -> None:
         at = 0
-        for private in PRIVATE.finditer(written):
+        for private in PRIVATE_USE.finditer(written):
             self._put(written[at : private.start()])
             self._put(self._masks(len(private.group())))
             at = private.end()
@@ -141,7 +141,7 @@ class Plain:
         self._wrote(written)
 
     def _masks(self, count: int) -> str:
-        return (" " if not self._after or self._after.isspace() else DROPPED) * count
+        return (" " if not self._after or self._after.isspace() else MASK) * count
 
     def _put(self, shown: str) -> None:
         if not shown:
@@ -152,11 +152,11 @@ class Plain:
             if not (
                 character.isspace() or character in _QUOTES or unicodedata.category(character) in _CLOSING
             ):
-                self.last = character
+                self.last_spoken = character
                 break
 
     def _wrote(self, written: str) -> None:
         if written:
-            self.before = written[-1]
-            if len(self.head) < LONGEST_HEAD:
-                self.head += written[: LONGEST_HEAD - len(self.head)]
+            self.previous = written[-1]
+            if len(self.line_head) < MAX_LINE_HEAD:
+                self.line_head += written[: MAX_LINE_HEAD - len(self.line_head)]

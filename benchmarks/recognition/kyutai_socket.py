@@ -1,6 +1,6 @@
 """Recognition through Kyutai's socket, at the pace of speech.
 
-``benchmarks.recognition.listening`` has no socket in between.
+``benchmarks.recognition.streams`` has no socket in between.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import msgspec
 import soxr
 from websockets.asyncio.client import ClientConnection
 
-from benchmarks.protocols.kyutai_client import FRAME_S, SAMPLE_RATE, to_listen
-from benchmarks.recognition.listening import ALONE_CLIPS, WORDS, row
-from benchmarks.recognition.listening_measures import Hearing
-from benchmarks.recognition.listening_speech import SAMPLE_RATE as CLIP_RATE
-from benchmarks.recognition.listening_speech import Clip, clips
-from benchmarks.report import sitting, table
-from benchmarks.serving import Server
+from benchmarks.protocols.kyutai_client import FRAME_S, SAMPLE_RATE, connect_recognition
+from benchmarks.recognition.clips import SAMPLE_RATE as CLIP_RATE
+from benchmarks.recognition.clips import Clip, clips
+from benchmarks.recognition.measures import Transcript
+from benchmarks.recognition.streams import ALONE_CLIPS, WORDS, row
+from benchmarks.report import report_section, table
+from benchmarks.server_process import Server
 from protocols.kyutai import messages
-from speech.recognizer import HeardWord, Step
+from speech.recognizer import RecognizedWord, Step
 from speech.types import Samples
 
 MARK = 1
@@ -34,17 +34,17 @@ HEAD = (
 
 async def send(websocket: ClientConnection, samples: Samples, begun: float) -> None:
     """Send frames as they would be spoken, and a marker."""
-    for number, at in enumerate(range(0, len(samples), messages.FRAME), 1):
+    for number, at in enumerate(range(0, len(samples), messages.FRAME_SAMPLES), 1):
         await asyncio.sleep(begun + number * FRAME_S - time.perf_counter())
-        await websocket.send(messages.audio(samples[at : at + messages.FRAME]))
+        await websocket.send(messages.audio(samples[at : at + messages.FRAME_SAMPLES]))
     await websocket.send(messages.marker(MARK))
 
 
-async def hear(url: str, clip: Clip) -> Hearing:
+async def hear(url: str, clip: Clip) -> Transcript:
     """One clip, told its language."""
     samples = soxr.resample(clip.samples, CLIP_RATE, SAMPLE_RATE)
-    hearing = Hearing(clip)
-    async with to_listen(url, language=clip.language) as websocket:
+    hearing = Transcript(clip)
+    async with connect_recognition(url, language=clip.language) as websocket:
         await websocket.recv()
         begun = time.perf_counter()
         sending = asyncio.create_task(send(websocket, samples, begun))
@@ -55,20 +55,20 @@ async def hear(url: str, clip: Clip) -> Hearing:
                 case "Word":
                     word = (message["text"], message["start_time"])
                 case "EndWord":
-                    hearing.told.append((at_s, HeardWord(*word, message["stop_time"])))
+                    hearing.events.append((at_s, RecognizedWord(*word, message["stop_time"])))
                 case "Step":
-                    hearing.told.append((at_s, Step(message["step_idx"], tuple(message["prs"]))))
+                    hearing.events.append((at_s, Step(message["step_idx"], tuple(message["prs"]))))
                 case "Marker":
                     break
         await sending
     return hearing
 
 
-async def hear_all(url: str, said: Sequence[Clip], at_a_time: int) -> list[Hearing]:
+async def hear_all(url: str, said: Sequence[Clip], at_a_time: int) -> list[Transcript]:
     """Clips in turn, so many at once."""
     free = asyncio.Semaphore(at_a_time)
 
-    async def one(clip: Clip) -> Hearing:
+    async def one(clip: Clip) -> Transcript:
         async with free:
             return await hear(url, clip)
 
@@ -78,12 +78,12 @@ async def hear_all(url: str, said: Sequence[Clip], at_a_time: int) -> list[Heari
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.recognition.kyutai_hearing", description=__doc__
+        prog="python -m benchmarks.recognition.kyutai_socket", description=__doc__
     )
     parser.parse_args()
     said = asyncio.run(clips(WORDS))
     rows = []
-    with sitting("Hearing through Kyutai's socket", "ctranslate2", "faster-whisper"):
+    with report_section("Hearing through Kyutai's socket", "ctranslate2", "faster-whisper"):
         with Server("--engine", "espeak") as running:
             # The first who is heard waits for the recogniser's start.
             asyncio.run(hear(running.url, said[0]))

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import soxr
 
-from benchmarks import alone
-from benchmarks.recognition.hearing_sentences import ARTICLE_1, EVERYDAY
-from benchmarks.recognition.listening import started, words_in
-from benchmarks.report import sitting, table
+from benchmarks import single_engine
+from benchmarks.recognition.sentences import ARTICLE_1, EVERYDAY
+from benchmarks.recognition.streams import recognized_words, started_recognizer
+from benchmarks.report import report_section, table
 from engines.whisper.engine import WhisperRecognizer
 from engines.whisper.vad import SAMPLE_RATE
 from speech.engine import Engine
@@ -107,10 +107,10 @@ async def measure(recognizer: WhisperRecognizer, engine: Engine, language: str) 
     logger.addHandler(dropped)
     quiet = np.zeros(int(SILENCE_S * SAMPLE_RATE), np.float32)
     for text in (ARTICLE_1[language], *EVERYDAY[language]):
-        spoken = await alone.speak(engine, language, text)
+        spoken = await single_engine.speak(engine, language, text)
         samples = soxr.resample(spoken.samples, spoken.sample_rate, SAMPLE_RATE).astype(np.float32)
         samples = np.concatenate([quiet, samples, quiet])
-        ours = "".join(word.text for word in await words_in(recognizer, samples, language))
+        ours = "".join(word.text for word in await recognized_words(recognizer, samples, language))
         said, heard = letters(text), letters(ours)
         found.passages += 1
         found.characters += len(said)
@@ -124,7 +124,11 @@ async def measure(recognizer: WhisperRecognizer, engine: Engine, language: str) 
 
 async def measured() -> None:
     """Print the table, a line as soon as it is measured."""
-    async with started() as recognizer, alone.started("kokoro") as kokoro, alone.started("espeak") as espeak:
+    async with (
+        started_recognizer() as recognizer,
+        single_engine.started_engine("kokoro") as kokoro,
+        single_engine.started_engine("espeak") as espeak,
+    ):
         for language in LANGUAGES:
             engine = kokoro if language in KOKORO else espeak
             found = await measure(recognizer, engine, language)
@@ -143,11 +147,11 @@ async def measured() -> None:
 def main() -> None:
     """The command line."""
     argparse.ArgumentParser(
-        prog="python -m benchmarks.recognition.hearing_languages",
+        prog="python -m benchmarks.recognition.languages",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
-    with sitting("Hearing, by language", "ctranslate2", "faster-whisper"):
+    with report_section("Hearing, by language", "ctranslate2", "faster-whisper"):
         logging.getLogger("engines.whisper.model").setLevel(logging.DEBUG)
         print(table(_HEAD, ()), flush=True)
         asyncio.run(measured())

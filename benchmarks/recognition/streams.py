@@ -16,12 +16,12 @@ from itertools import cycle, islice
 
 import numpy as np
 
-from benchmarks.recognition.listening_measures import Hearing, at_once, together, word_error_rate
-from benchmarks.recognition.listening_speech import LANGUAGES, SAMPLE_RATE, Clip, clips, with_noise
-from benchmarks.report import median, percentile, sitting, table
+from benchmarks.recognition.clips import LANGUAGES, SAMPLE_RATE, Clip, clips, with_noise
+from benchmarks.recognition.measures import Transcript, at_once, transcribe_concurrently, word_error_rate
+from benchmarks.report import median, percentile, report_section, table
 from engines.whisper.engine import WhisperRecognizer
 from server import settings
-from speech.recognizer import HeardWord
+from speech.recognizer import RecognizedWord
 from speech.types import Samples
 
 WORDS = 340
@@ -45,7 +45,7 @@ print(time.perf_counter() - begun, process.memory_info().rss - before)
 
 
 @asynccontextmanager
-async def started() -> AsyncIterator[WhisperRecognizer]:
+async def started_recognizer() -> AsyncIterator[WhisperRecognizer]:
     """The recogniser, with the settings that a server would read."""
     own = settings.Settings()
     recognizer = WhisperRecognizer(models_dir=own.models_dir, cache_dir=own.cache_dir)
@@ -73,12 +73,12 @@ def nothing() -> dict[str, Samples]:
     return {name: np.clip(sound, -1, 1).astype(np.float32) for name, sound in scaled.items()}
 
 
-async def words_in(
+async def recognized_words(
     recognizer: WhisperRecognizer, samples: Samples, language: str | None = None
-) -> list[HeardWord]:
+) -> list[RecognizedWord]:
     """The words in a recording, in ``language`` or in the one that is recognised."""
     told = recognizer.recognize(at_once(samples), language)
-    return [what async for what in told if isinstance(what, HeardWord)]
+    return [what async for what in told if isinstance(what, RecognizedWord)]
 
 
 def seconds(values: Sequence[float], percent: float | None = None) -> str:
@@ -86,11 +86,11 @@ def seconds(values: Sequence[float], percent: float | None = None) -> str:
     return f"{median(values) if percent is None else percentile(values, percent):.2f} s"
 
 
-def row(name: str, hearings: Sequence[Hearing], busy_s: float) -> list[str]:
+def row(name: str, hearings: Sequence[Transcript], busy_s: float) -> list[str]:
     """A line of the table of streams."""
     delays = [delay for hearing in hearings for delay in hearing.delays_s]
     errors = [error for hearing in hearings for error in hearing.start_errors_s]
-    words = sum(hearing.wrong[1] for hearing in hearings)
+    words = sum(hearing.word_errors[1] for hearing in hearings)
     duration_s = sum(hearing.clip.duration_s for hearing in hearings)
     return [
         name,
@@ -116,12 +116,12 @@ async def streams(parts: Sequence[str], said: list[Clip]) -> None:
         "ten": ("ten at once", lambda: list(islice(cycle(clean), 20)), 10, True),
     }
     rows, languages = [], []
-    async with started() as recognizer:
+    async with started_recognizer() as recognizer:
         for part, (name, chosen, at_a_time, told) in ways.items():
             if part not in parts:
                 continue
             before_s = time.process_time()
-            hearings = await together(recognizer, chosen(), at_a_time, told=told)
+            hearings = await transcribe_concurrently(recognizer, chosen(), at_a_time, with_language=told)
             rows.append(row(name, hearings, time.process_time() - before_s))
             by_language = [[one for one in hearings if one.clip.language == code] for code in LANGUAGES]
             languages.append([name, *(f"{word_error_rate(some):.1%}" for some in by_language)])
@@ -141,11 +141,11 @@ async def streams(parts: Sequence[str], said: list[Clip]) -> None:
 
 async def recordings(parts: Sequence[str], said: list[Clip]) -> None:
     """Recordings that are there at once, and sounds in which nobody speaks."""
-    async with started() as recognizer:
+    async with started_recognizer() as recognizer:
         if "backlog" in parts:
             audio = np.concatenate([clip.samples for clip in said if clip.language == LANGUAGES[0]])
             begun = time.perf_counter()
-            count = len(await words_in(recognizer, audio))
+            count = len(await recognized_words(recognizer, audio))
             wall_s, duration_s = time.perf_counter() - begun, len(audio) / SAMPLE_RATE
             print(
                 f"A recording of {duration_s:.0f} s, sent at once: {count} words in {wall_s:.1f} s, "
@@ -156,7 +156,7 @@ async def recordings(parts: Sequence[str], said: list[Clip]) -> None:
             rows = []
             for name, samples in nothing().items():
                 begun_s = time.process_time()
-                words = await words_in(recognizer, samples)
+                words = await recognized_words(recognizer, samples)
                 share = (time.process_time() - begun_s) / NOTHING_S
                 rows.append([name, f"{NOTHING_S} s", str(len(words)), f"{share:.4f}"])
             print(table(("nobody speaks", "length", "words heard", "core share"), rows) + "\n", flush=True)
@@ -165,13 +165,13 @@ async def recordings(parts: Sequence[str], said: list[Clip]) -> None:
 def main() -> None:
     """The command line."""
     every = ("one", "untold", "six", "noise", "ten", "backlog", "nothing", "start")
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.recognition.listening", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recognition.streams", description=__doc__)
     parser.add_argument("parts", nargs="*", default=every, metavar="PART", help=f"of {', '.join(every)}")
     parts = parser.parse_args().parts
     if not set(parts) <= set(every):
         parser.error(f"a part is one of {', '.join(every)}")
     said = asyncio.run(clips(WORDS)) if set(parts) - {"nothing", "start"} else []
-    with sitting("Hearing while someone speaks", "ctranslate2", "faster-whisper"):
+    with report_section("Hearing while someone speaks", "ctranslate2", "faster-whisper"):
         if set(parts) & {"one", "untold", "six", "noise", "ten"}:
             asyncio.run(streams(parts, said))
         asyncio.run(recordings(parts, said))

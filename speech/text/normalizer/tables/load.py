@@ -8,50 +8,50 @@ from pathlib import Path
 
 from speech.text.normalizer.number_words.gender import Agreement
 from speech.text.normalizer.number_words.languages import number_words
-from speech.text.normalizer.tables.file import Section, read_table_file
+from speech.text.normalizer.tables.file import TableSection, read_table_file
 from speech.text.normalizer.tables.table import (
     Abbreviation,
     Acronyms,
     Currency,
     Dates,
     Fractions,
+    LanguageTable,
     Numbers,
     OtherCalendar,
     Roman,
-    Table,
     Times,
     Unit,
     Web,
 )
 
-FOLDER = Path(__file__).parent
+TABLES_FOLDER = Path(__file__).parent
 
-CONDITIONS = frozenset({"name", "number", "other"})
+ABBREVIATION_CONDITIONS = frozenset({"name", "number", "other"})
 """When an abbreviation says something: before a capitalised word, before a number, otherwise."""
 
 
 @functools.lru_cache(maxsize=32)
-def table_for(tag: str) -> Table | None:
+def table_for(tag: str) -> LanguageTable | None:
     """The table of a language (BCP 47; a region's own conventions counted), None where there is none.
 
     Raises TableError.
     """
     language, *subtags = tag.replace("_", "-").split("-")
     language = language.lower()
-    path = FOLDER / f"{language}.toml"
+    path = TABLES_FOLDER / f"{language}.toml"
     if not language.isascii() or not language.isalpha() or not path.is_file():
         return None
     region = next((part.upper() for part in subtags if len(part) == 2 or part == "419"), "")
-    return read_table(language, read_table_file(path, region))
+    return parse_table(language, read_table_file(path, region))
 
 
 def check_tables() -> None:
     """Read every table there is. Raises TableError for the first broken one."""
-    for path in sorted(FOLDER.glob("*.toml")):
+    for path in sorted(TABLES_FOLDER.glob("*.toml")):
         table_for(path.stem)
 
 
-def read_table(language: str, file: Section) -> Table:
+def parse_table(language: str, file: TableSection) -> LanguageTable:
     """The table of ``language`` that a file holds. Raises TableError."""
     numbers = file.section("numbers")
     words = number_words(language, numbers.text("words", ""))
@@ -69,37 +69,37 @@ def read_table(language: str, file: Section) -> Table:
     abbreviations = file.section("abbreviations")
     abbreviated_endings = abbreviations.section("endings")
     letters, greek = file.section("letters"), file.section("greek")
-    table = Table(
+    table = LanguageTable(
         language=language,
-        words=words,
+        number_words=words,
         numbers=_numbers(numbers),
         agreement=_agreement(file.section("agreement")),
-        ordinals={mark: ordinals.text(mark) for mark in ordinals.lines()},
+        ordinals={mark: ordinals.text(mark) for mark in ordinals.key_names()},
         ordinals_with_stop=stopped | unsure,
         unsure_of_ordinal=frozenset(unsure),
         fractions=_fractions(file.section("fractions")),
-        units={symbol: _unit(units, symbol) for symbol in units.lines()},
+        units={symbol: _unit(units, symbol) for symbol in units.key_names()},
         per=per,
         currencies=_currencies(file.section("currencies")),
         dates=_dates(file.section("dates")),
         times=_times(file.section("times")),
-        letters={letter: letters.text(letter) for letter in letters.lines()},
+        letters={letter: letters.text(letter) for letter in letters.key_names()},
         acronyms=_acronyms(file.section("acronyms")),
         roman=_roman(file.section("roman")),
         web=_web(file.section("web")),
-        signs={sign: signs.text(sign) for sign in signs.lines()},
-        signs_between_figures={sign: between_figures.text(sign) for sign in between_figures.lines()},
-        greek={letter: greek.text(letter) for letter in greek.lines()},
+        signs={sign: signs.text(sign) for sign in signs.key_names()},
+        signs_between_figures={sign: between_figures.text(sign) for sign in between_figures.key_names()},
+        greek={letter: greek.text(letter) for letter in greek.key_names()},
         abbreviations=_abbreviations(abbreviations),
-        abbreviated_endings={end: abbreviated_endings.text(end) for end in abbreviated_endings.lines()},
+        abbreviated_endings={end: abbreviated_endings.text(end) for end in abbreviated_endings.key_names()},
         code_block=markup.text("code_block", ""),
     )
     for section in (markup, file):
-        section.done()
+        section.check_all_read()
     return table
 
 
-def _numbers(section: Section) -> Numbers:
+def _numbers(section: TableSection) -> Numbers:
     magnitudes, of_money = section.section("magnitudes"), section.section("money_magnitudes")
     numbers = Numbers(
         group=section.text("group"),
@@ -116,13 +116,13 @@ def _numbers(section: Section) -> Numbers:
         equals=section.text("equals"),
         of_many=section.text("of_many", ""),
         long_groups=section.number("long_groups", 3),
-        magnitudes={symbol: magnitudes.forms(symbol) for symbol in magnitudes.lines()},
-        money_magnitudes={symbol: of_money.forms(symbol) for symbol in of_money.lines()},
+        magnitudes={symbol: magnitudes.forms(symbol) for symbol in magnitudes.key_names()},
+        money_magnitudes={symbol: of_money.forms(symbol) for symbol in of_money.key_names()},
         magnitude_words=frozenset(section.words("magnitude_words")),
         year_after=frozenset(section.words("year_after")),
         number_sign=section.text("number_sign"),
         decade_mark=section.text("decade_mark", ""),
-        phones=section.list("phones"),
+        phones=section.texts("phones"),
         phone_digits=section.number("phone_digits", 1),
         magnitude_gender=section.text("magnitude_gender", "m"),
         counted_alone=frozenset(section.words("counted_alone")),
@@ -131,7 +131,7 @@ def _numbers(section: Section) -> Numbers:
     )
     if len(numbers.group) > 1 or len(numbers.decimal) != 1 or numbers.group == numbers.decimal:
         raise section.error("decimal", "and 'group' have to be two different characters")
-    section.done()
+    section.check_all_read()
     return numbers
 
 
@@ -139,10 +139,10 @@ def _longest_first(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(words, key=len, reverse=True))
 
 
-def _ordinals_with_stop(section: Section) -> dict[str, Mapping[str, str]]:
+def _ordinals_with_stop(section: TableSection) -> dict[str, Mapping[str, str]]:
     """What is said by the word before; several words may stand on one line."""
     found = {}
-    for key in section.lines():
+    for key in section.key_names():
         forms = section.conditions(key, frozenset({"m", "f", "n", "other"}))
         if "other" not in forms:
             raise section.error(key, "has to have a form for other")
@@ -150,7 +150,7 @@ def _ordinals_with_stop(section: Section) -> dict[str, Mapping[str, str]]:
     return found
 
 
-def _agreement(section: Section) -> Agreement:
+def _agreement(section: TableSection) -> Agreement:
     agreement = Agreement(
         plural_endings=section.words("plural_endings"),
         genders={
@@ -158,18 +158,18 @@ def _agreement(section: Section) -> Agreement:
             for gender, name in (("m", "masculine"), ("f", "feminine"), ("n", "neuter"))
         },
         not_nouns=frozenset(section.words("not_nouns")),
-        capitals=section.yes("capitals"),
+        capitals=section.flag("capitals"),
         not_noun_beginnings=section.words("not_noun_beginnings"),
         beginnings=_beginnings(section.section("beginnings")),
     )
-    section.done()
+    section.check_all_read()
     return agreement
 
 
-def _beginnings(section: Section) -> dict[str, tuple[str, tuple[str, ...]]]:
+def _beginnings(section: TableSection) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Of each form the gender, which comes first, and how nouns begin."""
     found = {}
-    for form in section.lines():
+    for form in section.key_names():
         gender, *begins = section.words(form) or ("",)
         if gender not in ("m", "f", "n") or not begins:
             raise section.error(form, "has to be a gender (m, f, n) and how nouns begin")
@@ -177,7 +177,7 @@ def _beginnings(section: Section) -> dict[str, tuple[str, tuple[str, ...]]]:
     return found
 
 
-def _fractions(section: Section) -> Fractions:
+def _fractions(section: TableSection) -> Fractions:
     mixed, over, before_noun = (
         section.template("mixed", "whole", "part"),
         section.template("over", "numerator", "denominator"),
@@ -185,32 +185,32 @@ def _fractions(section: Section) -> Fractions:
     )
     mixed_half = section.template("mixed_half", "whole", default="")
     of_unit = section.template("of_unit", "part", "unit", default="{part} {unit}")
-    halves = {gender: before_noun.text(gender) for gender in before_noun.lines()}
+    halves = {gender: before_noun.text(gender) for gender in before_noun.key_names()}
     names = {}
-    for key in section.lines():
+    for key in section.key_names():
         if not key.isdigit():
             raise section.error(key, "is not known here")
         names[int(key)] = section.forms(key)
     return Fractions(names, mixed, halves, over, mixed_half, of_unit)
 
 
-def _unit(section: Section, symbol: str) -> Unit:
-    value = section.value(symbol)
+def _unit(section: TableSection, symbol: str) -> Unit:
+    value = section.take(symbol)
     gender, attached = "", False
     if isinstance(value, dict):
         value = dict(value)
         gender = str(value.pop("gender", ""))
         attached = value.pop("attached", False) is True
-    return Unit(section.read_forms(symbol, value), gender, attached)
+    return Unit(section.parse_forms(symbol, value), gender, attached)
 
 
-def _currencies(section: Section) -> dict[str, Currency]:
+def _currencies(section: TableSection) -> dict[str, Currency]:
     found = {}
     joined = section.template("with_cents", "whole", "cents")
-    for code in section.lines():
+    for code in section.key_names():
         one = section.section(code)
         signs = (*one.words("signs"), code)
-        cents = one.forms("cents") if "cents" in one.lines() else None
+        cents = one.forms("cents") if "cents" in one.key_names() else None
         currency = Currency(
             forms=one.forms("forms"),
             gender=one.text("gender", ""),
@@ -218,31 +218,31 @@ def _currencies(section: Section) -> dict[str, Currency]:
             cents_gender=one.text("cents_gender", ""),
             joined=one.template("with_cents", "whole", "cents", default=joined),
         )
-        one.done()
+        one.check_all_read()
         found.update(dict.fromkeys(signs, currency))
     return found
 
 
-def _months(section: Section) -> tuple[str, ...]:
-    names = section.list("months")
+def _months(section: TableSection) -> tuple[str, ...]:
+    names = section.texts("months")
     if len(names) != 12:
         raise section.error("months", "has to be a list of 12 names")
     return names
 
 
-def _calendars(section: Section) -> dict[str, OtherCalendar]:
+def _calendars(section: TableSection) -> dict[str, OtherCalendar]:
     found = {}
-    for mark in section.lines():
+    for mark in section.key_names():
         one = section.section(mark)
-        found[mark] = OtherCalendar(_months(one) if "months" in one.lines() else (), one.text("said"))
-        one.done()
+        found[mark] = OtherCalendar(_months(one) if "months" in one.key_names() else (), one.text("said"))
+        one.check_all_read()
     return found
 
 
-def _dates(section: Section) -> Dates:
+def _dates(section: TableSection) -> Dates:
     names = _months(section)
     months = {name.lower(): number for number, name in enumerate(names, 1)}
-    short = section.list("short_months")
+    short = section.texts("short_months")
     for number, names_of_one in enumerate(short, 1):
         months.update((name.lower(), number) for name in names_of_one.split())
     dates = Dates(
@@ -262,22 +262,22 @@ def _dates(section: Section) -> Dates:
     )
     if dates.order not in ("dmy", "mdy"):
         raise section.error("order", 'has to be "dmy" or "mdy"')
-    section.done()
+    section.check_all_read()
     return dates
 
 
-def _times(section: Section) -> Times:
+def _times(section: TableSection) -> Times:
     halves = section.section("halves")
     said = section.section("minutes_said")
     minutes_said = {}
-    for minutes in said.lines():
+    for minutes in said.key_names():
         if not minutes.isdecimal():
             raise said.error(minutes, "is no number of minutes")
         minutes_said[int(minutes)] = said.text(minutes)
     times = Times(
         gender=section.text("gender", ""),
         minutes_gender=section.text("minutes_gender", ""),
-        hours=section.forms("hours") if "hours" in section.lines() else None,
+        hours=section.forms("hours") if "hours" in section.key_names() else None,
         plain=section.template("plain", "hour", "minutes"),
         few_minutes=section.template("few_minutes", "hour", "minutes"),
         on_the_hour=section.template("on_the_hour", "hour"),
@@ -285,36 +285,36 @@ def _times(section: Section) -> Times:
         seconds=section.template("seconds", "time", "seconds"),
         marks=frozenset(section.words("marks")),
         hour_mark=section.template("hour_mark", "hour", default=""),
-        halves={half: halves.text(half) for half in halves.lines()},
+        halves={half: halves.text(half) for half in halves.key_names()},
         after=frozenset(section.words("after")),
-        minute=section.forms("minute") if "minute" in section.lines() else None,
-        second=section.forms("second") if "second" in section.lines() else None,
+        minute=section.forms("minute") if "minute" in section.key_names() else None,
+        second=section.forms("second") if "second" in section.key_names() else None,
         minutes_said=minutes_said,
     )
-    section.done()
+    section.check_all_read()
     return times
 
 
-def _acronyms(section: Section) -> Acronyms:
+def _acronyms(section: TableSection) -> Acronyms:
     said = section.section("said")
     acronyms = Acronyms(
         read=frozenset(section.words("read")),
         spelled=frozenset(section.words("spelled")),
         words=frozenset(section.words("words")),
-        said={written: said.text(written) for written in said.lines()},
+        said={written: said.text(written) for written in said.key_names()},
         vowels=frozenset(section.text("vowels")),
         onset=section.number("longest_onset", 2),
         coda=section.number("longest_coda", 1),
         plural=section.text("plural", ""),
         elided=frozenset(section.words("elided")),
     )
-    section.done()
+    section.check_all_read()
     return acronyms
 
 
-def _roman(section: Section) -> Roman:
+def _roman(section: TableSection) -> Roman:
     names = section.section("names")
-    by_form = {name: form for form in names.lines() for name in names.words(form)}
+    by_form = {name: form for form in names.key_names() for name in names.words(form)}
     articles = section.section("articles")
     roman = Roman(
         cardinal=frozenset(section.words("cardinal_after")),
@@ -325,31 +325,31 @@ def _roman(section: Section) -> Roman:
         last_ordinal=section.number("last_ordinal", 99),
         names=by_form,
         named=section.template("name", "ordinal", default="{ordinal}"),
-        articles={article: articles.text(article) for article in articles.lines()},
+        articles={article: articles.text(article) for article in articles.key_names()},
     )
-    section.done()
+    section.check_all_read()
     return roman
 
 
-def _web(section: Section) -> Web:
+def _web(section: TableSection) -> Web:
     signs, words = section.section("signs"), section.section("words")
     web = Web(
-        signs={sign: signs.text(sign) for sign in signs.lines()},
-        words={word: words.text(word) for word in words.lines()},
+        signs={sign: signs.text(sign) for sign in signs.key_names()},
+        words={word: words.text(word) for word in words.key_names()},
         spelled=frozenset(section.words("spelled")),
         hashtag=section.text("hashtag"),
         mention=section.text("mention"),
         version=section.text("version"),
     )
-    section.done()
+    section.check_all_read()
     return web
 
 
-def _abbreviations(section: Section) -> dict[str, tuple[Abbreviation, ...]]:
+def _abbreviations(section: TableSection) -> dict[str, tuple[Abbreviation, ...]]:
     """By the first word; what has more words comes first."""
     found: dict[str, list[Abbreviation]] = {}
-    for key in section.lines():
-        said = section.conditions(key, CONDITIONS)
+    for key in section.key_names():
+        said = section.conditions(key, ABBREVIATION_CONDITIONS)
         parts = tuple(key.split())
         for written in {parts, ("".join(parts),)}:
             found.setdefault(written[0], []).append(Abbreviation(written, said))

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks import report
 from engines.registry import engines_for
 from server import settings
-from speech.engine import Engine, LoadingEngine
+from speech.engine import BackgroundLoadingEngine, Engine
 from speech.types import Samples, Segment
 
 THREADS = os.cpu_count() or 1
@@ -21,7 +21,7 @@ THREADS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class TimedSpeech:
     """One segment: seconds to the engine's first chunk and to its last, and the speech."""
 
     first_s: float
@@ -36,23 +36,23 @@ class Spoken:
 
 
 @asynccontextmanager
-async def started(name: str) -> AsyncIterator[Engine]:
+async def started_engine(name: str) -> AsyncIterator[Engine]:
     """The engine of that name ("kokoro", "espeak"), with the settings that a server would read.
 
     Kokoro's decoder is settled, and the report names it.
     """
-    (engine,) = engines_for(name, settings.load({"engine": name, "threads": THREADS})).needed
+    (engine,) = engines_for(name, settings.load({"engine": name, "threads": THREADS})).required
     await engine.start()
     try:
-        if isinstance(engine, LoadingEngine):
-            await engine.settled()
+        if isinstance(engine, BackgroundLoadingEngine):
+            await engine.wait_until_loaded()
             report.note(f"decoder {engine.info.decoder} of the engine alone")
         yield engine
     finally:
         await engine.stop()
 
 
-async def speak(engine: Engine, language: str, text: str) -> Spoken:
+async def speak(engine: Engine, language: str, text: str) -> TimedSpeech:
     """Let ``engine`` say ``text`` as one segment, in its default voice of the language."""
     segment = Segment(text, engine.info.default_voices[language], language)
     chunks: list[Samples] = []
@@ -64,4 +64,4 @@ async def speak(engine: Engine, language: str, text: str) -> Spoken:
                 first_s = time.perf_counter() - begun
             chunks.append(chunk.samples)
     whole_s = time.perf_counter() - begun
-    return Spoken(first_s, whole_s, np.concatenate(chunks), engine.info.sample_rate)
+    return TimedSpeech(first_s, whole_s, np.concatenate(chunks), engine.info.sample_rate)

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 
-from speech.text.normalizer import Reading, SpokenText, normalize
-from speech.text.segmenter import Cut, OpenCut
+from speech.text.normalizer import NormalizerOptions, SpokenText, normalize
+from speech.text.segmenter import OpenTextSegment, TextSegment
 from speech.types import Boundary
 
 
-class WrittenText:
+class IncrementalText:
     """What is to be said of a segment so far; text is only ever added to it.
 
     ``spoken`` is that text with its origins. One engine reads, and waits in ``more``; the session
@@ -20,9 +20,9 @@ class WrittenText:
 
     def __init__(
         self,
-        cut: Cut | OpenCut,
+        cut: TextSegment | OpenTextSegment,
         rest: Callable[[], AbstractAsyncContextManager[None]],
-        reading: Reading,
+        reading: NormalizerOptions,
         before: str = "",
     ) -> None:
         """cut: the segment as it was written; rest: lends the engine's place while it is entered;
@@ -59,9 +59,9 @@ class WrittenText:
     def _read(self) -> SpokenText:
         cut = self._cut
         complete = cut.boundary is not None
-        return normalize(cut.text, cut.start, self._reading, complete=complete, before=self._before)
+        return normalize(cut.text, cut.start, self._reading, complete=complete, preceding=self._before)
 
-    async def more(self, known: int, timeout_s: float | None = None) -> None:
+    async def wait_for_more(self, known: int, timeout_s: float | None = None) -> None:
         """Return once ``text`` is longer than ``known``, the boundary is known, or time is over.
 
         Returns at once if it is so already; else the engine's place is lent to others while it

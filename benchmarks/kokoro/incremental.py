@@ -17,13 +17,13 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.kokoro.measures import long_pauses, pitch_step
-from benchmarks.kokoro.sockets import started
-from benchmarks.recognition.listener import stalls
+from benchmarks.kokoro.sockets import started_engine
+from benchmarks.playback_client import stalls
 from benchmarks.report import median, ms, percentile, table
 from benchmarks.sentences import WITHOUT_INNER_MARK, mixed
-from engines.kokoro.incremental import WrittenSentence
+from engines.kokoro.incremental import IncrementalSentence
 from engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
-from engines.kokoro.timing import Heard
+from engines.kokoro.timing import TimedAudio
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
@@ -71,11 +71,11 @@ def noted_joints() -> Iterator[list[Joint]]:
     """Where the pieces of the text that is written meanwhile meet; one text at a time."""
     joints: list[Joint] = []
     given = 0
-    speak = WrittenSentence.speak
+    speak = IncrementalSentence.synthesize
 
-    def noting(self: WrittenSentence, text: str, ending: str | None, stop: Stop) -> Iterator[Heard]:
+    def noting(self: IncrementalSentence, text: str, ending: str | None, stop: Stop) -> Iterator[TimedAudio]:
         nonlocal given
-        joint = Joint(self.said, given) if given else None
+        joint = Joint(self.spoken_length, given) if given else None
         for heard in speak(self, text, ending, stop):
             if joint is not None:
                 joints.append(joint)
@@ -84,7 +84,7 @@ def noted_joints() -> Iterator[list[Joint]]:
             yield heard
 
     # Only the engine knows where it joins, and nobody else asks.
-    with patch.object(WrittenSentence, "speak", noting):
+    with patch.object(IncrementalSentence, "speak", noting):
         yield joints
 
 
@@ -172,7 +172,7 @@ def word_begins(whole: Take, text: str, said: int) -> int:
 async def _takes() -> list[Both]:
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        async with started("windows") as engine:
+        async with started_engine("windows") as engine:
             service = SpeechService(
                 [engine],
                 VoiceStore(Path(folder)),

@@ -10,7 +10,7 @@ def _never() -> bool:
     return False
 
 
-class Outgoing:
+class PrioritySender:
     """Sends messages in turn: Starlette's socket has one sender."""
 
     def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
@@ -20,11 +20,11 @@ class Outgoing:
         self._none_ahead = asyncio.Event()
         self._none_ahead.set()
 
-    async def send(self, message: str, behind: Callable[[], bool] = _never) -> None:
+    async def send(self, message: str, low_priority: Callable[[], bool] = _never) -> None:
         """Send a message; as long as ``behind`` says so, only while no other is waiting to be sent."""
-        while behind() and self._ahead:
+        while low_priority() and self._ahead:
             await self._none_ahead.wait()
-        if behind():
+        if low_priority():
             await self._write(message)
             return
         self._ahead += 1

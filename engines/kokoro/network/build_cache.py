@@ -16,17 +16,17 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-ROOT = Path(__file__).parents[3]
+PROJECT_ROOT = Path(__file__).parents[3]
 # A flipped byte may be read as a damaged sum, as an encryption, or as a compression that nobody knows.
 _BROKEN = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
-class NotMade(Exception):
+class BuildFailed(Exception):
     """The process failed; its last words are the message."""
 
 
 @dataclass(frozen=True, slots=True)
-class MadeOnce:
+class BuildCache:
     """One sort of archive, a zip file.
 
     name: what its file's name begins with; module: makes it from standard input to standard output, given
@@ -36,8 +36,8 @@ class MadeOnce:
 
     name: str
     module: str
-    making: str
-    unwritable: str
+    activity: str
+    unwritable_effect: str
     sources: Sequence[Path] = ()
     arguments: Sequence[str] = ()
 
@@ -51,7 +51,7 @@ class MadeOnce:
         return self._opened(path) or self._made(given, path)
 
     def _key(self, given: bytes) -> str:
-        module = ROOT.joinpath(*self.module.split(".")).with_suffix(".py")
+        module = PROJECT_ROOT.joinpath(*self.module.split(".")).with_suffix(".py")
         parts = (
             given,
             *(path.read_bytes() for path in (module, *self.sources)),
@@ -74,7 +74,9 @@ class MadeOnce:
                     self._write(made, path)
                     archive = self._opened(path)
         except OSError as error:
-            logger.warning("the cache folder cannot be written (%s): %s", error.strerror, self.unwritable)
+            logger.warning(
+                "the cache folder cannot be written (%s): %s", error.strerror, self.unwritable_effect
+            )
             archive = None
         return archive or zipfile.ZipFile(io.BytesIO(made or self._make(given)))
 
@@ -108,15 +110,15 @@ class MadeOnce:
                     other.unlink()
 
     def _make(self, given: bytes) -> bytes:
-        logger.info("Kokoro: %s, this once", self.making)
+        logger.info("Kokoro: %s, this once", self.activity)
         done = subprocess.run(  # noqa: S603 - our own module
             [sys.executable, "-m", self.module, *self.arguments],
             input=given,
             capture_output=True,
-            cwd=ROOT,
+            cwd=PROJECT_ROOT,
             check=False,
         )
         if done.returncode:
             lines = done.stderr.decode(errors="replace").strip().splitlines()
-            raise NotMade((lines or ["no reason given"])[-1])
+            raise BuildFailed((lines or ["no reason given"])[-1])
         return done.stdout

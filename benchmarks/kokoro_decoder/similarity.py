@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import alone
+from benchmarks import single_engine
 from benchmarks.kokoro.exact import random_plan
 from benchmarks.kokoro.measures import closeness_db, log_spectral_distance
-from benchmarks.kokoro.quality import NO_JUDGE, opinions
-from benchmarks.kokoro.sayings import Foreseen
-from benchmarks.kokoro_decoder.windows import FAST, FLOAT32, ONNX, Way, way
+from benchmarks.kokoro.quality import NO_JUDGE, mos_scores
+from benchmarks.kokoro.variants import Prediction
+from benchmarks.kokoro_decoder.windows import FAST, FLOAT32, ONNX, DecoderVariant, decoder_variant
 from benchmarks.report import median, table
 from benchmarks.sentences import ABOUT_4_S, Sentences, mixed
 from benchmarks.timing.alignment_sentences import UNSEEN
@@ -50,7 +50,7 @@ _TEXTS: Sentences = {
 class Saying:
     """One sentence in each way: of the same features, and of the same prosody."""
 
-    foreseen: Foreseen
+    foreseen: Prediction
     of_features: dict[str, Samples]
     of_prosody: dict[str, Samples]
 
@@ -63,11 +63,11 @@ def to_say(voices: Sequence[Voice], count: int) -> list[tuple[str, Voice]]:
 
 
 @cache
-def _ways() -> dict[str, Way]:
-    return {name: way(name, alone.THREADS) for name in _WAYS}
+def _ways() -> dict[str, DecoderVariant]:
+    return {name: decoder_variant(name, single_engine.THREADS) for name in _WAYS}
 
 
-def _of_prosody(foreseen: Foreseen) -> dict[str, Samples]:
+def _of_prosody(foreseen: Prediction) -> dict[str, Samples]:
     """The same prosody in each way."""
     return {name: own.sound(own.again(foreseen), foreseen.plan) for name, own in _ways().items()}
 
@@ -87,7 +87,7 @@ def sayings() -> list[Saying]:
 def likeness() -> None:
     """Spectra beside float32's, and predicted opinions."""
     said = sayings()
-    scores = opinions([one.of_prosody[name] for one in said for name in _WAYS])
+    scores = mos_scores([one.of_prosody[name] for one in said for name in _WAYS])
     by_way = None if scores is None else {name: scores[at :: len(_WAYS)] for at, name in enumerate(_WAYS)}
     distances = {
         name: [log_spectral_distance(one.of_features[name], one.of_features[FLOAT32]) for one in said]
@@ -104,7 +104,7 @@ def likeness() -> None:
                 [f"{name}, {what}", str(len(own)), f"{np.mean(own):.2f} dB", f"{max(own):.2f} dB", *points]
             )
     calibrated = json.loads(
-        (Path(scales.__file__).parents[1] / "data" / scales.ORIGIN_FILE).read_text("utf-8")
+        (Path(scales.__file__).parents[1] / "data" / scales.SCALES_ORIGIN_FILE).read_text("utf-8")
     )["sayings"]
     unknown = [
         distance
@@ -163,7 +163,7 @@ def windows() -> None:
     random = np.random.default_rng(0)
     found: dict[tuple[str, str], list[float]] = {}
     for name in (ONNX, FAST):
-        own = way(name, alone.THREADS)
+        own = decoder_variant(name, single_engine.THREADS)
         voices = {voice.id: voice for voice in own.model.voices.all}
         for language, text in mixed(ABOUT_4_S)[:_CUT]:
             foreseen = own.model.foresee(text, voices[DEFAULT_VOICES[language]])

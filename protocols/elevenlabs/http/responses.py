@@ -9,15 +9,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from protocols.elevenlabs.errors import Unprocessable, refusal
+from protocols.elevenlabs.errors import Unprocessable, error_response
 from speech.errors import SpeechError
 
-TASK = "elevenlabs request"
+TASK_NAME = "elevenlabs request"
 
-Answer = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 
-def endpoint(answer: Answer) -> Answer:
+def endpoint(answer: Handler) -> Handler:
     """``answer``, whose errors become a status and a ``detail``."""
 
     async def handle(request: Request) -> Response:
@@ -26,7 +26,7 @@ def endpoint(answer: Answer) -> Answer:
         except Unprocessable as error:
             return json_response({"detail": error.errors}, 422)
         except SpeechError as error:
-            return refusal(error)
+            return error_response(error)
 
     return handle
 

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import alone
+from benchmarks import single_engine
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S
 from engines import weights
-from engines.espeak.client import EspeakLibrary
+from engines.espeak.client import EspeakClient
 from engines.kokoro.network import norm_statistics as kokoro_statistics
 from engines.kokoro.network import parts_cache
-from engines.kokoro.network.norm_statistics import Statistics
-from engines.kokoro.network.onnx_model import FRAME, SAMPLE_RATE, Array, Stop, WholeModel
-from engines.kokoro.network.parts import Affine, Features, NormStatistics, PartedModel, Prosody
-from engines.kokoro.synthesizer import spoken_frames
-from engines.kokoro.text.espeak_ipa import sayer
-from engines.kokoro.text.phonemes import utterances
+from engines.kokoro.network.norm_statistics import StatisticsTable
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Array, Stop, WholeModel
+from engines.kokoro.network.parts import Features, NormAffine, NormStatistics, PredictedProsody, SplitModel
+from engines.kokoro.synthesizer import voiced_frame_range
+from engines.kokoro.text.espeak_ipa import phonemizer_for
+from engines.kokoro.text.phonemes import split_utterances
 from engines.kokoro.voices import Voices
 from engines.kokoro.windows import windows
 from server import settings
@@ -42,25 +42,25 @@ LANGUAGES = ("es", "en", "fr")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Foreseen:
+class Prediction:
     """One sentence before its sound. symbols, style: as the model takes them; plan: the server's."""
 
     text: str
     voice: Voice
     symbols: str
     style: Array
-    prosody: Prosody
+    prosody: PredictedProsody
     features: Features
     plan: Plan
 
     @property
     def seams(self) -> list[int]:
         """Where windows meet: samples, counted from the first one that is spoken."""
-        return [(first - self.plan[0][0]) * FRAME for first, _ in self.plan[1:]]
+        return [(first - self.plan[0][0]) * FRAME_SAMPLES for first, _ in self.plan[1:]]
 
     def spoken(self, samples: Samples) -> Samples:
         """What of the whole's samples the windows are of."""
-        return samples[self.plan[0][0] * FRAME : self.plan[-1][1] * FRAME]
+        return samples[self.plan[0][0] * FRAME_SAMPLES : self.plan[-1][1] * FRAME_SAMPLES]
 
     def fresh(self) -> Features:
         """The features, with a source of their own, which is made as windows ask for it.
@@ -71,10 +71,10 @@ class Foreseen:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Saying:
+class DecodedSentence:
     """One sentence, and its samples by the way they were decoded, of the frames that are spoken."""
 
-    foreseen: Foreseen
+    foreseen: Prediction
     ways: dict[str, Samples]
 
     @property
@@ -86,49 +86,49 @@ class Saying:
 class Model:
     """The published file, or another of the same graph, and its parts, as the server drives them."""
 
-    def __init__(self, onnx: bytes, parts: PartedModel) -> None:
+    def __init__(self, onnx: bytes, parts: SplitModel) -> None:
         """onnx: the whole graph."""
         self._onnx = onnx
         self._parts = parts
-        self._espeak = EspeakLibrary.shared()
+        self._espeak = EspeakClient.shared()
         self.voices = Voices()
-        self._statistics = Statistics([voice.id for voice in self.voices.all])
+        self._statistics = StatisticsTable([voice.id for voice in self.voices.all])
 
     @classmethod
     def published(cls) -> Model:
         """The int8 model that the server speaks with."""
         chosen = settings.load({})
         onnx = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
-        return cls(onnx, PartedModel(parts_cache.load(onnx, chosen.cache_dir), alone.THREADS))
+        return cls(onnx, SplitModel(parts_cache.load(onnx, chosen.cache_dir), single_engine.THREADS))
 
     @cached_property
     def _whole(self) -> WholeModel:
-        return WholeModel(self._onnx, alone.THREADS)
+        return WholeModel(self._onnx, single_engine.THREADS)
 
-    def foresee(self, text: str, voice: Voice) -> Foreseen:
+    def foresee(self, text: str, voice: Voice) -> Prediction:
         """All that is known of a sentence of one utterance before its sound."""
-        say = sayer(self._espeak, voice.language)
+        say = phonemizer_for(self._espeak, voice.language)
         assert say is not None
-        (utterance,) = utterances(text, say, ending=".")
+        (utterance,) = split_utterances(text, say, ending=".")
         style = self.voices.style(voice.id, len(utterance.symbols))
-        prosody = self._parts.prosody(utterance.symbols, style, 1.0, Stop())
-        features = self._parts.features(prosody, style, Stop())
-        plan = tuple(windows(*spoken_frames(prosody)))
-        return Foreseen(text, voice, utterance.symbols, style, prosody, features, plan)
+        prosody = self._parts.predict_prosody(utterance.symbols, style, 1.0, Stop())
+        features = self._parts.decode_features(prosody, style, Stop())
+        plan = tuple(windows(*voiced_frame_range(prosody)))
+        return Prediction(text, voice, utterance.symbols, style, prosody, features, plan)
 
-    def whole(self, foreseen: Foreseen) -> Samples:
+    def whole(self, foreseen: Prediction) -> Samples:
         """All samples, by the whole graph."""
         return self._whole.render(foreseen.symbols, foreseen.style, 1.0, Stop()).samples
 
-    def recorded(self, foreseen: Foreseen) -> tuple[Samples, NormStatistics]:
+    def recorded(self, foreseen: Prediction) -> tuple[Samples, NormStatistics]:
         """All samples by the recorder, and the statistics that the norms found."""
-        return self._parts.recorded(foreseen.fresh(), Stop())
+        return self._parts.record(foreseen.fresh(), Stop())
 
-    def expected(self, foreseen: Foreseen) -> NormStatistics:
+    def expected(self, foreseen: Prediction) -> NormStatistics:
         """The statistics that the server expects."""
-        return self._statistics.expected(foreseen.voice.id, foreseen.prosody, foreseen.features)
+        return self._statistics.predict(foreseen.voice.id, foreseen.prosody, foreseen.features)
 
-    def fixed(self, foreseen: Foreseen) -> NormStatistics:
+    def fixed(self, foreseen: Prediction) -> NormStatistics:
         """The voice's own statistics, whatever it says."""
         with np.load(
             Path(kokoro_statistics.__file__).parents[1] / "data" / kokoro_statistics.DATA_FILE
@@ -138,30 +138,30 @@ class Model:
         channels = (np.newaxis, slice(None), np.newaxis)
         return NormStatistics(mean[channels], np.exp(log_variance)[channels])
 
-    def decoded(self, foreseen: Foreseen, statistics: NormStatistics, plan: Plan) -> Samples:
+    def decode(self, foreseen: Prediction, statistics: NormStatistics, plan: Plan) -> Samples:
         """The samples of the windows of ``plan``."""
         features = foreseen.fresh()
-        norms = Affine.of(features, statistics)
+        norms = NormAffine.from_statistics(features, statistics)
         return np.concatenate(
-            [self._parts.window(features, norms, first, end, Stop()) for first, end in plan]
+            [self._parts.decode_window(features, norms, first, end, Stop()) for first, end in plan]
         )
 
-    def say(self, text: str, voice: Voice, *, floors: bool) -> Saying:
+    def say(self, text: str, voice: Voice, *, floors: bool) -> DecodedSentence:
         """A sentence whole and in windows; with ``floors`` in the ways between as well."""
         foreseen = self.foresee(text, voice)
         ways = {
             WHOLE: foreseen.spoken(self.whole(foreseen)),
-            WINDOWS: self.decoded(foreseen, self.expected(foreseen), foreseen.plan),
+            WINDOWS: self.decode(foreseen, self.expected(foreseen), foreseen.plan),
         }
         if floors:
             recorded, seen = self.recorded(foreseen)
             ways[RECORDER] = foreseen.spoken(recorded)
-            ways[EXACT] = self.decoded(foreseen, seen, foreseen.plan)
-            ways[FIXED] = self.decoded(foreseen, self.fixed(foreseen), foreseen.plan)
-        return Saying(foreseen, ways)
+            ways[EXACT] = self.decode(foreseen, seen, foreseen.plan)
+            ways[FIXED] = self.decode(foreseen, self.fixed(foreseen), foreseen.plan)
+        return DecodedSentence(foreseen, ways)
 
 
-def to_say(voices: Iterable[Voice]) -> list[tuple[str, Voice]]:
+def sentences_for(voices: Iterable[Voice]) -> list[tuple[str, Voice]]:
     """Sentences es, en and fr, each voice of those languages at least once: 20 a language or more."""
     found = []
     for language in LANGUAGES:
