@@ -15,7 +15,6 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ import numpy as np
 
 from engines.cancelling import wait_until_done
 from engines.kani.voices import KaniVoices
+from engines.settings import KaniSettings
 from engines.silence_trim import SilenceTrimmer
 from speech.audio.pcm import Resampler
 from speech.engine import EngineInfo
@@ -42,23 +42,6 @@ _QUIETEST_DB = -65.0
 _NICENESS = 10
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class KaniSettings:
-    """model: a checkpoint's folder or its name on a hub; codec: a .nemo file or a hub's name; embedder: what
-    makes the speakers of KaniTTS-2, a folder or a hub's name; device: auto, cpu, cuda or cuda:N; precision:
-    auto, float32, bfloat16 or int8; slots: streams at once; threads: of the CPU; may_fetch: whether what is
-    named by a hub's name and is not here may be fetched. None is the model's own default."""
-
-    model: str | None = None
-    codec: str | None = None
-    embedder: str | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    slots: int | None = None
-    threads: int | None = None
-    may_fetch: bool = False
 
 
 class KaniEngine:

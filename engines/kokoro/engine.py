@@ -10,10 +10,10 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import onnxruntime
 
@@ -22,7 +22,7 @@ from engines.cancelling import wait_until_done
 from engines.espeak.client import EspeakClient
 from engines.kokoro.cloning.nearest_voice import NearestVoice
 from engines.kokoro.decoder_build import DecoderBuild
-from engines.kokoro.decoder_choice import DecoderChoice, Int8DecoderLoader, load_int8_decoder
+from engines.kokoro.decoder_choice import Int8DecoderLoader, load_int8_decoder
 from engines.kokoro.incremental import IncrementalSentence
 from engines.kokoro.int8.libraries import Pause
 from engines.kokoro.network import parts_cache
@@ -39,13 +39,13 @@ from engines.kokoro.text.phonemes import Utterance, split_utterances
 from engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TRAILING_SILENCE_S, TimedAudio
 from engines.kokoro.voice_embedding import embedding_model
 from engines.kokoro.voices import DEFAULT_VOICES, ENGINE, Voices
+from engines.settings import KokoroSettings
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from speech.playback import Playback
 from speech.text.incremental_text import IncrementalText
 from speech.types import Boundary, Embedding, Recording, Segment, Span, SpeechChunk
 
-THREADS_PER_STEP = 2
 MIN_CONCURRENT_STEPS = 2
 """Steps that are computed at once on the smallest machine: what one leaves idle the other uses."""
 
@@ -54,8 +54,6 @@ MIN_CONCURRENT_STEPS = 2
 # wrong, but a sentence that is longer is foreseen for longer: the first sound comes 5 % later at 0.8, 15 %
 # at 0.625.
 SPEED_RANGE = (0.8, 1.0)
-
-Decoding = Literal["windows", "whole"]
 
 # What closes a text that has no mark of its own, so that its melody fits what follows.
 _ENDINGS = {Boundary.PARAGRAPH: ".", Boundary.SENTENCE: ".", Boundary.CLAUSE: ",", Boundary.WORD: ""}
@@ -70,21 +68,6 @@ _WHY_ONNX = {"windows": "as was chosen", "whole": "which decodes whole utterance
 
 _Result = TypeVar("_Result")
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class KokoroSettings:
-    """models_dir, cache_dir, may_fetch: as ``weights.load`` takes them; threads: cores for one step;
-    decoding: "windows" (the first sound early) or "whole" (the model's own samples, an utterance at a time);
-    decoder: who makes the sound in windows.
-    """
-
-    models_dir: Path | None
-    cache_dir: Path
-    threads: int = THREADS_PER_STEP
-    decoding: Decoding = "windows"
-    decoder: DecoderChoice = "auto"
-    may_fetch: bool = False
 
 
 class KokoroEngine:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from engines.recognizers import RECOGNIZER_NAMES, recognizer_for
 
 from engines import weights
-from engines.recognizers import RECOGNIZER_NAMES, recognizer_for
 from speech.errors import EngineUnavailable
 
 

@@ -10,9 +10,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from engines.elevenlabs.meter import UpstreamMeter
 
 from engines.elevenlabs.engine import ElevenLabsEngine, ElevenLabsUpstream
-from engines.elevenlabs.meter import UpstreamMeter
 from speech.audio.pcm import pcm16
 from speech.engine import Engine
 from speech.text.incremental_text import IncrementalText
