@@ -71,10 +71,7 @@ def test_long_pauses_are_less_likely_inside_a_sentence() -> None:
 
 def test_probabilities_rise_with_the_silence_and_fall_with_the_length() -> None:
     rows = np.array(
-        [
-            pause_probabilities(silent_for(seconds), sentence_ended=False)
-            for seconds in np.arange(0.1, 3, 0.1)
-        ]
+        [pause_probabilities(silent_for(seconds), sentence_ended=False) for seconds in np.arange(0.1, 3, 0.1)]
     )
     assert np.all(np.diff(rows, axis=1) <= 0) and np.all(np.diff(rows, axis=0) >= 0)
     assert rows[-1].min() > 0.99
