@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,12 @@ from engines.elevenlabs import messages
 from engines.elevenlabs.audio_in import AudioReceiver
 from engines.elevenlabs.messages import CharacterAlignment, Message
 from engines.elevenlabs.times import CharacterTimes
-from speech.types import Boundary, Sampling, Segment, SpeechChunk
+from speech.observer import Observer
+from speech.request import Limits
+from speech.service import SpeechService
+from speech.timing.characters import CharacterClock
+from speech.types import Boundary, Sampling, Segment, SpeechChunk, SpeechRequest
+from speech.voices.catalogue import VoiceStore
 from tests.engines.elevenlabs.elevenlabs_engine import (
     ID,
     LONG,
@@ -419,3 +425,51 @@ def test_wide_characters_are_words() -> None:
     assert times.add_alignment(told, 0.0)
     assert [(word.start, word.end) for word in times.words(10.0)] == [(0, 1), (1, 2), (2, 3)]
     assert [(word.start, word.end) for word in times.finish(1.0)] == [(3, 4), (4, 5), (5, 7)]
+
+
+STORY = (
+    "It rains today. مَرحبا يا صديقي! And tomorrow, at 21 degrees, the sun will shine again 😀 for all of us."
+)
+
+
+@pytest.mark.parametrize("step", [1, 3, 1000])
+async def test_session_times_every_character(service: ElevenLabsService, tmp_path: Path, step: int) -> None:
+    """However the text comes, in scripts of both directions, without gaps to the end."""
+    async with started(service) as engine:
+        core = SpeechService(
+            [engine],
+            VoiceStore(tmp_path),
+            Limits(),
+            default_language="en",
+            default_voice=None,
+            observer=Observer(),
+        )
+        await core.start()
+        clock = CharacterClock()
+        async with core.open(SpeechRequest(language="en"), protocol="test") as session:
+
+            async def write() -> None:
+                for at in range(0, len(STORY), step):
+                    session.feed(STORY[at : at + step])
+                    await asyncio.sleep(0)
+                session.finish()
+
+            writing = asyncio.create_task(write())
+            text, edges = "", [0.0]
+            async with aclosing(aiter(session)) as chunks, asyncio.timeout(WITHIN_S):
+                clock.feed(STORY)
+                async for chunk in chunks:
+                    timed = clock.align(chunk.spans)
+                    text += timed.text
+                    assert not timed.edges_s or timed.edges_s[0] == edges[-1]
+                    edges += timed.edges_s[1:]
+            await writing
+            assert text == STORY and edges == sorted(edges)
+            assert edges[-1] == pytest.approx(session.duration_s, abs=0.02)
+            sent = "".join(exchange.text for exchange in service.exchanges).replace(" ", "")
+            assert sent == STORY.replace("😀", "").replace(" ", "")
+            within = [
+                at for at, letter in enumerate(STORY) if STORY[at - 1 : at].isalpha() and letter.isalpha()
+            ]
+            assert [edges[at] - edges[at - 1] for at in within] == pytest.approx([LETTER_S] * len(within))
+        await core.stop()
