@@ -123,8 +123,8 @@ def stalls(arrivals: Sequence[float], durations: Sequence[float]) -> list[float]
 def leading_silence(samples: Samples) -> int:
     """Count the samples before the first above ``HEARD`` of the peak; all, if there is no sound."""
     size = np.abs(samples)
-    heard = np.flatnonzero(size > AUDIBLE_SHARE * size.max(initial=0.0))
-    return int(heard[0]) if len(heard) else len(samples)
+    audible = np.flatnonzero(size > AUDIBLE_SHARE * size.max(initial=0.0))
+    return int(audible[0]) if len(audible) else len(samples)
 
 
 def first_audible_s(

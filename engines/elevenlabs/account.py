@@ -49,7 +49,7 @@ def language_code(model: str, language: str) -> str | None:
 
 
 def accepts_streamed_text(model: str) -> bool:
-    """Whether text can be streamed into ``model``; the third generation has another protocol."""
+    """Return whether text can be streamed into ``model``; the third generation has another protocol."""
     return not model.startswith(_OTHER_PROTOCOL)
 
 

@@ -28,7 +28,7 @@ class AudioReceiver:
 
     @property
     def has_sound(self) -> bool:
-        """Whether a sound was received."""
+        """True if a sound was received."""
         return self._trimmed is not None
 
     def feed(self, message: Message) -> SpeechChunk | None:

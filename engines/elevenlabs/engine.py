@@ -242,7 +242,7 @@ class ElevenLabsEngine:
 
 
 def _is_confidential(base_url: str) -> bool:
-    """Whether ``base_url`` is encrypted, or stays on this machine."""
+    """Return whether ``base_url`` is encrypted, or stays on this machine."""
     parts = urlsplit(base_url)
     if parts.scheme == "https":
         return True

@@ -75,12 +75,12 @@ class UpstreamFailed(Exception):
 
     @property
     def affects_all_requests(self) -> bool:
-        """Whether other requests would fail likewise: the account or the service is the cause."""
+        """True if other requests would fail likewise: the account or the service is the cause."""
         return self.code in CLIENT_SENTENCES and self.code not in _OF_ONE_REQUEST
 
     @property
     def transient(self) -> bool:
-        """Whether another try a moment later may succeed."""
+        """True if another try a moment later may succeed."""
         return self.code in _TRANSIENT
 
 

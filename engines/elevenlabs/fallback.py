@@ -33,7 +33,7 @@ class Fallback:
 
     @property
     def active(self) -> bool:
-        """Whether ElevenLabs failed within the last ``ACTIVE_S`` seconds, and is not to be tried."""
+        """True if ElevenLabs failed within the last ``ACTIVE_S`` seconds, and is not to be tried."""
         return time.monotonic() < self._active_until_s
 
     def activate(self) -> None:
@@ -41,7 +41,7 @@ class Fallback:
         self._active_until_s = time.monotonic() + ACTIVE_S
 
     def supports(self, language: str) -> bool:
-        """Whether the engine speaks ``language`` (BCP 47)."""
+        """Return whether the engine speaks ``language`` (BCP 47)."""
         return primary(language) in self.engine.info.default_voices
 
     async def synthesize(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:

@@ -31,7 +31,7 @@ _MAX_TIME_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class CharacterAlignment:
-    """Times of the characters that a message tells of, in seconds.
+    """Times of the characters in a message, in seconds.
 
     They count from the start of the stream or of the message's own audio; the message does not say which.
     """

@@ -35,7 +35,7 @@ class SegmentText:
 
     @property
     def complete(self) -> bool:
-        """Whether no more text will come."""
+        """True if no more text will come."""
         return self.boundary is not None
 
     def growth(self, timeout_s: float) -> asyncio.Task[None] | None:

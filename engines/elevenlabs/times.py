@@ -81,7 +81,7 @@ class CharacterTimes:
 
     @property
     def incomplete(self) -> bool:
-        """Whether times are known for a part of the text only."""
+        """True if times are known for a part of the text only."""
         return 0 < len(self._starts) < len(self._letters)
 
     @property
@@ -105,7 +105,7 @@ class CharacterTimes:
         return end if final and end <= len(self._starts) else None
 
     def _begins_word(self, at: int) -> bool:
-        """Whether the character at index ``at`` begins a new word."""
+        """Return whether the character at index ``at`` begins a new word."""
         spaced = self._positions[at] > self._positions[at - 1] + 1
         return spaced or _is_wide(self._letters[at]) or _is_wide(self._letters[at - 1])
 
@@ -117,7 +117,7 @@ class CharacterTimes:
 
 
 def _is_wide(letter: str) -> bool:
-    """Whether a character is wide, which is a word by itself: its script writes no spaces."""
+    """Return whether a character is wide, which is a word by itself: its script writes no spaces."""
     return unicodedata.east_asian_width(letter) == "W"
 
 

@@ -76,7 +76,7 @@ class EspeakClient:
         self._names = frozenset(voice.name for voice in self.voices)
 
     def has_voice(self, name: str) -> bool:
-        """Whether ``name`` is a voice's exact name (``es``, ``es-419``, ``en-us``, ``cmn``)."""
+        """Return whether ``name`` is a voice's exact name (``es``, ``es-419``, ``en-us``, ``cmn``)."""
         return name in self._names
 
     def phonemize(self, text: str, voice: str, tie: str | None = None) -> str:

@@ -62,7 +62,7 @@ class ArrivalPace:
 
     @property
     def is_backlog(self) -> bool:
-        """Whether the audio arrives faster than it can have been spoken."""
+        """True if the audio arrives faster than it can have been spoken."""
         return self._lead_s > self._max_lead_s
 
     def add(self, duration_s: float) -> None:

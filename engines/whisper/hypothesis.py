@@ -18,7 +18,7 @@ class Hypothesis:
         self.end_s = 0.0
         """End of the last decided word, in seconds of the stream."""
         self.sentence_ended = True
-        """Whether the last decided word ends a sentence; true before the first word."""
+        """True if the last decided word ends a sentence; true before the first word."""
 
     @property
     def prefix(self) -> tuple[int, ...]:

@@ -28,12 +28,12 @@ class HypothesisWord:
 
 
 def ends_sentence(text: str) -> bool:
-    """Whether ``text`` ends with punctuation that ends a sentence."""
+    """Return whether ``text`` ends with punctuation that ends a sentence."""
     return text.rstrip(_CLOSING)[-1:] in SENTENCE_ENDINGS
 
 
 def is_complete(words: Sequence[HypothesisWord], at: int) -> bool:
-    """Whether the word at index ``at``, with its punctuation, can no longer grow.
+    """Return whether the word at index ``at``, with its punctuation, can no longer grow.
 
     A full stop at the very end may be due to the end of the audio: a last word that ends a sentence waits for
     another word to follow.

@@ -57,7 +57,7 @@ class TokenLimits:
 
 
 def is_repetitive(text: str) -> bool:
-    """Whether ``text`` repeats itself more than speech does, as an answer in a decoding loop."""
+    """Return whether ``text`` repeats itself more than speech does, as an answer in a decoding loop."""
     numbers: dict[str, int] = {}
     # One byte for each character: a stretch of speech has far fewer than 256 different ones.
     characters = bytes(numbers.setdefault(character, len(numbers)) % 256 for character in text)

@@ -71,7 +71,7 @@ class RecognitionStream:
         """voices: the voice detector; language: primary subtag, None to detect it; clock: in seconds."""
         self.events: deque[RecognitionEvent] = deque()
         self.audio_ended = False
-        """Whether no more audio comes."""
+        """True if no more audio comes."""
         self._voices = voices
         self._language = language
         self._pace = ArrivalPace(TUNING.max_speedup, TUNING.max_lead_s, clock)
@@ -87,7 +87,7 @@ class RecognitionStream:
 
     @property
     def pass_running(self) -> bool:
-        """Whether a pass is running."""
+        """True if a pass is running."""
         return self._pass is not None
 
     @property
@@ -97,22 +97,22 @@ class RecognitionStream:
 
     @property
     def finished(self) -> bool:
-        """Whether the audio has ended and all its words and marks are in ``events``."""
+        """True if the audio has ended and all its words and marks are in ``events``."""
         return self.audio_ended and not self._undecided and not self._marks and not self.pass_running
 
     @property
     def is_backlog(self) -> bool:
-        """Whether the audio arrives faster than it can have been spoken."""
+        """True if the audio arrives faster than it can have been spoken."""
         return self._pace.is_backlog
 
     @property
     def urgent(self) -> bool:
-        """Whether live speech waits for the pass that is due: its speaker pauses."""
+        """True if live speech waits for the pass that is due: its speaker pauses."""
         return self._decisive and not self.is_backlog
 
     @property
     def pass_due(self) -> bool:
-        """Whether a pass over the audio is due now."""
+        """True if a pass over the audio is due now."""
         if self.pass_running or not self._undecided:
             return False
         if self._decisive:
@@ -123,7 +123,7 @@ class RecognitionStream:
 
     @property
     def full(self) -> bool:
-        """Whether a pass has to end before more audio is accepted."""
+        """True if a pass has to end before more audio is accepted."""
         if not self.pass_running and not self.pass_due:
             return False
         paused = self._undecided and self._gate.silence_s >= TUNING.forget_silence_s - STEP_S
@@ -220,12 +220,12 @@ class RecognitionStream:
 
     @property
     def _undecided(self) -> bool:
-        """Whether there is speech whose words are not decided."""
+        """True if there is speech whose words are not decided."""
         return self._gate.speech_end_s > self._decided_s
 
     @property
     def _pausing(self) -> bool:
-        """Whether an utterance is complete, so that all its words can be decided."""
+        """True if an utterance is complete, so that all its words can be decided."""
         silent = not self._gate.speaking and self._gate.silence_s >= TUNING.decide_silence_s
         return self.audio_ended or silent
 
@@ -240,7 +240,7 @@ class RecognitionStream:
 
     @property
     def _decisive(self) -> bool:
-        """Whether the pass that is due has to decide words without agreement."""
+        """True if the pass that is due has to decide words without agreement."""
         crowded = self._window.duration_s >= TUNING.longest_s
         return self._undecided and (self._pausing or self._due_mark_s is not None or crowded)
 

@@ -82,29 +82,28 @@ class VoiceStream:
         self._pending = audio[chunks * CHUNK_SAMPLES :].copy()
         if not chunks:
             return []
-        windows = np.lib.stride_tricks.sliding_window_view(audio, _CONTEXT + CHUNK_SAMPLES)[::CHUNK_SAMPLES][
-            :chunks
-        ]
+        overlapping = np.lib.stride_tricks.sliding_window_view(audio, _CONTEXT + CHUNK_SAMPLES)
+        windows = overlapping[::CHUNK_SAMPLES][:chunks]
         feed = {"input": np.ascontiguousarray(windows), "h": self._hidden, "c": self._cell}
         voices, self._hidden, self._cell = self._session.run(None, feed)
         return [float(voice) for voice in np.ravel(voices)]
 
 
 class SpeechGate:
-    """Whether somebody speaks, and since when nobody has. Times are seconds since the stream began."""
+    """Detects speech and silence by the voice probabilities. Times are in seconds of the stream."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
         self.speaking = False
         self.onset_s = 0.0
-        """When it began that somebody speaks, or spoke last."""
+        """Start of the speech that goes on, or of the last."""
         self.speech_end_s = 0.0
-        """The end of what was said last; 0 before anybody has spoken."""
+        """End of the last speech; 0 before any."""
         self._chunks = 0
         self._loud = 0
 
     def feed(self, voice: float) -> None:
-        """One more chunk, with the probability of a voice in it."""
+        """Take the probability of a voice in the next chunk."""
         begun_s = self._chunks * CHUNK_S
         self._chunks += 1
         self.now_s = self._chunks * CHUNK_S
@@ -119,7 +118,7 @@ class SpeechGate:
 
     @property
     def silence_s(self) -> float:
-        """Seconds since the end of what was said last; 0 while somebody speaks."""
+        """Seconds since the end of the last speech; 0 during speech."""
         return self.now_s - self.speech_end_s
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
 
@@ -45,10 +46,22 @@ def encoder() -> SpeakerEncoder:
     return SpeakerEncoder()
 
 
-async def spoken(engine: KokoroEngine, text: str, voice: str) -> Samples:
-    segment = Segment(text, voice, "es")
-    samples = np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
-    return np.asarray(soxr.resample(samples, 24_000, SAMPLE_RATE), np.float32)
+Speak = Callable[[str, str], Awaitable[Samples]]
+
+
+@pytest.fixture(scope="module")
+def spoken(onnx_engine: KokoroEngine) -> Speak:
+    """Gives a text in a voice at the encoder's rate; each is synthesised once."""
+    kept: dict[tuple[str, str], Samples] = {}
+
+    async def speak(text: str, voice: str) -> Samples:
+        if (text, voice) not in kept:
+            segment = Segment(text, voice, "es")
+            samples = np.concatenate([chunk.samples async for chunk in onnx_engine.synthesize(segment)])
+            kept[text, voice] = np.asarray(soxr.resample(samples, 24_000, SAMPLE_RATE), np.float32)
+        return kept[text, voice].copy()
+
+    return speak
 
 
 def test_weights_match_their_recorded_origin() -> None:
@@ -71,8 +84,8 @@ def test_broken_weights_are_refused_with_the_cure(
         SpeakerEncoder()
 
 
-async def test_offset_and_silence_do_not_change_the_speaker(onnx_engine: KokoroEngine) -> None:
-    speech = await spoken(onnx_engine, TEXTS[0], "ef_dora")
+async def test_offset_and_silence_do_not_change_the_speaker(spoken: Speak) -> None:
+    speech = await spoken(TEXTS[0], "ef_dora")
     pauses = np.zeros(SAMPLE_RATE // 2, np.float32)
     spaced = np.concatenate([pauses, speech, pauses, speech, pauses])
     own = encoder().embed(spaced)
@@ -97,9 +110,9 @@ def makers_results(folder: Path, mels: Array, samples: Samples) -> dict[str, Arr
 
 
 @pytest.mark.heard
-async def test_numbers_equal_resemblyzers(onnx_engine: KokoroEngine, tmp_path: Path) -> None:
+async def test_numbers_equal_resemblyzers(spoken: Speak, tmp_path: Path) -> None:
     """For the same windows, and for the whole recording except where silences are cut out."""
-    samples = np.concatenate([await spoken(onnx_engine, text, "em_alex") for text in TEXTS])
+    samples = np.concatenate([await spoken(text, "em_alex") for text in TEXTS])
     samples *= 10 ** (-30 / 20) / np.sqrt(np.mean(np.square(samples)))
     mels, _ = mel_windows(samples)
     theirs = await asyncio.to_thread(makers_results, tmp_path, mels, samples)
@@ -109,17 +122,17 @@ async def test_numbers_equal_resemblyzers(onnx_engine: KokoroEngine, tmp_path: P
 
 
 @pytest.mark.heard
-async def test_speaker_is_nearer_to_itself_than_to_others(onnx_engine: KokoroEngine) -> None:
-    first, again = [encoder().embed(await spoken(onnx_engine, text, "ef_dora")) for text in TEXTS]
-    other = encoder().embed(await spoken(onnx_engine, TEXTS[0], "em_santa"))
+async def test_speaker_is_nearer_to_itself_than_to_others(spoken: Speak) -> None:
+    first, again = [encoder().embed(await spoken(text, "ef_dora")) for text in TEXTS]
+    other = encoder().embed(await spoken(TEXTS[0], "em_santa"))
     assert first @ again > 0.85
     assert first @ other < 0.7
     assert np.linalg.norm(first) == pytest.approx(1, abs=1e-5)
     assert first.min() >= 0
 
 
-async def test_windows_lie_around_the_speech(onnx_engine: KokoroEngine) -> None:
-    one, other = [await spoken(onnx_engine, TEXTS[1], voice) for voice in ("ef_dora", "em_santa")]
+async def test_windows_lie_around_the_speech(spoken: Speak) -> None:
+    one, other = [await spoken(TEXTS[1], voice) for voice in ("ef_dora", "em_santa")]
     silence = np.zeros(2 * SAMPLE_RATE, np.float32)
     samples = np.concatenate([silence, one, silence, other, silence])
     windows = encoder().embed_windows(samples)
@@ -134,8 +147,8 @@ async def test_windows_lie_around_the_speech(onnx_engine: KokoroEngine) -> None:
     assert windows.embeddings[-1] @ encoder().embed(other) > windows.embeddings[-1] @ encoder().embed(one)
 
 
-async def test_loudness_does_not_change_the_speaker(onnx_engine: KokoroEngine) -> None:
-    samples = await spoken(onnx_engine, TEXTS[0], "ef_dora")
+async def test_loudness_does_not_change_the_speaker(spoken: Speak) -> None:
+    samples = await spoken(TEXTS[0], "ef_dora")
     own = encoder().embed(samples)
     assert own @ encoder().embed(samples / 30) > 0.9999
     assert own @ encoder().embed(samples * 3) > 0.9999
@@ -147,8 +160,8 @@ def test_silence_has_no_embedding(seconds: float) -> None:
         encoder().embed(np.zeros(round(seconds * SAMPLE_RATE), np.float32))
 
 
-async def test_short_recording_is_one_window(onnx_engine: KokoroEngine) -> None:
-    samples = (await spoken(onnx_engine, TEXTS[0], "ef_dora"))[: SAMPLE_RATE // 2]
+async def test_short_recording_is_one_window(spoken: Speak) -> None:
+    samples = (await spoken(TEXTS[0], "ef_dora"))[: SAMPLE_RATE // 2]
     windows = encoder().embed_windows(samples)
     assert len(windows.embeddings) == 1
     assert windows.spans_s[0, 1] <= 0.5

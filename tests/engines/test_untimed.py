@@ -102,12 +102,12 @@ async def test_words_of_truncated_speech_keep_their_times(
     cut, truncated = await spoken(core, max_tokens=100)
     assert truncated and estimates.count == 0
     first = TEXT.index(".") + 1
-    told = [
+    timed = [
         [span for chunk in chunks for span in chunk.spans if span.character_starts and span.start < first]
         for chunks in (whole, cut)
     ]
-    said = [span for span in told[0] if span.end_s < 1.7]
+    said = [span for span in timed[0] if span.end_s < 1.7]
     assert len(said) >= 4
-    for full, short in zip(said, told[1], strict=False):
+    for full, short in zip(said, timed[1], strict=False):
         assert (full.start, full.end) == (short.start, short.end)
         assert full.start_s == pytest.approx(short.start_s, abs=0.08)

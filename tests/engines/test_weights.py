@@ -158,7 +158,7 @@ def test_nothing_is_fetched_unasked(
 def test_fetch_logs_name_size_licence_and_address(
     published: WeightFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level("INFO", "weights"):
+    with caplog.at_level("INFO", "engines.weights"):
         load(published, models_dir=None, cache_dir=tmp_path)
     assert f"fetching family/model.onnx (1 MB, MIT, from {published.url})" in caplog.text
 

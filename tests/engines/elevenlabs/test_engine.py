@@ -58,7 +58,7 @@ async def service() -> AsyncIterator[ElevenLabsService]:
         yield started
 
 
-# What is sent, and what is heard.
+# Messages sent, audio and times received.
 
 
 async def test_complete_text_is_sent_and_spoken(service: ElevenLabsService) -> None:
@@ -273,10 +273,10 @@ async def test_silence_around_the_speech_is_trimmed(service: ElevenLabsService) 
     assert words_of(TEXT, chunks) == [*words, (last, begins, ends + 50)]
 
 
-# What is sent amiss.
+# Invalid messages.
 
 
-def rubbish(frame: Frame, number: int) -> list[Frame | str | bytes]:
+def invalid_messages(frame: Frame, number: int) -> list[Frame | str | bytes]:
     return ["not json", b"\x00\x01", "[1, 2]", "null", '{"audio": NaN}', "[" * 5000, {"audio": 7}, {}, frame]
 
 
@@ -321,7 +321,7 @@ def spoiled(**fields: Any) -> Callable[[Frame, int], list[Frame | str | bytes]]:
 @pytest.mark.parametrize(
     "change",
     [
-        rubbish,
+        invalid_messages,
         without_times,
         times_alone,
         in_one(),
@@ -365,9 +365,9 @@ async def test_gap_in_the_times_is_filled(service: ElevenLabsService) -> None:
     async with started(service) as engine:
         chunks = await said(engine, LONG)
     assert_in_order(chunks, LONG)
-    told = {word: start for word, start, _ in words_of(LONG, chunks)}
-    assert told == {word: pytest.approx(start, abs=150) for word, start, _ in expected_words(LONG)}
-    assert told["fifteen."] == expected_words(LONG)[-1][1]
+    timed = {word: start for word, start, _ in words_of(LONG, chunks)}
+    assert timed == {word: pytest.approx(start, abs=150) for word, start, _ in expected_words(LONG)}
+    assert timed["fifteen."] == expected_words(LONG)[-1][1]
 
 
 NUMBERS = st.one_of(
@@ -421,8 +421,8 @@ def test_wide_characters_are_words() -> None:
     """Each is placed as soon as its time is known."""
     times = CharacterTimes()
     times.extend_text("今天很好。OK")
-    told = CharacterAlignment(tuple("今天很"), (0.0, 0.2, 0.4), (0.2, 0.2, 0.2))
-    assert times.add_alignment(told, 0.0)
+    timed = CharacterAlignment(tuple("今天很"), (0.0, 0.2, 0.4), (0.2, 0.2, 0.2))
+    assert times.add_alignment(timed, 0.0)
     assert [(word.start, word.end) for word in times.words(10.0)] == [(0, 1), (1, 2), (2, 3)]
     assert [(word.start, word.end) for word in times.finish(1.0)] == [(3, 4), (4, 5), (5, 7)]
 

@@ -208,9 +208,9 @@ async def test_retry_sends_incremental_text_from_its_start(service: ElevenLabsSe
             while len(service.exchanges) < 2:
                 await asyncio.sleep(0)
             typing.add(" three.", Boundary.SENTENCE)
-            heard = await listening
+            audio = await listening
     assert service.exchanges[1].text == "One two three."
-    assert heard == tone("One two three. ")[0]
+    assert audio == tone("One two three. ")[0]
 
 
 async def test_retries_are_limited(service: ElevenLabsService) -> None:
@@ -235,8 +235,8 @@ async def test_failure_after_the_first_audio_ends_the_speech(
                 async for chunk in speech:
                     chunks.append(chunk)
         assert len(service.exchanges) == 1 and not fallback.segments
-    heard = audio_of(chunks)
-    assert heard == tone(LONG)[0][: len(heard)] and len(heard) > 2 * RATE
+    audio = audio_of(chunks)
+    assert audio == tone(LONG)[0][: len(audio)] and len(audio) > 2 * RATE
 
 
 async def test_silent_service_times_out(service: ElevenLabsService) -> None:
@@ -245,7 +245,7 @@ async def test_silent_service_times_out(service: ElevenLabsService) -> None:
     async def chatter(exchange: Exchange) -> None:
         while True:
             await exchange.send({"audio": None, "alignment": None, "isFinal": None})
-            await exchange.send("rubbish")
+            await exchange.send("invalid")
             await asyncio.sleep(0.02)
 
     async with started(service, timeout_s=0.3) as engine:
@@ -289,7 +289,7 @@ async def test_silent_host_times_out_and_is_left_at_once() -> None:
 async def test_invalid_messages_are_limited(service: ElevenLabsService) -> None:
     async def flood(exchange: Exchange) -> None:
         while True:
-            await exchange.send("rubbish")
+            await exchange.send("invalid")
             await asyncio.sleep(0)
 
     service.answers = [flood]
@@ -323,7 +323,7 @@ async def test_cancelled_speech_closes_the_socket_at_once(service: ElevenLabsSer
     service.answers = [half_then(stall) if moment == "amid the speech" else stall]
     typing = Typing("One two")
     async with started(service) as engine, asyncio.timeout(WITHIN_S):
-        begun, heard = asyncio.Event(), asyncio.Event()
+        begun, received = asyncio.Event(), asyncio.Event()
         segment = Segment("One two" if moment == "waiting for text" else LONG, ID, "en")
 
         async def listen() -> None:
@@ -332,13 +332,13 @@ async def test_cancelled_speech_closes_the_socket_at_once(service: ElevenLabsSer
             async with aclosing(speech) as chunks:
                 begun.set()
                 async for _ in chunks:
-                    heard.set()
+                    received.set()
 
         listening = asyncio.create_task(listen())
         reached = {
             "connecting": begun,
             "waiting for sound": service.opened,
-            "amid the speech": heard,
+            "amid the speech": received,
             "waiting for text": typing.waits,
         }
         await reached[moment].wait()
@@ -491,19 +491,19 @@ async def test_invalid_settings_refuse_the_start(settings: ElevenLabsUpstream, r
 
 
 async def test_refused_key_refuses_the_start_and_stops_the_fallback(service: ElevenLabsService) -> None:
-    told = []
+    calls = []
 
     class Watched(ToneEngine):
         async def start(self) -> None:
-            told.append("start")
+            calls.append("start")
 
         async def stop(self) -> None:
-            told.append("stop")
+            calls.append("stop")
 
     with pytest.raises(EngineUnavailable, match="set ELEVEN_API_KEY to a valid one"):
         async with started(service, Watched(), api_key="sk_other"):
             pass
-    assert told == ["start", "stop"]
+    assert calls == ["start", "stop"]
 
 
 @pytest.mark.parametrize(
@@ -540,9 +540,9 @@ async def test_tls_certificate_is_verified(tmp_path: Path, monkeypatch: pytest.M
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
     async with running(tls=context) as service:
-        async with started(service) as stranger:
+        async with started(service) as untrusting:
             with pytest.raises(EngineFailed, match="cannot be reached"):
-                await said(stranger)
+                await said(untrusting)
         assert not service.voices_asked and not service.exchanges
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
