@@ -17,7 +17,8 @@ from benchmarks.sentences import (
     WITHOUT_EARLY_PHRASE,
     WITHOUT_INNER_MARK,
 )
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.engine import KokoroEngine
+from engines.settings import KokoroSettings
 from server import settings
 from speech.types import Samples, Segment
 

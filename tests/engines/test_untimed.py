@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from engines.espeak.reference_voice import EspeakReferenceVoice
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.engine import KokoroEngine
+from engines.settings import KokoroSettings
 from speech.engine import EngineInfo
 from speech.observer import Observer
 from speech.request import Limits

@@ -202,7 +202,7 @@ async def pieces(exchange: Exchange) -> AsyncIterator[str]:
 
 
 def frames(text: str, audio: bytes, starts: list[float], synchronous: bool, said_s: float) -> Iterator[Frame]:
-    """Yield a piece. synchronous: times with each message, from the stream's start; else all with the first."""
+    """Yield a piece; synchronous: each message with its times, else all times with the first message."""
     length_s = len(audio) / (2 * RATE)
     edges = [round(start * 1000) for start in starts] + [round(length_s * 1000)]
     step = round(PIECE_S * RATE) * 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -46,17 +46,9 @@ from tests.support.elevenlabs_service import (
     VOICE,
     ElevenLabsService,
     Frame,
-    running,
     tone,
 )
 from tests.support.patience import WITHIN_S
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[ElevenLabsService]:
-    async with running() as started:
-        yield started
-
 
 # Messages sent, audio and times received.
 

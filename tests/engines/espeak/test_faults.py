@@ -130,9 +130,7 @@ def test_crash_leaves_no_process(client: EspeakClient) -> None:
     assert group(ended) == []
 
 
-async def test_server_survives_a_hung_espeak(
-    start_server: StartServer,
-) -> None:
+async def test_server_survives_a_hung_espeak(start_server: StartServer) -> None:
     server = start_server(
         "--engine", "espeak", "--recognizer", "none", KANI_REQUEST_TIMEOUT="5", KANI_SHUTDOWN_SECONDS="2"
     )
