@@ -55,17 +55,17 @@ async def started_recognizer() -> AsyncIterator[WhisperRecognizer]:
     await recognizer.stop()
 
 
-def sounds_without_speech() -> dict[str, Samples]:
-    """Return sounds without speech, by name."""
+def sounds_without_speech(seconds: int) -> dict[str, Samples]:
+    """Return sounds without speech, by name, each ``seconds`` long at ``SAMPLE_RATE``."""
     random = np.random.default_rng(5)
-    length = NO_SPEECH_S * SAMPLE_RATE
+    length = seconds * SAMPLE_RATE
     at = np.arange(length) / SAMPLE_RATE
     white = random.standard_normal(length)
     spectrum, frequencies = np.fft.rfft(white), np.maximum(np.fft.rfftfreq(length), 1 / length)
     pink, brown = (np.fft.irfft(spectrum / frequencies**power, length) for power in (0.5, 1.0))
     clicks = np.zeros(length)
-    clicks[random.integers(0, length, 4 * NO_SPEECH_S)] = 1.0
-    tones = 220.0 * 2 ** (random.integers(0, 20, 3 * NO_SPEECH_S) / 12)
+    clicks[random.integers(0, length, 4 * seconds)] = 1.0
+    tones = 220.0 * 2 ** (random.integers(0, 20, 3 * seconds) / 12)
     melody = np.sin(2 * np.pi * np.cumsum(np.repeat(tones, length // len(tones) + 1)[:length]) / SAMPLE_RATE)
     hum = np.sin(2 * np.pi * 50 * at) + 0.5 * np.sin(2 * np.pi * 150 * at)
     sounds = {"white noise": white, "pink noise": pink, "brown noise": brown, "hum": hum, "melody": melody}
@@ -157,7 +157,7 @@ async def recordings(parts: Sequence[str], said: list[Clip]) -> None:
             )
         if "nothing" in parts:
             rows = []
-            for name, samples in sounds_without_speech().items():
+            for name, samples in sounds_without_speech(NO_SPEECH_S).items():
                 begun_s = time.process_time()
                 words = await recognized_words(recognizer, samples)
                 share = (time.process_time() - begun_s) / NO_SPEECH_S

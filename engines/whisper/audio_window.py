@@ -50,7 +50,7 @@ class AudioWindow:
 
 
 class ArrivalPace:
-    """Tells a recording, which arrives faster than it can have been spoken, from live speech."""
+    """Distinguishes live speech from a recording, which arrives faster than it can have been spoken."""
 
     def __init__(self, speedup: float, lead_s: float, clock: Callable[[], float]) -> None:
         """speedup: the fastest live speech, relative to real time; lead_s: the most that it is ahead by."""

@@ -1,4 +1,4 @@
-"""The words of the kept audio: those that are decided, and the last pass' guess at the others."""
+"""The words of the kept audio: those that are decided, and the guess of the last pass at the others."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class PassInput:
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word with its times, in seconds since the start of the pass' audio."""
+    """A word with its times, in seconds since the start of the audio of the pass."""
 
     word: HypothesisWord
     start_s: float

@@ -24,7 +24,7 @@ STEP_SAMPLES = round(STEP_S * SAMPLE_RATE)
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Thresholds of a stream, in seconds unless named otherwise; measured in docs/listening.md."""
+    """Thresholds of a stream, in seconds unless named otherwise; see docs/listening.md."""
 
     onset_margin_s: float = 0.3  # audio before the onset of speech that is kept
     first_pass_s: float = 1.0  # least audio of a pass without a pause behind the speech
@@ -81,7 +81,7 @@ class RecognitionStream:
         self._marks: deque[tuple[float, Mark]] = deque()
         self._steps = 0
         self._pass: _Pass | None = None
-        self._passed = 0  # end of the last pass' audio, in samples of the stream
+        self._passed = 0  # end of the audio of the last pass, in samples of the stream
         self._decided_s = 0.0  # all words before this time are decided
         self._onset_s = 0.0  # first onset of speech since all words were decided
 

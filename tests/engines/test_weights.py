@@ -179,22 +179,15 @@ def test_broken_cached_file_is_fetched_again(published: WeightFile, tmp_path: Pa
     assert (tmp_path / "family" / "model.onnx").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("content", [CONTENT[::-1], CONTENT * 4], ids=["changed", "longer"])
 def test_wrong_published_file_is_never_kept(
-    publisher: Publisher, published: WeightFile, tmp_path: Path
+    publisher: Publisher, published: WeightFile, tmp_path: Path, content: bytes
 ) -> None:
-    publisher.content = CONTENT[::-1]
+    publisher.content = content
     with pytest.raises(EngineUnavailable, match=r"fails its SHA-256.*pip install some-model==1\.0"):
         load(published, models_dir=None, cache_dir=tmp_path)
     assert not list((tmp_path / "family").glob("model.onnx*l"))
     assert not (tmp_path / "family" / "model.onnx").exists()
-
-
-def test_longer_published_file_is_refused(
-    publisher: Publisher, published: WeightFile, tmp_path: Path
-) -> None:
-    publisher.content = CONTENT * 4
-    with pytest.raises(EngineUnavailable, match="fails its SHA-256"):
-        load(published, models_dir=None, cache_dir=tmp_path)
 
 
 def test_interrupted_download_is_resumed(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
@@ -208,23 +201,24 @@ def test_interrupted_download_is_resumed(publisher: Publisher, published: Weight
     assert publisher.ranges == [None, f"bytes={have}-"]
 
 
-def test_server_without_ranges_restarts_the_download(
-    publisher: Publisher, published: WeightFile, tmp_path: Path
+@pytest.mark.parametrize(
+    ("partial", "knows_ranges", "ranges"),
+    [(CONTENT[:5000], False, ["bytes=5000-"]), (b"?" * 5000, True, ["bytes=5000-", None])],
+    ids=["server without ranges", "broken part"],
+)
+def test_download_that_cannot_be_resumed_is_restarted(
+    publisher: Publisher,
+    published: WeightFile,
+    tmp_path: Path,
+    partial: bytes,
+    knows_ranges: bool,
+    ranges: list[str | None],
 ) -> None:
-    publisher.knows_ranges = False
+    publisher.knows_ranges = knows_ranges
     (tmp_path / "family").mkdir()
-    (tmp_path / "family" / "model.onnx.partial").write_bytes(CONTENT[:5000])
+    (tmp_path / "family" / "model.onnx.partial").write_bytes(partial)
     assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
-    assert len(publisher.ranges) == 1
-
-
-def test_broken_partial_file_restarts_the_download(
-    publisher: Publisher, published: WeightFile, tmp_path: Path
-) -> None:
-    (tmp_path / "family").mkdir()
-    (tmp_path / "family" / "model.onnx.partial").write_bytes(b"?" * 5000)
-    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
-    assert publisher.ranges == ["bytes=5000-", None]
+    assert publisher.ranges == ranges
 
 
 def test_concurrent_starts_fetch_once(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.espeak.client import EspeakClient, Pcm16, PhonemeEvent, WordEvent
+from engines.espeak.client import EspeakClient, Pcm16
 from engines.espeak.native import _short_path, clean_text
 from speech.errors import EngineFailed
+from tests.support.espeak_audio import audio, synthesized
 
 CRASHING = ("`", "vi")
 """A text and a voice at which espeak-ng 1.52 ends by a segmentation fault."""
@@ -24,18 +26,6 @@ CRASHING = ("`", "vi")
 @pytest.fixture(scope="module")
 def client() -> EspeakClient:
     return EspeakClient.shared()
-
-
-def spoken(client: EspeakClient, text: str, voice: str, rate: int = 175) -> tuple[Pcm16, list[WordEvent]]:
-    pieces: list[Pcm16] = [np.zeros(0, np.int16)]
-    events: list[WordEvent] = []
-
-    def on_audio(pcm: Pcm16, words: object, phonemes: object) -> None:
-        pieces.append(pcm)
-        events.extend(words)  # type: ignore[arg-type]
-
-    assert client.synthesize(text, voice, on_audio, rate=rate)
-    return np.concatenate(pieces), events
 
 
 def test_library_is_the_version_that_was_measured(client: EspeakClient) -> None:
@@ -65,71 +55,51 @@ def test_all_clauses_are_phonemised(
     assert client.phonemize(text, voice, tie) == ipa
 
 
-def test_word_events_hold_characters_and_samples(client: EspeakClient) -> None:
-    audio, words = spoken(client, "Hola a todos", "es")
-    assert [(word.position, word.length) for word in words] == [(1, 4), (6, 1), (8, 5)]
-    assert [word.sample for word in words] == sorted(word.sample for word in words)
-    assert words[-1].sample < len(audio)
+def test_events_hold_characters_and_samples(client: EspeakClient) -> None:
+    """Each phoneme belongs to a word event, and begins with it or later."""
+    pcm, words, phonemes = synthesized(client, "Hola, a todos")
+    assert [(word.position, word.length) for word in words] == [(1, 4), (7, 1), (9, 5)]
+    assert words[-1].sample < len(pcm)
+    for events in (words, phonemes):
+        assert [event.sample for event in events] == sorted(event.sample for event in events)
+    by_word = [[event.sample for event in phonemes if event.position == word.position] for word in words]
+    assert [len(samples) for samples in by_word] == [3, 1, 5]
+    assert all(samples[0] >= word.sample for samples, word in zip(by_word, words, strict=True))
 
 
 def test_speech_does_not_depend_on_texts_before(client: EspeakClient) -> None:
-    first, _ = spoken(client, "Tengo veintitrés años", "es")
-    spoken(client, "Something else entirely", "en-us", rate=300)
-    client.phonemize("Noch etwas", "de")
-    again, _ = spoken(client, "Tengo veintitrés años", "es")
-    assert np.array_equal(first, again)
-
-
-def test_speech_does_not_depend_on_phonemised_texts(client: EspeakClient) -> None:
     """The library's vowels are not cut to nothing after hundreds of texts that were phonemised."""
     texts = {
         "es": "No había visto jamás un cielo tan limpio, tan quieto, tan inmenso.",
         "it": "Perché non mi hai detto che saresti arrivato così tardi?",
         "fr": "Le camion de déménagement ne passait pas dans la rue étroite.",
     }
-    fresh = {voice: spoken(client, text, voice)[0] for voice, text in texts.items()}
+    fresh = {voice: audio(client, text, voice) for voice, text in texts.items()}
+    audio(client, "Something else entirely", "en-us", rate=300)
     for _ in range(8):
         for voice, text in texts.items():
             for part in (text, *text.split(), text[: len(text) // 2]):
                 client.phonemize(part, voice, "^")
-            for again, words in texts.items():
-                assert np.array_equal(spoken(client, words, again)[0], fresh[again])
-
-
-def test_phoneme_events_belong_to_words(client: EspeakClient) -> None:
-    begun: list[PhonemeEvent] = []
-    words: list[WordEvent] = []
-
-    def on_audio(pcm: Pcm16, some: Sequence[WordEvent], more: Sequence[PhonemeEvent]) -> None:
-        words.extend(some)
-        begun.extend(more)
-
-    assert client.synthesize("Hola, a todos", "es", on_audio)
-    of_words = [[phoneme.sample for phoneme in begun if phoneme.position == word.position] for word in words]
-    assert [len(samples) for samples in of_words] == [3, 1, 5]
-    assert [phoneme.sample for phoneme in begun] == sorted(phoneme.sample for phoneme in begun)
-    assert all(samples[0] >= word.sample for samples, word in zip(of_words, words, strict=True))
+            for other, words in texts.items():
+                assert np.array_equal(audio(client, words, other), fresh[other])
 
 
 def test_text_that_crashes_espeak_fails_alone(client: EspeakClient) -> None:
     text, voice = CRASHING
     with pytest.raises(EngineFailed):
-        spoken(client, text, voice)
-    assert len(spoken(client, "Hola", "es")[0])
+        audio(client, text, voice)
+    assert len(audio(client, "Hola"))
     with pytest.raises(EngineFailed):
         client.phonemize(text, voice)
     assert client.phonemize("Hola", "es") == "ˈola"
 
 
 def test_ended_process_is_replaced() -> None:
-    client = EspeakClient()
-    try:
+    with closing(EspeakClient()) as client:
         assert client._process is not None
         client._process.kill()
         client._process.wait()
         assert client.phonemize("Hola", "es") == "ˈola"
-    finally:
-        client.close()
 
 
 def test_should_stop_ends_the_work(client: EspeakClient) -> None:
@@ -139,8 +109,7 @@ def test_should_stop_ends_the_work(client: EspeakClient) -> None:
     )
     assert not complete
     assert len(pieces) == 2
-    whole, _ = spoken(client, "Hola", "es")
-    assert np.array_equal(whole, spoken(client, "Hola", "es")[0])
+    assert np.array_equal(audio(client, "Hola"), audio(client, "Hola"))
 
 
 def test_error_of_the_callback_is_raised(client: EspeakClient) -> None:
@@ -149,28 +118,27 @@ def test_error_of_the_callback_is_raised(client: EspeakClient) -> None:
 
     with pytest.raises(KeyError, match="listener"):
         client.synthesize("Hola", "es", refuse)
-    assert len(spoken(client, "Hola", "es")[0])
+    assert len(audio(client, "Hola"))
 
 
 def test_unknown_voice_is_refused(client: EspeakClient) -> None:
-    with pytest.raises(ValueError, match="nobody"):
-        client.phonemize("Hola", "nobody")
-    with pytest.raises(ValueError, match="nobody"):
-        spoken(client, "Hola", "nobody")
+    for use in (client.phonemize, partial(audio, client)):
+        with pytest.raises(ValueError, match="nobody"):
+            use("Hola", "nobody")
 
 
 def test_threads_may_use_it_concurrently(client: EspeakClient) -> None:
     texts = [f"Hola número {n}" for n in range(12)]
-    alone = [spoken(client, text, "es")[0] for text in texts]
+    alone = [audio(client, text) for text in texts]
     together = threading.Barrier(4)
 
     def speak(text: str) -> tuple[Pcm16, str]:
         together.wait()
-        return spoken(client, text, "es")[0], client.phonemize(text, "es")
+        return audio(client, text), client.phonemize(text, "es")
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(speak, texts))
-    assert all(np.array_equal(audio, expected) for (audio, _), expected in zip(found, alone, strict=True))
+    assert all(np.array_equal(pcm, expected) for (pcm, _), expected in zip(found, alone, strict=True))
     assert all(ipa.startswith("ˈola nˈumeɾo") for _, ipa in found)
 
 
@@ -180,8 +148,7 @@ def test_any_text_is_phonemised_and_spoken(text: str, voice: str) -> None:
     """Lone surrogates and NUL too."""
     client = EspeakClient.shared()
     assert isinstance(client.phonemize(text, voice), str)
-    _, words = spoken(client, text, voice)
-    assert all(word.position >= 1 for word in words)
+    assert all(word.position >= 1 for word in synthesized(client, text, voice)[1])
 
 
 @given(st.text())

@@ -13,9 +13,10 @@ import psutil
 import pytest
 from websockets.asyncio.client import connect
 
-from engines.espeak.client import ANSWER_TIMEOUT_S, EspeakClient, Pcm16
+from engines.espeak.client import ANSWER_TIMEOUT_S, EspeakClient
 from speech.errors import EngineFailed
 from tests.conftest import StartServer
+from tests.support.espeak_audio import audio
 
 LONG = "Esta frase no es corta, ni mucho menos. " * 20
 
@@ -52,14 +53,8 @@ def worker(client: EspeakClient) -> int:
     return client._process.pid
 
 
-def spoken(client: EspeakClient, text: str) -> Pcm16:
-    pieces = [np.zeros(0, np.int16)]
-    client.synthesize(text, "es", lambda pcm, *_: pieces.append(pcm))
-    return np.concatenate(pieces)
-
-
 def test_process_that_hangs_in_mid_speech_is_killed_with_its_forks(client: EspeakClient) -> None:
-    expected, hung = spoken(client, "Hola"), worker(client)
+    expected, hung = audio(client, "Hola"), worker(client)
 
     def stop_all(*_: object) -> None:
         assert len(group(hung)) == 2
@@ -68,7 +63,7 @@ def test_process_that_hangs_in_mid_speech_is_killed_with_its_forks(client: Espea
     with pytest.raises(EngineFailed, match=rf"hung at this text \(no answer for {ANSWER_TIMEOUT_S:g} s\)"):
         client.synthesize(LONG, "es", stop_all)
     assert group(hung) == []
-    assert np.array_equal(spoken(client, "Hola"), expected)
+    assert np.array_equal(audio(client, "Hola"), expected)
 
 
 @pytest.mark.parametrize("text", ["Hola", "palabra " * 40_000])
@@ -96,7 +91,7 @@ def test_phonemiser_that_hangs_is_killed_with_its_worker(client: EspeakClient) -
 @pytest.mark.parametrize("batch", [1, 2])
 def test_killed_fork_fails_its_own_text_only(client: EspeakClient, batch: int) -> None:
     """Its unread acknowledgements are not taken for the next request, nor its torn answer for one."""
-    expected, batches = spoken(client, "Hola"), 0
+    expected, batches = audio(client, "Hola"), 0
 
     def kill(*_: object) -> None:
         nonlocal batches
@@ -109,7 +104,7 @@ def test_killed_fork_fails_its_own_text_only(client: EspeakClient, batch: int) -
         batches = 0
         with pytest.raises(EngineFailed, match="crashed"):
             client.synthesize(LONG, "es", kill)
-        assert np.array_equal(spoken(client, "Hola"), expected)
+        assert np.array_equal(audio(client, "Hola"), expected)
 
 
 def test_idle_phonemiser_that_is_killed_costs_no_text(client: EspeakClient) -> None:

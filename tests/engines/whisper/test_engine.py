@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from benchmarks.recognition.streams import sounds_without_speech
 from engines.whisper.engine import WhisperRecognizer
 from speech.errors import EngineUnavailable
 from speech.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
@@ -111,28 +112,11 @@ async def test_words_come_during_speech(recognizer: WhisperRecognizer, said: dic
     assert_words_before_their_pause(events, begun_s=0.5)
 
 
-@pytest.mark.parametrize("sound", ["zeros", "white", "pink", "brown", "hum", "clicks", "melody"])
+@pytest.mark.parametrize(
+    "sound", ["zeros", "white noise", "pink noise", "brown noise", "hum", "clicks", "melody"]
+)
 async def test_sound_without_speech_has_no_words(recognizer: WhisperRecognizer, sound: str) -> None:
-    random = np.random.default_rng(3)
-    length = 8 * RATE
-    at = np.arange(length) / RATE
-    white = random.standard_normal(length)
-    frequencies = np.maximum(np.fft.rfftfreq(length), 1 / length)
-    coloured = {power: np.fft.irfft(np.fft.rfft(white) / frequencies**power, length) for power in (0.5, 1.0)}
-    clicks = np.zeros(length)
-    clicks[:: RATE // 3] = 8.0
-    tones = 220.0 * 2 ** (random.integers(0, 12, 32) / 12)
-    sounds = {
-        "zeros": np.zeros(length),
-        "white": white,
-        "pink": coloured[0.5] / coloured[0.5].std(),
-        "brown": coloured[1.0] / coloured[1.0].std(),
-        "hum": np.sin(2 * np.pi * 50 * at) + 0.5 * np.sin(2 * np.pi * 150 * at),
-        "clicks": clicks,
-        "melody": np.sin(2 * np.pi * np.cumsum(np.repeat(tones, length // 32)) / RATE),
-    }
-    samples = (0.1 * sounds[sound]).astype(np.float32)
-    assert text(await recognized(recognizer, at_once(samples))) == ""
+    assert text(await recognized(recognizer, at_once(sounds_without_speech(8)[sound]))) == ""
 
 
 async def test_given_language_is_used(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
