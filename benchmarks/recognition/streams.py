@@ -55,17 +55,17 @@ async def started_recognizer() -> AsyncIterator[WhisperRecognizer]:
     await recognizer.stop()
 
 
-def sounds_without_speech(seconds: int) -> dict[str, Samples]:
-    """Return sounds without speech, by name, each ``seconds`` long at ``SAMPLE_RATE``."""
+def sounds_without_speech(length_s: int) -> dict[str, Samples]:
+    """Return sounds without speech, by name, each ``length_s`` seconds long at ``SAMPLE_RATE``."""
     random = np.random.default_rng(5)
-    length = seconds * SAMPLE_RATE
+    length = length_s * SAMPLE_RATE
     at = np.arange(length) / SAMPLE_RATE
     white = random.standard_normal(length)
     spectrum, frequencies = np.fft.rfft(white), np.maximum(np.fft.rfftfreq(length), 1 / length)
     pink, brown = (np.fft.irfft(spectrum / frequencies**power, length) for power in (0.5, 1.0))
     clicks = np.zeros(length)
-    clicks[random.integers(0, length, 4 * seconds)] = 1.0
-    tones = 220.0 * 2 ** (random.integers(0, 20, 3 * seconds) / 12)
+    clicks[random.integers(0, length, 4 * length_s)] = 1.0
+    tones = 220.0 * 2 ** (random.integers(0, 20, 3 * length_s) / 12)
     melody = np.sin(2 * np.pi * np.cumsum(np.repeat(tones, length // len(tones) + 1)[:length]) / SAMPLE_RATE)
     hum = np.sin(2 * np.pi * 50 * at) + 0.5 * np.sin(2 * np.pi * 150 * at)
     sounds = {"white noise": white, "pink noise": pink, "brown noise": brown, "hum": hum, "melody": melody}
