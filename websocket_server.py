@@ -308,7 +308,7 @@ def build_recognizer(name: str, settings: Settings, *, fetch_requested: bool = F
 
 
 def _may_fetch(name: str, settings: Settings, *, fetch_requested: bool) -> bool:
-    """Whether missing files of ``name`` may be fetched: the user named it, or asked for the files."""
+    """Return whether missing files of ``name`` may be fetched: the user named it, or asked for files."""
     return (fetch_requested or name != "auto") and not settings.no_fetch
 
 
