@@ -13,14 +13,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
 
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from server.network.upload_budget import UploadBudget, UploadBudgetFull, UploadShare
-from speech import request_ids
 
 log = logging.getLogger("server")
 
@@ -169,25 +167,6 @@ class Connections:
         for visit in self._visits:
             visit.reschedule(0.0)
         await self._nobody.wait()
-
-
-class RequestIdMiddleware:
-    """Gives every connection the id that its log lines bear, and tells it with every HTTP answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one HTTP request or one WebSocket."""
-        request_id = request_ids.new()
-
-        async def named_send(message: Message) -> None:
-            if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                MutableHeaders(scope=message)["x-request-id"] = request_id
-            await send(message)
-
-        with request_ids.bind(request_id):
-            await self._app(scope, receive, named_send)
 
 
 class ConnectionsMiddleware:

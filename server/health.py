@@ -15,6 +15,8 @@ from starlette.routing import BaseRoute, Route
 from speech.service import SpeechService
 
 SERVICE = "kani-tts"
+HEALTH_PATH = "/health"
+METRICS_PATH = "/metrics"
 
 
 class MetricsExport(Protocol):
@@ -52,7 +54,7 @@ def routes(
     async def scrape(request: Request) -> Response:
         return Response(await asyncio.to_thread(figures.text), media_type=figures.content_type)
 
-    return [Route("/health", health), Route("/metrics", scrape)]
+    return [Route(HEALTH_PATH, health), Route(METRICS_PATH, scrape)]
 
 
 def health_fields(

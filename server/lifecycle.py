@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
 
@@ -20,6 +21,8 @@ from server.network.tcp_connections import TcpConnection, TcpTable
 from server.network.uvicorn_http import HttpProtocol
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import Settings
+
+LAG_INTERVAL_S = 0.1
 
 
 class _Server(uvicorn.Server):
@@ -133,3 +136,25 @@ async def run_unless_stopped(stop: asyncio.Event, work: Awaitable[None]) -> bool
         if not working.done():
             working.cancel()
             await asyncio.wait({working})
+
+
+@contextmanager
+def watch_loop_lag(observe: Callable[[float], None]) -> Iterator[None]:
+    """While the body runs, report by ``observe`` every ``LAG_INTERVAL_S`` how late a timer ran (seconds)."""
+    loop = asyncio.get_running_loop()
+    # Not the loop's own clock: uvloop updates it once per iteration.
+    due = time.perf_counter() + LAG_INTERVAL_S
+    timer: asyncio.TimerHandle
+
+    def measure() -> None:
+        nonlocal due, timer
+        now = time.perf_counter()
+        observe(max(0.0, now - due))
+        due = now + LAG_INTERVAL_S
+        timer = loop.call_later(LAG_INTERVAL_S, measure)
+
+    timer = loop.call_later(LAG_INTERVAL_S, measure)
+    try:
+        yield
+    finally:
+        timer.cancel()

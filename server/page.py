@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from protocols.shared.protocol import PathClass, Protocol
+
 FOLDER = Path(__file__).parents[1] / "web"
 
 MEDIA_TYPES = {
@@ -54,6 +56,11 @@ def files() -> dict[str, PageFile]:
 
 PATHS = frozenset(files())
 """Where the page is: served to everybody, as it holds no secret and has to ask for the key."""
+
+
+def protocol() -> Protocol:
+    """Return the page as the server mounts it."""
+    return Protocol(lambda context: routes(), paths=dict.fromkeys(PATHS, PathClass.PAGE))
 
 
 def routes() -> list[BaseRoute]:

@@ -118,7 +118,8 @@ class TcpConnection:
 class TcpTable:
     """Every TCP connection of one server.
 
-    limit: how many may be open at once; cut: called with one of ``CLOSE_REASONS`` for each that is ended here.
+    limit: connections open at once; on_close: called with one of ``CLOSE_REASONS`` for each that this table
+    closes.
     """
 
     def __init__(
