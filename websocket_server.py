@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -124,15 +126,6 @@ def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRul
 
 def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
     """Return the speech service of the settings, not started. Raises EngineUnavailable."""
-    limits = Limits(
-        max_text=settings.max_text,
-        max_sessions=settings.max_connections,
-        max_waiting=settings.max_waiting,
-        ahead_s=settings.ahead_seconds,
-        rate_per_minute=settings.rate_per_minute if settings.rate_limit_enabled else 0,
-        request_timeout_s=settings.request_timeout,
-        max_concurrent=settings.max_concurrent,
-    )
     try:
         check_tables()
     except TableError as error:
@@ -141,7 +134,7 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
     return SpeechService(
         engines.required,
         VoiceStore(settings.data_dir, check_recording),
-        limits,
+        limits_of(settings),
         default_language=settings.language,
         default_voice=settings.voice,
         observer=metrics,
@@ -150,6 +143,19 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the limits of the speech service."""
+    return Limits(
+        max_text=settings.max_text,
+        max_sessions=settings.max_connections,
+        max_waiting=settings.max_waiting,
+        ahead_s=settings.ahead_seconds,
+        rate_per_minute=settings.rate_per_minute if settings.rate_limit_enabled else 0,
+        request_timeout_s=settings.request_timeout,
+        max_concurrent=settings.max_concurrent,
     )
 
 
@@ -222,12 +228,18 @@ def create_app(
     )
 
 
-async def serve(settings: Settings, announce: Callable[[RunningServer], None]) -> None:
+async def serve(
+    settings: Settings,
+    announce: Callable[[RunningServer], None],
+    *,
+    stop: asyncio.Event | None = None,
+    build: Callable[[Settings, Metrics], SpeechService] = build_service,
+) -> None:
     """Serve until SIGTERM or Ctrl+C, let speech under way finish, and return.
 
-    announce: called once, when the server is ready. A second Ctrl+C ends the process at once, with exit code
-    130. Raises CannotListen, EngineUnavailable, and InvalidRequest for a default voice or language that no
-    engine speaks.
+    announce: called once, when the server is ready; stop: ends the server instead of signals; build: makes
+    its speech service. A second Ctrl+C ends the process at once, with exit code 130. Raises CannotListen,
+    EngineUnavailable, and InvalidRequest for a default voice or language that no engine speaks.
     """
     tls = server_context(settings.tls_cert, settings.tls_key)
     protocols = protocols_for(settings)
@@ -236,7 +248,7 @@ async def serve(settings: Settings, announce: Callable[[RunningServer], None]) -
     _warn(settings, files)
     metrics = Metrics(VERSION)
     connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
-    service = build_service(settings, metrics)
+    service = build(settings, metrics)
     budget = UploadBudget()
     metrics_port = listeners.compat.get(METRICS_PORT)
     app = create_app(settings, service, metrics, connections, budget, metrics_port, protocols=protocols)
@@ -246,7 +258,8 @@ async def serve(settings: Settings, announce: Callable[[RunningServer], None]) -
     metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
     metrics.watch_fast_decoder(lambda: any(engine.decoder == "fast" for engine in service.engines))
     within_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
-    with stop_on_signal(within_s) as stop, watch_loop_lag(metrics.observe_loop_lag):
+    stopping = stop_on_signal(within_s) if stop is None else nullcontext(stop)
+    with stopping as stop, watch_loop_lag(metrics.observe_loop_lag):
         sockets = listeners.sockets
         async with (
             periodic_trim(),
