@@ -143,8 +143,7 @@ def resolve_stored_voice(service: SpeechService, voice_id: str, settings: Eleven
 def _alike(service: SpeechService, premade: PremadeVoice, language: str) -> str | None:
     """A voice of that language and sex; None is that language's default."""
     default = service.catalogue.resolve(None, language)
-    engine = next(engine for engine in service.engines if engine.name == default.engine)
-    voices = [voice for voice in engine.voices if primary(voice.language) == primary(language)]
+    voices = [voice for voice in default.engine.info.voices if primary(voice.language) == primary(language)]
     # The default of the language comes first, then those of just its region.
     voices.sort(key=lambda voice: (voice.id != default.voice, voice.language != language))
     return next((voice.id for voice in voices if premade.gender in ("", voice.gender)), None)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from speech.engine import CloningKind, EngineInfo
+from speech.engine import CloningKind, Engine, EngineInfo
 from speech.errors import UnknownVoice, UnsupportedLanguage
 from speech.text.languages import canonical, primary
 from speech.types import Voice
 from speech.voices.store import CUSTOM_PREFIX, StoredVoice, VoiceStore
 
-__all__ = ["DEFAULT_VOICE", "StoredVoice", "VoiceCatalogue", "VoiceChoice", "VoiceStore"]
+__all__ = ["DEFAULT_VOICE", "ResolvedVoice", "StoredVoice", "VoiceCatalogue", "VoiceStore"]
 
 log = logging.getLogger(__name__)
 
@@ -25,16 +25,16 @@ _LATIN_AMERICA = frozenset("AR BO CL CO CR CU DO EC GT HN MX NI PA PE PR PY SV U
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceChoice:
-    """Who speaks: an engine's name, one of its voices, and the language (BCP 47) it speaks.
+class ResolvedVoice:
+    """The engine, voice and language that speak a request."""
 
-    kept: the kept voice that was asked for, if one was: what its speaker sounds like.
-    """
-
-    engine: str
+    engine: Engine
     voice: str
+    """Id of one of the engine's own voices."""
     language: str
+    """BCP 47 tag."""
     stored: StoredVoice | None = None
+    """The stored voice that is to be imitated, if one was named."""
 
 
 class VoiceCatalogue:
@@ -44,11 +44,11 @@ class VoiceCatalogue:
     Raises UnknownVoice if there is no such voice.
     """
 
-    def __init__(self, engines: Sequence[EngineInfo], store: VoiceStore, default_voice: str | None) -> None:
-        self._engines = tuple(engines)
+    def __init__(self, engines: Sequence[Engine], store: VoiceStore, default_voice: str | None) -> None:
+        self._engines = {engine.info.name: engine for engine in engines}
+        self._infos = {name: engine.info for name, engine in self._engines.items()}
         self._store = store
-        self._voices = {voice.id: voice for engine in engines for voice in engine.voices}
-        self._by_name = {engine.name: engine for engine in engines}
+        self._voices = {voice.id: voice for info in self._infos.values() for voice in info.voices}
         self._default = default_voice if default_voice != DEFAULT_VOICE else None
         self._missed = False
         self.find(self._default)
@@ -57,9 +57,9 @@ class VoiceCatalogue:
     def languages(self) -> Mapping[str, str]:
         """The engine that speaks each language, by primary subtag."""
         spoken: dict[str, str] = {}
-        for engine in self._engines:
-            for language in engine.default_voices:
-                spoken.setdefault(language, engine.name)
+        for name, info in self._infos.items():
+            for language in info.default_voices:
+                spoken.setdefault(language, name)
         return spoken
 
     def list(self) -> list[Voice]:
@@ -69,7 +69,7 @@ class VoiceCatalogue:
     def entry(self, voice: StoredVoice) -> Voice:
         """A kept voice as ``list`` has it, with the engine that speaks its language."""
         spoken = primary(voice.language or "") in self.languages
-        engine = self._default_for(voice.language or "", clones=True).engine if spoken else ""
+        engine = self._default_for(voice.language or "", clones=True).engine.info.name if spoken else ""
         return Voice(voice.id, voice.name, voice.language or "", engine)
 
     def language_of(self, voice: str | None) -> str | None:
@@ -79,7 +79,7 @@ class VoiceCatalogue:
 
     def resolve(
         self, voice: str | Voice | StoredVoice | None, language: str, *, cloning: bool = False
-    ) -> VoiceChoice:
+    ) -> ResolvedVoice:
         """Who speaks ``language`` (BCP 47) for a client that asked for ``voice``, by its id or as found.
 
         clones: whether it is to sound like somebody else, so that an engine which can comes first.
@@ -92,9 +92,9 @@ class VoiceCatalogue:
             return self._default_for(language, clones=cloning)
         if isinstance(found, StoredVoice):
             default = self._default_for(language, clones=True)
-            return VoiceChoice(default.engine, default.voice, default.language, found)
-        if primary(language) in self._by_name[found.engine].default_voices:
-            return VoiceChoice(found.engine, found.id, language)
+            return replace(default, stored=found)
+        if primary(language) in self._infos[found.engine].default_voices:
+            return ResolvedVoice(self._engines[found.engine], found.id, language)
         return self._default_for(language)
 
     def find(self, voice: str | None) -> Voice | StoredVoice | None:
@@ -107,20 +107,20 @@ class VoiceCatalogue:
             raise UnknownVoice(voice)
         return self._voices[voice]
 
-    def _default_for(self, language: str, *, clones: bool = False) -> VoiceChoice:
+    def _default_for(self, language: str, *, clones: bool = False) -> ResolvedVoice:
         default, kept = self._own_default(), None
-        speaking = [engine for engine in self._engines if primary(language) in engine.default_voices]
+        speaking = [info for info in self._infos.values() if primary(language) in info.default_voices]
         if not speaking:
             raise UnsupportedLanguage(language, ", ".join(sorted(self.languages)))
-        first = max(speaking, key=lambda engine: _CLONES[engine.cloning])
+        first = max(speaking, key=lambda info: _CLONES[info.cloning])
         if default is not None and primary(default.language or "") == primary(language):
             if isinstance(default, Voice):
                 if not clones or default.engine == first.name:
-                    return VoiceChoice(default.engine, default.id, language)
+                    return ResolvedVoice(self._engines[default.engine], default.id, language)
             else:
                 kept = default
-        engine = first if clones or kept is not None else speaking[0]
-        return VoiceChoice(engine.name, _regional(engine, language), language, kept)
+        info = first if clones or kept is not None else speaking[0]
+        return ResolvedVoice(self._engines[info.name], _regional(info, language), language, kept)
 
     def _own_default(self) -> Voice | StoredVoice | None:
         """The voice that replaces its language's default, unless somebody deleted it meanwhile."""

@@ -14,6 +14,7 @@ from speech.engine import EngineInfo
 from speech.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
 from speech.types import Voice
 from speech.voices.catalogue import VoiceCatalogue, VoiceStore
+from tests.support.tone import tones
 
 
 def info(name: str, voices: dict[str, str], defaults: dict[str, str]) -> EngineInfo:
@@ -55,7 +56,7 @@ def store(tmp_path: Path) -> VoiceStore:
 @pytest.fixture
 def catalogue(store: VoiceStore) -> VoiceCatalogue:
     """Two engines, the fine one preferred."""
-    return VoiceCatalogue([FINE, WIDE], store, None)
+    return VoiceCatalogue(tones(FINE, WIDE), store, None)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,8 @@ def test_who_speaks(
             catalogue.resolve(voice, language)
         return
     choice = catalogue.resolve(voice, language)
-    assert (choice.engine, choice.voice, choice.language, choice.stored) == (engine, speaker, language, None)
+    assert (choice.engine.info.name, choice.voice) == (engine, speaker)
+    assert (choice.language, choice.stored) == (language, None)
 
 
 @pytest.mark.parametrize(
@@ -98,14 +100,14 @@ def test_who_speaks(
 )
 def test_latin_america_has_a_voice_of_its_own(store: VoiceStore, language: str, speaker: str) -> None:
     """Where the engine has a voice for the continent, its countries get it."""
-    assert VoiceCatalogue([WIDE], store, None).resolve(None, language).voice == speaker
+    assert VoiceCatalogue(tones(WIDE), store, None).resolve(None, language).voice == speaker
 
 
 def test_the_default_voice_replaces_that_of_its_language_only(store: VoiceStore) -> None:
     """--voice counts for its own language, from any engine, and for no other."""
-    catalogue = VoiceCatalogue([FINE, WIDE], store, "w:es-419")
+    catalogue = VoiceCatalogue(tones(FINE, WIDE), store, "w:es-419")
     assert catalogue.resolve(None, "es").voice == "w:es-419"
-    assert catalogue.resolve(None, "es-ES").engine == "wide"
+    assert catalogue.resolve(None, "es-ES").engine.info.name == "wide"
     assert catalogue.resolve(None, "en").voice == "heart"
     assert catalogue.resolve("dora", "es").voice == "dora"
     assert catalogue.resolve("heart", "ar").voice == "w:ar"
@@ -114,18 +116,18 @@ def test_the_default_voice_replaces_that_of_its_language_only(store: VoiceStore)
 def test_a_kept_voice_is_spoken_by_the_default(catalogue: VoiceCatalogue) -> None:
     """Until cloning exists the default speaks, and the choice says for whom."""
     choice = catalogue.resolve("custom:ana", "es-MX")
-    assert (choice.engine, choice.voice) == ("fine", "dora")
+    assert (choice.engine.info.name, choice.voice) == ("fine", "dora")
     assert choice.stored is not None and choice.stored.name == "ana"
     assert catalogue.resolve("custom:who", "ar").voice == "w:ar"
 
 
 def test_a_kept_voice_may_be_the_default(store: VoiceStore) -> None:
     """--voice custom:NAME counts for the language it was given, and for none without one."""
-    catalogue = VoiceCatalogue([FINE, WIDE], store, "custom:ana")
+    catalogue = VoiceCatalogue(tones(FINE, WIDE), store, "custom:ana")
     spanish, arabic = catalogue.resolve(None, "es"), catalogue.resolve(None, "ar")
     assert spanish.stored is not None and spanish.voice == "dora"
     assert arabic.stored is None
-    assert VoiceCatalogue([FINE], store, "custom:who").resolve(None, "es").stored is None
+    assert VoiceCatalogue(tones(FINE), store, "custom:who").resolve(None, "es").stored is None
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_an_unknown_voice_is_refused(catalogue: VoiceCatalogue, store: VoiceStor
     with pytest.raises(UnknownVoice):
         catalogue.language_of(voice)
     with pytest.raises(UnknownVoice):
-        VoiceCatalogue([FINE], store, voice)
+        VoiceCatalogue(tones(FINE), store, voice)
 
 
 def test_a_deleted_voice_is_unknown_at_once(catalogue: VoiceCatalogue, store: VoiceStore) -> None:
@@ -192,6 +194,6 @@ def test_any_wish_is_answered(catalogue: VoiceCatalogue, voice: str | None, lang
     except InvalidRequest as error:
         assert error.field in ("voice", "language")
         return
-    engine = {"fine": FINE, "wide": WIDE}[choice.engine]
+    engine = choice.engine.info
     assert choice.voice in {known.id for known in engine.voices}
     assert language.partition("-")[0].lower() in engine.default_voices
