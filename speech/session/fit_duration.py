@@ -17,7 +17,7 @@ from speech.engine import EngineInfo
 from speech.errors import InvalidRequest
 from speech.session.context import ResolvedVoice
 from speech.text.incremental_text import IncrementalText
-from speech.text.segment_queue import Pause
+from speech.text.segment_pipeline import Pause
 from speech.types import SpeechChunk
 
 MIN_STRETCH, MAX_STRETCH = 0.6, 1.6

@@ -21,7 +21,8 @@ from speech.session.synthesis import Synthesis
 from speech.text.foreign_passages import ForeignPassage
 from speech.text.incremental_text import IncrementalText
 from speech.text.normalizer import speakable
-from speech.text.segment_queue import Pause, SegmentQueue
+from speech.text.segment_pipeline import Pause
+from speech.text.segment_queue import SegmentQueue
 from speech.text.segmenter import OpenTextSegment, TextSegment
 from speech.types import SpeechChunk
 

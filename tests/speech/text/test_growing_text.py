@@ -529,25 +529,23 @@ class Rests:
 
 async def test_more_waits_only_for_what_is_not_there() -> None:
     """What is there comes at once; else the place rests until text, the boundary or the time has come."""
-    cut, rests = OpenTextSegment(3, "uno dos", None), Rests()
-    written = IncrementalText(cut, rests.rest, VERBATIM)
+    rests = Rests()
+    written = IncrementalText(OpenTextSegment(3, "uno dos"), rests.rest, VERBATIM)
     await written.wait_for_more(4)
     assert rests.count == 0
     await written.wait_for_more(7, timeout_s=0.001)
     assert (rests.count, rests.now, written.text) == (1, False, "uno dos")
     waiting = asyncio.create_task(written.wait_for_more(7))
     await settle()
-    written.update()
+    written.extend("")
     await settle()
     assert rests.now and not waiting.done()
-    cut.text += " tres"
-    written.update()
+    written.extend(" tres")
     await waiting
     assert written.text == "uno dos tres" and written.spoken.origin(8, 12) == (11, 15)
     waiting = asyncio.create_task(written.wait_for_more(12))
     await settle()
-    cut.boundary = Boundary.SENTENCE
-    written.update()
+    written.close(Boundary.SENTENCE)
     await waiting
     await written.wait_for_more(12)
     assert rests.count == 3 and written.boundary is Boundary.SENTENCE

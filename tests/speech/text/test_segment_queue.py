@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from speech.text.segment_queue import Pause, SegmentQueue
+from speech.text.segment_pipeline import Pause
+from speech.text.segment_queue import SegmentQueue
 from speech.text.segmenter import WHOLE_SENTENCES, TextSegment
 
 SENTENCES = [f"Esta es la frase número {n} de un texto muy largo, que nadie espera. " for n in range(80)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from speech.text.segmenter import (
     EARLY_PHRASE,
     WHOLE_SENTENCES,
-    OpenTextSegment,
+    Growth,
     Segmenter,
     SegmentPolicy,
     TextSegment,
@@ -84,10 +84,15 @@ FRAGMENTS = st.sampled_from(
 TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=12)), max_size=40).map("".join)
 
 
+def complete(found: list[TextSegment | Growth]) -> list[TextSegment]:
+    """What a segmenter gives while none is open."""
+    return [segment for segment in found if isinstance(segment, TextSegment)]
+
+
 def segments(text: str, policy: SegmentPolicy) -> list[TextSegment]:
     """The segments of a text that comes in one piece."""
     segmenter = Segmenter(policy)
-    return segmenter.feed(text) + segmenter.flush()
+    return complete(segmenter.feed(text) + segmenter.flush())
 
 
 def spoken(text: str, policy: SegmentPolicy = WHOLE_SENTENCES) -> list[str]:
@@ -101,9 +106,9 @@ def test_pieces_do_not_matter(text: str, sizes: list[int], policy: SegmentPolicy
     segmenter = Segmenter(policy)
     cuts, at = [], 0
     for size in sizes:
-        cuts += segmenter.feed(text[at : at + size])
+        cuts += complete(segmenter.feed(text[at : at + size]))
         at += size
-    cuts += segmenter.feed(text[at:]) + segmenter.flush()
+    cuts += complete(segmenter.feed(text[at:]) + segmenter.flush())
     assert cuts == segments(text, policy)
 
 
@@ -264,55 +269,65 @@ def test_time_is_linear_in_the_text() -> None:
         assert sum(len(cut.text) for cut in cuts) == 10_000
 
 
-def opened(
-    text: str, policy: SegmentPolicy = WHOLE_SENTENCES, *, sizes: list[int] | None = None
-) -> list[OpenTextSegment]:
-    """Every segment of a text that comes in pieces (else by characters), each opened as soon as it can be.
+class Opener:
+    """Opens each segment as soon as it can be, and joins it with its growth."""
 
-    What could not be opened stands between them, as if it had been.
-    """
-    segmenter = Segmenter(policy)
-    cuts: list[OpenTextSegment] = []
-    current: OpenTextSegment | None = None
-    at = 0
-    for size in [*(sizes or [1] * len(text)), len(text)]:
-        before = current.text if current is not None else ""
-        fed = segmenter.feed(text[at : at + size])
+    def __init__(self, policy: SegmentPolicy = WHOLE_SENTENCES) -> None:
+        self._segmenter = Segmenter(policy)
+        self.start: int | None = None
+        self.text = ""
+        self.found: list[TextSegment] = []
+
+    def feed(self, text: str, *, last: bool = False) -> None:
+        """Feed ``text``, and flush behind the last."""
+        for part in self._segmenter.feed(text) + (self._segmenter.flush() if last else []):
+            if isinstance(part, TextSegment):
+                assert self.start is None
+                self.found.append(part)
+                continue
+            assert self.start is not None
+            self.text += part.text
+            if part.boundary is not None:
+                self.found.append(
+                    TextSegment(self.start, self.start + len(self.text), self.text, part.boundary)
+                )
+                self.start = None
+        begun = self._segmenter.open()
+        assert begun is None or self.start is None
+        if isinstance(begun, TextSegment):
+            self.found.append(begun)
+        elif begun is not None:
+            self.start, self.text = begun.start, begun.text
+
+
+def opened(
+    text: str, policy: SegmentPolicy = WHOLE_SENTENCES, sizes: list[int] | None = None
+) -> list[TextSegment]:
+    """Every segment of a text that comes in pieces (else by characters), opened where it can be."""
+    opener, at = Opener(policy), 0
+    for size in sizes or [1] * len(text):
+        opener.feed(text[at : at + size])
         at += size
-        if at >= len(text):
-            fed += segmenter.flush()
-        assert current is None or current.text.startswith(before)
-        if current is not None and current.boundary is None:
-            assert not fed and segmenter.open() is None
-            continue
-        cuts += [OpenTextSegment(cut.start, cut.text, cut.boundary) for cut in fed]
-        current = segmenter.open()
-        if current is not None:
-            cuts.append(current)
-        if at >= len(text):
-            break
-    return cuts
+    opener.feed(text[at:], last=True)
+    assert opener.start is None
+    return opener.found
 
 
 @given(TEXTS, st.lists(st.integers(1, 9)), st.sampled_from(POLICIES))
 def test_an_open_segment_only_grows(text: str, sizes: list[int], policy: SegmentPolicy) -> None:
     """Nothing that was given is taken back, all is given once, and no segment is too long."""
-    cuts = opened(text, policy, sizes=sizes)
+    cuts = opened(text, policy, sizes)
     assert "".join(cut.text for cut in cuts) == text
     assert [cut.start for cut in cuts] == [sum(len(cut.text) for cut in cuts[:i]) for i in range(len(cuts))]
-    assert all(cut.boundary is not None for cut in cuts)
     assert all(weight(cut.text) <= max(policy.max_weight, 4) for cut in cuts)
 
 
 def test_words_are_given_as_soon_as_they_are_certain() -> None:
     """Two words open a segment; a word is certain at its space, a mark once it is known what it ends."""
-    segmenter = Segmenter(WHOLE_SENTENCES)
-    segmenter.feed("Hola mun")
-    assert segmenter.open() is None
-    segmenter.feed("do ")
-    cut = segmenter.open()
-    assert cut is not None and cut.text == "Hola mundo"
+    opener = Opener()
     for piece, given_ in [
+        ("Hola mun", ""),
+        ("do ", "Hola mundo"),
         ("qu", "Hola mundo"),
         ("e", "Hola mundo"),
         (" t", "Hola mundo que"),
@@ -321,11 +336,13 @@ def test_words_are_given_as_soon_as_they_are_certain() -> None:
         (". ", "Hola mundo que tal,"),
         ("Ruiz. ", "Hola mundo que tal, Dr."),
     ]:
-        assert segmenter.feed(piece) == []
-        assert (cut.text.rstrip(), cut.boundary) == (given_, None)
-    assert segmenter.feed("Y") == []
-    assert (cut.text, cut.boundary) == ("Hola mundo que tal, Dr. Ruiz. ", Boundary.SENTENCE)
-    assert [cut.text for cut in segmenter.flush()] == ["Y"]
+        opener.feed(piece)
+        assert (opener.text.rstrip(), opener.found) == (given_, [])
+    opener.feed("Y", last=True)
+    assert [(cut.text, cut.boundary) for cut in opener.found] == [
+        ("Hola mundo que tal, Dr. Ruiz. ", Boundary.SENTENCE),
+        ("Y", Boundary.SENTENCE),
+    ]
 
 
 def test_marks_alone_open_nothing() -> None:
@@ -374,8 +391,7 @@ def test_what_waited_is_not_too_long_when_it_is_opened(last: str) -> None:
     segmenter = Segmenter(WHOLE_SENTENCES)
     assert segmenter.feed(first + last) == []
     cut = segmenter.open()
-    assert cut is not None and cut.boundary is not None
-    assert cut.text == first
+    assert isinstance(cut, TextSegment) and cut.text == first
 
 
 def test_a_word_too_long_for_an_open_segment_begins_the_next() -> None:
@@ -411,6 +427,6 @@ def test_what_is_flushed_before_its_end_ends_like_a_clause(
     for more_to_come, expected in ((True, boundary), (False, Boundary.SENTENCE)):
         segmenter = Segmenter(WHOLE_SENTENCES)
         segmenter.feed(text)
-        open_cut = segmenter.open() if opened else None
-        cuts = segmenter.flush(more_to_come=more_to_come)
-        assert [cut.boundary for cut in ([open_cut] if open_cut else cuts)] == [expected]
+        if opened:
+            segmenter.open()
+        assert [cut.boundary for cut in segmenter.flush(more_to_come=more_to_come)] == [expected]
