@@ -32,7 +32,7 @@ tu = toi
 @pytest.fixture(autouse=True)
 def always_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """No second has to pass."""
-    monkeypatch.setattr(lexicon_file, "CHECK_EVERY_S", 0.0)
+    monkeypatch.setattr(lexicon_file, "CHECK_INTERVAL_S", 0.0)
 
 
 async def loaded(path: Path) -> LexiconFile:
@@ -175,7 +175,7 @@ async def test_entries_beyond_the_limit_are_named_in_few_lines(
 
 async def test_it_is_looked_once_a_second_and_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many sessions that open at once look at the file once."""
-    monkeypatch.setattr(lexicon_file, "CHECK_EVERY_S", 60.0)
+    monkeypatch.setattr(lexicon_file, "CHECK_INTERVAL_S", 60.0)
     file = tmp_path / "words.txt"
     file.write_text("SQL = sequel")
     lexicon = LexiconFile(file)
