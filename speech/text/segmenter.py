@@ -23,8 +23,8 @@ from speech.text.markup import CODE_BLOCK, MASK
 from speech.types import Boundary
 
 LOOKAHEAD_WEIGHT = 16
-"""Weight of the text behind the longest possible segment that settles every break inside it: more than the
-longest conjunction and a dash with its space."""
+"""Weight of the text behind the max_weight possible segment that settles every break inside it: more than the
+max_weight conjunction and a dash with its space."""
 
 MIN_WORDS_TO_OPEN = 2
 """Of a segment that is opened: a single word may turn out to be all of it ("Sí."), which engines pronounce
@@ -57,7 +57,7 @@ class SegmentPolicy:
     min_weight: int = 40
     """Any later sentence that is lighter is joined with the next."""
     max_weight: int = 200
-    """No segment is heavier: without any phrase break before it, it is cut at a space."""
+    """No segment is more: without any phrase break before it, it is cut at a space."""
     early_phrase: bool = False
     """Whether the first segment may be a phrase inside the first sentence."""
     max_growth: float = 0.0
@@ -68,9 +68,13 @@ class SegmentPolicy:
         """The policy whose segments last as long at a ``speed`` below 1 as these at speed 1."""
         if speed >= 1:
             return self
-        longest = max(int(self.max_weight * speed), self.min_first_weight)
+        max_weight = max(int(self.max_weight * speed), self.min_first_weight)
         return SegmentPolicy(
-            self.min_first_weight, min(self.min_weight, longest), longest, self.early_phrase, self.max_growth
+            self.min_first_weight,
+            min(self.min_weight, max_weight),
+            max_weight,
+            self.early_phrase,
+            self.max_growth,
         )
 
 
@@ -196,42 +200,42 @@ class Segmenter:
         With more text they never become fewer.
         """
         policy, text = self._policy, self._text
-        heavy = at = 0
+        weighed = at = 0
         kind = BreakKind.UNSAFE
         for words, found in enumerate(phrase_breaks(text, 0, complete), 1):
-            heavier = heavy + weight(text[at : found.at])
-            if heavier > policy.max_weight:
+            more = weighed + weight(text[at : found.at])
+            if more > policy.max_weight:
                 return at, kind
-            heavy, at, kind = heavier, found.at, found.kind
-            if self._ends_open(kind, heavy, words):
+            weighed, at, kind = more, found.at, found.kind
+            if self._ends_open(kind, weighed, words):
                 return at, kind
         given = self._given or 0
         if len(text) > max(MAX_CHARACTERS, given):
             return max(MAX_CHARACTERS, given), BreakKind.UNSAFE
         word = _COMPLETE_WORD.match(text, at)
-        if word is not None and not complete and heavy + weight(word.group()) <= policy.max_weight:
+        if word is not None and not complete and weighed + weight(word.group()) <= policy.max_weight:
             # A word that ends in a letter needs no look at what follows; one that ends in a mark
             # waits for it, because the mark may end the segment.
             plain = unicodedata.category(word.group()[-1])[0] in "LNM"
             return (word.end() if plain else at), None
-        if heavy + _weight_up_to(text, at, policy.max_weight + 1 - heavy) > policy.max_weight:
+        if weighed + _weight_up_to(text, at, policy.max_weight + 1 - weighed) > policy.max_weight:
             return at, kind
         return (len(text), self._end) if complete else (at, None)
 
-    def _ends_open(self, kind: BreakKind, heavy: int, words: int) -> bool:
-        """Whether an open segment ends at a break of ``kind`` with the weight ``heavy`` before it."""
-        longest = self._policy.max_weight
-        if kind is BreakKind.PARAGRAPH or (kind is BreakKind.SENTENCE and self._long_enough(heavy, words)):
+    def _ends_open(self, kind: BreakKind, weighed: int, words: int) -> bool:
+        """Whether an open segment ends at a break of ``kind`` with the weight ``weighed`` before it."""
+        max_weight = self._policy.max_weight
+        if kind is BreakKind.PARAGRAPH or (kind is BreakKind.SENTENCE and self._long_enough(weighed, words)):
             return True
-        if heavy > OPEN_PHRASE_SHARE * longest and kind >= BreakKind.CONJUNCTION:
+        if weighed > OPEN_PHRASE_SHARE * max_weight and kind >= BreakKind.CONJUNCTION:
             return True
-        return heavy > OPEN_SPACE_SHARE * longest and kind is not BreakKind.UNSAFE
+        return weighed > OPEN_SPACE_SHARE * max_weight and kind is not BreakKind.UNSAFE
 
-    def _long_enough(self, heavy: int, words: int) -> bool:
+    def _long_enough(self, weighed: int, words: int) -> bool:
         """Whether text of this weight and number of words may be a segment by itself."""
         if self._first:
-            return heavy >= self._policy.min_first_weight and words > 1
-        return heavy >= self._policy.min_weight
+            return weighed >= self._policy.min_first_weight and words > 1
+        return weighed >= self._policy.min_weight
 
     def _pass(self, end: int, kind: BreakKind) -> TextSegment:
         """Take the text up to ``end`` as a segment."""
@@ -254,31 +258,31 @@ class Segmenter:
         """The end of the next segment and the break there; None if more text could change them."""
         policy, text = self._policy, self._text
         wanted = self._wanted()
-        heavy = at = 0
+        weighed = at = 0
         phrases: list[_Candidate] = []
         spaces: list[_Candidate] = []
         for words, found in enumerate(phrase_breaks(text, 0, complete), 1):
-            heavy += weight(text[at : found.at])
+            weighed += weight(text[at : found.at])
             at = found.at
-            if heavy > policy.max_weight or (heavy > wanted and phrases):
+            if weighed > policy.max_weight or (weighed > wanted and phrases):
                 break
-            long_enough = self._long_enough(heavy, words)
+            long_enough = self._long_enough(weighed, words)
             if found.kind is BreakKind.PARAGRAPH or (found.kind is BreakKind.SENTENCE and long_enough):
                 return found.at, found.kind
             if self._first and policy.early_phrase and found.kind is BreakKind.CLAUSE and long_enough:
                 return found.at, found.kind
-            if heavy > wanted and found.kind >= BreakKind.CONJUNCTION:
+            if weighed > wanted and found.kind >= BreakKind.CONJUNCTION:
                 return found.at, found.kind
             if found.kind < BreakKind.CONJUNCTION:
-                spaces.append((found.at, found.kind, heavy))
-            elif heavy >= MIN_CUT_WEIGHT:
-                phrases.append((found.at, found.kind, heavy))
-        total = heavy + _weight_up_to(text, at, policy.max_weight + LOOKAHEAD_WEIGHT + 1 - heavy)
+                spaces.append((found.at, found.kind, weighed))
+            elif weighed >= MIN_CUT_WEIGHT:
+                phrases.append((found.at, found.kind, weighed))
+        total = weighed + _weight_up_to(text, at, policy.max_weight + LOOKAHEAD_WEIGHT + 1 - weighed)
         margin = 0 if complete else LOOKAHEAD_WEIGHT
         if phrases and total > wanted + margin:
             return _deepest(phrases, wanted)
         if total > policy.max_weight + margin:
-            return _deepest(spaces, policy.max_weight) if spaces else (self._forced(), BreakKind.UNSAFE)
+            return _deepest(spaces, policy.max_weight) if spaces else (self._forced_cut(), BreakKind.UNSAFE)
         if len(text) > MAX_CHARACTERS:
             return MAX_CHARACTERS, BreakKind.UNSAFE
         return (len(text), self._end) if complete else None
@@ -290,13 +294,13 @@ class Segmenter:
             return policy.max_weight
         return min(policy.max_weight, max(MIN_GROWN_WEIGHT, int(policy.max_growth * self._passed_weight)))
 
-    def _forced(self) -> int:
+    def _forced_cut(self) -> int:
         """The place to cut a word that is longer than any segment: between two graphemes."""
-        longest = self._policy.max_weight
-        heavy = end = 0
+        max_weight = self._policy.max_weight
+        weighed = end = 0
         while end < len(self._text):
-            heavy += weight(self._text[end])
-            if heavy > longest and end > 0:
+            weighed += weight(self._text[end])
+            if weighed > max_weight and end > 0:
                 break
             end += 1
         at = end
@@ -312,13 +316,13 @@ def weight(text: str) -> int:
 
 def _weight_up_to(text: str, start: int, enough: int) -> int:
     """The weight of ``text`` from ``start`` on; counting stops at ``enough``."""
-    heavy = 0
+    weighed = 0
     for word in _WORD.finditer(text, start):
         for character in word.group():
-            heavy += _weight(character)
-            if heavy >= enough:
-                return heavy
-    return heavy
+            weighed += _weight(character)
+            if weighed >= enough:
+                return weighed
+    return weighed
 
 
 def _weight(character: str) -> int:
@@ -331,8 +335,8 @@ def _weight(character: str) -> int:
     return 4 if character.isdigit() or unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _deepest(candidates: list[_Candidate], longest: int) -> tuple[int, BreakKind]:
+def _deepest(candidates: list[_Candidate], max_weight: int) -> tuple[int, BreakKind]:
     """The deepest break that isn't too early in the segment, else the deepest; the last of its kind."""
-    late = [candidate for candidate in candidates if 3 * candidate[2] >= longest]
+    late = [candidate for candidate in candidates if 3 * candidate[2] >= max_weight]
     at, kind, _ = max(late or candidates, key=lambda candidate: (candidate[1], candidate[0]))
     return at, kind

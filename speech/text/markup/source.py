@@ -1,4 +1,4 @@
-"""Text that was taken and not told of yet."""
+"""Text that was fed and not read yet."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ MAX_HELD_BACK = 300
 """Characters that are held back at most: a tag or the end of a link that is longer is text."""
 
 MAX_LOOKAHEAD = 120
-"""How far the end of a code span or of a link's text is looked for: their words wait for it."""
+"""Characters in which the end of a code span or of a link's text is searched: their words wait for it."""
 
 
 class PendingText:
-    """``text`` is what is there of it; ``complete`` whether to decide as if it ended there."""
+    """``text`` is what is there; ``complete``: whether to decide as if it ended there."""
 
     def __init__(self) -> None:
         self.text = ""
         self.complete = False
 
     def may_continue(self, at: int, end: int, longest: int = MAX_HELD_BACK) -> bool:
-        """Whether ``[at, end)`` may go on with text that is still to come."""
+        """Whether ``[at, end)`` may continue with text that is still to come."""
         return end >= len(self.text) and not self.complete and end - at < longest
 
     def lookahead_end(self, at: int) -> int:
-        """How far to look from ``at`` on, so that the character behind that is known in time."""
+        """End of a search from ``at`` on that leaves one character of ``MAX_HELD_BACK`` for what follows the
+        match."""
         return at + MAX_HELD_BACK - 1
 
     def is_line_end(self, at: int) -> bool:

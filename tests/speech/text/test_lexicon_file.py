@@ -94,13 +94,13 @@ async def test_bad_lines_are_named_and_the_good_ones_count(
     lexicon = await loaded(file)
     told = [message.removeprefix("lexicon: words.txt, line ") for message in warnings(caplog)]
     assert told == [
-        "2: has neither a tab nor = between a word and how it is said",
+        "2: has neither a tab nor = between a word and its pronunciation",
         "3: has IPA that has '1', which is no symbol of the IPA",
         "4: is not UTF-8",
-        "5: unknown language 'klingonese'; the entries below it do not count",
+        "5: unknown language 'klingonese'; the entries below it are ignored",
         "8: has no word",
-        "9: says nothing",
-        "11: says 'b' another time; this one counts",
+        "9: has no pronunciation",
+        "11: repeats 'b'; this line applies",
         "12: has a word that is too long (at most 100 characters)",
     ]
     assert how(lexicon, "es", "SQL") == LexiconEntry("sequel")
@@ -124,7 +124,7 @@ async def test_a_change_is_read_and_what_becomes_unreadable_changes_nothing(
     await lexicon.refresh()
     await lexicon.refresh()
     assert how(lexicon, "en", "SQL") == LexiconEntry("my sequel")
-    assert len(warnings(caplog)) == 1 and "what was read before still counts" in warnings(caplog)[0]
+    assert len(warnings(caplog)) == 1 and "keeping the previous entries" in warnings(caplog)[0]
     file.write_text("SQL = again")
     await lexicon.refresh()
     assert how(lexicon, "en", "SQL") == LexiconEntry("again")
@@ -169,8 +169,8 @@ async def test_entries_beyond_the_limit_are_named_in_few_lines(
     assert how(lexicon, "en", f"w{MAX_ENTRIES}") is None
     told = warnings(caplog)
     assert len(told) == 21
-    assert f"line {MAX_ENTRIES + 1}: is one entry too many (at most {MAX_ENTRIES})" in told[0]
-    assert told[-1] == "lexicon: 480 more such lines"
+    assert f"line {MAX_ENTRIES + 1}: exceeds the limit of {MAX_ENTRIES} entries" in told[0]
+    assert told[-1] == "lexicon: 480 more such problems"
 
 
 async def test_it_is_looked_once_a_second_and_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

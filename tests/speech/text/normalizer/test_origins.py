@@ -35,7 +35,7 @@ _READINGS = st.builds(
     NormalizerOptions,
     language=st.sampled_from(["", *LANGUAGES]),
     lexicon=st.sampled_from([None, None, LEXICON]),
-    ipa=st.booleans(),
+    accepts_ipa=st.booleans(),
 )
 
 
