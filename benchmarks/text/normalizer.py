@@ -1,8 +1,8 @@
-"""How well what is written is read aloud, against others, and what it costs.
+"""Accuracy and speed of the normalizer, beside other projects.
 
-The pairs are those of tests/speech/normalizer_pairs. In words: what a normaliser writes for the engine is
-one of a pair's readings. In sounds: espeak-ng says it with the phonemes of one of them (stress and
-spaces apart), which is how espeak-ng's own reading can be judged beside the others. Two peers are measured
+The pairs are those of tests/speech/text/normalizer/normalizer_pairs. In words: the normalizer's output is one
+of a pair's readings. In sounds: espeak-ng gives it the phonemes of one of them (stress and spaces aside),
+which is how espeak-ng's own normalization is compared with the others. Two peers are measured
 where the python that KANI_JUDGE_PYTHON names has tests/judges/requirements-judges.txt:
 nemo-text-processing, and Kokoro-FastAPI's normaliser, from the checkout that --kokoro-fastapi names.
 """
@@ -39,8 +39,8 @@ _SAMPLE = {
     "en": "On 3/4 at 7:30 pm, Dr. Lee paid $1,250.50 (+12%) for 21 rooms; see example.com/a_b. ",
 }
 _START = (
-    "import time; begun = time.perf_counter(); from speech.text.normalizer import Reading, normalize; "
-    "normalize('1', 0, Reading(language={!r})); print(time.perf_counter() - begun)"
+    "import time; begun = time.perf_counter(); from speech.text.normalizer import NormalizerOptions, normalize; "
+    "normalize('1', 0, NormalizerOptions(language={!r})); print(time.perf_counter() - begun)"
 )
 _CURRENCIES = {"€": "EUR", "$": "USD", "£": "GBP"}
 _FIGURE = re.compile(r"([€$£]?) ?(\d+(?:[.,]\d+)*) ?([€$£]?)")

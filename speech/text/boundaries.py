@@ -185,7 +185,7 @@ def _kind_after_sentence_mark(stem: str, following: str) -> BreakKind:
 
 
 def _is_abbreviated(stem: str, following: str) -> bool:
-    """Whether the full stop that ends ``stem`` belongs to an abbreviation or an ordinal, not to a sentence.
+    """True if the full stop that ends ``stem`` belongs to an abbreviation or an ordinal, not to a sentence.
 
     It does in known abbreviations, German streets ("Hauptstr."), initials ("J.", "e.e.u.u."), doubled letters
     ("EE. UU."), numbers of one or two digits, which may be ordinals or list items ("3. Mai", "1. Abrir"), and
@@ -205,7 +205,7 @@ def _is_abbreviated(stem: str, following: str) -> bool:
 
 
 def is_grapheme_start(text: str, at: int) -> bool:
-    """Whether a cut before ``at`` leaves marks, joined emoji and surrogate halves together."""
+    """True if a cut before ``at`` leaves marks, joined emoji and surrogate halves together."""
     character = text[at]
     return not (
         unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf")

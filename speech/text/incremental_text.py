@@ -28,7 +28,7 @@ class IncrementalText:
         self.written = segment.text
         """The written form so far."""
         self.boundary: Boundary | None = segment.boundary
-        """What ends the segment; None while more may come."""
+        """The end of the segment; None while more may come."""
         self._start = segment.start
         self._yield_slot = yield_slot
         self._options = options

@@ -99,7 +99,7 @@ def split_sounds(ipa: str) -> list[str]:
 
 
 def is_nucleus(sound: str) -> bool:
-    """Whether a sound is the nucleus of a syllable: a vowel that is no glide, or a syllabic consonant."""
+    """True if a sound is the nucleus of a syllable: a vowel that is no glide, or a syllabic consonant."""
     return (sound[0] in _VOWELS and NON_SYLLABIC not in sound) or SYLLABIC in sound
 
 

@@ -124,7 +124,7 @@ class Lexicon:
         return max(matches, key=lambda found: found[0], default=None)
 
     def may_continue(self, text: str, at: int) -> bool:
-        """Whether an entry that begins at ``at`` may continue behind the text's end, once more is written.
+        """True if an entry that begins at ``at`` may continue behind the text's end, once more is written.
 
         Its ``match`` may change then. Takes the time of ``match``.
         """
@@ -251,19 +251,19 @@ def _units(text: str, at: int) -> Iterator[tuple[int, str, str]]:
 
 
 def _is_end(text: str, end: int) -> bool:
-    """Whether only invisible characters are behind ``end``."""
+    """True if only invisible characters are behind ``end``."""
     return next(_units(text, end), None) is None
 
 
 def _continues_word(text: str, end: int) -> bool:
-    """Whether a word continues at ``end``."""
+    """True if a word continues at ``end``."""
     while end < len(text) and _is_invisible(text[end]):
         end += 1
     return end < len(text) and _is_word_character(text[end])
 
 
 def _is_inside_word(text: str, at: int) -> bool:
-    """Whether ``at`` is inside a word."""
+    """True if ``at`` is inside a word."""
     while at > 0 and _is_invisible(text[at - 1]):
         at -= 1
     return at > 0 and _is_word_character(text[at - 1])

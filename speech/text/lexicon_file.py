@@ -23,13 +23,13 @@ from speech.text.lexicon import Lexicon, LexiconTable, parse_entry, validate_wor
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 2**20
-"""Of one file."""
+"""Size of one file."""
 
 MAX_FILES = 100
-"""Of one folder."""
+"""Files in one folder."""
 
 MAX_ENTRIES = 20_000
-"""Of all files together."""
+"""Entries of all files together."""
 
 CHECK_INTERVAL_S = 1.0
 """Least time between two checks for changes."""

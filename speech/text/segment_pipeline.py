@@ -46,7 +46,7 @@ class SegmentPipeline:
 
     @property
     def pending(self) -> bool:
-        """Whether text is held back by the segmenter, or a segment is open."""
+        """True if text is held back by the segmenter, or a segment is open."""
         return self._segmenter.pending
 
     def feed(self, text: str) -> list[Part]:

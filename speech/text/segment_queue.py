@@ -45,9 +45,9 @@ class SegmentQueue:
         self.length = 0
         """Characters that were fed."""
         self.finished = False
-        """Whether no more text will come."""
+        """True if no more text will come."""
         self.flushed = False
-        """Whether the text so far is to be spoken without waiting for more."""
+        """True if the text so far is to be spoken without waiting for more."""
         self._announce_code = announce_code
         self._draining = False
         self._open_segments = False
@@ -59,7 +59,7 @@ class SegmentQueue:
 
     @property
     def started(self) -> bool:
-        """Whether ``start`` was called."""
+        """True if ``start`` was called."""
         return self._pipeline is not None
 
     @property
@@ -73,17 +73,17 @@ class SegmentQueue:
 
     @property
     def starved(self) -> bool:
-        """Whether all that is certain so far was taken, and more may come."""
+        """True if all that is certain so far was taken, and more may come."""
         return not (self._parts or self.finished or self._processable)
 
     @property
     def empty(self) -> bool:
-        """Whether nothing that was fed is left."""
+        """True if nothing that was fed is left."""
         held_back = self._pipeline is not None and self._pipeline.pending
         return not (self._pending or self._parts or held_back)
 
     def has_speech_left(self) -> bool:
-        """Whether a word or a pause is among what is left. Only after ``start`` and ``finish``."""
+        """True if a word or a pause is among what is left. Only after ``start`` and ``finish``."""
         while True:
             if any(isinstance(part, Pause) or speakable(part.text) for part in self._parts):
                 return True

@@ -23,12 +23,12 @@ from speech.text.markup import CODE_BLOCK, MASK
 from speech.types import Boundary
 
 LOOKAHEAD_WEIGHT = 16
-"""Weight of the text behind the max_weight possible segment that settles every break inside it: more than the
-max_weight conjunction and a dash with its space."""
+"""Weight of the text behind the longest possible segment that settles every break inside it: more than the
+longest conjunction and a dash with its space."""
 
 MIN_WORDS_TO_OPEN = 2
-"""Of a segment that is opened: a single word may turn out to be all of it ("Sí."), which engines pronounce
-badly, and each word more makes the first sound one word later."""
+"""Words of a segment when it is opened: a single word may turn out to be all of it ("Sí."), which engines
+pronounce badly, and each word more makes the first sound one word later."""
 
 OPEN_PHRASE_SHARE = 0.6
 """Share of ``max_weight`` beyond which an open segment ends at the next phrase break: text that was given
@@ -38,7 +38,7 @@ OPEN_SPACE_SHARE = 0.8
 """Share beyond which it ends at any space, in case no phrase break comes."""
 
 MAX_CHARACTERS = 1000
-"""Of a segment: white space and masked markup weigh nothing, but all of a segment is searched each time."""
+"""Characters of a segment: white space and masks weigh nothing, but all of it is searched each time."""
 
 _BOUNDARIES = {
     BreakKind.PARAGRAPH: Boundary.PARAGRAPH,
@@ -49,7 +49,7 @@ _BOUNDARIES = {
 
 @dataclass(frozen=True, slots=True)
 class SegmentPolicy:
-    """How long segments are, in weights: a letter weighs 1, a digit or a wide character 4."""
+    """Lengths of segments, in weights: a letter weighs 1, a digit or a wide character 4."""
 
     min_first_weight: int = 8
     """A lighter first sentence is joined with the next, and so is one of a single word: engines pronounce a
@@ -59,7 +59,7 @@ class SegmentPolicy:
     max_weight: int = 200
     """No segment is more: without any phrase break before it, it is cut at a space."""
     early_phrase: bool = False
-    """Whether the first segment may be a phrase inside the first sentence."""
+    """True if the first segment may be a phrase inside the first sentence."""
     max_growth: float = 0.0
     """A later segment is cut at the phrase break at which it weighs at most this many times what was cut
     before it, so that it is ready before that was played (0: no such bound)."""
@@ -101,7 +101,7 @@ class TextSegment:
     text: str
     boundary: Boundary
     language: str | None = None
-    """Of the foreign passage that it belongs to; None is the text's own."""
+    """Language of the foreign passage that it belongs to; None is the text's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Growth:
 
     text: str
     boundary: Boundary | None
-    """What ends the segment behind them; None while it stays open."""
+    """The end of the segment behind them; None while it stays open."""
 
 
 _MASKS = {MASK: 0, CODE_BLOCK: 15}
@@ -149,7 +149,7 @@ class Segmenter:
 
     @property
     def pending(self) -> bool:
-        """Whether there is text that belongs to no segment yet, or a segment is open."""
+        """True if there is text that belongs to no segment yet, or a segment is open."""
         return bool(self._text.strip()) or self._given is not None
 
     def feed(self, text: str) -> list[TextSegment | Growth]:
@@ -185,7 +185,7 @@ class Segmenter:
         return OpenTextSegment(start, text)
 
     def _grow(self, given: int, complete: bool) -> Growth | None:
-        """What is certain of the open segment behind its first ``given`` characters, if anything new is."""
+        """Growth of the open segment behind its first ``given`` characters; None if none is certain."""
         end, kind = self._certain(complete)
         text = self._text[given:end]
         if kind is None:
@@ -195,9 +195,9 @@ class Segmenter:
         return Growth(text, self._pass(end, kind).boundary)
 
     def _certain(self, complete: bool) -> tuple[int, BreakKind | None]:
-        """How many characters belong to an open segment, and the break that ends it there, if one does.
+        """The length of an open segment that is certain, and the break that ends it there, if one does.
 
-        With more text they never become fewer.
+        More text never makes it shorter.
         """
         policy, text = self._policy, self._text
         weighed = at = 0
@@ -223,7 +223,7 @@ class Segmenter:
         return (len(text), self._end) if complete else (at, None)
 
     def _ends_open(self, kind: BreakKind, weighed: int, words: int) -> bool:
-        """Whether an open segment ends at a break of ``kind`` with the weight ``weighed`` before it."""
+        """True if an open segment ends at a break of ``kind`` with the weight ``weighed`` before it."""
         max_weight = self._policy.max_weight
         if kind is BreakKind.PARAGRAPH or (kind is BreakKind.SENTENCE and self._long_enough(weighed, words)):
             return True
@@ -232,7 +232,7 @@ class Segmenter:
         return weighed > OPEN_SPACE_SHARE * max_weight and kind is not BreakKind.UNSAFE
 
     def _long_enough(self, weighed: int, words: int) -> bool:
-        """Whether text of this weight and number of words may be a segment by itself."""
+        """True if text of this weight and number of words may be a segment by itself."""
         if self._first:
             return weighed >= self._policy.min_first_weight and words > 1
         return weighed >= self._policy.min_weight

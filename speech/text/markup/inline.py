@@ -190,7 +190,7 @@ class InlineReader:
         return self.mask(at, end)
 
     def _emphasizes(self, run: str, after: str) -> bool:
-        """Whether a run of marks is markup, by the characters on both sides of it, as in Markdown.
+        """True if a run of marks is markup, by the characters on both sides of it, as in Markdown.
 
         A mark without its counterpart is masked all the same.
         """

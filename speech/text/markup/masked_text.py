@@ -75,7 +75,7 @@ class MaskedText:
 
     @property
     def ends_with_mark(self) -> bool:
-        """Whether the visible text of this line ends with a mark of its own."""
+        """True if the visible text of this line ends with a mark of its own."""
         last = self.last_spoken
         return last != "" and unicodedata.category(last) == "Po" and last not in _SIGNS
 

@@ -17,7 +17,7 @@ class PendingText:
         self.complete = False
 
     def may_continue(self, at: int, end: int, longest: int = MAX_HELD_BACK) -> bool:
-        """Whether ``[at, end)`` may continue with text that is still to come."""
+        """True if ``[at, end)`` may continue with text that is still to come."""
         return end >= len(self.text) and not self.complete and end - at < longest
 
     def lookahead_end(self, at: int) -> int:
@@ -26,9 +26,9 @@ class PendingText:
         return at + MAX_HELD_BACK - 1
 
     def is_line_end(self, at: int) -> bool:
-        """Whether a line, or the text, ends at ``at``."""
+        """True if a line, or the text, ends at ``at``."""
         return self.text.startswith("\n", at) or (self.complete and at >= len(self.text))
 
     def is_blank(self, at: int) -> bool:
-        """Whether white space, or the end, is at ``at``."""
+        """True if white space, or the end, is at ``at``."""
         return at >= len(self.text) or self.text[at].isspace()

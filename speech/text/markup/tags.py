@@ -99,7 +99,7 @@ def parse_tag(source: PendingText, at: int, before: str) -> Tag | None:
 
 
 def _may_begin(begun: re.Pattern[str], source: PendingText, at: int) -> bool:
-    """Whether all that is there from ``at`` on may be the beginning of a match."""
+    """True if all that is there from ``at`` on may be the beginning of a match."""
     end = len(source.text)
     return source.may_continue(at, end) and begun.fullmatch(source.text, at) is not None
 

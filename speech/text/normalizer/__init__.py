@@ -25,7 +25,7 @@ __all__ = [
 
 
 def speakable(text: str) -> bool:
-    """Whether a text, in written or spoken form, has anything that a voice would speak."""
+    """True if a text, in written or spoken form, has anything that a voice would speak."""
     return any(
         character.isalnum() or character in SPOKEN_SIGNS or character == CODE_BLOCK for character in text
     )

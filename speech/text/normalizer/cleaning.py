@@ -55,7 +55,7 @@ def clean(written: str) -> CleanText:
 
 @functools.lru_cache(maxsize=4096)
 def _is_unchanged(character: str) -> bool:
-    """Whether a character is kept unchanged next to any other."""
+    """True if a character is kept unchanged next to any other."""
     if character == PARAGRAPH_END:
         return False
     return unicodedata.category(character) != "Mn" and (

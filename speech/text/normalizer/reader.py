@@ -47,14 +47,14 @@ _MAX_PRECEDING = 80
 
 @dataclass(frozen=True, slots=True)
 class NormalizerOptions:
-    """How a text is normalized."""
+    """Options of ``normalize``, which depend on the engine and the request."""
 
     language: str = ""
     """BCP 47; without a table for it ("" has none) numbers and abbreviations are left as they are."""
     lexicon: Lexicon | None = None
     """Words with a pronunciation of their own, which comes before any rule."""
     accepts_ipa: bool = False
-    """Whether the engine takes IPA; if not, an entry's spelling is spoken, or its written form."""
+    """True if the engine takes IPA; if not, an entry's spelling is spoken, or its written form."""
 
 
 VERBATIM = NormalizerOptions()

@@ -26,7 +26,7 @@ class SpokenText:
         return self.starts[start], self.ends[end - 1]
 
     def shares_origin(self, end: int) -> bool:
-        """Whether the characters on both sides of ``end`` stand for the same written ones.
+        """True if the characters on both sides of ``end`` stand for the same written ones.
 
         They do inside "21", which is two spoken words.
         """

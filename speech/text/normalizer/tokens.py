@@ -163,7 +163,7 @@ class TokenCursor:
 
     @property
     def exhausted(self) -> bool:
-        """Whether no token is left."""
+        """True if no token is left."""
         return self.at >= len(self._tokens)
 
     @contextmanager
@@ -179,7 +179,7 @@ class TokenCursor:
             self._tokens[self.at] = token
 
     def is_adjacent(self, ahead: int = 1) -> bool:
-        """Whether no mark stands between the token ``ahead`` and the one before it.
+        """True if no mark stands between the token ``ahead`` and the one before it.
 
         False where it is missing or has a lexicon entry.
         """

@@ -55,7 +55,7 @@ def capitals_pieces(text: str, start: int, table: LanguageTable, shouted: bool =
 
 
 def is_pronounceable(text: str, table: LanguageTable) -> bool:
-    """Whether letters have the shape of a word: enough vowels, no long group of consonants."""
+    """True if letters have the shape of a word: enough vowels, no long group of consonants."""
     vowels, acronyms = table.acronyms.vowels, table.acronyms
     shape = "".join("v" if letter.lower() in vowels else "c" for letter in text)
     if "v" not in shape or "vvv" in shape:
@@ -87,7 +87,7 @@ def acronym(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _is_shouted(token: Token, table: LanguageTable) -> bool:
-    """Whether a token is a word in capitals rather than an acronym."""
+    """True if a token is a word in capitals rather than an acronym."""
     core = token.core
     if not core.isupper() or not core.isalpha():
         return False
@@ -183,7 +183,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def may_be_small_roman(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """Whether a token in lower case may be a Roman numeral: "siglo xx", "luis vii".
+    """True if a token in lower case may be a Roman numeral: "siglo xx", "luis vii".
 
     Behind a name it must not be a word of the language: "a luis vi ayer" is not.
     """
@@ -315,7 +315,7 @@ def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
 
 
 def _is_behind_name(cursor: TokenCursor, otherwise: str | None) -> bool:
-    """Whether the token before is a name, so that "Elm St." is no saint; only with an alternative."""
+    """True if the token before is a name, so that "Elm St." is no saint; only with an alternative."""
     if otherwise is None:
         return False
     previous, earlier = cursor.previous(), cursor.previous(2)

@@ -141,12 +141,12 @@ class CountedNumerals:
         return unit
 
     def _is_numeral(self, magnitude: str) -> bool:
-        """Whether a magnitude is part of the number as "mil" is, rather than a noun as "millones"."""
+        """True if a magnitude is part of the number as "mil" is, rather than a noun as "millones"."""
         forms = self._table.numbers.magnitudes.values()
         return magnitude.lower() in {form["other"] for form in forms if len(form) == 1}
 
     def _goes_on(self, ahead: int) -> bool:
-        """Whether the token ``ahead`` may be counted ("3 Mio. Euro"), rather than begin a sentence."""
+        """True if the token ``ahead`` may be counted ("3 Mio. Euro"), rather than begin a sentence."""
         token = self._cursor.token(ahead)
         return token.core != "" and token.core.lower() not in self._table.agreement.not_nouns
 
@@ -230,7 +230,7 @@ class CountedNumerals:
         return phrase.build(self.end)
 
     def _is_said_by(self, forms: Forms | None) -> bool:
-        """Whether the form of the counted thing includes the number."""
+        """True if the form of the counted thing includes the number."""
         first = self._first
         alone = forms is not None and self._second is None and not first.decimals and not first.is_long
         return alone and self._table.form_includes_number(forms or {}, first.value)
@@ -284,7 +284,7 @@ class CountedNumerals:
 
 
 def is_year(numeral: Numeral, previous: Token, table: LanguageTable) -> bool:
-    """Whether four digits that count nothing are a year."""
+    """True if four digits that count nothing are a year."""
     if len(numeral.digits) != 4 or numeral.decimals or numeral.grouped:
         return False
     return 1100 <= int(numeral.digits) < 2100 or previous.core.lower() in table.numbers.year_after

@@ -57,7 +57,7 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> bool:
-    """Whether two numbers alone are a date: the token before shows it, or the stop of "3.10."."""
+    """True if two numbers alone are a date: the token before shows it, or the stop of "3.10."."""
     known = cursor.previous().core.lower() in table.dates.after
     if mark == "/":
         return known
@@ -88,7 +88,7 @@ def _spaced_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
 
 
 def _is_version(numerals: re.Match[str]) -> bool:
-    """Whether it is as likely a version: "3.10.12" is no date, "03.10.12" and "3.10.2012" are."""
+    """True if it is as likely a version: "3.10.12" is no date, "03.10.12" and "3.10.2012" are."""
     return numerals[2] == "." and len(numerals[4]) == 2 and len(numerals[1]) + len(numerals[3]) < 4
 
 
@@ -168,7 +168,7 @@ def _days(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _follows(cursor: TokenCursor, ahead: int) -> bool:
-    """Whether the token ``ahead`` has no marks before it and no lexicon entry."""
+    """True if the token ``ahead`` has no marks before it and no lexicon entry."""
     token = cursor.token(ahead)
     return token.core != "" and token.start == token.core_start and token.entry is None
 

@@ -90,6 +90,6 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
 
 
 def _is_half(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """Whether "am", "p.m." or the end of "p. m." stands before."""
+    """True if "am", "p.m." or the end of "p. m." stands before."""
     last = cursor.previous().core.replace(".", "").lower()
     return last in table.times.halves or f"{cursor.previous(2).core.lower()}{last}" in table.times.halves

@@ -42,7 +42,7 @@ class Numeral:
 
     @property
     def is_long(self) -> bool:
-        """Whether it is spoken digit by digit: longer than any number with a name, or a code as 007 is."""
+        """True if it is spoken digit by digit: longer than any number with a name, or a code as 007 is."""
         longest = MAX_GROUPED_DIGITS if self.grouped else MAX_DIGITS
         return len(self.digits) > longest or (len(self.digits) > 1 and self.digits[0] == "0")
 

@@ -58,7 +58,7 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
-    """Whether "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
+    """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
     if mark != "°" or mark not in table.units or not table.roman.articles:
         return False
     if cursor.previous().core.lower() in table.roman.articles:
@@ -68,7 +68,7 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
 
 
 def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
-    """Whether "1.º" stands right before its noun, as in "el 1.º paso"; "quedó 1.º ayer" does not."""
+    """True if "1.º" stands right before its noun, as in "el 1.º paso"; "quedó 1.º ayer" does not."""
     if form != "m" or _SHORT not in table.ordinals.values() or not cursor.is_adjacent(1):
         return False
     previous, noun = cursor.previous(), cursor.token(1)
@@ -119,7 +119,7 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
 
 
 def is_known(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """Whether the token before digits with a full stop shows that they are an ordinal."""
+    """True if the token before digits with a full stop shows that they are an ordinal."""
     before = _before(cursor, table)
     return before != "" and before not in table.unsure_of_ordinal
 

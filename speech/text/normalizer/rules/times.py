@@ -129,7 +129,7 @@ def _part(number: int, forms: Forms | None, table: LanguageTable) -> str:
 
 
 def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """Whether the tokens around "7.30" make it a time; a full stop may be the decimal mark."""
+    """True if the tokens around "7.30" make it a time; a full stop may be the decimal mark."""
     if _half_behind(cursor, table) is not None:
         return True
     if table.numbers.decimal == ".":

@@ -120,7 +120,7 @@ def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plu
 
 
 def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """Whether the number belongs to the noun before it ("Absatz 1 Satz 2", "im Sommer 1989")."""
+    """True if the number belongs to the noun before it ("Absatz 1 Satz 2", "im Sommer 1989")."""
     noun, earlier = cursor.previous(), cursor.previous(2)
     if any("number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ())):
         return True

@@ -67,7 +67,7 @@ def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _is_host(host: str, table: LanguageTable) -> bool:
-    """Whether a name without any scheme or path is a host: it ends in a known top-level domain."""
+    """True if a name without any scheme or path is a host: it ends in a known top-level domain."""
     return bool(_HOST.fullmatch(host)) and host.rpartition(".")[2].lower() in _TOP
 
 

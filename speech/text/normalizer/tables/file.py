@@ -63,7 +63,7 @@ class TableSection:
         return value
 
     def flag(self, key: str) -> bool:
-        """Whether the key is there and true."""
+        """True if the key is there and true."""
         value = self.take(key) if key in self._values else False
         if not isinstance(value, bool):
             raise self.error(key, "has to be true or false")
@@ -147,7 +147,7 @@ class TableSection:
 
 
 def _are_texts(values: dict[object, object], known: frozenset[str]) -> bool:
-    """Whether all keys are ``known`` and all values texts."""
+    """True if all keys are ``known`` and all values texts."""
     return known.issuperset(values) and all(isinstance(value, str) for value in values.values())
 
 

@@ -213,7 +213,7 @@ class LanguageTable:
         return f"{self.numbers.of_many} {other}" if category == "many" and self.numbers.of_many else other
 
     def form_includes_number(self, forms: Forms, number: Decimal | int) -> bool:
-        """Whether the form for ``number`` includes the number ("two books" in one word)."""
+        """True if the form for ``number`` includes the number ("two books" in one word)."""
         alone = self.numbers.counted_alone
         return (
             bool(alone)
