@@ -4,7 +4,7 @@ detectors: 400 phrases of one to five words in eight languages, by this server a
 a process of its own; among all languages that engines speak here, and among the eight alone. A detector that
 is not installed is named and skipped (tests/judges/requirements-judges.txt has all).
 clients: this server with the client's languages, right and wrong ones.
-tuning: the same on the phrases that thresholds were tuned on, and other languages that are mistaken for these.
+tuning: the same on the phrases that thresholds were tuned on, and languages that are mistaken for these.
 """
 
 from __future__ import annotations
