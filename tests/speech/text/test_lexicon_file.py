@@ -53,7 +53,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-async def test_a_file_has_entries_for_all_and_for_languages(
+async def test_file_has_entries_for_all_and_for_languages(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A language's own entry comes before that of all, a region's before that of its language."""
@@ -71,10 +71,7 @@ async def test_a_file_has_entries_for_all_and_for_languages(
     assert how(lexicon, "fr-CA", "tu") == LexiconEntry("toi") and how(lexicon, "es", "tu") is None
 
 
-async def test_bad_lines_are_named_and_the_good_ones_count(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Each by the file's name, the line's number and the reason."""
+async def test_bad_lines_are_logged_and_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "words.txt"
     lines = [
         b"SQL = sequel",
@@ -108,10 +105,9 @@ async def test_bad_lines_are_named_and_the_good_ones_count(
     assert how(lexicon, "en", "b") is None and how(lexicon, "en", "unheard") is None
 
 
-async def test_a_change_is_read_and_what_becomes_unreadable_changes_nothing(
+async def test_change_is_loaded_and_unreadable_file_changes_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What was readable last counts; the reason is logged once, however often it is looked."""
     file = tmp_path / "words.txt"
     file.write_text("SQL = sequel")
     lexicon = await loaded(file)
@@ -130,10 +126,7 @@ async def test_a_change_is_read_and_what_becomes_unreadable_changes_nothing(
     assert how(lexicon, "en", "SQL") == LexiconEntry("again")
 
 
-async def test_a_file_that_is_too_large_counts_as_unreadable(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The limit is in the log."""
+async def test_large_file_counts_as_unreadable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "words.txt"
     file.write_text("SQL = sequel")
     lexicon = await loaded(file)
@@ -143,8 +136,7 @@ async def test_a_file_that_is_too_large_counts_as_unreadable(
     assert f"words.txt is larger than {MAX_BYTES} bytes" in warnings(caplog)[0]
 
 
-async def test_a_folders_files_count_for_the_language_they_are_named_as(tmp_path: Path) -> None:
-    """The others for all; a file that is added is found."""
+async def test_folder_has_a_file_for_each_language(tmp_path: Path) -> None:
     (tmp_path / "es.txt").write_text("web = güeb\n[*]\nwifi = uifi")
     (tmp_path / "names.txt").write_text("SQL = sequel")
     (tmp_path / "notes.md").write_text("SQL = not this")
@@ -158,10 +150,9 @@ async def test_a_folders_files_count_for_the_language_they_are_named_as(tmp_path
     assert how(lexicon, "pt-BR", "web") == LexiconEntry("uébi") and how(lexicon, "pt", "web") is None
 
 
-async def test_entries_beyond_the_limit_are_named_in_few_lines(
+async def test_log_of_entries_beyond_the_limit_is_short(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Twenty thousand count; of the rest some are told and the others counted."""
     file = tmp_path / "words.txt"
     file.write_text("\n".join(f"w{number} = x" for number in range(MAX_ENTRIES + 500)))
     lexicon = await loaded(file)
@@ -173,8 +164,7 @@ async def test_entries_beyond_the_limit_are_named_in_few_lines(
     assert told[-1] == "lexicon: 480 more such problems"
 
 
-async def test_it_is_looked_once_a_second_and_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many sessions that open at once look at the file once."""
+async def test_concurrent_sessions_check_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lexicon_file, "CHECK_INTERVAL_S", 60.0)
     file = tmp_path / "words.txt"
     file.write_text("SQL = sequel")
@@ -187,10 +177,7 @@ async def test_it_is_looked_once_a_second_and_by_one(tmp_path: Path, monkeypatch
     assert how(lexicon, "en", "SQL") == LexiconEntry("sequel"), "the minute is not over"
 
 
-async def test_the_example_of_the_docs_has_no_bad_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Whoever copies it has a lexicon that says what the page promises."""
+async def test_example_of_the_docs_is_valid(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     page = Path(__file__).parents[3] / "docs" / "lexicon.md"
     file = tmp_path / "words.txt"
     file.write_text(page.read_text(encoding="utf-8").split("```")[1].lstrip("\n"), encoding="utf-8")
