@@ -14,7 +14,7 @@ from itertools import pairwise
 from speech.audio.segment_filter import SegmentFilter
 from speech.errors import InvalidRequest
 from speech.text.incremental_text import IncrementalText
-from speech.text.segment_queue import Pause
+from speech.text.segment_pipeline import Pause
 from speech.types import SpeechChunk
 from speech.voices.catalogue import ResolvedVoice
 

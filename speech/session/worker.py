@@ -19,7 +19,8 @@ from speech.session.slots import QueueTicket, Slot
 from speech.session.synthesis import Synthesis
 from speech.text.incremental_text import IncrementalText
 from speech.text.normalizer import speakable
-from speech.text.segment_queue import Pause, SegmentQueue
+from speech.text.segment_pipeline import Pause
+from speech.text.segment_queue import SegmentQueue
 from speech.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, OpenTextSegment, TextSegment
 from speech.types import Embedding, SpeechChunk
 from speech.voices.catalogue import ResolvedVoice

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from speech.engine import CloningKind, Engine, EngineInfo
 from speech.errors import UnknownVoice, UnsupportedLanguage
-from speech.text.languages import canonical, primary
+from speech.text.languages import canonical, parent, primary
 from speech.types import Voice
 from speech.voices.store import CUSTOM_PREFIX, StoredVoice, VoiceStore
 
@@ -20,8 +20,6 @@ DEFAULT_VOICE = "default"
 """The name that means: whoever speaks the language."""
 
 _CLONES: Mapping[CloningKind, int] = {"none": 0, "nearest voice": 1, "embedding": 2}
-
-_LATIN_AMERICA = frozenset("AR BO CL CO CR CU DO EC GT HN MX NI PA PE PR PY SV US UY VE".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +132,11 @@ class VoiceCatalogue:
 
 
 def _regional(engine: EngineInfo, language: str) -> str:
-    """The engine's voice for a language: one of just that region, if the default is of another."""
+    """The engine's voice for a language: one of its region, or of the variety that has the region."""
     default = engine.default_voices[primary(language)]
     wanted = canonical(language)
     tags = {voice.id: voice.language for voice in engine.voices}
-    alike = [wanted]
-    if primary(wanted) == "es" and wanted.rpartition("-")[2] in _LATIN_AMERICA:
-        alike.append("es-419")
-    for tag in alike:
+    for tag in filter(None, (wanted, parent(wanted))):
         if tags.get(default) == tag:
             return default
         if regional := next((voice for voice in tags if tags[voice] == tag), None):

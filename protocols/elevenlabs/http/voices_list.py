@@ -13,8 +13,7 @@ from protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS
 from speech.errors import InvalidRequest, UnknownVoice
 from speech.request import Range
 from speech.service import SpeechService
-from speech.text.language_names import LANGUAGES
-from speech.text.languages import primary
+from speech.text.languages import english_name, primary
 from speech.types import Voice
 from speech.voices.cloning import CloningStatus
 from speech.voices.store import CUSTOM_PREFIX, StoredVoice
@@ -35,7 +34,7 @@ def describe_voice(voice: Voice, base_url: str, kept: StoredVoice | None = None)
     """A voice. base_url: how the client reaches this server, where it can hear the voice; kept: what else is
     known of one that a client made.
     """
-    language = _english_name(voice.language)
+    language = english_name(primary(voice.language))
     labels = {"language": primary(voice.language), "gender": voice.gender, "engine": voice.engine}
     preview = f"{base_url}/api/voices/{quote(voice.id, safe='')}/audio"
     told = {
@@ -158,7 +157,14 @@ def search_voices(voices: list[Voice], query: dict[str, str]) -> tuple[list[Voic
 def _matches(voice: Voice, words: str) -> bool:
     # A kept voice's name has "_" where its client wrote a space.
     spaced = voice.name.replace("_", " ")
-    shown = (voice.id, voice.name, spaced, voice.language, voice.gender, _english_name(voice.language))
+    shown = (
+        voice.id,
+        voice.name,
+        spaced,
+        voice.language,
+        voice.gender,
+        english_name(primary(voice.language)),
+    )
     return any(words in text.casefold() for text in shown)
 
 
@@ -175,13 +181,3 @@ def _whole_number(query: dict[str, str], name: str, default: int) -> int:
     if not (written.isascii() and written.isdecimal() and len(written) < 10):
         raise InvalidRequest(name, "must be a whole number")
     return int(written)
-
-
-def _english_name(language: str) -> str:
-    return _NAMES.get(primary(language), "")
-
-
-_NAMES = {
-    subtag: names.partition("|")[0]
-    for subtag, _, names in (line.partition(" ") for line in LANGUAGES.strip().splitlines())
-}

@@ -47,16 +47,15 @@ class Typing:
     """A text that is being written; ``waits`` is set while the engine's place is lent."""
 
     def __init__(self, text: str) -> None:
-        self._cut = OpenTextSegment(0, text, None)
         self.waits = asyncio.Event()
-        self.written = IncrementalText(self._cut, self._rest, VERBATIM)
+        self.written = IncrementalText(OpenTextSegment(0, text), self._rest, VERBATIM)
 
     def add(self, text: str, boundary: Boundary | None = None) -> None:
         """Write more."""
         self.waits.clear()
-        self._cut.text += text
-        self._cut.boundary = boundary
-        self.written.update()
+        self.written.extend(text)
+        if boundary is not None:
+            self.written.close(boundary)
 
     @asynccontextmanager
     async def _rest(self) -> AsyncIterator[None]:

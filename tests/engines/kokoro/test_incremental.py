@@ -34,17 +34,19 @@ class Writer:
         self._at_once = words
         self._boundary = boundary
         self._given = 0
-        self._cut = OpenTextSegment(0, "", None)
         self.asked = 0
         self.waits = asyncio.Event()
+        self.written = IncrementalText(OpenTextSegment(0, ""), self._rest, VERBATIM)
         self._add()
-        self.written = IncrementalText(self._cut, self._rest, VERBATIM)
 
     def _add(self) -> None:
-        self._given = min(self._given + self._at_once, len(self._words))
-        self._cut.text = " ".join(self._words[: self._given])
+        if self.written.boundary is not None:
+            return
+        more = self._words[self._given : self._given + self._at_once]
+        self.written.extend("".join(f" {word}" for word in more)[0 if self._given else 1 :])
+        self._given += len(more)
         if self._given == len(self._words):
-            self._cut.boundary = self._boundary
+            self.written.close(self._boundary)
 
     @asynccontextmanager
     async def _rest(self) -> AsyncIterator[None]:
@@ -52,7 +54,6 @@ class Writer:
         self.waits.set()
         if self._at_once:
             self._add()
-            self.written.update()
         yield
 
 

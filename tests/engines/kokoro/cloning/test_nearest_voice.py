@@ -122,20 +122,20 @@ async def test_text_that_is_written_is_said_in_the_nearest_voice(
 ) -> None:
     """A few words behind the writer, by the same speaker as the whole."""
     words = TEXT.split(" ")
-    cut = OpenTextSegment(0, " ".join(words[:5]), None)
+    given = 5
     written: IncrementalText
 
     class Rest:
         async def __aenter__(self) -> None:
-            given = len(cut.text.split(" ")) + 5
-            cut.text = " ".join(words[:given])
+            nonlocal given
+            written.extend("".join(f" {word}" for word in words[given : given + 5]))
+            given += 5
             if given >= len(words):
-                cut.boundary = Boundary.SENTENCE
-            written.update()
+                written.close(Boundary.SENTENCE)
 
         async def __aexit__(self, *failure: object) -> None: ...
 
-    written = IncrementalText(cut, Rest, VERBATIM)
+    written = IncrementalText(OpenTextSegment(0, " ".join(words[:5])), Rest, VERBATIM)
     samples = await all_of(engine.stream(like(embedding, ""), written))
     assert word_error_rate(TEXT, hear(samples, RATE, "es"), "es") <= 0.06
     whole = await all_of(engine.synthesize(like(embedding)))
@@ -158,7 +158,7 @@ async def test_an_embedding_that_is_none_is_refused_before_anything_is_said(
     segment = like(replace(embedding, **change))
     with pytest.raises(InvalidRequest, match="reference"):
         await all_of(engine.synthesize(segment))
-    cut = OpenTextSegment(0, TEXT, None)
+    begun = OpenTextSegment(0, TEXT)
 
     class Never:
         async def __aenter__(self) -> None: ...
@@ -166,7 +166,7 @@ async def test_an_embedding_that_is_none_is_refused_before_anything_is_said(
         async def __aexit__(self, *failure: object) -> None: ...
 
     with pytest.raises(InvalidRequest, match="reference"):
-        await all_of(engine.stream(segment, IncrementalText(cut, Never, VERBATIM)))
+        await all_of(engine.stream(segment, IncrementalText(begun, Never, VERBATIM)))
     assert len(await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es"))))
 
 

@@ -235,22 +235,20 @@ async def test_whisper_hears_the_ipa_and_not_the_letters(
 async def written(engine: KokoroEngine, text: str, reading: NormalizerOptions) -> list[SpeechChunk]:
     """What is heard of a text that is written word by word, to its end."""
     words = text.split(" ")
-    cut = OpenTextSegment(0, " ".join(words[:2]), None)
     given = 2
 
     @asynccontextmanager
     async def rest() -> AsyncIterator[None]:
         nonlocal given
+        growing.extend(f" {words[given]}")
         given += 1
-        cut.text = " ".join(words[:given])
         if given == len(words):
-            cut.boundary = Boundary.SENTENCE
-        growing.update()
+            growing.close(Boundary.SENTENCE)
         yield
 
-    growing = IncrementalText(cut, rest, reading)
+    growing = IncrementalText(OpenTextSegment(0, " ".join(words[:2])), rest, reading)
     chunks = [chunk async for chunk in engine.stream(Segment("", "af_heart", "en"), growing)]
-    assert cut.text == text
+    assert growing.written == text
     return chunks
 
 
