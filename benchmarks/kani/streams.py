@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from kani.loader import KaniModel
 from kani.runner import Samples
 from kani.sampler import Sampling
-from kani.scheduler import End, Ending, Utterance
+from kani.sequence import End, Ending, Utterance
 from kani.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
 
 PROMPT_TOKENS = 60

@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, Lfm2Config, Lfm2ForCausalLM
 
 from kani.checkpoint import Checkpoint
-from kani.errors import CheckpointError
 from kani.model_config import ModelConfig
+from kani.tokens import CheckpointError
 from tests.kani.random_checkpoint import FULL, TINY, random_checkpoint
 
 PUBLISHED = FULL | {"model_type": "lfm2"}
@@ -187,7 +187,7 @@ def test_a_tensor_that_does_not_fit_is_named(folder: Path) -> None:
     with pytest.raises(CheckpointError, match=rf"{key} has the shape \[64, 32\]; it has to be \[32, 64\]"):
         Checkpoint(folder).check_shapes()
     rewrite(folder, **{key: original, "model.layers.5.conv.conv.bias": torch.zeros(3)})
-    with pytest.raises(CheckpointError, match=r"model\.layers\.5\.conv\.conv\.bias \[3\] is no part"):
+    with pytest.raises(CheckpointError, match=r"model\.layers\.5\.conv\.conv\.bias \[3\] is not part"):
         Checkpoint(folder).check_shapes()
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kani.errors import CheckpointError
 from kani.hub import Hub as HubFiles
+from kani.tokens import CheckpointError
 
 
 def find(name: str, cache: Path, *, may_fetch: bool = True) -> Path:
@@ -113,14 +113,14 @@ def test_a_folder_is_found_where_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["name", "a/b/c", "/nowhere/at/all", "a/b@c@d", "a/b@../c", "a b/c", "é/b"])
 def test_what_is_neither_folder_nor_name_is_refused(tmp_path: Path, name: str) -> None:
     """The message says what would do."""
-    with pytest.raises(CheckpointError, match=r"neither .* nor the name of a model on a hub \(OWNER/NAME\)"):
+    with pytest.raises(CheckpointError, match=r"neither .* nor a model's name on a hub \(OWNER/NAME\)"):
         find(name, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["a/..", "-a/b", "a--b/c", "a/b.git", "a" * 100 + "/b"])
 def test_a_name_that_no_hub_has_is_refused(tmp_path: Path, name: str) -> None:
     """Before anything is asked or written."""
-    with pytest.raises(CheckpointError, match="is no name that a model on a hub may have"):
+    with pytest.raises(CheckpointError, match="is not a valid model name on a hub"):
         find(name, tmp_path)
     assert not (tmp_path / "revisions").exists()
 
@@ -205,7 +205,7 @@ def test_a_fetch_says_size_licence_and_revision_first(
 def test_a_fetch_that_fails_goes_on_with_the_next(tmp_path: Path, hub: Hub, status: int) -> None:
     """What came whole is kept, half a model is never taken for one, and the message says what to do."""
     hub.fails["a.safetensors"] = status
-    with pytest.raises(CheckpointError, match=r"owner/name cannot be fetched .*what came already is kept"):
+    with pytest.raises(CheckpointError, match=r"owner/name cannot be fetched .*completed downloads are kept"):
         find("owner/name", tmp_path)
     with pytest.raises(CheckpointError, match="is not here"):
         find("owner/name", tmp_path, may_fetch=False)

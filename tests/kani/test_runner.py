@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kani.codec.nanocodec import NanoCodec
-from kani.errors import OutOfMemory
 from kani.lfm2 import LanguageModel
 from kani.runner import Runner, SavedSlot
 from kani.sampler import Sampling
+from kani.tokens import OutOfMemory
 from tests.judges.lfm2_judge import Judge
 from tests.kani.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, NewRunner, Prompt, join, say
 

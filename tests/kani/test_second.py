@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 
 from kani.checkpoint import Checkpoint
 from kani.codec.nanocodec import NanoCodec
-from kani.errors import CheckpointError
 from kani.lfm2 import LanguageModel
 from kani.linear import Int8
 from kani.model_config import ModelConfig
@@ -20,7 +19,7 @@ from kani.runner import Runner
 from kani.sampler import Sampling
 from kani.scheduler import Scheduler
 from kani.sequence import Utterance
-from kani.tokens import TokenLayout
+from kani.tokens import CheckpointError, TokenLayout
 from tests.judges import makers
 from tests.kani.conftest import CPU, LONGEST_FRAMES, LONGEST_PROMPT, Frames, Prompt, load
 from tests.kani.random_checkpoint import TINY, random_checkpoint, random_second
@@ -306,5 +305,5 @@ def test_weights_of_kani_tts_2_in_an_older_checkpoint_are_refused(folder: Path, 
     random_checkpoint(tmp_path)
     weights = load_file(folder / "model.safetensors")
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"learnable_rope_layers\.1\.alpha_weight \[\] is no part"):
+    with pytest.raises(CheckpointError, match=r"learnable_rope_layers\.1\.alpha_weight \[\] is not part"):
         Checkpoint(tmp_path).check_shapes()

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from kani.errors import CheckpointError
 from kani.speaker_encoder import MAX_RECORDING_S, SAMPLE_RATE, EmbeddingCancelled, Samples, SpeakerEmbedder
+from kani.tokens import CheckpointError
 from tests.judges import makers
 from tests.kani.random_embedder import random_embedder
 
@@ -135,14 +135,14 @@ def test_other_names_of_the_weight_norm_are_known(
         ({"top_interm_size": 0}, "top_interm_size is 0"),
         ({"add_adapter": True}, "adapter"),
         ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000"),
-        ({"hidden_size": 2**40}, "hidden_size is beyond"),
-        ({"conv_dim": [32] * 100}, "conv_dim is beyond"),
+        ({"hidden_size": 2**40}, "hidden_size is out of range"),
+        ({"conv_dim": [32] * 100}, "conv_dim is out of range"),
         ({"conv_dim": [32] * 3}, "do not fit together"),
         ({"hidden_size": "wide"}, "do not fit together"),
         ({"num_attention_heads": 7}, "do not fit together"),
         ({"intermediate_size": 96}, r"intermediate_dense\.\w+ has the shape \[128"),
         ({"num_hidden_layers": 3}, r"encoder\.layers\.2\.\S+ is missing"),
-        ({"num_hidden_layers": 1}, r"encoder\.layers\.1\.\S+ \[.+\] is no part"),
+        ({"num_hidden_layers": 1}, r"encoder\.layers\.1\.\S+ \[.+\] is not part"),
         ({"embd_size": 64}, r"top_layers\.\S+ has the shape \[128"),
     ],
 )

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kani.errors import CheckpointError
-from kani.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
+from kani.tokens import END_OF_TEXT, START_OF_TEXT, CheckpointError, TokenLayout
 
 
 def test_the_published_vocabulary_has_the_published_tokens() -> None:

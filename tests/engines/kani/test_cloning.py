@@ -185,7 +185,7 @@ async def test_recordings_are_heard_with_what_speech_leaves(engine: KaniEngine) 
     def niceness() -> int:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    theirs = await asyncio.get_running_loop().run_in_executor(engine._listener, niceness)
+    theirs = await asyncio.get_running_loop().run_in_executor(engine._embedding_pool, niceness)
     assert theirs == max(10, niceness())
 
 
@@ -198,13 +198,13 @@ async def test_an_embedder_that_breaks_fails_the_recording(
         raise RuntimeError("no memory")
 
     monkeypatch.setattr(SpeakerEmbedder, "embed", broken)
-    with pytest.raises(EngineFailed, match="could not take up the recording"):
+    with pytest.raises(EngineFailed, match="could not embed the recording"):
         await engine.embed(hum(100))
 
 
 @pytest.mark.parametrize(
     ("embedder", "complaint"),
-    [("/nowhere/at/all", "neither here nor"), ("narrow", "64 numbers, the model takes 128")],
+    [("/nowhere/at/all", "neither a local path nor"), ("narrow", "64 numbers, the model takes 128")],
 )
 async def test_without_its_embedder_the_model_speaks_by_itself(
     settings: KaniSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture, embedder: str, complaint: str
@@ -222,7 +222,7 @@ async def test_without_its_embedder_the_model_speaks_by_itself(
         with pytest.raises(EngineFailed, match="does not clone"):
             await engine.embed(hum(100))
         stray = Embedding("kani", "", np.ones(128, np.float32))
-        with pytest.raises(InvalidRequest, match="does not speak like a recording"):
+        with pytest.raises(InvalidRequest, match="does not support voice cloning"):
             await said(engine, segment_of(engine, stray))
     finally:
         await engine.stop()
@@ -233,8 +233,8 @@ async def test_a_speaker_leaves_room_for_a_token_less(engine: KaniEngine) -> Non
     kani, embedding = engine._kani, await engine.embed(hum(100))
     room = kani.runner.max_prompt_tokens - len(kani.layout.prompt(kani.checkpoint.text_tokens("es_MX: ")))
     text = "o" * room
-    assert len(engine._pieces(kani, segment_of(engine), text)) == 1
-    pieces = engine._pieces(kani, segment_of(engine, embedding), text)
+    assert len(engine._split(kani, segment_of(engine), text)) == 1
+    pieces = engine._split(kani, segment_of(engine, embedding), text)
     assert len(pieces) == 2 and "".join(piece for piece, _ in pieces) == text
     assert len(await said(engine, replace(segment_of(engine, embedding), text=text)))
 
@@ -245,7 +245,7 @@ async def test_language_tags_are_told(engine: KaniEngine) -> None:
     kani = engine._kani
     segment = replace(segment_of(engine), language="es")
     expected = kani.layout.prompt(kani.checkpoint.text_tokens("es_MX: Hola"))
-    assert engine._pieces(kani, segment, "Hola") == [("Hola", expected)]
+    assert engine._split(kani, segment, "Hola") == [("Hola", expected)]
 
 
 @pytest.mark.parametrize(

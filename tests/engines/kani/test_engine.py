@@ -204,7 +204,7 @@ async def test_readers_that_lag_lend_their_slots(engine: KaniEngine) -> None:
 async def test_a_text_beyond_a_prompt_is_said_in_pieces(engine: KaniEngine) -> None:
     """Nothing of it is left out: each piece is spoken after the other."""
     segment = Segment("una palabra " * 120, engine.info.voices[0].id, "es", sampling=GREEDY)
-    pieces = engine._pieces(engine._kani, segment, segment.text)
+    pieces = engine._split(engine._kani, segment, segment.text)
     assert len(pieces) > 1
     assert all(len(prompt) <= engine._kani.runner.max_prompt_tokens for _, prompt in pieces)
     assert "".join(text for text, _ in pieces) == segment.text
@@ -213,7 +213,7 @@ async def test_a_text_beyond_a_prompt_is_said_in_pieces(engine: KaniEngine) -> N
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"model": "/nowhere/at/all"}, "neither here nor"),
+        ({"model": "/nowhere/at/all"}, "neither a local path nor"),
         ({"codec": __file__}, "tar"),
         ({"device": "abacus"}, "no device"),
         ({"device": "cuda:99"}, "CUDA|device"),
@@ -257,7 +257,7 @@ async def test_speakers_of_a_checkpoint_are_voices(folder: Path, small: KaniSett
         assert engine.info.default_voices["ar"] == "kani:karim"
         kani = engine._kani
         expected = kani.layout.prompt(kani.checkpoint.text_tokens("nova: Hola"))
-        assert engine._pieces(kani, Segment("Hola", "kani:nova", "es"), "Hola") == [("Hola", expected)]
+        assert engine._split(kani, Segment("Hola", "kani:nova", "es"), "Hola") == [("Hola", expected)]
     finally:
         await engine.stop()
 

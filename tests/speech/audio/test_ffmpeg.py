@@ -19,13 +19,13 @@ ctypes.CDLL(av._core.__file__).av_cpu_force_count(16)
 from speech.audio.mp3 import Mp3Encoder
 from speech.audio.ogg_opus import OggOpusEncoder
 from speech.audio.prosody_filter import ProsodyFilter
-from speech.session.recognition import PromptResampler
+from speech.session.recognition import LowDelayResampler
 
 makers = {
     "mp3": lambda: Mp3Encoder(24_000, 64_000),
     "opus": lambda: OggOpusEncoder(),
     "prosody": lambda: ProsodyFilter(24_000, 1.3),
-    "recognition": lambda: PromptResampler(24_000, 16_000),
+    "recognition": lambda: LowDelayResampler(24_000, 16_000),
 }
 before = len(os.listdir("/proc/self/task"))
 streams = [makers[sys.argv[1]]() for _ in range(10)]

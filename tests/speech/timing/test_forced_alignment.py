@@ -275,7 +275,7 @@ def test_nothing_to_compare_with_is_an_error() -> None:
     """A rendering without a sound, or a word, is refused."""
     silent = ReferenceSpeech(np.zeros(4000, np.float32), 16_000, (ReferenceWord(0, 1, 0, (0,)),))
     for rendering in (silent, ReferenceSpeech(np.ones(4000, np.float32), 16_000, ())):
-        with pytest.raises(ValueError, match="there is no"):
+        with pytest.raises(ValueError, match="reference speech has no"):
             Aligner(rendering, 16_000, LOOK_BACK_S)
 
 

@@ -137,7 +137,7 @@ def test_a_broken_embedding_is_as_none(
     path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | change))
     with caplog.at_level(logging.WARNING):
         assert store.embedding(store.get("ana"), "near-1") is None
-    assert "an embedding of kept voice" in caplog.text
+    assert "unreadable embedding of stored voice" in caplog.text
     store.save_embedding(voice, embedding())
     assert same(store.embedding(store.get("ana"), "near-1"), embedding())
 
