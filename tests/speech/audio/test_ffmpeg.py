@@ -1,4 +1,4 @@
-"""FFmpeg's threads: none, however many cores there are and streams are open."""
+"""FFmpeg starts no threads, regardless of cores and open streams."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ print(len(os.listdir("/proc/self/task")) - before)
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("kind", ["mp3", "opus", "prosody", "recognition"])
-def test_a_stream_starts_no_thread(kind: str) -> None:
-    """On sixteen cores as on one."""
+def test_stream_starts_no_thread(kind: str) -> None:
     run = subprocess.run(
         [sys.executable, "-c", COUNT, kind], cwd=ROOT, capture_output=True, text=True, timeout=300
     )

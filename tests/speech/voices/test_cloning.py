@@ -1,4 +1,4 @@
-"""Whom speech sounds like: embeddings made once, kept with voices, and better in the background."""
+"""Speaker embeddings of recordings and stored voices: made once, stored, refined in the background."""
 
 from __future__ import annotations
 
@@ -32,33 +32,31 @@ SPANISH = SpeechRequest(language="es")
 
 
 def hum(seconds: float = 4.0, level: float = 0.5) -> Recording:
-    """A tone: what the tests' engine takes from it is its level."""
+    """A tone: the tests' engine embeds its level."""
     times = np.arange(round(seconds * RATE)) / RATE
     return Recording((level * np.sin(2 * np.pi * 200 * times)).astype(np.float32), RATE)
 
 
 def recording_of(sound: Recording) -> bytes:
-    """As a file."""
     return wav(sound.samples, sound.sample_rate)
 
 
 def largest(folder: Path) -> int:
-    """Bytes of the largest file in a folder."""
     return max((path.stat().st_size for path in folder.rglob("*") if path.is_file()), default=0)
 
 
 class WatchedRecording(Recording):
-    """One of which can be seen whether it is still in memory: without slots it takes weak references."""
+    """Without slots it supports weak references."""
 
 
 def damage(folder: Path) -> None:
-    """Make what is known of every voice unreadable."""
+    """Make the metadata of every voice unreadable."""
     for path in folder.rglob("voice.json"):
         path.write_text("{")
 
 
 class SlowEngine(ToneEngine):
-    """Takes nothing from a recording before ``let`` is set; breaks if ``broken``."""
+    """Embeds only once ``let`` is set; fails if ``broken``."""
 
     def __init__(self) -> None:
         super().__init__(clones=True)
@@ -68,7 +66,6 @@ class SlowEngine(ToneEngine):
         self.broken = False
 
     async def embed(self, recording: Recording) -> Embedding:
-        """See ``ToneEngine.embed``."""
         self.asked.set()
         try:
             await self.let.wait()
@@ -81,7 +78,7 @@ class SlowEngine(ToneEngine):
 
 
 class EndlessEngine(ToneEngine):
-    """Never comes to an end with a voice, unless it is stopped."""
+    """Refines without end until stopped."""
 
     def __init__(self) -> None:
         super().__init__(clones=True)
@@ -91,7 +88,6 @@ class EndlessEngine(ToneEngine):
     async def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
-        """See ``ToneEngine.refine``."""
         self.begun.set()
         try:
             await asyncio.Event().wait()
@@ -122,7 +118,7 @@ async def two(
 
 
 async def refined(cloning: VoiceCloner, store: VoiceStore, name: str) -> dict[str, Similarity]:
-    """How near the tests' engine comes to a kept voice once nothing is being refined any more."""
+    """Similarities of the tests' engine to a stored voice, after all refinement."""
     await settled()
     likeness = cloning.statuses(store.get(name))[0]
     assert likeness.state == "ready"
@@ -130,14 +126,13 @@ async def refined(cloning: VoiceCloner, store: VoiceStore, name: str) -> dict[st
 
 
 async def settled() -> None:
-    """Return once nothing is done in the background any more."""
+    """Return once all background work has ended."""
     async with asyncio.timeout(WITHIN_S):
         while tasks := [task for task in asyncio.all_tasks() if task.get_name().startswith("refinement")]:
             await asyncio.wait(tasks)
 
 
-async def test_a_recording_is_taken_up_once_however_many_speak_like_it(tmp_path: Path) -> None:
-    """The same sound is the same voice, in whatever request it comes; another sound is another."""
+async def test_concurrent_requests_embed_recording_once(tmp_path: Path) -> None:
     engine = SlowEngine()
     engine.let.set()
     async with serving(engine, tmp_path) as service:
@@ -151,8 +146,7 @@ async def test_a_recording_is_taken_up_once_however_many_speak_like_it(tmp_path:
     assert [round(float(one.values[0]), 2) for one in told if one is not None].count(0.5) == 3
 
 
-async def test_a_session_tells_whom_it_sounds_like(tmp_path: Path) -> None:
-    """How near its engine came, and nothing where nobody was named."""
+async def test_session_reports_cloning_and_similarity(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
         async with service.open(replace(SPANISH, reference=hum()), protocol="test") as session:
             session.feed("uno")
@@ -169,8 +163,7 @@ async def test_a_session_tells_whom_it_sounds_like(tmp_path: Path) -> None:
             assert (session.cloning_kind, session.similarity) == ("none", None)
 
 
-async def test_nobody_waits_any_more() -> None:
-    """What is taken from a recording is given up with the last who wanted it, not before."""
+async def test_computation_ends_with_its_last_caller() -> None:
     engine, embeddings = SlowEngine(), EmbeddingCache(1)
 
     def wait() -> asyncio.Task[Embedding]:
@@ -192,8 +185,7 @@ async def test_nobody_waits_any_more() -> None:
     assert len(engine.embedded) == 1
 
 
-async def test_not_too_many_at_a_time() -> None:
-    """Who comes then is refused; what is forgotten while it is made is nobody's afterwards."""
+async def test_pending_embeddings_are_limited() -> None:
     engine, embeddings = SlowEngine(), EmbeddingCache(1)
 
     def wait(number: int) -> asyncio.Task[Embedding]:
@@ -213,8 +205,7 @@ async def test_not_too_many_at_a_time() -> None:
     assert embeddings.cached(("1 hum", "tone 1")) is None
 
 
-async def test_a_failure_is_told_to_all_and_not_kept(tmp_path: Path) -> None:
-    """Who asks afterwards may be luckier."""
+async def test_failure_reaches_all_callers_and_is_not_cached(tmp_path: Path) -> None:
     engine = SlowEngine()
     engine.broken = True
     async with serving(engine, tmp_path) as service:
@@ -232,8 +223,7 @@ async def test_a_failure_is_told_to_all_and_not_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sound", "reason"), [(hum(0.4), "at least 0.5 s"), (hum(level=0.0), "no speech in it")]
 )
-async def test_bad_recordings(tmp_path: Path, sound: Recording, reason: str) -> None:
-    """The request is refused, and names what is wrong."""
+async def test_bad_reference_is_refused(tmp_path: Path, sound: Recording, reason: str) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
         with pytest.raises(InvalidRequest, match=reason) as refused:
             await speak(service, "uno", replace(SPANISH, reference=sound))
@@ -241,8 +231,7 @@ async def test_bad_recordings(tmp_path: Path, sound: Recording, reason: str) -> 
         await speak(service, "dos")
 
 
-async def test_embeddings_that_come_back(tmp_path: Path) -> None:
-    """What the engine made is taken as it is; what another model made is nobody the engine knows."""
+async def test_session_accepts_embeddings_of_its_engine_only(tmp_path: Path) -> None:
     engine = ToneEngine(clones=True)
     async with serving(engine, tmp_path) as service:
         made = await service.cloning.embed_with_all_engines(hum())
@@ -259,8 +248,7 @@ async def test_embeddings_that_come_back(tmp_path: Path) -> None:
         assert [segment.embedding for segment in engine.segments] == [made[0], None]
 
 
-async def test_a_kept_voice_is_taken_up_at_once_and_becomes_better(tmp_path: Path) -> None:
-    """All of it is kept: the next server takes nothing from the recording any more."""
+async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -> None:
     engine, store = ToneEngine(clones=True), VoiceStore(tmp_path)
     async with serving(engine, tmp_path) as service:
         voice = await service.cloning.add(
@@ -287,8 +275,7 @@ async def test_a_kept_voice_is_taken_up_at_once_and_becomes_better(tmp_path: Pat
     assert (again.embedded, [language for _, language in again.refined]) == ([], ["es"])
 
 
-async def test_another_model_takes_it_up_anew(tmp_path: Path) -> None:
-    """Where an engine has learned more, what its older version took from the recording is left."""
+async def test_new_model_embeds_stored_voice_again(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
         await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
         await settled()
@@ -301,8 +288,7 @@ async def test_another_model_takes_it_up_anew(tmp_path: Path) -> None:
     assert newer.segments[0].embedding is not None and newer.segments[0].embedding.model == "tone 2"
 
 
-async def test_a_voice_that_is_deleted_while_it_becomes_better(tmp_path: Path) -> None:
-    """The work ends, and nothing of the voice is left or comes back."""
+async def test_deletion_ends_refinement(tmp_path: Path) -> None:
     engine = EndlessEngine()
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
@@ -318,8 +304,7 @@ async def test_a_voice_that_is_deleted_while_it_becomes_better(tmp_path: Path) -
     assert largest(tmp_path) < 1000
 
 
-async def test_recordings_are_not_heaped_up(tmp_path: Path) -> None:
-    """A recording is made better from its second time on, while few others wait; a kept voice always."""
+async def test_recordings_waiting_for_refinement_are_limited(tmp_path: Path) -> None:
     engine = EndlessEngine()
     in_memory: WeakSet[Recording] = WeakSet()
     async with serving(engine, tmp_path) as service:
@@ -341,8 +326,7 @@ async def test_recordings_are_not_heaped_up(tmp_path: Path) -> None:
         await cloning.stop()
 
 
-async def test_another_recording_of_the_same_name(tmp_path: Path) -> None:
-    """A session that began with the first speaks like nobody else; what is kept is the recording's own."""
+async def test_replaced_recording_does_not_reuse_embedding(tmp_path: Path) -> None:
     engine = ToneEngine(clones=True)
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
@@ -367,8 +351,7 @@ async def test_another_recording_of_the_same_name(tmp_path: Path) -> None:
         assert kept[0].values[0] == pytest.approx(0.9, abs=0.01)
 
 
-async def test_the_servers_own_voice_may_be_deleted(tmp_path: Path) -> None:
-    """Then its language's own speaks, and a new one of the name speaks again."""
+async def test_deleted_default_voice_falls_back(tmp_path: Path) -> None:
     VoiceStore(tmp_path).add("ana", recording_of(hum()), consent="It is me.", origin="test", language="es")
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path, voice="custom:ana") as service:
@@ -382,8 +365,7 @@ async def test_the_servers_own_voice_may_be_deleted(tmp_path: Path) -> None:
     assert [segment.embedding is not None for segment in echo.segments] == [True]
 
 
-async def test_a_passage_keeps_its_voice_to_itself(tmp_path: Path) -> None:
-    """Whom a kept voice of another language sounds like is not told of those around it."""
+async def test_passage_voice_does_not_affect_neighbours(tmp_path: Path) -> None:
     VoiceStore(tmp_path).add("olga", recording_of(hum()), consent="It is me.", origin="test", language="ru")
     engine = ToneEngine(clones=True)
     russian = Voice("tone_ru", "Tone", "ru", "tone")
@@ -407,8 +389,7 @@ async def test_a_passage_keeps_its_voice_to_itself(tmp_path: Path) -> None:
     await service.stop()
 
 
-async def test_names_that_cannot_be_taken(tmp_path: Path) -> None:
-    """An engine's own voices keep their names; a refused name stops nothing."""
+async def test_names_in_use_are_refused(tmp_path: Path) -> None:
     engine = EndlessEngine()
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
@@ -427,8 +408,7 @@ async def test_names_that_cannot_be_taken(tmp_path: Path) -> None:
         await cloning.stop()
 
 
-async def test_a_damaged_voice_is_deleted_too(tmp_path: Path) -> None:
-    """Its recording is not left behind because the rest of it cannot be read."""
+async def test_damaged_voice_can_be_deleted_with_its_recording(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
         await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
         await settled()
@@ -439,8 +419,7 @@ async def test_a_damaged_voice_is_deleted_too(tmp_path: Path) -> None:
     assert largest(tmp_path) < 1000
 
 
-async def test_a_server_that_stops_waits_for_nothing_in_the_background(tmp_path: Path) -> None:
-    """What was refined so far is not waited for."""
+async def test_stop_cancels_refinement(tmp_path: Path) -> None:
     engine = EndlessEngine()
     async with serving(engine, tmp_path) as service:
         await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
@@ -450,8 +429,7 @@ async def test_a_server_that_stops_waits_for_nothing_in_the_background(tmp_path:
     assert engine.stopped == 1
 
 
-async def test_a_new_name(tmp_path: Path) -> None:
-    """The voice is the same, and nobody answers to the old name."""
+async def test_renamed_voice_keeps_embedding(tmp_path: Path) -> None:
     engine = ToneEngine(clones=True)
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
@@ -465,8 +443,7 @@ async def test_a_new_name(tmp_path: Path) -> None:
     assert len(engine.embedded) == 1
 
 
-async def test_who_clones_comes_first_for_whom_it_is_asked(tmp_path: Path) -> None:
-    """Recordings and kept voices are spoken by an engine that can; a voice that is named stays who it is."""
+async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> None:
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path) as service:
         await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
@@ -493,8 +470,7 @@ async def test_who_clones_comes_first_for_whom_it_is_asked(tmp_path: Path) -> No
             )
 
 
-async def test_the_servers_own_voice_is_a_kept_one(tmp_path: Path) -> None:
-    """``--voice custom:NAME`` speaks its own language; the others are spoken by who always does."""
+async def test_stored_default_voice_is_cloned_in_its_language(tmp_path: Path) -> None:
     VoiceStore(tmp_path).add("ana", recording_of(hum()), consent="It is me.", origin="test", language="es")
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path, voice="custom:ana") as service:
