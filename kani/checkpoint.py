@@ -85,7 +85,7 @@ class Checkpoint:
                 "PreTrainedTokenizerFast",
                 PreTrainedTokenizerFast.from_pretrained(self.folder, local_files_only=True),
             )
-            tokenizer("")  # some of its settings are looked at only now
+            tokenizer("")  # some settings are read and validated only now
             return tokenizer
         except Exception as error:  # the tokenizers library raises bare Exceptions
             raise CheckpointError(f"the tokenizer of {self.folder.name} cannot be read: {error}") from error

@@ -84,15 +84,15 @@ class Int8:
     def __call__(self, rows: Tensor) -> Tensor:
         """See ``Linear``."""
         peaks = rows.abs().amax(-1, keepdim=True).clamp_min_(_TINY)
-        return self._product(rows / peaks).mul_(peaks)
+        return self._unit_product(rows / peaks).mul_(peaks)
 
     def normed(self, rows: Tensor, epsilon: float) -> Tensor:
         """See ``Linear``: the norm divides a whole row, so it is applied to the result."""
         peaks = rows.abs().amax(-1, keepdim=True).clamp_min_(_TINY)
         scale = torch.rsqrt(rows.square().mean(-1, keepdim=True) + epsilon)
-        return self._product(rows / peaks).mul_(scale.mul_(peaks))
+        return self._unit_product(rows / peaks).mul_(scale.mul_(peaks))
 
-    def _product(self, rows: Tensor) -> Tensor:
+    def _unit_product(self, rows: Tensor) -> Tensor:
         """The product of rows whose peak is 1."""
         if self._vnni:
             return self._kernel(rows)

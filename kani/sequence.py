@@ -140,7 +140,7 @@ class Attempt:
         return emitted
 
     def final_end(self) -> End:
-        """How the attempt ended: with an anomaly if nothing audible was decoded."""
+        """The end of the attempt: an anomaly if nothing audible was decoded."""
         assert self.ending is not None
         if self.greedy or self.ending.ending not in (Ending.FINISHED, Ending.MAX_LENGTH):
             return self.ending

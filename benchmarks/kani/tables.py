@@ -1,4 +1,4 @@
-"""What ``benchmarks.kani`` found, as tables: the goals first, then what they are made of."""
+"""Prints the results of ``benchmarks.kani`` as tables: the goals first, then their parts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Reference:
     nemo: Mapping[int, float] | None
 
     def real_time_factor(self, precision: torch.dtype) -> float | None:
-        """In the middle of speech, prompt left out; None without NeMo."""
+        """Of speech without its prompt; None without NeMo."""
         if self.nemo is None:
             return None
         chunk_s = CHUNK / FRAMES_A_SECOND
@@ -87,7 +87,7 @@ class Ours:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What a decode step has to read and a frame to compute, and how fast the machine does either."""
+    """What a decode step has to read and a frame to compute, and the machine's rates."""
 
     bytes_a_step: int
     bytes_a_second: float
@@ -97,7 +97,7 @@ class Floor:
 
     @property
     def step_s(self) -> float:
-        """Of one decode step, however many streams."""
+        """Of one decode step, for any number of sequences."""
         return self.bytes_a_step / self.bytes_a_second
 
     @property
@@ -107,7 +107,7 @@ class Floor:
 
     @property
     def real_time_factor(self) -> float:
-        """Of one stream, the one after the other."""
+        """Of one sequence, one part after the other."""
         return self.step_s * TOKENS_A_SECOND + self.frame_s * FRAMES_A_SECOND
 
 
@@ -121,7 +121,7 @@ class Exactness:
 
 
 def show(device: torch.device, threads: int, theirs: Reference, ours: Ours, floor: Floor) -> None:
-    """Print all that is about speed."""
+    """Print everything about speed."""
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"the CPU, {threads} threads"
     print(f"On {where}; ours in {ours.precision}; memory read at {floor.bandwidth}.\n")
     rows = _goals_cuda(ours) if device.type == "cuda" else _goals_cpu(theirs, ours, floor.bytes_a_second)
@@ -145,7 +145,7 @@ def show(device: torch.device, threads: int, theirs: Reference, ours: Ours, floo
 
 
 def show_exactness(exact: Exactness) -> None:
-    """Print how near to float32 the faster precisions are."""
+    """Print the differences of the faster precisions from float32."""
     print(f"Logits of the legal codes at {exact.positions} positions against transformers' in float32:\n")
     rows = []
     for name, found in exact.logits.items():
@@ -175,7 +175,7 @@ def _judged(measure: str, goal: str, found: str, reached: bool | None) -> list[s
 
 
 def _goal_here(fast: float, slow: float, bytes_a_second: float) -> float:
-    """Between a goal's two values, as this host's memory is between the two hosts' that they are for."""
+    """Interpolate a goal between two hosts by this host's memory bandwidth."""
     share = min(max((bytes_a_second - SLOW) / (FAST - SLOW), 0.0), 1.0)
     return slow + (fast - slow) * share
 

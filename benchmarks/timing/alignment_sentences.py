@@ -1,4 +1,4 @@
-"""What the times of words are judged by: nothing of it was heard while the search for them was tuned."""
+"""Sentences for the benchmark of word times: none was used while the alignment was tuned."""
 
 from __future__ import annotations
 

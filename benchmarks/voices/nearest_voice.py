@@ -1,11 +1,4 @@
-"""How near Kokoro comes to voices that it has not, and at what cost: twenty speakers that were left out.
-
-Each is heard for ten seconds, and two sentences are said near it: by the language's default voice, by the
-single voice that comes nearest (found afterwards, by the judge), by the mix that is taken at once, and by the
-mix that was refined. The judge is the makers' own Resemblyzer, in the environment whose python
-KANI_JUDGE_PYTHON names; pitch, long-term spectrum and MFCC are measured beside it, and whisper-base counts
-words. What was said is kept in a folder, so that the work can be stopped and gone on with.
-"""
+"""Measures how similar Kokoro's cloning is, and its cost: twenty held-out speakers."""
 
 from __future__ import annotations
 
@@ -68,16 +61,16 @@ class Judged:
 
     @property
     def group(self) -> str:
-        """What goal it belongs to."""
+        """The goal's group of the target."""
         return self.target.language if self.target.kind == KOKORO else FOREIGN
 
     def gain(self, way: str) -> float:
-        """How much more alike than the best single voice."""
+        """Similarity gained over the best single voice."""
         return self.likeness[way] - self.likeness[SINGLE]
 
 
 def judged(model: Model, folder: Path, everyone: Sequence[Target]) -> list[Judged]:
-    """What the judges say of all that was said."""
+    """Apply all measures to the speech."""
     alone = {
         voice: _opened(folder / f"{voice}.alone.npz")
         for language in LANGUAGES
@@ -134,7 +127,7 @@ def _opened(path: Path) -> dict[str, Samples]:
 
 
 def _joined(arrays: Mapping[str, Samples], prefix: str) -> Samples:
-    """The sentences, one behind the other, at the judge's rate."""
+    """The sentences joined, at the judge's rate."""
     whole = np.concatenate([arrays[f"{prefix}{at}"] for at in range(SENTENCES)])
     return np.asarray(soxr.resample(whole, SAMPLE_RATE, JUDGED_RATE), np.float32)
 
@@ -153,7 +146,7 @@ def _embeddings(recordings: Mapping[str, Samples]) -> dict[str, Samples]:
 
 
 def _wrong(said: Sequence[Samples], language: str) -> tuple[int, int]:
-    """How many words whisper-base hears wrong of the sentences, and how many there are."""
+    """Words that whisper-base gets wrong, and the number of words."""
     pairs = [
         wrong_words(text, hear(samples, SAMPLE_RATE, language), language)
         for text, samples in zip(texts(language), said, strict=True)
@@ -162,7 +155,7 @@ def _wrong(said: Sequence[Samples], language: str) -> tuple[int, int]:
 
 
 def likeness(found: Sequence[Judged]) -> None:
-    """Print how alike they are."""
+    """Print the similarities."""
     groups = {group: [one for one in found if one.group == group] for group in _GOALS}
     rows = []
     for group, own in groups.items():
@@ -193,7 +186,7 @@ def likeness(found: Sequence[Judged]) -> None:
 
 
 def others(found: Sequence[Judged]) -> None:
-    """Print how far apart they are by measures that no search was led by."""
+    """Print distances by measures that the search did not optimise."""
     rows = []
     for kind, own in (
         ("Kokoro", [one for one in found if one.target.kind == KOKORO]),
@@ -211,7 +204,7 @@ def others(found: Sequence[Judged]) -> None:
 
 
 def words(found: Sequence[Judged]) -> None:
-    """Print how many words are heard wrong."""
+    """Print word errors."""
     rows = []
     for way in (SINGLE, AT_ONCE, REFINED):
         wrong, count = (sum(column) for column in zip(*(one.wrong[way] for one in found), strict=True))
@@ -220,7 +213,7 @@ def words(found: Sequence[Judged]) -> None:
 
 
 def seconds(found: Sequence[Judged]) -> None:
-    """Print how long it takes for ten seconds of a recording."""
+    """Print the seconds for ten seconds of a recording."""
     rows = [
         [what, f"{median(own):.2f} s", f"{max(own):.2f} s", f"≤ {goal} s"]
         for what, own, goal in (

@@ -42,7 +42,7 @@ class CpuDecoder:
         self._act = _Activation(decoder.act, decoder.last.inputs, decoder.last.steps, offset, kernels)
 
     def _take_share(self) -> int:
-        torch.get_num_threads()  # torch sets a new thread's number when it first asks: not after us
+        torch.get_num_threads()  # torch's first query in a thread sets its limit: query before ours is set
         return self._kernels.use_threads(self._share)
 
     def __call__(self, frames: Tensor, slots: Tensor, rows: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class CpuDecoder:
         """
         if not all(0 <= slot < len(rows) for slot in slots.tolist()):
             raise IndexError(f"slots {slots.tolist()} of a state of {len(rows)}")
-        slots = slots.contiguous()  # its address is taken, as is that of every signal
+        slots = slots.contiguous()  # the kernels get its address, and that of every signal
         call = _Call(slots, rows)
         size = self._first.state_size
         past = rows[:, :size].index_select(0, slots).view(len(slots), self._first.steps, -1)
@@ -168,12 +168,12 @@ class _Stage:
         return total
 
     def _run_all(self, branches: list[list[_Block]], x: Tensor, call: _Call) -> list[tuple[Tensor, Tensor]]:
-        with torch.inference_mode():  # the pool's thread is in no such mode by itself
+        with torch.inference_mode():  # the mode is per thread
             return [self._run(branch, x, call) for branch in branches]
 
     @staticmethod
     def _run(branch: list[_Block], x_up: Tensor, call: _Call) -> tuple[Tensor, Tensor]:
-        """What the branch makes of x_up, as a signal and what is to be added to it."""
+        """Run a branch on x_up; returns its last signal and the sum it is to be added to."""
         x, y = x_up, None
         for block in branch:
             # x_up itself is kept for the other branches.

@@ -80,7 +80,7 @@ def _named_members(archive: tarfile.TarFile, path: Path) -> dict[str, tarfile.Ta
 
 def _open(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     stream = archive.extractfile(member)
-    assert stream is not None  # a plain file has one
+    assert stream is not None  # regular files have one
     return stream
 
 

@@ -180,7 +180,7 @@ def load(cache: Path | None) -> Library | None:
 
 
 def _cached(cache: Path, command: list[str]) -> Path | None:
-    """The library in ``cache``, put there if need be; None if that folder is of no use."""
+    """The library in ``cache``, compiled into it if missing; None if the folder is unusable."""
     version = subprocess.run([command[0], "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S603
     sources = [(_FOLDER / name).read_text("utf-8") for name in _SOURCES]
     key = hashlib.sha256("\0".join((*command, version, _processor(), *sources)).encode()).hexdigest()[:32]

@@ -17,7 +17,7 @@ _LEVELS = 127
 STRETCH = 256
 """Inputs of a row that share a scale, as in product.h."""
 _LARGE_PAGE = 2**21
-_MOST_INPUTS = 65_536  # 255 * 127 times that is the most a sum of 32 bits holds
+_MAX_INPUTS = 65_536  # 255 * 127 times that still fits into 32 bits
 
 
 class NativeInt8:
@@ -34,7 +34,7 @@ class NativeInt8:
         which NativeDecoder reads a piece each at a time.
         """
         outputs, inputs = weight.shape
-        if outputs % groups or not 0 < inputs <= _MOST_INPUTS:
+        if outputs % groups or not 0 < inputs <= _MAX_INPUTS:
             raise ValueError(f"no product of {outputs} outputs in {groups} groups and {inputs} inputs")
         self._library = library
         vectors = 2 if groups == 1 else groups

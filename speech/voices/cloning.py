@@ -37,7 +37,7 @@ MIN_REFERENCE_S = 0.5
 """Shortest reference recording, in seconds."""
 
 Reference = Recording | StoredVoice | tuple[Embedding, ...]
-"""What speech is to sound like: a client's recording, a stored voice, or embeddings made of either."""
+"""A target voice: a client's recording, a stored voice, or embeddings made of either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,8 @@ class VoiceCloner:
         await self._embeddings.stop()
 
     async def embed(self, engine: Engine, reference: Reference, language: str) -> Embedding | None:
-        """What ``engine`` needs to speak ``language`` (BCP 47) like ``reference``; None if it does not clone.
+        """The embedding with which ``engine`` speaks ``language`` (BCP 47) like ``reference``; None if it
+        cannot clone.
 
         The first call for a reference takes a second or a few (docs/benchmarks.md). A stored voice is refined
         in the background, and so is a recording from its second time on. Raises InvalidRequest for

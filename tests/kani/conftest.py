@@ -111,9 +111,16 @@ def new_runner(model: LanguageModel, codec: NanoCodec) -> NewRunner:
     return make
 
 
-def admit(runner: Runner, slot: int, prompt: Prompt, sampling: Sampling, piece: int = 1000) -> None:
+def admit(
+    runner: Runner,
+    slot: int,
+    prompt: Prompt,
+    sampling: Sampling,
+    piece: int = 1000,
+    speaker: tuple[float, ...] = (),
+) -> None:
     """Prefill a prompt in pieces and admit it."""
-    prefill = runner.start_prefill([prompt])
+    prefill = runner.start_prefill([prompt], [speaker])
     while not prefill.done:
         runner.prefill_chunk(prefill, piece)
     runner.admit(slot, prefill, 0, sampling)

@@ -247,7 +247,7 @@ junk = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @example(entries={"norm_eps": 10**400, "rope_theta": 10**400})
 @given(entries=st.dictionaries(st.sampled_from(READ), junk, max_size=3))
 def test_any_config_is_read_or_refused_by_name(

@@ -185,7 +185,7 @@ def test_fetch_reports_size_licence_and_revision_first(
     [
         pytest.param(403, id="refused"),
         # huggingface_hub tries again for a minute.
-        pytest.param(200, id="cut off", marks=pytest.mark.slow),
+        pytest.param(200, id="cut off", marks=pytest.mark.heard),
     ],
 )
 def test_failed_fetch_is_resumed(tmp_path: Path, hub: Hub, status: int) -> None:

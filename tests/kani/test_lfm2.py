@@ -104,7 +104,7 @@ def test_logits_match_transformers_up_to_capacity(
     assert (model.head(hidden, 1) - legal(layout, judged[-1], 1)).abs().max() < NEAR
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None)  # an example runs two models
 @given(cuts=st.lists(st.integers(1, 9), min_size=1, max_size=6))
 def test_chunked_prefill_matches_transformers(
     model: LanguageModel, layout: TokenLayout, cuts: list[int]
@@ -119,7 +119,7 @@ def test_chunked_prefill_matches_transformers(
     assert pieces.position.tolist() == whole.position.tolist() == [len(tokens)]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None)  # an example runs two models
 @given(lengths=st.lists(st.integers(1, 12), min_size=2, max_size=5), piece=st.integers(1, 12))
 @torch.inference_mode()
 def test_prompts_of_different_lengths_share_prefill(
@@ -184,7 +184,7 @@ def test_other_precisions_stay_close(
     assert least < cosine < 1
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_other_precisions_stay_close_at_full_size() -> None:
     settings_ = FULL | {"max_position_embeddings": 4096}
     config = ModelConfig.parse(settings_)

@@ -46,7 +46,7 @@ def test_products_are_close_to_exact(precision: str, rows: tuple[int, ...]) -> N
 
 
 @int8_here
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(0, 39), st.integers(0, 10**6), st.floats(-30, 30))
 def test_int8_row_does_not_depend_on_neighbours(rows: int, place: int, key: int, level: float) -> None:
     linear = Int8(random(OUTPUTS, INPUTS, key=1))

@@ -37,7 +37,7 @@ def test_loops_of_up_to_ten_frames_are_detected(period: int) -> None:
     assert watch.check_frame([(until - 1) % period]) is Anomaly.LOOP
 
 
-@settings(max_examples=30, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=200))
 def test_loop_is_detected_at_first_possible_frame(codes: list[int]) -> None:
     watch = OutputGuard(1000.0, FRAME_S)

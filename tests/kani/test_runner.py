@@ -76,7 +76,7 @@ class Scheduled:
     saved: SavedSlot | None = None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None)  # an example runs whole schedules
 @given(data=st.data())
 def test_any_schedule_gives_codes_of_solo_run(
     new_runner: NewRunner,
@@ -126,7 +126,7 @@ def test_any_schedule_gives_codes_of_solo_run(
         assert voice.said == alone[voice.prompt, voice.sampling][: len(voice.said)]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10, deadline=None)  # an example runs whole schedules
 @given(data=st.data())
 def test_batched_prefill_gives_codes_of_solo_run(
     new_runner: NewRunner,

@@ -59,7 +59,7 @@ def frequencies(sampler: SamplerState, logits: Tensor, codebook: int) -> Tensor:
     return torch.bincount(drawn, minlength=logits.shape[-1]) / slots
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(sampling=samplings, codebook=st.integers(0, 1), key=st.integers(0, 1000), data=st.data())
 def test_probabilities_match_transformers(
     sampling: Sampling, codebook: int, key: int, data: st.DataObject
@@ -133,7 +133,7 @@ def test_seeded_draws_fill_distribution() -> None:
     assert chi_square < freedom * (1 - 2 / (9 * freedom) + 5 * math.sqrt(2 / (9 * freedom))) ** 3
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(own=samplings, others=st.lists(samplings, max_size=4), place=st.integers(0, 4), key=st.integers(0, 99))
 def test_draws_do_not_depend_on_neighbours(
     own: Sampling, others: list[Sampling], place: int, key: int
@@ -190,7 +190,7 @@ def test_capacity_does_not_change_seeded_draws() -> None:
     assert short.uniforms.min() >= 0 and short.uniforms.max() < 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(samplings, st.integers(0, 999))
 def test_zero_temperature_takes_argmax(sampling: Sampling, key: int) -> None:
     logits = random(3, CODES, key=key)
@@ -201,7 +201,7 @@ def test_zero_temperature_takes_argmax(sampling: Sampling, key: int) -> None:
     assert torch.equal(sampler.draw(logits, 1), logits.argmax(-1))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(
     samplings,
     st.sampled_from([0.0, 1.0 - 2**-24]),

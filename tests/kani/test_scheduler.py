@@ -150,7 +150,7 @@ def test_batched_sequences_match_transformers(
             assert same(hearer.heard, wanted)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None)  # an example runs whole schedules
 @given(data=st.data())
 def test_any_schedule_ends_every_sequence_once(
     new_runner: NewRunner, expected: Expected, prompts: list[Prompt], data: st.DataObject
@@ -513,50 +513,29 @@ class Breaks(Directed):
     where, after = "", 0
     error: Exception
 
-    def _maybe(self, where: str) -> None:
+    def fail_in(self, where: str) -> None:
         if where == self.where:
             self.after -= 1
             if self.after == -1:
                 raise self.error
 
-    def start_prefill(
-        self, prompts: Sequence[Sequence[int]], speakers: Sequence[Sequence[float]] = ()
-    ) -> Prefill:
-        self._maybe("prefill")
-        return super().start_prefill(prompts, speakers)
 
-    def prefill_chunk(self, prefill: Prefill, tokens: int) -> None:
-        self._maybe("read")
-        super().prefill_chunk(prefill, tokens)
+def _breaking(name: str) -> Callable[..., Any]:
+    """The runner's method, which fails before its work, ``sample`` after it."""
 
-    def admit(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
-        self._maybe("join")
-        super().admit(slot, prefill, row, sampling)
+    def method(self: Breaks, *arguments: Any) -> Any:
+        if name != "sample":
+            self.fail_in(name)
+        result = getattr(super(Breaks, self), name)(*arguments)
+        if name == "sample":
+            self.fail_in(name)
+        return result
 
-    def sample(self, count: int) -> Codes:
-        codes = super().sample(count)
-        self._maybe("complete")
-        return codes
+    return method
 
-    def advance(self, count: int) -> None:
-        self._maybe("begin")
-        super().advance(count)
 
-    def decode_audio(self, slots: Sequence[int], codes: Codes) -> Samples:
-        self._maybe("speak")
-        return super().decode_audio(slots, codes)
-
-    def release(self, slot: int, count: int) -> None:
-        self._maybe("leave")
-        super().release(slot, count)
-
-    def save(self, slot: int) -> Any:
-        self._maybe("save")
-        return super().save(slot)
-
-    def restore(self, slot: int, saved: Any) -> None:
-        self._maybe("restore")
-        super().restore(slot, saved)
+for _name in "start_prefill prefill_chunk admit sample advance decode_audio release save restore".split():
+    setattr(Breaks, _name, _breaking(_name))
 
 
 def broken(new_runner: NewRunner, slots: int, where: str, after: int, error: Exception) -> Breaks:
@@ -567,8 +546,8 @@ def broken(new_runner: NewRunner, slots: int, where: str, after: int, error: Exc
 
 
 @pytest.mark.parametrize(("where", "after", "failing"), [
-    ("prefill", 1, {1, 2}), ("read", 3, {1, 2}), ("join", 1, {1, 2}), ("join", 2, {2}),
-    ("speak", 3, {0}), ("complete", 3, {0}), ("begin", 3, {0}), ("save", 0, {0}), ("restore", 0, {0}),
+    ("start_prefill", 1, {1, 2}), ("prefill_chunk", 3, {1, 2}), ("admit", 1, {1, 2}), ("admit", 2, {2}),
+    ("decode_audio", 3, {0}), ("sample", 3, {0}), ("advance", 3, {0}), ("save", 0, {0}), ("restore", 0, {0}),
 ])  # fmt: skip
 def test_out_of_memory_fails_requesting_sequences(
     new_runner: NewRunner,
@@ -615,8 +594,8 @@ def test_out_of_memory_fails_requesting_sequences(
 
 @pytest.mark.parametrize(
     ("where", "after"),
-    [("prefill", 0), ("read", 1), ("join", 1), ("complete", 4), ("begin", 4), ("speak", 4), ("leave", 0),
-     ("save", 0), ("restore", 0)],
+    [("start_prefill", 0), ("prefill_chunk", 1), ("admit", 1), ("sample", 4), ("advance", 4),
+     ("decode_audio", 4), ("release", 0), ("save", 0), ("restore", 0)],
 )  # fmt: skip
 def test_failed_step_ends_all_and_loop_continues(
     new_runner: NewRunner,
@@ -632,8 +611,8 @@ def test_failed_step_ends_all_and_loop_continues(
         for hearer, prompt in zip(hearers, prompts[4:], strict=True):
             hearer.say(prompt, GREEDY, 14)
         for hearer in hearers:
-            hearer.on_piece = hearers[3].cancel if where == "leave" else lambda: None
-        if where == "leave":
+            hearer.on_piece = hearers[3].cancel if where == "release" else lambda: None
+        if where == "release":
             hearers[0].on_piece = hearers[0].cancel
         scheduler.start()
         if where == "restore":
@@ -641,7 +620,7 @@ def test_failed_step_ends_all_and_loop_continues(
             hearers[0].take()
         for hearer in hearers:
             assert hearer.end().ending is (
-                Ending.CANCELLED if where == "leave" and hearer is hearers[3] else Ending.FAILED
+                Ending.CANCELLED if where == "release" and hearer is hearers[3] else Ending.FAILED
             )
         later = Collector(scheduler).say(prompts[5], SAMPLED, 9)
         assert later.end().ending in (Ending.FINISHED, Ending.MAX_LENGTH)
@@ -651,7 +630,7 @@ def test_failed_step_ends_all_and_loop_continues(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_dead_loop_ends_every_sequence(new_runner: NewRunner, prompts: list[Prompt]) -> None:
-    runner = broken(new_runner, 1, "complete", 2, IndexError("a mistake"))
+    runner = broken(new_runner, 1, "sample", 2, IndexError("a mistake"))
     with scheduling(runner, start=False) as scheduler:
         hearers = [Collector(scheduler).say(prompts[4], GREEDY, 10) for _ in range(3)]
         scheduler.start()
@@ -712,7 +691,7 @@ def test_oversized_utterance_is_refused(new_runner: NewRunner, prompt: Prompt, f
         assert scheduler.counts == {"waiting": 0, "running": 0, "paused": 0}
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_ended_sequences_leave_no_tensors(
     new_runner: NewRunner, prompts: list[Prompt], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -21,7 +21,7 @@ from kani.scheduler import Scheduler
 from kani.sequence import Utterance
 from kani.tokens import CheckpointError, TokenLayout
 from tests.judges import makers
-from tests.kani.conftest import CPU, LONGEST_FRAMES, LONGEST_PROMPT, Frames, Prompt, load
+from tests.kani.conftest import CPU, LONGEST_FRAMES, LONGEST_PROMPT, Frames, Prompt, admit, load
 from tests.kani.random_checkpoint import TINY, random_checkpoint, random_kani_tts_2
 
 Speaker = tuple[float, ...]
@@ -69,16 +69,6 @@ def runner_of(model: LanguageModel, codec: NanoCodec, slots: int) -> Runner:
     return Runner(model, codec, slots=slots, max_prompt_tokens=LONGEST_PROMPT, max_frames=LONGEST_FRAMES)
 
 
-def admit(
-    runner: Runner, slot: int, prompt: Prompt, who: Speaker, sampling: Sampling, piece: int = 1000
-) -> None:
-    """Prefill a prompt in pieces and admit it."""
-    prefill = runner.start_prefill([prompt], [who])
-    while not prefill.done:
-        runner.prefill_chunk(prefill, piece)
-    runner.admit(slot, prefill, 0, sampling)
-
-
 def run(runner: Runner, count: int, frames: int) -> list[Frames]:
     """Frames of each running sequence."""
     spoken: list[Frames] = [[] for _ in range(count)]
@@ -91,7 +81,7 @@ def run(runner: Runner, count: int, frames: int) -> list[Frames]:
 
 def alone(runner: Runner, prompt: Prompt, who: Speaker, sampling: Sampling, frames: int) -> Frames:
     """Frames of a solo run."""
-    admit(runner, 0, prompt, who, sampling)
+    admit(runner, 0, prompt, sampling, speaker=who)
     (spoken,) = run(runner, 1, frames)
     runner.release(0, 1)
     return spoken
@@ -102,8 +92,8 @@ def alone(runner: Runner, prompt: Prompt, who: Speaker, sampling: Sampling, fram
     "settings",
     [
         pytest.param({}, id="step 0.3"),
-        pytest.param({"audio_step": 1, "alpha_min": 0.5}, id="step 1", marks=pytest.mark.slow),
-        pytest.param({"use_learnable_rope": False}, id="frequencies as they are", marks=pytest.mark.slow),
+        pytest.param({"audio_step": 1, "alpha_min": 0.5}, id="step 1", marks=pytest.mark.heard),
+        pytest.param({"use_learnable_rope": False}, id="frequencies as they are", marks=pytest.mark.heard),
     ],
 )
 def test_greedy_codes_match_makers_code(
@@ -120,7 +110,7 @@ def test_greedy_codes_match_makers_code(
     ]
     theirs = makers.said(tmp_path / "tiny", asked, tmp_path)
     for one, expected in zip(asked, theirs, strict=True):
-        admit(runner, 0, (*one.prompt, *prompts[0][-2:]), tuple(one.speaker), GREEDY, piece=7)
+        admit(runner, 0, (*one.prompt, *prompts[0][-2:]), GREEDY, piece=7, speaker=tuple(one.speaker))
         assert run(runner, 1, frames)[0][: len(expected)] == expected
         runner.release(0, 1)
     assert len({str(one) for one in theirs}) == len(asked)
@@ -181,8 +171,8 @@ def test_neighbouring_speaker_changes_no_bit(
     logits = []
     for neighbour in (ANA, BEN, NO_SPEAKER):
         runner = runner_of(second, codec, 2)
-        admit(runner, 0, texts[1], ANA, GREEDY)
-        admit(runner, 1, texts[1], neighbour, GREEDY)
+        admit(runner, 0, texts[1], GREEDY, speaker=ANA)
+        admit(runner, 1, texts[1], GREEDY, speaker=neighbour)
         run(runner, 2, 8)
         logits.append(runner._logits[0].clone())
     assert torch.equal(logits[0], logits[1]) and torch.equal(logits[0], logits[2])
@@ -191,8 +181,8 @@ def test_neighbouring_speaker_changes_no_bit(
 def test_pause_and_move_change_no_bit(second: LanguageModel, codec: NanoCodec, texts: list[Prompt]) -> None:
     whole = alone(runner_of(second, codec, 1), texts[2], ANA, SAMPLED, 12)
     runner = runner_of(second, codec, 2)
-    admit(runner, 0, texts[0], NO_SPEAKER, SAMPLED)
-    admit(runner, 1, texts[2], ANA, SAMPLED)
+    admit(runner, 0, texts[0], SAMPLED, speaker=NO_SPEAKER)
+    admit(runner, 1, texts[2], SAMPLED, speaker=ANA)
     before = run(runner, 2, 4)[1]
     saved = runner.save(1)
     runner.release(1, 2)

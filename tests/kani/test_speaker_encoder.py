@@ -43,7 +43,7 @@ def changed(folder: Path, target: Path, **entries: object) -> Path:
 
 
 @makers.needs_makers
-@pytest.mark.parametrize("seconds", [0.5, pytest.param(3.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [0.5, pytest.param(3.0, marks=pytest.mark.heard)])
 def test_embeddings_match_makers_code(
     folder: Path, embedder: SpeakerEmbedder, tmp_path: Path, seconds: float
 ) -> None:

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,14 +42,6 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> KaniSettings:
         slots=2,
         threads=1,
     )
-
-
-@pytest.fixture
-async def engine(settings: KaniSettings, tmp_path: Path) -> AsyncIterator[KaniEngine]:
-    engine = KaniEngine(settings, cache_dir=tmp_path)
-    await engine.start()
-    yield engine
-    await engine.stop()
 
 
 def hum(pitch: float, seconds: float = 1.0, rate: int = RATE) -> Recording:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,6 @@ from kani.tokens import TokenLayout
 from speech.errors import EngineFailed, EngineUnavailable
 from speech.types import Samples, Sampling, Segment, Span, SpeechChunk
 from tests.conftest import StartServer
-from tests.kani.codec import tiny_codec
 from tests.kani.random_checkpoint import random_checkpoint
 from websocket_client import KaniTTSClient
 
@@ -35,35 +35,6 @@ RATE = 22050
 TEXTS = ("Hola, ya hablo.", "Un texto algo más largo que el primero, con una coma.", "¿Y tú?")
 IDLE = {"waiting": 0, "running": 0, "paused": 0}
 GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny checkpoint and a small codec with frames of 80 ms."""
-    folder = tmp_path_factory.mktemp("kani")
-    random_checkpoint(folder / "tiny")
-    tiny_codec.write(folder / "codec.nemo", tiny_codec.SMALL)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def small(folder: Path) -> KaniSettings:
-    return KaniSettings(
-        str(folder / "tiny"),
-        str(folder / "codec.nemo"),
-        device="cpu",
-        precision="float32",
-        slots=2,
-        threads=1,
-    )
-
-
-@pytest.fixture
-async def engine(small: KaniSettings, tmp_path: Path) -> AsyncIterator[KaniEngine]:
-    engine = KaniEngine(small, cache_dir=tmp_path)
-    await engine.start()
-    yield engine
-    await engine.stop()
 
 
 def greedy_codes(folder: Path, text: str, frames: int) -> Samples:
@@ -207,16 +178,15 @@ async def test_long_text_is_split_into_prompts(engine: KaniEngine) -> None:
     [
         ({"model": "/nowhere/at/all"}, "neither a local path nor"),
         ({"codec": __file__}, "tar"),
-        ({"device": "abacus"}, "no device"),
+        ({"device": "abacus"}, "not a device"),
         ({"device": "cuda:99"}, "CUDA|device"),
         ({"slots": 10**9}, "--slots"),
     ],
 )
 async def test_failed_start_reports_reason(
-    small: KaniSettings, tmp_path: Path, change: dict[str, object], complaint: str
+    settings: KaniSettings, tmp_path: Path, change: dict[str, Any], complaint: str
 ) -> None:
-    values = {name: getattr(small, name) for name in KaniSettings.__dataclass_fields__}
-    engine = KaniEngine(KaniSettings(**values | change), cache_dir=tmp_path)
+    engine = KaniEngine(replace(settings, **change), cache_dir=tmp_path)
     with pytest.raises(EngineUnavailable, match=complaint):
         await engine.start()
 
@@ -232,13 +202,12 @@ async def test_model_without_speech_fails_segment(engine: KaniEngine) -> None:
     assert [chunk async for chunk in engine.synthesize(segment)]
 
 
-async def test_checkpoint_speakers_are_voices(folder: Path, small: KaniSettings, tmp_path: Path) -> None:
+async def test_checkpoint_speakers_are_voices(settings: KaniSettings, tmp_path: Path) -> None:
     random_checkpoint(
         tmp_path / "many",
         speaker_settings={"status": "multispeaker", "speaker_list": ["katie", "nova", "karim"]},
     )
-    values = {name: getattr(small, name) for name in KaniSettings.__dataclass_fields__}
-    engine = KaniEngine(KaniSettings(**values | {"model": str(tmp_path / "many")}), cache_dir=tmp_path)
+    engine = KaniEngine(replace(settings, model=str(tmp_path / "many")), cache_dir=tmp_path)
     await engine.start()
     try:
         assert [voice.id for voice in engine.info.voices] == ["kani:katie", "kani:nova", "kani:karim"]
@@ -252,10 +221,9 @@ async def test_checkpoint_speakers_are_voices(folder: Path, small: KaniSettings,
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-async def test_model_speaks_on_gpu(small: KaniSettings, tmp_path: Path) -> None:
-    values = {name: getattr(small, name) for name in KaniSettings.__dataclass_fields__}
-    changed = {"device": "cuda", "precision": "bfloat16", "slots": 8}
-    engine = KaniEngine(KaniSettings(**values | changed), cache_dir=tmp_path)
+async def test_model_speaks_on_gpu(settings: KaniSettings, tmp_path: Path) -> None:
+    on_gpu = replace(settings, device="cuda", precision="bfloat16", slots=8)
+    engine = KaniEngine(on_gpu, cache_dir=tmp_path)
     await engine.start()
     try:
         segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", max_seconds=2.0, sampling=GREEDY)

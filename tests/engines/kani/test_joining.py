@@ -25,33 +25,10 @@ from speech.types import Segment, SpeechChunk, SpeechRequest
 from speech.voices.catalogue import VoiceStore
 from tests.conftest import StartServer
 from tests.engines.cuda_driver import cuda_driver
-from tests.kani.codec import tiny_codec
-from tests.kani.random_checkpoint import random_checkpoint
 from tests.support.tone import ToneEngine
 from websocket_client import KaniTTSClient
 
 READY_WITHIN_S = 300.0
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny checkpoint and a small codec; both work, and their speech is noise."""
-    folder = tmp_path_factory.mktemp("kani")
-    random_checkpoint(folder / "tiny")
-    tiny_codec.write(folder / "codec.nemo", tiny_codec.SMALL)
-    return folder
-
-
-@pytest.fixture
-def small(folder: Path) -> KaniSettings:
-    return KaniSettings(
-        str(folder / "tiny"),
-        str(folder / "codec.nemo"),
-        device="cpu",
-        precision="float32",
-        slots=1,
-        threads=1,
-    )
 
 
 async def joined(engine: KaniEngine | KokoroVoice, tmp_path: Path) -> tuple[str, list[str], list[str]]:
@@ -114,35 +91,31 @@ async def test_good_weights_join_late(cache: Path, tmp_path: Path, caplog: pytes
     assert "kani 1.0 int8 has joined, and speaks en es fr it pt from now on" in caplog.text
 
 
-def noise(small: KaniSettings, tmp_path: Path) -> KaniSettings:
-    """Random weights: audio, and no words."""
-    return small
+def noise(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
+    return settings
 
 
-def not_a_number(small: KaniSettings, tmp_path: Path) -> KaniSettings:
+def not_a_number(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
     """Damaged weights."""
-    copy = Path(shutil.copytree(str(small.model), tmp_path / "broken"))
+    copy = Path(shutil.copytree(str(settings.model), tmp_path / "broken"))
     tensors = load_file(copy / "model.safetensors")
     save_file(
         {key: torch.full_like(each, float("nan")) for key, each in tensors.items()},
         copy / "model.safetensors",
     )
-    return replace(small, model=str(copy))
+    return replace(settings, model=str(copy))
 
 
-def out_of_memory(small: KaniSettings, tmp_path: Path) -> KaniSettings:
-    """More slots than fit into any memory."""
-    return replace(small, slots=10**9)
+def out_of_memory(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
+    return replace(settings, slots=10**9)
 
 
-def no_such_files(small: KaniSettings, tmp_path: Path) -> KaniSettings:
-    """Files of a hub that may not be fetched."""
-    return replace(small, model="owner/name", may_fetch=False)
+def no_such_files(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
+    return replace(settings, model="owner/name", may_fetch=False)
 
 
-def no_gpu(small: KaniSettings, tmp_path: Path) -> KaniSettings:
-    """A driver with a device that torch does not find."""
-    return replace(small, device="cuda:7")
+def no_gpu(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
+    return replace(settings, device="cuda:7")
 
 
 @pytest.mark.parametrize(
@@ -156,23 +129,23 @@ def no_gpu(small: KaniSettings, tmp_path: Path) -> KaniSettings:
     ],
 )
 async def test_failing_engine_does_not_join(
-    small: KaniSettings,
+    settings: KaniSettings,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     change: Callable[[KaniSettings, Path], KaniSettings],
     cure: str,
 ) -> None:
-    engine = KaniEngine(change(small, tmp_path), cache_dir=tmp_path / "cache")
+    engine = KaniEngine(change(settings, tmp_path), cache_dir=tmp_path / "cache")
     assert await joined(engine, tmp_path) == ("failed", ["tone"], ["Hola"])
     (warning,) = [record.getMessage() for record in caplog.records if record.name == "speech.late_engine"]
     assert warning.startswith("the kani engine does not join") and cure in warning
 
 
 async def test_silent_engine_does_not_join(
-    small: KaniSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    settings: KaniSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kani.codec.nanocodec.NanoCodec.decode", _silent)
-    engine = KaniEngine(small, cache_dir=tmp_path / "cache")
+    engine = KaniEngine(settings, cache_dir=tmp_path / "cache")
     assert await joined(engine, tmp_path) == ("failed", ["tone"], ["Hola"])
     assert "no voice" in caplog.text
 

@@ -98,7 +98,7 @@ def test_state_size_is_sum_of_histories(codec: NanoCodec) -> None:
     assert state.nbytes == 5 * values * state.rows.element_size()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(data=st.data())
 def test_chunking_does_not_change_samples(codec: NanoCodec, data: st.DataObject) -> None:
     sizes = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=8))
@@ -108,7 +108,7 @@ def test_chunking_does_not_change_samples(codec: NanoCodec, data: st.DataObject)
         assert (fed(codec, codes, plan, 1, codec.new_state(2)) - whole).abs().max() <= tolerance(codec)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(deadline=None)
 @given(data=st.data())
 def test_sequences_of_any_age_share_calls(codec: NanoCodec, data: st.DataObject) -> None:
     slots = 4
@@ -247,7 +247,7 @@ def test_every_weight_norm_name_is_read(names: str) -> None:
         torch.testing.assert_close(actual[key], value, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.skipif(not JUDGE_PYTHON, reason="KANI_JUDGE_PYTHON names no python with nemo_toolkit")
 @pytest.mark.parametrize("full", [False, True], ids=["tiny", "full"])
 def test_samples_match_nemo(tmp_path: Path, full: bool) -> None:

@@ -96,7 +96,7 @@ def test_stream_begins_with_its_speech(name: str) -> None:
     assert correlation(heard[: len(truth)], truth) > 0.98
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None)
 @given(length=st.integers(60, 6000), name=st.sampled_from(COMPRESSED))
 def test_short_sound_keeps_length(length: int, name: str) -> None:
     """Also those that are shorter than what an encoder holds back.
@@ -110,7 +110,7 @@ def test_short_sound_keeps_length(length: int, name: str) -> None:
     assert 0 <= added <= (1151 if form.codec == "mp3" else 0)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, SOURCE), max_size=8), name=st.sampled_from(STREAMED))
 def test_chunking_does_not_change_output(cuts: list[int], name: str) -> None:
     form, samples = FORMATS[name], melody(1.0)

@@ -129,7 +129,7 @@ def test_encoded_speech_decodes_to_itself() -> None:
     assert len(by_ffmpeg) == 2 * len(original)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(st.integers(0, 8_000), st.lists(st.integers(0, 8_000), max_size=5))
 def test_every_length_is_preserved(length: int, cuts: list[int]) -> None:
     samples = melody(1.0)[:length]
@@ -365,7 +365,7 @@ def test_decompression_bomb_is_refused() -> None:
         decoder.feed(b"".join(bomb[1:]))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 255)), max_size=20),
     st.lists(st.tuples(st.integers(0, 5_000), st.binary(max_size=40)), max_size=3),

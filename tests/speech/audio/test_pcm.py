@@ -77,7 +77,7 @@ def test_wav_file_is_readable() -> None:
     assert struct.unpack("<I", file[4:8])[0] == len(file) - 8
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(
     st.sampled_from(
         [(24000, 22050), (22050, 24000), (24000, 48000), (48000, 8000), (22050, 16000), (22050, 22050)]
@@ -147,7 +147,7 @@ async def test_reframe_does_not_wait_for_a_full_frame() -> None:
     assert asked == 1
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None)
 @given(
     st.sampled_from([(24000, 22050), (22050, 22050), (22050, 24000)]),
     st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 4)), max_size=6),
@@ -325,7 +325,7 @@ def test_bomb_is_decoded_up_to_limit() -> None:
         tracemalloc.stop()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 @given(
     st.sampled_from(
         [b"RIFF\x10\0\0\0WAVEfmt ", b"OggS", b"fLaC", b"ID3\x03", b"\xff\xfb\x90\x00", b"\0\0\0\x18ftypmp42"]
@@ -341,7 +341,7 @@ def test_arbitrary_bytes_are_decoded_or_refused(head: bytes, rest: bytes) -> Non
         assert 0 < recording.duration_s <= 60
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None)
 @given(st.data())
 def test_damaged_file_is_decoded_or_refused(data: st.DataObject) -> None:
     container, codec, rate = data.draw(

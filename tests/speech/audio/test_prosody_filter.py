@@ -73,7 +73,7 @@ def test_chunking_does_not_change_samples(factor: float, manner: Prosody, block:
     assert np.abs(filtered(samples, factor, manner, block) - whole).max() < 1e-5
 
 
-@settings(max_examples=30, deadline=None)
+@settings(deadline=None)
 @given(
     st.integers(0, 30_000),
     st.floats(0.2, 4.5),

@@ -101,7 +101,7 @@ async def test_what_ends_a_paragraph_pauses_like_one(tmp_path: Path) -> None:
     assert listed[-1].end_s > prose[-1].end_s
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS, st.lists(st.integers(0, 400), max_size=8).map(sorted))
 async def test_spans_tile_whatever_markup_was_written(tmp_path: Path, text: str, cuts: list[int]) -> None:
     """However it came; each rest has its place between two characters."""

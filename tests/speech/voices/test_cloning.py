@@ -19,6 +19,7 @@ from speech.errors import Busy, EngineFailed, InvalidRequest, NameTaken, Unknown
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
+from speech.session.session import SpeechSession
 from speech.types import Embedding, Recording, Similarity, SpeechRequest, Voice
 from speech.voices.catalogue import VoiceStore
 from speech.voices.cloning import MAX_WAITING_RECORDINGS, VoiceCloner
@@ -29,6 +30,7 @@ from tests.support.tone import ToneEngine
 RATE = 16_000
 WITHIN_S = 300.0
 SPANISH = SpeechRequest(language="es")
+CONSENT: dict[str, str] = {"consent": "It is me.", "origin": "test"}
 
 
 def hum(seconds: float = 4.0, level: float = 0.5) -> Recording:
@@ -125,6 +127,12 @@ async def refined(cloning: VoiceCloner, store: VoiceStore, name: str) -> dict[st
     return dict(likeness.similarity)
 
 
+async def finish(session: SpeechSession, text: str) -> None:
+    session.feed(text)
+    session.finish()
+    await collect(session)
+
+
 async def settled() -> None:
     """Return once all background work has ended."""
     async with asyncio.timeout(WITHIN_S):
@@ -149,17 +157,13 @@ async def test_concurrent_requests_embed_recording_once(tmp_path: Path) -> None:
 async def test_session_reports_cloning_and_similarity(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
         async with service.open(replace(SPANISH, reference=hum()), protocol="test") as session:
-            session.feed("uno")
-            session.finish()
-            await collect(session)
+            await finish(session, "uno")
             assert (session.cloning_kind, session.similarity) == (
                 "nearest voice",
                 Similarity(0.5, 0.6, False),
             )
         async with service.open(SPANISH, protocol="test") as session:
-            session.feed("uno")
-            session.finish()
-            await collect(session)
+            await finish(session, "uno")
             assert (session.cloning_kind, session.similarity) == ("none", None)
 
 
@@ -239,9 +243,7 @@ async def test_session_accepts_embeddings_of_its_engine_only(tmp_path: Path) -> 
         for reference, cloning in ((made, "nearest voice"), (foreign, "none")):
             async with service.open(SPANISH, protocol="test") as session:
                 session.use_embeddings(reference)
-                session.feed("uno")
-                session.finish()
-                await collect(session)
+                await finish(session, "uno")
                 assert session.cloning_kind == cloning
                 with pytest.raises(RuntimeError):
                     session.use_embeddings(made)
@@ -251,18 +253,14 @@ async def test_session_accepts_embeddings_of_its_engine_only(tmp_path: Path) -> 
 async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -> None:
     engine, store = ToneEngine(clones=True), VoiceStore(tmp_path)
     async with serving(engine, tmp_path) as service:
-        voice = await service.cloning.add(
-            "ana", recording_of(hum()), consent="It is me.", origin="test", language="en"
-        )
+        voice = await service.cloning.add("ana", recording_of(hum()), **CONSENT, language="en")
         assert len(engine.embedded) == 1
         assert await refined(service.cloning, store, "ana") == {
             "es": Similarity(0.5, 0.6, False),
             "en": Similarity(0.5, 0.8, True),
         }
         async with service.open(SpeechRequest(voice=voice.id), protocol="test") as session:
-            session.feed("one")
-            session.finish()
-            await collect(session)
+            await finish(session, "one")
             assert (session.similarity, session.resolved_voice.language) == (Similarity(0.5, 0.8, True), "en")
     again = ToneEngine(clones=True)
     async with serving(again, tmp_path) as service:
@@ -277,7 +275,7 @@ async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -
 
 async def test_new_model_embeds_stored_voice_again(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
         await settled()
     newer = ToneEngine(clones=True)
     newer.info = replace(newer.info, embedding_model="tone 2")
@@ -292,7 +290,7 @@ async def test_deletion_ends_refinement(tmp_path: Path) -> None:
     engine = EndlessEngine()
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
-        await cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await cloning.add("ana", recording_of(hum()), **CONSENT)
         await engine.begun.wait()
         assert cloning.statuses(service.store.get("ana"))[0].state == "refining"
         await cloning.delete("custom:ana")
@@ -331,10 +329,10 @@ async def test_replaced_recording_does_not_reuse_embedding(tmp_path: Path) -> No
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
         first, second = recording_of(hum(level=0.9)), recording_of(hum(level=0.2))
-        await cloning.add("ana", first, consent="It is me.", origin="test")
+        await cloning.add("ana", first, **CONSENT)
         async with service.open(SpeechRequest(voice="custom:ana", language="es"), protocol="test") as session:
             await cloning.delete("ana")
-            await cloning.add("ana", second, consent="It is me.", origin="test")
+            await cloning.add("ana", second, **CONSENT)
             session.feed("uno")
             session.finish()
             with pytest.raises(UnknownVoice):
@@ -342,7 +340,7 @@ async def test_replaced_recording_does_not_reuse_embedding(tmp_path: Path) -> No
         for recording, level in ((second, 0.2), (first, 0.9)):
             if level == 0.9:
                 await cloning.delete("ana")
-                await cloning.add("ana", recording, consent="It is me.", origin="test")
+                await cloning.add("ana", recording, **CONSENT)
             await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
             known = engine.segments[-1].embedding
             assert known is not None and known.values[0] == pytest.approx(level, abs=0.01)
@@ -352,21 +350,19 @@ async def test_replaced_recording_does_not_reuse_embedding(tmp_path: Path) -> No
 
 
 async def test_deleted_default_voice_falls_back(tmp_path: Path) -> None:
-    VoiceStore(tmp_path).add("ana", recording_of(hum()), consent="It is me.", origin="test", language="es")
+    VoiceStore(tmp_path).add("ana", recording_of(hum()), **CONSENT, language="es")
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path, voice="custom:ana") as service:
         await service.cloning.delete("ana")
         await speak(service, "uno", SPANISH)
-        await service.cloning.add(
-            "ana", recording_of(hum()), consent="It is me.", origin="test", language="es"
-        )
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT, language="es")
         await speak(service, "dos", SPANISH)
     assert [segment.text for segment in plain.segments] == ["uno"]
     assert [segment.embedding is not None for segment in echo.segments] == [True]
 
 
 async def test_passage_voice_does_not_affect_neighbours(tmp_path: Path) -> None:
-    VoiceStore(tmp_path).add("olga", recording_of(hum()), consent="It is me.", origin="test", language="ru")
+    VoiceStore(tmp_path).add("olga", recording_of(hum()), **CONSENT, language="ru")
     engine = ToneEngine(clones=True)
     russian = Voice("tone_ru", "Tone", "ru", "tone")
     engine.info = replace(
@@ -394,8 +390,8 @@ async def test_names_in_use_are_refused(tmp_path: Path) -> None:
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
         with pytest.raises(NameTaken):
-            await cloning.add("tone_es", recording_of(hum()), consent="It is me.", origin="test")
-        await cloning.add("हिन्दी", recording_of(hum()), consent="It is me.", origin="test")
+            await cloning.add("tone_es", recording_of(hum()), **CONSENT)
+        await cloning.add("हिन्दी", recording_of(hum()), **CONSENT)
         await engine.begun.wait()
         for name in ("tone_es", "a/b", "\u093f"):
             with pytest.raises(InvalidRequest):
@@ -410,7 +406,7 @@ async def test_names_in_use_are_refused(tmp_path: Path) -> None:
 
 async def test_damaged_voice_can_be_deleted_with_its_recording(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
         await settled()
         damage(tmp_path)
         with pytest.raises(UnknownVoice):
@@ -422,7 +418,7 @@ async def test_damaged_voice_can_be_deleted_with_its_recording(tmp_path: Path) -
 async def test_stop_cancels_refinement(tmp_path: Path) -> None:
     engine = EndlessEngine()
     async with serving(engine, tmp_path) as service:
-        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
         await engine.begun.wait()
         # Before the look at what tasks are left.
         await service.cloning.stop()
@@ -433,7 +429,7 @@ async def test_renamed_voice_keeps_embedding(tmp_path: Path) -> None:
     engine = ToneEngine(clones=True)
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
-        await cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await cloning.add("ana", recording_of(hum()), **CONSENT)
         voice = await cloning.rename("ana", "eva")
         assert voice.id == "custom:eva"
         await speak(service, "uno", SpeechRequest(voice="custom:eva", language="es"))
@@ -446,7 +442,7 @@ async def test_renamed_voice_keeps_embedding(tmp_path: Path) -> None:
 async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> None:
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path) as service:
-        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
         for request, engine in (
             (SPANISH, "tone"),
             (replace(SPANISH, reference=hum()), "echo"),
@@ -454,16 +450,12 @@ async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> Non
             (replace(SPANISH, voice="tone_es", reference=hum()), "tone"),
         ):
             async with service.open(request, protocol="test") as session:
-                session.feed("uno")
-                session.finish()
-                await collect(session)
+                await finish(session, "uno")
                 assert session.resolved_voice.engine.info.name == engine
                 assert session.cloning_kind == ("none" if engine == "tone" else "nearest voice")
         async with service.open(SPANISH, protocol="test") as session:
             session.use_embeddings(await service.cloning.embed_with_all_engines(hum()))
-            session.feed("uno")
-            session.finish()
-            await collect(session)
+            await finish(session, "uno")
             assert (session.resolved_voice.engine.info.name, session.cloning_kind) == (
                 "echo",
                 "nearest voice",
@@ -471,7 +463,7 @@ async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> Non
 
 
 async def test_stored_default_voice_is_cloned_in_its_language(tmp_path: Path) -> None:
-    VoiceStore(tmp_path).add("ana", recording_of(hum()), consent="It is me.", origin="test", language="es")
+    VoiceStore(tmp_path).add("ana", recording_of(hum()), **CONSENT, language="es")
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path, voice="custom:ana") as service:
         await speak(service, "uno", SPANISH)

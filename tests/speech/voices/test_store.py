@@ -311,7 +311,7 @@ def test_concurrent_writers_get_name_once(store: VoiceStore) -> None:
     assert len(store.list()) == (3 if won.index(True) % 2 else 4)
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=70))
 def test_no_name_escapes_folder(store: VoiceStore, tmp_path: Path, name: str) -> None:
     try:

@@ -173,7 +173,7 @@ def test_killed_process_leaves_complete_voices(tmp_path: Path, caplog: pytest.Lo
     assert kill_and_check(tmp_path, 12, 0.5, caplog) >= 12
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_many_killed_processes_leave_complete_voices(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
