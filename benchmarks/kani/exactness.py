@@ -19,12 +19,11 @@ FRAMES = 52
 
 @dataclass(frozen=True, slots=True)
 class Closeness:
-    """Of logits to a reference's: cosine, the mean and the least of all positions, and the share of
-    positions at which the likeliest code is the same."""
+    """Logits against a reference's."""
 
-    cosine: float
-    least: float
-    equal: float
+    cosine: float  # mean over all positions
+    least: float  # lowest cosine
+    equal: float  # share of positions with the same most likely code
 
     @classmethod
     def of(cls, found: Sequence[torch.Tensor], reference: Sequence[torch.Tensor]) -> Closeness:

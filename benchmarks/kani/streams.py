@@ -22,10 +22,10 @@ _MOMENT_S = 0.2
 
 
 class Listening:
-    """One utterance, asked for now. All times are seconds since then.
+    """One utterance, submitted now. All times are seconds since then.
 
-    arrivals_s, durations_s: when each piece came, and its length; ``first`` is set with the first,
-    ``over`` when no more comes; steps_at_first, steps_at_end: frames that the scheduler had made then.
+    arrivals_s, durations_s: arrival and length of each piece; ``first`` is set with the first, ``over`` at
+    the end; steps_at_first, steps_at_end: the scheduler's frame counter then.
     """
 
     def __init__(self, kani: KaniModel, seed: int, frames: int) -> None:
@@ -117,14 +117,13 @@ def first_audio(kani: KaniModel, times: int) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Streams that were asked for at the same time: how many, audio of all, seconds until the last
-    ended, seconds to the first piece of each, and how many of them had a gap."""
+    """Sequences submitted at the same time."""
 
-    streams: int
-    audio_s: float
-    wall_s: float
-    first_s: Sequence[float]
-    stalled: int
+    streams: int  # their number
+    audio_s: float  # audio of all
+    wall_s: float  # until the last ended
+    first_s: Sequence[float]  # first audio of each
+    stalled: int  # number of sequences with a gap
 
     @property
     def throughput(self) -> float:

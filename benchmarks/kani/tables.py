@@ -61,18 +61,17 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """What was timed of ours, in seconds: a prompt; a decode step by streams; a frame of the codec by
-    (streams, frames) of a call; real-time factors and first audio of one stream; many streams by
-    their number; steps from a cancel until its slot was free, and until the next stream was heard."""
+    """Times of our model, in seconds."""
 
     precision: str
-    prefill_s: float
-    steps_s: Mapping[int, float]
-    frames_s: Mapping[tuple[int, int], float]
-    real_time_factors: Sequence[float]
-    firsts_s: Sequence[float]
-    together: Mapping[int, Together]
+    prefill_s: float  # of one prompt
+    steps_s: Mapping[int, float]  # a decode step, by number of sequences
+    frames_s: Mapping[tuple[int, int], float]  # a frame of the codec, by (sequences, frames) of a call
+    real_time_factors: Sequence[float]  # of one sequence
+    firsts_s: Sequence[float]  # first audio of one sequence
+    together: Mapping[int, Together]  # by number of sequences
     cancels: Sequence[tuple[int, int]]
+    """Steps from a cancel until the slot was free, and until the next audio"""
 
     @property
     def real_time_factor(self) -> float:
@@ -87,7 +86,7 @@ class Ours:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What a decode step has to read and a frame to compute, and the machine's rates."""
+    """Bytes that a decode step reads, operations of a frame, and the machine's rates."""
 
     bytes_a_step: int
     bytes_a_second: float
@@ -113,9 +112,9 @@ class Floor:
 
 @dataclass(frozen=True, slots=True)
 class Exactness:
-    """Logits at so many positions against transformers' float32, and the codec's noise in decibels."""
+    """Differences from transformers' float32, and the codec's noise in decibels."""
 
-    positions: int
+    positions: int  # number of positions compared
     logits: Mapping[str, Closeness]
     noise_db: Mapping[str, float]
 

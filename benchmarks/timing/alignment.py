@@ -26,7 +26,7 @@ from speech.types import Samples, Span
 from tests.judges.judge import WHISPER_RATE, whisper, words_of
 
 CHUNK_S = 0.08
-"""What speech comes in, as Kani's does."""
+"""Length of a chunk of speech, as Kani's."""
 
 Find = Callable[[Spoken], Sequence[Span]]
 

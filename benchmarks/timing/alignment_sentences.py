@@ -82,4 +82,4 @@ VOICES = {
     "fr": ("ff_siwis",),
     "it": ("if_sara", "im_nicola"),
 }
-"""Who says them in turn. None of the English ones was heard before; of the others there are no more."""
+"""Alternating voices. No English one was used for tuning; the other languages have no more."""

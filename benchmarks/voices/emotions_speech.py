@@ -21,7 +21,7 @@ from speech.engine import Engine
 from speech.types import Samples, Segment
 
 Voices = Mapping[str, tuple[str, ...]]
-"""Who says the sentences of each language (BCP 47)."""
+"""Voices of the sentences by language (BCP 47)."""
 
 KOKORO_VOICES: Voices = {"es": ("ef_dora", "em_alex"), "en": ("af_heart", "am_michael")}
 ESPEAK_VOICES: Voices = {"es": ("espeak:es",), "en": ("espeak:en-us",)}
@@ -80,29 +80,24 @@ async def first_sound_s(engine: Engine, sentence: Sentence, emotion: str, speed:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Of one recording. length_s: seconds; pitch: the median, in semitones above 1 Hz; pitch_range: from
-    the 10th to the 90th percentile, in semitones; loudness: mean power of what is heard, in decibels;
-    brightness: power above 2 kHz against that below, in decibels.
-    """
+    """Measures of one recording."""
 
-    length_s: float
-    pitch: float
-    pitch_range: float
-    loudness: float
-    brightness: float
+    length_s: float  # seconds
+    pitch: float  # median, semitones above 1 Hz
+    pitch_range: float  # 10th to 90th percentile, semitones
+    loudness: float  # mean power of the audible part, decibels
+    brightness: float  # power above 2 kHz against that below, decibels
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One recording against the same sentence said neutrally: times as fast, semitones higher, times as
-    wide (between the same percentiles), decibels louder, decibels brighter.
-    """
+    """A recording against the same sentence spoken neutrally."""
 
-    rate: float
-    pitch: float
-    pitch_range: float
-    loudness: float
-    brightness: float
+    rate: float  # factor
+    pitch: float  # semitones
+    pitch_range: float  # factor, between the same percentiles
+    loudness: float  # decibels
+    brightness: float  # decibels
 
     @classmethod
     def between(cls, found: Measures, neutral: Measures) -> Change:

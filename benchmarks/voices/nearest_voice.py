@@ -46,18 +46,15 @@ _GOALS = {"es": (0.12, 0.14), "en": (0.05, 0.05), FOREIGN: (0.05, 0.08)}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """One target. likeness: cosine by way; apart: the distances of ``MEASURES`` by way; wrong: words by way,
-    and how many there were; told: what the refined embedding says of itself, before and now; seconds: to
-    embed and to refine.
-    """
+    """Results of one target."""
 
     target: Target
     single: str
-    likeness: Mapping[str, float]
-    apart: Mapping[str, tuple[float, ...]]
-    wrong: Mapping[str, tuple[int, int]]
-    told: tuple[float, float]
-    seconds: tuple[float, float]
+    similarity: Mapping[str, float]  # cosine by way
+    apart: Mapping[str, tuple[float, ...]]  # distances of ``MEASURES`` by way
+    wrong: Mapping[str, tuple[int, int]]  # wrong words and number of words, by way
+    predicted: tuple[float, float]  # similarities predicted by the refined embedding, before and now
+    seconds: tuple[float, float]  # to embed and to refine
 
     @property
     def group(self) -> str:
@@ -66,7 +63,7 @@ class Judged:
 
     def gain(self, way: str) -> float:
         """Similarity gained over the best single voice."""
-        return self.likeness[way] - self.likeness[SINGLE]
+        return self.similarity[way] - self.similarity[SINGLE]
 
 
 def judged(model: Model, folder: Path, everyone: Sequence[Target]) -> list[Judged]:
@@ -154,7 +151,7 @@ def _wrong(said: Sequence[Samples], language: str) -> tuple[int, int]:
     return sum(wrong for wrong, _ in pairs), sum(words for _, words in pairs)
 
 
-def likeness(found: Sequence[Judged]) -> None:
+def similarity(found: Sequence[Judged]) -> None:
     """Print the similarities."""
     groups = {group: [one for one in found if one.group == group] for group in _GOALS}
     rows = []
@@ -163,7 +160,7 @@ def likeness(found: Sequence[Judged]) -> None:
         rows.append(
             [
                 f"{group} ({len(own)})",
-                *(f"{np.mean([one.likeness[way] for one in own]):.3f}" for way in WAYS),
+                *(f"{np.mean([one.similarity[way] for one in own]):.3f}" for way in WAYS),
                 *(
                     f"{np.mean([one.gain(way) for one in own]):+.3f} (≥ {goal:+.2f})"
                     for way, goal in zip((AT_ONCE, REFINED), goals, strict=True)
@@ -177,8 +174,8 @@ def likeness(found: Sequence[Judged]) -> None:
         [
             f"{one.target.name} → {one.target.language}",
             one.single,
-            *(f"{one.likeness[way]:.3f}" for way in WAYS),
-            f"{one.told[0]:.3f} → {one.told[1]:.3f}",
+            *(f"{one.similarity[way]:.3f}" for way in WAYS),
+            f"{one.predicted[0]:.3f} → {one.predicted[1]:.3f}",
         ]
         for one in found
     ]
@@ -247,7 +244,7 @@ def main() -> None:
             said_near(model, folder, target)
             print(f"{target.name} was cloned.", flush=True)
         found = judged(model, folder, everyone)
-        for show in (likeness, others, words, seconds):
+        for show in (similarity, others, words, seconds):
             show(found)
 
 

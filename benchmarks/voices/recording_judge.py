@@ -37,7 +37,7 @@ TOLD = {
 """Words of each sentence that no other has, and what the tables call it."""
 
 EVERY = 6
-"""One recording in so many gets each fault."""
+"""One recording of this many gets each fault."""
 
 PAIRS = 40
 _RATE = 24_000
@@ -181,7 +181,7 @@ FAULTS: list[tuple[str, str, bool, Change]] = [
         for seconds in (1.5, 2.5)
     ),
 ]
-"""What is wrong, how much of it, whether that is a clear case, and how it is done."""
+"""Fault, strength, clear case or not, and the function that adds it."""
 
 
 def alarms() -> None:

@@ -38,9 +38,9 @@ PAUSES_S = (0.15, 0.7)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """Some sentences of one voice. kind: "plain", "expressive" (or fast, or slow) or "espeak"."""
+    """Some sentences of one voice."""
 
-    kind: str
+    kind: str  # "plain", "expressive" (or fast, or slow) or "espeak"
     voice: str
     language: str
     recording: Recording

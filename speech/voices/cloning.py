@@ -178,18 +178,18 @@ class VoiceCloner:
 
     def statuses(self, voice: StoredVoice) -> list[CloningStatus]:
         """Each engine's state for a stored voice. Raises UnknownVoice. Reads files: call it in a thread."""
-        likenesses = []
+        statuses = []
         stored = {embedding.model: embedding for embedding in self._store.embeddings(voice)}
         for engine in self._engines:
             info = engine.info
             known = stored.get(info.embedding_model) if info.cloning != "none" else None
             if known is None:
-                likenesses.append(CloningStatus(info.name, info.cloning, "missing"))
+                statuses.append(CloningStatus(info.name, info.cloning, "missing"))
                 continue
             refining = self._refinement.is_pending(_voice_key(voice), info.embedding_model)
             state: Literal["ready", "refining"] = "refining" if refining else "ready"
-            likenesses.append(CloningStatus(info.name, info.cloning, state, known.similarity))
-        return likenesses
+            statuses.append(CloningStatus(info.name, info.cloning, state, known.similarity))
+        return statuses
 
     def _check_name(self, name: str) -> None:
         """Raise NameTaken for the id of an engine's own voice: a request's short name would be ambiguous."""

@@ -87,13 +87,14 @@ def alone(runner: Runner, prompt: Prompt, who: Speaker, sampling: Sampling, fram
     return spoken
 
 
+@pytest.mark.heard
 @makers.needs_makers
 @pytest.mark.parametrize(
     "settings",
     [
         pytest.param({}, id="step 0.3"),
-        pytest.param({"audio_step": 1, "alpha_min": 0.5}, id="step 1", marks=pytest.mark.heard),
-        pytest.param({"use_learnable_rope": False}, id="frequencies as they are", marks=pytest.mark.heard),
+        pytest.param({"audio_step": 1, "alpha_min": 0.5}, id="step 1"),
+        pytest.param({"use_learnable_rope": False}, id="frequencies as they are"),
     ],
 )
 def test_greedy_codes_match_makers_code(

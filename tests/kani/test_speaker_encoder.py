@@ -42,8 +42,9 @@ def changed(folder: Path, target: Path, **entries: object) -> Path:
     return target
 
 
+@pytest.mark.heard
 @makers.needs_makers
-@pytest.mark.parametrize("seconds", [0.5, pytest.param(3.0, marks=pytest.mark.heard)])
+@pytest.mark.parametrize("seconds", [0.5, 3.0])
 def test_embeddings_match_makers_code(
     folder: Path, embedder: SpeakerEmbedder, tmp_path: Path, seconds: float
 ) -> None:

@@ -28,6 +28,8 @@ from tests.engines.cuda_driver import cuda_driver
 from tests.support.tone import ToneEngine
 from websocket_client import KaniTTSClient
 
+pytestmark = pytest.mark.heard
+
 READY_WITHIN_S = 300.0
 
 

@@ -35,6 +35,7 @@ print(len(os.listdir("/proc/self/task")) - before)
 """
 
 
+@pytest.mark.server
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("kind", ["mp3", "opus", "prosody", "recognition"])
 def test_stream_starts_no_thread(kind: str) -> None:

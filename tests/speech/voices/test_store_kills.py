@@ -21,7 +21,10 @@ from speech.voices.store import VoiceStore
 from tests.speech.voices.test_store import add, recording
 from tests.speech.voices.test_store_faults import assert_no_leftovers
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes are not killed so")
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(os.name == "nt", reason="processes are not killed this way"),
+]
 
 CHANGES = 200
 NAMES_EACH = 5
