@@ -245,22 +245,24 @@ class LanguageModel:
         """Logits [n, codes], float32, of ``codebook``; for codebook 0 end_of_speech comes last."""
         return self._heads[codebook].normed(hidden, self._epsilon).float()
 
-    def _input_rows(self, tokens: Tensor, start: int, voices: SpeakerRows) -> Tensor:
+    def _input_rows(self, tokens: Tensor, start: int, speakers: SpeakerRows) -> Tensor:
         """Input rows of the prompts' next tokens [n, t], from ``start`` on: float32 [n, t, hidden]."""
         hidden = self._embedding[tokens].float()
         if start <= SPEAKER_POSITION < start + tokens.shape[1]:
-            for row, voice in voices.items():
+            for row, voice in speakers.items():
                 hidden[row, SPEAKER_POSITION - start] = voice
         return hidden
 
-    def _set_speech_start(self, state: LanguageState, lengths: Sequence[int], voices: SpeakerRows) -> None:
+    def _set_speech_start(self, state: LanguageState, lengths: Sequence[int], speakers: SpeakerRows) -> None:
         """Store the position at which the speech of each prompt begins."""
         count = len(lengths)
         state.speech_start[:count] = torch.tensor(lengths, device=self.device)
         # With a speaker the mask of the makers' ``generate`` is one token short: generated tokens, these two
         # included, attend to all before them and not to themselves (PyPI kani-tts-2 0.0.5 on transformers
         # 4.56.0). Their checkpoints sound right only with it.
-        masked_from = [n - RESPONSE_TOKENS if row in voices else NO_POSITION for row, n in enumerate(lengths)]
+        masked_from = [
+            n - RESPONSE_TOKENS if row in speakers else NO_POSITION for row, n in enumerate(lengths)
+        ]
         state.self_masked_from[:count] = torch.tensor(masked_from, device=self.device)
 
     @property

@@ -96,8 +96,8 @@ def load(
     checkpoint.text_tokens("")
     speech = NanoCodec.load(archive, device=torch_device, precision=codec_precision)
     layout = checkpoint.layout(codebooks=speech.config.codebooks, codebook_size=speech.config.codebook_size)
-    longest_frames = round(MAX_SEGMENT_S / speech.config.frame_s)
-    capacity = Runner.capacity(MAX_PROMPT_TOKENS, longest_frames, layout.codebooks)
+    max_frames = round(MAX_SEGMENT_S / speech.config.frame_s)
+    capacity = Runner.capacity(MAX_PROMPT_TOKENS, max_frames, layout.codebooks)
     language = _language(checkpoint, layout, language_precision, torch_device, capacity, cache)
     speech.compile()
     on_gpu = torch_device.type == "cuda"
@@ -106,7 +106,7 @@ def load(
         speech,
         slots=slots or (256 if on_gpu else 8),
         max_prompt_tokens=MAX_PROMPT_TOKENS,
-        max_frames=longest_frames,
+        max_frames=max_frames,
     )
     precision_text = f"{_dtype_name(language_precision)}, codec {_dtype_name(codec_precision)}"
     report(

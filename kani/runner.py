@@ -109,9 +109,9 @@ class Runner:
         self._pool = torch.cuda.graph_pool_handle() if self._on_gpu else None
 
     @staticmethod
-    def capacity(longest_prompt: int, longest_frames: int, codebooks: int) -> int:
+    def capacity(max_prompt_tokens: int, max_frames: int, codebooks: int) -> int:
         """Maximum tokens of a sequence in the language model."""
-        return longest_prompt + codebooks * (longest_frames + 1)
+        return max_prompt_tokens + codebooks * (max_frames + 1)
 
     @property
     def speaker_size(self) -> int:
@@ -277,7 +277,7 @@ class Runner:
         if self._on_gpu:
             # While no sequence runs: every capture would advance it, past its slot's end.
             for rows in self._row_counts():
-                report(f"capturing CUDA graphs for {rows} streams")
+                report(f"capturing CUDA graphs for {rows} sequences")
                 for span in self._spans():
                     self._capture(rows, span)
         prefill = self.start_prefill([[0] * min(64, self.max_prompt_tokens)])

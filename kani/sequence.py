@@ -88,7 +88,7 @@ class Attempt:
     number: int
     sampling: Sampling
     guard: OutputGuard
-    decoded_frames: int = 0  # number of frames decoded
+    decoded_frames: int = 0
     pending: list[list[int]] = field(default_factory=list)  # frames sampled and not yet decoded
     withheld: list[Samples] = field(default_factory=list)  # audio held back while only silence was decoded
     ending: End | None = None

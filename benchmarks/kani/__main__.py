@@ -156,7 +156,7 @@ def floor(kani: KaniModel, memory: probes.Memory) -> tables.Floor:
     return tables.Floor(
         bytes_a_step=probes.weights_a_step(kani) * getattr(torch, products).itemsize,
         bytes_a_second=memory.bytes_a_second,
-        bandwidth=memory.told(),
+        bandwidth=memory.describe(),
         operations_a_frame=probes.codec_operations(kani.codec.config),
         operations_a_second=apart(probes.peak, kani.model.device, getattr(torch, convolutions)),
     )

@@ -61,7 +61,7 @@ class Memory:
         """Median of all probes so far."""
         return sorted(self.measured)[len(self.measured) // 2]
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """The bandwidth and its range, as text."""
         giga = [value / 1e9 for value in self.measured]
         return f"{self.bytes_a_second / 1e9:.0f} GB/s ({min(giga):.0f}–{max(giga):.0f} in {len(giga)} probes)"

@@ -314,7 +314,7 @@ async def _generate(kani: KaniModel, utterance: Utterance) -> AsyncGenerator[Sam
     def on_event(event: Samples | End) -> None:
         loop.call_soon_threadsafe(events.put_nowait, event)
 
-    stream = kani.scheduler.submit(utterance, on_event)
+    sequence = kani.scheduler.submit(utterance, on_event)
     heard = ended = False
     try:
         while True:
@@ -322,12 +322,12 @@ async def _generate(kani: KaniModel, utterance: Utterance) -> AsyncGenerator[Sam
             if isinstance(event, End):
                 ended = True
                 break
-            kani.scheduler.acknowledge(stream, len(event))
+            kani.scheduler.acknowledge(sequence, len(event))
             heard = True
             yield event
     finally:
         if not ended:
-            kani.scheduler.cancel(stream)
+            kani.scheduler.cancel(sequence)
             await wait_until_done(asyncio.ensure_future(_wait_for_end(events)))
     match event.ending:
         case Ending.FAILED | Ending.CANCELLED:
