@@ -1,4 +1,4 @@
-"""Which engine and which voice speak a request."""
+"""Chooses the engine and the voice of a request."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["DEFAULT_VOICE", "ResolvedVoice", "StoredVoice", "VoiceCatalogue", "V
 log = logging.getLogger(__name__)
 
 DEFAULT_VOICE = "default"
-"""The name that means: whoever speaks the language."""
+"""The name of the default voice of the language that is spoken."""
 
-_CLONES: Mapping[CloningKind, int] = {"none": 0, "nearest voice": 1, "embedding": 2}
+_CLONING_RANK: Mapping[CloningKind, int] = {"none": 0, "nearest voice": 1, "embedding": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,7 @@ class ResolvedVoice:
 
 
 class VoiceCatalogue:
-    """All voices of some engines, and those that are kept.
-
-    engines: in order of preference; default_voice: replaces the default of its own language.
-    Raises UnknownVoice if there is no such voice.
-    """
+    """The voices of all engines and the stored voices."""
 
     def __init__(self, engines: Sequence[Engine], store: VoiceStore, default_voice: str | None) -> None:
         self._engines = {engine.info.name: engine for engine in engines}
@@ -48,12 +44,12 @@ class VoiceCatalogue:
         self._store = store
         self._voices = {voice.id: voice for info in self._infos.values() for voice in info.voices}
         self._default = default_voice if default_voice != DEFAULT_VOICE else None
-        self._missed = False
+        self._missing_logged = False
         self.find(self._default)
 
     @property
     def languages(self) -> Mapping[str, str]:
-        """The engine that speaks each language, by primary subtag."""
+        """Name of the engine that speaks each language, by primary subtag."""
         spoken: dict[str, str] = {}
         for name, info in self._infos.items():
             for language in info.default_voices:
@@ -61,29 +57,29 @@ class VoiceCatalogue:
         return spoken
 
     def list(self) -> list[Voice]:
-        """Every voice a client can name: the engines', then the kept ones (reads files)."""
+        """List every voice a client can name: the engines', then the stored ones (reads files)."""
         return [*self._voices.values(), *map(self.entry, self._store.list())]
 
     def entry(self, voice: StoredVoice) -> Voice:
-        """A kept voice as ``list`` has it, with the engine that speaks its language."""
+        """Describe a stored voice as ``list`` does, with the engine that speaks its language."""
         spoken = primary(voice.language or "") in self.languages
         engine = self._default_for(voice.language or "", clones=True).engine.info.name if spoken else ""
         return Voice(voice.id, voice.name, voice.language or "", engine)
 
     def language_of(self, voice: str | None) -> str | None:
-        """The language of a voice that is named; None for the default and for one without."""
+        """Language of a named voice; None for the default voice and for a voice without a language."""
         found = self.find(voice)
         return found.language or None if found is not None else None
 
     def resolve(
         self, voice: str | Voice | StoredVoice | None, language: str, *, cloning: bool = False
     ) -> ResolvedVoice:
-        """Who speaks ``language`` (BCP 47) for a client that asked for ``voice``, by its id or as found.
+        """Choose the engine and voice that speak ``language`` (BCP 47).
 
-        clones: whether it is to sound like somebody else, so that an engine which can comes first.
-        A voice whose engine does not speak the language gives way to the default of that
-        language; a kept voice is spoken by the default of the engine that comes nearest to it. Raises
-        UnknownVoice, and UnsupportedLanguage if no engine speaks it.
+        voice: an id, or the voice itself; cloning: the speech is to sound like a recording, so engines that
+        clone come first. A voice whose engine does not speak the language is replaced by that language's
+        default; a stored voice is spoken by the engine that clones best. Raises UnknownVoice, and
+        UnsupportedLanguage if no engine speaks the language.
         """
         found = self.find(voice) if isinstance(voice, str | None) else voice
         if found is None:
@@ -96,7 +92,7 @@ class VoiceCatalogue:
         return self._default_for(language)
 
     def find(self, voice: str | None) -> Voice | StoredVoice | None:
-        """The voice of that id, a kept one as it is now (reads a file); None for the default."""
+        """Find a voice by its id, a stored one as it is on disk now (reads a file); None for the default."""
         if voice is None or voice == DEFAULT_VOICE:
             return None
         if voice.startswith(CUSTOM_PREFIX):
@@ -110,7 +106,7 @@ class VoiceCatalogue:
         speaking = [info for info in self._infos.values() if primary(language) in info.default_voices]
         if not speaking:
             raise UnsupportedLanguage(language, ", ".join(sorted(self.languages)))
-        first = max(speaking, key=lambda info: _CLONES[info.cloning])
+        first = max(speaking, key=lambda info: _CLONING_RANK[info.cloning])
         if default is not None and primary(default.language or "") == primary(language):
             if isinstance(default, Voice):
                 if not clones or default.engine == first.name:
@@ -121,18 +117,20 @@ class VoiceCatalogue:
         return ResolvedVoice(self._engines[info.name], _regional(info, language), language, kept)
 
     def _own_default(self) -> Voice | StoredVoice | None:
-        """The voice that replaces its language's default, unless somebody deleted it meanwhile."""
+        """The voice that replaces its language's default, or None if it was deleted meanwhile."""
         try:
             return self.find(self._default)
         except UnknownVoice:
-            if not self._missed:
-                log.warning("the default voice is gone: its language's own speaks")
-                self._missed = True
+            if not self._missing_logged:
+                log.warning(
+                    "the configured default voice was deleted: falling back to its language's default"
+                )
+                self._missing_logged = True
             return None
 
 
 def _regional(engine: EngineInfo, language: str) -> str:
-    """The engine's voice for a language: one of its region, or of the variety that has the region."""
+    """The engine's voice for a regional variant of a language, or for the macro-region of that region."""
     default = engine.default_voices[primary(language)]
     wanted = canonical(language)
     tags = {voice.id: voice.language for voice in engine.voices}

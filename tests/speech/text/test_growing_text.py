@@ -92,7 +92,7 @@ async def test_words_are_spoken_a_few_words_behind(tmp_path: Path) -> None:
     assert_tiles([span for chunk in chunks for span in chunk.spans], len(text) + 1)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(TEXTS, st.lists(st.tuples(st.integers(1, 12), st.integers(0, 6))), st.booleans())
 @example("hola 。Dr. ", [], False)
 def test_pieces_do_not_change_the_words(
