@@ -1,7 +1,7 @@
-"""The melody of an utterance, made as it is wanted before its sound is.
+"""Pitch control: edits the predicted F0 contour before the audio is decoded.
 
-The encoder foresees pitch as a curve, and the decoder takes whatever curve it is given: so a voice is made
-higher, lower, livelier or flatter without its timbre, and with no filter behind it.
+The encoder predicts F0 as a curve, and the decoder follows any curve it is given. Shifting or scaling it
+makes a voice higher, lower, livelier or flatter without changing its timbre and without a filter afterwards.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NATIVE_PROSODY_FIELDS = frozenset({"pitch", "pitch_range"})
 """Which fields of a ``Manner`` are rendered here."""
 
 _SEMITONE = np.log(2.0) / 12
-# Farther than this from the voice's tone is no melody: the curve dips so in consonants without a voice.
+# Beyond this distance from the voice's log F0 the curve is a dip in an unvoiced consonant, not intonation.
 _FARTHEST = 6 * _SEMITONE
 
 

@@ -1,7 +1,7 @@
-"""An utterance's audio as it comes: without the silence around it, and with the times of its words.
+"""Trims silence and times words while an utterance's audio arrives.
 
-The model's durations tell both almost: they lag the sound by a constant, and pauses in the audio
-itself are exact. The constants were measured on es, en and fr speech of six voices.
+Both follow from the predicted durations, which lag the audio by a constant, and from the pauses found in
+the audio, which are exact. The constants were measured on es, en and fr speech of six voices.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import numpy.typing as npt
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE
 from engines.kokoro.text.phonemes import Utterance, Word
 from speech.timing.characters import spread
-from speech.types import Samples
+from speech.types import Samples, Span, SpeechChunk
 
 LEADING_SILENCE_S = 0.01
-"""How much of the model's silence stays before the first sound; a listener waits for it."""
+"""Silence kept before the first sound; it adds to the latency."""
 
 TRAILING_SILENCE_S = 0.03
-"""How much of it may stay behind the last."""
+"""Silence kept at most behind the last sound."""
 
 SILENCE_BETWEEN_UTTERANCES_S = 0.15
-"""How much of it may stay between two parts of a text that is too long for one utterance."""
+"""Silence kept at most between two utterances of one text."""
 
 _LAG = round(0.060 * SAMPLE_RATE)
 _NEAR = round(0.200 * SAMPLE_RATE)
@@ -34,21 +34,17 @@ _FADE = round(0.005 * SAMPLE_RATE)
 _KEPT_BEFORE = round(LEADING_SILENCE_S * SAMPLE_RATE)
 _HOP = 120
 _LEAD = 5 * FRAME_SAMPLES
-# The model is silent to below -90 dB where nothing is said; what is 45 dB quieter than the loud parts
-# of speech is a breath or a decay.
+# The model's pauses are below -90 dB; audio 45 dB below the loud parts of speech is a breath or a decay.
 _SILENCE = 10**-4.5
 _NOTHING = np.zeros(0, np.float32)
-# Symbols that are no phonemes: those that belong to the next one, and to the one before.
+# Symbols that are not phonemes: modifiers of the next phoneme, and of the one before.
 _BEFORE = frozenset("ˈˌ")
 _BEHIND = frozenset(" ː\u0303ʰʲ")
 
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word, and when it is said: seconds from the first sample that was given out.
-
-    marks: when each of its characters begins.
-    """
+    """A word with its times, in seconds from the first sample of the output."""
 
     word: Word
     start_s: float
@@ -56,25 +52,25 @@ class TimedWord:
     character_starts: tuple[float, ...]
 
     def shifted(self, seconds: float) -> TimedWord:
-        """The same, ``seconds`` later."""
+        """A copy that is ``seconds`` later."""
         marks = tuple(mark + seconds for mark in self.character_starts)
         return TimedWord(self.word, self.start_s + seconds, self.end_s + seconds, marks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimedAudio:
-    """Some of an utterance's audio at ``SAMPLE_RATE``, and the words whose times are certain by now."""
+    """A piece of an utterance's audio at ``SAMPLE_RATE``, and the words whose times are final by now."""
 
     samples: Samples
     words: tuple[TimedWord, ...]
 
 
 class Timeline:
-    """Takes an utterance's audio in pieces and gives out what is heard of it.
+    """Trims an utterance's audio piece by piece and times its words.
 
-    Of the model's own silence ``LEADING_SILENCE_S`` stays before the first sound, and ``keep_after_s`` at most
-    behind the last. Words come in order, each once both its ends are certain, at the latest with the
-    last piece; starts never fall, and no word ends after the next one starts.
+    ``LEADING_SILENCE_S`` of silence stays before the first sound, and at most ``trailing_silence_s`` behind
+    the last. Words come in order, each once both its ends are certain, at the latest with the last piece;
+    starts never decrease, and no word ends after the next one starts.
     """
 
     def __init__(
@@ -105,7 +101,7 @@ class Timeline:
         self._kept_after = round(trailing_silence_s * SAMPLE_RATE)
         self._goes_on = continues
         self._origin = first_sample
-        # What sounds long before the first symbol is not speech.
+        # Sound long before the first symbol is not speech.
         self._earliest = first_sample if continues else max(int(edges[1]) - _LEAD, first_sample)
         self._loud = np.zeros(0, np.bool_)
         self._unheard = np.zeros(0, np.float32)
@@ -115,7 +111,10 @@ class Timeline:
         self._told = 0
 
     def feed(self, samples: Samples, *, last: bool = False, cut: bool = False) -> TimedAudio:
-        """Take what follows. last: nothing will; cut: neither, but something else goes on behind it."""
+        """Process the next piece of audio.
+
+        last: no more audio follows; cut: none follows either, but another utterance continues seamlessly.
+        """
         self._listen(samples)
         self._pending = np.concatenate([self._pending, samples])
         known = self._origin + len(self._loud) * _HOP
@@ -144,7 +143,7 @@ class Timeline:
         return TimedAudio(given, tuple(self._certain(known, end, ended=last or cut)))
 
     def _listen(self, samples: Samples) -> None:
-        """Note for each 5 ms whether anything is heard, relative to the voice's loud parts."""
+        """Classify each 5 ms as loud or silent, relative to the voice's loud parts."""
         unheard = np.concatenate([self._unheard, samples])
         if self._threshold is None:
             # A sentence may be louder than the voice is elsewhere.
@@ -154,7 +153,7 @@ class Timeline:
         self._loud = np.concatenate([self._loud, power > self._threshold])
 
     def _certain(self, known: int, end: int, ended: bool) -> Iterator[TimedWord]:
-        """The words whose ends are certain, given the audio up to ``known``, its last sound at ``end``."""
+        """Yield the words whose ends are certain; ``known``: end of the audio so far, ``end``: of its sound."""
         if self._start is None or self._begin is None:
             return
         gaps = self._gaps()
@@ -163,7 +162,7 @@ class Timeline:
             start = self._start
             if at < len(self._boundaries):
                 expected = self._boundaries[at]
-                # A pause that has begun before it may yet be the one before the next word.
+                # A pause that began before the boundary may still turn out to precede the next word.
                 settled = expected + (_NEAR if end < min(expected, known) else 0) <= known
                 if not (settled or ended):
                     return
@@ -183,8 +182,9 @@ class Timeline:
             yield TimedWord(word, edges[0], edges[-1], spread(word.end - word.start, edges))
 
     def _inner_edges(self, word: Word) -> list[int]:
-        """The samples at which a word's second and later phonemes begin: a stress mark is its phoneme's,
-        a length mark that of the one before it.
+        """Samples at which a word's second and later phonemes begin.
+
+        A stress mark belongs to the phoneme behind it, a length mark to the one before.
         """
         begins = [
             at
@@ -194,13 +194,13 @@ class Timeline:
         return [int(self._edges[at + 1]) - _LAG for at in begins]
 
     def _gaps(self) -> list[tuple[int, int]]:
-        """Between each two words, where the one ends and the next begins."""
+        """End of each word but the last and start of the next, in samples."""
         gaps = [(at, at) for at in self._boundaries]
         for pause in self._pauses() if gaps else ():
-            # A pause is before one word only: the one that is expected nearest to its end.
+            # A pause precedes one word only: the one predicted nearest to the pause's end.
             distance, index = min((abs(pause[1] - at), index) for index, at in enumerate(self._boundaries))
             expected = self._boundaries[index]
-            # One that only begins where the word is expected is inside of it.
+            # A pause that only begins at the predicted boundary lies inside the word.
             if pause[0] < expected and distance <= _NEAR and distance < _distance(gaps[index], expected):
                 gaps[index] = pause
         return gaps
@@ -217,31 +217,47 @@ class Timeline:
         ]
 
     def _heard(self) -> npt.NDArray[np.intp]:
-        """Which steps of 5 ms, counted from the first sample, are loud and may be speech."""
+        """Indices of the 5 ms steps, from the first sample on, that are loud and may be speech."""
         loud = np.flatnonzero(self._loud)
         return loud[loud * _HOP > self._earliest - self._origin - _HOP]
 
 
+def speech_chunk(
+    audio: TimedAudio, start_s: float, utterance_start_s: float = 0.0, first_character: int = 0
+) -> SpeechChunk:
+    """Convert a piece of an utterance to a chunk of its segment.
+
+    first_character: words before it get no span.
+    """
+    words = (word.shifted(utterance_start_s) for word in audio.words if word.word.start >= first_character)
+    spans = (
+        Span(timed.word.start, timed.word.end, timed.start_s, timed.end_s, timed.character_starts)
+        for timed in words
+    )
+    return SpeechChunk(audio.samples, SAMPLE_RATE, start_s, tuple(spans))
+
+
 def speech_level(samples: Samples) -> float:
-    """The power of the loud parts of some speech; 0 for less than 5 ms."""
+    """Power of the loud parts of speech (95th percentile over 5 ms); 0 for less than 5 ms."""
     power = _power(samples)
     return float(np.percentile(power, 95)) if len(power) else 0.0
 
 
 def _power(samples: Samples) -> Samples:
-    """The mean power of each whole 5 ms."""
+    """Mean power of each whole 5 ms."""
     hops = len(samples) // _HOP
     return np.asarray(np.square(samples[: hops * _HOP].reshape(hops, _HOP)).mean(axis=1))
 
 
 def symbol_edges(frames: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The sample at which each symbol begins, and at last the one at which all end."""
+    """Sample at which each symbol begins, and last the one at which the utterance ends."""
     return np.concatenate([[0], np.cumsum(frames)]) * FRAME_SAMPLES
 
 
 def word_boundary(utterance: Utterance, word: Word, following: Word, edges: npt.NDArray[np.int64]) -> int:
-    """The sample at which ``following`` takes over from ``word`` where no pause tells it: the middle of
-    the last space between them by the durations (``edges_of``), less their lag.
+    """Predicted sample of the boundary between two words, for when no pause is found in the audio.
+
+    It is the middle of the last space between them by ``edges`` (``symbol_edges``), less the durations' lag.
     """
     space = utterance.symbols.rfind(" ", word.stop, following.first)
     if space < 0:
@@ -251,5 +267,5 @@ def word_boundary(utterance: Utterance, word: Word, following: Word, edges: npt.
 
 
 def _distance(gap: tuple[int, int], expected: int) -> float:
-    """How far a pause taken before ends from where the word is expected."""
+    """Distance from the end of a pause already assigned to the word's predicted start."""
     return abs(gap[1] - expected) if gap[0] < gap[1] else float("inf")

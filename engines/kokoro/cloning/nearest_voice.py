@@ -1,4 +1,4 @@
-"""Kokoro near a recording's voice: what its engine asks, when it clones as far as its own voices allow."""
+"""Entry point of cloning: embeds recordings and refines the embeddings."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from speech.types import Embedding, Recording
 
 
 class NearestVoice:
-    """Makes embeddings; a piece of work a step, so that others' speech comes between. For any thread.
+    """Computes embeddings in short steps, so that running speech can be scheduled between them. Thread-safe.
 
-    Each iterator gives None after a step that has found nothing yet.
+    The iterators yield None after a step without a result.
     """
 
     def __init__(
         self, voices: Voices, speaker: WindowedSynthesizer, excluded: Collection[str] = frozenset()
     ) -> None:
-        """without: voices that nobody is made of. Raises EngineUnavailable for a missing data file."""
+        """excluded: voices that are used in no mix. Raises EngineUnavailable for a missing data file."""
         self._voices = voices
         surrogate = Surrogate([voice.id for voice in voices.all])
         self._placer = VoicePlacer(voices, surrogate, SpeakerEncoder(), excluded)
         self._refiner = Refiner(self._placer, speaker, voices)
 
     def embed(self, recording: Recording) -> Iterator[Embedding | None]:
-        """The embedding of a recording for all languages, at last. Raises InvalidRequest."""
+        """Embed a recording for all languages; the last item is the embedding. Raises InvalidRequest."""
         hearing = self._placer.measure(recording)
         speaker = yield from hearing
         placed = {}
@@ -48,5 +48,5 @@ class NearestVoice:
     def refine(
         self, recording: Recording, embedding: Embedding, language: str, say: Phonemizer, stop: Stop
     ) -> Iterator[Embedding | None]:
-        """Ever better ones for a language (BCP 47), as ``Refiner.refine``."""
+        """Yield improved embeddings for a language (BCP 47); see ``Refiner.refine``."""
         return self._refiner.refine(recording, embedding, language, say, stop)

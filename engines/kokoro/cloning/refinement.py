@@ -1,4 +1,4 @@
-"""A recording placed better by listening: mixes are spoken and heard, and each one corrects the next."""
+"""Refinement of a placement: synthesises mixes, measures them and corrects the next one."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from speech.text.languages import primary
 from speech.types import Embedding, Recording, Segment, Similarity
 
 MAX_SYNTHESES = 5
-"""Of mixes, the one that was placed included; before them the nearest single voice is heard."""
+"""Mixes synthesised at most, the placed one included; the nearest single voice comes on top."""
 
-# Said by every mix: some five seconds, and no sentence that the surrogate was fitted on.
+# Spoken by every mix: about five seconds, none of which the surrogate was fitted on.
 _SAID: Mapping[str, str] = {
     "es": "Ayer por la tarde paseamos junto al río, y hablamos de los viejos amigos del barrio.",
     "en": "Yesterday afternoon we walked along the river, and talked about old friends from our street.",
@@ -35,7 +35,7 @@ _SAID: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tried:
-    """A mix, who was heard, and the cosine to whom it is to be like."""
+    """A mix that was synthesised and measured."""
 
     mix: VoiceMix
     heard: MeasuredSpeaker
@@ -43,7 +43,7 @@ class _Tried:
 
 
 class Refiner:
-    """Refines what a ``VoicePlacer`` placed; for any thread."""
+    """Refines placements; thread-safe."""
 
     def __init__(self, placer: VoicePlacer, speaker: WindowedSynthesizer, voices: Voices) -> None:
         self._placer = placer
@@ -53,10 +53,10 @@ class Refiner:
     def refine(
         self, recording: Recording, embedding: Embedding, language: str, say: Phonemizer, stop: Stop
     ) -> Generator[Embedding | None, None, None]:
-        """Ever better embeddings for a language (BCP 47), with None after every step of a window's length.
+        """Yield improved embeddings for a language (BCP 47), and None after every step (one window).
 
-        The first is of what was placed or, where that is heard to be nearer, of the single voice. say: tells
-        the symbols of that language. Raises InvalidRequest, Stopped and ModelFailed.
+        The first is that of the placement or, if it measures nearer, of the single voice. Raises
+        InvalidRequest, Stopped and ModelFailed.
         """
         spoken = primary(language)
         placed = mix_from_embedding(embedding, spoken, self._voices)
@@ -92,7 +92,7 @@ class Refiner:
     def _heard(
         self, segment: Segment, utterance: Utterance, stop: Stop
     ) -> Generator[None, None, MeasuredSpeaker]:
-        """Who is heard when ``segment``'s speaker says the utterance."""
+        """Synthesise the utterance with the segment's voice and measure the result."""
         pieces = []
         for piece in self._speaker.synthesize(utterance, segment, stop):
             pieces.append(piece.samples)
@@ -101,7 +101,7 @@ class Refiner:
 
 
 def _tuned(best: _Tried, wanted: PitchProfile | None) -> VoiceMix:
-    """The best mix, at the pitch that is wanted, as far as it was heard to be off."""
+    """Correct the pitch shift of the best mix by the measured error of its F0."""
     if wanted is None or best.heard.pitch is None:
         return best.mix
     off = (wanted.log_f0 - best.heard.pitch.log_f0) / SEMITONE

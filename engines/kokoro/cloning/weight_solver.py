@@ -1,4 +1,4 @@
-"""Which weights bring a mix nearest to a speaker, where its embedding is nearly linear in them."""
+"""Solves for the timbre weights whose mix has the embedding nearest to a target."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Array = npt.NDArray[np.float64]
 
 
 def solve_weights(table: Array, target: Array, ridge: float, near: Array | None = None) -> Array:
-    """The weights [V] for which ``weights @ table`` comes nearest to ``target`` [256].
+    """Weights [V] that minimise the distance from ``weights @ table`` to ``target`` [256].
 
-    They add up to 1 and keep to the limits of ``mix``. table: [V, 256]; ridge: what it costs to be away from
-    ``near`` (or from equal weights), by the square of the distance. By accelerated projected gradients
-    (Beck and Teboulle 2009): 10 ms for 37 voices.
+    They sum to 1 and keep the limits of ``voice_mix``. table: [V, 256]; ridge: penalty on the squared
+    distance from ``near`` (default: equal weights). Accelerated projected gradients (Beck and Teboulle
+    2009): 10 ms for 37 voices.
     """
     centre = np.full(len(table), 1 / len(table)) if near is None else near
     gram = table @ table.T + ridge * np.eye(len(table))
@@ -40,7 +40,7 @@ def solve_weights(table: Array, target: Array, ridge: float, near: Array | None 
 
 
 def project_to_limits(weights: Array) -> Array:
-    """The nearest weights that add up to 1, each between the least and the most that one may have."""
+    """Project onto the weights that sum to 1, each within its limits (bisection on a common shift)."""
     low, high = float(weights.min()) - MAX_WEIGHT, float(weights.max()) - MIN_WEIGHT
     for _ in range(_HALVINGS):
         shift = (low + high) / 2
@@ -52,7 +52,7 @@ def project_to_limits(weights: Array) -> Array:
 
 
 def _less_below_zero(weights: Array) -> Array:
-    """The same where little is below zero; else as far towards those above as it takes."""
+    """Limit the sum of the negative weights by interpolating towards the positive ones."""
     below = float(-weights[weights < 0].sum())
     if below <= MAX_NEGATIVE_WEIGHT:
         return weights
@@ -62,15 +62,15 @@ def _less_below_zero(weights: Array) -> Array:
 
 
 class WeightSearch:
-    """Looks for the weights whose mix is heard nearest to a target, each try corrected by those before.
+    """Iterative search for the weights whose mix measures nearest to a target.
 
-    Gauss and Newton's way: what the table says of a change is believed, but counted from what was heard of
-    the best weights so far; and what is heard corrects the table (Broyden 1965). Where weights turn out less
-    alike, the next ones stay nearer to the best.
+    A damped Gauss-Newton method: the table's prediction of a change is applied to the measured embedding of
+    the best weights so far, and each measurement corrects the table (Broyden 1965). After a try that measures
+    worse the next one stays closer to the best weights.
     """
 
     def __init__(self, table: Array, target: Array, weights: Array, heard: Array) -> None:
-        """table: [V, 256]; target, heard: embeddings of length 1, heard being that of ``weights`` [V]."""
+        """table: [V, 256]; target: embedding of length 1; heard: that measured with ``weights`` [V]."""
         self._table = table.copy()
         self._target = target
         self._staying = _STAYING
@@ -78,12 +78,12 @@ class WeightSearch:
         self.similarity = float(heard @ target)
 
     def propose(self) -> Array:
-        """The weights to try now."""
+        """Weights to try next."""
         offset = self._heard - self.weights @ self._table
         return solve_weights(self._table, self._target - offset, self._staying, near=self.weights)
 
     def observe(self, weights: Array, heard: Array) -> bool:
-        """What was heard of ``weights``; returns whether they are the best so far."""
+        """Add the embedding measured with ``weights``; returns whether they are the best so far."""
         change = weights - self.weights
         missed = heard - self._heard - change @ self._table
         self._table += np.outer(change, missed) / (change @ change + _LEAST_CHANGE)

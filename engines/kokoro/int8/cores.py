@@ -1,4 +1,4 @@
-"""Who computes where: a window takes one core, and a second one only where one is idle."""
+"""Core pool: a window is computed on one core, with a helper thread if another core is idle."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _Made = TypeVar("_Made")
 
 
 class SharedTask(Generic[_Made]):
-    """Something to be made: by a spare thread, if it comes to it before the one who needs it does."""
+    """A computation offered to a helper thread; the caller does it itself if the helper has not begun."""
 
     def __init__(self, make: Callable[[], _Made], spare: ThreadPoolExecutor | None) -> None:
         self._make = make
         self._future: Future[_Made] | None = spare.submit(make) if spare else None
 
     def result(self) -> _Made:
-        """What was made; made here and now if nobody has begun it. Raises what making it raised."""
+        """The result, computed here if the helper has not begun. Raises what the computation raised."""
         if self._future is None or self._future.cancel():
             return self._make()
         return self._future.result()
 
 
 class CorePool:
-    """The cores that windows are computed on. Nobody waits for one; who helps has one that would be idle."""
+    """Counts busy cores and lends a helper thread where a core is idle. Windows never wait for a core."""
 
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
@@ -37,9 +37,9 @@ class CorePool:
 
     @contextmanager
     def acquire(self) -> Iterator[ThreadPoolExecutor | None]:
-        """While it lasts a window is computed here; gives one who helps, where a core is idle by then.
+        """Occupy a core while a window is computed; yields a helper thread if another core is idle.
 
-        What torch fails at becomes ModelFailed.
+        torch's errors become ModelFailed.
         """
         with self._lock:
             self._idle -= 1
@@ -48,7 +48,7 @@ class CorePool:
         try:
             yield spare
         except (RuntimeError, MemoryError) as error:
-            # torch's, or the system's.
+            # Raised by torch, or by the system.
             raise ModelFailed(str(error)) from error
         finally:
             with self._lock:
@@ -58,6 +58,6 @@ class CorePool:
                     self._spares.append(spare)
 
     def close(self) -> None:
-        """End the threads; nothing is being computed any more."""
+        """End the helper threads; call it once nothing is computed."""
         for spare in self._spares:
             spare.shutdown()

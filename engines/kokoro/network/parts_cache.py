@@ -1,4 +1,4 @@
-"""The network's parts as a file in the cache: cut once, and again where it is broken or missing."""
+"""Build cache of the network's parts."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PARTS = BuildCache(
 
 
 def load(model: bytes, cache_dir: Path) -> Callable[[str], bytes]:
-    """A function that gives a part of the published graph by its name (``graph_surgery``).
+    """A function that loads a part of the published graph by its name (``graph_surgery``).
 
-    model: the verified file. The parts lie in ``cache_dir`` under a name that says which file and
-    which code they were made from; making them takes some 2 s. Where the cache cannot be written
-    they are made at each start. Raises EngineUnavailable where they cannot be made.
+    model: the verified file. The parts are kept in ``cache_dir`` under a key of this file and the code that
+    splits it, which takes some 2 s; if the folder cannot be written, they are built at each start. Raises
+    EngineUnavailable when they cannot be built.
     """
     try:
         archive = _PARTS.load(model, cache_dir)

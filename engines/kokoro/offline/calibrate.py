@@ -36,8 +36,13 @@ from engines import weights
 from engines.espeak.client import EspeakClient
 from engines.kokoro.int8.graph_layers import read_layers
 from engines.kokoro.int8.layers import Convolution, Layers, Upsampling, residual_blocks
-from engines.kokoro.int8.packing import as_two_tap_weight, quantise_weight
-from engines.kokoro.int8.scales import SCALES_FILE, SCALES_ORIGIN_FILE, Scale
+from engines.kokoro.int8.packing import (
+    SCALES_FILE,
+    SCALES_ORIGIN_FILE,
+    Scale,
+    as_two_tap_weight,
+    quantise_weight,
+)
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import Array, Stop

@@ -1,8 +1,8 @@
-"""Text to what the model is given, and which of its symbols say which word.
+"""Converts text to utterances: the model's symbols, and the word that each symbol belongs to.
 
-espeak-ng gives the IPA of a clause at a time (word by word, liaison and weak forms would be lost);
-the punctuation that Kokoro knows is put back between clauses. What a lexicon has IPA for is said by
-that: in its clause another word stands in for it, so that the others are said as beside it.
+espeak-ng phonemizes a clause at a time (word by word, liaison and weak forms would be lost); the punctuation
+in Kokoro's vocabulary is put back between clauses. For a word with IPA from a lexicon espeak-ng gets a
+placeholder with similar first and last sounds, so that its neighbours are pronounced correctly.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from engines.kokoro.text.symbol_words import assign_symbols
 from speech.types import Pronunciation
 
 MAX_UTTERANCE_SYMBOLS = 250
-"""Most symbols of one utterance, some 15 s of speech: half of what the model takes, since its
-memory grows by 25 MB for each second that is said in one go, and it hurries through long ones."""
+"""Longest utterance in symbols, some 15 s of speech: half of the model's maximum, since its memory grows by
+25 MB for each second of an utterance, and it speaks long ones too fast."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Characters ``[start, end)`` of the text, said by the symbols ``[first, stop)``."""
+    """Characters ``[start, end)`` of the text, which are pronounced as symbols ``[first, stop)``."""
 
     start: int
     end: int
@@ -32,7 +32,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What the model says in one go: 1 to ``LONGEST`` symbols, and the words in their order."""
+    """Input of one run of the model: 1 to ``MAX_UTTERANCE_SYMBOLS`` symbols, and the words in order."""
 
     symbols: str
     words: tuple[Word, ...]
@@ -46,8 +46,8 @@ _SYMBOLS = {
     "¿": "",
     "¡": "",
 }
-# espeak-ng forgets what a word has beyond some 40 digits or 150 letters, and what a clause has
-# beyond 1,000 phonemes; a spelt letter has up to eight.
+# espeak-ng truncates a word beyond some 40 digits or 150 letters, and a clause beyond 1,000 phonemes; a
+# spelt letter has up to eight.
 _LONGEST_CLAUSE = 120
 _WORD = re.compile(r"\d{1,20}(?=\d{20})|\S{1,40}")
 _CLOSING = frozenset(";:,.!?…)”")
@@ -56,11 +56,7 @@ _OPENING = frozenset("(“")
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """Characters ``[start, end)`` that are said together, and what espeak-ng is given for them.
-
-    joined: whether no white space is before them; said: of those that have IPA the words, each with its
-    symbols.
-    """
+    """Characters ``[start, end)`` that espeak-ng gets as one word."""
 
     start: int
     end: int
@@ -72,12 +68,11 @@ class _Token:
 def split_utterances(
     text: str, say: Phonemizer, *, ending: str = "", pronunciations: Sequence[Pronunciation] = ()
 ) -> list[Utterance]:
-    """What has to be said for ``text``; nothing if none of it can be.
+    """Convert ``text`` to utterances; none if nothing in it is pronounceable.
 
-    ending: the mark that closes the text if it has none of its own; pronunciations: parts of the text
-    that are said by their IPA, in order and apart. More than one utterance only
-    if the text has more than ``LONGEST`` symbols; then they are of like length, and cut at a
-    mark, or between words, or inside a word that is too long by itself.
+    ending: mark that closes the text if it has none of its own; pronunciations: parts of the text with their
+    IPA, in order and disjoint. A text of more than ``MAX_UTTERANCE_SYMBOLS`` symbols becomes several
+    utterances of similar length, cut at a mark, else between words, else inside an overlong word.
     """
     symbols: list[str] = []
     words: list[Word] = []
@@ -101,7 +96,7 @@ def split_utterances(
 
 
 def _said(text: str, one: Pronunciation, symbols: str) -> tuple[tuple[int, int, str], ...]:
-    """The symbols of each word that a pronunciation is for, where it has as many; else all as one word."""
+    """Symbols for each word of a pronunciation if the numbers agree; else all of them as one word."""
     if not symbols:
         return ()
     written = [match.span() for match in _WORD.finditer(text, one.start, one.end)]
@@ -112,11 +107,11 @@ def _said(text: str, one: Pronunciation, symbols: str) -> tuple[tuple[int, int, 
 
 
 def _pieces(text: str, pronounced: Sequence[_Token]) -> Iterator[tuple[str, int, int]]:
-    """Marks and the clauses between them, as (mark or "", start, end)."""
+    """Yield marks and the clauses between them as (mark or "", start, end)."""
     at = 0
     edges = [0, *(edge for token in pronounced for edge in (token.start, token.end)), len(text)]
     for first, last in zip(edges[::2], edges[1::2], strict=True):
-        # Of what is pronounced nothing is a mark.
+        # Text with a given pronunciation contains no marks.
         for match in _MARK.finditer(text, first, last):
             if not _is_mark(text, match.start(), match.end()):
                 continue
@@ -129,7 +124,7 @@ def _pieces(text: str, pronounced: Sequence[_Token]) -> Iterator[tuple[str, int,
 
 
 def _tokens(text: str, start: int, end: int, pronounced: Sequence[_Token]) -> Iterator[_Token]:
-    """What is said of a clause, in order."""
+    """Yield the tokens of a clause in order."""
     for token in pronounced:
         if start <= token.start < end:
             yield from _written(text, start, token.start)
@@ -148,12 +143,12 @@ def _is_joined(text: str, start: int) -> bool:
 
 
 def _is_mark(text: str, start: int, end: int) -> bool:
-    """Whether a reader would see a mark here, and not a part of a number, name or address."""
+    """Whether this is punctuation, and not part of a number, name or address."""
     if text[start] not in ".,:" or end - start > 1:
         return True
     before, after = text[:start], text[end : end + 1]
     if text[start] == ".":
-        # The last point of "e.g." and "U.S.A." is a mark only where the text ends with it.
+        # The last period of "e.g." and "U.S.A." is a mark only at the end of the text.
         inner = "." in before[max(before.rfind(" "), before.rfind("\n")) + 1 :].lstrip("._")
         return not after.isalnum() and not (inner and text[end:].strip())
     return not (before[-1:].isdigit() and after.isdigit()) and after != "/"
@@ -203,7 +198,7 @@ def _add_words(symbols: list[str], words: list[Word], found: Sequence[_Token], s
         symbols.append(" ")
     own = _by_token(said, found, say)
     for at, token in enumerate(found):
-        # Where espeak-ng joins a stand-in to a word beside it, the IPA stays apart.
+        # Where espeak-ng joins a placeholder to its neighbour, the IPA stays separate.
         beside = token.said or (at > 0 and found[at - 1].said)
         apart = own[at].startswith(" ") or (beside and spaces[at])
         parts = token.said or ((token.start, token.end, own[at].strip()),)
@@ -218,13 +213,13 @@ def _add_words(symbols: list[str], words: list[Word], found: Sequence[_Token], s
 
 
 def _is_apart(found: Sequence[_Token], at: int) -> bool:
-    """Whether espeak-ng is given a space before a token, as it is where a long word was cut."""
+    """Whether espeak-ng gets a space before a token; it also gets one where a long word was cut."""
     beside = found[at].said or (at > 0 and found[at - 1].said)
     return not (found[at].joined and beside)
 
 
 def _by_token(said: str, found: Sequence[_Token], say: Phonemizer) -> list[str]:
-    """The symbols of each token, with the spaces before and inside of them."""
+    """Symbols of each token, with the spaces before and inside it."""
     own = [""] * len(found)
     space = ""
     for symbol, index in zip(
@@ -239,14 +234,14 @@ def _by_token(said: str, found: Sequence[_Token], say: Phonemizer) -> list[str]:
 
 
 def _split(symbols: str, words: list[Word]) -> Iterator[Utterance]:
-    """Cut into pieces of nearly the same length, none longer than ``LONGEST``."""
+    """Cut into pieces of similar length, none longer than ``MAX_UTTERANCE_SYMBOLS``."""
     start = 0
     while start < len(symbols):
         left = len(symbols) - start
         pieces = -(-left // MAX_UTTERANCE_SYMBOLS)
         stop = len(symbols) if pieces == 1 else start + _cut(symbols[start:], left // pieces)
         piece = symbols[start:stop]
-        # A number has spaces of its own, and may be cut at one.
+        # The symbols of a number contain spaces, and may be cut at one.
         first, end = start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
         inside = tuple(
             Word(w.start, w.end, max(w.first, first) - first, min(w.stop, end) - first)
@@ -259,7 +254,7 @@ def _split(symbols: str, words: list[Word]) -> Iterator[Utterance]:
 
 
 def _cut(symbols: str, wanted: int) -> int:
-    """Where to cut near ``wanted``: behind a mark, else at a space, else before a stress."""
+    """Position of a cut near ``wanted``: behind a mark, else at a space, else before a stress."""
     for kind in (r"(?<=[.!?…] )", r"(?<=[;:,—)”] )", r"(?<= )", r"(?=[ˈˌ])"):
         places = [
             match.start()

@@ -1,4 +1,4 @@
-"""Which word of a clause each of its symbols belongs to."""
+"""Assigns each symbol of a clause to one of its words."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ _UNSTRESSED = re.compile(f"[{_STRESS} ]")
 
 
 def assign_symbols(symbols: str, words: Sequence[str], say: Callable[[str], str]) -> list[int]:
-    """For each of ``symbols`` the index of its word in ``words``; -1 for spaces.
+    """Index into ``words`` for each of ``symbols``, the clause's; -1 for spaces. Indexes never decrease.
 
-    symbols: of the clause that the words make; say: the symbols of one word alone. Indexes never
-    fall. Where the clause has as many groups as its words have one at a time (a number has
-    several), the groups tell; otherwise (espeak-ng joins weak words, "of the") the letters of the
-    clause are aligned to those of its words.
+    say: phonemizes one word alone. Where the clause has as many groups of symbols as its words have alone (a
+    number has several), groups are assigned in order. Otherwise (espeak-ng joins weak words, "of the") the
+    clause's letters are aligned to those of the words.
     """
     groups = symbols.split(" ")
     if len(groups) == len(words) and all(word.isalpha() for word in words):
@@ -42,7 +41,7 @@ def _spread(groups: Sequence[str], owner: Sequence[int]) -> list[int]:
 
 
 def _settle(groups: Sequence[str], by_letter: Sequence[int]) -> list[int]:
-    """Give stress marks to the letter behind them, and a neighbour's edge letter to its group."""
+    """Assign a stress mark like the letter behind it, and a misaligned letter at a group's edge to its group."""
     result: list[int] = []
     at = 0
     for group in groups:
@@ -64,9 +63,9 @@ def _settle(groups: Sequence[str], by_letter: Sequence[int]) -> list[int]:
 
 
 def _align(spoken: str, alone: str) -> list[int]:
-    """For each letter of ``spoken`` the position in ``alone`` that it came from; never falls.
+    """Position in ``alone`` for each letter of ``spoken``; positions never decrease.
 
-    The alignment of the least edit distance (Wagner and Fischer 1974), a row at a time.
+    Alignment by minimal edit distance (Wagner and Fischer 1974), a row at a time.
     """
     source = np.array([ord(letter) for letter in alone])
     columns = np.arange(len(alone) + 1)
@@ -75,7 +74,7 @@ def _align(spoken: str, alone: str) -> list[int]:
     for at, letter in enumerate(spoken, 1):
         row = rows[at - 1] + 1
         np.minimum(row[1:], rows[at - 1, :-1] + (source != ord(letter)), out=row[1:])
-        # An insertion costs one a step: a running minimum along the slope.
+        # An insertion costs one a column: a running minimum after subtracting the slope.
         rows[at] = np.minimum.accumulate(row - columns) + columns
     positions = [0] * len(spoken)
     at, column = len(spoken), len(alone)

@@ -22,7 +22,7 @@ import engines.kokoro.engine
 from engines.kokoro.decoder_build import DecoderBuild
 from engines.kokoro.decoder_choice import DecoderChoice, Int8DecoderLoader, load_int8_decoder
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
-from engines.kokoro.int8.libraries import Pause, gentle_imports
+from engines.kokoro.int8.loader import Pause, gentle_imports
 from engines.kokoro.network.decoder import Decoder, Window
 from engines.kokoro.network.onnx_decoder import OnnxGenerator, load_onnx_decoder
 from engines.kokoro.network.onnx_model import Stop
@@ -308,7 +308,7 @@ def test_libraries_are_opened_before_they_are_imported() -> None:
     code = (
         "import sys, threading\n"
         "from pathlib import Path\n"
-        "from engines.kokoro.int8.libraries import loading_gently\n"
+        "from engines.kokoro.int8.loader import loading_gently\n"
         "with loading_gently():\n"
         "    opened = Path('/proc/self/maps').read_text()\n"
         "    print('libtorch_cpu.so' in opened, 'libllvmlite.so' in opened)\n"

@@ -93,7 +93,7 @@ def unaccented(text: str) -> str:
 
 def assert_free(engine: KokoroEngine) -> None:
     """No turn is held."""
-    assert engine._turns._free == engine._at_once
+    assert engine._scheduler._free == engine._concurrency
 
 
 @pytest.mark.parametrize("words", [1, *(pytest.param(words, marks=pytest.mark.slow) for words in (2, 3, 7))])

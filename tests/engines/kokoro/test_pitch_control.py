@@ -92,8 +92,8 @@ def test_the_tone_is_that_of_what_is_voiced() -> None:
 
 def test_the_shipped_tones_are_the_voices_own(engine: KokoroEngine) -> None:
     """Women's are higher than men's, and a sentence's is near its voice's."""
-    assert isinstance(engine._speaker, WindowedSynthesizer)
-    tone = engine._speaker._statistics.log_f0
+    assert isinstance(engine._synthesizer, WindowedSynthesizer)
+    tone = engine._synthesizer._statistics.log_f0
     assert all(70 < np.exp(tone(voice.id)) < 250 for voice in engine.info.voices)
     assert tone("am_onyx") < tone("am_michael") < tone("af_heart") < tone("if_sara")
     heard, _ = semitones(asyncio.run(said(engine, NEUTRAL)))
@@ -118,12 +118,12 @@ async def test_an_emotion_is_heard_and_so_are_the_words(engine: KokoroEngine, em
 @pytest.mark.slow
 def test_a_text_that_is_being_written_has_the_manner_too(engine: KokoroEngine) -> None:
     """All of it is as much higher, piece by piece."""
-    assert isinstance(engine._speaker, WindowedSynthesizer)
+    assert isinstance(engine._synthesizer, WindowedSynthesizer)
     words, higher = TEXT.split(), Prosody(pitch=2.0)
     pieces: dict[Prosody, list[Samples]] = {}
     for manner in (NEUTRAL, higher):
         segment = Segment(TEXT, "ef_dora", "es", prosody=manner)
-        sentence = IncrementalSentence(engine._speaker, engine._sayer("es"), segment)
+        sentence = IncrementalSentence(engine._synthesizer, engine._phonemizer("es"), segment)
         steps = [(" ".join(words[:count]), None) for count in (6, 9)] + [(TEXT, ".")]
         pieces[manner] = [
             np.concatenate([heard.samples for heard in sentence.synthesize(text, ending, Stop())])

@@ -20,11 +20,11 @@ class Stream:
         self.due = due
         self.has_turn = False
         self.ended = asyncio.Event()
-        self._turns, self._log = turns, log
+        self._scheduler, self._log = turns, log
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        async with self._turns.slot(self.due):
+        async with self._scheduler.slot(self.due):
             self.has_turn = True
             self._log.append(self)
             try:

@@ -33,15 +33,15 @@ async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]
 
 async def computing(engine: KokoroEngine, steps: int = 1) -> None:
     """Return once so many steps are being computed."""
-    while engine._turns._free > engine._at_once - steps:
+    while engine._scheduler._free > engine._concurrency - steps:
         await asyncio.sleep(0)
 
 
 async def assert_free(engine: KokoroEngine) -> None:
     """Nothing is left of what was ended: every turn is free, and the next segment is spoken."""
-    assert engine._turns._free == engine._at_once
+    assert engine._scheduler._free == engine._concurrency
     assert len(await chunks_of(engine, SHORT))
-    assert engine._turns._free == engine._at_once
+    assert engine._scheduler._free == engine._concurrency
 
 
 @given(st.integers(0, 500), st.integers(0, 1500))
@@ -123,15 +123,15 @@ async def test_cancelling_at_any_window_frees_the_turn(engine: KokoroEngine, hea
 async def test_cancelling_a_wait_for_a_turn_frees_nothing_that_is_not_its_own(engine: KokoroEngine) -> None:
     """It never began, and those that compute go on."""
     async with AsyncExitStack() as turns:
-        for _ in range(engine._at_once):
-            await turns.enter_async_context(engine._turns.slot(0.0))
+        for _ in range(engine._concurrency):
+            await turns.enter_async_context(engine._scheduler.slot(0.0))
         task = asyncio.create_task(chunks_of(engine, LONG))
-        while not engine._turns._waiting:
+        while not engine._scheduler._waiting:
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert engine._turns._free == 0
+        assert engine._scheduler._free == 0
     await assert_free(engine)
 
 
@@ -139,7 +139,7 @@ async def test_cancelling_a_wait_for_a_turn_frees_nothing_that_is_not_its_own(en
 async def test_more_streams_than_turns_all_speak(engine: KokoroEngine) -> None:
     """All together: each is heard whole, and as it is alone."""
     alone = await chunks_of(engine, MIDDLING)
-    together = await asyncio.gather(*(chunks_of(engine, MIDDLING) for _ in range(2 * engine._at_once)))
+    together = await asyncio.gather(*(chunks_of(engine, MIDDLING) for _ in range(2 * engine._concurrency)))
     expected = np.concatenate([chunk.samples for chunk in alone])
     for chunks in together:
         assert np.array_equal(np.concatenate([chunk.samples for chunk in chunks]), expected)
@@ -156,8 +156,8 @@ async def test_who_has_heard_nothing_comes_first(engine: KokoroEngine) -> None:
         await chunks_of(engine, segment)
         ended.append(name)
 
-    tasks = [asyncio.create_task(speak("long", LONG)) for _ in range(engine._at_once + 1)]
-    await computing(engine, engine._at_once)
+    tasks = [asyncio.create_task(speak("long", LONG)) for _ in range(engine._concurrency + 1)]
+    await computing(engine, engine._concurrency)
     tasks.append(asyncio.create_task(speak("short", SHORT)))
     await asyncio.gather(*tasks)
     assert ended[0] == "short"

@@ -246,7 +246,7 @@ async def test_refining_ends_when_it_is_cancelled(
     with pytest.raises(asyncio.CancelledError):
         await task
     steps = len(watched.steps)
-    assert engine._turns._free == engine._at_once
+    assert engine._scheduler._free == engine._concurrency
     await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es")))
     assert len(watched.steps) == steps
 
@@ -258,7 +258,7 @@ async def test_a_stream_waits_for_one_step_of_a_refining_at_most(
     """On a machine that computes one step at a time: between two chunks of the stream no more than one."""
     watched = Watched(engine)
     monkeypatch.setattr(engine, "_nearest", watched)
-    monkeypatch.setattr(engine, "_turns", DeadlineScheduler(1))
+    monkeypatch.setattr(engine, "_scheduler", DeadlineScheduler(1))
 
     async def refine() -> None:
         async with aclosing(engine.refine(recording, embedding, "es")) as found:

@@ -12,18 +12,16 @@ import pytest
 from engines.espeak.client import EspeakClient
 from engines.kokoro.int8.compatibility import check_operators, check_processor, saturates_pairs
 from engines.kokoro.int8.cores import CorePool
-from engines.kokoro.int8.features import Int8Features, ThreadPair
-from engines.kokoro.int8.features_kernels import (
+from engines.kokoro.int8.features import Int8FeatureDecoder, Int8Features, LazySource, ThreadPair
+from engines.kokoro.int8.harmonic_source import HarmonicSource, harmonic_phase
+from engines.kokoro.int8.kernels import (
     add_scaled,
     leaky_levels,
     sums_and_extremes,
     upsample_depthwise,
 )
-from engines.kokoro.int8.front import Int8FeatureDecoder, LazySource
-from engines.kokoro.int8.harmonic_source import HarmonicSource, harmonic_phase
-from engines.kokoro.int8.loader import DecoderUnavailable
-from engines.kokoro.int8.packed import load_feature_weights
-from engines.kokoro.network.decoder import Decoder
+from engines.kokoro.int8.packing import load_feature_weights
+from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
 from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.norm_statistics import StatisticsTable

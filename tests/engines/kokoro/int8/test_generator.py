@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from benchmarks.kokoro.measures import log_spectral_distance
 from engines.espeak.client import EspeakClient
 from engines.kokoro.int8.convolution import Convolution
-from engines.kokoro.int8.loader import DecoderUnavailable, load_decoder
-from engines.kokoro.network.decoder import Decoder
+from engines.kokoro.int8.loader import load_decoder
+from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, ModelFailed, Stop, Stopped
 from engines.kokoro.network.parts import Features, LoadPart, NormAffine, SplitModel

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.kokoro.int8.libraries import gentle_imports
+from engines.kokoro.int8.loader import gentle_imports
 
 ROOT = Path(__file__).parents[4]
 
@@ -118,7 +118,7 @@ def test_imports_pause_between_two_modules() -> None:
     """Those of the large packages, in the thread that loads them; another thread's do not wait."""
     code = (
         "import sys, threading\n"
-        "from engines.kokoro.int8.libraries import loading_gently\n"
+        "from engines.kokoro.int8.loader import loading_gently\n"
         "before, paused = list(sys.meta_path), []\n"
         "with loading_gently(lambda: paused.append(threading.get_ident())):\n"
         "    other = threading.Thread(target=__import__, args=('llvmlite',))\n"

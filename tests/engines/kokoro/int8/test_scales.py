@@ -14,7 +14,7 @@ from engines import weights
 from engines.kokoro.int8 import scales
 from engines.kokoro.int8.graph_layers import read_layers
 from engines.kokoro.int8.layers import Convolution
-from engines.kokoro.int8.scales import SCALES_FILE, SCALES_ORIGIN_FILE, Scale
+from engines.kokoro.int8.packing import SCALES_FILE, SCALES_ORIGIN_FILE, Scale
 from engines.kokoro.network.parts import LoadPart
 from engines.kokoro.offline.calibrate import (
     CALIBRATION_SENTENCES,

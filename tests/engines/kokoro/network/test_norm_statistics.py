@@ -46,8 +46,8 @@ def uttered(text: str, language: str) -> Utterance:
 
 def parts_of(engine: KokoroEngine) -> SplitModel:
     """The engine's own model."""
-    assert isinstance(engine._speaker, WindowedSynthesizer)
-    return engine._speaker._model
+    assert isinstance(engine._synthesizer, WindowedSynthesizer)
+    return engine._synthesizer._model
 
 
 def foreseen(model: SplitModel, voice: str, utterance: Utterance) -> tuple[PredictedProsody, Features]:
