@@ -39,10 +39,10 @@ LOOKAHEAD_WORDS = 3
 _MARKS = frozenset(".,;:!?…")
 """Marks behind which a voice pauses whatever follows: words before them need no lookahead."""
 
-_REMEMBERED = 10
+_CONTEXT_WORDS = 10
 """Words of left context for the prosody where the sentence is too long to predict as a whole."""
 
-_EXPECTED = 90
+_ASSUMED_SYMBOLS = 90
 """Assumed length of the sentence in symbols: a voice has a style for each length, and with the style for the
 few words so far all would be spoken too fast (0.94 of the time; now 1.01-1.03)."""
 
@@ -96,15 +96,15 @@ class PieceTiming:
 class IncrementalSentence:
     """One sentence whose text grows; works in the calling thread."""
 
-    def __init__(self, speaker: WindowedSynthesizer, say: Phonemizer, segment: Segment) -> None:
+    def __init__(self, synthesizer: WindowedSynthesizer, phonemizer: Phonemizer, segment: Segment) -> None:
         """segment: voice, speed and prosody; its text is not used."""
-        self._speaker = speaker
-        self._say = say
+        self._synthesizer = synthesizer
+        self._phonemizer = phonemizer
         self._segment = segment
         self._statistics: NormStatistics | None = None
         self._base = 0
         self._tail = _NOTHING
-        self._given = 0
+        self._emitted = 0
         self.spoken_length = 0
         """Characters of the text spoken so far."""
 
@@ -129,8 +129,8 @@ class IncrementalSentence:
         *long, utterance = self._utterances(text, ending or "", pronunciations)
         for part in long:
             # More words arrived at once than fit into one utterance.
-            yield from self._placed(
-                self._speaker.synthesize(
+            yield from self._shifted(
+                self._synthesizer.synthesize(
                     part, self._segment, stop, trailing_silence_s=SILENCE_BETWEEN_UTTERANCES_S
                 )
             )
@@ -138,28 +138,30 @@ class IncrementalSentence:
             self._tail = _NOTHING
         words = utterance.words
         first = next((at for at, word in enumerate(words) if word.start >= self.spoken_length), len(words))
-        until = len(words) if ending is not None else _apart(utterance, _certain(utterance))
+        until = len(words) if ending is not None else _last_separated(utterance, _count_speakable(utterance))
         if until > first:
             self.spoken_length = words[until - 1].end
-            yield from self._placed(self._piece(utterance, first, until, ending is not None, stop))
+            yield from self._shifted(
+                self._synthesize_piece(utterance, first, until, ending is not None, stop)
+            )
         if ending is not None:
             self.spoken_length = len(text)
 
-    def _piece(
+    def _synthesize_piece(
         self, utterance: Utterance, first: int, until: int, complete: bool, stop: Stop
     ) -> Iterator[TimedAudio]:
         """Speak the words [first, until) of ``utterance``, the sentence so far."""
-        words, who = utterance.words, self._speaker.voice_of(self._segment)
-        prosody, features = self._speaker.predict(
-            utterance.symbols, self._segment, stop, min_symbols=_EXPECTED
+        words, voice = utterance.words, self._synthesizer.voice_of(self._segment)
+        prosody, features = self._synthesizer.predict(
+            utterance.symbols, self._segment, stop, min_symbols=_ASSUMED_SYMBOLS
         )
         if self._statistics is None:
-            self._statistics = self._speaker.predict_statistics(who, prosody, features, stop)
+            self._statistics = self._synthesizer.predict_statistics(voice, prosody, features, stop)
         norms = NormAffine.from_statistics(features, self._statistics)
         edges = symbol_edges(prosody.frames)
         begin, end = (frame * FRAME_SAMPLES for frame in voiced_frame_range(prosody))
-        goes_on = first > 0
-        if goes_on:
+        continues = first > 0
+        if continues:
             begin = word_boundary(utterance, words[first - 1], words[first], edges)
         else:
             # The last piece is beyond the left context: there is nothing to join to.
@@ -171,29 +173,29 @@ class IncrementalSentence:
             prosody.frames,
             words=words[first:until],
             first_sample=begin,
-            continues=goes_on,
-            level=self._speaker.level(who),
+            continues=continues,
+            level=self._synthesizer.level(voice),
         )
-        first_frame = max(begin - (_SEARCHED + _FADE if goes_on else 0), 0) // FRAME_SAMPLES
+        first_frame = max(begin - (_SEARCHED + _FADE if continues else 0), 0) // FRAME_SAMPLES
         last_frame = min(-(-(end + _FADE) // FRAME_SAMPLES), features.frames)
         for frame, next_frame in windows(first_frame, last_frame):
-            samples = self._speaker.decode_window(features, norms, frame, next_frame, stop)
+            samples = self._synthesizer.decode_window(features, norms, frame, next_frame, stop)
             last, tail = next_frame == last_frame, _NOTHING
             if last and not complete:
                 cut = end - frame * FRAME_SAMPLES
                 samples, tail = samples[:cut], samples[cut - _FADE : cut + _FADE]
             if frame == first_frame:
-                samples = self._joined(samples, begin - frame * FRAME_SAMPLES)
+                samples = self._join(samples, begin - frame * FRAME_SAMPLES)
             if last:
                 self._tail = tail
             yield timeline.feed(samples, last=last and complete, cut=last and not complete)
 
-    def _placed(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
+    def _shifted(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
         """Shift the words' times to count from the sentence's first sample."""
-        begun_s = self._given / SAMPLE_RATE
-        for heard in pieces:
-            self._given += len(heard.samples)
-            yield TimedAudio(heard.samples, tuple(word.shifted(begun_s) for word in heard.words))
+        start_s = self._emitted / SAMPLE_RATE
+        for piece in pieces:
+            self._emitted += len(piece.samples)
+            yield TimedAudio(piece.samples, tuple(word.shifted(start_s) for word in piece.words))
 
     def _utterances(self, text: str, ending: str, pronunciations: Sequence[Pronunciation]) -> list[Utterance]:
         """Utterances for the new words of ``text``, with as much left context as fits.
@@ -206,10 +208,12 @@ class IncrementalSentence:
                 for one in pronunciations
                 if one.start >= self._base
             ]
-            parts = split_utterances(text[self._base :], self._say, ending=ending, pronunciations=ahead)
+            parts = split_utterances(
+                text[self._base :], self._phonemizer, ending=ending, pronunciations=ahead
+            )
             if len(parts) <= 1 or self._base >= self.spoken_length:
                 break
-            before = list(_WORD.finditer(text, self._base, self.spoken_length))[-_REMEMBERED:]
+            before = list(_WORD.finditer(text, self._base, self.spoken_length))[-_CONTEXT_WORDS:]
             # If that is too long as well, no left context at all.
             back = before[0].start() if before else self.spoken_length
             self._base = back if back > self._base else self.spoken_length
@@ -225,7 +229,7 @@ class IncrementalSentence:
         ]
         return moved or [Utterance("", ())]
 
-    def _joined(self, samples: Samples, at: int) -> Samples:
+    def _join(self, samples: Samples, at: int) -> Samples:
         """Join to the last piece: cut near ``at`` where the waveforms correlate best, and cross-fade."""
         tail = self._tail
         if not len(tail):
@@ -256,7 +260,7 @@ async def has_enough_words(
     return False
 
 
-def _certain(utterance: Utterance) -> int:
+def _count_speakable(utterance: Utterance) -> int:
     """Number of words of an unfinished sentence that can be spoken: those before a mark or the lookahead."""
     symbols, words = utterance.symbols, utterance.words
     marked = (
@@ -267,7 +271,7 @@ def _certain(utterance: Utterance) -> int:
     return max(len(words) - LOOKAHEAD_WORDS, *marked, 0)
 
 
-def _apart(utterance: Utterance, stop: int) -> int:
+def _last_separated(utterance: Utterance, stop: int) -> int:
     """Last position up to ``stop`` where espeak-ng did not join two words into one group of symbols."""
     words = utterance.words
     while stop > 0 and " " not in utterance.symbols[words[stop - 1].stop : words[stop].first]:

@@ -21,16 +21,16 @@ _SEMITONE = np.log(2.0) / 12
 _FARTHEST = 6 * _SEMITONE
 
 
-def apply_pitch(prosody: PredictedProsody, manner: Prosody, log_f0: float) -> PredictedProsody:
-    """``prosody`` with its pitch as ``manner`` wants it; itself where that is how it is.
+def apply_pitch(prosody: PredictedProsody, wanted: Prosody, log_f0: float) -> PredictedProsody:
+    """Apply the requested pitch and range to a predicted F0 contour; returns ``prosody`` itself if neutral.
 
     tone: the log hertz about which the range is widened or narrowed. The voice's own rather than the
     utterance's, so that all pieces of a text agree.
     """
-    if manner.pitch == 0.0 and manner.pitch_range == 1.0:
+    if wanted.pitch == 0.0 and wanted.pitch_range == 1.0:
         return prosody
     voiced = prosody.pitch > MIN_VOICED_HZ
     away = np.clip(np.log(np.maximum(prosody.pitch, MIN_VOICED_HZ)) - log_f0, -_FARTHEST, _FARTHEST)
-    moved = manner.pitch * _SEMITONE + (manner.pitch_range - 1.0) * away
+    moved = wanted.pitch * _SEMITONE + (wanted.pitch_range - 1.0) * away
     pitch = np.where(voiced, prosody.pitch * np.exp(moved), prosody.pitch).astype(np.float32)
     return replace(prosody, pitch=pitch)

@@ -69,7 +69,7 @@ class WholeSynthesizer:
         symbols = lead + utterance.symbols
         style = self._voices.style(segment.voice, len(symbols))
         rendering = self._model.render(symbols, style, segment.speed, stop)
-        yield _whole(rendering, utterance, lead, trailing_silence_s)
+        yield _trim_whole(rendering, utterance, lead, trailing_silence_s)
 
     def for_segment(self) -> Self:
         """See ``Speaker.for_a_segment``."""
@@ -96,24 +96,24 @@ class WindowedSynthesizer:
 
         One piece with a lead-in, and for the first utterance of a voice whose statistics are unknown.
         """
-        who = self.voice_of(segment)
+        voice = self.voice_of(segment)
         lead = lead_in(utterance, segment.language)
         prosody, features = self.predict(lead + utterance.symbols, segment, stop)
-        if isinstance(who, str) and not self._statistics.has(who):
-            samples = self._recorded(who, prosody, features, stop)
-            yield _whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
+        if isinstance(voice, str) and not self._statistics.has(voice):
+            samples = self._record(voice, prosody, features, stop)
+            yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
             return
-        norms = NormAffine.from_statistics(features, self._statistics.predict(who, prosody, features))
+        norms = NormAffine.from_statistics(features, self._statistics.predict(voice, prosody, features))
         if lead:
             samples = self.decode_window(features, norms, 0, features.frames, stop)
-            yield _whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
+            yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
             return
         begin, end = voiced_frame_range(prosody)
         timeline = Timeline(
             utterance,
             prosody.frames,
             first_sample=begin * FRAME_SAMPLES,
-            level=self.level(who),
+            level=self.level(voice),
             trailing_silence_s=trailing_silence_s,
         )
         for first, until in windows(begin, end):
@@ -140,28 +140,28 @@ class WindowedSynthesizer:
 
         min_symbols: use the style of an utterance of at least this length.
         """
-        who = self.voice_of(segment)
-        style = self._voices.style(who, max(len(symbols), min_symbols))
+        voice = self.voice_of(segment)
+        style = self._voices.style(voice, max(len(symbols), min_symbols))
         prosody = self._model.predict_prosody(symbols, style, segment.speed, stop)
-        known = isinstance(who, VoiceMix) or self._statistics.has(who)
-        tone = self._statistics.log_f0(who) if known else prosody.log_f0
-        prosody = apply_pitch(prosody, _of_mix(segment.prosody, who), tone)
+        known = isinstance(voice, VoiceMix) or self._statistics.has(voice)
+        log_f0 = self._statistics.log_f0(voice) if known else prosody.log_f0
+        prosody = apply_pitch(prosody, _add_mix_prosody(segment.prosody, voice), log_f0)
         return prosody, self._model.decode_features(prosody, style, stop)
 
     def predict_statistics(
-        self, who: VoiceOrMix, prosody: PredictedProsody, features: Features, stop: Stop
+        self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features, stop: Stop
     ) -> NormStatistics:
         """Predict the norms' statistics in an utterance.
 
         For a voice without statistics the whole utterance is decoded first to record them.
         """
-        if isinstance(who, str) and not self._statistics.has(who):
-            self._recorded(who, prosody, features, stop)
-        return self._statistics.predict(who, prosody, features)
+        if isinstance(voice, str) and not self._statistics.has(voice):
+            self._record(voice, prosody, features, stop)
+        return self._statistics.predict(voice, prosody, features)
 
-    def level(self, who: VoiceOrMix) -> float:
+    def level(self, voice: VoiceOrMix) -> float:
         """Power of the loud parts of a voice or mix. Raises KeyError for a voice without statistics."""
-        return self._statistics.level(who)
+        return self._statistics.level(voice)
 
     def decode_window(
         self, features: Features, norms: NormAffine, first: int, end: int, stop: Stop
@@ -169,9 +169,9 @@ class WindowedSynthesizer:
         """Decode the samples of frames [first, end)."""
         return self._model.decode_window(features, norms, first, end, stop)
 
-    def _recorded(self, voice: str, prosody: PredictedProsody, features: Features, stop: Stop) -> Samples:
-        samples, seen = self._model.record(features, stop)
-        self._statistics.record(voice, prosody, features, seen, speech_level(samples))
+    def _record(self, voice: str, prosody: PredictedProsody, features: Features, stop: Stop) -> Samples:
+        samples, statistics = self._model.record(features, stop)
+        self._statistics.record(voice, prosody, features, statistics, speech_level(samples))
         return samples
 
 
@@ -188,16 +188,20 @@ def voiced_frame_range(prosody: PredictedProsody) -> tuple[int, int]:
     return max(int(sounding[0]) - 1, 0) // 2, min((int(sounding[-1]) + 3) // 2, frames)
 
 
-def _of_mix(manner: Prosody, who: VoiceOrMix) -> Prosody:
-    """The manner, of one who is higher or livelier by itself than the voice of its melody."""
-    if isinstance(who, str):
-        return manner
-    return replace(manner, pitch=manner.pitch + who.pitch, pitch_range=manner.pitch_range * who.pitch_range)
+def _add_mix_prosody(prosody: Prosody, voice: VoiceOrMix) -> Prosody:
+    """Add the pitch shift and range of a mix to the requested prosody."""
+    if isinstance(voice, str):
+        return prosody
+    return replace(
+        prosody, pitch=prosody.pitch + voice.pitch, pitch_range=prosody.pitch_range * voice.pitch_range
+    )
 
 
-def _whole(rendering: RenderedUtterance, utterance: Utterance, lead: str, keep_after_s: float) -> TimedAudio:
+def _trim_whole(
+    rendering: RenderedUtterance, utterance: Utterance, lead: str, trailing_silence_s: float
+) -> TimedAudio:
     """Trim and time the rendering of ``lead`` and ``utterance``."""
     if lead:
         rendering = cut_lead_in(rendering, lead)
-    timeline = Timeline(utterance, rendering.frames, trailing_silence_s=keep_after_s)
+    timeline = Timeline(utterance, rendering.frames, trailing_silence_s=trailing_silence_s)
     return timeline.feed(rendering.samples, last=True)

@@ -31,7 +31,7 @@ _LAG = round(0.060 * SAMPLE_RATE)
 _NEAR = round(0.200 * SAMPLE_RATE)
 _SHORTEST_SILENCE = round(0.050 * SAMPLE_RATE)
 _FADE = round(0.005 * SAMPLE_RATE)
-_KEPT_BEFORE = round(LEADING_SILENCE_S * SAMPLE_RATE)
+_LEADING_SILENCE = round(LEADING_SILENCE_S * SAMPLE_RATE)
 _HOP = 120
 _LEAD = 5 * FRAME_SAMPLES
 # The model's pauses are below -90 dB; audio 45 dB below the loud parts of speech is a breath or a decay.
@@ -49,12 +49,12 @@ class TimedWord:
     word: Word
     start_s: float
     end_s: float
-    character_starts: tuple[float, ...]
+    character_starts: tuple[float, ...]  # seconds at which each of its characters begins
 
     def shifted(self, seconds: float) -> TimedWord:
         """A copy that is ``seconds`` later."""
-        marks = tuple(mark + seconds for mark in self.character_starts)
-        return TimedWord(self.word, self.start_s + seconds, self.end_s + seconds, marks)
+        starts = tuple(start + seconds for start in self.character_starts)
+        return TimedWord(self.word, self.start_s + seconds, self.end_s + seconds, starts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,11 +84,11 @@ class Timeline:
         level: float | None = None,
         trailing_silence_s: float = TRAILING_SILENCE_S,
     ) -> None:
-        """frames: how long each symbol lasts, the pads included; words: those that are said, if not all.
+        """frames: length of each symbol, the pads included; words: those in the audio, if not all.
 
-        first: which sample of the whole utterance comes first; goes_on: whether it follows on something
-        said before, so that it is given out as it is. level: power of the voice's loud parts, unless
-        what is fed first is louder; None: that of what is fed first.
+        first_sample: of the audio in the whole utterance; continues: whether it follows audio seamlessly, so
+        that its beginning is left as it is; level: power of the voice's loud parts (default: that of the
+        first piece, which also counts if it is louder).
         """
         self._words = tuple(utterance.words if words is None else words)
         self._symbols = utterance.symbols
@@ -98,67 +98,67 @@ class Timeline:
         ]
         self._level = level or 0.0
         self._threshold: float | None = None
-        self._kept_after = round(trailing_silence_s * SAMPLE_RATE)
-        self._goes_on = continues
+        self._trailing_silence = round(trailing_silence_s * SAMPLE_RATE)
+        self._continues = continues
         self._origin = first_sample
         # Sound long before the first symbol is not speech.
         self._earliest = first_sample if continues else max(int(edges[1]) - _LEAD, first_sample)
         self._loud = np.zeros(0, np.bool_)
-        self._unheard = np.zeros(0, np.float32)
+        self._unclassified = np.zeros(0, np.float32)
         self._pending = np.zeros(0, np.float32)
         self._begin: int | None = first_sample if continues else None
         self._start: int | None = None
-        self._told = 0
+        self._emitted = 0
 
     def feed(self, samples: Samples, *, last: bool = False, cut: bool = False) -> TimedAudio:
         """Process the next piece of audio.
 
         last: no more audio follows; cut: none follows either, but another utterance continues seamlessly.
         """
-        self._listen(samples)
+        self._classify(samples)
         self._pending = np.concatenate([self._pending, samples])
         known = self._origin + len(self._loud) * _HOP
-        heard = self._heard()
-        if not len(heard) and not last and not cut and not self._goes_on:
+        loud = self._loud_steps()
+        if not len(loud) and not last and not cut and not self._continues:
             return TimedAudio(_NOTHING, ())
-        first = self._origin + int(heard[0]) * _HOP if len(heard) else self._origin
-        end = self._origin + int(heard[-1] + 1) * _HOP if len(heard) else known
+        first = self._origin + int(loud[0]) * _HOP if len(loud) else self._origin
+        end = self._origin + int(loud[-1] + 1) * _HOP if len(loud) else known
         begins = self._begin is None
         if self._begin is None:
-            self._begin = max(first - _KEPT_BEFORE, self._origin)
+            self._begin = max(first - _LEADING_SILENCE, self._origin)
             self._pending = self._pending[self._begin - self._origin :]
-        if self._start is None and (len(heard) or last or cut):
+        if self._start is None and (len(loud) or last or cut):
             self._start = first
-        given, self._pending = self._pending, _NOTHING
+        output, self._pending = self._pending, _NOTHING
         if last:
-            surplus = known + len(self._unheard) - (end + self._kept_after)
-            given = given[: max(len(given) - max(surplus, 0), 0)]
-        given = np.clip(given, -1.0, 1.0)
-        fade = min(_FADE, len(given) // 2)
+            surplus = known + len(self._unclassified) - (end + self._trailing_silence)
+            output = output[: max(len(output) - max(surplus, 0), 0)]
+        output = np.clip(output, -1.0, 1.0)
+        fade = min(_FADE, len(output) // 2)
         ramp = np.linspace(0.0, 1.0, fade, endpoint=False, dtype=np.float32)
         if begins:
-            given[:fade] *= ramp
+            output[:fade] *= ramp
         if last and fade:
-            given[-fade:] *= ramp[::-1]
-        return TimedAudio(given, tuple(self._certain(known, end, ended=last or cut)))
+            output[-fade:] *= ramp[::-1]
+        return TimedAudio(output, tuple(self._certain(known, end, ended=last or cut)))
 
-    def _listen(self, samples: Samples) -> None:
+    def _classify(self, samples: Samples) -> None:
         """Classify each 5 ms as loud or silent, relative to the voice's loud parts."""
-        unheard = np.concatenate([self._unheard, samples])
+        unclassified = np.concatenate([self._unclassified, samples])
         if self._threshold is None:
             # A sentence may be louder than the voice is elsewhere.
-            self._threshold = max(self._level, speech_level(unheard)) * _SILENCE
-        power = _power(unheard)
-        self._unheard = unheard[len(power) * _HOP :]
+            self._threshold = max(self._level, speech_level(unclassified)) * _SILENCE
+        power = _power(unclassified)
+        self._unclassified = unclassified[len(power) * _HOP :]
         self._loud = np.concatenate([self._loud, power > self._threshold])
 
     def _certain(self, known: int, end: int, ended: bool) -> Iterator[TimedWord]:
-        """Yield the words whose ends are certain; ``known``: end of the audio so far, ``end``: of its sound."""
+        """Yield the words whose ends are certain; known: end of the audio so far, end: of its sound."""
         if self._start is None or self._begin is None:
             return
         gaps = self._gaps()
-        while self._told < len(self._words):
-            at = self._told
+        while self._emitted < len(self._words):
+            at = self._emitted
             start = self._start
             if at < len(self._boundaries):
                 expected = self._boundaries[at]
@@ -175,7 +175,7 @@ class Timeline:
                 stop = max(end, start)
             else:
                 return
-            self._told += 1
+            self._emitted += 1
             word = self._words[at]
             phonemes = [start, *(max(start, min(edge, stop)) for edge in self._inner_edges(word)), stop]
             edges = [(sample - self._begin) / SAMPLE_RATE for sample in phonemes]
@@ -207,16 +207,16 @@ class Timeline:
 
     def _pauses(self) -> list[tuple[int, int]]:
         """Silences of at least 50 ms between two sounds, as (start, end) in samples."""
-        heard = self._heard()
-        silent = np.flatnonzero(np.diff(heard) > 1)
-        pauses = ((int(heard[at]) + 1, int(heard[at + 1])) for at in silent)
+        loud = self._loud_steps()
+        silent = np.flatnonzero(np.diff(loud) > 1)
+        pauses = ((int(loud[at]) + 1, int(loud[at + 1])) for at in silent)
         return [
             (self._origin + start * _HOP, self._origin + end * _HOP)
             for start, end in pauses
             if (end - start) * _HOP >= _SHORTEST_SILENCE
         ]
 
-    def _heard(self) -> npt.NDArray[np.intp]:
+    def _loud_steps(self) -> npt.NDArray[np.intp]:
         """Indices of the 5 ms steps, from the first sample on, that are loud and may be speech."""
         loud = np.flatnonzero(self._loud)
         return loud[loud * _HOP > self._earliest - self._origin - _HOP]

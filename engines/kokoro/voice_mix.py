@@ -25,10 +25,10 @@ MAX_NEGATIVE_WEIGHT = 0.6
 class VoiceMix:
     """A speaker composed of the voices that ship."""
 
-    prosody_voice: str
-    timbre: tuple[tuple[str, float], ...]
-    pitch: float = 0.0
-    pitch_range: float = 1.0
+    prosody_voice: str  # voice whose rhythm and pitch are predicted
+    timbre: tuple[tuple[str, float], ...]  # voices and their weights, which sum to 1
+    pitch: float = 0.0  # shift from the prosody voice in semitones
+    pitch_range: float = 1.0  # factor on the distances from the prosody voice's log F0
 
     @classmethod
     def from_voice(cls, voice: str) -> VoiceMix:

@@ -59,16 +59,16 @@ class Voices:
             for entry in index
         )
 
-    def style(self, who: VoiceOrMix, symbols: int) -> npt.NDArray[np.float32]:
+    def style(self, voice: VoiceOrMix, symbols: int) -> npt.NDArray[np.float32]:
         """Style [1, 256] of a voice or mix for an utterance of ``symbols`` (1–510).
 
         Raises UnknownVoice.
         """
-        if isinstance(who, str):
-            return self._style(who, symbols).astype(np.float32)[np.newaxis]
-        style = self._style(who.prosody_voice, symbols).astype(np.float32)
+        if isinstance(voice, str):
+            return self._style(voice, symbols).astype(np.float32)[np.newaxis]
+        style = self._style(voice.prosody_voice, symbols).astype(np.float32)
         style[:TIMBRE_SIZE] = sum(
-            np.float32(weight) * self._style(voice, symbols)[:TIMBRE_SIZE] for voice, weight in who.timbre
+            np.float32(weight) * self._style(voice, symbols)[:TIMBRE_SIZE] for voice, weight in voice.timbre
         )
         return style[np.newaxis]
 

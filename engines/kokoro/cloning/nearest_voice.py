@@ -23,30 +23,29 @@ class NearestVoice:
     """
 
     def __init__(
-        self, voices: Voices, speaker: WindowedSynthesizer, excluded: Collection[str] = frozenset()
+        self, voices: Voices, synthesizer: WindowedSynthesizer, excluded: Collection[str] = frozenset()
     ) -> None:
         """excluded: voices that are used in no mix. Raises EngineUnavailable for a missing data file."""
         self._voices = voices
         surrogate = Surrogate([voice.id for voice in voices.all])
         self._placer = VoicePlacer(voices, surrogate, SpeakerEncoder(), excluded)
-        self._refiner = Refiner(self._placer, speaker, voices)
+        self._refiner = Refiner(self._placer, synthesizer, voices)
 
     def embed(self, recording: Recording) -> Iterator[Embedding | None]:
         """Embed a recording for all languages; the last item is the embedding. Raises InvalidRequest."""
-        hearing = self._placer.measure(recording)
-        speaker = yield from hearing
-        placed = {}
+        speaker = yield from self._placer.measure(recording)
+        placements = {}
         for language in LANGUAGES:
-            placed[language] = self._placer.place(speaker, language)
+            placements[language] = self._placer.place(speaker, language)
             yield None
         yield embedding_from_mixes(
-            {language: one.mix for language, one in placed.items()},
-            {language: one.similarity for language, one in placed.items()},
+            {language: placement.mix for language, placement in placements.items()},
+            {language: placement.similarity for language, placement in placements.items()},
             self._voices,
         )
 
     def refine(
-        self, recording: Recording, embedding: Embedding, language: str, say: Phonemizer, stop: Stop
+        self, recording: Recording, embedding: Embedding, language: str, phonemizer: Phonemizer, stop: Stop
     ) -> Iterator[Embedding | None]:
         """Yield improved embeddings for a language (BCP 47); see ``Refiner.refine``."""
-        return self._refiner.refine(recording, embedding, language, say, stop)
+        return self._refiner.refine(recording, embedding, language, phonemizer, stop)

@@ -27,8 +27,8 @@ _SEMITONES = 12 / np.log(2)
 class PitchProfile:
     """Median and spread of the F0 of speech."""
 
-    log_f0: float
-    spread_semitones: float
+    log_f0: float  # median, in log hertz
+    spread_semitones: float  # half the distance from the 16th to the 84th percentile
 
 
 def measure_pitch(samples: Samples) -> PitchProfile | None:

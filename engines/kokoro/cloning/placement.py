@@ -34,7 +34,7 @@ PREDICTION_BIAS = 0.06
 """Mean excess of the predicted similarity of the best mix over its measured similarity."""
 
 # Prosody voices per language: the clearest ones, by their authors' grades and by word error rate.
-_MELODIES: Mapping[str, tuple[str, ...]] = {
+_PROSODY_VOICES: Mapping[str, tuple[str, ...]] = {
     "es": ("ef_dora", "em_alex"),
     "en": ("af_heart", "af_bella", "am_michael", "am_fenrir", "am_puck", "bf_emma", "bm_george"),
     "fr": ("ff_siwis",),
@@ -42,16 +42,16 @@ _MELODIES: Mapping[str, tuple[str, ...]] = {
     "pt": ("pf_dora", "pm_alex"),
 }
 
-_SPREAD_COSTS = 4.0
-_LEAST_SPREAD = 0.3
+_SPREAD_COST = 4.0
+_MIN_SPREAD = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredSpeaker:
     """The speaker of a recording, as measured."""
 
-    embedding: Array
-    pitch: PitchProfile | None
+    embedding: Array  # [256], of length 1
+    pitch: PitchProfile | None  # None for a recording without voiced speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class VoicePlacer:
         """
         samples = soxr.resample(recording.samples, recording.sample_rate, SAMPLE_RATE)
         yield
-        melody = measure_pitch(samples)
+        pitch = measure_pitch(samples)
         yield
         try:
             mels, _ = mel_windows(samples)
@@ -103,23 +103,23 @@ class VoicePlacer:
         for at in range(0, len(mels), BATCH_SIZE):
             yield
             embeddings.append(self._encoder.embed_mels(mels[at : at + BATCH_SIZE]))
-        return MeasuredSpeaker(normalized(np.concatenate(embeddings).mean(axis=0)), melody)
+        return MeasuredSpeaker(normalized(np.concatenate(embeddings).mean(axis=0)), pitch)
 
     def nearest_single(self, speaker: MeasuredSpeaker, language: str) -> str:
         """The voice of one of ``LANGUAGES`` that by itself comes nearest to ``speaker``."""
-        return max(self._native[language], key=lambda voice: self._likeness(voice, speaker))
+        return max(self._native[language], key=lambda voice: self._similarity(voice, speaker))
 
     def place(self, speaker: MeasuredSpeaker, language: str) -> Placement:
-        """Find the mix for one of ``LANGUAGES`` that is predicted to be most similar to ``speaker`` (10 ms)."""
+        """Find the mix for one of ``LANGUAGES`` that is predicted most similar to ``speaker`` (10 ms)."""
         single = self.nearest_single(speaker, language)
-        before = self._likeness(single, speaker)
-        melody, pitch, pitch_range = self._moved(speaker.pitch, language, single)
-        table = self.mix_table(language, self._surrogate.pitch(melody).log_f0 + pitch * SEMITONE)
+        before = self._similarity(single, speaker)
+        prosody_voice, pitch, pitch_range = self._prosody(speaker.pitch, language, single)
+        table = self.mix_table(language, self._surrogate.pitch(prosody_voice).log_f0 + pitch * SEMITONE)
         weights = solve_weights(table, speaker.embedding, RIDGE)
         now = float(normalized(weights @ table) @ speaker.embedding) - PREDICTION_BIAS
         if now <= before:
             return Placement(VoiceMix.from_voice(single), Similarity(before, before, measured=False))
-        mix = VoiceMix(melody, self.timbre_from_weights(weights), pitch, pitch_range)
+        mix = VoiceMix(prosody_voice, self.timbre_from_weights(weights), pitch, pitch_range)
         return Placement(mix, Similarity(before, now, measured=False))
 
     def mix_table(self, language: str, level: float) -> Array:
@@ -141,27 +141,27 @@ class VoicePlacer:
         found = np.array([timbre.get(voice, 0.0) for voice in self._all])
         return np.asarray(found[self._used])
 
-    def _likeness(self, voice: str, speaker: MeasuredSpeaker) -> float:
+    def _similarity(self, voice: str, speaker: MeasuredSpeaker) -> float:
         return float(self._surrogate.single_voices[self._all.index(voice)] @ speaker.embedding)
 
-    def _moved(self, wanted: PitchProfile | None, language: str, single: str) -> tuple[str, float, float]:
+    def _prosody(self, target: PitchProfile | None, language: str, single: str) -> tuple[str, float, float]:
         """Prosody voice, pitch shift in semitones and pitch range for a measured F0."""
-        if wanted is None:
+        if target is None:
             return single, 0.0, 1.0
-        known = [voice for voice in _MELODIES[language] if voice in self._native[language]]
+        known = [voice for voice in _PROSODY_VOICES[language] if voice in self._native[language]]
 
         def distance(voice: str) -> float:
             own = self._surrogate.pitch(voice)
-            livelier = np.log(max(wanted.spread_semitones, _LEAST_SPREAD) / own.spread_semitones)
-            return float(abs(wanted.log_f0 - own.log_f0) / SEMITONE + _SPREAD_COSTS * abs(livelier))
+            livelier = np.log(max(target.spread_semitones, _MIN_SPREAD) / own.spread_semitones)
+            return float(abs(target.log_f0 - own.log_f0) / SEMITONE + _SPREAD_COST * abs(livelier))
 
-        melody = min(known or self._native[language], key=distance)
-        own = self._surrogate.pitch(melody)
-        pitch = float(np.clip((wanted.log_f0 - own.log_f0) / SEMITONE, -MAX_PITCH_SHIFT, MAX_PITCH_SHIFT))
+        prosody_voice = min(known or self._native[language], key=distance)
+        own = self._surrogate.pitch(prosody_voice)
+        pitch = float(np.clip((target.log_f0 - own.log_f0) / SEMITONE, -MAX_PITCH_SHIFT, MAX_PITCH_SHIFT))
         return (
-            melody,
+            prosody_voice,
             pitch,
-            float(np.clip(wanted.spread_semitones / own.spread_semitones, *PITCH_RANGE_LIMITS)),
+            float(np.clip(target.spread_semitones / own.spread_semitones, *PITCH_RANGE_LIMITS)),
         )
 
 

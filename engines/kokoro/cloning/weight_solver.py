@@ -10,9 +10,9 @@ from engines.kokoro.voice_mix import MAX_NEGATIVE_WEIGHT, MAX_WEIGHT, MIN_WEIGHT
 _STEPS = 200
 _HALVINGS = 40
 
-_STAYING = 0.1
-_NEARER, _FARTHER = 4.0, 0.5
-_LEAST_CHANGE = 1e-6
+_INITIAL_RIDGE = 0.1
+_RIDGE_UP, _RIDGE_DOWN = 4.0, 0.5
+_MIN_CHANGE = 1e-6
 
 Array = npt.NDArray[np.float64]
 
@@ -36,7 +36,7 @@ def solve_weights(table: Array, target: Array, ridge: float, near: Array | None 
         faster = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = weights + (momentum - 1) / faster * (weights - before)
         momentum = faster
-    return _less_below_zero(weights)
+    return _limit_negative(weights)
 
 
 def project_to_limits(weights: Array) -> Array:
@@ -51,7 +51,7 @@ def project_to_limits(weights: Array) -> Array:
     return np.clip(weights - high, MIN_WEIGHT, MAX_WEIGHT)
 
 
-def _less_below_zero(weights: Array) -> Array:
+def _limit_negative(weights: Array) -> Array:
     """Limit the sum of the negative weights by interpolating towards the positive ones."""
     below = float(-weights[weights < 0].sum())
     if below <= MAX_NEGATIVE_WEIGHT:
@@ -69,27 +69,27 @@ class WeightSearch:
     worse the next one stays closer to the best weights.
     """
 
-    def __init__(self, table: Array, target: Array, weights: Array, heard: Array) -> None:
-        """table: [V, 256]; target: embedding of length 1; heard: that measured with ``weights`` [V]."""
+    def __init__(self, table: Array, target: Array, weights: Array, measured: Array) -> None:
+        """table: [V, 256]; target: unit embedding; measured: embedding measured with ``weights`` [V]."""
         self._table = table.copy()
         self._target = target
-        self._staying = _STAYING
-        self.weights, self._heard = weights, heard
-        self.similarity = float(heard @ target)
+        self._ridge = _INITIAL_RIDGE
+        self.weights, self._measured = weights, measured
+        self.similarity = float(measured @ target)
 
     def propose(self) -> Array:
         """Weights to try next."""
-        offset = self._heard - self.weights @ self._table
-        return solve_weights(self._table, self._target - offset, self._staying, near=self.weights)
+        offset = self._measured - self.weights @ self._table
+        return solve_weights(self._table, self._target - offset, self._ridge, near=self.weights)
 
-    def observe(self, weights: Array, heard: Array) -> bool:
+    def observe(self, weights: Array, measured: Array) -> bool:
         """Add the embedding measured with ``weights``; returns whether they are the best so far."""
         change = weights - self.weights
-        missed = heard - self._heard - change @ self._table
-        self._table += np.outer(change, missed) / (change @ change + _LEAST_CHANGE)
-        likeness = float(heard @ self._target)
-        better = likeness > self.similarity
-        self._staying *= _FARTHER if better else _NEARER
+        missed = measured - self._measured - change @ self._table
+        self._table += np.outer(change, missed) / (change @ change + _MIN_CHANGE)
+        similarity = float(measured @ self._target)
+        better = similarity > self.similarity
+        self._ridge *= _RIDGE_DOWN if better else _RIDGE_UP
         if better:
-            self.weights, self._heard, self.similarity = weights, heard, likeness
+            self.weights, self._measured, self.similarity = weights, measured, similarity
         return better

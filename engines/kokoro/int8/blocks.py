@@ -66,9 +66,9 @@ class Quantiser:
 class SnakeConvolution:
     """Norm, snake activation and int8 convolution."""
 
-    norm: slice
-    alpha: Array
-    inverse: Array
+    norm: slice  # the norm's channels among those of all norms
+    alpha: Array  # of the snake [C]
+    inverse: Array  # 1 / alpha [C]
     quantiser: Quantiser
     convolution: Convolution
     dilation: int
@@ -79,7 +79,7 @@ class SnakeConvolution:
         return (self.convolution.taps - 1) // 2 * self.dilation
 
     def apply(self, values: Array, have: RowRange, want: RowRange, norms: Norms) -> Array:
-        """Compute rows ``want`` in phases [d, ·, C] (see ``kernels``) from rows ``have`` in phases [e, ·, C]."""
+        """Compute rows ``want`` in phases [d, ·, C] from rows ``have`` in phases [e, ·, C]."""
         levels, left = self._room(have, want)
         snake_levels(values, *self._channels(norms), levels, left, have.rows)
         return self.convolution(levels)

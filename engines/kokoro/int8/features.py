@@ -240,8 +240,8 @@ class Int8Features:
     ) -> tuple[Array, Array, Array]:
         """Compute features, gain and bias; see ``FeatureDecoder.decode``."""
         gain, bias, own = self._norms.run({"style": style}, ("gain", "bias", "own"), stop)
-        with self._cores.acquire() as spare:
-            rows = self._rows(asr, pitch, energy, own.ravel(), ThreadPair(spare), stop)
+        with self._cores.acquire() as helper:
+            rows = self._rows(asr, pitch, energy, own.ravel(), ThreadPair(helper), stop)
         return np.ascontiguousarray(rows.T)[np.newaxis], gain, bias
 
     def _rows(

@@ -58,7 +58,7 @@ class Stage:
     source: FloatConvolution
     source_block: ResidualBlock
     blocks: tuple[ResidualBlock, ResidualBlock, ResidualBlock]
-    rows: int
+    rows: int  # of one frame
 
     @property
     def reach(self) -> int:
@@ -100,7 +100,7 @@ class Int8Generator:
         pieces = -(-(end - window.before) // _MOST_FRAMES)
         edges = [window.before + (end - window.before) * piece // pieces for piece in range(pieces + 1)]
         made = []
-        with self._cores.acquire() as spare:
+        with self._cores.acquire() as helper:
             for first, until in pairwise(edges):
                 begin, stops = max(first - self.context, 0), min(until + self.context, frames)
                 piece = _Piece(
@@ -108,16 +108,16 @@ class Int8Generator:
                     window.spectra[0, :, _HOPS * begin : _HOPS * stops + 1],
                     norms,
                     stop,
-                    spare,
+                    helper,
                 )
-                made.append(self._of(piece, first - begin, stops - until))
+                made.append(self._generate(piece, first - begin, stops - until))
         return np.concatenate(made)
 
     def close(self) -> None:
         """See ``Generator.close``."""
         self._cores.close()
 
-    def _of(self, piece: _Piece, before: int, after: int) -> Samples:
+    def _generate(self, piece: _Piece, before: int, after: int) -> Samples:
         first, second, last = self._first, self._second, self._last
         end = piece.frames - after
         # Rows that each layer has to compute, from the samples back to the features.
@@ -132,8 +132,10 @@ class Int8Generator:
         given = first.upsampling.input_range(into_first, 2 * piece.frames)
 
         source_rows = np.ascontiguousarray(piece.spectra.T)
-        later = SharedTask(partial(_source, second, source_rows, into_second, hops, piece), piece.spare)
-        source = _source(first, source_rows, into_first, rows, piece)
+        later = SharedTask(
+            partial(_source_branch, second, source_rows, into_second, hops, piece), piece.helper
+        )
+        source = _source_branch(first, source_rows, into_first, rows, piece)
         levels, left = first.upsampling.allocate_levels(given, into_first)
         leaky_transposed_levels(
             np.ascontiguousarray(piece.features[:, given.first : given.end]),
@@ -145,7 +147,7 @@ class Int8Generator:
         )
         values = first.upsampling.apply(levels, into_first)
         add_two(values, *source)
-        branches = _branches(first, values, into_first, after_first, rows, piece)
+        branches = _residual_branches(first, values, into_first, after_first, rows, piece)
         levels, left = second.upsampling.allocate_levels(after_first, upsampled)
         quantiser = second.upsampling.quantiser
         mean_leaky_levels(*branches, _LEAK, quantiser.per_step, quantiser.zero, levels, left)
@@ -154,7 +156,7 @@ class Int8Generator:
         values = np.concatenate((values[1:2], values)) if into_second.first == 0 else values
         values = values[: into_second.rows]
         add_two(values, *later.result())
-        branches = _branches(second, values, into_second, after_second, hops, piece)
+        branches = _residual_branches(second, values, into_second, after_second, hops, piece)
         into_last = np.empty((spectra.rows + 2 * last.reach, values.shape[1]), np.float32)
         mean_leaky(*branches, _LAST_LEAK, into_last, after_second.first - spectra.first + last.reach)
         made = last.convolution.apply(into_last)
@@ -172,21 +174,21 @@ class _Piece:
     spectra: Array
     norms: Norms
     stop: Stop
-    spare: ThreadPoolExecutor | None
+    helper: ThreadPoolExecutor | None
 
     @property
     def frames(self) -> int:
         return int(self.features.shape[1]) // 2
 
 
-def _source(stage: Stage, spectra: Array, want: RowRange, rows: int, piece: _Piece) -> Branch:
+def _source_branch(stage: Stage, spectra: Array, want: RowRange, rows: int, piece: _Piece) -> Branch:
     """Compute rows ``want``, of ``rows`` in all, of the stage's source branch from spectra [120n + 1, 22]."""
     have = want.widened(stage.source_block.reach, rows)
     values = have.select(stage.source.apply(spectra), RowRange(0, rows))
     return stage.source_block.apply(values, have, want, rows, piece.norms, piece.stop)
 
 
-def _branches(
+def _residual_branches(
     stage: Stage, values: Array, have: RowRange, want: RowRange, rows: int, piece: _Piece
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Compute rows ``want`` of all three blocks: values and addend of each."""
@@ -195,7 +197,7 @@ def _branches(
         return block.apply(values, have, want, rows, piece.norms, piece.stop)
 
     *others, longest = stage.blocks
-    made = [SharedTask(partial(make, block), piece.spare) for block in reversed(others)]
+    made = [SharedTask(partial(make, block), piece.helper) for block in reversed(others)]
     return (*make(longest), *made[0].result(), *made[1].result())
 
 

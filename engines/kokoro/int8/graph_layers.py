@@ -238,17 +238,17 @@ class _Graph:
 
 
 def _convolution(name: str, weight: Array, bias: Array, node: NodeProto) -> Convolution:
-    told = _attributes(node)
-    stride, dilation, padding = (told.get(key, [0])[0] for key in ("strides", "dilations", "pads"))
-    _expect(len(bias) == len(weight) and told == _plain(stride, padding, dilation), name)
+    attributes = _attributes(node)
+    stride, dilation, padding = (attributes.get(key, [0])[0] for key in ("strides", "dilations", "pads"))
+    _expect(len(bias) == len(weight) and attributes == _plain(stride, padding, dilation), name)
     return Convolution(name, weight, bias, stride, dilation, padding)
 
 
 def _attributes(node: NodeProto) -> dict[str, Any]:
     """Attributes of a node without the kernel's shape, which is the weight's."""
-    told = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
-    told.pop("kernel_shape", None)
-    return {name: value.decode() if isinstance(value, bytes) else value for name, value in told.items()}
+    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    attributes.pop("kernel_shape", None)
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in attributes.items()}
 
 
 def _plain(stride: int, padding: int, dilation: int = 1) -> dict[str, Any]:

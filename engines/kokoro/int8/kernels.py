@@ -94,8 +94,8 @@ def snake_levels(
                 continue
             value = values[row % given, row // given]
             for c in range(channels):
-                heard = _snake(value[c] * scale[c] + shift[c], alpha[c], inverse[c])
-                out[c] = _level(heard, per_step[c], zero[c])
+                activated = _snake(value[c] * scale[c] + shift[c], alpha[c], inverse[c])
+                out[c] = _level(activated, per_step[c], zero[c])
 
 
 @compiled(f"void({_ROWS}, {_ROWS}, {_ROWS}, {_CHANNELS}, {_LEVELS}, int64)", *_MATHS)
@@ -129,8 +129,8 @@ def sum_snake_levels(
             for c in range(channels):
                 value = one[c] + other[c]
                 both[c] = value
-                heard = _snake(value * scale[c] + shift[c], alpha[c], inverse[c])
-                out[c] = _level(heard, per_step[c], zero[c])
+                activated = _snake(value * scale[c] + shift[c], alpha[c], inverse[c])
+                out[c] = _level(activated, per_step[c], zero[c])
 
 
 @compiled(f"void({_ROWS}, float32, float32[::1], float32[::1], {_LEVELS}, int64)", *_MATHS)

@@ -40,8 +40,8 @@ class Upsampling:
 class Snake:
     """The snake activation x + sin²(alpha · x) / alpha (Ziyin, Hartwig and Ueda 2020) of a norm's output."""
 
-    norm: int
-    alpha: Array
+    norm: int  # first of the norm's C channels in the packed scale and shift
+    alpha: Array  # [C]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,10 +64,10 @@ class ResidualBlock:
 class Stage:
     """Leaky ReLU, upsampling, addition of the source, mean of the blocks."""
 
-    slope: float
+    slope: float  # of the leaky ReLU
     upsampling: Upsampling
-    reflected: int
-    source: Convolution
+    reflected: int  # rows mirrored in front before the source is added
+    source: Convolution  # of the source's spectra, followed by ``source_block``
     source_block: ResidualBlock
     blocks: tuple[ResidualBlock, ...]
 
@@ -81,12 +81,12 @@ class Layers:
     """
 
     stages: tuple[Stage, ...]
-    slope: float
+    slope: float  # of the leaky ReLU
     last: Convolution
-    basis: Array
-    hop: int
-    margin: int
-    norms: int
+    basis: Array  # [22, 20], the export's gain included
+    hop: int  # samples between two rows
+    margin: int  # samples cut off at either end
+    norms: int  # channels of all norms together
 
 
 def residual_blocks(layers: Layers) -> list[ResidualBlock]:

@@ -167,7 +167,7 @@ def _packed(
         f"kokoro-fast-{name}-{'pairs' if pairs else 'single'}",
         f"engines.kokoro.int8.{module}",
         activity=f"packing the weights of the fast decoder ({name})",
-        unwritable_effect="the fast decoder is ready some seconds later each time",
+        unwritable_effect="the fast decoder takes some seconds longer at each start",
         sources=sources,
         arguments=("--pairs",) if pairs else (),
     )

@@ -29,51 +29,51 @@ class BuildFailed(Exception):
 class BuildCache:
     """One kind of archive."""
 
-    name: str
-    module: str
-    activity: str
-    unwritable_effect: str
-    sources: Sequence[Path] = ()
-    arguments: Sequence[str] = ()
+    name: str  # the file's name begins with it
+    module: str  # builds the archive: input on standard input, zip file on standard output
+    activity: str  # for the log
+    unwritable_effect: str  # consequence of a cache folder that cannot be written, for the log
+    sources: Sequence[Path] = ()  # files, besides the module's, that the result depends on
+    arguments: Sequence[str] = ()  # of the module's command line
 
-    def load(self, given: bytes, cache_dir: Path) -> zipfile.ZipFile:
-        """Open the archive built from ``given``: from ``cache_dir``, or built now and written there.
+    def load(self, source: bytes, cache_dir: Path) -> zipfile.ZipFile:
+        """Open the archive built from ``source``: from ``cache_dir``, or built now and written there.
 
         The file's name contains a hash of the input and the sources. If the folder cannot be written, the
         archive is kept in memory. Raises BuildFailed.
         """
-        path = cache_dir / f"{self.name}-{self._key(given)[:32]}.zip"
-        return self._opened(path) or self._made(given, path)
+        path = cache_dir / f"{self.name}-{self._key(source)[:32]}.zip"
+        return self._opened(path) or self._build(source, path)
 
-    def _key(self, given: bytes) -> str:
+    def _key(self, source: bytes) -> str:
         module = PROJECT_ROOT.joinpath(*self.module.split(".")).with_suffix(".py")
         parts = (
-            given,
+            source,
             *(path.read_bytes() for path in (module, *self.sources)),
             repr(self.arguments).encode(),
         )
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
-    def _made(self, given: bytes, path: Path) -> zipfile.ZipFile:
-        # Not needed by a server that finds its archives.
+    def _build(self, source: bytes, path: Path) -> zipfile.ZipFile:
+        # Imported here: a server that finds its archives does not need it.
         from filelock import FileLock
 
-        made = b""
+        content = b""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # A second server that starts meanwhile waits here, and then finds the file.
             with FileLock(path.with_name(f"{self.name}.lock")):
                 archive = self._opened(path)
                 if archive is None:
-                    made = self._make(given)
-                    self._write(made, path)
+                    content = self._run(source)
+                    self._write(content, path)
                     archive = self._opened(path)
         except OSError as error:
             logger.warning(
                 "the cache folder cannot be written (%s): %s", error.strerror, self.unwritable_effect
             )
             archive = None
-        return archive or zipfile.ZipFile(io.BytesIO(made or self._make(given)))
+        return archive or zipfile.ZipFile(io.BytesIO(content or self._run(source)))
 
     def _opened(self, path: Path) -> zipfile.ZipFile | None:
         """Open the archive at ``path`` if it exists and is intact; delete a broken one."""
@@ -88,15 +88,15 @@ class BuildCache:
             return None
         except _BROKEN:
             pass
-        logger.warning("%s in the cache is broken and is made anew", path.name)
+        logger.warning("%s in the cache is broken and is built again", path.name)
         with suppress(OSError):
             path.unlink()
         return None
 
-    def _write(self, made: bytes, path: Path) -> None:
+    def _write(self, content: bytes, path: Path) -> None:
         """Write the archive atomically and delete those of other versions."""
         partial = path.with_suffix(".partial")
-        partial.write_bytes(made)
+        partial.write_bytes(content)
         partial.replace(path)
         for other in path.parent.glob(f"{self.name}-*"):
             if other != path:
@@ -104,11 +104,11 @@ class BuildCache:
                 with suppress(OSError):
                     other.unlink()
 
-    def _make(self, given: bytes) -> bytes:
-        logger.info("Kokoro: %s, this once", self.activity)
+    def _run(self, source: bytes) -> bytes:
+        logger.info("Kokoro: %s (first start only)", self.activity)
         done = subprocess.run(  # noqa: S603 - our own module
             [sys.executable, "-m", self.module, *self.arguments],
-            input=given,
+            input=source,
             capture_output=True,
             cwd=PROJECT_ROOT,
             check=False,

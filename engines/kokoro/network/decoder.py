@@ -26,9 +26,9 @@ class Source(Protocol):
 class DecodedFeatures(NamedTuple):
     """Everything the generator needs of an utterance of F frames."""
 
-    features: Array
-    gain: Array
-    bias: Array
+    features: Array  # [1, 512, 2F]
+    gain: Array  # of the generator's norms [1, C, 1]
+    bias: Array  # of the generator's norms [1, C, 1]
     source: Source
 
 
@@ -45,11 +45,11 @@ class FeatureDecoder(Protocol):
 class Window(NamedTuple):
     """The generator's input for n frames, of which the first ``before`` and last ``after`` are context."""
 
-    features: Array
-    spectra: Array
-    scale: Array
-    shift: Array
-    before: int = 0
+    features: Array  # [1, 512, 2n]
+    spectra: Array  # of the harmonic source [1, 22, 120n + 1]
+    scale: Array  # of all norms' channels [1, 9216, 1]
+    shift: Array  # of all norms' channels [1, 9216, 1]
+    before: int = 0  # frames of context
     after: int = 0
 
 
@@ -75,3 +75,5 @@ class Decoder:
     feature_decoder: FeatureDecoder
     generator: Generator
     max_concurrency: int
+    """Utterances in progress at once on a small machine. They share the cores window by window: with many
+    more than play in real time all would stall, where queued ones play without gaps."""

@@ -36,11 +36,11 @@ _KEPT_MIXES = 64
 class VoiceStatistics:
     """The mean statistics of one voice."""
 
-    mean: Array
-    log_variance: Array
-    sentence: Array
-    level: float
-    log_f0: float
+    mean: Array  # of each channel of the norms [C]
+    log_variance: Array  # [C]
+    sentence: Array  # mean projection of the sentences they were recorded from [K]
+    level: float  # power of the loud parts (``timing.speech_level``)
+    log_f0: float  # ``parts.log_f0_of``
 
 
 class StatisticsTable:
@@ -67,16 +67,16 @@ class StatisticsTable:
         )
         self._recorded: OrderedDict[str, VoiceStatistics] = OrderedDict()
         # Thread-safe: two threads that miss at once compute the same value.
-        self._mixed = lru_cache(_KEPT_MIXES)(self._added_up)
+        self._cached_mix = lru_cache(_KEPT_MIXES)(self._mix_statistics)
 
     def has(self, voice: str) -> bool:
         """Whether ``predict`` works for ``voice``. It always does for a mix of shipped voices."""
         return voice in self._shipped or voice in self._recorded
 
-    def predict(self, who: VoiceOrMix, prosody: PredictedProsody, features: Features) -> NormStatistics:
+    def predict(self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features) -> NormStatistics:
         """Predict the statistics of an utterance. Raises KeyError for a voice without statistics."""
-        own = self._own(who)
-        change = (self._projected(prosody, features) - own.sentence) @ self._weights
+        own = self._own(voice)
+        change = (self._project(prosody, features) - own.sentence) @ self._weights
         mean, log_variance = np.split(change, 2)
         mean += own.mean
         log_variance += own.log_variance
@@ -84,34 +84,39 @@ class StatisticsTable:
             mean[np.newaxis, :, np.newaxis], np.exp(log_variance)[np.newaxis, :, np.newaxis]
         )
 
-    def level(self, who: VoiceOrMix) -> float:
+    def level(self, voice: VoiceOrMix) -> float:
         """Power of the loud parts of a voice or mix. Raises KeyError for a voice without statistics."""
-        return float(self._own(who).level)
+        return float(self._own(voice).level)
 
-    def log_f0(self, who: VoiceOrMix) -> float:
+    def log_f0(self, voice: VoiceOrMix) -> float:
         """Log F0 (log hertz) of a voice, or of a mix before its shift. Raises KeyError like ``level``."""
-        return float(self._own(who).log_f0)
+        return float(self._own(voice).log_f0)
 
     def record(
-        self, voice: str, prosody: PredictedProsody, features: Features, seen: NormStatistics, level: float
+        self,
+        voice: str,
+        prosody: PredictedProsody,
+        features: Features,
+        statistics: NormStatistics,
+        level: float,
     ) -> None:
         """Keep the statistics of an utterance as those of a voice that does not ship (the last 64 voices)."""
         self._recorded[voice] = VoiceStatistics(
-            seen.mean.ravel(),
-            np.log(seen.variance.ravel() + VARIANCE_FLOOR),
-            self._projected(prosody, features),
+            statistics.mean.ravel(),
+            np.log(statistics.variance.ravel() + VARIANCE_FLOOR),
+            self._project(prosody, features),
             level,
             prosody.log_f0,
         )
         while len(self._recorded) > _KEPT_VOICES:
             self._recorded.popitem(last=False)
 
-    def _own(self, who: VoiceOrMix) -> VoiceStatistics:
-        if isinstance(who, VoiceMix):
-            return self._mixed(who)
-        return self._shipped.get(who) or self._recorded[who]
+    def _own(self, voice: VoiceOrMix) -> VoiceStatistics:
+        if isinstance(voice, VoiceMix):
+            return self._cached_mix(voice)
+        return self._shipped.get(voice) or self._recorded[voice]
 
-    def _added_up(self, mix: VoiceMix) -> VoiceStatistics:
+    def _mix_statistics(self, mix: VoiceMix) -> VoiceStatistics:
         """Weighted sum of the voices' statistics (of levels the logarithms)."""
         parts = [(np.float32(weight), self._shipped[voice]) for voice, weight in mix.timbre]
         return VoiceStatistics(
@@ -122,7 +127,7 @@ class StatisticsTable:
             self._shipped[mix.prosody_voice].log_f0,
         )
 
-    def _projected(self, prosody: PredictedProsody, features: Features) -> Array:
+    def _project(self, prosody: PredictedProsody, features: Features) -> Array:
         return np.asarray(describe_utterance(prosody, features) @ self._projection)
 
 
@@ -134,13 +139,13 @@ def describe_utterance(prosody: PredictedProsody, features: Features) -> Array:
     """
     pitch = prosody.pitch.ravel()
     voiced = pitch > MIN_VOICED_HZ
-    tone = np.log(pitch[voiced]) if voiced.any() else np.zeros(1, np.float32)
+    log_f0 = np.log(pitch[voiced]) if voiced.any() else np.zeros(1, np.float32)
     energy = prosody.energy.ravel()
     frames = float(prosody.frames.sum())
     channels = features.features[0]
-    told = [
-        tone.mean(),
-        tone.std(),
+    scalars = [
+        log_f0.mean(),
+        log_f0.std(),
         voiced.mean(),
         energy.mean(),
         energy.std(),
@@ -150,4 +155,4 @@ def describe_utterance(prosody: PredictedProsody, features: Features) -> Array:
         (prosody.frames[0] + prosody.frames[-1]) / frames,
     ]
     spread = np.log(channels.var(axis=1) + VARIANCE_FLOOR)
-    return np.concatenate([np.array(told, np.float32), channels.mean(axis=1), spread])
+    return np.concatenate([np.array(scalars, np.float32), channels.mean(axis=1), spread])

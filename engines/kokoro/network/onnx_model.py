@@ -28,8 +28,9 @@ _DURATIONS = "/encoder/Clip_output_0"
 class RenderedUtterance:
     """The model's output for one utterance of n symbols."""
 
-    samples: Samples
+    samples: Samples  # at ``SAMPLE_RATE``, with the model's silence around the speech
     frames: npt.NDArray[np.int64]
+    """Length of each symbol, the two pads included, in frames [n + 2]; they add up to the samples."""
 
 
 class Stop:
@@ -76,9 +77,10 @@ class Network:
     """A loaded graph; thread-safe."""
 
     def __init__(self, onnx: bytes, threads: int, *, shrink_arena: bool = False) -> None:
-        """threads: cores that one run may use; shrinks: whether what a run's memory grew by is given
-        back after it (1–2 % of the time), for a graph whose inputs may be long: else the longest
-        run's memory stays for good. Raises ModelFailed when the bytes are no model.
+        """Load a graph. Raises ModelFailed when the bytes are not a model.
+
+        threads: cores for one run; shrink_arena: free the memory by which a run grew the arena, for 1–2 % of
+        the time. For graphs with long inputs: without it the longest run's memory is kept for good.
         """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

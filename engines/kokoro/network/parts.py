@@ -31,20 +31,20 @@ LoadPart = Callable[[str], bytes]
 class PredictedProsody:
     """The encoder's prediction for an utterance of n symbols in F frames."""
 
-    asr: Array
-    pitch: Array
-    energy: Array
-    frames: npt.NDArray[np.int64]
-    log_f0: float
+    asr: Array  # linguistic features [1, 512, F]
+    pitch: Array  # hertz, 0 where unvoiced [1, 2F]
+    energy: Array  # [1, 2F]
+    frames: npt.NDArray[np.int64]  # length of each symbol, the two pads included [n + 2]; their sum is F
+    log_f0: float  # ``log_f0_of`` the pitch before pitch control
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
     """The generator's input for a whole utterance of F frames, and the generator that decodes all of it."""
 
-    features: Array
-    gain: Array
-    bias: Array
+    features: Array  # [1, 512, 2F]
+    gain: Array  # of the norms [1, C, 1]
+    bias: Array  # of the norms [1, C, 1]
     source: Source
     generator: Generator
 

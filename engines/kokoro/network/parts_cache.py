@@ -11,8 +11,8 @@ from speech.errors import EngineUnavailable
 _PARTS = BuildCache(
     "kokoro-parts",
     "engines.kokoro.network.graph_surgery",
-    activity="cutting the network into parts",
-    unwritable_effect="Kokoro starts 2 s later each time",
+    activity="splitting the network into parts",
+    unwritable_effect="each start of Kokoro takes 2 s longer",
 )
 
 
@@ -27,7 +27,7 @@ def load(model: bytes, cache_dir: Path) -> Callable[[str], bytes]:
         archive = _PARTS.load(model, cache_dir)
     except BuildFailed as error:
         raise EngineUnavailable(
-            f"Kokoro's network could not be cut into parts ({error}): install what requirements.txt names, "
+            f"Kokoro's network could not be split into parts ({error}): install what requirements.txt names, "
             "or set KANI_KOKORO_DECODING=whole"
         ) from error
     return lambda name: archive.read(f"{name}.onnx")

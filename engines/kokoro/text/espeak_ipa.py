@@ -67,13 +67,13 @@ _AMERICAN = {**_ENGLISH, "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ː": "", "o": "ɔ"}
 _BRITISH = {**_ENGLISH, "e^ə": "ɛː", "i^ə": "ɪə", "iə": "ɪə", "o": "ɔ"}
 
 
-def _compiled(table: dict[str, str]) -> tuple[dict[str, str], re.Pattern[str]]:
+def _with_pattern(table: dict[str, str]) -> tuple[dict[str, str], re.Pattern[str]]:
     longest_first = sorted(table, key=len, reverse=True)
     return table, re.compile("|".join(map(re.escape, longest_first)))
 
 
-_TABLES = {"en-us": _compiled(_AMERICAN), "en-gb-x-rp": _compiled(_BRITISH)}
-_OTHER = _compiled(_TIED)
+_TABLES = {"en-us": _with_pattern(_AMERICAN), "en-gb-x-rp": _with_pattern(_BRITISH)}
+_OTHER = _with_pattern(_TIED)
 _SYLLABIC = re.compile("(.)\u0329")
 _FLAG = re.compile(r"\([^)]*\)")
 

@@ -60,13 +60,13 @@ class _Token:
 
     start: int
     end: int
-    written: str
-    joined: bool
-    said: tuple[tuple[int, int, str], ...] = ()
+    written: str  # the word or placeholder that espeak-ng gets
+    joined: bool  # whether no white space precedes it
+    given: tuple[tuple[int, int, str], ...] = ()  # pronunciation: (start, end, symbols) of each word
 
 
 def split_utterances(
-    text: str, say: Phonemizer, *, ending: str = "", pronunciations: Sequence[Pronunciation] = ()
+    text: str, phonemizer: Phonemizer, *, ending: str = "", pronunciations: Sequence[Pronunciation] = ()
 ) -> list[Utterance]:
     """Convert ``text`` to utterances; none if nothing in it is pronounceable.
 
@@ -77,15 +77,15 @@ def split_utterances(
     symbols: list[str] = []
     words: list[Word] = []
     pronounced = [
-        _Token(one.start, one.end, say.placeholder(one.ipa), _is_joined(text, one.start), said)
+        _Token(one.start, one.end, phonemizer.placeholder(one.ipa), _is_joined(text, one.start), given)
         for one in pronunciations
-        if (said := _said(text, one, say.symbols_of_ipa(one.ipa)))
+        if (given := _words_with_symbols(text, one, phonemizer.symbols_of_ipa(one.ipa)))
     ]
     for mark, start, end in _pieces(text, pronounced):
         if mark:
             _add_mark(symbols, mark, spaced=start > 0 and text[start - 1].isspace())
         else:
-            _add_clause(symbols, words, list(_tokens(text, start, end, pronounced)), say)
+            _add_clause(symbols, words, list(_tokens(text, start, end, pronounced)), phonemizer)
     while symbols and (symbols[-1] == " " or symbols[-1] in _OPENING):
         symbols.pop()
     if not words:
@@ -95,7 +95,7 @@ def split_utterances(
     return list(_split("".join(symbols), words))
 
 
-def _said(text: str, one: Pronunciation, symbols: str) -> tuple[tuple[int, int, str], ...]:
+def _words_with_symbols(text: str, one: Pronunciation, symbols: str) -> tuple[tuple[int, int, str], ...]:
     """Symbols for each word of a pronunciation if the numbers agree; else all of them as one word."""
     if not symbols:
         return ()
@@ -176,32 +176,36 @@ def _add_mark(symbols: list[str], mark: str, *, spaced: bool) -> None:
         symbols.append(" ")
 
 
-def _add_clause(symbols: list[str], words: list[Word], found: Sequence[_Token], say: Phonemizer) -> None:
+def _add_clause(
+    symbols: list[str], words: list[Word], found: Sequence[_Token], phonemizer: Phonemizer
+) -> None:
     while found:
         first = found[0].start
         count = next(
             (at for at, token in enumerate(found) if token.end - first > _LONGEST_CLAUSE), len(found)
         )
         count = max(count, 1)
-        _add_words(symbols, words, found[:count], say)
+        _add_words(symbols, words, found[:count], phonemizer)
         found = found[count:]
 
 
-def _add_words(symbols: list[str], words: list[Word], found: Sequence[_Token], say: Phonemizer) -> None:
+def _add_words(
+    symbols: list[str], words: list[Word], found: Sequence[_Token], phonemizer: Phonemizer
+) -> None:
     spaces = [_is_apart(found, at) for at in range(len(found))]
-    said = say(
+    spoken = phonemizer(
         "".join(" " * space + token.written for space, token in zip(spaces, found, strict=True)).strip()
     )
-    if not said:
+    if not spoken:
         return
     if symbols and symbols[-1] != " " and symbols[-1] not in _OPENING:
         symbols.append(" ")
-    own = _by_token(said, found, say)
+    own = _by_token(spoken, found, phonemizer)
     for at, token in enumerate(found):
         # Where espeak-ng joins a placeholder to its neighbour, the IPA stays separate.
-        beside = token.said or (at > 0 and found[at - 1].said)
+        beside = token.given or (at > 0 and found[at - 1].given)
         apart = own[at].startswith(" ") or (beside and spaces[at])
-        parts = token.said or ((token.start, token.end, own[at].strip()),)
+        parts = token.given or ((token.start, token.end, own[at].strip()),)
         for start, end, part in parts:
             if not part:
                 continue
@@ -214,16 +218,16 @@ def _add_words(symbols: list[str], words: list[Word], found: Sequence[_Token], s
 
 def _is_apart(found: Sequence[_Token], at: int) -> bool:
     """Whether espeak-ng gets a space before a token; it also gets one where a long word was cut."""
-    beside = found[at].said or (at > 0 and found[at - 1].said)
+    beside = found[at].given or (at > 0 and found[at - 1].given)
     return not (found[at].joined and beside)
 
 
-def _by_token(said: str, found: Sequence[_Token], say: Phonemizer) -> list[str]:
+def _by_token(spoken: str, found: Sequence[_Token], phonemizer: Phonemizer) -> list[str]:
     """Symbols of each token, with the spaces before and inside it."""
     own = [""] * len(found)
     space = ""
     for symbol, index in zip(
-        said, assign_symbols(said, [token.written for token in found], say), strict=True
+        spoken, assign_symbols(spoken, [token.written for token in found], phonemizer), strict=True
     ):
         if index < 0:
             space = " "

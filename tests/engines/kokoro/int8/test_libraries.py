@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[4]
 LOADED = """
 import sys
 from pathlib import Path
-import weights
-from engines.kokoro import parts_cache
+from engines import weights
+from engines.kokoro.network import parts_cache
 from engines.kokoro.decoder_choice import load_fast
 from speech.errors import EngineUnavailable
 cache = Path(sys.argv[1])
