@@ -30,7 +30,6 @@ FIRST_START = ("--engine", "kokoro", "--recognizer", "none", "--kokoro-decoder",
 
 
 def processes() -> list[psutil.Process]:
-    """Those that prepare, of this process and all that it started, with those that they started."""
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
@@ -61,7 +60,6 @@ class Running:
         self.join()
 
     def join(self) -> None:
-        """Wait for its end."""
         self._thread.join(WITHIN_S)
         assert self.ended
 
@@ -81,7 +79,6 @@ class Running:
 
 
 def test_it_yields_to_others_and_leaves_nothing_when_it_is_ended(part: LoadPart, tmp_path: Path) -> None:
-    """Its priority is the lowest; told to stop, it ends with all that it started."""
     with Running(DecoderBuild(tmp_path, 2), part) as running:
         started = processes()
         assert started and all(process.nice() == 19 for process in started)
@@ -96,7 +93,6 @@ def test_it_yields_to_others_and_leaves_nothing_when_it_is_ended(part: LoadPart,
 
 
 def test_one_whose_process_is_killed_says_so(part: LoadPart, tmp_path: Path) -> None:
-    """As by a machine that has too little memory."""
     with Running(DecoderBuild(tmp_path, 2), part) as running:
         for process in processes():
             process.kill()
@@ -105,7 +101,6 @@ def test_one_whose_process_is_killed_says_so(part: LoadPart, tmp_path: Path) -> 
 
 
 def test_it_ends_with_the_one_that_wants_it(part: LoadPart, tmp_path: Path) -> None:
-    """However that ends: nothing is left that computes for no one."""
     code = (
         "import os, sys, threading\n"
         "from pathlib import Path\n"
@@ -136,7 +131,6 @@ def test_it_ends_with_the_one_that_wants_it(part: LoadPart, tmp_path: Path) -> N
 
 
 def test_a_machine_that_is_not_fit_for_it_says_why(part: LoadPart, tmp_path: Path) -> None:
-    """The reason is the one that loading gives; and nothing is taken for done."""
     preparation = DecoderBuild(tmp_path, 2)
     with pytest.raises(EngineUnavailable, match=r"weights could not be packed|AVX2"):
         preparation.run(lambda name: b"no graph" if name == "generator" else part(name), low_priority=False)
@@ -144,7 +138,6 @@ def test_a_machine_that_is_not_fit_for_it_says_why(part: LoadPart, tmp_path: Pat
 
 
 def test_what_was_prepared_is_found(part: LoadPart, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """By the next one, which starts no process and asks for no part; the decoder is loaded from it."""
     try:
         DecoderBuild(cache, 2).run(part, low_priority=False)
     except EngineUnavailable as error:
@@ -163,7 +156,6 @@ def test_what_was_prepared_is_found(part: LoadPart, cache: Path, caplog: pytest.
 
 @pytest.mark.slow
 def test_a_cache_that_cannot_be_written_is_lived_with(part: LoadPart, tmp_path: Path) -> None:
-    """It is prepared in a folder that is taken away again."""
     file = tmp_path / "file"
     file.write_bytes(b"")
     preparation = DecoderBuild(file / "cache", 2)
@@ -179,7 +171,6 @@ def test_a_cache_that_cannot_be_written_is_lived_with(part: LoadPart, tmp_path: 
 
 @pytest.fixture
 def almost(cache: Path, part: LoadPart, tmp_path: Path) -> Path:
-    """A cache folder in which all is, but nothing says so: it is prepared in some seconds."""
     try:
         DecoderBuild(cache, 2).run(part, low_priority=False)
     except EngineUnavailable as error:
@@ -191,7 +182,6 @@ def almost(cache: Path, part: LoadPart, tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def make() -> AsyncIterator[Callable[[Path], KokoroEngine]]:
-    """Make engines with a cache folder, which are stopped at the end."""
     made: list[KokoroEngine] = []
 
     def engine(folder: Path) -> KokoroEngine:
@@ -212,7 +202,6 @@ class Greedy(DecoderBuild):
     asked: ClassVar[list[bool]] = []
 
     def run(self, part: LoadPart, *, low_priority: bool) -> None:
-        """See ``Preparation.run``."""
         self.asked.append(low_priority)
         super().run(part, low_priority=False)
 
@@ -226,7 +215,6 @@ async def test_a_slow_machine_is_ready_later(
     seconds: float,
     decoders: tuple[str, str],
 ) -> None:
-    """One that would play with gaps by onnxruntime has the fast decoder first; another one speaks."""
     monkeypatch.setattr("engines.kokoro.engine.seconds_a_second", lambda generator: seconds)
     monkeypatch.setattr("engines.kokoro.engine.Preparation", Greedy)
     Greedy.asked.clear()
@@ -247,7 +235,6 @@ async def test_a_slow_machine_is_ready_later(
 
 
 def test_a_server_that_prepares_says_so_and_can_be_stopped(start_server: StartServer, tmp_path: Path) -> None:
-    """A line on the terminal; /health answers meanwhile; SIGTERM ends it, and what it started."""
     server = start_server(*FIRST_START, ready=False, KANI_CACHE_DIR=str(tmp_path / "cache"), KANI_PORT="0")
     until_told(server.process, lambda: server.log, "preparing the fast decoder")
     port = next(
@@ -268,7 +255,6 @@ def test_a_server_that_prepares_says_so_and_can_be_stopped(start_server: StartSe
 
 
 def until_told(process: subprocess.Popen[bytes], log: Callable[[], str], line: str) -> None:
-    """Wait until a server's log has a line."""
     ended = threading.Event()
     for _ in range(int(WITHIN_S / 0.05)):
         if line in log():

@@ -53,14 +53,12 @@ class Other(Decoder):
 
 
 def other(part: LoadPart) -> Other:
-    """A session of its own."""
     decoder = load_onnx_decoder(part, 1)
     return Other("fast", decoder.feature_decoder, decoder.generator, 12)
 
 
 @pytest.fixture(scope="module")
 def fast(cache: Path, part: LoadPart) -> Decoder:
-    """The fast decoder, or another session of the published graph's where the machine is not fit for it."""
     try:
         return load_int8_decoder(part, cache, 2)
     except EngineUnavailable:
@@ -75,7 +73,6 @@ class Gate:
         self._decoder = decoder
 
     def load(self, *_: object, **__: object) -> Decoder:
-        """As ``load_fast``."""
         assert self.opened.wait(WITHIN_S)
         return self._decoder
 
@@ -91,14 +88,12 @@ class Prepared(DecoderBuild):
 
 @pytest.fixture
 def behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The decoder is loaded behind the speech."""
     monkeypatch.setattr(engines.kokoro.engine, "Preparation", Prepared)
     monkeypatch.setattr(engines.kokoro.engine, "seconds_a_second", lambda generator: 0.1)
 
 
 @pytest.fixture
 async def start(cache: Path) -> AsyncIterator[Callable[[DecoderChoice], KokoroEngine]]:
-    """Makes engines, which are stopped at the end."""
     made: list[KokoroEngine] = []
 
     def make(decoder: DecoderChoice) -> KokoroEngine:
@@ -111,12 +106,10 @@ async def start(cache: Path) -> AsyncIterator[Callable[[DecoderChoice], KokoroEn
 
 
 async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
-    """All the engine gives for ``segment``."""
     return [chunk async for chunk in engine.synthesize(segment)]
 
 
 def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
-    """Whether the same was said, sample by sample, with the same times."""
     return len(chunks) == len(others) and all(
         np.array_equal(one.samples, other.samples) and one.spans == other.spans
         for one, other in zip(chunks, others, strict=True)
@@ -129,7 +122,6 @@ def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
 async def test_streams_go_on_while_the_decoder_changes(
     start: Callable[[DecoderChoice], KokoroEngine], fast: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None ends or lacks anything; what was begun is said by the one that began it, the rest by the other."""
     onnx = start("onnx")
     await onnx.start()
     before = [await chunks_of(onnx, sentence) for sentence in SENTENCES[:2]]
@@ -165,7 +157,6 @@ class Silent(OnnxGenerator):
     """One that is told from any other by what it makes."""
 
     def generate(self, window: Window, stop: Stop) -> Samples:
-        """See ``Generator.audio``."""
         return np.zeros_like(super().generate(window, stop))
 
 
@@ -173,7 +164,6 @@ class Silent(OnnxGenerator):
 async def test_a_sentence_that_is_being_written_keeps_its_decoder(
     start: Callable[[DecoderChoice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next one has the other."""
     gate = Gate(replace(other(part), generator=Silent(part("generator"), 1)))
     monkeypatch.setattr(engines.kokoro.engine, "load_fast", gate.load)
     engine = start("auto")
@@ -195,7 +185,6 @@ async def test_a_sentence_that_is_being_written_keeps_its_decoder(
 async def test_the_fast_decoder_alone_speaks_from_the_start(
     start: Callable[[DecoderChoice], KokoroEngine], fast: Decoder
 ) -> None:
-    """Chosen by name it is loaded before the engine is ready; unfit, it is the reason not to start."""
     engine = start("fast")
     if isinstance(fast, Other):
         with pytest.raises(EngineUnavailable, match="KANI_KOKORO_DECODER=auto"):
@@ -208,9 +197,6 @@ async def test_the_fast_decoder_alone_speaks_from_the_start(
 
 @pytest.mark.parametrize("decoder", ["auto", "fast"])
 def test_without_numba_onnxruntime_speaks_or_nobody(cache: Path, decoder: str) -> None:
-    """With ``auto`` the log has the reason in a line, and nothing is imported for nothing; with ``fast`` the
-    start fails with reason and cure.
-    """
     code = (
         "import asyncio, logging, sys, pathlib\n"
         "sys.modules['numba'] = None\n"
@@ -246,8 +232,6 @@ async def test_a_failure_nobody_foresaw_is_logged_and_onnxruntime_speaks(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """With its traceback, once."""
-
     def broken(*_: object, **__: object) -> Decoder:
         raise ZeroDivisionError("by a loader")
 
@@ -265,7 +249,6 @@ async def test_a_failure_nobody_foresaw_is_logged_and_onnxruntime_speaks(
 async def test_a_stop_waits_for_what_is_being_loaded(
     part: LoadPart, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Until the next part of the graph is asked for; then the thread ends, without a word of complaint."""
     asked, stopped = threading.Event(), threading.Event()
     used: list[Decoder] = []
 
@@ -292,7 +275,6 @@ async def test_a_stop_waits_for_what_is_being_loaded(
 
 
 async def test_one_that_never_began_stops_at_once(part: LoadPart, tmp_path: Path) -> None:
-    """As an engine's does whose start was not finished."""
     used: list[Decoder] = []
     loader = Int8DecoderLoader(
         lambda part, folder, pause: other(part), part, used.append, Prepared(tmp_path, 1)
@@ -302,7 +284,6 @@ async def test_one_that_never_began_stops_at_once(part: LoadPart, tmp_path: Path
 
 
 def test_libraries_are_opened_before_they_are_imported() -> None:
-    """The largest is in the process then, and no module of torch."""
     if sys.platform != "linux":
         pytest.skip("libraries are opened ahead on Linux only")
     code = (
@@ -320,7 +301,6 @@ def test_libraries_are_opened_before_they_are_imported() -> None:
 
 
 def test_what_is_changed_for_the_imports_is_changed_back() -> None:
-    """However they end; and what they leave is not looked through by every later collection."""
     interval, frozen = sys.getswitchinterval(), gc.get_freeze_count()
     left = [[number] for number in range(1000)]
     with pytest.raises(ImportError), gentle_imports():
@@ -334,7 +314,6 @@ def test_what_is_changed_for_the_imports_is_changed_back() -> None:
 async def test_it_is_settled_once_nothing_is_loaded_any_more(
     start: Callable[[DecoderChoice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At once where nothing is; else when the loading has ended, well or badly."""
     onnx = start("onnx")
     await onnx.start()
     await onnx.wait_until_loaded()
@@ -360,14 +339,12 @@ async def test_it_is_settled_once_nothing_is_loaded_any_more(
 
 
 def test_a_default_server_speaks_by_the_fast_decoder(server: ServerProcess, fast: Decoder) -> None:
-    """So do the tests that use one: what they hear is what users get."""
     if isinstance(fast, Other):
         pytest.skip("this machine is not fit for the fast decoder")
     assert httpx.get(f"{server.http_url}/health").json()["decoder"] == "fast"
 
 
 def test_the_published_graph_is_understood_where_it_was_chosen(onnx_server: ServerProcess) -> None:
-    """A server whose decoder is onnx stays with it, and says every word."""
     sentence = SENTENCES[0].text
     answer = httpx.post(f"{onnx_server.http_url}/tts", json={"text": sentence, "language": "es"})
     with wave.open(io.BytesIO(answer.raise_for_status().content)) as file:
@@ -379,7 +356,6 @@ def test_the_published_graph_is_understood_where_it_was_chosen(onnx_server: Serv
 
 @pytest.mark.slow
 def test_fetch_leaves_nothing_to_be_made(start_server: StartServer, fast: Decoder, tmp_path: Path) -> None:
-    """After --fetch the fast decoder is loaded from what is in the cache."""
     if isinstance(fast, Other):
         pytest.skip("this machine is not fit for the fast decoder")
     cache = tmp_path / "cache"
@@ -398,7 +374,6 @@ def test_fetch_leaves_nothing_to_be_made(start_server: StartServer, fast: Decode
 async def test_a_server_says_which_decoder_speaks(
     start_server: StartServer, fast: Decoder, tmp_path: Path
 ) -> None:
-    """/health and the metrics name it, from the first moment on and when it changes."""
     if isinstance(fast, Other):
         pytest.skip("this machine is not fit for the fast decoder")
     # With an empty cache it takes long enough to be seen at its beginning, unless onnxruntime is too slow

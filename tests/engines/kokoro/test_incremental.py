@@ -59,20 +59,17 @@ class Writer:
 async def spoken(
     engine: KokoroEngine, text: str, words: int, segment: Segment = SEGMENT
 ) -> tuple[list[SpeechChunk], Writer]:
-    """What is heard of a text that is written so many words at a time."""
     writer = Writer(text, words)
     return [chunk async for chunk in engine.stream(segment, writer.written)], writer
 
 
 def joined(chunks: list[SpeechChunk]) -> tuple[Samples, list[Span]]:
-    """All samples and all spans."""
     return np.concatenate([chunk.samples for chunk in chunks]), [
         span for chunk in chunks for span in chunk.spans
     ]
 
 
 def assert_all_words_rise(text: str, chunks: list[SpeechChunk]) -> None:
-    """Each word has one span, in order, in chunks that follow on one another, inside of the audio."""
     samples, spans = joined(chunks)
     words = [word.strip(",.;:!?¿¡") for word in text.split()]
     assert [text[span.start : span.end].strip(",.;:!?¿¡") for span in spans] == words
@@ -85,20 +82,17 @@ def assert_all_words_rise(text: str, chunks: list[SpeechChunk]) -> None:
 
 
 def unaccented(text: str) -> str:
-    """Without accents: whether "pan" has one is not heard, and whisper is not always of one mind."""
     return "".join(
         letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter)
     )
 
 
 def assert_free(engine: KokoroEngine) -> None:
-    """No turn is held."""
     assert engine._scheduler._free == engine._concurrency
 
 
 @pytest.mark.parametrize("words", [1, *(pytest.param(words, marks=pytest.mark.slow) for words in (2, 3, 7))])
 async def test_every_word_is_heard_however_few_come_at_a_time(engine: KokoroEngine, words: int) -> None:
-    """Whisper hears the sentence; spans cover its words once; nothing clicks where pieces are joined."""
     chunks, writer = await spoken(engine, TWENTY, words)
     assert writer.asked >= 2
     assert_all_words_rise(TWENTY, chunks)
@@ -129,7 +123,6 @@ async def test_every_word_is_heard_however_few_come_at_a_time(engine: KokoroEngi
 async def test_other_languages_are_heard_as_they_are_written(
     engine: KokoroEngine, text: str, voice: str, language: str
 ) -> None:
-    """Two words at a time: at most one word in ten is misheard."""
     chunks, _ = await spoken(engine, text, 2, Segment("", voice, language))
     samples, _ = joined(chunks)
     heard = hear(samples, 24_000, language)
@@ -137,7 +130,6 @@ async def test_other_languages_are_heard_as_they_are_written(
 
 
 async def test_the_first_words_are_heard_before_the_sentence_is_written(engine: KokoroEngine) -> None:
-    """With a quarter of it there."""
     writer = Writer(TWENTY, 1)
     speech = engine.stream(SEGMENT, writer.written)
     async for chunk in speech:
@@ -149,7 +141,6 @@ async def test_the_first_words_are_heard_before_the_sentence_is_written(engine: 
 
 
 async def test_a_sentence_that_is_there_at_once_is_said_as_one(engine: KokoroEngine) -> None:
-    """The samples and times of a segment that was never open."""
     text = "La biblioteca cierra los domingos."
     chunks, writer = await spoken(engine, text, 100)
     samples, spans = joined(chunks)
@@ -161,7 +152,6 @@ async def test_a_sentence_that_is_there_at_once_is_said_as_one(engine: KokoroEng
 
 
 async def test_a_sentence_that_ends_before_it_was_begun_is_said_as_one(engine: KokoroEngine) -> None:
-    """Its first words are too few to begin with, and with the next ones it is complete."""
     text = "Hoy no hay pan."
     chunks, writer = await spoken(engine, text, 2)
     samples, _ = joined(chunks)
@@ -173,14 +163,12 @@ async def test_a_sentence_that_ends_before_it_was_begun_is_said_as_one(engine: K
 @pytest.mark.parametrize("text", ["… — !", "…", "— — — — — — — —"])
 @pytest.mark.parametrize("words", [1, 100])
 async def test_a_text_of_marks_is_nothing(engine: KokoroEngine, text: str, words: int) -> None:
-    """Where there is nothing to say nothing is heard, and the engine ends."""
     chunks, _ = await spoken(engine, text, words)
     assert all(not len(chunk.samples) and not chunk.spans for chunk in chunks)
     assert_free(engine)
 
 
 async def test_marks_between_and_behind_the_words_change_nothing_about_them(engine: KokoroEngine) -> None:
-    """Dashes and dots of their own are not words, wherever the text happens to be cut."""
     text = "Pues — bueno — claro que sí , dijo ella … y se fue … —"
     chunks, _ = await spoken(engine, text, 1)
     _, spans = joined(chunks)
@@ -194,7 +182,6 @@ async def test_marks_between_and_behind_the_words_change_nothing_about_them(engi
 async def test_a_sentence_too_long_for_the_model_is_spoken_to_its_end(
     engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch, words: int
 ) -> None:
-    """Its melody is foreseen from fewer words then; many that come at once are said in parts."""
     # A listener who never runs dry: where the pieces meet does not depend on how fast they are made.
     monkeypatch.setattr(Playback, "left_s", 60.0)
     text = " ".join(
@@ -209,7 +196,6 @@ async def test_a_sentence_too_long_for_the_model_is_spoken_to_its_end(
 
 
 async def test_cancelling_while_it_waits_for_text_frees_everything(engine: KokoroEngine) -> None:
-    """The writer went silent in the middle; who cancels does not wait for them."""
     writer = Writer(TWENTY, 8)
     writer._at_once = 0
     chunks: list[SpeechChunk] = []
@@ -232,7 +218,6 @@ async def test_cancelling_while_it_waits_for_text_frees_everything(engine: Kokor
 
 @pytest.mark.parametrize("heard", [1, 2, 3])
 async def test_closing_behind_any_chunk_frees_the_turn(engine: KokoroEngine, heard: int) -> None:
-    """As with a text that is there as a whole."""
     speech = engine.stream(SEGMENT, Writer(TWENTY, 3).written)
     for _ in range(heard):
         await anext(speech)

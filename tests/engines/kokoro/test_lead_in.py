@@ -15,7 +15,6 @@ from tests.judges.judge import hear, word_error_rate
 
 
 def test_only_short_utterances_are_led_in() -> None:
-    """Where it helps: before a vowel, and only up to a length; by symbols that the model knows."""
     short, long = Utterance("ˈola.", ()), Utterance("a" * (MAX_LEAD_IN_SYMBOLS + 1), ())
     for language in ("es", "es-MX", "en-GB", "it"):
         assert lead_in(short, language).endswith(", ")
@@ -26,7 +25,6 @@ def test_only_short_utterances_are_led_in() -> None:
 
 
 def test_the_cut_is_in_the_pause() -> None:
-    """The lead-in goes, at the quietest frame; lengths and durations still agree."""
     frames = np.array([4, 5, 5, 1, 6, 7, 7, 3])
     samples = np.repeat(np.where(np.arange(frames.sum()) == 16, 0.0, 0.5), FRAME_SAMPLES).astype(np.float32)
     alone = cut_lead_in(RenderedUtterance(samples, frames), "ab, ")
@@ -45,7 +43,6 @@ def test_the_cut_is_in_the_pause() -> None:
     ],
 )
 async def test_short_utterances_are_heard(engine: KokoroEngine, text: str, voice: str, language: str) -> None:
-    """A word alone is that word, and nothing is heard of the one before it."""
     chunks = [chunk async for chunk in engine.synthesize(Segment(text, voice, language))]
     samples = np.concatenate([chunk.samples for chunk in chunks])
     assert word_error_rate(text, hear(samples, 24_000, language), language) == 0

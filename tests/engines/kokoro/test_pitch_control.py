@@ -24,24 +24,20 @@ EMPTY = np.zeros((1, 512, 0), np.float32)
 
 
 def prosody(hertz: list[float]) -> PredictedProsody:
-    """An utterance of that pitch, two values a frame."""
     curve = np.array([hertz], np.float32)
     return PredictedProsody(EMPTY, curve, np.zeros_like(curve), np.array([len(hertz) // 2]), log_f0_of(curve))
 
 
 def own_part(emotion: str) -> Prosody:
-    """What of an emotion Kokoro renders itself."""
     return split_prosody(EMOTIONS[emotion], frozenset({"pitch", "pitch_range"}))[0]
 
 
 async def said(engine: KokoroEngine, manner: Prosody, text: str = TEXT) -> Samples:
-    """One segment's samples."""
     segment = Segment(text, "ef_dora", "es", prosody=manner)
     return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
 
 
 def semitones(samples: Samples) -> tuple[float, float]:
-    """Median, and distance of the 10th from the 90th percentile."""
     found = pitch(samples)
     low, middle, high = np.percentile(12 * np.log2(found[~np.isnan(found)]), (10, 50, 90))
     return float(middle), float(high - low)
@@ -49,14 +45,12 @@ def semitones(samples: Samples) -> tuple[float, float]:
 
 @pytest.mark.parametrize("manner", [NEUTRAL, Prosody(rate=1.2, loudness=3.0, brightness=2.0, pauses=2.0)])
 def test_what_asks_for_no_melody_changes_nothing(manner: Prosody) -> None:
-    """Not even a copy is made: the network gets what it got before there were manners."""
     plain = prosody([9.0, 150.0, 180.0, 160.0])
     assert apply_pitch(plain, manner, 5.0) is plain
 
 
 @pytest.mark.parametrize("manner", [Prosody(pitch=2.0), Prosody(pitch=-3.5)])
 def test_all_that_is_voiced_moves_by_as_many_semitones(manner: Prosody) -> None:
-    """What is not voiced stays; so do length and energy."""
     plain = prosody([9.0, 0.0, 80.0, 150.0, 180.0, 300.0])
     changed = apply_pitch(plain, manner, float(np.log(165)))
     assert np.array_equal(changed.pitch[0, :2], plain.pitch[0, :2])
@@ -68,7 +62,6 @@ def test_all_that_is_voiced_moves_by_as_many_semitones(manner: Prosody) -> None:
 
 @pytest.mark.parametrize("wider", [0.6, 1.6])
 def test_the_range_is_about_the_voices_tone(wider: float) -> None:
-    """In semitones; the tone itself stays, and so it is the same in every piece of a text."""
     tone = float(np.log(165))
     plain = prosody([165.0, 140.0, 190.0, 220.0])
     changed = apply_pitch(plain, Prosody(pitch_range=wider), tone)
@@ -76,7 +69,6 @@ def test_the_range_is_about_the_voices_tone(wider: float) -> None:
 
 
 def test_a_dip_in_a_consonant_does_not_become_a_hole() -> None:
-    """Farther than half an octave away nothing is widened any more, and no two values change places."""
     hertz = [float(value) for value in np.geomspace(31, 600, 200)]
     changed = apply_pitch(prosody(hertz), Prosody(pitch_range=1.6), float(np.log(165))).pitch[0]
     assert np.all(np.diff(changed) > 0)
@@ -84,14 +76,12 @@ def test_a_dip_in_a_consonant_does_not_become_a_hole() -> None:
 
 
 def test_the_tone_is_that_of_what_is_voiced() -> None:
-    """Above the dips in consonants; a whisper has that of 100 Hz."""
     curve = [5.0, 9.0, 60.0, 90.0, 150.0, 160.0, 170.0]
     assert log_f0_of(np.array([curve], np.float32)) == pytest.approx(np.log(154))
     assert log_f0_of(np.array([[5.0, 0.0]], np.float32)) == pytest.approx(np.log(100))
 
 
 def test_the_shipped_tones_are_the_voices_own(engine: KokoroEngine) -> None:
-    """Women's are higher than men's, and a sentence's is near its voice's."""
     assert isinstance(engine._synthesizer, WindowedSynthesizer)
     tone = engine._synthesizer._statistics.log_f0
     assert all(70 < np.exp(tone(voice.id)) < 250 for voice in engine.info.voices)
@@ -105,7 +95,6 @@ def test_the_shipped_tones_are_the_voices_own(engine: KokoroEngine) -> None:
     ["happy", *(pytest.param(name, marks=pytest.mark.slow) for name in ("friendly", "excited", "sad"))],
 )
 async def test_an_emotion_is_heard_and_so_are_the_words(engine: KokoroEngine, emotion: str) -> None:
-    """Pitch within 0.7 semitones of what is asked, the range on its side, and no word lost."""
     manner = own_part(emotion)
     plain, changed = await said(engine, NEUTRAL), await said(engine, manner)
     (level, spread), (own_level, own_spread) = semitones(plain), semitones(changed)
@@ -117,7 +106,6 @@ async def test_an_emotion_is_heard_and_so_are_the_words(engine: KokoroEngine, em
 
 @pytest.mark.slow
 def test_a_text_that_is_being_written_has_the_manner_too(engine: KokoroEngine) -> None:
-    """All of it is as much higher, piece by piece."""
     assert isinstance(engine._synthesizer, WindowedSynthesizer)
     words, higher = TEXT.split(), Prosody(pitch=2.0)
     pieces: dict[Prosody, list[Samples]] = {}
@@ -137,5 +125,4 @@ def test_a_text_that_is_being_written_has_the_manner_too(engine: KokoroEngine) -
 
 
 def test_only_windows_render_a_manner(engine: KokoroEngine) -> None:
-    """The published graph takes no curves, so its engine leaves all to filters."""
     assert engine.info.native_prosody == {"pitch", "pitch_range"}

@@ -33,27 +33,23 @@ class Stream:
                 self.has_turn = False
 
     async def leave(self) -> None:
-        """End its step, and let the others have what follows from that."""
         assert self.has_turn
         self.ended.set()
         await self.task
         await settle()
 
     async def cancel(self) -> None:
-        """Cancel it, wherever it is."""
         self.task.cancel()
         await asyncio.wait([self.task])
         await settle()
 
 
 async def settle() -> None:
-    """Let every task run as far as it can."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 async def streams(turns: DeadlineScheduler, dues: list[float], log: list[Stream]) -> list[Stream]:
-    """Streams that ask in that order."""
     made = []
     for due in dues:
         made.append(Stream(turns, due, log))
@@ -62,7 +58,6 @@ async def streams(turns: DeadlineScheduler, dues: list[float], log: list[Stream]
 
 
 async def test_who_is_due_first_is_next() -> None:
-    """Two at once; then by when they are due, whoever asked before."""
     log: list[Stream] = []
     made = await streams(DeadlineScheduler(2), [9.0, 8.0, 7.0, float("-inf"), 5.0, 6.0], log)
     assert log == made[:2]
@@ -75,7 +70,6 @@ async def test_who_is_due_first_is_next() -> None:
 
 
 async def test_who_is_equally_due_is_next_in_order_of_asking() -> None:
-    """Nobody is passed over."""
     log: list[Stream] = []
     made = await streams(DeadlineScheduler(1), [1.0] * 6, log)
     for stream in made:
@@ -84,7 +78,6 @@ async def test_who_is_equally_due_is_next_in_order_of_asking() -> None:
 
 
 async def test_a_cancelled_waiter_is_passed_over() -> None:
-    """It never computes, and its turn goes to the one behind it."""
     log: list[Stream] = []
     holder, first, second = await streams(DeadlineScheduler(1), [0.0, 1.0, 2.0], log)
     await first.cancel()
@@ -95,7 +88,6 @@ async def test_a_cancelled_waiter_is_passed_over() -> None:
 
 @pytest.mark.parametrize("others", [0, 1])
 async def test_a_turn_handed_to_one_that_is_just_cancelled_is_handed_on(others: int) -> None:
-    """In one step of the loop it is given the turn and cancelled: the next gets it, or it is free."""
     log: list[Stream] = []
     turns = DeadlineScheduler(1)
     holder, waiting, *rest = await streams(turns, [0.0, *[1.0] * (1 + others)], log)
@@ -116,7 +108,6 @@ async def test_a_turn_handed_to_one_that_is_just_cancelled_is_handed_on(others: 
 
 
 async def test_a_step_that_fails_or_is_cancelled_gives_its_turn_back() -> None:
-    """However a step ends."""
     turns = DeadlineScheduler(1)
     with pytest.raises(ValueError, match="broken"):
         async with turns.slot(0.0):
@@ -143,8 +134,6 @@ ACTIONS = st.lists(
 def test_whatever_happens_turns_are_neither_lost_nor_doubled(
     at_once: int, actions: list[tuple[str, int]]
 ) -> None:
-    """As many compute as may and want to; of the others, those that were due first were let in first."""
-
     async def check() -> None:
         turns, log = DeadlineScheduler(at_once), list[Stream]()
         alive: list[Stream] = []
@@ -181,25 +170,21 @@ class Clock:
         self.now = 100.0
 
     def __call__(self) -> float:
-        """The time."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock at 100 s."""
     return Clock()
 
 
 def test_before_the_first_sound_playback_is_overdue(clock: Clock) -> None:
-    """Who has heard nothing comes before everybody; silence that is no audio changes nothing."""
     playback = Playback(clock)
     playback.add(0.0)
     assert playback.ends_at == playback.remaining_s == float("-inf")
 
 
 def test_audio_is_played_as_it_comes_one_piece_after_the_other(clock: Clock) -> None:
-    """Pieces made early queue up; after a gap playback goes on from when the next piece came."""
     playback = Playback(clock)
     playback.add(0.5)
     playback.add(0.5)
@@ -214,7 +199,6 @@ WITHIN_S = 300.0
 
 
 async def test_what_is_in_nobodys_way_waits_until_nothing_is_computed() -> None:
-    """It waits while a turn is taken or waited for, and goes on behind the last."""
     turns = DeadlineScheduler(1)
     turns.idle.wait(1.0, WITHIN_S)
     log: list[Stream] = []
@@ -230,7 +214,6 @@ async def test_what_is_in_nobodys_way_waits_until_nothing_is_computed() -> None:
 
 
 def test_it_waits_so_long_and_no_longer_and_not_at_all_once_given_up() -> None:
-    """A server that never rests has it done, and one that ends does not wait for it."""
     idle = IdleMonitor()
     idle.mark_busy()
     idle.wait(0.0, 0.0)

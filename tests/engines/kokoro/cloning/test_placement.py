@@ -36,18 +36,15 @@ MIX = VoiceMix("ef_dora", (("af_heart", 0.75), ("im_nicola", 0.5), ("ff_siwis", 
 
 
 def placer(without: frozenset[str] = frozenset()) -> VoicePlacer:
-    """As the engine has it."""
     return VoicePlacer(VOICES, Surrogate(IDS), SpeakerEncoder(), without)
 
 
 def everywhere(mix: VoiceMix) -> Embedding:
-    """An embedding with that mix for Spanish, and each other language's default voice."""
     mixes = {language: VoiceMix.from_voice(voice) for language, voice in DEFAULT_VOICES.items()}
     return embedding_from_mixes(mixes | {"es": mix}, {}, VOICES)
 
 
 def test_a_style_is_mixed_by_halves() -> None:
-    """Timbre by weight, of the tables' row for that many symbols; melody of one voice."""
     style = VOICES.style(MIX, 50)
     expected = sum(weight * VOICES.style(voice, 50)[0, :TIMBRE_SIZE] for voice, weight in MIX.timbre)
     np.testing.assert_allclose(style[0, :TIMBRE_SIZE], expected, rtol=1e-5, atol=1e-6)
@@ -56,7 +53,6 @@ def test_a_style_is_mixed_by_halves() -> None:
 
 
 def test_what_norms_see_of_a_mix_is_mixed() -> None:
-    """Of one voice it is that voice's; the tone is that of the melody."""
     statistics = StatisticsTable(IDS)
     assert statistics.level(VoiceMix.from_voice("ef_dora")) == pytest.approx(statistics.level("ef_dora"))
     mixed = VoiceMix("em_alex", (("ef_dora", 0.5), ("af_sky", 0.5)))
@@ -69,7 +65,6 @@ def test_what_norms_see_of_a_mix_is_mixed() -> None:
 
 
 def test_an_embedding_gives_back_what_was_put_in() -> None:
-    """For each language its mix; the whole is small enough for every protocol."""
     embedding = everywhere(MIX)
     assert embedding.values.dtype == np.float32
     assert len(embedding.values) <= 4096
@@ -103,7 +98,6 @@ def test_an_embedding_gives_back_what_was_put_in() -> None:
     ],
 )
 def test_values_that_make_no_sense_are_refused(at: int, value: float) -> None:
-    """A row of no voice, or of another language's; pitches, ranges and weights beyond their limits."""
     embedding = everywhere(VoiceMix.from_voice("ef_dora"))
     embedding.values[at] = value
     with pytest.raises(InvalidRequest, match="reference: the embedding's values are none"):
@@ -121,14 +115,12 @@ def test_values_that_make_no_sense_are_refused(at: int, value: float) -> None:
     ],
 )
 def test_an_embedding_of_somebody_else_is_refused(change: dict[str, object], reason: str) -> None:
-    """Another engine's, another version's, or of another size."""
     with pytest.raises(InvalidRequest, match=f"reference: .*{reason}"):
         mix_from_embedding(replace(everywhere(MIX), **change), "es", VOICES)
 
 
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=40))
 def test_weights_are_brought_within_their_limits(raw: list[float]) -> None:
-    """They add up to 1, none is beyond its limits, and those that are within stay."""
     given_weights = np.array(raw)
     found = project_to_limits(given_weights)
     assert found.sum() == pytest.approx(1, abs=1e-6)
@@ -138,7 +130,6 @@ def test_weights_are_brought_within_their_limits(raw: list[float]) -> None:
 
 
 def test_the_nearest_mix_of_a_mix_is_itself() -> None:
-    """Where the target is what some weights give, those are found, beyond the voices too."""
     rng = np.random.default_rng(1)
     table = rng.normal(size=(5, 256))
     wanted = np.array([0.5, 0.7, -0.3, 0.1, 0.0])
@@ -149,7 +140,6 @@ def test_the_nearest_mix_of_a_mix_is_itself() -> None:
 
 
 def test_a_search_never_gets_worse_and_learns_from_what_it_hears() -> None:
-    """The table is wrong by a third: from try to try the best comes nearer to what can be reached."""
     rng = np.random.default_rng(2)
     truth = rng.normal(size=(8, 256)) + 1
     table = truth + 0.5 * rng.normal(size=truth.shape)
@@ -173,7 +163,6 @@ def test_a_search_never_gets_worse_and_learns_from_what_it_hears() -> None:
 
 
 def test_a_surrogate_that_heard_a_linear_truth_tells_it() -> None:
-    """What the fit is given without noise it foretells of mixes that it was not given."""
     rng = np.random.default_rng(3)
     alone = rng.normal(size=(4, 16))
     octave = rng.normal(size=16)
@@ -189,7 +178,6 @@ def test_a_surrogate_that_heard_a_linear_truth_tells_it() -> None:
 
 
 def test_the_data_is_what_its_origin_says() -> None:
-    """The arrays have the checksum beside them, and came of these voices, sentences and encoder."""
     origin = json.loads((FOLDER / ORIGIN_FILE).read_text(encoding="utf-8"))
     with np.load(FOLDER / DATA_FILE) as data:
         arrays = {name: data[name] for name in data.files}
@@ -206,7 +194,6 @@ def test_the_data_is_what_its_origin_says() -> None:
 
 
 def test_data_of_other_voices_is_refused_with_the_cure() -> None:
-    """A voice less than the data has rows for."""
     with pytest.raises(EngineUnavailable, match=r"surrogate\.npz and voices\.json do not belong together"):
         Surrogate(IDS[:-1])
 
@@ -215,7 +202,6 @@ def test_data_of_other_voices_is_refused_with_the_cure() -> None:
 def test_broken_data_is_refused_with_the_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
 ) -> None:
-    """Missing, empty or something else: the error names the file."""
     if content is not None:
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / DATA_FILE).write_bytes(content)
@@ -226,7 +212,6 @@ def test_broken_data_is_refused_with_the_cure(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_place_is_never_foreseen_to_be_worse_than_the_best_single_voice(language: str) -> None:
-    """Whoever it is: a voice of its own, one that was left out, or nobody; the single one is a candidate."""
     surrogate = Surrogate(IDS)
     rng = np.random.default_rng(4)
     strangers = [normalized(np.maximum(rng.normal(size=256), 0)) for _ in range(3)]
@@ -250,7 +235,6 @@ def _defaults() -> dict[str, VoiceMix]:
 
 
 def test_who_is_left_out_is_in_no_mix() -> None:
-    """Neither its timbre nor its melody."""
     without = frozenset({"ef_dora", "pf_dora", "em_alex", "pm_alex", "af_heart"})
     surrogate = Surrogate(IDS)
     speaker = MeasuredSpeaker(
@@ -262,7 +246,6 @@ def test_who_is_left_out_is_in_no_mix() -> None:
 
 
 def test_a_place_is_at_the_pitch_of_the_recording() -> None:
-    """Whatever the melody's voice; as lively as the recording."""
     surrogate = Surrogate(IDS)
     wanted = surrogate.pitch("am_onyx")
     speaker = MeasuredSpeaker(normalized(surrogate.single_voices[IDS.index("am_onyx")]), wanted)
@@ -276,7 +259,6 @@ def test_a_place_is_at_the_pitch_of_the_recording() -> None:
 
 @pytest.mark.parametrize("hertz", [80.0, 140.0, 210.0, 400.0])
 def test_a_tone_has_its_pitch_and_no_spread(hertz: float) -> None:
-    """A voice-like tone of some harmonics."""
     at = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     tone = sum(np.sin(2 * np.pi * hertz * harmonic * at) / harmonic for harmonic in range(1, 6))
     melody = measure_pitch(0.1 * np.asarray(tone, np.float32))
@@ -286,7 +268,6 @@ def test_a_tone_has_its_pitch_and_no_spread(hertz: float) -> None:
 
 
 def test_a_glide_spreads_and_noise_has_no_pitch() -> None:
-    """An octave up and down spreads by its share between the percentiles; noise and silence have none."""
     at = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
     octaves = np.abs(1 - at)
     phase = 2 * np.pi * np.cumsum(120 * 2**octaves) / SAMPLE_RATE

@@ -24,7 +24,6 @@ from engines.kokoro.probe import PROBE_FILE
 
 @pytest.fixture(scope="module")
 def generator(part: LoadPart) -> bytes:
-    """The part that is made fast."""
     return part("generator")
 
 
@@ -32,14 +31,12 @@ def generator(part: LoadPart) -> bytes:
 def test_a_library_is_missing(
     cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
-    """The reason names it."""
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(DecoderUnavailable, match=library):
         load_decoder(part, cache, 1)
 
 
 def test_an_operator_is_missing(cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in another version of torch, or one built without oneDNN."""
     operators = torch._ops._OpNamespace("none")
     monkeypatch.setattr(torch.ops, "onednn", operators)
     with pytest.raises(DecoderUnavailable, match=r"has no operator onednn\.qconv_prepack"):
@@ -47,7 +44,6 @@ def test_an_operator_is_missing(cache: Path, part: LoadPart, monkeypatch: pytest
 
 
 def test_another_processor(cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reason says which one is there."""
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
     with pytest.raises(DecoderUnavailable, match=r"AVX2.*DEFAULT"):
         load_decoder(part, cache, 1)
@@ -56,7 +52,6 @@ def test_another_processor(cache: Path, part: LoadPart, monkeypatch: pytest.Monk
 def test_an_operator_that_computes_otherwise(
     cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two products that do not fit together where they are added: the sum is cut off, and that is found."""
     convolve = Convolution.__call__
 
     def saturated(self: Convolution, levels: Any) -> Any:
@@ -68,8 +63,6 @@ def test_an_operator_that_computes_otherwise(
 
 
 def test_an_operator_that_refuses(cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch's own words are the reason."""
-
     def refuse(*_: object) -> None:
         raise RuntimeError("could not create a primitive\nmore of it")
 
@@ -79,8 +72,6 @@ def test_an_operator_that_refuses(cache: Path, part: LoadPart, monkeypatch: pyte
 
 
 def test_speech_that_is_none(cache: Path, generator: bytes) -> None:
-    """Another generator's speech passes; noise does not."""
-
     class Noisy(OnnxGenerator):
         def generate(self, window: Window, stop: Stop) -> Any:
             made = super().generate(window, stop)
@@ -92,7 +83,6 @@ def test_speech_that_is_none(cache: Path, generator: bytes) -> None:
 
 
 def test_a_part_that_is_not_the_generator(cache: Path, part: LoadPart) -> None:
-    """Its weights cannot be packed; the reason says so."""
     with pytest.raises(DecoderUnavailable, match="weights could not be packed"):
         load_decoder(lambda name: b"no graph" if name == "generator" else part(name), cache, 1)
 
@@ -101,7 +91,6 @@ def test_a_part_that_is_not_the_generator(cache: Path, part: LoadPart) -> None:
 def test_weights_are_packed_once(
     cache: Path, generator: bytes, caplog: pytest.LogCaptureFixture, pairs: bool
 ) -> None:
-    """The second time they are found; for processors that add in pairs no two neighbours exceed a byte."""
     with load_generator_weights(generator, cache, pairs=pairs) as packed:
         first = dict(packed)
     caplog.clear()
@@ -120,7 +109,6 @@ def test_weights_are_packed_once(
 
 
 def test_levels_stand_for_weights() -> None:
-    """Each within half a step of its output's scale."""
     weight = np.random.default_rng(0).standard_normal((8, 6, 3)).astype(np.float32)
     for pairs in (True, False):
         levels, scale = quantise_weight(weight, pairs)
@@ -129,7 +117,6 @@ def test_levels_stand_for_weights() -> None:
 
 
 def test_the_convolution_is_exact_with_the_largest_weights() -> None:
-    """Levels of 255 against weights whose neighbours fill what a processor that adds in pairs can hold."""
     pairs = compatibility.saturates_pairs()
     most = 64 if pairs else 127
     weights_ = np.full((16, 32, 5), most, np.int8)
@@ -141,7 +128,6 @@ def test_the_convolution_is_exact_with_the_largest_weights() -> None:
 
 
 def test_the_probe_is_small() -> None:
-    """It is in the repository."""
     path = Path(compatibility.__file__).parents[1] / "data" / PROBE_FILE
     assert path.stat().st_size < 200_000
     with np.load(io.BytesIO(path.read_bytes())) as data:

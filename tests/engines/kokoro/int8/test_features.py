@@ -38,12 +38,10 @@ ROWS, CHANNELS = 31, 18
 
 
 def normal(*shape: int, draw: int = 0) -> Array:
-    """Some values."""
     return np.random.default_rng(draw).standard_normal(shape).astype(np.float32)
 
 
 def test_adding_up() -> None:
-    """Sums and extremes of each channel."""
     values = normal(ROWS, CHANNELS)
     total, squares = np.empty((2, CHANNELS))
     least, most = np.empty((2, CHANNELS), np.float32)
@@ -56,7 +54,6 @@ def test_adding_up() -> None:
 
 @pytest.mark.parametrize("slope", [LEAK, np.float32(1)])
 def test_levels(slope: np.float32) -> None:
-    """Within the rounding of float32 of the nearest level, and clipped at both ends."""
     values, per_step = normal(ROWS, CHANNELS), 300 * normal(CHANNELS, draw=1)
     shift = normal(CHANNELS, draw=2)
     levels = np.empty(values.shape, np.uint8)
@@ -68,7 +65,6 @@ def test_levels(slope: np.float32) -> None:
 
 
 def test_pooling() -> None:
-    """A transposed convolution of each channel by itself, in two pieces as in one."""
     values, scale, shift = normal(ROWS, CHANNELS), normal(CHANNELS, draw=1), normal(CHANNELS, draw=2)
     weight, bias = normal(3, CHANNELS, draw=3), normal(CHANNELS, draw=4)
     linear = values * scale + shift
@@ -85,7 +81,6 @@ def test_pooling() -> None:
 
 
 def test_adding_scaled() -> None:
-    """Rows of the other stand for two; columns behind are left alone."""
     values, others, shift = normal(10, CHANNELS), normal(9, CHANNELS, draw=1), normal(CHANNELS, draw=2)
     out = np.full((10, CHANNELS + 3), 7, np.float32)
     add_scaled(values, np.float32(0.5), others, np.float32(2), shift, 2, 6, out)
@@ -96,7 +91,6 @@ def test_adding_scaled() -> None:
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 30])
 def test_rows_are_shared_in_pairs(rows: int) -> None:
-    """All are made once, and no pair is made by two."""
     with ThreadPoolExecutor(1) as spare:
         made: list[tuple[int, int]] = []
         ThreadPair(spare).split_rows(rows, lambda first, end: made.append((first, end)))
@@ -115,20 +109,17 @@ class Sentence:
     style: Array
 
     def features(self, cores: int) -> Int8Features:
-        """Those of one's own."""
         with load_feature_weights(self.part("decoder"), self.cache, pairs=saturates_pairs()) as packed:
             return Int8Features(packed, CorePool(cores))
 
     @property
     def given(self) -> dict[str, Array]:
-        """What features are made of."""
         prosody = self.prosody
         return {"asr": prosody.asr, "pitch": prosody.pitch, "energy": prosody.energy, "style": self.style}
 
 
 @pytest.fixture(scope="module")
 def sentence(part: LoadPart, cache: Path) -> Sentence:
-    """A Spanish one."""
     try:
         check_processor()
         check_operators(saturates_pairs())
@@ -144,12 +135,10 @@ def sentence(part: LoadPart, cache: Path) -> Sentence:
 
 @pytest.fixture(scope="module")
 def alone(sentence: Sentence) -> Int8Features:
-    """On one core."""
     return sentence.features(cores=1)
 
 
 def by_graphs(sentence: Sentence, given: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """By the published graph in float32, and as it is."""
     names = ("features", "phase", "gain", "bias")
     part = sentence.part("decoder")
     exact, known = (
@@ -160,7 +149,6 @@ def by_graphs(sentence: Sentence, given: dict[str, Array]) -> tuple[dict[str, Ar
 
 
 def test_nearer_to_float32_than_the_published_graph(sentence: Sentence, alone: Int8Features) -> None:
-    """Features are; what of the rest comes of pitch and style alone is the same."""
     exact, known = by_graphs(sentence, sentence.given)
     features, gain, bias = alone.compute(**sentence.given, stop=Stop())
     assert features.shape == known["features"].shape
@@ -171,7 +159,6 @@ def test_nearer_to_float32_than_the_published_graph(sentence: Sentence, alone: I
 
 
 def test_two_threads_make_what_one_makes(sentence: Sentence, alone: Int8Features) -> None:
-    """To the last bit, each time."""
     shared = sentence.features(cores=2)
     first, again, together = (
         made.compute(**sentence.given, stop=Stop())[0] for made in (alone, alone, shared)
@@ -182,10 +169,6 @@ def test_two_threads_make_what_one_makes(sentence: Sentence, alone: Int8Features
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5])
 def test_the_shortest_utterances(sentence: Sentence, frames: int) -> None:
-    """As few rows as there may be, shared by two. Nobody says so little: that it is the same will do.
-
-    A norm over two frames makes much of a small difference.
-    """
     prosody = sentence.prosody
     given = {
         "asr": prosody.asr[:, :, 20 : 20 + frames],
@@ -200,7 +183,6 @@ def test_the_shortest_utterances(sentence: Sentence, frames: int) -> None:
 
 
 def test_an_utterance_keeps_the_decoder_it_began_with(sentence: Sentence, alone: Int8Features) -> None:
-    """Features, source and generator of one that the graph began come of the graph."""
     model, stop = sentence.model, Stop()
     graphs = model.decoder
     begun = model.decode_features(sentence.prosody, sentence.style, stop)
@@ -215,7 +197,6 @@ def test_an_utterance_keeps_the_decoder_it_began_with(sentence: Sentence, alone:
 
 
 def test_the_generator_hears_no_other_source(sentence: Sentence) -> None:
-    """Of the same features, the float32 generator's sound by the fast source is that by the graph's."""
     model, stop = sentence.model, Stop()
     voices = [voice.id for voice in Voices().all]
     begun = model.decode_features(sentence.prosody, sentence.style, stop)
@@ -229,7 +210,6 @@ def test_the_generator_hears_no_other_source(sentence: Sentence) -> None:
 
 
 def test_it_ends_when_it_is_told_to(sentence: Sentence, alone: Int8Features) -> None:
-    """Before the next block."""
     stop = Stop()
     stop.set()
     with pytest.raises(Stopped):
@@ -237,7 +217,6 @@ def test_it_ends_when_it_is_told_to(sentence: Sentence, alone: Int8Features) -> 
 
 
 def test_another_part_is_refused_by_what_it_lacks(sentence: Sentence) -> None:
-    """Nothing is packed of a graph that is not the decoder."""
     from engines.kokoro.int8.features_packing import pack_features
 
     with pytest.raises(UnknownGraph, match="no layer"):

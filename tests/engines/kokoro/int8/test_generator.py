@@ -52,17 +52,14 @@ class Spoken:
         self.whole = self.window(0, self.features.frames)
 
     def loaded(self, cores: int) -> Decoder:
-        """A fast decoder of one's own."""
         return load_decoder(self.parts, self.cache, cores)
 
     def window(self, first: int, end: int, features: Features | None = None) -> Array:
-        """The samples of frames [first, end)."""
         return self.model.decode_window(features or self.features, self.norms, first, end, Stop())
 
 
 @pytest.fixture(scope="module")
 def spoken(part: LoadPart, cache: Path) -> Spoken:
-    """The sentence."""
     try:
         return Spoken(part, cache)
     except DecoderUnavailable as unfit:
@@ -71,7 +68,6 @@ def spoken(part: LoadPart, cache: Path) -> Spoken:
 
 @pytest.mark.slow
 def test_nearer_to_float32_than_the_published_graph(spoken: Spoken) -> None:
-    """The log-spectral distance to the same layers in float32, of the same features and norms."""
     import torch
 
     from engines.kokoro.int8.graph_layers import read_layers
@@ -93,7 +89,6 @@ def test_nearer_to_float32_than_the_published_graph(spoken: Spoken) -> None:
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_window_has_the_samples_of_the_whole(spoken: Spoken, data: st.DataObject) -> None:
-    """Wherever it begins and ends."""
     frames = spoken.features.frames
     first = data.draw(st.integers(0, frames - 2))
     end = data.draw(st.integers(first + 2, min(first + 40, frames)))
@@ -104,13 +99,11 @@ def test_a_window_has_the_samples_of_the_whole(spoken: Spoken, data: st.DataObje
 
 @pytest.mark.parametrize("first", [0, 1, 30, 31])
 def test_a_window_of_a_frame(spoken: Spoken, first: int) -> None:
-    """Sums of so few rows are added up in another order: what differs is float32's rounding of them."""
     whole = spoken.whole[first * FRAME_SAMPLES : (first + 1) * FRAME_SAMPLES]
     assert agreement_db(whole, spoken.window(first, first + 1)) >= 80
 
 
 def test_threads_do_not_change_it(spoken: Spoken) -> None:
-    """Alone with a spare core, without one, and four windows at once: the same samples."""
     alone = replace(spoken.features, generator=spoken.loaded(cores=1).generator)
     edges = [(first, first + 20) for first in range(0, spoken.features.frames - 20, 20)]
     expected = [spoken.window(*edge, alone) for edge in edges]
@@ -123,7 +116,6 @@ def test_threads_do_not_change_it(spoken: Spoken) -> None:
 
 
 def test_it_stops_between_layers(spoken: Spoken) -> None:
-    """A call that was told to stop ends so; those after it are not concerned."""
     stop = Stop()
     stop.set()
     with pytest.raises(Stopped):
@@ -134,8 +126,6 @@ def test_it_stops_between_layers(spoken: Spoken) -> None:
 def test_what_torch_fails_at_is_told_as_onnxruntime_s_failures_are(
     spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine knows ModelFailed."""
-
     def fail(*_: object) -> None:
         raise RuntimeError("could not execute a primitive")
 
@@ -147,7 +137,6 @@ def test_what_torch_fails_at_is_told_as_onnxruntime_s_failures_are(
 
 
 def test_an_utterance_keeps_who_began_it(spoken: Spoken) -> None:
-    """Whoever speaks from now on."""
     begun = spoken.features
     spoken.model.decoder = spoken.onnx
     try:

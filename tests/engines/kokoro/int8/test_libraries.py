@@ -58,7 +58,6 @@ print(heard, word_error_rate(TEXT, heard, "es"))
 
 
 def run(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
-    """What a process of its own prints."""
     return subprocess.run(
         [sys.executable, "-c", code, *folders],
         cwd=ROOT,
@@ -71,7 +70,6 @@ def run(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder in which everything is."""
     folder = tmp_path_factory.mktemp("cache")
     run(LOADED, folder, folder)
     return folder
@@ -79,21 +77,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_who_listens_hears_as_before(cache: Path) -> None:
-    """The recogniser's library is opened behind torch's, and takes nothing of it."""
     done = run(HEARD, cache, cache).stdout
     assert done.startswith("unfit") or float(done.split()[-1]) <= 0.15, done
 
 
 @pytest.mark.slow
 def test_weights_are_packed_by_others(cache: Path) -> None:
-    """The library that reads the graph is for a process of its own: it would stay in the server's memory."""
     done = run(LOADED + "print('onnx' in sys.modules)", cache, cache).stdout
     assert done == "False\n" or done.startswith("unfit")
 
 
 @pytest.mark.slow
 def test_torn_kernels_are_compiled_anew(cache: Path) -> None:
-    """Files of Numba's that lack their ends, index or code, are no reason to do without them."""
     kept = sorted(cache.rglob("*.nb?"))
     torn = [path for path in kept if path.suffix == ".nbc"][1:] + kept[-1:]
     if not torn:
@@ -106,7 +101,6 @@ def test_torn_kernels_are_compiled_anew(cache: Path) -> None:
 
 @pytest.mark.slow
 def test_a_cache_that_cannot_be_written_is_lived_with(cache: Path, tmp_path: Path) -> None:
-    """Weights are packed and kernels compiled in memory."""
     file = tmp_path / "file"
     file.write_bytes(b"")
     done = run(LOADED, file / "cache", cache).stdout
@@ -115,7 +109,6 @@ def test_a_cache_that_cannot_be_written_is_lived_with(cache: Path, tmp_path: Pat
 
 
 def test_imports_pause_between_two_modules() -> None:
-    """Those of the large packages, in the thread that loads them; another thread's do not wait."""
     code = (
         "import sys, threading\n"
         "from engines.kokoro.int8.loader import loading_gently\n"
@@ -133,7 +126,6 @@ def test_imports_pause_between_two_modules() -> None:
 
 
 def test_two_that_load_at_once_leave_everything_as_it_was() -> None:
-    """Garbage is collected again, and threads take turns as before."""
     interval = sys.getswitchinterval()
     both = threading.Barrier(2, timeout=300)
 

@@ -38,12 +38,10 @@ NOT_CALIBRATED, SAYS = "am_santa", 15
 
 @pytest.fixture(scope="module")
 def int8(part: LoadPart) -> list[RoundedConvolution]:
-    """The convolutions that are computed in int8."""
     return list(convolutions(read_layers(part("generator"))))
 
 
 def test_the_data_is_what_its_origin_says() -> None:
-    """The arrays have the checksum that stands beside them, and came of this model and these sentences."""
     origin = json.loads((FOLDER / SCALES_ORIGIN_FILE).read_text(encoding="utf-8"))
     with np.load(FOLDER / SCALES_FILE) as data:
         arrays = {name: data[name] for name in data.files}
@@ -57,7 +55,6 @@ def test_the_data_is_what_its_origin_says() -> None:
 
 
 def test_every_int8_convolution_has_scales(int8: list[RoundedConvolution]) -> None:
-    """A step and a zero for each input channel, and none for anything else."""
     known = scales.load_scales()
     assert set(known) == {convolution.name for convolution in int8}
     for convolution in int8:
@@ -70,7 +67,6 @@ def test_every_int8_convolution_has_scales(int8: list[RoundedConvolution]) -> No
 def test_a_voice_that_was_not_calibrated_on_is_rounded_well(
     part: LoadPart, int8: list[RoundedConvolution]
 ) -> None:
-    """Whatever each convolution is given there, it makes of it what float32 does, within 20 dB."""
     assert NOT_CALIBRATED not in CALIBRATION_SENTENCES
     inputs = InputRecorder([convolution.name for convolution in int8])
     said = GeneratorInputs(part)
@@ -88,7 +84,6 @@ def test_a_voice_that_was_not_calibrated_on_is_rounded_well(
 
 
 def test_a_level_is_the_nearest_and_within_a_byte() -> None:
-    """Halves are rounded up, as the kernels do it; what lies beyond is clipped; zero stays zero."""
     scale = Scale(np.array([0.5, 2.0], np.float32), np.array([10, 0], np.uint8))
     values = torch.tensor([[0.0, 0.24, 0.25, -0.26, -5.3, 200.0], [0.0, 0.9, 1.0, -4.0, 509.9, 600.0]])
     left = fake_quantised(values, scale)
@@ -96,7 +91,6 @@ def test_a_level_is_the_nearest_and_within_a_byte() -> None:
 
 
 def test_a_range_is_in_the_middle_of_the_levels() -> None:
-    """Its ends are met to half a step with steps that fit, and clipped alike with smaller ones."""
     range_ = Range(torch.tensor([-1.5, 0.0, -3.0]), torch.tensor([2.5, 1.0, 0.0]))
     ends = torch.stack([range_.low, range_.high], dim=1)
     fitting = range_.width / 255
@@ -108,7 +102,6 @@ def test_a_range_is_in_the_middle_of_the_levels() -> None:
 
 
 def test_an_outlier_is_clipped_where_that_is_better() -> None:
-    """One value in many thousands does not coarsen a channel; one that uses all of its range keeps it."""
     random = torch.Generator().manual_seed(5)
     pieces = torch.rand((4, 2, 100_000), generator=random) * 2 - 1
     pieces[:, 1] *= 0.1
@@ -120,7 +113,6 @@ def test_an_outlier_is_clipped_where_that_is_better() -> None:
 
 
 def test_the_grid_finds_better_scales_than_either_of_its_ends() -> None:
-    """Of channels and weights that differ much, steps are between one for all and each channel's own."""
     random = np.random.default_rng(9)
     loud = np.exp(random.normal(0, 2, 32)).astype(np.float32)
     weight = (random.standard_normal((24, 32, 3)) / np.sqrt(loud)[:, None]).astype(np.float32)
@@ -140,7 +132,6 @@ def test_the_grid_finds_better_scales_than_either_of_its_ends() -> None:
 
 
 def test_inputs_are_noted_and_a_sentence_too_short_is_refused() -> None:
-    """Pieces of all of it, the range of each channel with zero in it, and the layer's own output."""
     random = np.random.default_rng(2)
     layer = Convolution(
         "one", random.random((4, 3, 5), np.float32), np.zeros(4, np.float32), 1, dilation=3, padding=6

@@ -32,12 +32,10 @@ CHANNELS = 9216
 
 @pytest.fixture(scope="module")
 def voices() -> list[str]:
-    """Those that ship, in the order of the data."""
     return [voice.id for voice in Voices().all]
 
 
 def uttered(text: str, language: str) -> Utterance:
-    """One sentence, as the network is given it."""
     say = phonemizer_for(EspeakClient.shared(), language)
     assert say is not None
     (utterance,) = split_utterances(text, say, ending=".")
@@ -45,20 +43,17 @@ def uttered(text: str, language: str) -> Utterance:
 
 
 def parts_of(engine: KokoroEngine) -> SplitModel:
-    """The engine's own model."""
     assert isinstance(engine._synthesizer, WindowedSynthesizer)
     return engine._synthesizer._model
 
 
 def foreseen(model: SplitModel, voice: str, utterance: Utterance) -> tuple[PredictedProsody, Features]:
-    """What is known of an utterance before its sound."""
     style = Voices().style(voice, len(utterance.symbols))
     prosody = model.predict_prosody(utterance.symbols, style, 1.0, Stop())
     return prosody, model.decode_features(prosody, style, Stop())
 
 
 def test_the_data_is_what_its_origin_says(voices: list[str]) -> None:
-    """The arrays have the checksum that stands beside them, and came of these voices and sentences."""
     origin = json.loads((FOLDER / ORIGIN_FILE).read_text(encoding="utf-8"))
     with np.load(FOLDER / DATA_FILE) as data:
         arrays = {name: data[name] for name in data.files}
@@ -76,7 +71,6 @@ def test_the_data_is_what_its_origin_says(voices: list[str]) -> None:
 
 
 def test_data_of_other_voices_is_refused_with_the_cure(voices: list[str]) -> None:
-    """A voice more or less than the data has rows for."""
     with pytest.raises(EngineUnavailable, match=r"statistics\.npz and voices\.json do not belong together"):
         StatisticsTable(voices[:-1])
 
@@ -85,7 +79,6 @@ def test_data_of_other_voices_is_refused_with_the_cure(voices: list[str]) -> Non
 def test_broken_data_is_refused_with_the_cure(
     voices: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
 ) -> None:
-    """Missing, empty or something else: the error names the file."""
     if content is not None:
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / DATA_FILE).write_bytes(content)
@@ -97,7 +90,6 @@ def test_broken_data_is_refused_with_the_cure(
 def test_a_sentence_is_foreseen_better_than_by_its_voice_alone(
     engine: KokoroEngine, voices: list[str]
 ) -> None:
-    """Of a sentence that was not among the recorded: means and variances are nearer to what is seen."""
     statistics, model = StatisticsTable(voices), parts_of(engine)
     with np.load(FOLDER / DATA_FILE) as data:
         rows = {name: data[name].astype(np.float32) for name in ("mean", "log_variance")}
@@ -123,15 +115,6 @@ def test_a_sentence_is_foreseen_better_than_by_its_voice_alone(
 
 @pytest.mark.slow
 def test_recording_again_gives_what_ships(onnx_engine: KokoroEngine, voices: list[str]) -> None:
-    """Over all its sentences, as ``build_statistics`` does it, within what rounding can change.
-
-    Sums of int8 products are exact on every processor; what is between them is not, and its last bits decide
-    how some inputs are rounded to 8. Style vectors moved by 2⁻²² move means by up to 0.08 of their deviation
-    (median 0.0004, 99th percentile 0.018) and log variances by 0.023 (0.0005), and now and then a duration by
-    a frame. Another processor than the data was built on differs by less: 0.046 (0.0006, 0.011) and 0.031
-    (0.0008). So single channels may be far off, but not many: with any one of the 24 sentences left out the
-    median of the log variances is 0.0014 or more.
-    """
     model, voice = parts_of(onnx_engine), "em_alex"
     means, log_variances = [], []
     for text in SENTENCES["es"]:
@@ -151,7 +134,6 @@ def test_recording_again_gives_what_ships(onnx_engine: KokoroEngine, voices: lis
 def test_a_voice_without_statistics_is_recorded_at_its_first_utterance(
     engine: KokoroEngine, voices: list[str]
 ) -> None:
-    """It is whole then, by its own statistics; from the second on it comes in windows, by those."""
     model = parts_of(engine)
     statistics = StatisticsTable(voices)
     del statistics._shipped["ef_dora"]
@@ -175,7 +157,6 @@ def test_a_voice_without_statistics_is_recorded_at_its_first_utterance(
 
 
 def test_of_64_voices_the_recordings_are_kept(engine: KokoroEngine, voices: list[str]) -> None:
-    """The oldest go; those that ship stay."""
     statistics = StatisticsTable(voices)
     prosody, features = foreseen(parts_of(engine), "ef_dora", uttered("Hola", "es"))
     seen = NormStatistics(*np.ones((2, 1, CHANNELS, 1), np.float32))

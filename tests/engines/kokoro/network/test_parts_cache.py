@@ -23,7 +23,6 @@ BROKEN = "is broken and is made anew"
 
 
 def sums_of(path: Path) -> dict[str, int]:
-    """Each part's checksum, after it was checked."""
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         return {entry.filename: entry.CRC for entry in archive.infolist()}
@@ -31,13 +30,11 @@ def sums_of(path: Path) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def published() -> bytes:
-    """The int8 export."""
     return weights.load(weights.KOKORO, models_dir=None, cache_dir=Path("unused"))
 
 
 @pytest.fixture(scope="module")
 def made(published: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file as it is kept, made once."""
     folder = tmp_path_factory.mktemp("parts")
     parts_cache.load(published, folder)
     (path,) = folder.glob("*.zip")
@@ -46,7 +43,6 @@ def made(published: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cached(made: Path, tmp_path: Path) -> Path:
-    """A copy of it in a cache folder of one's own."""
     path = tmp_path / made.name
     path.write_bytes(made.read_bytes())
     return path
@@ -61,7 +57,6 @@ def _told(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 def test_what_was_cut_is_found_again(
     cached: Path, published: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No second cut, not a byte is written, and every part is a model by its name."""
     before = cached.stat().st_mtime_ns
     part = parts_cache.load(published, cached.parent)
     assert CUTTING not in caplog.text
@@ -72,7 +67,6 @@ def test_what_was_cut_is_found_again(
 
 
 def test_the_parts_stay_readable_when_the_cache_is_cleared(cached: Path, published: bytes) -> None:
-    """A part that is needed late is there, whatever happened to the folder meanwhile."""
     part = parts_cache.load(published, cached.parent)
     cached.unlink()
     assert onnx.load_model_from_string(part("recorder")).graph.name == "recorder"
@@ -82,7 +76,6 @@ def test_the_parts_stay_readable_when_the_cache_is_cleared(cached: Path, publish
 def test_a_broken_file_is_made_anew(
     cached: Path, published: bytes, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
-    """It is found out before anything of it is used, and the next start finds a whole one."""
     sums, whole = sums_of(cached), cached.read_bytes()
     middle = len(whole) // 2
     flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
@@ -99,7 +92,6 @@ def test_a_broken_file_is_made_anew(
 @pytest.mark.slow
 @pytest.mark.parametrize("offset", [7, 8, 10, 16, 20, 42])
 def test_damage_to_the_table_of_contents_is_no_failure(cached: Path, published: bytes, offset: int) -> None:
-    """Version, flags, method, checksum, size or place of the archive's first entry: all are found out."""
     content = bytearray(cached.read_bytes())
     content[content.index(b"PK\x01\x02") + offset] ^= 0xFF
     cached.write_bytes(content)
@@ -110,7 +102,6 @@ def test_damage_to_the_table_of_contents_is_no_failure(cached: Path, published: 
 def test_a_cache_that_cannot_be_written_is_lived_with(
     tmp_path: Path, published: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The parts are made and kept in memory, and the log says why starts are slow."""
     file = tmp_path / "file"
     file.write_bytes(b"")
     part = parts_cache.load(published, file / "cache")
@@ -123,7 +114,6 @@ def test_a_cache_that_cannot_be_written_is_lived_with(
 def test_what_other_versions_left_is_cleared_away(
     tmp_path: Path, published: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Parts of another graph or another cut go, and what was begun; what is not ours stays."""
     folder = tmp_path / "not" / "there" / "yet"
     folder.mkdir(parents=True)
     for name in ("kokoro-parts-0123.zip", "kokoro-parts-0123.partial", "kokoro-v1.0.int8.onnx"):
@@ -136,7 +126,6 @@ def test_what_other_versions_left_is_cleared_away(
 
 
 def test_two_servers_that_start_at_once_share_one_cut(tmp_path: Path, made: Path) -> None:
-    """Both have the parts in the end; one of them waited for the other's."""
     code = (
         "import logging, pathlib, sys; from engines import weights\n"
         "from engines.kokoro.network import parts_cache\n"
@@ -160,7 +149,6 @@ def test_two_servers_that_start_at_once_share_one_cut(tmp_path: Path, made: Path
 
 
 def test_another_graph_is_refused_with_the_cure(tmp_path: Path) -> None:
-    """The error says why, and which setting does without the parts; nothing is kept."""
     with pytest.raises(EngineUnavailable, match=r"no ONNX model.*KANI_KOKORO_DECODING=whole"):
         parts_cache.load(b"not a model", tmp_path)
     assert not list(tmp_path.glob("kokoro-parts-*"))

@@ -28,7 +28,6 @@ LANGUAGES = ["es", "es-MX", "en", "en-GB", "fr", "it", "pt", "pt-PT"]
 
 
 def told(text: str, how: dict[str, str]) -> tuple[Pronunciation, ...]:
-    """The IPA of the first of each of these words in ``text``."""
     return tuple(
         Pronunciation(text.index(word), text.index(word) + len(word), canonicalize(ipa))
         for word, ipa in sorted(how.items(), key=lambda item: text.index(item[0]))
@@ -36,7 +35,6 @@ def told(text: str, how: dict[str, str]) -> tuple[Pronunciation, ...]:
 
 
 def spoken(text: str, language: str, pronunciations: Sequence[Pronunciation]) -> list[Utterance]:
-    """What the model is given for ``text``."""
     say = phonemizer_for(EspeakClient.shared(), language)
     assert say is not None
     return split_utterances(text, say, ending=".", pronunciations=pronunciations)
@@ -64,7 +62,6 @@ def spoken(text: str, language: str, pronunciations: Sequence[Pronunciation]) ->
     ],
 )
 def test_ipa_becomes_the_symbols_of_the_language(language: str, ipa: str, symbols: str) -> None:
-    """Stress before the vowel, diphthongs and affricates one symbol each, unknown letters the nearest."""
     say = phonemizer_for(EspeakClient.shared(), language)
     assert say is not None
     assert say.symbols_of_ipa(canonicalize(ipa)) == symbols
@@ -79,7 +76,6 @@ def test_ipa_becomes_the_symbols_of_the_language(language: str, ipa: str, symbol
     st.sampled_from(LANGUAGES),
 )
 def test_all_of_the_ipa_can_be_said(ipa: str, language: str) -> None:
-    """Whatever is accepted becomes known symbols; only English has nothing for a glottal stop."""
     say = phonemizer_for(EspeakClient.shared(), language)
     assert say is not None
     try:
@@ -93,7 +89,6 @@ def test_all_of_the_ipa_can_be_said(ipa: str, language: str) -> None:
 
 
 def by_word(text: str, language: str, **how: str) -> list[tuple[str, str]]:
-    """Each word of ``text`` with the symbols that say it; "_" in a name is a space."""
     named = {name.replace("_", " "): ipa for name, ipa in how.items()}
     return [
         (text[word.start : word.end], utterance.symbols[word.first : word.stop])
@@ -103,7 +98,6 @@ def by_word(text: str, language: str, **how: str) -> list[tuple[str, str]]:
 
 
 def test_the_words_around_are_said_as_beside_what_is_heard() -> None:
-    """English "the" and French "les" and "l'" look at the sound behind them, as "'s" at that before."""
     assert dict(by_word("I use the ASQL", "en", ASQL="ˈeɪsiːkwəl"))["the"] == "ðɪ"
     assert dict(by_word("I use the SQL", "en", SQL="ˈsiːkwəl"))["the"] == "ðə"
     assert dict(by_word("les SQL", "fr", SQL="ɛskyˈɛl")) == {"les": "lez", "SQL": "ɛskyˈɛl"}
@@ -116,7 +110,6 @@ def test_the_words_around_are_said_as_beside_what_is_heard() -> None:
 
 
 def test_only_what_is_told_is_said_otherwise() -> None:
-    """The same word elsewhere, numbers and marks stay as they were."""
     text = "El SQL, de 25 SQL (o SQL): el Yosemite."
     plain = spoken(text, "es", ())[0].symbols
     other = spoken(text, "es", told(text, {"SQL": "siˈkwel", "Yosemite": "ʝoˈse.mi.ti"}))[0].symbols
@@ -125,7 +118,6 @@ def test_only_what_is_told_is_said_otherwise() -> None:
 
 
 def test_a_pronunciation_of_several_words() -> None:
-    """As many groups as words are theirs, one each; else all of them are one word."""
     assert by_word("in Los Angeles, now", "en", Los_Angeles="lɔs ˈændʒələs")[1:3] == [
         ("Los", "lɔs"),
         ("Angeles", "ˈænʤələs"),
@@ -134,7 +126,6 @@ def test_a_pronunciation_of_several_words() -> None:
 
 
 def test_marks_inside_of_what_is_pronounced_are_none() -> None:
-    """Those behind it are: "e.g." ends no clause, and the comma after it does."""
     text = "etc., e.g. this"
     symbols = spoken(text, "en", told(text, {"etc.": "ɛtˈsɛtɹə", "e.g.": "fɚɪɡˈzæmpəl"}))[0].symbols
     assert symbols == "ɛtsˈɛtɹə, fəɹɪɡzˈæmpəl ðˈɪs."
@@ -150,7 +141,6 @@ def test_marks_inside_of_what_is_pronounced_are_none() -> None:
 def test_any_text_and_places_give_what_the_model_takes(
     text: str, places: list[tuple[int, int]], ipa: str, language: str
 ) -> None:
-    """Known symbols, not too many, and words in order inside text and symbols, none lost."""
     pronunciations, at = [], 0
     for start, length in sorted(places):
         end = min(start + length, len(text))
@@ -172,7 +162,6 @@ def test_any_text_and_places_give_what_the_model_takes(
 
 
 async def heard(engine: KokoroEngine, text: str, voice: str, language: str, how: dict[str, str]) -> list[str]:
-    """The words that whisper-base hears; every word of the text has its span, in order."""
     segment = Segment(text, voice, language, pronunciations=told(text, how))
     chunks = [chunk async for chunk in engine.synthesize(segment)]
     spans = [span for chunk in chunks for span in chunk.spans]
@@ -224,7 +213,6 @@ async def test_whisper_hears_the_ipa_and_not_the_letters(
     wanted: str,
     unwanted: str,
 ) -> None:
-    """A word is said by its IPA, however it is written, and the others as ever."""
     words = await heard(engine, text, voice, language, how)
     assert wanted in words, words
     assert unwanted not in words, words
@@ -233,7 +221,6 @@ async def test_whisper_hears_the_ipa_and_not_the_letters(
 
 
 async def written(engine: KokoroEngine, text: str, reading: NormalizerOptions) -> list[SpeechChunk]:
-    """What is heard of a text that is written word by word, to its end."""
     words = text.split(" ")
     cut = OpenTextSegment(0, " ".join(words[:2]), None)
     given = 2
@@ -256,7 +243,6 @@ async def written(engine: KokoroEngine, text: str, reading: NormalizerOptions) -
 
 @pytest.mark.slow
 async def test_a_text_that_is_written_says_its_ipa_too(engine: KokoroEngine) -> None:
-    """While it is written a word lasts as its IPA says, and not as its letters."""
     text = "We wrote to my friend Xqz last week, and she will be here soon with all of them."
     lasting = {}
     for ipa in ("ˈm", "ˈmaɪkəl ˈændɹuː ˈmaɪkəl"):
@@ -271,7 +257,6 @@ async def test_a_text_that_is_written_says_its_ipa_too(engine: KokoroEngine) -> 
 
 @pytest.mark.slow
 async def test_whisper_hears_a_lexicon_in_a_text_that_is_written(engine: KokoroEngine) -> None:
-    """IPA and spelling, of the same lexicon, in the voice that speaks while the text grows."""
     text = "We keep the SQL of my friend Xqz in the old house near the river."
     lexicon = Lexicon().with_request({"SQL": "sequel", "Xqz": "/ˈmaɪkəl/"})
     chunks = await written(engine, text, NormalizerOptions("en", lexicon, accepts_ipa=True))
