@@ -1,4 +1,4 @@
-"""The decoder part in int8: nearer to float32 than the published graph's, whoever shares the work."""
+"""The decoder part in int8: closer to float32 than the published graph, independent of the threads."""
 
 from __future__ import annotations
 
@@ -9,17 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.espeak.client import EspeakClient
 from engines.kokoro.int8.compatibility import check_operators, check_processor, saturates_pairs
 from engines.kokoro.int8.cores import CorePool
 from engines.kokoro.int8.features import Int8FeatureDecoder, Int8Features, LazySource, ThreadPair
 from engines.kokoro.int8.harmonic_source import HarmonicSource, harmonic_phase
-from engines.kokoro.int8.kernels import (
-    add_scaled,
-    leaky_levels,
-    sums_and_extremes,
-    upsample_depthwise,
-)
+from engines.kokoro.int8.kernels import add_scaled, leaky_levels, sums_and_extremes, upsample_depthwise
 from engines.kokoro.int8.packing import load_feature_weights
 from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
 from engines.kokoro.network.dequantize import dequantize
@@ -28,10 +22,8 @@ from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_decoder import OnnxGenerator, OnnxSource
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
 from engines.kokoro.network.parts import LoadPart, NormAffine, PredictedProsody, SplitModel
-from engines.kokoro.text.espeak_ipa import phonemizer_for
-from engines.kokoro.text.phonemes import split_utterances
 from engines.kokoro.voices import Voices
-from tests.engines.kokoro.network.test_parts import agreement_db
+from tests.support.kokoro import agreement_db, one_utterance
 
 LEAK = np.float32(0.2)
 ROWS, CHANNELS = 31, 18
@@ -41,7 +33,7 @@ def normal(*shape: int, draw: int = 0) -> Array:
     return np.random.default_rng(draw).standard_normal(shape).astype(np.float32)
 
 
-def test_adding_up() -> None:
+def test_sums_and_extremes() -> None:
     values = normal(ROWS, CHANNELS)
     total, squares = np.empty((2, CHANNELS))
     least, most = np.empty((2, CHANNELS), np.float32)
@@ -53,7 +45,7 @@ def test_adding_up() -> None:
 
 
 @pytest.mark.parametrize("slope", [LEAK, np.float32(1)])
-def test_levels(slope: np.float32) -> None:
+def test_leaky_levels(slope: np.float32) -> None:
     values, per_step = normal(ROWS, CHANNELS), 300 * normal(CHANNELS, draw=1)
     shift = normal(CHANNELS, draw=2)
     levels = np.empty(values.shape, np.uint8)
@@ -64,7 +56,7 @@ def test_levels(slope: np.float32) -> None:
     assert np.abs(levels - exact).max() <= 0.5 + 1e-3
 
 
-def test_pooling() -> None:
+def test_upsample_depthwise() -> None:
     values, scale, shift = normal(ROWS, CHANNELS), normal(CHANNELS, draw=1), normal(CHANNELS, draw=2)
     weight, bias = normal(3, CHANNELS, draw=3), normal(CHANNELS, draw=4)
     linear = values * scale + shift
@@ -80,7 +72,7 @@ def test_pooling() -> None:
     assert np.allclose(pooled, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_adding_scaled() -> None:
+def test_add_scaled() -> None:
     values, others, shift = normal(10, CHANNELS), normal(9, CHANNELS, draw=1), normal(CHANNELS, draw=2)
     out = np.full((10, CHANNELS + 3), 7, np.float32)
     add_scaled(values, np.float32(0.5), others, np.float32(2), shift, 2, 6, out)
@@ -90,7 +82,7 @@ def test_adding_scaled() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 30])
-def test_rows_are_shared_in_pairs(rows: int) -> None:
+def test_rows_are_split_in_pairs(rows: int) -> None:
     with ThreadPoolExecutor(1) as spare:
         made: list[tuple[int, int]] = []
         ThreadPair(spare).split_rows(rows, lambda first, end: made.append((first, end)))
@@ -123,11 +115,9 @@ def sentence(part: LoadPart, cache: Path) -> Sentence:
     try:
         check_processor()
         check_operators(saturates_pairs())
-    except DecoderUnavailable as unfit:
-        pytest.skip(str(unfit))
-    say = phonemizer_for(EspeakClient.shared(), "es")
-    assert say is not None
-    (utterance,) = split_utterances("El barco azul salió del puerto muy temprano.", say, ending=".")
+    except DecoderUnavailable as unavailable:
+        pytest.skip(str(unavailable))
+    utterance = one_utterance("El barco azul salió del puerto muy temprano.", "es")
     style = Voices().style("em_alex", len(utterance.symbols))
     model = SplitModel(part, 2)
     return Sentence(part, cache, model, model.predict_prosody(utterance.symbols, style, 1.0, Stop()), style)
@@ -148,7 +138,7 @@ def by_graphs(sentence: Sentence, given: dict[str, Array]) -> tuple[dict[str, Ar
     return exact, known
 
 
-def test_nearer_to_float32_than_the_published_graph(sentence: Sentence, alone: Int8Features) -> None:
+def test_features_are_closer_to_float32_than_published_graph(sentence: Sentence, alone: Int8Features) -> None:
     exact, known = by_graphs(sentence, sentence.given)
     features, gain, bias = alone.compute(**sentence.given, stop=Stop())
     assert features.shape == known["features"].shape
@@ -158,7 +148,7 @@ def test_nearer_to_float32_than_the_published_graph(sentence: Sentence, alone: I
     assert np.array_equal(gain, known["gain"]) and np.array_equal(bias, known["bias"])
 
 
-def test_two_threads_make_what_one_makes(sentence: Sentence, alone: Int8Features) -> None:
+def test_features_do_not_depend_on_threads(sentence: Sentence, alone: Int8Features) -> None:
     shared = sentence.features(cores=2)
     first, again, together = (
         made.compute(**sentence.given, stop=Stop())[0] for made in (alone, alone, shared)
@@ -168,7 +158,7 @@ def test_two_threads_make_what_one_makes(sentence: Sentence, alone: Int8Features
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5])
-def test_the_shortest_utterances(sentence: Sentence, frames: int) -> None:
+def test_shortest_utterances_are_computed(sentence: Sentence, frames: int) -> None:
     prosody = sentence.prosody
     given = {
         "asr": prosody.asr[:, :, 20 : 20 + frames],
@@ -182,7 +172,7 @@ def test_the_shortest_utterances(sentence: Sentence, frames: int) -> None:
     assert agreement_db(exact["features"], features) >= 12
 
 
-def test_an_utterance_keeps_the_decoder_it_began_with(sentence: Sentence, alone: Int8Features) -> None:
+def test_utterance_keeps_its_decoder(sentence: Sentence, alone: Int8Features) -> None:
     model, stop = sentence.model, Stop()
     graphs = model.decoder
     begun = model.decode_features(sentence.prosody, sentence.style, stop)

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.kokoro.measures import log_spectral_distance
-from engines.espeak.client import EspeakClient
 from engines.kokoro.int8.convolution import Convolution
 from engines.kokoro.int8.loader import load_decoder
 from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
@@ -20,11 +19,9 @@ from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, ModelFailed, Stop, Stopped
 from engines.kokoro.network.parts import Features, LoadPart, NormAffine, SplitModel
 from engines.kokoro.synthesizer import WindowedSynthesizer
-from engines.kokoro.text.espeak_ipa import phonemizer_for
-from engines.kokoro.text.phonemes import split_utterances
 from engines.kokoro.voices import Voices
 from speech.types import Segment
-from tests.engines.kokoro.network.test_parts import agreement_db
+from tests.support.kokoro import agreement_db, one_utterance
 
 TEXT, VOICE, LANGUAGE = "El barco azul salió del puerto muy temprano, sin hacer ruido.", "em_alex", "es"
 
@@ -41,9 +38,7 @@ class Spoken:
         voices = Voices()
         statistics = StatisticsTable([voice.id for voice in voices.all])
         speaker = WindowedSynthesizer(self.model, voices, statistics)
-        say = phonemizer_for(EspeakClient.shared(), LANGUAGE)
-        assert say is not None
-        (utterance,) = split_utterances(TEXT, say, ending=".")
+        utterance = one_utterance(TEXT, LANGUAGE)
         segment = Segment(TEXT, VOICE, LANGUAGE)
         prosody, self.features = speaker.predict(utterance.symbols, segment, Stop())
         self.norms = NormAffine.from_statistics(
@@ -62,12 +57,12 @@ class Spoken:
 def spoken(part: LoadPart, cache: Path) -> Spoken:
     try:
         return Spoken(part, cache)
-    except DecoderUnavailable as unfit:
-        pytest.skip(str(unfit))
+    except DecoderUnavailable as unavailable:
+        pytest.skip(str(unavailable))
 
 
-@pytest.mark.slow
-def test_nearer_to_float32_than_the_published_graph(spoken: Spoken) -> None:
+@pytest.mark.heard
+def test_audio_is_closer_to_float32_than_published_graph(spoken: Spoken) -> None:
     import torch
 
     from engines.kokoro.int8.graph_layers import read_layers
@@ -86,9 +81,9 @@ def test_nearer_to_float32_than_the_published_graph(spoken: Spoken) -> None:
     assert fast_db < onnx_db
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_window_has_the_samples_of_the_whole(spoken: Spoken, data: st.DataObject) -> None:
+def test_window_has_samples_of_whole(spoken: Spoken, data: st.DataObject) -> None:
     frames = spoken.features.frames
     first = data.draw(st.integers(0, frames - 2))
     end = data.draw(st.integers(first + 2, min(first + 40, frames)))
@@ -98,12 +93,12 @@ def test_a_window_has_the_samples_of_the_whole(spoken: Spoken, data: st.DataObje
 
 
 @pytest.mark.parametrize("first", [0, 1, 30, 31])
-def test_a_window_of_a_frame(spoken: Spoken, first: int) -> None:
+def test_window_of_one_frame_is_close_to_whole(spoken: Spoken, first: int) -> None:
     whole = spoken.whole[first * FRAME_SAMPLES : (first + 1) * FRAME_SAMPLES]
     assert agreement_db(whole, spoken.window(first, first + 1)) >= 80
 
 
-def test_threads_do_not_change_it(spoken: Spoken) -> None:
+def test_audio_does_not_depend_on_threads(spoken: Spoken) -> None:
     alone = replace(spoken.features, generator=spoken.loaded(cores=1).generator)
     edges = [(first, first + 20) for first in range(0, spoken.features.frames - 20, 20)]
     expected = [spoken.window(*edge, alone) for edge in edges]
@@ -115,7 +110,7 @@ def test_threads_do_not_change_it(spoken: Spoken) -> None:
         np.testing.assert_array_equal(made, samples)
 
 
-def test_it_stops_between_layers(spoken: Spoken) -> None:
+def test_stop_cancels_between_layers(spoken: Spoken) -> None:
     stop = Stop()
     stop.set()
     with pytest.raises(Stopped):
@@ -123,9 +118,7 @@ def test_it_stops_between_layers(spoken: Spoken) -> None:
     assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20)) >= 80
 
 
-def test_what_torch_fails_at_is_told_as_onnxruntime_s_failures_are(
-    spoken: Spoken, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_torch_errors_become_model_failed(spoken: Spoken, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("could not execute a primitive")
 
@@ -136,7 +129,7 @@ def test_what_torch_fails_at_is_told_as_onnxruntime_s_failures_are(
     assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20)) >= 80
 
 
-def test_an_utterance_keeps_who_began_it(spoken: Spoken) -> None:
+def test_utterance_keeps_its_generator(spoken: Spoken) -> None:
     begun = spoken.features
     spoken.model.decoder = spoken.onnx
     try:

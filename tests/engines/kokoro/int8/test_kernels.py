@@ -1,4 +1,4 @@
-"""Each compiled kernel does what its plain numpy form does."""
+"""Each kernel equals its plain numpy form."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_snake_of_large_angles(channels: Channels) -> None:
     assert_rounded(levels[0], levels_of(snake(values, known), known))
 
 
-def test_features_levels(channels: Channels) -> None:
+def test_leaky_transposed_levels(channels: Channels) -> None:
     features = normal(CHANNELS, ROWS)
     levels: Levels = np.empty((1, ROWS + 3, CHANNELS), np.uint8)
     kernels.leaky_transposed_levels(features, LEAK, channels.per_step, channels.zero, levels, 2)
@@ -122,7 +122,7 @@ def test_features_levels(channels: Channels) -> None:
     assert (levels[0, [0, 1, -1]] == channels.zero).all()
 
 
-def test_means(channels: Channels) -> None:
+def test_mean_leaky(channels: Channels) -> None:
     branches = [normal(ROWS, CHANNELS, seed=seed) for seed in range(6)]
     mean = np.sum(branches, axis=0, dtype=np.float64) / 3
     leaky = np.where(mean > 0, mean, mean * LEAK)
@@ -138,7 +138,7 @@ def test_means(channels: Channels) -> None:
     assert not out[:3].any() and not out[-3:].any()
 
 
-def test_add_both() -> None:
+def test_add_two() -> None:
     values, one, other = (normal(ROWS, CHANNELS, seed=seed) for seed in range(3))
     expected = values + (one + other)
     kernels.add_two(values, one, other)

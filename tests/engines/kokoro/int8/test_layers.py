@@ -1,4 +1,4 @@
-"""The generator's layers, read out of the graph: computed plainly they are the graph in float32."""
+"""The generator's layers as read from the graph."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ from engines.kokoro.network.onnx_model import Stop
 from engines.kokoro.network.parts import LoadPart
 from engines.kokoro.offline.float_reference import FloatGenerator
 from engines.kokoro.probe import load_probe
-from tests.engines.kokoro.network.test_parts import agreement_db
-
-CHANNELS = 9216
-"""Of all norms together."""
+from tests.support.kokoro import CHANNELS, agreement_db
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +32,7 @@ def layers(generator: bytes) -> Layers:
     return read_layers(generator)
 
 
-def test_the_layers_are_those_of_the_network(layers: Layers) -> None:
+def test_layers_have_shapes_of_original_network(layers: Layers) -> None:
     first, second = layers.stages
     assert [stage.upsampling.weight.shape for stage in layers.stages] == [(512, 256, 20), (256, 128, 12)]
     assert [(stage.upsampling.stride, stage.upsampling.padding) for stage in layers.stages] == [
@@ -72,14 +69,14 @@ def shape_of(block: ResidualBlock) -> tuple[int, int]:
     return inputs, taps
 
 
-def test_every_channel_of_the_norms_has_one_layer(layers: Layers) -> None:
+def test_norm_channels_are_used_once(layers: Layers) -> None:
     snakes = [step.snake for block in residual_blocks(layers) for pair in block.pairs for step in pair]
     channels = np.concatenate([np.arange(snake.norm, snake.norm + len(snake.alpha)) for snake in snakes])
     assert len(snakes) == 48
     assert sorted(channels.tolist()) == list(range(layers.norms)) == list(range(CHANNELS))
 
 
-def test_computed_plainly_they_are_the_graph_in_float32(generator: bytes, layers: Layers) -> None:
+def test_plain_computation_equals_float32_graph(generator: bytes, layers: Layers) -> None:
     window, _ = load_probe()
     expected = OnnxGenerator(dequantize(generator), 2).generate(window, Stop())
     given = (window.features, window.spectra, window.scale, window.shift)
@@ -128,9 +125,7 @@ def bend_the_phase(graph: ModelProto) -> None:
         (bend_the_phase, "Sin at"),
     ],
 )
-def test_another_network_is_refused(
-    generator: bytes, change: Callable[[ModelProto], None], told: str
-) -> None:
+def test_other_network_is_refused(generator: bytes, change: Callable[[ModelProto], None], told: str) -> None:
     graph = onnx.load_model_from_string(generator)
     change(graph)
     with pytest.raises(UnknownGraph, match=told):
