@@ -155,6 +155,7 @@ class Silent(OnnxGenerator):
         return np.zeros_like(super().generate(window, stop))
 
 
+@pytest.mark.heard
 @pytest.mark.usefixtures("behind")
 async def test_growing_sentence_keeps_its_decoder(
     start: Callable[[DecoderChoice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
@@ -283,6 +284,7 @@ async def test_loader_that_never_began_stops(part: LoadPart, tmp_path: Path) -> 
     assert not used
 
 
+@pytest.mark.heard
 @pytest.mark.usefixtures("behind")
 async def test_wait_until_loaded_returns_when_loading_ends(
     start: Callable[[DecoderChoice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch

@@ -35,7 +35,10 @@ def whole() -> Iterator[KokoroEngine]:
     asyncio.run(made.stop())
 
 
-@pytest.fixture(params=["default", "onnx", "whole"])
+OTHER_DECODINGS = [pytest.param(name, marks=pytest.mark.heard) for name in ("onnx", "whole")]
+
+
+@pytest.fixture(params=["default", *OTHER_DECODINGS])
 def each(request: pytest.FixtureRequest) -> KokoroEngine:
     name = {"default": "engine", "onnx": "onnx_engine", "whole": "whole"}[request.param]
     engine: KokoroEngine = request.getfixturevalue(name)

@@ -175,7 +175,7 @@ async def test_cancel_while_waiting_for_text_frees_slot(engine: KokoroEngine) ->
 
 @pytest.mark.parametrize("heard", [1, 2, 3])
 async def test_close_after_any_chunk_frees_slot(engine: KokoroEngine, heard: int) -> None:
-    speech = engine.stream(SEGMENT, Writer(TWENTY, 3).written)
+    speech = engine.stream(SEGMENT, Writer(TWENTY, 3).text)
     for _ in range(heard):
         await anext(speech)
     await speech.aclose()

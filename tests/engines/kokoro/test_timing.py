@@ -74,7 +74,7 @@ def test_silence_is_trimmed_and_edges_fade() -> None:
     assert len(whole.samples) / SAMPLE_RATE == pytest.approx(
         0.8 + LEADING_SILENCE_S + TRAILING_SILENCE_S, abs=0.006
     )
-    longer = heard_of(FRAMES, [(0.2, 1.0)], keep_after_s=0.15)
+    longer = heard_of(FRAMES, [(0.2, 1.0)], trailing_silence_s=0.15)
     assert len(longer.samples) / SAMPLE_RATE == pytest.approx(0.8 + LEADING_SILENCE_S + 0.15, abs=0.006)
     full = heard_of(FRAMES, [(0.0, 1.3)]).samples
     assert full[0] == 0

@@ -60,11 +60,11 @@ async def test_first_audio_comes_before_half_of_the_work(
     window = SplitModel.decode_window
 
     def counted(*arguments: object) -> Samples:
-        samples = window(*arguments)
+        samples = decode_window(*arguments)
         made.append(len(samples))
         return samples
 
-    monkeypatch.setattr(SplitModel, "window", counted)
+    monkeypatch.setattr(SplitModel, "decode_window", counted)
     speech = engine.synthesize(LONG)
     first = await anext(speech)
     while not len(first.samples):

@@ -1,4 +1,4 @@
-"""The real engine near a voice that it has not: heard, measured, written, refined and interrupted."""
+"""Cloning by the real engine: placement, growing text, refinement, cancellation."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ from engines.kokoro.engine import KokoroEngine, KokoroSettings
 from engines.kokoro.scheduler import DeadlineScheduler
 from engines.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
 from speech.errors import InvalidRequest, UnsupportedLanguage
-from speech.text.incremental_text import IncrementalText
-from speech.text.normalizer import VERBATIM
-from speech.text.segmenter import OpenTextSegment
-from speech.types import Boundary, Embedding, Recording, Samples, Segment
+from speech.types import Embedding, Recording, Samples, Segment
 from tests.judges.judge import hear, word_error_rate
+from tests.support.kokoro import Writer, chunks_of, joined
 
 RATE = 24_000
-SAID = (
+REFERENCE_TEXT = (
     "Every Sunday we buy fresh fruit from the market on the main square. "
     "I do not mind waiting, but I would rather know how long it takes."
 )
@@ -43,7 +41,7 @@ async def all_of(chunks: AsyncGenerator) -> Samples:
         return np.concatenate([chunk.samples async for chunk in stream])
 
 
-def likeness(samples: Samples, recording: Recording) -> float:
+def similarity_to(samples: Samples, recording: Recording) -> float:
     ours, theirs = (
         encoder().embed(np.asarray(soxr.resample(one, rate, SAMPLE_RATE), np.float32))
         for one, rate in ((samples, RATE), (recording.samples, recording.sample_rate))
@@ -53,7 +51,7 @@ def likeness(samples: Samples, recording: Recording) -> float:
 
 @pytest.fixture(scope="module")
 def recording(engine: KokoroEngine) -> Recording:
-    samples = asyncio.run(all_of(engine.synthesize(Segment(SAID, "am_puck", "en-US"))))
+    samples = asyncio.run(all_of(engine.synthesize(Segment(REFERENCE_TEXT, "am_puck", "en-US"))))
     return Recording(np.asarray(soxr.resample(samples, round(RATE * WARP), RATE), np.float32), RATE)
 
 
@@ -66,7 +64,7 @@ def like(embedding: Embedding, text: str = TEXT) -> Segment:
     return Segment(text, "ef_dora", "es", embedding=embedding)
 
 
-async def test_a_recording_becomes_an_embedding_for_all_languages(
+async def test_recording_is_embedded_for_all_languages(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
     assert engine.info.cloning == "nearest voice"
@@ -83,60 +81,42 @@ async def test_a_recording_becomes_an_embedding_for_all_languages(
 
 
 @pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), np.full(RATE, 1e-5, np.float32)])
-async def test_a_recording_without_speech_is_refused(engine: KokoroEngine, samples: Samples) -> None:
+async def test_recording_without_speech_is_refused(engine: KokoroEngine, samples: Samples) -> None:
     with pytest.raises(InvalidRequest, match="reference: there is no speech in the recording"):
         await engine.embed(Recording(samples, RATE))
 
 
-@pytest.mark.slow
-async def test_the_nearest_voice_is_heard_to_be_nearer_and_every_word_is(
+@pytest.mark.heard
+async def test_mix_is_more_similar_than_single_voices_and_intelligible(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
-    chunks = [chunk async for chunk in engine.synthesize(like(embedding))]
+    chunks = await chunks_of(engine, like(embedding))
     assert len(chunks) > 3
     assert chunks[0].duration_s < 0.5
-    samples = np.concatenate([chunk.samples for chunk in chunks])
+    samples, spans = joined(chunks)
     assert np.abs(samples).max() <= 1
-    spans = [span for chunk in chunks for span in chunk.spans]
     assert [TEXT[span.start : span.end] for span in spans] == [word.strip(".") for word in TEXT.split()]
     assert word_error_rate(TEXT, hear(samples, RATE, "es"), "es") <= 0.06
     singles = [
-        likeness(await all_of(engine.synthesize(Segment(TEXT, voice, "es"))), recording)
+        similarity_to(await all_of(engine.synthesize(Segment(TEXT, voice, "es"))), recording)
         for voice in ("ef_dora", "em_alex", "em_santa")
     ]
-    assert likeness(samples, recording) > max(singles) + 0.05
+    assert similarity_to(samples, recording) > max(singles) + 0.05
 
 
-@pytest.mark.slow
-async def test_text_that_is_written_is_said_in_the_nearest_voice(
+@pytest.mark.heard
+async def test_growing_text_is_spoken_by_mix(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
-    words = TEXT.split(" ")
-    cut = OpenTextSegment(0, " ".join(words[:5]), None)
-    written: IncrementalText
-
-    class Rest:
-        async def __aenter__(self) -> None:
-            given = len(cut.text.split(" ")) + 5
-            cut.text = " ".join(words[:given])
-            if given >= len(words):
-                cut.boundary = Boundary.SENTENCE
-            written.update()
-
-        async def __aexit__(self, *failure: object) -> None: ...
-
-    written = IncrementalText(cut, Rest, VERBATIM)
-    samples = await all_of(engine.stream(like(embedding, ""), written))
+    samples = await all_of(engine.stream(like(embedding, ""), Writer(TEXT, 5).text))
     assert word_error_rate(TEXT, hear(samples, RATE, "es"), "es") <= 0.06
     whole = await all_of(engine.synthesize(like(embedding)))
-    assert likeness(samples, Recording(whole, RATE)) > 0.9
-    assert likeness(samples, recording) == pytest.approx(likeness(whole, recording), abs=0.08)
+    assert similarity_to(samples, Recording(whole, RATE)) > 0.9
+    assert similarity_to(samples, recording) == pytest.approx(similarity_to(whole, recording), abs=0.08)
 
 
 @pytest.mark.parametrize("broken", ["values", "model", "length"])
-async def test_an_embedding_that_is_none_is_refused_before_anything_is_said(
-    engine: KokoroEngine, embedding: Embedding, broken: str
-) -> None:
+async def test_invalid_embedding_is_refused(engine: KokoroEngine, embedding: Embedding, broken: str) -> None:
     values = embedding.values.copy()
     values[3] = np.inf
     change: dict[str, object] = {
@@ -147,19 +127,12 @@ async def test_an_embedding_that_is_none_is_refused_before_anything_is_said(
     segment = like(replace(embedding, **change))
     with pytest.raises(InvalidRequest, match="reference"):
         await all_of(engine.synthesize(segment))
-    cut = OpenTextSegment(0, TEXT, None)
-
-    class Never:
-        async def __aenter__(self) -> None: ...
-
-        async def __aexit__(self, *failure: object) -> None: ...
-
     with pytest.raises(InvalidRequest, match="reference"):
-        await all_of(engine.stream(segment, IncrementalText(cut, Never, VERBATIM)))
+        await all_of(engine.stream(segment, Writer(TEXT, 5, first=10).text))
     assert len(await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es"))))
 
 
-async def test_decoding_whole_does_not_clone(embedding: Embedding, tmp_path: Path) -> None:
+async def test_whole_decoding_refuses_embeddings(embedding: Embedding, tmp_path: Path) -> None:
     whole = KokoroEngine(
         KokoroSettings(models_dir=None, cache_dir=tmp_path, decoding="whole", decoder="onnx")
     )
@@ -170,25 +143,26 @@ async def test_decoding_whole_does_not_clone(embedding: Embedding, tmp_path: Pat
     await whole.stop()
 
 
-@pytest.mark.slow
-async def test_refining_measures_and_never_gets_worse(
+@pytest.mark.heard
+async def test_refinement_measures_and_never_gets_worse(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
     found = [better async for better in engine.refine(recording, embedding, "es")]
-    told = [better.similarity["es"] for better in found]
-    assert all(similarity.measured for similarity in told)
-    assert len({similarity.before for similarity in told}) == 1
-    assert [similarity.now for similarity in told] == sorted(similarity.now for similarity in told)
-    assert told[0].now >= told[0].before
+    similarities = [better.similarity["es"] for better in found]
+    assert all(similarity.measured for similarity in similarities)
+    assert len({similarity.before for similarity in similarities}) == 1
+    measured = [similarity.now for similarity in similarities]
+    assert measured == sorted(measured)
+    assert similarities[0].now >= similarities[0].before
     for better in found:
         assert better.similarity["en"] == embedding.similarity["en"]
     heard = [
-        likeness(await all_of(engine.synthesize(like(one))), recording) for one in (embedding, found[-1])
+        similarity_to(await all_of(engine.synthesize(like(one))), recording) for one in (embedding, found[-1])
     ]
     assert heard[1] > heard[0] - 0.03
 
 
-async def test_refining_refuses_what_it_cannot_read(
+async def test_refinement_refuses_invalid_embedding_and_language(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
     with pytest.raises(InvalidRequest, match="reference"):
@@ -197,7 +171,7 @@ async def test_refining_refuses_what_it_cannot_read(
         await anext(engine.refine(recording, embedding, "de"))
 
 
-class Watched(NearestVoice):
+class WatchedCloner(NearestVoice):
     """Notes each step of a refining in ``steps``, and says when the first is done."""
 
     def __init__(self, engine: KokoroEngine) -> None:
@@ -213,18 +187,18 @@ class Watched(NearestVoice):
             yield found
 
 
-async def test_refining_ends_when_it_is_cancelled(
+async def refine(engine: KokoroEngine, recording: Recording, embedding: Embedding) -> None:
+    async with aclosing(engine.refine(recording, embedding, "es")) as found:
+        async for _ in found:
+            pass
+
+
+async def test_cancelled_refinement_ends_after_its_step(
     engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watched = Watched(engine)
+    watched = WatchedCloner(engine)
     monkeypatch.setattr(engine, "_nearest", watched)
-
-    async def refine() -> None:
-        async with aclosing(engine.refine(recording, embedding, "es")) as found:
-            async for _ in found:
-                pass
-
-    task = asyncio.create_task(refine())
+    task = asyncio.create_task(refine(engine, recording, embedding))
     await watched.begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -235,20 +209,14 @@ async def test_refining_ends_when_it_is_cancelled(
     assert len(watched.steps) == steps
 
 
-@pytest.mark.slow
-async def test_a_stream_waits_for_one_step_of_a_refining_at_most(
+@pytest.mark.heard
+async def test_stream_waits_for_one_step_of_refinement(
     engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watched = Watched(engine)
+    watched = WatchedCloner(engine)
     monkeypatch.setattr(engine, "_nearest", watched)
     monkeypatch.setattr(engine, "_scheduler", DeadlineScheduler(1))
-
-    async def refine() -> None:
-        async with aclosing(engine.refine(recording, embedding, "es")) as found:
-            async for _ in found:
-                pass
-
-    task = asyncio.create_task(refine())
+    task = asyncio.create_task(refine(engine, recording, embedding))
     await watched.begun.wait()
     watched.steps.clear()
     async with aclosing(engine.synthesize(Segment(TEXT, "ef_dora", "es"))) as chunks:

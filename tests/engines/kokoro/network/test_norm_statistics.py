@@ -76,6 +76,7 @@ def test_recording_reproduces_shipped_statistics(onnx_engine: KokoroEngine, voic
     assert np.median(of_means) <= 0.001 and np.percentile(of_means, 99) <= 0.03 and of_means.max() <= 0.15
 
 
+@pytest.mark.heard
 def test_voice_without_statistics_is_recorded_at_first_utterance(
     engine: KokoroEngine, voices: list[str]
 ) -> None:
