@@ -57,7 +57,7 @@ async def test_first_audio_comes_before_half_of_the_work(
     engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    window = SplitModel.decode_window
+    decode_window = SplitModel.decode_window
 
     def counted(*arguments: object) -> Samples:
         samples = decode_window(*arguments)
