@@ -159,7 +159,6 @@ def run_or_skip(build: DecoderBuild, part: LoadPart) -> None:
         pytest.skip(f"the int8 decoder is unavailable on this machine: {error}")
 
 
-@pytest.mark.heard
 def test_unwritable_cache_is_replaced_by_temporary_folder(part: LoadPart, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"")

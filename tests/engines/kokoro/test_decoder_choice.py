@@ -112,7 +112,6 @@ def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
 
 
 @pytest.mark.alone
-@pytest.mark.heard
 @pytest.mark.usefixtures("behind")
 async def test_streams_continue_while_decoder_changes(
     start: Callable[[DecoderChoice], KokoroEngine], fast: Decoder, monkeypatch: pytest.MonkeyPatch
@@ -155,7 +154,6 @@ class Silent(OnnxGenerator):
         return np.zeros_like(super().generate(window, stop))
 
 
-@pytest.mark.heard
 @pytest.mark.usefixtures("behind")
 async def test_growing_sentence_keeps_its_decoder(
     start: Callable[[DecoderChoice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
@@ -284,7 +282,6 @@ async def test_loader_that_never_began_stops(part: LoadPart, tmp_path: Path) -> 
     assert not used
 
 
-@pytest.mark.heard
 @pytest.mark.usefixtures("behind")
 async def test_wait_until_loaded_returns_when_loading_ends(
     start: Callable[[DecoderChoice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
@@ -330,7 +327,6 @@ def test_onnx_decoder_is_intelligible_through_server(onnx_server: ServerProcess)
     assert httpx.get(f"{onnx_server.http_url}/health").json()["decoder"] == "onnx"
 
 
-@pytest.mark.heard
 def test_fetch_builds_everything_int8_decoder_needs(
     start_server: StartServer, fast: Decoder, tmp_path: Path
 ) -> None:
@@ -348,7 +344,6 @@ def test_fetch_builds_everything_int8_decoder_needs(
     assert made == {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
 
 
-@pytest.mark.heard
 async def test_health_and_metrics_name_decoder(
     start_server: StartServer, fast: Decoder, tmp_path: Path
 ) -> None:

@@ -35,10 +35,7 @@ def whole() -> Iterator[KokoroEngine]:
     asyncio.run(made.stop())
 
 
-OTHER_DECODINGS = [pytest.param(name, marks=pytest.mark.heard) for name in ("onnx", "whole")]
-
-
-@pytest.fixture(params=["default", *OTHER_DECODINGS])
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.heard) for name in ("default", "onnx", "whole")])
 def each(request: pytest.FixtureRequest) -> KokoroEngine:
     name = {"default": "engine", "onnx": "onnx_engine", "whole": "whole"}[request.param]
     engine: KokoroEngine = request.getfixturevalue(name)
@@ -75,7 +72,6 @@ def test_info_describes_each_decoding(engine: KokoroEngine, whole: KokoroEngine)
     assert (by_sentence.voices, by_sentence.speed_range) == (info.voices, info.speed_range)
 
 
-@pytest.mark.heard
 @pytest.mark.parametrize(
     ("language", "voice", "text"),
     [
@@ -97,7 +93,6 @@ async def test_every_language_is_intelligible(
     assert len(spans) == len(text.split())
 
 
-@pytest.mark.heard
 @pytest.mark.parametrize("speed", SPEED_RANGE)
 async def test_speed_range_is_exact_and_intelligible(engine: KokoroEngine, speed: float) -> None:
     text = "El médico le recomendó descansar y beber mucha agua."
@@ -188,7 +183,6 @@ async def test_unknown_voice_and_language_are_refused(each: KokoroEngine) -> Non
         await chunks_of(each, Segment("hallo", "ef_dora", "de"))
 
 
-@pytest.mark.heard
 async def test_cancel_frees_engine_within_quarter_of_segment(each: KokoroEngine) -> None:
     segment = Segment(LONG, "ef_dora", "es")
     begun = time.perf_counter()
@@ -227,7 +221,6 @@ async def test_cancelled_waiters_do_not_begin(each: KokoroEngine) -> None:
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
 
 
-@pytest.mark.heard
 async def test_close_after_first_chunk_ends_generator(each: KokoroEngine) -> None:
     speech = each.synthesize(Segment("Uno, dos, tres, cuatro. " * 12, "ef_dora", "es"))
     chunk = await anext(speech)
@@ -237,7 +230,6 @@ async def test_close_after_first_chunk_ends_generator(each: KokoroEngine) -> Non
         await anext(speech)
 
 
-@pytest.mark.heard
 async def test_long_text_is_spoken_in_utterances(each: KokoroEngine) -> None:
     text = (
         "El tren de las ocho llega siempre con diez minutos de retraso. Mi hermana estudia medicina "
@@ -254,7 +246,6 @@ async def test_long_text_is_spoken_in_utterances(each: KokoroEngine) -> None:
     assert word_error_rate(text, heard, "es") <= 0.1, heard
 
 
-@pytest.mark.heard
 @pytest.mark.parametrize("text", ["palabra" * 36, "1234567890" * 3])
 async def test_overlong_words_and_numbers_are_spoken(each: KokoroEngine, text: str) -> None:
     samples, spans = await say(each, text)

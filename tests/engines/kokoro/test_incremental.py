@@ -51,7 +51,6 @@ def assert_free(engine: KokoroEngine) -> None:
     assert engine._scheduler._free == engine._concurrency
 
 
-@pytest.mark.heard
 @pytest.mark.parametrize("words", [1, 2, 3, 7])
 async def test_growing_text_is_intelligible_and_joints_do_not_click(engine: KokoroEngine, words: int) -> None:
     chunks, writer = await spoken(engine, TWENTY, words)
@@ -69,7 +68,6 @@ async def test_growing_text_is_intelligible_and_joints_do_not_click(engine: Koko
     assert jumps[near].max() <= 1.5 * jumps[~near].max()
 
 
-@pytest.mark.heard
 @pytest.mark.parametrize(
     ("text", "voice", "language"),
     [
@@ -134,7 +132,6 @@ async def test_marks_get_no_spans(engine: KokoroEngine) -> None:
     assert all(a.end_s <= b.start_s + 1e-6 for a, b in pairwise(spans))
 
 
-@pytest.mark.heard
 @pytest.mark.parametrize("words", [4, 60])
 async def test_overlong_sentence_is_spoken_completely(
     engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch, words: int

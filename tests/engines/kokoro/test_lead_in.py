@@ -34,7 +34,6 @@ def test_lead_in_is_cut_at_quietest_frame() -> None:
     assert alone.frames.sum() * FRAME_SAMPLES == len(alone.samples)
 
 
-@pytest.mark.heard
 @pytest.mark.parametrize(
     ("text", "voice", "language"),
     [

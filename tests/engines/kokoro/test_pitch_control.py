@@ -90,7 +90,6 @@ def test_shipped_log_f0_matches_voices(engine: KokoroEngine) -> None:
     assert 12 * tone("ef_dora") / np.log(2) == pytest.approx(heard, abs=1.5)
 
 
-@pytest.mark.heard
 @pytest.mark.parametrize(
     "emotion",
     ["happy", "friendly", "excited", "sad"],
@@ -105,7 +104,6 @@ async def test_emotion_is_audible_and_intelligible(engine: KokoroEngine, emotion
     assert word_error_rate(TEXT, hear(changed, engine.info.sample_rate, "es"), "es") == 0
 
 
-@pytest.mark.heard
 def test_growing_text_has_pitch_shift(engine: KokoroEngine) -> None:
     assert isinstance(engine._synthesizer, WindowedSynthesizer)
     words, higher = TEXT.split(), Prosody(pitch=2.0)

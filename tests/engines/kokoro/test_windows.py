@@ -124,7 +124,6 @@ async def test_cancel_while_waiting_for_slot_frees_no_other(engine: KokoroEngine
     await assert_free(engine)
 
 
-@pytest.mark.heard
 async def test_more_streams_than_slots_are_exact(engine: KokoroEngine) -> None:
     alone = await chunks_of(engine, MIDDLING)
     together = await asyncio.gather(*(chunks_of(engine, MIDDLING) for _ in range(2 * engine._concurrency)))
@@ -132,7 +131,6 @@ async def test_more_streams_than_slots_are_exact(engine: KokoroEngine) -> None:
     await assert_free(engine)
 
 
-@pytest.mark.heard
 @pytest.mark.alone
 async def test_stream_without_audio_goes_first(engine: KokoroEngine) -> None:
     ended: list[str] = []

@@ -86,7 +86,6 @@ async def test_recording_without_speech_is_refused(engine: KokoroEngine, samples
         await engine.embed(Recording(samples, RATE))
 
 
-@pytest.mark.heard
 async def test_mix_is_more_similar_than_single_voices_and_intelligible(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
@@ -104,7 +103,6 @@ async def test_mix_is_more_similar_than_single_voices_and_intelligible(
     assert similarity_to(samples, recording) > max(singles) + 0.05
 
 
-@pytest.mark.heard
 async def test_growing_text_is_spoken_by_mix(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
@@ -143,7 +141,6 @@ async def test_whole_decoding_refuses_embeddings(embedding: Embedding, tmp_path:
     await whole.stop()
 
 
-@pytest.mark.heard
 async def test_refinement_measures_and_never_gets_worse(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
@@ -209,7 +206,6 @@ async def test_cancelled_refinement_ends_after_its_step(
     assert len(watched.steps) == steps
 
 
-@pytest.mark.heard
 async def test_stream_waits_for_one_step_of_refinement(
     engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
 ) -> None:

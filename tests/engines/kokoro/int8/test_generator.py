@@ -61,7 +61,6 @@ def spoken(part: LoadPart, cache: Path) -> Spoken:
         pytest.skip(str(unavailable))
 
 
-@pytest.mark.heard
 def test_audio_is_closer_to_float32_than_published_graph(spoken: Spoken) -> None:
     import torch
 

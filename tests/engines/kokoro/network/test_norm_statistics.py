@@ -58,7 +58,6 @@ def test_regression_improves_on_voice_mean(engine: KokoroEngine, voices: list[st
     assert foretold[1] < voice_alone[1] < 0.5
 
 
-@pytest.mark.heard
 def test_recording_reproduces_shipped_statistics(onnx_engine: KokoroEngine, voices: list[str]) -> None:
     model, voice = parts_of(onnx_engine), "em_alex"
     means, log_variances = [], []
@@ -76,7 +75,6 @@ def test_recording_reproduces_shipped_statistics(onnx_engine: KokoroEngine, voic
     assert np.median(of_means) <= 0.001 and np.percentile(of_means, 99) <= 0.03 and of_means.max() <= 0.15
 
 
-@pytest.mark.heard
 def test_voice_without_statistics_is_recorded_at_first_utterance(
     engine: KokoroEngine, voices: list[str]
 ) -> None:

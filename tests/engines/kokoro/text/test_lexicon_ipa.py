@@ -166,7 +166,6 @@ async def heard(engine: KokoroEngine, text: str, voice: str, language: str, how:
     return words_of(hear(samples, 24_000, language), language)
 
 
-@pytest.mark.heard
 @pytest.mark.parametrize(
     ("language", "voice", "text", "how", "expected_word", "letters"),
     [
@@ -201,7 +200,6 @@ async def growing(engine: KokoroEngine, text: str, options: NormalizerOptions) -
     return chunks
 
 
-@pytest.mark.heard
 async def test_growing_text_uses_ipa(engine: KokoroEngine) -> None:
     text = "We wrote to my friend Xqz last week, and she will be here soon with all of them."
     lasting = {}
@@ -215,7 +213,6 @@ async def test_growing_text_uses_ipa(engine: KokoroEngine) -> None:
     assert long > short + 0.5
 
 
-@pytest.mark.heard
 async def test_lexicon_is_intelligible_in_growing_text(engine: KokoroEngine) -> None:
     text = "We keep the SQL of my friend Xqz in the old house near the river."
     lexicon = Lexicon().with_request({"SQL": "sequel", "Xqz": "/ˈmaɪkəl/"})
