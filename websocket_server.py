@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -18,9 +19,9 @@ from starlette.routing import WebSocketRoute
 
 from engines.elevenlabs.metrics import UpstreamMetrics
 from engines.espeak.reference_voice import EspeakReferenceVoice
-from engines.recognizers import recognizer_for
-from engines.recording_judge import check_recording
-from engines.registry import Engines, engines_for
+from engines.recording_check import check_recording
+from engines.registry import Engines, engines_for, recognizer_for
+from engines.settings import KOKORO_THREADS, ElevenLabsUpstream, KaniSettings, KokoroSettings
 from protocols import elevenlabs, kani, kyutai, livekit_tokens, voices_api, voxcpm
 from protocols.shared.protocol import Context, PathClass, Protocol
 from server import health, page
@@ -55,6 +56,7 @@ from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import Settings
 from speech.errors import EngineUnavailable, InvalidRequest, UnknownVoice
 from speech.late_engine import LateEngine
+from speech.recognizer import Recognizer
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.text.lexicon_file import LexiconFile
@@ -130,7 +132,7 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         check_tables()
     except TableError as error:
         raise EngineUnavailable(f"the text normalization tables are invalid: {error}") from error
-    engines = engines_for(settings.engine, settings, UpstreamMetrics(metrics.registry))
+    engines = build_engines(settings, metrics.registry)
     return SpeechService(
         engines.required,
         VoiceStore(settings.data_dir, check_recording),
@@ -139,7 +141,7 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         default_voice=settings.voice,
         observer=metrics,
         late_engine=_late_engine(settings, engines),
-        recognizer=recognizer_for(settings.recognizer, settings),
+        recognizer=build_recognizer(settings.recognizer, settings),
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
@@ -159,9 +161,66 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
+def build_engines(
+    settings: Settings, registry: CollectorRegistry, *, fetch_requested: bool = False
+) -> Engines:
+    """Build the engines of the settings, not started.
+
+    registry: holds the metrics of ElevenLabs' service; fetch_requested: ``--fetch``, which fetches the
+    files of engines that ``auto`` chooses as well.
+    """
+    key = settings.elevenlabs_api_key
+    return engines_for(
+        settings.engine,
+        kani=KaniSettings(
+            model=settings.model,
+            codec=settings.codec,
+            embedder=settings.embedder,
+            device=settings.device,
+            precision=settings.precision,
+            slots=settings.slots,
+            threads=settings.threads,
+            may_fetch=not settings.no_fetch,
+        ),
+        kokoro=KokoroSettings(
+            models_dir=settings.models_dir,
+            cache_dir=settings.cache_dir,
+            threads=settings.threads or KOKORO_THREADS,
+            decoding=settings.kokoro_decoding,
+            decoder=settings.kokoro_decoder,
+            may_fetch=_may_fetch(settings.engine, settings, fetch_requested=fetch_requested),
+        ),
+        elevenlabs=ElevenLabsUpstream(
+            api_key=key.get_secret_value() if key is not None else "",
+            voice_id=settings.elevenlabs_voice_id or "",
+            model=settings.elevenlabs_model,
+            optimize_latency=settings.elevenlabs_optimize_latency,
+            base_url=settings.elevenlabs_url,
+            fallback=settings.elevenlabs_fallback,
+        ),
+        metrics=UpstreamMetrics(registry),
+        cache_dir=settings.cache_dir,
+    )
+
+
+def build_recognizer(name: str, settings: Settings, *, fetch_requested: bool = False) -> Recognizer | None:
+    """Build the recogniser of ``name``, not started; None for ``none``. fetch_requested: ``--fetch``."""
+    return recognizer_for(
+        name,
+        models_dir=settings.models_dir,
+        cache_dir=settings.cache_dir,
+        may_fetch=_may_fetch(name, settings, fetch_requested=fetch_requested),
+    )
+
+
+def _may_fetch(name: str, settings: Settings, *, fetch_requested: bool) -> bool:
+    """Whether missing files of ``name`` may be fetched: the user named it, or asked for the files."""
+    return (fetch_requested or name != "auto") and not settings.no_fetch
+
+
 def _late_engine(settings: Settings, engines: Engines) -> LateEngine | None:
-    """Return the engine that starts late, with a recogniser of its own that checks its trial sentence."""
-    recognizer = recognizer_for("auto", settings)
+    """Return the late engine with a recogniser of its own, which its trial needs."""
+    recognizer = build_recognizer("auto", settings)
     if engines.late is None or recognizer is None:
         return None
     name, engine = engines.late

@@ -12,7 +12,7 @@ import pytest
 from server import page
 
 if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
+    from tests.conftest import ServerProcess
 
 WEB = page.FOLDER
 LANGUAGES = ("en", "es", "zh")
