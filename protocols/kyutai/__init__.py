@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 
 from protocols.kyutai.http_in import recording_routes
 from protocols.kyutai.http_out import SPEECH_PATHS, speech_routes
-from protocols.kyutai.meter import Meter
+from protocols.kyutai.metrics import KyutaiMetrics
 from protocols.kyutai.server_info import Channels, info_routes
 from protocols.kyutai.speech_in import serve_recognition
 from protocols.kyutai.speech_out import serve_speech
@@ -35,17 +35,17 @@ class KyutaiSettings:
     max_body: int
 
 
-def routes(service: SpeechService, settings: KyutaiSettings, meter: Meter) -> list[BaseRoute]:
+def routes(service: SpeechService, settings: KyutaiSettings, metrics: KyutaiMetrics) -> list[BaseRoute]:
     """The protocol's routes."""
     channels = Channels()
 
     async def speaking(websocket: WebSocket) -> None:
         with channels.open_speech():
-            await serve_speech(websocket, service, meter, settings.idle_s)
+            await serve_speech(websocket, service, metrics, settings.idle_s)
 
     async def listening(websocket: WebSocket) -> None:
         with channels.open_recognition():
-            await serve_recognition(websocket, service, meter)
+            await serve_recognition(websocket, service, metrics)
 
     async def no_upgrade(request: Request) -> Response:
         return PlainTextResponse("Connection header did not include 'upgrade'", 400)
@@ -54,7 +54,7 @@ def routes(service: SpeechService, settings: KyutaiSettings, meter: Meter) -> li
         *(WebSocketRoute(path, speaking) for path in SPEECH_PATHS),
         WebSocketRoute(RECOGNITION_PATH, listening),
         *speech_routes(service),
-        *recording_routes(service, settings.max_body, meter),
+        *recording_routes(service, settings.max_body, metrics),
         *(Route(path, no_upgrade, methods=["GET"]) for path in (*SPEECH_PATHS, RECOGNITION_PATH)),
         *info_routes(service, settings.version, channels),
     ]

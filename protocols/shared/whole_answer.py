@@ -12,9 +12,6 @@ from speech.types import Span, SpeechChunk
 MAX_WHOLE_ANSWER_S = 1200.0
 """Longest speech that is sent in one piece; a stream, of which nothing is kept, may be longer."""
 
-MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
-"""Memory budget of one protocol: audio of all clients' answers together."""
-
 ENCODE_IN_THREAD_BYTES = 2**20
 """An answer with more 16-bit audio than this is encoded in a thread: it would block the event loop."""
 
@@ -45,7 +42,7 @@ class WholeAnswer:
 
     @property
     def is_large(self) -> bool:
-        """Whether encoding the answer would block the event loop for long."""
+        """True if encoding the answer would block the event loop for long."""
         return 2 * self.samples > ENCODE_IN_THREAD_BYTES
 
     async def add(self, chunk: SpeechChunk) -> None:
@@ -64,7 +61,9 @@ class WholeAnswer:
 
     def finish(self) -> bytes:
         """Return the file, which is kept here no longer. Blocks: 10 ms for a minute of PCM."""
-        assert self._file is not None, "there is no speech without a chunk"
+        if self._file is None and self._format is not None:
+            self._file = self._open(self._format.sample_rate)
+        assert self._file is not None, "without a chunk the sample rate is unknown"
         file, self._file = self._file, None
         return file.finish()
 

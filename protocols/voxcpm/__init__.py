@@ -13,25 +13,25 @@ from starlette.websockets import WebSocket
 from protocols.shared.memory_budget import MemoryBudget
 from protocols.voxcpm.connection import serve
 from protocols.voxcpm.http import http_routes
-from protocols.voxcpm.meter import Meter
+from protocols.voxcpm.metrics import VoxCPMMetrics
 from protocols.voxcpm.remote_recordings import RemoteRecordings
 from protocols.voxcpm.request import MAX_WHOLE_ANSWER_BYTES, SharedState
 from protocols.voxcpm.settings import VoxCPMSettings
 from protocols.voxcpm.voice_folder import VoiceFolder
 from speech.service import SpeechService
 
-__all__ = ["PATH", "Meter", "VoxCPMSettings", "routes"]
+__all__ = ["PATH", "VoxCPMSettings", "routes"]
 
 PATH = "/tts"
 
 
-def routes(service: SpeechService, settings: VoxCPMSettings, meter: Meter) -> list[BaseRoute]:
+def routes(service: SpeechService, settings: VoxCPMSettings, metrics: VoxCPMMetrics) -> list[BaseRoute]:
     """The protocol's routes, spoken by ``service``."""
     folder = VoiceFolder(settings.voice_dir)
     house = SharedState(
         service,
         settings,
-        meter,
+        metrics,
         folder,
         RemoteRecordings(settings.recording_hosts),
         MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="use mode 'streaming'"),

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import uvicorn
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from protocols import kani, kyutai, voxcpm
-from protocols.kyutai.meter import Meter
+from protocols.kyutai.metrics import KyutaiMetrics
+from protocols.voxcpm.metrics import VoxCPMMetrics
 from speech.audio.pcm import wav
 from speech.errors import InvalidRequest
 from speech.observer import Observer
@@ -102,8 +104,10 @@ async def cloning_server(folder: Path) -> AsyncIterator[CloningServer]:
     settings = kyutai.KyutaiSettings(idle_s=60.0, version="0", max_body=16 * 2**20)
     routes = [
         *kani.routes(service),
-        *kyutai.routes(service, settings, Meter()),
-        *voxcpm.routes(service, voxcpm.VoxCPMSettings(5000, voices, frozenset()), voxcpm.Meter()),
+        *kyutai.routes(service, settings, KyutaiMetrics(CollectorRegistry())),
+        *voxcpm.routes(
+            service, voxcpm.VoxCPMSettings(5000, voices, frozenset()), VoxCPMMetrics(CollectorRegistry())
+        ),
     ]
     await service.start()
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.kani import messages
-from protocols.kani.messages import BadMessage, Cancel, Config, Ping, SpeakRequest, read_body, read_message
+from protocols.kani.messages import Cancel, Config, Ping, SpeakRequest, read_body, read_message
+from protocols.shared.errors import BadMessage
 from speech.errors import InvalidRequest
 from speech.types import Sampling, SpeechRequest
 

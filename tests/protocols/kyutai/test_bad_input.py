@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 import pytest
 import uvicorn
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
@@ -27,7 +28,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from protocols.kyutai.messages import pack_floats
-from protocols.kyutai.meter import Meter
+from protocols.kyutai.metrics import KyutaiMetrics
 from protocols.kyutai.speech_in import serve_recognition
 from server.metrics import Metrics
 from server.settings import load
@@ -628,7 +629,7 @@ async def listening(silent_s: float, folder: Path) -> AsyncIterator[str]:
     await service.start()
 
     async def serve(websocket: WebSocket) -> None:
-        await serve_recognition(websocket, service, Meter(), silent_s)
+        await serve_recognition(websocket, service, KyutaiMetrics(CollectorRegistry()), silent_s)
 
     app = Starlette(routes=[WebSocketRoute("/", serve)])
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, ws="websockets-sansio"))

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from protocols.kyutai import messages
 from protocols.kyutai.messages import (
     Audio,
-    BadMessage,
     Eos,
     Init,
     Marker,
@@ -24,6 +23,7 @@ from protocols.kyutai.messages import (
     read_recognition_message,
     read_speech_message,
 )
+from protocols.shared.errors import BadMessage
 
 TYPE = "a4 74797065 "
 READY = "81" + TYPE + "a5 5265616479"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from protocols.kyutai.voices import resolve_voice
+from protocols.kyutai.query import resolve_voice
 from server.metrics import Metrics
 from server.settings import load
 from speech.service import SpeechService

@@ -216,7 +216,7 @@ def test_a_folder_that_is_missing_is_empty(tmp_path: Path, caplog: pytest.LogCap
 
 def test_a_list_is_kept_until_something_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that come and go are seen; what did not change is not read anew."""
-    monkeypatch.setattr(voice_folder, "_TRUSTED_S", -1.0)
+    monkeypatch.setattr(voice_folder, "_CACHE_S", -1.0)
     folder = VoiceFolder(root)
     first = folder.get("animals-cat")
     assert first is not None and folder.get("animals-cat") is first
@@ -250,8 +250,8 @@ def test_a_transcript_and_a_list_are_bounded(
     assert voice is not None and voice.sample_text == "猫" * 2000
     monkeypatch.setattr(voice_folder, "MAX_VOICES", 2)
     assert len(VoiceFolder(root).list()) == 2
-    assert "holds too much" in caplog.text
-    monkeypatch.setattr(voice_folder, "_MAX_LOOKED_AT", 3)
+    assert "too large" in caplog.text
+    monkeypatch.setattr(voice_folder, "_MAX_ENTRIES", 3)
     assert len(VoiceFolder(root).list()) <= 1
 
 

@@ -17,10 +17,9 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 
 from protocols.voxcpm.http import http_routes
-from protocols.voxcpm.sample_sentences import FALLBACK_SENTENCE, SAMPLE_SENTENCES, sample_sentence
 from protocols.voxcpm.settings import VoxCPMSettings
 from protocols.voxcpm.voice_folder import VoiceFolder
-from protocols.voxcpm.voice_list import list_voices
+from protocols.voxcpm.voice_list import FALLBACK_SENTENCE, SAMPLE_SENTENCES, list_voices, sample_sentence
 from speech.engine import EngineInfo
 from speech.observer import Observer
 from speech.request import Limits

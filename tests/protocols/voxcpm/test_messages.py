@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.voxcpm import messages
-from protocols.voxcpm.messages import BadMessage, Cancel, Failure, Ping, TtsRequest, failure_for, read
+from protocols.voxcpm.messages import Cancel, Failure, Ping, RejectedMessage, TtsRequest, failure_for, read
 from protocols.voxcpm.params import Params, read_params
 from speech import errors
 from speech.types import Recording, Sampling
@@ -35,9 +35,9 @@ def message(kind: str, **fields: object) -> str:
     return json.dumps({"type": kind, **fields})
 
 
-def refused(raw: str) -> BadMessage:
+def refused(raw: str) -> RejectedMessage:
     """What is wrong with a message."""
-    with pytest.raises(BadMessage) as caught:
+    with pytest.raises(RejectedMessage) as caught:
         read(raw)
     return caught.value
 
@@ -49,7 +49,7 @@ def params(**given: Any) -> Params:
 
 def failure(given: dict[str, Any]) -> Failure:
     """What is wrong with parameters."""
-    with pytest.raises(BadMessage) as caught:
+    with pytest.raises(RejectedMessage) as caught:
         read_params(given, MAX_TEXT, "r")
     assert caught.value.request_id == "r"
     return caught.value.failure
@@ -360,6 +360,6 @@ def test_whatever_comes_is_read_or_refused(kind: Any, request_id: Any, given: An
         )
         if isinstance(found, TtsRequest):
             read_params(found.params, MAX_TEXT, found.request_id)
-    except BadMessage as error:
+    except RejectedMessage as error:
         told = json.loads(messages.error(error.request_id, error.failure))
         assert told["error"]["code"] and len(told["error"]["message"]) < 2000

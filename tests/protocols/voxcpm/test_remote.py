@@ -288,7 +288,7 @@ async def test_only_a_whole_answer_counts(site: Site, recordings: RemoteRecordin
 async def test_the_status_of_a_public_host_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its answer is anybody's to see."""
     monkeypatch.setattr(public_addresses, "_NOT_PUBLIC_4", ())
-    monkeypatch.setattr("protocols.voxcpm.remote_recordings.is_own", lambda address: False)
+    monkeypatch.setattr("protocols.voxcpm.remote_recordings.is_own_address", lambda address: False)
     sentence = await refusal(RemoteRecordings(frozenset()), site.url("/missing"))
     assert sentence == "prompt_wav_url: was not answered with a recording (status 404)"
 
