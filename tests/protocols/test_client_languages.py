@@ -29,25 +29,21 @@ LONGEST_WAIT_S = 120.0
 
 
 async def last(socket: ClientConnection) -> None:
-    """Read until the server closes."""
     async for _ in socket:
         pass
 
 
 async def kani(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """Kani's WebSocket."""
     async with connect(server.url, additional_headers=headers) as socket:
         await socket.send(json.dumps({"type": "tts_request", "data": {"text": text}}))
         assert json.loads(await socket.recv())["data"]["status"] == "success"
 
 
 async def kani_rest(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """Kani's REST call."""
     await post(f"{server.http_url}/tts", {"text": text}, headers)
 
 
 async def voxcpm(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """VoxCPM's WebSocket."""
     request = {"type": "tts_request", "request_id": "a", "params": {"text": text, "mode": "non_streaming"}}
     async with connect(f"{server.url}/tts", max_size=None, additional_headers=headers) as socket:
         await socket.send(json.dumps(request))
@@ -58,13 +54,11 @@ async def voxcpm(server: ServerProcess, text: str, headers: Mapping[str, str]) -
 
 
 async def elevenlabs(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """ElevenLabs' documented call, with the voice of their example."""
     url = f"{server.http_url}/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM?output_format=pcm_16000"
     await post(url, {"text": text}, headers)
 
 
 async def elevenlabs_websocket(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """ElevenLabs' ``stream-input``."""
     path = "/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM/stream-input?output_format=pcm_16000"
     async with connect(f"{server.url}{path}", additional_headers=headers) as socket:
         for piece in (" ", f"{text} ", ""):
@@ -73,7 +67,6 @@ async def elevenlabs_websocket(server: ServerProcess, text: str, headers: Mappin
 
 
 async def kyutai(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """Kyutai's WebSocket, word by word."""
     url = f"{server.url}/api/tts_streaming?format=PcmMessagePack"
     async with connect(url, additional_headers={**KEY, **headers}) as socket:
         for word in text.split():
@@ -83,12 +76,10 @@ async def kyutai(server: ServerProcess, text: str, headers: Mapping[str, str]) -
 
 
 async def kyutai_http(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """Kyutai's call for a whole text."""
     await post(f"{server.http_url}/api/tts_streaming", {"text": text, "voice": ""}, {**KEY, **headers})
 
 
 async def relay(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """The relay."""
     async with connect(f"{server.url}/stream_tts", additional_headers=headers) as socket:
         await socket.send(json.dumps({"action": "start_tts", "text": text}))
         while json.loads(await socket.recv())["type"] != "complete":
@@ -96,7 +87,6 @@ async def relay(server: ServerProcess, text: str, headers: Mapping[str, str]) ->
 
 
 async def post(url: str, body: Mapping[str, str], headers: Mapping[str, str]) -> None:
-    """Post JSON, and take the whole answer."""
     async with httpx.AsyncClient(timeout=LONGEST_WAIT_S) as client:
         answer = await client.post(url, json=body, headers=headers)
     assert answer.status_code == 200, answer.text
@@ -122,15 +112,13 @@ async def spoken_language(
 
 
 @pytest.mark.parametrize("say", PROTOCOLS)
-async def test_hello_world_is_english(espeak_server: ServerProcess, say: Say) -> None:
-    """The first text that anybody sends is spoken in its own language by every protocol."""
+async def test_clear_text_is_spoken_in_its_language(espeak_server: ServerProcess, say: Say) -> None:
     assert await spoken_language(espeak_server, say, "Hello world!") == "en"
     assert await spoken_language(espeak_server, say, "Guten Morgen") == "de"
 
 
 @pytest.mark.parametrize("say", PROTOCOLS)
-async def test_an_unclear_text_is_in_its_clients_language(espeak_server: ServerProcess, say: Say) -> None:
-    """What tells no language is Spanish, or what the client prefers; a clear text stays what it is."""
+async def test_unclear_text_is_spoken_in_client_language(espeak_server: ServerProcess, say: Say) -> None:
     assert await spoken_language(espeak_server, say, "OK 3") == "es"
     english = {"accept-language": "tlh-x;q=0.1, en-US,en;q=0.9,*;q=0.5"}
     assert await spoken_language(espeak_server, say, "OK 3", english) == "en"
@@ -138,8 +126,7 @@ async def test_an_unclear_text_is_in_its_clients_language(espeak_server: ServerP
     assert await spoken_language(espeak_server, say, "OK 3", {"accept-language": "*"}) == "es"
 
 
-async def test_the_field_comes_before_the_header(espeak_server: ServerProcess) -> None:
-    """``languages`` of Kani's and VoxCPM's messages is taken first, and named where it is wrong."""
+async def test_languages_field_precedes_header(espeak_server: ServerProcess) -> None:
     german = {"accept-language": "de"}
     async with connect(espeak_server.url, additional_headers=german) as socket:
 
@@ -188,18 +175,15 @@ async def test_the_field_comes_before_the_header(espeak_server: ServerProcess) -
     ],
 )
 def test_accept_language_is_read_within_limits(header: str, languages: tuple[str, ...]) -> None:
-    """By quality, then in order; what is unknown, refused by the client or unreadable is passed over."""
     assert accept_languages({"accept-language": header}) == languages
 
 
 @given(st.text(max_size=MAX_HEADER_LENGTH * 2))
-def test_no_header_does_harm(header: str) -> None:
-    """Whatever is in the header, a bounded list of tags comes of it."""
+def test_any_header_gives_bounded_list(header: str) -> None:
     assert len(accept_languages({"accept-language": header})) <= MAX_LANGUAGES
 
 
-def test_a_field_that_is_wrong_is_named() -> None:
-    """A list of short strings, or the reason why not."""
+def test_invalid_languages_field_is_refused() -> None:
     assert languages_error(["en", "x" * MAX_TAG_LENGTH]) is None
     assert languages_error({"en": 1}) == languages_error(["en", 5]) == "must be a list of strings"
     assert languages_error(["en"] * (MAX_LANGUAGES + 1)) == "too many (at most 20)"

@@ -38,7 +38,6 @@ def each(fields: list[str], rest: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def kani() -> Iterator[dict[str, Any]]:
-    """Messages of Kani's WebSocket."""
     yield from each(["type", "data"], {"type": "tts_request", "data": {"text": "a"}})
     fields = ["text", "reference_audio", "config", "stream"]
     for data in each(fields, {"text": "a"}):
@@ -48,7 +47,6 @@ def kani() -> Iterator[dict[str, Any]]:
 
 
 def voxcpm() -> Iterator[dict[str, Any]]:
-    """Messages of VoxCPM's WebSocket."""
     request = {"type": "tts_request", "request_id": "1", "params": {"text": "a"}}
     yield from each(["type", "request_id", "params"], request)
     names = "text voice_id mode prompt_wav_path prompt_wav_url prompt_text cfg_value inference_timesteps"
@@ -59,12 +57,10 @@ def voxcpm() -> Iterator[dict[str, Any]]:
 
 
 def relay() -> Iterator[dict[str, Any]]:
-    """Messages of the relay's WebSocket."""
     yield from each(["action", "text"], {"action": "start_tts", "text": "a"})
 
 
 def elevenlabs() -> Iterator[dict[str, Any]]:
-    """First messages of ElevenLabs' WebSockets."""
     fields = ["text", "xi_api_key", "authorization", "context_id", "flush", "try_trigger_generation"]
     yield from each([*fields, "voice_settings", "generation_config", "close_socket"], {"text": "a "})
     for settings in each(["stability", "speed", "style", "use_speaker_boost"], {}):
@@ -91,8 +87,9 @@ async def answered(client: ClientConnection) -> None:
         (f"/v1/text-to-speech/{VOICE}/multi-stream-input", elevenlabs),
     ],
 )
-async def test_messages(espeak_server: ServerProcess, path: str, messages: Any) -> None:
-    """Every message is answered, and the server says nothing of a failure of its own."""
+async def test_websocket_messages_are_answered(
+    espeak_server: ServerProcess, path: str, messages: Any
+) -> None:
     before = len(espeak_server.log)
     for message in messages():
         async with connect(espeak_server.url + path) as client:
@@ -119,8 +116,9 @@ async def test_messages(espeak_server: ServerProcess, path: str, messages: Any) 
         ("/token", ["room_name", "participant_identity", "participant_metadata", "room_config"], {}),
     ],
 )
-def test_bodies(espeak_server: ServerProcess, path: str, fields: list[str], rest: dict[str, Any]) -> None:
-    """Every body is answered, and never by 500 but where the server has no credentials for LiveKit."""
+def test_http_bodies_are_answered(
+    espeak_server: ServerProcess, path: str, fields: list[str], rest: dict[str, Any]
+) -> None:
     before = len(espeak_server.log)
     with httpx.Client(headers=KEYED, timeout=GUARD_S) as client:
         for body in each(fields, rest):
@@ -129,16 +127,14 @@ def test_bodies(espeak_server: ServerProcess, path: str, fields: list[str], rest
     assert "Traceback" not in espeak_server.log[before:]
 
 
-def test_a_new_name(espeak_server: ServerProcess) -> None:
-    """What a kept voice is to be called, too."""
+def test_voice_name_is_refused(espeak_server: ServerProcess) -> None:
     for body in each(["name"], {}):
         url = f"{espeak_server.http_url}/v1/audio/voices/none"
         assert httpx.patch(url, content=json.dumps(body), timeout=GUARD_S).status_code in (400, 404)
 
 
 @pytest.mark.parametrize("path", ["/api/tts_streaming?format=PcmMessagePack", "/api/asr-streaming"])
-async def test_message_pack(espeak_server: ServerProcess, path: str) -> None:
-    """Bytes that are no UTF-8, as half a pair is: an Error, or the end that Kyutai's clients know."""
+async def test_message_pack_is_answered(espeak_server: ServerProcess, path: str) -> None:
     before = len(espeak_server.log)
     half = HALF.encode("utf-8", "surrogatepass")
     plain = msgspec.msgpack.encode({"type": "Text", "text": "abc"})

@@ -21,7 +21,6 @@ TONE = (0.3 * np.sin(np.arange(16_000 * 3) * 2 * np.pi * 220 / 16_000)).astype(n
 
 
 def client_of(server: ServerProcess, **headers: str) -> httpx.AsyncClient:
-    """A client with the key, unless told otherwise."""
     return httpx.AsyncClient(base_url=server.http_url, headers=headers or KEY, timeout=300)
 
 
@@ -43,10 +42,7 @@ def streamed(body: bytes) -> Samples:
         ),
     ],
 )
-async def test_a_text_is_a_wav_that_begins_early(
-    espeak_server: ServerProcess, path: str, body: object
-) -> None:
-    """The same speech as through the socket, in 16 bits."""
+async def test_whole_text_is_streamed_as_wav(espeak_server: ServerProcess, path: str, body: object) -> None:
     expected = await say(espeak_server, SENTENCE, voice="espeak:es")
     async with client_of(espeak_server) as client:
         answer = await client.post(path, json=body)
@@ -54,8 +50,7 @@ async def test_a_text_is_a_wav_that_begins_early(
     assert len(streamed(answer.content)) == pytest.approx(len(expected.samples), rel=0.1)
 
 
-async def test_the_older_door_tells_the_words_times(espeak_server: ServerProcess) -> None:
-    """A WAV in base64 with its true length, and each word."""
+async def test_legacy_endpoint_returns_word_times(espeak_server: ServerProcess) -> None:
     body = {"text": ["Uno dos,", "tres."], "voice": "espeak:es", "return_timestamps": True, **LEGACY}
     async with client_of(espeak_server) as client:
         answer = (await client.post("/api/tts", json=body)).json()
@@ -70,8 +65,7 @@ async def test_the_older_door_tells_the_words_times(espeak_server: ServerProcess
 
 
 @pytest.mark.parametrize("seconds", [0.5, 3, 30])
-async def test_a_recording_is_a_voice(espeak_server: ServerProcess, seconds: float) -> None:
-    """[1, 512, 125] numbers whatever its length and whoever speaks, which are taken back before any text."""
+async def test_recording_becomes_voice(espeak_server: ServerProcess, seconds: float) -> None:
     samples = np.resize(TONE, round(seconds * 16_000))
     async with client_of(espeak_server, accept="*/*") as client:
         answer = await client.post(
@@ -93,8 +87,7 @@ async def test_a_recording_is_a_voice(espeak_server: ServerProcess, seconds: flo
         assert websocket.close_code == 1000
 
 
-async def test_everybody_may_ask_who_is_here(espeak_server: ServerProcess) -> None:
-    """Text for text, without a key; channels that are taken are counted."""
+async def test_server_info_needs_no_key(espeak_server: ServerProcess) -> None:
     async with client_of(espeak_server, accept="*/*") as client, opened(espeak_server) as websocket:
         await websocket.recv()
         build = (await client.get("/api/build_info")).json()
@@ -111,8 +104,7 @@ async def test_everybody_may_ask_who_is_here(espeak_server: ServerProcess) -> No
             assert answer.status_code == 400 and "upgrade" in answer.text
 
 
-async def test_a_client_that_leaves_is_not_spoken_to(start_server: StartServer) -> None:
-    """In the middle of its WAV: the session ends."""
+async def test_disconnect_ends_session(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
     async with client_of(server) as client:
         body = {"text": " ".join([SENTENCE] * 100), "voice": ""}

@@ -26,7 +26,6 @@ SILENCE_S = 2.0
 
 @pytest.fixture(scope="session")
 def speech(server: ServerProcess) -> Samples:
-    """The sentence, with silence around it."""
     heard = asyncio.run(say(server, SAID, voice="af_heart"))
     silence = np.zeros(round(SILENCE_S * RATE), np.float32)
     return np.concatenate([silence[: RATE // 2], heard.samples, silence])
@@ -34,7 +33,6 @@ def speech(server: ServerProcess) -> Samples:
 
 @asynccontextmanager
 async def heard_by(server: ServerProcess, **query: str) -> AsyncIterator[ClientConnection]:
-    """A connection that was told Ready."""
     url = httpx.URL(f"{server.url}/api/asr-streaming", params=query)
     async with connect(str(url), additional_headers=KEY, max_size=None) as websocket:
         assert unpack(await websocket.recv()) == {"type": "Ready"}
@@ -42,7 +40,6 @@ async def heard_by(server: ServerProcess, **query: str) -> AsyncIterator[ClientC
 
 
 async def until(websocket: ClientConnection, kind: str) -> list[dict[str, Any]]:
-    """All messages up to the first of a type."""
     messages: list[dict[str, Any]] = []
     while not messages or messages[-1]["type"] != kind:
         messages.append(unpack(await asyncio.wait_for(websocket.recv(), 300)))
@@ -50,22 +47,17 @@ async def until(websocket: ClientConnection, kind: str) -> list[dict[str, Any]]:
 
 
 def words(messages: Sequence[dict[str, Any]]) -> str:
-    """What was heard."""
     return " ".join(message["text"] for message in messages if message["type"] == "Word")
 
 
 async def send(websocket: ClientConnection, samples: Samples, marker: int = 7) -> None:
-    """Everything at once, and a marker."""
     for frame in frames_of(samples):
         await websocket.send(audio_message(frame))
     await websocket.send(pack({"type": "Marker", "id": marker}))
 
 
 @pytest.mark.slow
-async def test_a_step_for_each_frame_and_the_words_between_them(
-    server: ServerProcess, speech: Samples
-) -> None:
-    """Steps count from 0 with four probabilities; each word is followed by its end; a marker ends it."""
+async def test_each_frame_gets_step_and_words_get_times(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
         await send(websocket, speech)
         messages = await until(websocket, "Marker")
@@ -87,10 +79,7 @@ async def test_a_step_for_each_frame_and_the_words_between_them(
 
 
 @pytest.mark.slow
-async def test_the_last_word_comes_before_the_step_that_says_the_speaker_pauses(
-    server: ServerProcess, speech: Samples
-) -> None:
-    """At the pace of speech, as a client has it that ends the turn at 0.6."""
+async def test_last_word_precedes_pause(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
 
         async def speak() -> None:
@@ -115,8 +104,9 @@ async def test_the_last_word_comes_before_the_step_that_says_the_speaker_pauses(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [997, 12_000, None])
-async def test_chunks_of_any_length(server: ServerProcess, speech: Samples, size: int | None) -> None:
-    """Less than a step, more than one, all of it."""
+async def test_chunks_of_any_length_are_recognized(
+    server: ServerProcess, speech: Samples, size: int | None
+) -> None:
     async with heard_by(server, language="english") as websocket:
         for at in range(0, len(speech), size or len(speech)):
             piece = speech[at : at + (size or len(speech))]
@@ -128,8 +118,7 @@ async def test_chunks_of_any_length(server: ServerProcess, speech: Samples, size
 
 
 @pytest.mark.slow
-async def test_ogg_opus_is_heard_and_init_begins_anew(server: ServerProcess, speech: Samples) -> None:
-    """After an Init there is another Ready, and time counts from 0; a new Opus stream may follow."""
+async def test_ogg_opus_is_recognized_and_init_restarts(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
         for turn in range(2):
             encoder = OggOpusEncoder()
@@ -147,10 +136,9 @@ async def test_ogg_opus_is_heard_and_init_begins_anew(server: ServerProcess, spe
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0, 35])
-async def test_a_marker_comes_back_with_silence_behind_it_or_none(
+async def test_marker_returns_with_or_without_silence(
     server: ServerProcess, speech: Samples, seconds: int
 ) -> None:
-    """Where everything is decided, nothing has to follow; what follows in one go is heard fast."""
     async with heard_by(server) as websocket:
         await send(websocket, speech)
         for _ in range(seconds):
@@ -160,8 +148,7 @@ async def test_a_marker_comes_back_with_silence_behind_it_or_none(
 
 
 @pytest.mark.slow
-async def test_a_server_that_stops_decides_what_was_said(start_server: StartServer, speech: Samples) -> None:
-    """Its clients have the words so far, and a close that says why."""
+async def test_shutdown_finalizes_words(start_server: StartServer, speech: Samples) -> None:
     server = start_server("--engine", "espeak")
     async with heard_by(server) as websocket:
         frames = frames_of(speech[: -round(1.9 * RATE)])
@@ -177,8 +164,7 @@ async def test_a_server_that_stops_decides_what_was_said(start_server: StartServ
     assert server.wait() == 0
 
 
-async def test_nobody_listens_where_nobody_is_to(start_server: StartServer) -> None:
-    """The first message is an error, as it is where there is no place; the rest of the server speaks."""
+async def test_disabled_recognition_is_reported(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", "--recognizer", "none")
     async with connect(f"{server.url}/api/asr-streaming", additional_headers=KEY) as websocket:
         error = unpack(await websocket.recv())
@@ -189,8 +175,7 @@ async def test_nobody_listens_where_nobody_is_to(start_server: StartServer) -> N
 
 
 @pytest.mark.slow
-async def test_a_recording_is_heard_whole(server: ServerProcess, speech: Samples) -> None:
-    """Words and their ends, in a list; at any sample rate."""
+async def test_recording_is_recognized_whole(server: ServerProcess, speech: Samples) -> None:
     async with httpx.AsyncClient(headers=KEY, timeout=300) as client:
         for rate, samples in ((RATE, speech), (48_000, np.repeat(speech, 2))):
             answer = await client.post(f"{server.http_url}/api/asr-streaming", content=wav(samples, rate))

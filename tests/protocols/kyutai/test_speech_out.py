@@ -26,13 +26,11 @@ EOS = pack({"type": "Eos"})
 
 
 def opened(server: ServerProcess, form: str = "PcmMessagePack", **query: str) -> connect:
-    """A connection that hears speech."""
     url = httpx.URL(f"{server.url}/api/tts_streaming", params={"format": form, **query})
     return connect(str(url), additional_headers=KEY, max_size=None)
 
 
 def text(words: str) -> bytes:
-    """A ``Text``."""
     return pack({"type": "Text", "text": words})
 
 
@@ -46,17 +44,14 @@ class Heard:
 
     @property
     def samples(self) -> Samples:
-        """All of the audio."""
         return np.concatenate(self.frames)
 
     @property
     def said(self) -> list[str]:
-        """The words without the one that ends them."""
         return [word for word, *_ in self.words if word]
 
 
 async def hear_all(websocket: ClientConnection, heard: Heard | None = None) -> Heard:
-    """Everything up to the close, which has to be a good one."""
     heard = heard or Heard()
     async for message in websocket:
         take(unpack(message), heard)
@@ -65,7 +60,6 @@ async def hear_all(websocket: ClientConnection, heard: Heard | None = None) -> H
 
 
 def take(message: dict[str, Any], heard: Heard) -> None:
-    """Sort one message."""
     if message["type"] == "Audio":
         heard.frames.append(np.array(message["pcm"], np.float32))
     elif message["type"] == "Text":
@@ -75,15 +69,13 @@ def take(message: dict[str, Any], heard: Heard) -> None:
 
 
 async def say(server: ServerProcess, words: str, **query: str) -> Heard:
-    """Speak a text that is sent in one message."""
     async with opened(server, **query) as websocket:
         await websocket.send(text(words))
         await websocket.send(EOS)
         return await hear_all(websocket)
 
 
-async def test_words_come_back_one_for_one_where_they_are_spoken(server: ServerProcess) -> None:
-    """In order, in seconds of the audio; frames of 80 ms within ±0.99; a last word without text."""
+async def test_words_return_with_their_times(server: ServerProcess) -> None:
     heard = await say(server, SENTENCE)
     assert heard.others == [{"type": "Ready"}]
     assert heard.said == SENTENCE.split()
@@ -101,8 +93,7 @@ async def test_words_come_back_one_for_one_where_they_are_spoken(server: ServerP
 
 @pytest.mark.slow
 @pytest.mark.alone
-async def test_words_that_come_one_by_one_are_one_sentence(server: ServerProcess) -> None:
-    """Every word is heard, and they are spoken before the last of them is there."""
+async def test_words_sent_singly_make_one_sentence(server: ServerProcess) -> None:
     heard, sentence = (
         Heard(),
         "Después de comer, mi abuela siempre contaba historias del pueblo y de sus vecinos.",
@@ -129,8 +120,7 @@ async def test_words_that_come_one_by_one_are_one_sentence(server: ServerProcess
 
 @pytest.mark.alone
 @pytest.mark.parametrize("engine", ["server", "espeak_server"])
-async def test_words_are_spoken_without_an_eos(engine: str, request: pytest.FixtureRequest) -> None:
-    """Those that are there, once no more came for about a second; and later those that come then."""
+async def test_idle_words_are_flushed_without_eos(engine: str, request: pytest.FixtureRequest) -> None:
     server: ServerProcess = request.getfixturevalue(engine)
     heard = Heard()
     async with opened(server, voice="ef_dora" if engine == "server" else "espeak:es") as websocket:
@@ -151,8 +141,7 @@ async def test_words_are_spoken_without_an_eos(engine: str, request: pytest.Fixt
     assert waited and int(waited[1]) >= 1
 
 
-async def test_rests_are_silence_that_is_told_like_a_word(espeak_server: ServerProcess) -> None:
-    """In whole frames; the words around them keep their times."""
+async def test_breaks_are_silent_and_echoed(espeak_server: ServerProcess) -> None:
     heard = await say(espeak_server, 'Uno <break time="1.0s"/> dos<break time="0.5s"/>tres.')
     assert heard.said == ["Uno", '<break time="1.00s">', "dos", '<break time="0.50s">', "tres."]
     times = {word: (start, stop) for word, start, stop in heard.words}
@@ -164,14 +153,12 @@ async def test_rests_are_silence_that_is_told_like_a_word(espeak_server: ServerP
     assert times["dos"][0] >= times['<break time="1.00s">'][1] - 0.02
 
 
-async def test_words_are_echoed_normalized(espeak_server: ServerProcess) -> None:
-    """As the original echoes them; what is nothing but marks is a word as well, or none."""
+async def test_words_are_echoed_as_by_original(espeak_server: ServerProcess) -> None:
     heard = await say(espeak_server, "L’été (vingt) : 12:30 – fin —")
     assert heard.said == ["L'été", "vingt", "12", "30", "fin", "—"]
 
 
-async def test_every_format_says_the_same(espeak_server: ServerProcess) -> None:
-    """Messages or bytes, samples or Ogg Opus; text frames and a zero byte where there are no messages."""
+async def test_formats_carry_same_speech(espeak_server: ServerProcess) -> None:
     expected = (await say(espeak_server, SENTENCE)).samples
     for form in ("Pcm", "OggOpus", "OggOpusMessagePack", None):
         query = {} if form is None else {"format": form}
@@ -212,31 +199,27 @@ async def test_every_format_says_the_same(espeak_server: ServerProcess) -> None:
         ("ef_dora", "es"),
     ],
 )
-async def test_known_voices_speak_their_language(server: ServerProcess, voice: str, language: str) -> None:
-    """Whatever the text would tell, which here is digits."""
+async def test_kyutai_voices_speak_their_language(server: ServerProcess, voice: str, language: str) -> None:
     heard = await say(server, "1, 2, 3, 4, 5, 6, 7, 8, 9, 10.", voice=voice)
     _, told = whisper().transcribe(soxr.resample(heard.samples, RATE, WHISPER_RATE))
     assert told.language == language
 
 
 @pytest.mark.parametrize("voice", ["unmute-prod-website/default_voice.wav", "nobody", "custom:a-b", "../x"])
-async def test_an_unknown_voice_is_the_default_one(espeak_server: ServerProcess, voice: str) -> None:
-    """No error, as there; the text tells the language."""
+async def test_unknown_voice_is_default(espeak_server: ServerProcess, voice: str) -> None:
     expected = await say(espeak_server, SENTENCE)
     heard = await say(espeak_server, SENTENCE, voice=voice)
     assert np.array_equal(heard.samples, expected.samples)
 
 
-async def test_a_session_can_be_kept_short(espeak_server: ServerProcess) -> None:
-    """max_seq_len counts frames; the other numbers are taken where they are numbers."""
+async def test_max_seq_len_limits_frames(espeak_server: ServerProcess) -> None:
     numbers = {"temperature": "0.8", "top_k": "250", "seed": "42", "cfg_alpha": "1.5"}
     heard = await say(espeak_server, SENTENCE, max_seq_len="5", **numbers)
     assert len(heard.frames) == 5
     assert len((await say(espeak_server, SENTENCE, **dict.fromkeys(numbers, "null"))).frames) > 5
 
 
-async def test_words_split_over_messages_and_messages_full_of_them(espeak_server: ServerProcess) -> None:
-    """A message ends a word; white space of any kind divides them."""
+async def test_message_ends_word(espeak_server: ServerProcess) -> None:
     async with opened(espeak_server) as websocket:
         for piece in ("uno dos\n tres", "", " ", "cua", "tro\u00a0cinco"):
             await websocket.send(text(piece))
@@ -247,8 +230,7 @@ async def test_words_split_over_messages_and_messages_full_of_them(espeak_server
 
 @pytest.mark.slow
 @pytest.mark.alone
-async def test_a_client_that_closes_is_spoken_to_no_more(start_server: StartServer) -> None:
-    """Its session ends, and its engine place is free, at once."""
+async def test_close_frees_slot(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro")
     async with httpx.AsyncClient() as client:
         for _ in range(3):
@@ -266,8 +248,7 @@ async def test_a_client_that_closes_is_spoken_to_no_more(start_server: StartServ
 
 
 @pytest.mark.slow
-async def test_a_slow_reader_is_not_left_behind(start_server: StartServer) -> None:
-    """The engine rests until it reads, and nothing is lost."""
+async def test_slow_reader_gets_everything(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
     words = " ".join([SENTENCE] * 150)
     heard = Heard()

@@ -18,7 +18,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SpeechService]:
-    """Kokoro and espeak-ng, as they come."""
     folder = tmp_path_factory.mktemp("voices")
     built = build_service(load({"data_dir": folder, "recognizer": "none"}, {}, folder / "none"), Metrics("0"))
     await built.start()
@@ -39,10 +38,9 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Spe
         ("em_alex", "es", "male"),
     ],
 )
-async def test_a_known_name_is_a_voice_of_its_language_and_sex(
+async def test_kyutai_voice_maps_to_language_and_sex(
     service: SpeechService, name: str, language: str, gender: str | None
 ) -> None:
-    """Of the engine that speaks that language by preference."""
     found = resolve_voice(name, service)
     voice = next(voice for voice in service.catalogue.list() if voice.id == found)
     assert voice.language.partition("-")[0] == language
@@ -50,12 +48,10 @@ async def test_a_known_name_is_a_voice_of_its_language_and_sex(
     assert gender in (None, voice.gender)
 
 
-async def test_a_sex_that_no_voice_of_the_language_has_gives_way(service: SpeechService) -> None:
-    """Kokoro's only French voice is a woman's."""
+async def test_missing_sex_falls_back_to_language(service: SpeechService) -> None:
     assert resolve_voice("unmute-prod-website/degaulle-2.wav", service) == "ff_siwis"
 
 
 @pytest.mark.parametrize("name", [None, "", "nobody", "custom:x", "custom:../x", "default_voice.wav", "+2.5"])
-async def test_every_other_name_is_the_default_voice(service: SpeechService, name: str | None) -> None:
-    """Without an error, as it is there."""
+async def test_unknown_name_is_default_voice(service: SpeechService, name: str | None) -> None:
     assert resolve_voice(name, service) is None

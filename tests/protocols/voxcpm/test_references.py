@@ -32,8 +32,7 @@ def assert_spoken(answer: Answer, unused: list[str]) -> None:
     assert (result["samples"], result["cloning"], result["unused"]) == (len(answer.samples), "none", unused)
 
 
-async def test_voices_and_files_of_the_folder(start_server: StartServer, folder: Path) -> None:
-    """By id, or by path; what its transcript says is not counted among what the client gave."""
+async def test_folder_voices_and_files_are_used(start_server: StartServer, folder: Path) -> None:
     server = start_server("--engine", "espeak", TTS_VOICE_DIR=str(folder))
     async with opened(server.url) as client:
         assert_spoken(await client.speak(HELLO, voice_id="friends-ana"), [])
