@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -22,6 +23,7 @@ from protocols.shared.client_languages import (
 )
 from tests.clients.kyutai.wire import KEY, pack
 from tests.conftest import ServerProcess
+from tests.support.app_server import AppServer
 
 Say = Callable[[ServerProcess, str, Mapping[str, str]], Awaitable[None]]
 
@@ -33,17 +35,17 @@ async def last(socket: ClientConnection) -> None:
         pass
 
 
-async def kani(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+async def kani(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     async with connect(server.url, additional_headers=headers) as socket:
         await socket.send(json.dumps({"type": "tts_request", "data": {"text": text}}))
         assert json.loads(await socket.recv())["data"]["status"] == "success"
 
 
-async def kani_rest(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+async def kani_rest(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     await post(f"{server.http_url}/tts", {"text": text}, headers)
 
 
-async def voxcpm(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+async def voxcpm(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     request = {"type": "tts_request", "request_id": "a", "params": {"text": text, "mode": "non_streaming"}}
     async with connect(f"{server.url}/tts", max_size=None, additional_headers=headers) as socket:
         await socket.send(json.dumps(request))
@@ -53,12 +55,12 @@ async def voxcpm(server: ServerProcess, text: str, headers: Mapping[str, str]) -
                 break
 
 
-async def elevenlabs(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+async def elevenlabs(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     url = f"{server.http_url}/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM?output_format=pcm_16000"
     await post(url, {"text": text}, headers)
 
 
-async def elevenlabs_websocket(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+async def elevenlabs_websocket(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     path = "/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM/stream-input?output_format=pcm_16000"
     async with connect(f"{server.url}{path}", additional_headers=headers) as socket:
         for piece in (" ", f"{text} ", ""):
@@ -66,7 +68,7 @@ async def elevenlabs_websocket(server: ServerProcess, text: str, headers: Mappin
         await last(socket)
 
 
-async def kyutai(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+async def kyutai(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     url = f"{server.url}/api/tts_streaming?format=PcmMessagePack"
     async with connect(url, additional_headers={**KEY, **headers}) as socket:
         for word in text.split():
@@ -75,11 +77,11 @@ async def kyutai(server: ServerProcess, text: str, headers: Mapping[str, str]) -
         await last(socket)
 
 
-async def kyutai_http(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+async def kyutai_http(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     await post(f"{server.http_url}/api/tts_streaming", {"text": text, "voice": ""}, {**KEY, **headers})
 
 
-async def relay(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
+async def relay(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     async with connect(f"{server.url}/stream_tts", additional_headers=headers) as socket:
         await socket.send(json.dumps({"action": "start_tts", "text": text}))
         while json.loads(await socket.recv())["type"] != "complete":
@@ -96,13 +98,18 @@ PROTOCOLS = (kani, kani_rest, voxcpm, elevenlabs, elevenlabs_websocket, kyutai, 
 
 
 async def spoken_language(
-    server: ServerProcess, say: Say, text: str, headers: Mapping[str, str] | None = None
+    server: AppServer,
+    caplog: pytest.LogCaptureFixture,
+    say: Say,
+    text: str,
+    headers: Mapping[str, str] | None = None,
 ) -> str:
     """The language that the server's log gives for ``text``, said without one."""
 
     def languages() -> list[str]:
-        return re.findall(r"outcome=completed .*language=(\S+)", server.log)
+        return re.findall(r"outcome=completed .*language=(\S+)", caplog.text)
 
+    caplog.set_level(logging.INFO)
     before = len(languages())
     async with asyncio.timeout(LONGEST_WAIT_S):
         await say(server, text, headers or {})
@@ -112,23 +119,27 @@ async def spoken_language(
 
 
 @pytest.mark.parametrize("say", PROTOCOLS)
-async def test_clear_text_is_spoken_in_its_language(espeak_server: ServerProcess, say: Say) -> None:
-    assert await spoken_language(espeak_server, say, "Hello world!") == "en"
-    assert await spoken_language(espeak_server, say, "Guten Morgen") == "de"
+async def test_clear_text_is_spoken_in_its_language(
+    espeak_app: AppServer, caplog: pytest.LogCaptureFixture, say: Say
+) -> None:
+    assert await spoken_language(espeak_app, caplog, say, "Hello world!") == "en"
+    assert await spoken_language(espeak_app, caplog, say, "Guten Morgen") == "de"
 
 
 @pytest.mark.parametrize("say", PROTOCOLS)
-async def test_unclear_text_is_spoken_in_client_language(espeak_server: ServerProcess, say: Say) -> None:
-    assert await spoken_language(espeak_server, say, "OK 3") == "es"
+async def test_unclear_text_is_spoken_in_client_language(
+    espeak_app: AppServer, caplog: pytest.LogCaptureFixture, say: Say
+) -> None:
+    assert await spoken_language(espeak_app, caplog, say, "OK 3") == "es"
     english = {"accept-language": "tlh-x;q=0.1, en-US,en;q=0.9,*;q=0.5"}
-    assert await spoken_language(espeak_server, say, "OK 3", english) == "en"
-    assert await spoken_language(espeak_server, say, "¿Dónde está la biblioteca?", english) == "es"
-    assert await spoken_language(espeak_server, say, "OK 3", {"accept-language": "*"}) == "es"
+    assert await spoken_language(espeak_app, caplog, say, "OK 3", english) == "en"
+    assert await spoken_language(espeak_app, caplog, say, "¿Dónde está la biblioteca?", english) == "es"
+    assert await spoken_language(espeak_app, caplog, say, "OK 3", {"accept-language": "*"}) == "es"
 
 
-async def test_languages_field_precedes_header(espeak_server: ServerProcess) -> None:
+async def test_languages_field_precedes_header(espeak_app: AppServer) -> None:
     german = {"accept-language": "de"}
-    async with connect(espeak_server.url, additional_headers=german) as socket:
+    async with connect(espeak_app.url, additional_headers=german) as socket:
 
         async def kani_answer(**config: object) -> dict[str, object]:
             data = {"text": "OK 3", "config": config}
@@ -143,7 +154,7 @@ async def test_languages_field_precedes_header(espeak_server: ServerProcess) -> 
         assert (await kani_answer(languages="fr"))["message"].startswith("languages: ")
         too_many = f"languages: too many (at most {MAX_LANGUAGES})"
         assert (await kani_answer(languages=["fr"] * 99))["message"] == too_many
-    async with connect(f"{espeak_server.url}/tts", max_size=None, additional_headers=german) as socket:
+    async with connect(f"{espeak_app.url}/tts", max_size=None, additional_headers=german) as socket:
 
         async def voxcpm_answer(languages: object) -> dict[str, object]:
             params = {"text": "OK 3", "mode": "non_streaming", "languages": languages}

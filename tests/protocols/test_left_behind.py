@@ -130,7 +130,10 @@ async def test_disconnected_client_leaves_no_session(tmp_path: Path, door: str, 
         try:
             before = sessions()
             async with connect(
-                url + DOORS[door].path, max_size=None, additional_headers={"authorization": f"Bearer {KEY}"}
+                url + DOORS[door].path,
+                max_size=None,
+                close_timeout=0.5,
+                additional_headers={"authorization": f"Bearer {KEY}"},
             ) as client:
                 for message in DOORS[door].messages:
                     await client.send(message)

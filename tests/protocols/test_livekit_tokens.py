@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 
 from protocols import livekit_tokens
 from protocols.livekit_tokens import LiveKitSettings
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
+from tests.support.app_server import AppServer, StartApp, app_server
 
 URL = "wss://rooms.example.test"
 KEY, SECRET = "APIx7kQ2", "a-secret-of-more-than-32-characters-9f2c"
@@ -27,13 +28,11 @@ Verify = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module")
-def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server that knows a LiveKit server's key, and one further web page."""
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """A server with a LiveKit server's key, and one further allowed origin."""
     variables = CONFIGURED | {"KANI_ALLOWED_ORIGINS": APP}
-    running = ServerProcess(tmp_path_factory.mktemp("rooms"), "--engine", "espeak", **variables)
-    running.wait_until_ready()
-    yield running
-    running.stop()
+    with app_server(tmp_path_factory.mktemp("rooms"), **variables) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +43,7 @@ def verify() -> Verify:
     return TokenVerifier(KEY, SECRET).verify
 
 
-def client_of(server: ServerProcess, **headers: str) -> httpx.AsyncClient:
+def client_of(server: AppServer, **headers: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=server.http_url, headers=headers)
 
 
@@ -58,7 +57,7 @@ def claims(token: str) -> dict[str, Any]:
     return read
 
 
-async def test_relay_app_gets_token(rooms: ServerProcess, verify: Verify) -> None:
+async def test_relay_app_gets_token(rooms: AppServer, verify: Verify) -> None:
     before = int(time.time())
     async with client_of(rooms) as client:
         answer = await client.get("/token", params={"identity": "نور", "room": "قراءة ١"})
@@ -78,7 +77,7 @@ async def test_relay_app_gets_token(rooms: ServerProcess, verify: Verify) -> Non
     assert read.video.can_publish and read.video.can_subscribe and read.video.can_publish_data
 
 
-async def test_unnamed_clients_get_own_rooms(rooms: ServerProcess) -> None:
+async def test_unnamed_clients_get_own_rooms(rooms: AppServer) -> None:
     async with client_of(rooms) as client:
         answers = await asyncio.gather(*(client.get("/token?identity=&room=") for _ in range(40)))
         named = (await client.get("/token", params={"room": "kitchen"})).json()
@@ -102,7 +101,7 @@ async def test_names_are_unique_across_restarts() -> None:
     assert len({*names}) == 3 and sorted(names) == names
 
 
-async def test_livekit_libraries_get_token(rooms: ServerProcess, verify: Verify) -> None:
+async def test_livekit_libraries_get_token(rooms: AppServer, verify: Verify) -> None:
     asked = {
         "room_name": "kitchen",
         "participant_identity": "ana",
@@ -125,7 +124,7 @@ async def test_livekit_libraries_get_token(rooms: ServerProcess, verify: Verify)
     assert "later_field" not in claims(told["participant_token"])
 
 
-async def test_camel_case_fields_are_read(rooms: ServerProcess, verify: Verify) -> None:
+async def test_camel_case_fields_are_read(rooms: AppServer, verify: Verify) -> None:
     asked = {
         "roomName": "kitchen",
         "participantIdentity": "ana",
@@ -147,7 +146,7 @@ NAMED = "has to be a text of at most 256 bytes, without control characters"
 
 @pytest.mark.parametrize("value", ["x" * 257, "ñ" * 129, "a\nb", "a\x00", "\x7f", " ", "\u2028"])
 @pytest.mark.parametrize("name", ["identity", "room"])
-async def test_invalid_name_is_refused(rooms: ServerProcess, name: str, value: str) -> None:
+async def test_invalid_name_is_refused(rooms: AppServer, name: str, value: str) -> None:
     async with client_of(rooms) as client:
         answer = await client.get("/token", params={name: value})
     assert (answer.status_code, answer.json()) == (400, {"detail": f"{name}: {NAMED}"})
@@ -184,13 +183,13 @@ async def test_invalid_name_is_refused(rooms: ServerProcess, name: str, value: s
         ({"room_config": {"egress": {}}}, "room_config: egress is not a client's to ask for"),
     ],
 )
-async def test_invalid_field_is_refused(rooms: ServerProcess, asked: dict[str, Any], reason: str) -> None:
+async def test_invalid_field_is_refused(rooms: AppServer, asked: dict[str, Any], reason: str) -> None:
     async with client_of(rooms) as client:
         answer = await client.post("/token", content=json.dumps(asked))
     assert (answer.status_code, answer.json()) == (400, {"detail": reason})
 
 
-async def test_longest_fields_are_accepted(rooms: ServerProcess) -> None:
+async def test_longest_fields_are_accepted(rooms: AppServer) -> None:
     longest = {
         "room_name": "ñ" * 128,
         "participant_identity": "x" * 256,
@@ -215,37 +214,37 @@ async def test_longest_fields_are_accepted(rooms: ServerProcess) -> None:
         (b" " * 33000, 413, "body: too large (at most 32 KiB)"),
     ],
 )
-async def test_invalid_body_is_refused(rooms: ServerProcess, body: bytes, status: int, begins: str) -> None:
+async def test_invalid_body_is_refused(rooms: AppServer, body: bytes, status: int, begins: str) -> None:
     async with client_of(rooms) as client:
         answer = await client.post("/token", content=body)
     assert answer.status_code == status and answer.json()["detail"].startswith(begins)
 
 
-async def test_missing_credentials_are_reported(espeak_server: ServerProcess) -> None:
-    async with client_of(espeak_server) as client:
+async def test_missing_credentials_are_reported(espeak_app: AppServer) -> None:
+    async with client_of(espeak_app) as client:
         for answer in (await client.get("/token"), await client.post("/token", json={})):
             assert (answer.status_code, answer.json()) == (500, UNCONFIGURED)
         debug = (await client.get("/debug")).json()
     told = {"status": "running", "default_room": "tts-reading-room", "livekit_url": None}
     assert debug == told | {"credentials_loaded": False}
-    assert "LIVEKIT" not in espeak_server.terminal
 
 
 @pytest.mark.parametrize(
-    ("settings", "detail"),
+    ("settings", "detail", "warnings"),
     [
-        (LiveKitSettings(URL, None, SECRET), UNCONFIGURED["detail"]),
-        (LiveKitSettings(URL, KEY, ""), UNCONFIGURED["detail"]),
-        (LiveKitSettings(None, KEY, SECRET), "LiveKit URL not configured. Check .env file."),
+        (LiveKitSettings(None, None, None), UNCONFIGURED["detail"], []),
+        (LiveKitSettings(URL, None, SECRET), UNCONFIGURED["detail"], ["WARNING"]),
+        (LiveKitSettings(URL, KEY, ""), UNCONFIGURED["detail"], ["WARNING"]),
+        (LiveKitSettings(None, KEY, SECRET), "LiveKit URL not configured. Check .env file.", ["WARNING"]),
     ],
 )
 async def test_incomplete_settings_are_logged(
-    settings: LiveKitSettings, detail: str, caplog: pytest.LogCaptureFixture
+    settings: LiveKitSettings, detail: str, warnings: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with client_alone(settings) as client:
         answer = await client.get("/token")
     assert (answer.status_code, answer.json()) == (500, {"detail": detail})
-    assert [record.levelname for record in caplog.records if "LIVEKIT_URL" in record.message] == ["WARNING"]
+    assert [record.levelname for record in caplog.records if "LIVEKIT" in record.message] == warnings
 
 
 async def test_secret_is_never_disclosed(start_server: StartServer) -> None:
@@ -277,7 +276,7 @@ async def test_secret_is_never_disclosed(start_server: StartServer) -> None:
 
 
 @pytest.mark.parametrize("origin", [APP, "http://localhost:51234"])
-async def test_allowed_origins_can_read_tokens(rooms: ServerProcess, origin: str) -> None:
+async def test_allowed_origins_can_read_tokens(rooms: AppServer, origin: str) -> None:
     asks = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
     async with client_of(rooms, origin=origin) as client:
         before = await client.options("/token", headers=asks)
@@ -288,15 +287,15 @@ async def test_allowed_origins_can_read_tokens(rooms: ServerProcess, origin: str
     assert all(answer.headers["access-control-allow-origin"] == origin for answer in [*answers, refused])
 
 
-async def test_other_origins_are_refused(rooms: ServerProcess) -> None:
+async def test_other_origins_are_refused(rooms: AppServer) -> None:
     async with client_of(rooms, origin="https://elsewhere.example.test") as client:
         for answer in (await client.get("/token"), await client.post("/token", json={})):
             assert answer.status_code == 403 and "participant" not in answer.text
             assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_remote_client_needs_key(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_API_KEYS="k-123456", **CONFIGURED)
+async def test_remote_client_needs_key(start_app: StartApp) -> None:
+    server = start_app(KANI_API_KEYS="k-123456", **CONFIGURED)
     async with client_of(server, **{"x-forwarded-for": "192.0.2.7"}) as client:
         assert (await client.get("/token")).status_code == 401
         assert (await client.post("/token", json={})).status_code == 401

@@ -28,7 +28,8 @@ from speech.voices.store import VoiceStore
 from tests.support.tone import ToneEngine
 
 if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
+    from tests.conftest import StartServer
+    from tests.support.app_server import AppServer, StartApp
 
 PATH = "/v1/audio/voices"
 CONSENT = "This is my own voice and it may be used here."
@@ -69,8 +70,8 @@ def form(audio: bytes | None = None, spoken: bytes | None = None, **fields: str)
 
 
 @pytest.fixture
-def client(espeak_server: ServerProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
+def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
         yield client
         for voice in client.get(PATH).json()["voices"]:
             if voice["kept"]:
@@ -324,10 +325,10 @@ async def test_similarity_is_reported_for_each_engine(tmp_path: Path) -> None:
     await service.stop()
 
 
-@pytest.mark.slow
-def test_stored_voices_survive_restart(start_server: StartServer, tmp_path: Path) -> None:
+@pytest.mark.heard
+def test_stored_voices_survive_restart(start_app: StartApp, tmp_path: Path) -> None:
     for status in (201, 409):
-        server = start_server("--engine", "espeak", KANI_DATA_DIR=str(tmp_path))
+        server = start_app(KANI_DATA_DIR=str(tmp_path))
         assert httpx.post(f"{server.http_url}{PATH}", **form()).status_code == status
         server.stop()
 
@@ -340,9 +341,9 @@ def test_store_of_newer_version_is_refused(start_server: StartServer, tmp_path: 
     assert "newer version of this server" in server.terminal and "start that one" in server.terminal
 
 
-def test_unwritable_store_is_reported(start_server: StartServer, tmp_path: Path) -> None:
+def test_unwritable_store_is_reported(start_app: StartApp, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    server = start_server("--engine", "espeak", KANI_DATA_DIR=str(tmp_path / "file"))
+    server = start_app(KANI_DATA_DIR=str(tmp_path / "file"))
     answer = httpx.post(f"{server.http_url}{PATH}", **form())
     assert answer.status_code == 507
     assert str(tmp_path) not in answer.text

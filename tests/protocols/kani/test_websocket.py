@@ -19,16 +19,17 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
 from speech.types import Span
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import ServerProcess
 from tests.speech.timing.test_spans import assert_tiles
+from tests.support.app_server import AppServer, StartApp
 
 HOLA = "¡Hola! ¿Cómo estás hoy?"
 LONG = "Esta es una frase bastante larga que se repite muchas veces para que dure. " * 12
 
 
 @pytest.fixture
-async def socket(espeak_server: ServerProcess) -> AsyncIterator[ClientConnection]:
-    async with connect(espeak_server.url, max_size=None) as connection:
+async def socket(espeak_app: AppServer) -> AsyncIterator[ClientConnection]:
+    async with connect(espeak_app.url, max_size=None) as connection:
         yield connection
 
 
@@ -314,7 +315,7 @@ async def test_text_without_words_is_short_silence(socket: ClientConnection, tex
     assert not samples(data).any() and 0 < data["metadata"]["duration"] < 0.5
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_too_long_whole_answer_is_refused(socket: ClientConnection) -> None:
     text = "天气很好。" * 800
     config = {"language": "zh", "speed": 0.5}
@@ -354,14 +355,14 @@ def recording(seconds: float = 4.0) -> bytes:
 
 
 async def test_named_reference_is_kept_for_connection(
-    socket: ClientConnection, espeak_server: ServerProcess
+    socket: ClientConnection, espeak_app: AppServer
 ) -> None:
     encoded = base64.b64encode(recording()).decode()
     config = {"voice_id": "user_voice"}
     data = await ask(socket, request(reference_audio=encoded, config=config))
     assert data["status"] == "success" and data["metadata"]["cloning"] == "none"
     assert (await ask(socket, request(config=config)))["status"] == "success"
-    async with connect(espeak_server.url, max_size=None) as other:
+    async with connect(espeak_app.url, max_size=None) as other:
         assert (await ask(other, request(config=config)))["message"].startswith("voice_id: unknown voice")
 
 
@@ -375,9 +376,9 @@ async def test_too_long_reference_is_refused(socket: ClientConnection) -> None:
 
 
 async def test_oversized_message_closes_its_connection_alone(
-    socket: ClientConnection, espeak_server: ServerProcess
+    socket: ClientConnection, espeak_app: AppServer
 ) -> None:
-    async with connect(espeak_server.url, max_size=None) as big:
+    async with connect(espeak_app.url, max_size=None) as big:
         with pytest.raises(ConnectionClosedError) as caught:
             await big.send(request("x" * (17 * 2**20)))
             await big.recv()
@@ -385,23 +386,22 @@ async def test_oversized_message_closes_its_connection_alone(
     await assert_alive(socket)
 
 
-async def test_invalid_utf8_closes_its_connection_alone(
-    socket: ClientConnection, espeak_server: ServerProcess
-) -> None:
+async def test_invalid_utf8_closes_its_connection_alone(espeak_server: ServerProcess) -> None:
     async with connect(espeak_server.url) as broken:
         await broken.send(b"\xff\xfe{", text=True)
         with pytest.raises(ConnectionClosedError) as caught:
             await broken.recv()
         assert caught.value.rcvd is not None and caught.value.rcvd.code == 1007
-    await assert_alive(socket)
+    async with connect(espeak_server.url) as other:
+        await assert_alive(other)
 
 
-async def counters(server: ServerProcess) -> dict[str, int]:
+async def counters(server: AppServer) -> dict[str, int]:
     async with httpx.AsyncClient() as client:
         return (await client.get(f"{server.http_url}/health")).json()["counters"]
 
 
-async def wait_for_idle(server: ServerProcess) -> None:
+async def wait_for_idle(server: AppServer) -> None:
     async with asyncio.timeout(300):
         while (now := await counters(server))["sessions"] or now["speaking"] or now["waiting"]:
             await asyncio.sleep(0.02)
@@ -428,24 +428,24 @@ async def test_vanished_clients_free_slots_and_files(server: ServerProcess) -> N
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.slow
-async def test_client_that_does_not_read_blocks_no_other(espeak_server: ServerProcess) -> None:
-    async with connect(espeak_server.url, max_size=None, max_queue=1) as slow:
+@pytest.mark.heard
+async def test_client_that_does_not_read_blocks_no_other(espeak_app: AppServer) -> None:
+    async with connect(espeak_app.url, max_size=None, max_queue=1) as slow:
         await slow.send(request(("Una frase que nadie escucha. " * 400)[:10_000], "tts_stream_request"))
-        async with connect(espeak_server.url, max_size=None) as other:
+        async with connect(espeak_app.url, max_size=None) as other:
             assert (await ask(other, request()))["status"] == "success"
-    await wait_for_idle(espeak_server)
+    await wait_for_idle(espeak_app)
 
 
-async def test_concurrent_streams_equal_solo_runs(espeak_server: ServerProcess) -> None:
+async def test_concurrent_streams_equal_solo_runs(espeak_app: AppServer) -> None:
     texts = [f"Frase número {n}, con su propia música. Y aquí sigue la segunda parte." for n in range(24)]
 
     async def alone(text: str) -> np.ndarray:
-        async with connect(espeak_server.url, max_size=None) as socket:
+        async with connect(espeak_app.url, max_size=None) as socket:
             return pcm((await stream(socket, request(text, "tts_stream_request")))[0])
 
     async def together(n: int) -> np.ndarray | None:
-        async with connect(espeak_server.url, max_size=None) as socket:
+        async with connect(espeak_app.url, max_size=None) as socket:
             await socket.send(request(texts[n], "tts_stream_request"))
             if n % 6 == 1:
                 socket.transport.abort()
@@ -468,11 +468,11 @@ async def test_concurrent_streams_equal_solo_runs(espeak_server: ServerProcess) 
             assert np.array_equal(heard, solo[n])
         else:
             assert n % 6 in (1, 4)
-    await wait_for_idle(espeak_server)
+    await wait_for_idle(espeak_app)
 
 
-async def test_tts_call_returns_wav(espeak_server: ServerProcess) -> None:
-    async with httpx.AsyncClient(base_url=espeak_server.http_url) as client:
+async def test_tts_call_returns_wav(espeak_app: AppServer) -> None:
+    async with httpx.AsyncClient(base_url=espeak_app.http_url) as client:
         body = {"text": HOLA, "temperature": 0.6, "max_tokens": 1200, "top_p": 0.95, "chunk_size": 25}
         answer = await client.post("/tts", json=body)
         assert answer.status_code == 200 and answer.headers["content-type"] == "audio/wav"
@@ -486,8 +486,8 @@ async def test_tts_call_returns_wav(espeak_server: ServerProcess) -> None:
             assert (answer.status_code, answer.json()) == (400, {"detail": reason})
 
 
-async def test_stream_tts_call_is_length_prefixed(espeak_server: ServerProcess) -> None:
-    async with httpx.AsyncClient(base_url=espeak_server.http_url) as client:
+async def test_stream_tts_call_is_length_prefixed(espeak_app: AppServer) -> None:
+    async with httpx.AsyncClient(base_url=espeak_app.http_url) as client:
         answer = await client.post("/stream-tts", json={"text": LONG, "chunk_size": 5})
         whole = await client.post("/tts", json={"text": LONG})
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -514,8 +514,8 @@ async def test_disconnected_rest_client_frees_slot(server: ServerProcess) -> Non
             await wait_for_idle(server)
 
 
-async def test_full_server_refuses(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="2")
+async def test_full_server_refuses(start_app: StartApp) -> None:
+    server = start_app(KANI_RATE_PER_MINUTE="2")
     async with connect(server.url, max_size=None) as socket:
         answers = [await ask(socket, request("Hola.")) for _ in range(3)]
     assert [data["status"] for data in answers] == ["success", "success", "error"]

@@ -33,7 +33,9 @@ from protocols.kyutai.speech_in import serve_recognition
 from server.metrics import Metrics
 from server.settings import load
 from speech.types import Samples
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import ServerProcess
+from tests.support.app_server import AppServer, StartApp
+from tests.support.loudness import LoudnessRecognizer
 from websocket_server import build_service
 
 KEY = {"kyutai-api-key": "public_token"}
@@ -65,7 +67,7 @@ def marker(number: int) -> bytes:
 EOS = pack({"type": "Eos"})
 
 
-def door(server: ServerProcess, path: str, query: str = "", **options: Any) -> connect:
+def door(server: AppServer, path: str, query: str = "", **options: Any) -> connect:
     return connect(f"{server.url}{path}?{query}", additional_headers=KEY, max_size=None, **options)
 
 
@@ -99,14 +101,14 @@ async def rest_of(socket: ClientConnection) -> Answer:
             return Answer(messages, closed.rcvd.code, closed.rcvd.reason)
 
 
-async def say(server: ServerProcess, *messages: bytes | str, query: str = "format=PcmMessagePack") -> Answer:
+async def say(server: AppServer, *messages: bytes | str, query: str = "format=PcmMessagePack") -> Answer:
     async with door(server, SPEAK, query) as socket:
         for message in messages:
             await socket.send(message)
         return await rest_of(socket)
 
 
-async def tell(server: ServerProcess, *messages: bytes | str) -> Answer:
+async def tell(server: AppServer, *messages: bytes | str) -> Answer:
     """Send messages to the server that listens, and wait for it to close."""
     async with door(server, LISTEN) as socket:
         for message in messages:
@@ -114,23 +116,23 @@ async def tell(server: ServerProcess, *messages: bytes | str) -> Answer:
         return await rest_of(socket)
 
 
-async def counters(server: ServerProcess) -> dict[str, int]:
+async def counters(server: AppServer) -> dict[str, int]:
     async with httpx.AsyncClient() as client:
         return (await client.get(f"{server.http_url}/health")).json()["counters"]
 
 
-async def wait_for_idle(server: ServerProcess) -> None:
+async def wait_for_idle(server: AppServer) -> None:
     async with asyncio.timeout(300):
         while (now := await counters(server))["sessions"] or now["speaking"] or now["waiting"]:
             await asyncio.sleep(0.02)
 
 
-async def assert_speaks(server: ServerProcess) -> None:
+async def assert_speaks(server: AppServer) -> None:
     answer = await say(server, text("Next."), EOS)
     assert answer.code == 1000 and answer.audio
 
 
-async def assert_serves(server: ServerProcess) -> None:
+async def assert_serves(server: AppServer) -> None:
     """Assert that nothing is left open and that who comes now is spoken to."""
     await wait_for_idle(server)
     await assert_speaks(server)
@@ -150,7 +152,7 @@ def spoken() -> dict[str, list[bytes]]:
     return {}
 
 
-async def hello(server: ServerProcess, spoken: dict[str, list[bytes]], form: str) -> list[bytes]:
+async def hello(server: AppServer, spoken: dict[str, list[bytes]], form: str) -> list[bytes]:
     if form not in spoken:
         answer = await say(server, text(HELLO), EOS, query=f"format={form}")
         assert answer.code == 1000 and not answer.reason
@@ -208,9 +210,9 @@ TO_SPEAK = [
 
 @pytest.mark.parametrize(("message", "reason"), TO_SPEAK, ids=[reason for _, reason in TO_SPEAK])
 async def test_invalid_speech_message_is_answered_by_error(
-    espeak_server: ServerProcess, spoken: dict[str, list[bytes]], message: bytes, reason: str
+    espeak_app: AppServer, spoken: dict[str, list[bytes]], message: bytes, reason: str
 ) -> None:
-    answer = await say(espeak_server, text(HELLO), message, text("And what comes behind it?"))
+    answer = await say(espeak_app, text(HELLO), message, text("And what comes behind it?"))
     *before, told, end = answer.told
     assert told["type"] == "Error" and told["message"].startswith(reason)
     assert (end["type"], end["text"]) == ("Text", "")
@@ -220,18 +222,18 @@ async def test_invalid_speech_message_is_answered_by_error(
         words = [word["text"] for word in before if word["type"] == "Text"]
         assert words == [*HELLO.split(), "Hi.", *['<break time="0.08s">'] * 1000]
     else:
-        solo = await hello(espeak_server, spoken, "PcmMessagePack")
+        solo = await hello(espeak_app, spoken, "PcmMessagePack")
         assert answer.messages[:-2] == solo[:-1]
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
 @pytest.mark.parametrize("form", FORMATS)
 async def test_error_is_sent_in_each_format(
-    espeak_server: ServerProcess, spoken: dict[str, list[bytes]], form: str
+    espeak_app: AppServer, spoken: dict[str, list[bytes]], form: str
 ) -> None:
-    answer = await say(espeak_server, text(HELLO), pack({"type": "Sing"}), query=f"format={form}")
+    answer = await say(espeak_app, text(HELLO), pack({"type": "Sing"}), query=f"format={form}")
     assert answer.code == 1007 and answer.reason.startswith("type: invalid value 'Sing'")
-    solo = await hello(espeak_server, spoken, form)
+    solo = await hello(espeak_app, spoken, form)
     if form.endswith("MessagePack"):
         errors = [message for message in answer.messages if b"Error" in message]
         assert [msgspec.msgpack.decode(error)["message"] for error in errors] == [answer.reason]
@@ -256,39 +258,39 @@ async def test_error_is_sent_in_each_format(
     ],
 )  # fmt: skip
 async def test_text_without_words_ends_at_once(
-    espeak_server: ServerProcess, messages: list[bytes], reason: str
+    espeak_app: AppServer, messages: list[bytes], reason: str
 ) -> None:
-    answer = await say(espeak_server, *messages)
+    answer = await say(espeak_app, *messages)
     errors = [told["message"] for told in answer.told if told["type"] == "Error"]
     # Text behind Eos may find the connection closed already: there was nothing to wait for.
     assert (answer.code, errors) in [(1000, []), *([(1007, [reason])] if reason else [])]
     assert [told["type"] for told in answer.told if told["type"] != "Error"] == ["Ready", "Text"]
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
 @pytest.mark.parametrize("behind", [text("Too late."), "Too late.", text(""), text(" "), EOS])
 async def test_text_after_eos_is_error(
-    espeak_server: ServerProcess, spoken: dict[str, list[bytes]], behind: bytes | str
+    espeak_app: AppServer, spoken: dict[str, list[bytes]], behind: bytes | str
 ) -> None:
-    answer = await say(espeak_server, text(HELLO), EOS, behind)
-    solo = await hello(espeak_server, spoken, "PcmMessagePack")
+    answer = await say(espeak_app, text(HELLO), EOS, behind)
+    solo = await hello(espeak_app, spoken, "PcmMessagePack")
     late = "late" in str(behind)
     assert answer.reason == ("text: came after Eos" if late else "")
     assert answer.messages[:-2] == solo[:-1] if late else answer.messages == solo
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
 @pytest.mark.parametrize("first", [True, False])
 async def test_engine_without_cloning_ignores_embeddings(
-    espeak_server: ServerProcess, spoken: dict[str, list[bytes]], first: bool
+    espeak_app: AppServer, spoken: dict[str, list[bytes]], first: bool
 ) -> None:
     own = voice(FRAMES_125, [1, 512, 125])
-    async with door(espeak_server, SPEAK, "format=PcmMessagePack") as socket:
+    async with door(espeak_app, SPEAK, "format=PcmMessagePack") as socket:
         head = [] if first else [await socket.recv()]
         for message in (own, text("Good morning"), own, text("to you."), EOS):
             await socket.send(message)
         answer = await rest_of(socket)
-    assert [*head, *answer.messages] == await hello(espeak_server, spoken, "PcmMessagePack")
+    assert [*head, *answer.messages] == await hello(espeak_app, spoken, "PcmMessagePack")
 
 
 TO_HEAR = [
@@ -327,15 +329,15 @@ TO_HEAR = [
 
 @pytest.mark.parametrize(("message", "reason"), TO_HEAR, ids=[reason for _, reason in TO_HEAR])
 async def test_invalid_recognition_message_closes_connection(
-    espeak_server: ServerProcess, message: bytes, reason: str
+    espeak_app: AppServer, message: bytes, reason: str
 ) -> None:
-    answer = await tell(espeak_server, audio(np.zeros(1920 * 3, np.float32)), message, marker(1))
+    answer = await tell(espeak_app, audio(np.zeros(1920 * 3, np.float32)), message, marker(1))
     assert answer.code == 1007 and answer.reason.startswith(reason[:120])
     assert {told["type"] for told in answer.told} <= {"Ready", "Step"} and answer.told[0]["type"] == "Ready"
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
-async def test_ogg_without_opus_is_refused(espeak_server: ServerProcess) -> None:
+async def test_ogg_without_opus_is_refused(espeak_app: AppServer) -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="ogg") as container:
         # FFmpeg's own encoder, which it does not trust, and which speaks stereo only.
@@ -345,28 +347,28 @@ async def test_ogg_without_opus_is_refused(espeak_server: ServerProcess) -> None
         frame.sample_rate = 24_000
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    answer = await tell(espeak_server, pack({"type": "OggOpus", "data": file.getvalue()}))
+    answer = await tell(espeak_app, pack({"type": "OggOpus", "data": file.getvalue()}))
     assert (answer.code, answer.reason) == (1007, "data: holds no Opus audio")
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
-async def test_recognition_ignores_text_frames(espeak_server: ServerProcess) -> None:
-    async with door(espeak_server, LISTEN) as socket:
+async def test_recognition_ignores_text_frames(espeak_app: AppServer) -> None:
+    async with door(espeak_app, LISTEN) as socket:
         for message in ("Hello?", "", audio(np.zeros(0, np.float32)), marker(2**63 - 1)):
             await socket.send(message)
         assert [told["type"] for told in await read_marker(socket)] == ["Ready"]
 
 
-async def test_audio_is_taken_as_24_khz(espeak_server: ServerProcess) -> None:
-    solo = await say(espeak_server, text(HELLO), EOS, query="format=Pcm")
+async def test_audio_is_taken_as_24_khz(espeak_app: AppServer) -> None:
+    solo = await say(espeak_app, text(HELLO), EOS, query="format=Pcm")
     samples = np.frombuffer(b"".join(solo.messages), "<f4").repeat(2)
-    async with door(espeak_server, LISTEN) as socket:
+    async with door(espeak_app, LISTEN) as socket:
         await socket.send(audio(samples))
         await socket.send(audio(np.zeros(24_000, np.float32)))
         await socket.send(marker(1))
         told = await read_marker(socket)
     assert len([step for step in told if step["type"] == "Step"]) == len(samples) // 1920 + 12
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
 async def read_steps(socket: ClientConnection, count: int) -> None:
@@ -376,7 +378,7 @@ async def read_steps(socket: ClientConnection, count: int) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_largest_message_blocks_no_other_client(espeak_server: ServerProcess) -> None:
     process = psutil.Process(espeak_server.process.pid)
     noise = np.random.default_rng(1).normal(0, 0.1, (LARGEST - 21) // 5).astype(np.float32)
@@ -411,7 +413,7 @@ async def test_message_over_64_mib_closes_with_1009(espeak_server: ServerProcess
     await assert_serves(espeak_server)
 
 
-def small_socket(server: ServerProcess) -> sockets.socket:
+def small_socket(server: AppServer) -> sockets.socket:
     """A connected socket that keeps next to nothing of what its owner doesn't read."""
     own = sockets.socket()
     own.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
@@ -444,7 +446,7 @@ async def test_speech_client_that_never_reads_costs_bounded_memory(espeak_server
     await assert_serves(espeak_server)
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_recognition_client_that_never_reads_costs_bounded_memory(espeak_server: ServerProcess) -> None:
     process = psutil.Process(espeak_server.process.pid)
     await tell(espeak_server, b"\0")
@@ -482,17 +484,17 @@ async def test_recognition_client_that_never_reads_costs_bounded_memory(espeak_s
     ids=lambda value: value[:24],
 )
 async def test_invalid_query_is_refused_before_upgrade(
-    espeak_server: ServerProcess, path: str, query: str, reason: str
+    espeak_app: AppServer, path: str, query: str, reason: str
 ) -> None:
     with pytest.raises(InvalidStatus) as caught:
-        await door(espeak_server, path, query).__aenter__()
+        await door(espeak_app, path, query).__aenter__()
     assert caught.value.response.status_code == 400
     assert caught.value.response.body.decode().startswith(reason)
 
 
 @pytest.mark.parametrize("path", [SPEAK, LISTEN])
-async def test_key_is_required(espeak_server: ServerProcess, path: str) -> None:
-    url = f"{espeak_server.url}{path}?format=PcmMessagePack"
+async def test_key_is_required(espeak_app: AppServer, path: str) -> None:
+    url = f"{espeak_app.url}{path}?format=PcmMessagePack"
     wrong = {"kyutai-api-key": "wrong"}
     for place, headers in ((url, {}), (url, wrong), (f"{url}&auth_id=wrong", {}), (f"{url}&auth_id=", {})):
         with pytest.raises(InvalidStatus) as caught:
@@ -501,7 +503,7 @@ async def test_key_is_required(espeak_server: ServerProcess, path: str) -> None:
     for place, headers in ((url, KEY), (f"{url}&auth_id=public_token", {})):
         async with connect(place, additional_headers=headers) as socket:
             assert msgspec.msgpack.decode(await socket.recv()) == {"type": "Ready"}
-    async with httpx.AsyncClient(base_url=espeak_server.http_url) as client:
+    async with httpx.AsyncClient(base_url=espeak_app.http_url) as client:
         assert (await client.post(path, content=b"{}")).status_code == 401
         assert (await client.post(path, content=b"{}", headers=wrong)).status_code == 401
 
@@ -540,19 +542,19 @@ OLD = {"text": ["Hello."], "seed": 1, "temperature": 0.8, "top_k": 250}
     ids=lambda value: str(value)[:24],
 )
 async def test_invalid_body_is_refused(
-    espeak_server: ServerProcess, path: str, body: bytes | object, status: int, reason: str
+    espeak_app: AppServer, path: str, body: bytes | object, status: int, reason: str
 ) -> None:
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    async with httpx.AsyncClient(base_url=espeak_server.http_url, headers=KEY, timeout=300) as client:
+    async with httpx.AsyncClient(base_url=espeak_app.http_url, headers=KEY, timeout=300) as client:
         answer = await client.post(path, content=content)
     assert answer.status_code == status, answer.text
     assert answer.json()["error"]["message"].startswith(reason)
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
 @pytest.mark.alone
-async def test_configured_limits_end_text_and_connection(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_MAX_TEXT="50", KANI_IDLE_SECONDS="1")
+async def test_configured_limits_end_text_and_connection(start_app: StartApp) -> None:
+    server = start_app(KANI_MAX_TEXT="50", KANI_IDLE_SECONDS="1")
     answer = await say(server, *[text("wonderful")] * 6)
     words = [told["text"] for told in answer.told if told["type"] == "Text"]
     assert words == [*["wonderful"] * 5, ""]
@@ -564,16 +566,17 @@ async def test_configured_limits_end_text_and_connection(start_server: StartServ
     await wait_for_idle(server)
 
 
-async def test_very_long_word_is_spoken(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_MAX_TEXT="200000")
+async def test_very_long_word_is_spoken(start_app: StartApp) -> None:
+    server = start_app(KANI_MAX_TEXT="200000")
     for letters in ("x" * 100_000, "\u0301" * 99_999 + "a", "(" * 100_000):
         answer = await say(server, text(letters), EOS, query="format=PcmMessagePack&max_seq_len=20")
         assert answer.code == 1000 and not answer.reason
     await wait_for_idle(server)
 
 
-async def test_full_server_refuses_in_each_format(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")
+async def test_full_server_refuses_in_each_format(start_app: StartApp) -> None:
+    server = start_app(KANI_RATE_PER_MINUTE="1")
+    server.service.recognizer = LoudnessRecognizer()
     busy = {"type": "Error", "message": "no free channels"}
     assert (await say(server, text("Hello."), EOS)).code == 1000
     for form in FORMATS:

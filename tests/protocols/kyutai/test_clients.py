@@ -104,7 +104,7 @@ def say(server: ServerProcess, said: dict[tuple[str, str], Samples]) -> Say:
     return speak
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_tts_script_is_understood(server: ServerProcess) -> None:
     assert_heard(await SpeakScript(server.url).speak(ENGLISH), ENGLISH, "en")
 
@@ -114,7 +114,7 @@ async def test_example_tts_client_is_understood(server: ServerProcess) -> None:
     assert_heard(samples, FRENCH, "fr")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_unmute_speaks_several_turns(server: ServerProcess) -> None:
     assert await unmute_is_healthy(server.http_url)
     for text in (QUESTION, ANSWER):
@@ -128,7 +128,7 @@ async def test_unmute_speaks_several_turns(server: ServerProcess) -> None:
         assert_told_in_time(turn.messages)
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_unmute_speaks_with_cloned_voice(server: ServerProcess, say: Say) -> None:
     recording = await say(QUESTION, "am_michael")
     embedding = await unmute_clones(server.http_url, wav(recording, RATE))
@@ -154,17 +154,17 @@ async def test_unmute_can_be_interrupted(server: ServerProcess) -> None:
     assert_heard((await speaker.say(as_written(FRENCH))).samples, FRENCH, "fr")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_unmute_plays_voice_sample(server: ServerProcess) -> None:
     assert_heard(await unmute_sample(server.url, SPANISH), SPANISH, "es")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_invincible_voice_is_understood(server: ServerProcess) -> None:
     assert_heard(await invincible_speech(server.http_url, FRENCH, PARISIAN), FRENCH, "fr")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_stt_script_transcribes_file(server: ServerProcess, say: Say) -> None:
     samples = await say(ENGLISH, "af_heart")
     words = await ListenScript(server.url).transcribe(samples, pace=1.01)
@@ -172,7 +172,7 @@ async def test_stt_script_transcribes_file(server: ServerProcess, say: Say) -> N
     assert_timed(words, 1.0, 1.0 + len(samples) / RATE)
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_stt_script_that_leaves_harms_no_other(server: ServerProcess, say: Say) -> None:
     samples = await say(ENGLISH, "af_heart")
     for _ in range(3):
@@ -183,7 +183,7 @@ async def test_stt_script_that_leaves_harms_no_other(server: ServerProcess, say:
     assert_understood([word.text for word in words], ENGLISH, "en")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_microphone_script_prints_words_and_pauses(server: ServerProcess, say: Say) -> None:
     quiet = np.zeros(4 * RATE, np.float32)
     script = MicrophoneScript(server.url)
@@ -221,7 +221,7 @@ async def user_turn(listener: UnmuteListener, samples: Samples) -> float:
 
 
 @pytest.mark.alone
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_unmute_holds_conversation(server: ServerProcess, say: Say) -> None:
     question = await say(QUESTION, "am_michael")
     listener = UnmuteListener(server.url)
@@ -235,7 +235,7 @@ async def test_unmute_holds_conversation(server: ServerProcess, say: Say) -> Non
     assert_heard((await speaker.say(as_written(ANSWER))).samples, ANSWER, "en")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_short_pause_does_not_end_unmute_turn(server: ServerProcess, say: Say) -> None:
     first, second = "So I was thinking, maybe we could", "visit our grandmother on Sunday."
     breath = np.zeros(round(0.4 * RATE), np.float32)

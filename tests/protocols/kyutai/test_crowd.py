@@ -246,7 +246,7 @@ async def settle(server: Server, tasks: set[asyncio.Task[object]]) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_hundred_clients_do_not_affect_each_other(
     tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,6 +17,7 @@ from tests.clients.kyutai.wire import KEY, RATE, audio_message, frames_of, pack,
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.kyutai.test_speech_in import heard_by, speech, until, words
 from tests.protocols.kyutai.test_speech_out import Heard, hear_all, opened, say, take, text
+from tests.support.app_server import AppServer
 
 __all__ = ["speech"]
 
@@ -25,12 +26,12 @@ WITHIN_S = 300.0
 
 @pytest.mark.alone
 @pytest.mark.parametrize("path", ["/api/tts_streaming", "/api/tts"])
-async def test_oversized_text_blocks_no_other_client(espeak_server: ServerProcess, path: str) -> None:
+async def test_oversized_text_blocks_no_other_client(espeak_app: AppServer, path: str) -> None:
     body = {"text": "a:" * 4_000_000, "voice": ""}
     if path == "/api/tts":
         body = {"text": [body["text"]], "seed": 1, "temperature": 0.5, "top_k": 9}
     slowest = 0.0
-    async with httpx.AsyncClient(base_url=espeak_server.http_url, headers=KEY, timeout=300) as client:
+    async with httpx.AsyncClient(base_url=espeak_app.http_url, headers=KEY, timeout=300) as client:
         posting = asyncio.create_task(client.post(path, json=body))
         while not posting.done():
             began = time.monotonic()
@@ -69,8 +70,8 @@ async def test_idle_clients_do_not_delay_shutdown(start_server: StartServer) -> 
 
 
 @pytest.mark.alone
-async def test_empty_text_does_not_delay_flush(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server, voice="espeak:es") as websocket:
+async def test_empty_text_does_not_delay_flush(espeak_app: AppServer) -> None:
+    async with opened(espeak_app, voice="espeak:es") as websocket:
         await websocket.recv()
         await websocket.send(text("uno dos tres"))
         began = time.monotonic()
@@ -87,8 +88,8 @@ async def test_empty_text_does_not_delay_flush(espeak_server: ServerProcess) -> 
         await asyncio.wait([dripping])
 
 
-async def test_leading_break_precedes_first_word(espeak_server: ServerProcess) -> None:
-    heard = await say(espeak_server, '<break time="1s"/> hola <break time="0.4s"/><break time="0.4s"/> adiós')
+async def test_leading_break_precedes_first_word(espeak_app: AppServer) -> None:
+    heard = await say(espeak_app, '<break time="1s"/> hola <break time="0.4s"/><break time="0.4s"/> adiós')
     times = {word: (start, stop) for word, start, stop in heard.words}
     assert heard.said[0] == '<break time="1.00s">'
     assert times["hola"][0] >= times['<break time="1.00s">'][1] == pytest.approx(0.96)
@@ -97,8 +98,8 @@ async def test_leading_break_precedes_first_word(espeak_server: ServerProcess) -
     assert np.abs(heard.samples[round(start * RATE) : round(stop * RATE)]).max() > 0.05
 
 
-async def test_breaks_are_limited_to_ten_minutes(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server) as websocket:
+async def test_breaks_are_limited_to_ten_minutes(espeak_app: AppServer) -> None:
+    async with opened(espeak_app) as websocket:
         await websocket.send(text("Uno. " + '<break time="10s"/>' * 61))
         heard = Heard()
         with pytest.raises(ConnectionClosedError, match="1007"):
@@ -109,7 +110,7 @@ async def test_breaks_are_limited_to_ten_minutes(espeak_server: ServerProcess) -
 
 
 @pytest.mark.alone
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_init_discards_backlog(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
         for _ in range(8):
@@ -122,7 +123,7 @@ async def test_init_discards_backlog(server: ServerProcess, speech: Samples) -> 
         assert len(words(before).split()) < 8 * 12
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_shutdown_refuses_unfinished_recording(start_server: StartServer, speech: Samples) -> None:
     server = start_server("--engine", "espeak")
     long = np.tile(speech, 40)

@@ -19,20 +19,21 @@ from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import word_error_rate
 from tests.protocols.kyutai.test_speech_out import say
+from tests.support.app_server import AppServer, StartApp
 
 SAID = "The train to the north leaves from platform seven at nine o'clock."
 SILENCE_S = 2.0
 
 
 @pytest.fixture(scope="session")
-def speech(server: ServerProcess) -> Samples:
+def speech(server: AppServer) -> Samples:
     heard = asyncio.run(say(server, SAID, voice="af_heart"))
     silence = np.zeros(round(SILENCE_S * RATE), np.float32)
     return np.concatenate([silence[: RATE // 2], heard.samples, silence])
 
 
 @asynccontextmanager
-async def heard_by(server: ServerProcess, **query: str) -> AsyncIterator[ClientConnection]:
+async def heard_by(server: AppServer, **query: str) -> AsyncIterator[ClientConnection]:
     url = httpx.URL(f"{server.url}/api/asr-streaming", params=query)
     async with connect(str(url), additional_headers=KEY, max_size=None) as websocket:
         assert unpack(await websocket.recv()) == {"type": "Ready"}
@@ -56,7 +57,7 @@ async def send(websocket: ClientConnection, samples: Samples, marker: int = 7) -
     await websocket.send(pack({"type": "Marker", "id": marker}))
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_each_frame_gets_step_and_words_get_times(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
         await send(websocket, speech)
@@ -78,7 +79,7 @@ async def test_each_frame_gets_step_and_words_get_times(server: ServerProcess, s
     assert 0.3 < starts[0] < 0.9 and ends[-1] <= len(speech) / RATE - SILENCE_S + 0.4
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_last_word_precedes_pause(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
 
@@ -102,7 +103,7 @@ async def test_last_word_precedes_pause(server: ServerProcess, speech: Samples) 
     assert all(one["prs"][2] < 0.6 for one in messages[begun:-1] if one["type"] == "Step")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize("size", [997, 12_000, None])
 async def test_chunks_of_any_length_are_recognized(
     server: ServerProcess, speech: Samples, size: int | None
@@ -117,7 +118,7 @@ async def test_chunks_of_any_length_are_recognized(
     assert sum(message["type"] == "Step" for message in messages) == len(speech) // FRAME
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_ogg_opus_is_recognized_and_init_restarts(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
         for turn in range(2):
@@ -134,7 +135,7 @@ async def test_ogg_opus_is_recognized_and_init_restarts(server: ServerProcess, s
             assert (await until(websocket, "Ready"))[-1] == {"type": "Ready"}
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize("seconds", [0, 35])
 async def test_marker_returns_with_or_without_silence(
     server: ServerProcess, speech: Samples, seconds: int
@@ -147,7 +148,7 @@ async def test_marker_returns_with_or_without_silence(
         assert word_error_rate(SAID, words(messages), "en") == 0.0
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_shutdown_finalizes_words(start_server: StartServer, speech: Samples) -> None:
     server = start_server("--engine", "espeak")
     async with heard_by(server) as websocket:
@@ -164,8 +165,8 @@ async def test_shutdown_finalizes_words(start_server: StartServer, speech: Sampl
     assert server.wait() == 0
 
 
-async def test_disabled_recognition_is_reported(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", "--recognizer", "none")
+async def test_disabled_recognition_is_reported(start_app: StartApp) -> None:
+    server = start_app()
     async with connect(f"{server.url}/api/asr-streaming", additional_headers=KEY) as websocket:
         error = unpack(await websocket.recv())
         assert error["type"] == "Error" and "KANI_RECOGNIZER" in error["message"]
@@ -174,7 +175,7 @@ async def test_disabled_recognition_is_reported(start_server: StartServer) -> No
     assert (await say(server, "Hola.")).frames
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_recording_is_recognized_whole(server: ServerProcess, speech: Samples) -> None:
     async with httpx.AsyncClient(headers=KEY, timeout=300) as client:
         for rate, samples in ((RATE, speech), (48_000, np.repeat(speech, 2))):

@@ -20,12 +20,13 @@ from speech.types import Samples
 from tests.clients.kyutai.wire import FRAME, KEY, RATE, pack, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import WHISPER_RATE, hear, whisper, word_error_rate
+from tests.support.app_server import AppServer
 
 SENTENCE = "Mañana por la mañana, a las nueve, tienes una reunión con el equipo de la oficina."
 EOS = pack({"type": "Eos"})
 
 
-def opened(server: ServerProcess, form: str = "PcmMessagePack", **query: str) -> connect:
+def opened(server: AppServer, form: str = "PcmMessagePack", **query: str) -> connect:
     url = httpx.URL(f"{server.url}/api/tts_streaming", params={"format": form, **query})
     return connect(str(url), additional_headers=KEY, max_size=None)
 
@@ -68,7 +69,7 @@ def take(message: dict[str, Any], heard: Heard) -> None:
         heard.others.append(message)
 
 
-async def say(server: ServerProcess, words: str, **query: str) -> Heard:
+async def say(server: AppServer, words: str, **query: str) -> Heard:
     async with opened(server, **query) as websocket:
         await websocket.send(text(words))
         await websocket.send(EOS)
@@ -91,7 +92,7 @@ async def test_words_return_with_their_times(server: ServerProcess) -> None:
         assert loudest > 0.02, word
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.alone
 async def test_words_sent_singly_make_one_sentence(server: ServerProcess) -> None:
     heard, sentence = (
@@ -119,9 +120,9 @@ async def test_words_sent_singly_make_one_sentence(server: ServerProcess) -> Non
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("engine", ["server", "espeak_server"])
+@pytest.mark.parametrize("engine", [pytest.param("server", marks=pytest.mark.server), "espeak_app"])
 async def test_idle_words_are_flushed_without_eos(engine: str, request: pytest.FixtureRequest) -> None:
-    server: ServerProcess = request.getfixturevalue(engine)
+    server: AppServer = request.getfixturevalue(engine)
     heard = Heard()
     async with opened(server, voice="ef_dora" if engine == "server" else "espeak:es") as websocket:
         await websocket.recv()
@@ -141,8 +142,8 @@ async def test_idle_words_are_flushed_without_eos(engine: str, request: pytest.F
     assert waited and int(waited[1]) >= 1
 
 
-async def test_breaks_are_silent_and_echoed(espeak_server: ServerProcess) -> None:
-    heard = await say(espeak_server, 'Uno <break time="1.0s"/> dos<break time="0.5s"/>tres.')
+async def test_breaks_are_silent_and_echoed(espeak_app: AppServer) -> None:
+    heard = await say(espeak_app, 'Uno <break time="1.0s"/> dos<break time="0.5s"/>tres.')
     assert heard.said == ["Uno", '<break time="1.00s">', "dos", '<break time="0.50s">', "tres."]
     times = {word: (start, stop) for word, start, stop in heard.words}
     for rest, seconds in (('<break time="1.00s">', 0.96), ('<break time="0.50s">', 0.48)):
@@ -153,16 +154,16 @@ async def test_breaks_are_silent_and_echoed(espeak_server: ServerProcess) -> Non
     assert times["dos"][0] >= times['<break time="1.00s">'][1] - 0.02
 
 
-async def test_words_are_echoed_as_by_original(espeak_server: ServerProcess) -> None:
-    heard = await say(espeak_server, "L’été (vingt) : 12:30 – fin —")
+async def test_words_are_echoed_as_by_original(espeak_app: AppServer) -> None:
+    heard = await say(espeak_app, "L’été (vingt) : 12:30 – fin —")
     assert heard.said == ["L'été", "vingt", "12", "30", "fin", "—"]
 
 
-async def test_formats_carry_same_speech(espeak_server: ServerProcess) -> None:
-    expected = (await say(espeak_server, SENTENCE)).samples
+async def test_formats_carry_same_speech(espeak_app: AppServer) -> None:
+    expected = (await say(espeak_app, SENTENCE)).samples
     for form in ("Pcm", "OggOpus", "OggOpusMessagePack", None):
         query = {} if form is None else {"format": form}
-        url = httpx.URL(f"{espeak_server.url}/api/tts_streaming", params=query)
+        url = httpx.URL(f"{espeak_app.url}/api/tts_streaming", params=query)
         async with connect(str(url), additional_headers=KEY, max_size=None) as websocket:
             for word in SENTENCE.split():
                 await websocket.send(word)
@@ -192,10 +193,10 @@ async def test_formats_carry_same_speech(espeak_server: ServerProcess) -> None:
     ("voice", "language"),
     [
         ("unmute-prod-website/developpeuse-3.wav", "fr"),
-        pytest.param("developpeuse-3.wav+2.5", "fr", marks=pytest.mark.slow),
+        pytest.param("developpeuse-3.wav+2.5", "fr", marks=pytest.mark.heard),
         ("unmute-prod-website/p329_022.wav", "en"),
-        pytest.param("expresso/ex03-ex01_happy_001_channel1_334s.wav", "en", marks=pytest.mark.slow),
-        pytest.param("cml-tts/fr/12977_10625_000037-0001.wav", "fr", marks=pytest.mark.slow),
+        pytest.param("expresso/ex03-ex01_happy_001_channel1_334s.wav", "en", marks=pytest.mark.heard),
+        pytest.param("cml-tts/fr/12977_10625_000037-0001.wav", "fr", marks=pytest.mark.heard),
         ("ef_dora", "es"),
     ],
 )
@@ -206,21 +207,21 @@ async def test_kyutai_voices_speak_their_language(server: ServerProcess, voice: 
 
 
 @pytest.mark.parametrize("voice", ["unmute-prod-website/default_voice.wav", "nobody", "custom:a-b", "../x"])
-async def test_unknown_voice_is_default(espeak_server: ServerProcess, voice: str) -> None:
-    expected = await say(espeak_server, SENTENCE)
-    heard = await say(espeak_server, SENTENCE, voice=voice)
+async def test_unknown_voice_is_default(espeak_app: AppServer, voice: str) -> None:
+    expected = await say(espeak_app, SENTENCE)
+    heard = await say(espeak_app, SENTENCE, voice=voice)
     assert np.array_equal(heard.samples, expected.samples)
 
 
-async def test_max_seq_len_limits_frames(espeak_server: ServerProcess) -> None:
+async def test_max_seq_len_limits_frames(espeak_app: AppServer) -> None:
     numbers = {"temperature": "0.8", "top_k": "250", "seed": "42", "cfg_alpha": "1.5"}
-    heard = await say(espeak_server, SENTENCE, max_seq_len="5", **numbers)
+    heard = await say(espeak_app, SENTENCE, max_seq_len="5", **numbers)
     assert len(heard.frames) == 5
-    assert len((await say(espeak_server, SENTENCE, **dict.fromkeys(numbers, "null"))).frames) > 5
+    assert len((await say(espeak_app, SENTENCE, **dict.fromkeys(numbers, "null"))).frames) > 5
 
 
-async def test_message_ends_word(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server) as websocket:
+async def test_message_ends_word(espeak_app: AppServer) -> None:
+    async with opened(espeak_app) as websocket:
         for piece in ("uno dos\n tres", "", " ", "cua", "tro\u00a0cinco"):
             await websocket.send(text(piece))
         await websocket.send(EOS)
@@ -228,7 +229,7 @@ async def test_message_ends_word(espeak_server: ServerProcess) -> None:
     assert heard.said == ["uno", "dos", "tres", "cua", "tro", "cinco"]
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.alone
 async def test_close_frees_slot(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro")
@@ -247,7 +248,7 @@ async def test_close_frees_slot(start_server: StartServer) -> None:
     assert counters["cancellations"] == 3
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_slow_reader_gets_everything(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
     words = " ".join([SENTENCE] * 150)

@@ -1,25 +1,35 @@
-"""Kyutai's names of voices: which of ours answers."""
+"""Names of Kyutai's voices, and the voices of this server that replace them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
+from engines.kokoro.voices import DEFAULT_VOICES, Voices
 from protocols.kyutai.query import resolve_voice
-from server.metrics import Metrics
-from server.settings import load
+from speech.observer import Observer
+from speech.request import Limits
 from speech.service import SpeechService
-from websocket_server import build_service
+from speech.voices.catalogue import VoiceStore
+from tests.support.tone import ToneEngine
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SpeechService]:
-    folder = tmp_path_factory.mktemp("voices")
-    built = build_service(load({"data_dir": folder, "recognizer": "none"}, {}, folder / "none"), Metrics("0"))
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[SpeechService]:
+    """A service with Kokoro's voices."""
+    engine = ToneEngine()
+    engine.info = replace(engine.info, name="kokoro", voices=Voices().all, default_voices=DEFAULT_VOICES)
+    built = SpeechService(
+        [engine],
+        VoiceStore(tmp_path),
+        Limits(),
+        default_language="es",
+        default_voice=None,
+        observer=Observer(),
+    )
     await built.start()
     yield built
     await built.stop()

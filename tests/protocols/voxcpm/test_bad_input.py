@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.clients.voxcpm.wire import Client, Frame, Message, opened
 from tests.conftest import ServerProcess, StartServer
+from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
@@ -89,9 +90,9 @@ NO_VOICE = "VOICE_NOT_FOUND"
     ],
 )  # fmt: skip
 async def test_invalid_message_leaves_connection_open(
-    espeak_server: ServerProcess, raw: str | bytes, request_id: str | None, code: str, says: str
+    espeak_app: AppServer, raw: str | bytes, request_id: str | None, code: str, says: str
 ) -> None:
-    async with opened(espeak_server.url) as client:
+    async with opened(espeak_app.url) as client:
         await client.socket.send(raw)
         told = await error(client)
         assert (told["request_id"], told["error"]["code"]) == (request_id, code)
@@ -109,10 +110,8 @@ async def test_invalid_message_leaves_connection_open(
         ("prompt_wav_path", "/etc/passwd"),
     ],
 )
-async def test_unavailable_recording_names_field(
-    espeak_server: ServerProcess, field: str, value: str
-) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_unavailable_recording_names_field(espeak_app: AppServer, field: str, value: str) -> None:
+    async with opened(espeak_app.url) as client:
         answer = await client.speak(HELLO, **{field: value})
         assert [message["state"] for message in answer.messages[:-1] if isinstance(message, dict)] == [
             "queued"
@@ -122,15 +121,15 @@ async def test_unavailable_recording_names_field(
         await client.alive()
 
 
-async def test_error_without_request_has_last_id(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_error_without_request_has_last_id(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         await client.speak(HELLO, "mine")
         await client.socket.send(b"x")
         assert (await error(client))["request_id"] == "mine"
 
 
-async def test_duplicate_id_does_not_disturb_request(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_duplicate_id_does_not_disturb_request(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         alone = await client.speak(LONG, "same")
         await client.request("same", LONG)
         await client.request("same", HELLO)
@@ -146,8 +145,8 @@ async def test_duplicate_id_does_not_disturb_request(espeak_server: ServerProces
     assert [(one["code"], list(one["details"]["errors"])) for one in refused] == [(INVALID, ["request_id"])]
 
 
-async def test_half_surrogate_is_skipped(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_half_surrogate_is_skipped(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         answer = await client.speak("Hola \ud83d amigo \udc00.")
         assert answer.last["type"] == "complete" and answer.spans[-1][1] == 15
 
@@ -164,8 +163,8 @@ async def test_message_over_mebibyte_closes_with_1009(espeak_server: ServerProce
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
 
 
-async def test_requests_of_connection_are_limited(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
+async def test_requests_of_connection_are_limited(start_app: StartApp) -> None:
+    server = start_app(KANI_AHEAD_SECONDS="1")
     async with opened(server.url) as client:
         for number in range(257):
             await client.request(f"r{number}", "Uno. " * 900, mode="non_streaming")
@@ -191,9 +190,8 @@ async def test_requests_of_connection_are_limited(start_server: StartServer) -> 
         assert isinstance(message, dict) and message["error"]["code"] == "QUEUE_FULL"
 
 
-async def test_configured_limits_are_applied(start_server: StartServer) -> None:
-    server = start_server(
-        *("--engine", "espeak"),
+async def test_configured_limits_are_applied(start_app: StartApp) -> None:
+    server = start_app(
         TTS_MAX_TEXT_LENGTH="10",
         TTS_RATE_LIMIT_ENABLED="true",
         TTS_RATE_LIMIT_PER_MINUTE="3",
@@ -212,7 +210,7 @@ async def test_configured_limits_are_applied(start_server: StartServer) -> None:
         assert len(refused.messages) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_full_queue_is_reported(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro", TTS_MAX_CONCURRENT="1", TTS_MAX_QUEUE_SIZE="2")
     ended: dict[str, Any] = {}
@@ -234,7 +232,7 @@ async def test_full_queue_is_reported(start_server: StartServer) -> None:
     assert all(result["samples"] for result in ended.values())
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_recordings_in_memory_are_limited(start_server: StartServer) -> None:
     target = io.BytesIO()
     with av.open(target, "w", "ogg") as container:
@@ -286,11 +284,11 @@ WRONG = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(WRONG, min_size=1, max_size=8))
-def test_any_input_is_answered_by_error(espeak_server: ServerProcess, sent: list[str | bytes]) -> None:
+def test_any_input_is_answered_by_error(espeak_app: AppServer, sent: list[str | bytes]) -> None:
     async def exchange() -> None:
-        async with opened(espeak_server.url) as client:
+        async with opened(espeak_app.url) as client:
             for raw in sent:
                 with contextlib.suppress(ValueError, TypeError, AttributeError):
                     if json.loads(raw).get("type") == "ping":

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from tests.clients.voxcpm.wire import Answer, Client, Frame, opened
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
+from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
@@ -30,9 +31,9 @@ def assert_cancelled(answer: Answer) -> None:
 
 
 @pytest.mark.parametrize("mode", ["streaming", "non_streaming"])
-async def test_cancel_is_answered_once_at_any_time(espeak_server: ServerProcess, mode: str) -> None:
+async def test_cancel_is_answered_once_at_any_time(espeak_app: AppServer, mode: str) -> None:
     dice = random.Random(1)
-    async with opened(espeak_server.url) as client:
+    async with opened(espeak_app.url) as client:
         for number in range(60):
             name = f"r{number}"
             await client.request(name, LONG, mode=mode)
@@ -44,16 +45,16 @@ async def test_cancel_is_answered_once_at_any_time(espeak_server: ServerProcess,
             await client.alive()
 
 
-async def test_immediate_cancel_is_answered(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_immediate_cancel_is_answered(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         for _ in range(50):
             await asyncio.gather(client.request("one", LONG), cancel(client, "one"))
             assert_cancelled(await client.answer("one"))
         await client.alive()
 
 
-async def test_cancel_ends_named_request_alone(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_cancel_ends_named_request_alone(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         alone = await client.speak(HELLO, "b")
         for name in "abc":
             await client.request(name, HELLO if name == "b" else LONG)
@@ -66,8 +67,8 @@ async def test_cancel_ends_named_request_alone(espeak_server: ServerProcess) -> 
     assert answers["b"].pcm == alone.pcm
 
 
-async def test_unknown_id_is_not_found(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client, opened(espeak_server.url) as other:
+async def test_unknown_id_is_not_found(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client, opened(espeak_app.url) as other:
         await other.request("theirs", LONG)
         await client.request("mine", HELLO)
         await client.answer("mine")
@@ -89,8 +90,8 @@ async def test_unknown_id_is_not_found(espeak_server: ServerProcess) -> None:
         await other.answer("theirs")
 
 
-async def test_ended_ids_are_remembered_up_to_limit(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_ended_ids_are_remembered_up_to_limit(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         for number in range(257):
             await client.request(f"r{number}", "")
             await client.answer(f"r{number}")
@@ -102,7 +103,7 @@ async def test_ended_ids_are_remembered_up_to_limit(espeak_server: ServerProcess
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("engine", ["espeak", pytest.param("kokoro", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("engine", ["espeak", pytest.param("kokoro", marks=pytest.mark.heard)])
 async def test_slot_is_free_after_cancel(start_server: StartServer, engine: str) -> None:
     server = start_server("--engine", engine, TTS_MAX_CONCURRENT="1", KANI_AHEAD_SECONDS="600")
     async with opened(server.url) as client, httpx.AsyncClient(base_url=server.http_url) as http:
@@ -129,7 +130,7 @@ async def test_slot_is_free_after_cancel(start_server: StartServer, engine: str)
             assert (counters["speaking"], counters["waiting"], counters["sessions"]) == (0, 0, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_queued_requests_can_be_cancelled(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro", TTS_MAX_CONCURRENT="1")
     async with opened(server.url) as client:
@@ -145,7 +146,7 @@ async def test_queued_requests_can_be_cancelled(start_server: StartServer) -> No
 
 
 @pytest.mark.alone
-async def test_cancel_ends_recording_fetch(start_server: StartServer) -> None:
+async def test_cancel_ends_recording_fetch(start_app: StartApp) -> None:
     asked = asyncio.Event()
 
     async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -155,7 +156,7 @@ async def test_cancel_ends_recording_fetch(start_server: StartServer) -> None:
 
     async with await asyncio.start_server(never, "127.0.0.1", 0) as slow:
         port = slow.sockets[0].getsockname()[1]
-        server = start_server("--engine", "espeak", KANI_RECORDING_HOSTS=f"127.0.0.1:{port}")
+        server = start_app(KANI_RECORDING_HOSTS=f"127.0.0.1:{port}")
         async with opened(server.url) as client:
             await client.request("one", HELLO, prompt_wav_url=f"http://127.0.0.1:{port}/voice.wav")
             await asyncio.wait_for(asked.wait(), 300)
@@ -167,7 +168,7 @@ async def test_cancel_ends_recording_fetch(start_server: StartServer) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_disconnect_frees_slots(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro")
     async with httpx.AsyncClient(base_url=server.http_url) as http:
@@ -183,9 +184,9 @@ async def test_disconnect_frees_slots(start_server: StartServer) -> None:
 
 
 @pytest.mark.alone
-async def test_dropped_connections_leave_no_session(start_server: StartServer) -> None:
+async def test_dropped_connections_leave_no_session(start_app: StartApp) -> None:
     dice = random.Random(3)
-    server = start_server("--engine", "espeak")
+    server = start_app()
 
     async def drop() -> None:
         async with opened(server.url, close_timeout=0.1) as client:

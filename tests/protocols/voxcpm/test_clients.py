@@ -42,7 +42,7 @@ async def any_node() -> list[str]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize(("text", "language"), [(SPANISH, "es"), (ENGLISH, "en")])
 async def test_document_javascript_is_understood(
     server: ServerProcess, any_node: list[str], tmp_path: Path, text: str, language: str
@@ -91,7 +91,7 @@ async def test_document_javascript_runs_in_browser(espeak_server: ServerProcess)
     assert len(told["sequences"]) > 1000 and told["samples"] > 120 * told["rate"]
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize(("text", "language"), [(SPANISH, "es"), (ENGLISH, "en")])
 async def test_document_python_is_understood(server: ServerProcess, text: str, language: str) -> None:
     pcm = await python_client()(text, url=f"{server.url}/tts")

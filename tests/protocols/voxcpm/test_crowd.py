@@ -57,7 +57,7 @@ async def connection(url: str, asked: dict[str, Asked]) -> dict[str, Answer]:
 
 
 @pytest.mark.alone
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_five_hundred_requests_do_not_affect_each_other(start_server: StartServer) -> None:
     dice = random.Random(1)
     server = start_server("--engine", "espeak")

@@ -28,8 +28,9 @@ from speech.text.language_detection import detect
 from speech.types import Samples, Voice
 from speech.voices.catalogue import VoiceCatalogue, VoiceStore
 from tests.clients.voxcpm.wire import opened
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import ServerProcess
 from tests.protocols.test_voices_api import form, recording
+from tests.support.app_server import AppServer, StartApp
 from tests.support.tone import ToneEngine
 
 PARAMS = {
@@ -44,7 +45,7 @@ PARAMS = {
 }
 
 
-def client_of(server: ServerProcess, **headers: str) -> httpx.AsyncClient:
+def client_of(server: AppServer, **headers: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=server.http_url, headers=headers, timeout=300)
 
 
@@ -67,10 +68,10 @@ def voices(tmp_path: Path) -> Path:
     return folder
 
 
-async def test_config_has_address_and_limits(espeak_server: ServerProcess) -> None:
-    async with client_of(espeak_server) as client:
+async def test_config_has_address_and_limits(espeak_app: AppServer) -> None:
+    async with client_of(espeak_app) as client:
         answer = await client.get("/api/config")
-    url = f"ws://localhost:{espeak_server.port}/tts"
+    url = f"ws://localhost:{espeak_app.port}/tts"
     assert answer.headers["cache-control"] == "no-cache"
     assert answer.json() == {
         "wsUrl": url,
@@ -87,8 +88,8 @@ async def test_config_has_address_and_limits(espeak_server: ServerProcess) -> No
     }
 
 
-async def test_config_limits_match_websocket(espeak_server: ServerProcess) -> None:
-    async with client_of(espeak_server) as client, opened(espeak_server.url) as socket:
+async def test_config_limits_match_websocket(espeak_app: AppServer) -> None:
+    async with client_of(espeak_app) as client, opened(espeak_app.url) as socket:
         told = (await client.get("/api/config")).json()
         limits = told["constraints"]
         longest = limits.pop("max_text_length")
@@ -117,15 +118,15 @@ async def test_each_port_returns_own_address(compat_server: ServerProcess) -> No
     ("forwarded", "scheme"), [("https", "wss"), ("https, http", "wss"), ("http", "ws"), ("", "ws")]
 )
 async def test_config_uses_forwarded_scheme_and_host(
-    start_server: StartServer, forwarded: str, scheme: str
+    start_app: StartApp, forwarded: str, scheme: str
 ) -> None:
-    server = start_server("--engine", "espeak", "--no-auth", KANI_ALLOWED_HOSTS="tts.example.test")
+    server = start_app(KANI_NO_AUTH="true", KANI_ALLOWED_HOSTS="tts.example.test")
     async with client_of(server, **{"x-forwarded-proto": forwarded, "host": "tts.example.test"}) as client:
         assert (await client.get("/api/config")).json()["wsUrl"] == f"{scheme}://tts.example.test/tts"
 
 
-async def test_voices_are_listed_by_category(start_server: StartServer, voices: Path) -> None:
-    server = start_server("--engine", "espeak", KANI_VOICE_DIR=str(voices))
+async def test_voices_are_listed_by_category(start_app: StartApp, voices: Path) -> None:
+    server = start_app(KANI_VOICE_DIR=str(voices))
     async with client_of(server) as client:
         assert (await client.post("/v1/audio/voices", **form(language="spanish"))).status_code == 201
         told = (await client.get("/api/voices")).json()
@@ -194,8 +195,8 @@ def test_voices_of_best_engine_come_first(tmp_path: Path) -> None:
     ]
 
 
-async def test_search_returns_one_list(start_server: StartServer, voices: Path) -> None:
-    server = start_server("--engine", "espeak", KANI_VOICE_DIR=str(voices))
+async def test_search_returns_one_list(start_app: StartApp, voices: Path) -> None:
+    server = start_app(KANI_VOICE_DIR=str(voices))
     spanish = ["Spanish-a?b #1%2", "espeak:es", "espeak:es-419"]
     async with client_of(server) as client:
         for search, category, found in (
@@ -210,8 +211,8 @@ async def test_search_returns_one_list(start_server: StartServer, voices: Path) 
 
 
 @pytest.mark.parametrize("name", ["search", "category"])
-async def test_query_length_is_limited(espeak_server: ServerProcess, name: str) -> None:
-    async with client_of(espeak_server) as client:
+async def test_query_length_is_limited(espeak_app: AppServer, name: str) -> None:
+    async with client_of(espeak_app) as client:
         assert (await client.get("/api/voices", params={name: "x" * 200})).status_code == 200
         answer = await client.get("/api/voices", params={name: "x" * 201})
     assert (answer.status_code, answer.json()) == (
@@ -220,8 +221,8 @@ async def test_query_length_is_limited(espeak_server: ServerProcess, name: str) 
     )
 
 
-async def test_built_in_voices_have_samples(espeak_server: ServerProcess) -> None:
-    async with client_of(espeak_server) as client:
+async def test_built_in_voices_have_samples(espeak_app: AppServer) -> None:
+    async with client_of(espeak_app) as client:
         listed = (await client.get("/api/voices")).json()["voices"]
         for voice in (voice for row in listed.values() for voice in row):
             answer = await client.get(voice["audio_url"])
@@ -243,8 +244,8 @@ def test_sample_sentences_are_in_their_language() -> None:
     assert sample_sentence("tlh") == FALLBACK_SENTENCE
 
 
-async def test_stored_recording_is_not_served(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak")
+async def test_stored_recording_is_not_served(start_app: StartApp) -> None:
+    server = start_app()
     async with client_of(server) as client:
         assert (await client.post("/v1/audio/voices", **form(language="french"))).status_code == 201
         kept = (await client.get("/api/voices")).json()["voices"]["custom"][0]
@@ -254,8 +255,8 @@ async def test_stored_recording_is_not_served(start_server: StartServer) -> None
     assert recording()[44:200] not in answer.content
 
 
-async def test_folder_recording_is_served_unchanged(start_server: StartServer, voices: Path) -> None:
-    server = start_server("--engine", "espeak", KANI_VOICE_DIR=str(voices))
+async def test_folder_recording_is_served_unchanged(start_app: StartApp, voices: Path) -> None:
+    server = start_app(KANI_VOICE_DIR=str(voices))
     async with client_of(server) as client:
         listed = (await client.get("/api/voices", params={"search": "-"})).json()["voices"]
         urls = {voice["id"]: voice["audio_url"] for voice in listed}
@@ -281,16 +282,16 @@ async def test_folder_recording_is_served_unchanged(start_server: StartServer, v
         "%ff",
     ],
 )
-async def test_unknown_voice_is_404(espeak_server: ServerProcess, voice: str) -> None:
-    async with client_of(espeak_server) as client:
+async def test_unknown_voice_is_404(espeak_app: AppServer, voice: str) -> None:
+    async with client_of(espeak_app) as client:
         answer = await client.get(f"/api/voices/{voice}/audio")
     assert answer.status_code == 404
     if "%2f" not in voice and ".." not in voice:
         assert answer.json() == {"error": "Voice not found"}
 
 
-async def test_sample_counts_towards_rate_limit(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")
+async def test_sample_counts_towards_rate_limit(start_app: StartApp) -> None:
+    server = start_app(KANI_RATE_PER_MINUTE="1")
     async with client_of(server) as client:
         assert (await client.get("/api/voices/espeak:es/audio")).status_code == 200
         answer = await client.get("/api/voices/espeak:es/audio")

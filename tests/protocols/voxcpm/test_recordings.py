@@ -13,10 +13,11 @@ import pytest
 
 from tests.clients.voxcpm.wire import Answer, Client
 from tests.clients.voxcpm.wire import opened as connected
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import ServerProcess
 from tests.protocols.raw_site import Site, answer, opened, redirect
 from tests.protocols.test_voices_api import recording
 from tests.protocols.voxcpm.test_remote import PRIVATE_HOSTS, flood
+from tests.support.app_server import AppServer, StartApp
 
 TEXT = "Hola."
 
@@ -36,7 +37,7 @@ async def site() -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-def server(start_server: StartServer, site: Site, tmp_path: Path) -> ServerProcess:
+def server(start_app: StartApp, site: Site, tmp_path: Path) -> ServerProcess:
     folder = tmp_path / "voices"
     (folder / "animals").mkdir(parents=True)
     (folder / "animals/cat.wav").write_bytes(recording())
@@ -47,7 +48,7 @@ def server(start_server: StartServer, site: Site, tmp_path: Path) -> ServerProce
     os.mkfifo(folder / "pipe.wav")
     (tmp_path / "secret.wav").write_bytes(recording())
     hosts = f"127.0.0.1:{site.port}"
-    return start_server("--engine", "espeak", KANI_RECORDING_HOSTS=hosts, KANI_VOICE_DIR=str(folder))
+    return start_app(KANI_RECORDING_HOSTS=hosts, KANI_VOICE_DIR=str(folder))
 
 
 def assert_refused(told: Answer, field: str) -> None:
@@ -90,7 +91,7 @@ async def test_invalid_recording_is_refused(server: ServerProcess, site: Site) -
         await assert_speaks(client)
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_fetch_times_out_after_ten_seconds(server: ServerProcess, site: Site) -> None:
     began = time.monotonic()
     async with connected(server.url) as client:
@@ -134,8 +135,8 @@ async def test_allowed_recordings_are_used(server: ServerProcess, site: Site) ->
             assert told.last["type"] == "complete" and told.last["result"]["cloning"] == "none"
 
 
-async def test_path_without_folder_is_refused(espeak_server: ServerProcess) -> None:
-    async with connected(espeak_server.url) as client:
+async def test_path_without_folder_is_refused(espeak_app: AppServer) -> None:
+    async with connected(espeak_app.url) as client:
         assert_refused(await client.speak(TEXT, prompt_wav_path="animals/cat.wav"), "prompt_wav_path")
         told = await client.speak(TEXT, voice_id="animals-cat")
         assert told.last["error"]["code"] == "VOICE_NOT_FOUND"

@@ -13,7 +13,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.clients.voxcpm.wire import NON_STREAMING, STREAMING_CHUNK, Answer, Client, Frame, opened
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
+from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
@@ -43,8 +44,8 @@ def assert_tiled(answer: Answer, text: str) -> None:
     assert spans[-1][3] == pytest.approx(answer.last["result"]["duration"], abs=0.02)
 
 
-async def test_stream_has_order_of_original(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_stream_has_order_of_original(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         answer = await client.speak(HELLO, mode="streaming")
     frames = answer.frames
     expected = ["queued", "processing", "generating"]
@@ -69,8 +70,8 @@ async def test_stream_has_order_of_original(espeak_server: ServerProcess) -> Non
     assert_tiled(answer, HELLO)
 
 
-async def test_whole_answer_has_order_of_original(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_whole_answer_has_order_of_original(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         answer = await client.speak(HELLO, mode="non_streaming")
     assert order(answer) == ["queued", "processing", "generating", "encoding", "frame", "complete"]
     assert shares(answer)[2:] == [
@@ -86,8 +87,8 @@ async def test_whole_answer_has_order_of_original(espeak_server: ServerProcess) 
     assert_tiled(answer, HELLO)
 
 
-async def test_long_whole_answer_does_not_block_others(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_long_whole_answer_does_not_block_others(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         await client.request("long", LONG, mode="non_streaming")
         await client.request("short", HELLO)
         answers = await client.answers("long", "short")
@@ -95,23 +96,23 @@ async def test_long_whole_answer_does_not_block_others(espeak_server: ServerProc
     assert_tiled(answers["long"], LONG)
 
 
-async def test_progress_stops_at_four_fifths(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_progress_stops_at_four_fifths(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         told = shares(await client.speak(LONG[:800]))
     assert told[-1][1] == 0.8
     assert [share for _, share, _ in told] == sorted(share for _, share, _ in told)
 
 
-async def test_streaming_is_default_mode(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_streaming_is_default_mode(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         answer = await client.speak(HELLO)
     assert {frame.kind for frame in answer.frames} == {STREAMING_CHUNK}
 
 
-async def test_result_has_voice_and_unused_parameters(espeak_server: ServerProcess) -> None:
+async def test_result_has_voice_and_unused_parameters(espeak_app: AppServer) -> None:
     given = {"cfg_value": 2.5, "inference_timesteps": 10, "normalize": True, "denoise": None, "seed": 7}
     ours = {"voice_id": "espeak:es", "language": "spanish", "speed": 1.5, "foo": 1}
-    async with opened(espeak_server.url) as client:
+    async with opened(espeak_app.url) as client:
         result = (await client.speak(HELLO, **given, **ours)).last["result"]
         plain = (await client.speak(HELLO, speed=1.0)).last["result"]
     assert (result["engine"], result["voice"], result["language"]) == ("espeak", "espeak:es", "es")
@@ -121,9 +122,9 @@ async def test_result_has_voice_and_unused_parameters(espeak_server: ServerProce
     assert plain["unused"] == plain["passages"] == []
 
 
-async def test_prosody_parameters_are_applied(espeak_server: ServerProcess) -> None:
+async def test_prosody_parameters_are_applied(espeak_app: AppServer) -> None:
     text = "Kani cuenta hasta 1000000."
-    async with opened(espeak_server.url) as client:
+    async with opened(espeak_app.url) as client:
 
         async def seconds(**params: Any) -> float:
             result = (await client.speak(text, language="es", **params)).last["result"]
@@ -142,10 +143,10 @@ async def test_prosody_parameters_are_applied(espeak_server: ServerProcess) -> N
     assert refused["details"]["errors"]["duration"].startswith("this text can be said in ")
 
 
-async def test_concurrent_requests_are_independent(espeak_server: ServerProcess) -> None:
+async def test_concurrent_requests_are_independent(espeak_app: AppServer) -> None:
     texts = {f"r{number}": f"Número {number}. {HELLO}" for number in range(10)}
     modes = {name: ("streaming", "non_streaming")[at % 2] for at, name in enumerate(texts)}
-    async with opened(espeak_server.url) as client:
+    async with opened(espeak_app.url) as client:
         alone = {name: await client.speak(text, name, mode=modes[name]) for name, text in texts.items()}
         for name, text in texts.items():
             await client.request(name, text, mode=modes[name])
@@ -155,29 +156,29 @@ async def test_concurrent_requests_are_independent(espeak_server: ServerProcess)
         assert answer.last["result"] == alone[name].last["result"]
 
 
-async def test_id_can_be_reused(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_id_can_be_reused(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         first = await client.speak(HELLO, "again")
         assert (await client.speak("", "again")).last["type"] == "error"
         assert (await client.speak(HELLO, "again")).pcm == first.pcm
         await client.alive()
 
 
-async def test_id_of_any_characters_is_echoed(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_id_of_any_characters_is_echoed(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         for request_id in ("ñandú 🙂", "half \ud83d", '"quoted\\"', "x" * 200):
             answer = await client.speak("Sí.", request_id)
             assert answer.last["type"] == "complete"
 
 
-async def test_spans_count_code_points(espeak_server: ServerProcess) -> None:
+async def test_spans_count_code_points(espeak_app: AppServer) -> None:
     text = "  🙂 Hola, 你好.\n"
-    async with opened(espeak_server.url) as client:
+    async with opened(espeak_app.url) as client:
         assert_tiled(await client.speak(text), text)
 
 
-async def test_text_without_words_is_short_silence(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_text_without_words_is_short_silence(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         answer = await client.speak("…")
     assert answer.last["result"]["duration"] == pytest.approx(0.2, abs=0.01)
     assert not answer.samples.any()
@@ -194,15 +195,15 @@ async def test_text_without_words_is_short_silence(espeak_server: ServerProcess)
     ],
 )
 async def test_known_subprotocol_is_accepted(
-    espeak_server: ServerProcess, offered: list[str] | None, chosen: str | None
+    espeak_app: AppServer, offered: list[str] | None, chosen: str | None
 ) -> None:
-    async with opened(espeak_server.url, subprotocols=offered) as client:
+    async with opened(espeak_app.url, subprotocols=offered) as client:
         assert client.socket.subprotocol == chosen
         await client.alive()
 
 
-async def test_ping_is_answered_during_speech(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
+async def test_ping_is_answered_during_speech(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         await client.request("long", LONG)
         await client.send("ping", timestamp=12.5)
         while (message := await client.receive()) and (
@@ -212,9 +213,9 @@ async def test_ping_is_answered_during_speech(espeak_server: ServerProcess) -> N
         assert isinstance(message, dict) and message["timestamp"] == 12.5
 
 
-@pytest.mark.slow
-async def test_queue_position_is_reported(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", TTS_MAX_CONCURRENT="1", KANI_AHEAD_SECONDS="600")
+@pytest.mark.heard
+async def test_queue_position_is_reported(start_app: StartApp) -> None:
+    server = start_app(TTS_MAX_CONCURRENT="1", KANI_AHEAD_SECONDS="600")
     async with opened(server.url) as client:
         names = [f"r{number}" for number in range(12)]
         for name in names:
@@ -234,7 +235,7 @@ async def test_queue_position_is_reported(start_server: StartServer) -> None:
                 assert message["message"] == f"Request queued, number {message['position']} in line"
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_client_timeout_is_applied(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro")
     async with opened(server.url, additional_headers={"X-Request-Timeout": "0.05"}) as client:
@@ -246,7 +247,7 @@ async def test_client_timeout_is_applied(start_server: StartServer) -> None:
             assert (await client.speak("Sí.")).last["type"] == "complete"
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_slow_reader_blocks_no_other(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", TTS_MAX_CONCURRENT="1", KANI_AHEAD_SECONDS="1")
     async with (
@@ -275,7 +276,7 @@ async def test_slow_reader_blocks_no_other(start_server: StartServer) -> None:
     assert made_s < heard_s / 2
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_shutdown_ends_each_request_once(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro", KANI_SHUTDOWN_SECONDS="0.2")
     async with opened(server.url) as client:
@@ -307,8 +308,8 @@ async def test_shutdown_waits_for_speech(start_server: StartServer) -> None:
         assert answer.last["type"] == "complete" and answer.frames[-1].metadata["is_final"]
 
 
-async def test_metrics_have_names_of_original(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak")
+async def test_metrics_have_names_of_original(start_app: StartApp) -> None:
+    server = start_app()
 
     async def ended(client: Client, request_id: str) -> None:
         await client.send("cancel", request_id=request_id)

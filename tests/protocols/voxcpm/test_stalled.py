@@ -15,9 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.clients.voxcpm.wire import opened
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
 from tests.protocols.raw_site import Site
 from tests.protocols.raw_site import opened as site_opened
+from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
@@ -29,7 +30,7 @@ def request(name: str, text: str = HELLO, **params: object) -> str:
 
 
 @asynccontextmanager
-async def never_reading(server: ServerProcess) -> AsyncIterator[ClientConnection]:
+async def never_reading(server: AppServer) -> AsyncIterator[ClientConnection]:
     """A connection whose client reads nothing, and whose line breaks in the end."""
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -53,7 +54,7 @@ async def silent_site() -> AsyncIterator[Site]:
         yield site
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize("kind", ["recordings", "cancels"])
 async def test_client_that_does_not_read_is_not_read_from(start_server: StartServer, kind: str) -> None:
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
@@ -74,7 +75,7 @@ async def test_client_that_does_not_read_is_not_read_from(start_server: StartSer
         assert memory.memory_info().rss < before + 80 * MIB
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_unsent_whole_answers_are_freed(start_server: StartServer) -> None:
     # So that glibc gives what is freed back at once, and what the process has is what it needs.
     plain = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
@@ -95,7 +96,7 @@ async def test_unsent_whole_answers_are_freed(start_server: StartServer) -> None
         await held(lambda size: size < before + 40 * MIB)
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_broken_connections_log_no_error(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none", KANI_MAX_CONCURRENT="2")
 
@@ -133,9 +134,9 @@ async def test_shutdown_ends_recording_fetch(start_server: StartServer, silent_s
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
 
 
-async def test_client_timeout_covers_recording(start_server: StartServer, silent_site: Site) -> None:
+async def test_client_timeout_covers_recording(start_app: StartApp, silent_site: Site) -> None:
     hosts = f"127.0.0.1:{silent_site.port}"
-    server = start_server("--engine", "espeak", KANI_RECORDING_HOSTS=hosts, KANI_RECOGNIZER="none")
+    server = start_app(KANI_RECORDING_HOSTS=hosts)
     async with opened(server.url, additional_headers={"X-Request-Timeout": "0.3"}) as client:
         names = [f"r{number}" for number in range(6)]
         for name in names:
@@ -145,16 +146,10 @@ async def test_client_timeout_covers_recording(start_server: StartServer, silent
     assert {answer.last["error"]["code"] for answer in answers.values()} == {"TIMEOUT"}
 
 
-async def test_rate_limit_applies_before_fetch(start_server: StartServer) -> None:
+async def test_rate_limit_applies_before_fetch(start_app: StartApp) -> None:
     async with site_opened() as site:
         hosts = f"127.0.0.1:{site.port}"
-        server = start_server(
-            "--engine",
-            "espeak",
-            KANI_RECORDING_HOSTS=hosts,
-            TTS_RATE_LIMIT_PER_MINUTE="2",
-            KANI_RECOGNIZER="none",
-        )
+        server = start_app(KANI_RECORDING_HOSTS=hosts, TTS_RATE_LIMIT_PER_MINUTE="2")
         async with opened(server.url) as client:
             for number in range(6):
                 answer = await client.speak(HELLO, prompt_wav_url=site.url(f"/{number}"))
