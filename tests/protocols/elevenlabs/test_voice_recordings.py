@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from protocols.elevenlabs.http.voice_recordings import JOINED_RATE, join_recordings
+from protocols.elevenlabs.http.voice_form import JOINED_RATE, join_recordings
 from speech.audio.pcm import decode_recording, wav
 from speech.errors import InvalidRequest
 

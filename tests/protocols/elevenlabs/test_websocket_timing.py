@@ -183,7 +183,7 @@ def test_speech_whose_words_are_told_late_waits_only_where_it_has_to() -> None:
         clock.feed("hola uno")
         pieces = TimedAudioFramer(clock, RATE, cut_at_characters=True, strict=strict)
         found = [piece for each in frames for piece in pieces.feed(each)] + pieces.finish()
-        told = [(len(piece.samples), piece.reading.written.text) for piece in found if len(piece.samples)]
+        told = [(len(piece.samples), piece.characters.written.text) for piece in found if len(piece.samples)]
         assert told == expected
 
 
@@ -229,16 +229,16 @@ async def test_the_schedule_speaks_a_sentence_that_does_not_go_on(tmp_path: Path
         due = opened.flush_at
         opened.handle_message(ClientMessage(text="más "))
         assert opened.flush_at is not None and opened.flush_at > due
-        opened.speak_due(opened.due - 0.01)
-        assert opened.due is not None and not engine.segments
-        opened.speak_due(opened.due)
+        opened.flush_if_due(opened.flush_at - 0.01)
+        assert opened.flush_at is not None and not engine.segments
+        opened.flush_if_due(opened.flush_at)
         audio = opened.audio()
         assert len((await anext(audio))[0]) > 0
         # The next entry counts from here.
         opened.take(ClientMessage(text="veinticinco letras o más. "[:25] * 2))
-        assert opened.due is None
+        assert opened.flush_at is None
         opened.take(ClientMessage(text="otras diez."))
-        assert opened.due is not None
+        assert opened.flush_at is not None
         opened.finish()
         assert [timing async for _, timing in audio]
 

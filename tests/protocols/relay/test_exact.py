@@ -105,8 +105,8 @@ async def test_what_breaks_tells_what_came_before_it(tmp_path: Path) -> None:
 
 async def test_text_that_stops_coming_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """First it is said to its last word, then the utterance is complete, and takes no more."""
-    monkeypatch.setattr(relay_utterance, "PATIENCE_S", 0.05)
-    monkeypatch.setattr(relay_utterance, "IDLE_S", 0.2)
+    monkeypatch.setattr(relay_utterance, "FLUSH_AFTER_S", 0.05)
+    monkeypatch.setattr(relay_utterance, "FINISH_AFTER_S", 0.2)
     heard = Heard()
     async with housed(ToneEngine(), tmp_path) as house:
         utterance = Utterance(house, "", (), heard.send)
@@ -121,13 +121,13 @@ async def test_text_that_waited_long_enough_is_not_waited_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Patience counts from the text, not from when its turn comes."""
-    monkeypatch.setattr(relay_utterance, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(relay_utterance, "FLUSH_AFTER_S", 0.05)
     engine, heard = ToneEngine(), Heard()
     async with housed(engine, tmp_path) as house:
         utterance = Utterance(house, "", (), heard.send)
         utterance.feed("hola")
         await asyncio.sleep(0.1)
-        monkeypatch.setattr(relay_utterance, "PATIENCE_S", 60.0)
+        monkeypatch.setattr(relay_utterance, "FLUSH_AFTER_S", 60.0)
         speaking = asyncio.create_task(utterance.synthesize())
         async with asyncio.timeout(300):
             while engine.words != ["hola"]:

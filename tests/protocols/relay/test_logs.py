@@ -105,7 +105,7 @@ def test_no_two_have_the_same_name(tmp_path: Path) -> None:
 
 def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many of each kind are kept; what is not ours is left alone."""
-    monkeypatch.setattr(alignment_files, "MOST_FILES", 3)
+    monkeypatch.setattr(alignment_files, "MAX_FILES", 3)
     logs = RelayLogs(tmp_path, alignment=True, outputs=False)
     folder = tmp_path / "alignment"
     folder.mkdir()
@@ -122,12 +122,12 @@ def test_what_is_too_long_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log says so; the text of the same utterance, which is short enough, is kept."""
-    monkeypatch.setattr(alignment_files, "MOST_BYTES", 500)
+    monkeypatch.setattr(alignment_files, "MAX_FILE_BYTES", 500)
     logs = RelayLogs(tmp_path, alignment=True, outputs=True)
     with caplog.at_level(logging.WARNING):
         logs.write(said("a" * 400))
     assert names(tmp_path) == ["outputs"]
-    assert re.search(r"alignment of \d+ bytes is not kept \(at most 500\)", caplog.text)
+    assert re.search(r"alignment of \d+ bytes not written \(at most 500\)", caplog.text)
 
 
 def test_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_disk_that_takes_nothing_is_complained_of(tmp_path: Path, caplog: pyte
     (tmp_path / "logs").write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING):
         RelayLogs(tmp_path / "logs", alignment=True, outputs=True).write(said())
-    assert "what the relay said cannot be kept" in caplog.text
+    assert "writing the relay's log files failed" in caplog.text
 
 
 async def test_a_server_keeps_what_it_is_told_to(start_server: StartServer) -> None:
