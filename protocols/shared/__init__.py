@@ -1,1 +1,1 @@
-"""Parts that several protocols use; none of them belongs to one."""
+"""Parts that several protocols use; none of them belongs to one protocol."""
