@@ -235,9 +235,9 @@ async def test_the_schedule_speaks_a_sentence_that_does_not_go_on(tmp_path: Path
         audio = opened.audio()
         assert len((await anext(audio))[0]) > 0
         # The next entry counts from here.
-        opened.take(ClientMessage(text="veinticinco letras o más. "[:25] * 2))
+        opened.handle_message(ClientMessage(text="veinticinco letras o más. "[:25] * 2))
         assert opened.flush_at is None
-        opened.take(ClientMessage(text="otras diez."))
+        opened.handle_message(ClientMessage(text="otras diez."))
         assert opened.flush_at is not None
         opened.finish()
         assert [timing async for _, timing in audio]
