@@ -269,7 +269,7 @@ def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
             (CONTEXT,),
             as_json,
             elevenlabs_ws.parse_message,
-            (elevenlabs_ws.ProtocolError, SpeechError),
+            (elevenlabs_ws.BadMessage, SpeechError),
         ),
         Row(
             "elevenlabs query",

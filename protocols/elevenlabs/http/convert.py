@@ -21,10 +21,12 @@ from protocols.elevenlabs.http.responses import TASK_NAME, endpoint
 from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.elevenlabs.voice_ids import resolve_voice
 from protocols.shared.client_languages import accept_languages
+from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
 from protocols.shared.memory_budget import MemoryBudget, Reservation
+from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
 from speech import request_ids
-from speech.audio.encoding import AudioFormat, Encoder, FileEncoder, create_encoder
+from speech.audio.encoding import AudioFormat, Encoder, create_encoder
 from speech.errors import SpeechError
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
@@ -34,9 +36,6 @@ from speech.voices.store import CUSTOM_PREFIX
 
 PROTOCOL = "elevenlabs"
 PATH = "/v1/text-to-speech/{voice_id}"
-
-MAX_ANSWER_BYTES = 512 * 1024 * 1024
-"""Memory of all whole answers together: 1.5 hours of the largest format, three days of MP3."""
 
 _BLOCK_BYTES = 3 * 32 * 1024
 """Part of a whole answer that is sent at once; a multiple of 3, so that its base64 has no padding."""
@@ -80,7 +79,7 @@ class SizedStream(NamedTuple):
 
 def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
     """Return the four calls. Errors are ``{"detail": …}`` with 400, 404, 422, 429, 500, 503 or 504."""
-    budget = MemoryBudget(MAX_ANSWER_BYTES, alternative="ask for /stream")
+    budget = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for /stream")
 
     async def parse(request: Request, streamed: bool) -> ConvertRequest:
         body = parse_body(await request.body(), settings.max_text)
@@ -95,7 +94,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
         return service.open(
             parsed.speech,
             protocol=PROTOCOL,
-            client=request.client.host if request.client else "",
+            client=client_address(request),
             low_latency=low_latency,
             max_text=settings.max_text,
         )
@@ -164,16 +163,11 @@ async def _encode_whole(
     """Encode the whole session as a file, and time its characters. Raises SpeechError."""
     clock = FormsClock()
     clock.feed(parsed.body.text)
-    spans: list[Span] = []
-    file: FileEncoder | None = None
+    answer = WholeAnswer(memory, parsed.audio_format, max_s=None)
     async for chunk in session:
-        if file is None:
-            file = FileEncoder(parsed.audio_format, chunk.sample_rate)
-        memory.grow(await asyncio.to_thread(file.add, chunk.samples))
-        spans += chunk.spans
-    assert file is not None, "a session yields at least one chunk"
-    data = await asyncio.to_thread(file.finish)
-    return data, clock.align(spans)
+        await answer.add(chunk)
+    data = await asyncio.to_thread(answer.finish)
+    return data, clock.align(answer.spans)
 
 
 def _audio_file(data: bytes) -> SizedStream:

@@ -16,12 +16,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from protocols.elevenlabs.relay import messages
 from protocols.elevenlabs.relay.alignment_files import RelayLogs
 from protocols.elevenlabs.relay.broadcast import MAX_BACKLOG_BYTES, Broadcast, Subscriber
-from protocols.elevenlabs.relay.messages import Append, BadMessage, Finish, Ping, Start, Stop
+from protocols.elevenlabs.relay.messages import Append, Finish, Ping, Start, Stop
 from protocols.elevenlabs.relay.queue import UtteranceQueue
 from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from protocols.elevenlabs.relay.utterance import RelayContext, Send, Utterance
 from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.shared.client_languages import accept_languages
+from protocols.shared.connection import client_address, close
+from protocols.shared.errors import BadMessage
 from protocols.shared.tasks import run_until_first
 from speech.errors import SpeechError
 from speech.service import SpeechService
@@ -121,9 +123,9 @@ class _Output:
     async def close(self, code: int, reason: str) -> None:
         """Close the connection, unless the client has disconnected."""
         if not self._disconnected:
-            with suppress(WebSocketDisconnect, TimeoutError):
+            with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await self._websocket.close(code, reason)
+                    await close(self._websocket, code, reason)
 
 
 class _Reader:
@@ -140,7 +142,7 @@ class _Reader:
         self._queue = queue
         self._answer = answer
         self._speak = speak
-        self._client = websocket.client.host if websocket.client else ""
+        self._client = client_address(websocket)
         self._languages = accept_languages(websocket.headers)
         self._incremental: Utterance | None = None
 

@@ -10,6 +10,7 @@ import base64
 import json
 from dataclasses import dataclass
 
+from protocols.shared.errors import BadMessage
 from protocols.shared.json_input import TooManyValues, parse_object
 from speech.errors import SpeechCancelled, SpeechError
 
@@ -18,10 +19,6 @@ SAMPLE_RATE = 22_050
 
 MAX_ECHOED = 100
 """Characters of a client's input that an error message repeats."""
-
-
-class BadMessage(Exception):
-    """An invalid message; ``str()`` is the error message for the client."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from protocols.elevenlabs.relay.messages import BadMessage
 from protocols.elevenlabs.relay.settings import RelayState
 from protocols.elevenlabs.relay.utterance import Utterance
+from protocols.shared.errors import BadMessage
 from speech import request_ids
 
 MAX_QUEUED = 16

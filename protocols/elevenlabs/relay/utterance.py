@@ -11,6 +11,7 @@ from protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
 from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.elevenlabs.voice_ids import resolve_voice
+from protocols.shared.idle_flush import IdleFlush
 from speech.audio.pcm import pcm16, reframe
 from speech.errors import SpeechError, TextTooLong, UnknownVoice
 from speech.service import SpeechService
@@ -74,7 +75,8 @@ class Utterance:
         self._send = send
         self._clock = CharacterClock()
         self._session: SpeechSession | None = None
-        self._timers: list[asyncio.TimerHandle] = []
+        self._flush_timer = IdleFlush(FLUSH_AFTER_S)
+        self._finish_timer = IdleFlush(FINISH_AFTER_S)
         self._flushed = False
         self.closed = False
 
@@ -86,13 +88,9 @@ class Utterance:
         self._clock.feed(text)
         if self._session is not None:
             self._session.feed(text)
-        self._cancel_timers()
         self._flushed = False
-        loop = asyncio.get_running_loop()
-        self._timers = [
-            loop.call_later(FLUSH_AFTER_S, self._flush),
-            loop.call_later(FINISH_AFTER_S, self.finish),
-        ]
+        self._flush_timer.restart(self._flush)
+        self._finish_timer.restart(self.finish)
 
     def finish(self) -> None:
         """End the text."""
@@ -113,9 +111,8 @@ class Utterance:
             self._session.flush()
 
     def _cancel_timers(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
+        self._flush_timer.cancel()
+        self._finish_timer.cancel()
 
     async def synthesize(self) -> None:
         """Synthesize and send all chunks, then ``complete`` or an error."""

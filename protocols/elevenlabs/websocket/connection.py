@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import cast
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -15,18 +14,20 @@ from protocols.elevenlabs.voice_settings import VoiceSettings
 from protocols.elevenlabs.websocket import messages
 from protocols.elevenlabs.websocket.context import Context, OutputOptions
 from protocols.elevenlabs.websocket.messages import (
-    BadMessage,
     ClientMessage,
     ErrorMessage,
     MessageWriter,
     ProtocolError,
     error_message,
     input_timeout,
+    invalid_message,
     strip_bearer,
 )
 from protocols.elevenlabs.websocket.priority_sender import PrioritySender
 from protocols.elevenlabs.websocket.query import Query
 from protocols.shared.client_languages import accept_languages
+from protocols.shared.connection import client_address, close
+from protocols.shared.errors import BadMessage
 from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
 from speech.session.priority import SessionPriorities
@@ -37,9 +38,6 @@ PROTOCOL = "elevenlabs"
 
 KEY_TIMEOUT_S = 10.0
 """Time for the first message of a client that has sent no API key with its handshake."""
-
-MAX_REASON_BYTES = 123
-"""Bytes of a close frame's reason (RFC 6455, 5.5)."""
 
 _CREDENTIAL_HEADERS = ("xi-api-key", "authorization")
 _CREDENTIAL_PARAMETERS = ("authorization", "single_use_token")
@@ -86,31 +84,27 @@ class BaseConnection:
 
     async def _receive(self) -> None:
         """Handle messages until the client disconnects."""
-        now = asyncio.get_running_loop().time
         if self._is_key is not None and self._sent_credentials():
             self._end_input(messages.INVALID_KEY)
         timeout_s = KEY_TIMEOUT_S if self._is_key is not None else self._query.inactivity_timeout_s
-        times_out_at = now() + timeout_s
         while True:
             try:
-                async with asyncio.timeout_at(self._next_deadline(times_out_at)):
+                async with asyncio.timeout(None if self._input_ended.is_set() else timeout_s):
                     received = await self._websocket.receive()
             except TimeoutError:
-                for context in self._contexts.values():
-                    context.flush_if_due(now())
-                if times_out_at <= now():
-                    self._end_input(messages.INVALID_KEY if self._is_key else input_timeout(timeout_s))
+                self._end_input(messages.INVALID_KEY if self._is_key else input_timeout(timeout_s))
                 continue
             if received["type"] == "websocket.disconnect":
                 return
             try:
                 await self._handle_text(received.get("text"))
+            except BadMessage as error:
+                self._end_input(invalid_message(str(error)))
             except ProtocolError as error:
                 self._end_input(error.error_message)
             except SpeechError as error:
                 self._end_input(error_message(error, self._voice_id))
             timeout_s = self._query.inactivity_timeout_s
-            times_out_at = now() + timeout_s
 
     def _sent_credentials(self) -> bool:
         """Return whether the handshake had a key, which was invalid if one is still needed."""
@@ -119,15 +113,8 @@ class BaseConnection:
             name in websocket.query_params for name in _CREDENTIAL_PARAMETERS
         )
 
-    def _next_deadline(self, times_out_at: float) -> float | None:
-        """Return when to stop waiting for a message, in the event loop's time; None is never."""
-        if self._input_ended.is_set():
-            return None
-        flushes = (context.flush_at for context in self._contexts.values())
-        return min([times_out_at, *(flush_at for flush_at in flushes if flush_at is not None)])
-
     async def _handle_text(self, raw: str | None) -> None:
-        """Parse and handle one message; None is a binary one. Raises ProtocolError and SpeechError."""
+        """Handle one message; None is a binary one. Raises BadMessage, ProtocolError, SpeechError."""
         if self._input_ended.is_set() and self._error is not None:
             return
         if raw is None:
@@ -145,7 +132,7 @@ class BaseConnection:
         await self._handle_message(message)
 
     async def _handle_message(self, message: ClientMessage) -> None:
-        """Handle one message of an authenticated client. Raises ProtocolError and SpeechError."""
+        """Handle one message of an authenticated client. Raises BadMessage, ProtocolError, SpeechError."""
         raise NotImplementedError
 
     def _new_context(self) -> Context:
@@ -164,11 +151,10 @@ class BaseConnection:
             normalize=self._query.normalize,
             sampling=voice_settings.sampling(self._query.seed),
         )
-        client = self._websocket.client
         return self._service.open(
             request,
             protocol=PROTOCOL,
-            client=client.host if client else "",
+            client=client_address(self._websocket),
             max_text=self._settings.max_text,
             priorities=self._priorities,
         )
@@ -223,12 +209,7 @@ class BaseConnection:
         while self._contexts:
             await asyncio.wait(self._contexts)
         if self._error is None:
-            await self._close(1000, "")
+            await close(self._websocket, 1000)
         else:
             await self._sender.send(MessageWriter().error(self._error))
-            await self._close(self._error.code, self._error.message)
-
-    async def _close(self, code: int, sentence: str) -> None:
-        reason = sentence.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
-        with suppress(RuntimeError):
-            await self._websocket.close(code, reason)
+            await close(self._websocket, self._error.code, self._error.message)

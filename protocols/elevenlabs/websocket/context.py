@@ -15,6 +15,7 @@ from protocols.elevenlabs.websocket.timed_audio import (
     TimedAudio,
     TimedAudioFramer,
 )
+from protocols.shared.idle_flush import IdleFlush
 from speech.audio.encoding import AudioFormat, Encoder, create_encoder
 from speech.audio.ogg_opus import ENCODED_RATE
 from speech.audio.pcm import reframe
@@ -73,12 +74,11 @@ class Context:
         self._voice = VoiceSettings()
         self._last_character = ""
         self._cursor = TextCursor()
+        self._idle_flush = IdleFlush(FLUSH_AFTER_S)
         self._speak_until: int | None = None  # end of the audible text once closed with unflushed text
         self._error: SpeechError | None = None
         self.input_ended = False
         """Whether further text is ignored."""
-        self.flush_at: float | None = None
-        """When to speak the pending text if no more has come by then, in the event loop's time."""
 
     def handle_message(self, message: ClientMessage) -> None:
         """Apply a message's settings, text and flush; does nothing once the input has ended.
@@ -122,19 +122,16 @@ class Context:
         self._last_character = text[-1]
 
     def _schedule_flush(self) -> None:
-        """Set ``flush_at`` if the schedule is reached and the text does not end inside a word."""
+        """Speak the pending text once no more comes, if it reaches the schedule and ends with a word."""
         pending = self._cursor.pending
         reached = pending > 0 and self._schedule.is_reached(pending)
-        due = reached and not self._last_character.isalnum()
-        self.flush_at = asyncio.get_running_loop().time() + FLUSH_AFTER_S if due else None
-
-    def flush_if_due(self, now: float) -> None:
-        """Speak the pending text if ``flush_at`` has passed."""
-        if self.flush_at is not None and self.flush_at <= now:
-            self._generate()
+        if reached and not self._last_character.isalnum():
+            self._idle_flush.restart(self._generate)
+        else:
+            self._idle_flush.cancel()
 
     def _generate(self) -> None:
-        self.flush_at = None
+        self._idle_flush.cancel()
         if self._session is not None:
             self._session.flush()
             self._cursor.generated = self._cursor.fed
@@ -171,7 +168,7 @@ class Context:
 
     def _end_input(self) -> None:
         self.input_ended = True
-        self.flush_at = None
+        self._idle_flush.cancel()
         self._ready.set()
         if self._session is not None:
             self._session.finish()
@@ -252,6 +249,7 @@ class Context:
     async def aclose(self) -> None:
         """End the input and the session; returns when its synthesis has stopped."""
         self.input_ended = True
+        self._idle_flush.cancel()
         if self._session is not None:
             await self._session.aclose()
 

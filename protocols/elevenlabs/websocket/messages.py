@@ -15,6 +15,7 @@ from typing import Any
 from protocols.elevenlabs import errors
 from protocols.elevenlabs.voice_settings import VoiceSettings, parse_voice_settings
 from protocols.elevenlabs.websocket.schedule import ENTRY_RANGE
+from protocols.shared.errors import BadMessage
 from protocols.shared.json_input import TooManyValues, parse_object
 from speech.errors import InvalidRequest, SpeechCancelled, SpeechError, UnknownVoice
 
@@ -45,19 +46,11 @@ class ErrorMessage:
 
 
 class ProtocolError(Exception):
-    """An error in a message that ends its connection."""
+    """A valid message that cannot be served, and ends its connection."""
 
     def __init__(self, error_message: ErrorMessage) -> None:
         super().__init__(error_message.message)
         self.error_message = error_message
-
-
-class BadMessage(ProtocolError):
-    """A message of the wrong shape; reason: the field and what it has to be, if known."""
-
-    def __init__(self, reason: str = "") -> None:
-        sentence = f"{_INVALID_MESSAGE} ({reason})" if reason else _INVALID_MESSAGE
-        super().__init__(ErrorMessage(POLICY_VIOLATION, "invalid_input_message", sentence))
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +236,12 @@ def _dumps(message: Mapping[str, Any]) -> str:
 
 
 INVALID_KEY = ErrorMessage(POLICY_VIOLATION, "invalid_api_key", "Invalid API key")
+
+
+def invalid_message(reason: str) -> ErrorMessage:
+    """Return the error of a malformed message. reason: the field and what it has to be, "" if unknown."""
+    sentence = f"{_INVALID_MESSAGE} ({reason})" if reason else _INVALID_MESSAGE
+    return ErrorMessage(POLICY_VIOLATION, "invalid_input_message", sentence)
 
 
 def too_many_contexts(limit: int) -> ErrorMessage:

@@ -11,7 +11,6 @@ from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.elevenlabs.websocket.connection import BaseConnection
 from protocols.elevenlabs.websocket.context import Context
 from protocols.elevenlabs.websocket.messages import (
-    BadMessage,
     ClientMessage,
     MessageWriter,
     ProtocolError,
@@ -19,6 +18,7 @@ from protocols.elevenlabs.websocket.messages import (
     too_many_contexts,
 )
 from protocols.elevenlabs.websocket.query import Query
+from protocols.shared.errors import BadMessage
 from speech.errors import InvalidRequest, SpeechError
 from speech.service import SpeechService
 

@@ -411,7 +411,7 @@ async def test_the_limit_is_the_protocols_own(house: House) -> None:
 
 async def test_whole_answers_share_their_memory(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not fit is refused, and what was taken is given back."""
-    monkeypatch.setattr("protocols.elevenlabs.http.convert.MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr("protocols.elevenlabs.http.convert.MAX_WHOLE_ANSWER_BYTES", 100_000)
     app = Starlette(routes=speech_routes(house.service, ElevenLabsSettings()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         for _ in range(3):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 
 from protocols.elevenlabs.websocket.context import Context, OutputOptions
 from protocols.elevenlabs.websocket.messages import Alignment, Alignments, ClientMessage, MessageWriter
-from protocols.elevenlabs.websocket.schedule import FLUSH_AFTER_S
 from protocols.elevenlabs.websocket.timed_audio import AlignmentClock, TimedAudioFramer
 from speech.audio.encoding import AudioFormat
 from speech.service import SpeechService
@@ -214,42 +212,42 @@ def test_both_alignments_of_a_message_count_from_the_same_moment(absolute: bool)
     )
 
 
-async def test_the_schedule_speaks_a_sentence_that_does_not_go_on(tmp_path: Path) -> None:
-    """What reaches its entry and ends with a word is spoken a moment later; what is less waits."""
+@pytest.fixture
+def flush_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocols.elevenlabs.websocket.context.FLUSH_AFTER_S", 0.0)
+
+
+@pytest.mark.usefixtures("flush_at_once")
+async def test_schedule_speaks_unfinished_sentence(tmp_path: Path) -> None:
     engine = ToneEngine()
-    now = asyncio.get_running_loop().time
     async with serving(engine, tmp_path) as service, context(service, absolute=True) as opened:
-        opened.handle_message(ClientMessage(text=" ", chunk_lengths=(50, 60)))
-        opened.handle_message(ClientMessage(text="una frase que no termina "))
-        assert opened.flush_at is None
-        opened.handle_message(ClientMessage(text="y que sigue y sigue todaví"))
-        assert opened.flush_at is None
-        opened.handle_message(ClientMessage(text="a "))
-        assert opened.flush_at == pytest.approx(now() + FLUSH_AFTER_S, abs=0.2)
-        due = opened.flush_at
-        opened.handle_message(ClientMessage(text="más "))
-        assert opened.flush_at is not None and opened.flush_at > due
-        opened.flush_if_due(opened.flush_at - 0.01)
-        assert opened.flush_at is not None and not engine.segments
-        opened.flush_if_due(opened.flush_at)
+        # Too short; inside a word; replaced by further text before the loop runs; then spoken.
+        for text, pending in (
+            ("una frase que no termina ", False),
+            ("y que sigue y sigue todaví", False),
+            ("a ", True),
+            ("más ", True),
+        ):
+            opened.handle_message(ClientMessage(text=text, chunk_lengths=(50, 60)))
+            assert opened._idle_flush.pending == pending
+        assert not engine.segments
         audio = opened.audio()
-        assert len((await anext(audio))[0]) > 0
+        assert len((await anext(audio))[0]) > 0 and not opened._idle_flush.pending
         # The next entry counts from here.
         opened.handle_message(ClientMessage(text="veinticinco letras o más. "[:25] * 2))
-        assert opened.flush_at is None
+        assert not opened._idle_flush.pending
         opened.handle_message(ClientMessage(text="otras diez."))
-        assert opened.flush_at is not None
+        assert opened._idle_flush.pending
         opened.finish()
-        assert [timing async for _, timing in audio]
+        assert [alignments async for _, alignments in audio]
 
 
-async def test_a_trigger_counts_from_the_least_entry_on(tmp_path: Path) -> None:
-    """Until the schedule's own entry is reached it is fifty characters."""
+async def test_trigger_lowers_schedule_to_smallest_entry(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path) as service, context(service) as opened:
         opened.handle_message(ClientMessage(text="a" * 49 + " "))
-        assert opened.flush_at is None
+        assert not opened._idle_flush.pending
         opened.handle_message(ClientMessage(text="b ", trigger_generation=True))
-        assert opened.flush_at is not None
+        assert opened._idle_flush.pending
 
 
 @pytest.mark.parametrize("auto_mode", [False, True])

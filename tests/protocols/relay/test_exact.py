@@ -19,6 +19,7 @@ from protocols.elevenlabs.relay.alignment_files import RelayLogs
 from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from protocols.elevenlabs.relay.utterance import RelayContext, Utterance
 from protocols.elevenlabs.settings import ElevenLabsSettings
+from protocols.shared.idle_flush import IdleFlush
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
@@ -127,7 +128,7 @@ async def test_text_that_waited_long_enough_is_not_waited_for_again(
         utterance = Utterance(house, "", (), heard.send)
         utterance.feed("hola")
         await asyncio.sleep(0.1)
-        monkeypatch.setattr(relay_utterance, "FLUSH_AFTER_S", 60.0)
+        utterance._flush_timer = IdleFlush(60.0)
         speaking = asyncio.create_task(utterance.synthesize())
         async with asyncio.timeout(300):
             while engine.words != ["hola"]:
