@@ -172,6 +172,20 @@ class ServerProcess:
         self._terminal.close()
 
 
+STARTING = frozenset({"server", "onnx_server", "compat_server", "espeak_server", "start_server", "browser"})
+"""Fixtures that start a process; tests that use one, also through others, are of the tier ``server``."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test its tier: ``heard`` by its own marker, ``server`` by its fixtures, or the first."""
+    for item in items:
+        if item.get_closest_marker("slow") is not None:
+            item.add_marker(pytest.mark.heard)
+        elif item.get_closest_marker("heard") is None and STARTING & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.server)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Run a test marked ``alone`` when no other runs."""
