@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from speech.audio.pcm import MAX_RECORDING_BYTES, wav
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
 from tests.protocols.elevenlabs.test_http_bad_input import detail_of
+from tests.support.app_server import AppServer
 
 ADD = "/v1/voices/add"
 CONSENT = "It is me."
@@ -21,18 +22,16 @@ VALIDATION = "validation_error"
 
 
 @pytest.fixture(scope="module")
-def recording(espeak_server: ServerProcess) -> bytes:
-    """Somebody who speaks for some seconds: a WAV file."""
-    path = f"{espeak_server.http_url}/v1/text-to-speech/espeak:en"
+def recording(espeak_app: AppServer) -> bytes:
+    path = f"{espeak_app.http_url}/v1/text-to-speech/espeak:en"
     text = "This is my own voice, and there is more than enough of it here for a whole voice to be made."
     answer = httpx.post(path, params={"output_format": "wav_16000"}, json={"text": text}, timeout=300)
     return answer.raise_for_status().content
 
 
 @pytest.fixture
-def client(espeak_server: ServerProcess) -> Iterator[httpx.Client]:
-    """A client that never saw the service's documentation; whatever it does, no voice is kept."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
+def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
         yield client
         kept = client.get("/v2/voices", params={"category": "cloned"}).json()["voices"]
         for voice in kept:
@@ -41,7 +40,6 @@ def client(espeak_server: ServerProcess) -> Iterator[httpx.Client]:
 
 
 def silence(seconds: float) -> bytes:
-    """A WAV file of nothing."""
     return wav(np.zeros(round(seconds * RATE), np.float32), RATE)
 
 
@@ -56,8 +54,7 @@ def post(client: httpx.Client, *files: bytes, headers: Any = None, **fields: str
     )
 
 
-def test_fields_that_are_missing(client: httpx.Client, recording: bytes) -> None:
-    """Are told as FastAPI does, all at once, whatever the body is."""
+def test_missing_fields_are_422(client: httpx.Client, recording: bytes) -> None:
     missing = {"type": "missing", "msg": "Field required", "input": None}
     name, files = ({**missing, "loc": ["body", field]} for field in ("name", "files"))
     for answer, told in [
@@ -71,8 +68,7 @@ def test_fields_that_are_missing(client: httpx.Client, recording: bytes) -> None
         assert answer.json() == {"detail": told}
 
 
-def test_files_that_are_text(client: httpx.Client) -> None:
-    """As the service tells it."""
+def test_text_instead_of_file_is_422(client: httpx.Client) -> None:
     answer = client.post(ADD, data={"name": "ana", "consent": CONSENT, "files": "a.wav"})
     assert answer.status_code == 422
     [told] = answer.json()["detail"]
@@ -91,39 +87,33 @@ def test_files_that_are_text(client: httpx.Client) -> None:
         (silence(5.0), "no speech"),
     ],
 )
-def test_recordings_of_which_no_voice_is_made(client: httpx.Client, file: bytes, words: str) -> None:
-    """Not audio, too short, too long, silent."""
+def test_unusable_recording_is_rejected(client: httpx.Client, file: bytes, words: str) -> None:
     detail = detail_of(post(client, file), 400, "invalid_files", VALIDATION)
     assert detail["param"] == "files" and words in detail["message"]
 
 
-def test_one_bad_recording_among_several(client: httpx.Client, recording: bytes) -> None:
-    """Is counted out."""
+def test_bad_recording_is_reported_by_number(client: httpx.Client, recording: bytes) -> None:
     detail = detail_of(post(client, recording, b"no sound"), 400, "invalid_files", VALIDATION)
     assert detail["message"].startswith("files: number 2 is not audio")
 
 
-def test_recordings_that_are_too_short_together(client: httpx.Client) -> None:
-    """What counts is how long they are joined."""
+def test_joined_recordings_may_be_too_short(client: httpx.Client) -> None:
     detail = detail_of(post(client, silence(1.0), silence(1.5)), 400, "invalid_files", VALIDATION)
     assert "too short" in detail["message"]
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-def test_recordings_that_are_too_large(client: httpx.Client, parts: int) -> None:
-    """One, or several together."""
+def test_too_large_recordings_are_413(client: httpx.Client, parts: int) -> None:
     files = [bytes(MAX_RECORDING_BYTES // parts + 1)] * parts
     detail = detail_of(post(client, *files), 413, "request_too_large", VALIDATION)
     assert detail["param"] == "files" and "10 MiB" in detail["message"]
 
 
-def test_a_body_beyond_all_limits(client: httpx.Client) -> None:
-    """Is not taken at all."""
+def test_too_large_body_is_413(client: httpx.Client) -> None:
     assert detail_of(post(client, bytes(17 << 20)), 413, "request_too_large", VALIDATION)
 
 
-def test_more_files_than_the_service_takes(client: httpx.Client, recording: bytes) -> None:
-    """Are refused unread."""
+def test_too_many_files_are_rejected(client: httpx.Client, recording: bytes) -> None:
     detail = detail_of(post(client, *[b"x"] * 26), 400, "invalid_request", VALIDATION)
     assert "25" in detail["message"]
 
@@ -131,15 +121,13 @@ def test_more_files_than_the_service_takes(client: httpx.Client, recording: byte
 @pytest.mark.parametrize(
     "name", ["../ana", "a/b", "a\\b", ".", "custom:ana", "a\0b", "x" * 65, " ", "ana.wav", "%2e%2e"]
 )
-def test_names_that_cannot_be(client: httpx.Client, recording: bytes, name: str) -> None:
-    """Nothing that could be a path, and nothing that is too long."""
+def test_bad_name_is_rejected(client: httpx.Client, recording: bytes, name: str) -> None:
     detail = detail_of(post(client, recording, name=name), 400, "invalid_name", VALIDATION)
     assert detail["param"] == "name" and "1-64 letters" in detail["message"]
 
 
-def test_a_name_is_given_once(espeak_server: ServerProcess, recording: bytes) -> None:
-    """The second is refused, and the first stays; spaces do not make another name."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
+def test_taken_name_is_rejected(espeak_app: AppServer, recording: bytes) -> None:
+    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
         try:
             assert post(client, recording, name="Ana dos").status_code == 200
             for name in ("Ana dos", "Ana_dos"):
@@ -163,8 +151,7 @@ def test_a_name_is_given_once(espeak_server: ServerProcess, recording: bytes) ->
         ("[" * 10_000, "labels"),
     ],
 )
-def test_labels_that_cannot_be(client: httpx.Client, recording: bytes, labels: str, param: str) -> None:
-    """Are refused by their name."""
+def test_bad_labels_are_rejected(client: httpx.Client, recording: bytes, labels: str, param: str) -> None:
     detail = detail_of(post(client, recording, labels=labels), 400, "invalid_labels", VALIDATION)
     assert detail["param"] == param
 
@@ -179,18 +166,16 @@ def test_labels_that_cannot_be(client: httpx.Client, recording: bytes, labels: s
         ({"description": "x" * 2001}, "description"),
     ],
 )
-def test_words_that_cannot_be(
+def test_bad_consent_or_description_is_rejected(
     client: httpx.Client, recording: bytes, fields: dict[str, str], param: str
 ) -> None:
-    """No consent, and words without end or that no terminal should see."""
     answer = post(client, recording, **fields)
     assert answer.status_code == 400 and answer.json()["detail"]["param"] == param
 
 
 @pytest.mark.parametrize("header", ["It is me.", "Soy yo, la señora 声.".encode()])
-def test_consent_in_a_header(espeak_server: ServerProcess, recording: bytes, header: Any) -> None:
-    """For clients whose forms cannot be changed; what was asked for in vain is named."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
+def test_consent_header_is_accepted(espeak_app: AppServer, recording: bytes, header: Any) -> None:
+    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
         answer = post(
             client,
             recording,
@@ -206,9 +191,8 @@ def test_consent_in_a_header(espeak_server: ServerProcess, recording: bytes, hea
             client.delete("/v1/voices/ana")
 
 
-def test_what_does_not_fit_is_named(espeak_server: ServerProcess, recording: bytes) -> None:
-    """Of recordings that are longer together than one may be the first minute is kept."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
+def test_omitted_recordings_are_reported(espeak_app: AppServer, recording: bytes) -> None:
+    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
         answer = post(client, *[recording] * 20)
         try:
             assert answer.headers["x-unused"] == "files"
@@ -218,9 +202,8 @@ def test_what_does_not_fit_is_named(espeak_server: ServerProcess, recording: byt
             client.delete("/v1/voices/ana")
 
 
-def test_a_recording_is_no_page(espeak_server: ServerProcess, recording: bytes) -> None:
-    """Whatever a client uploads, no browser takes it for anything but sound."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
+def test_recording_is_served_as_audio_only(espeak_app: AppServer, recording: bytes) -> None:
+    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
         assert post(client, recording).status_code == 200
         try:
             [sample] = client.get("/v1/voices/ana").json()["samples"]
@@ -233,8 +216,7 @@ def test_a_recording_is_no_page(espeak_server: ServerProcess, recording: bytes) 
             client.delete("/v1/voices/ana")
 
 
-def test_a_key_is_needed_where_there_are_keys(start_server: StartServer, recording: bytes) -> None:
-    """For every call; nobody else makes, hears or deletes voices."""
+def test_every_call_needs_key(start_server: StartServer, recording: bytes) -> None:
     server = start_server("--engine", "espeak", KANI_HOST="0.0.0.0", KANI_API_KEYS="secret")
     url = f"http://127.0.0.1:{server.port}"
     with httpx.Client(base_url=url, timeout=300) as client:
