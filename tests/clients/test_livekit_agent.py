@@ -67,13 +67,13 @@ async def conversation(
 
     begun = []
 
-    async def begin(microphone: Any = None, lasting: bool = False, **choices: str) -> Any:
+    async def begin(microphone: Any = None, real_time: bool = False, **choices: str) -> Any:
         chosen = agent.Choices.of(
             {name.upper(): value for name, value in {"speech_server": server.url, **choices}.items()}
         )
         session = agent.session(chosen)
         session.input.audio = microphone
-        session.output.audio = devices.Loudspeaker(lasting)
+        session.output.audio = devices.Loudspeaker(real_time)
         session.output.transcription = devices.Captions()
         await session.start(Agent(instructions=chosen.agent_task))
         begun.append(session)
@@ -171,7 +171,7 @@ async def test_agent_answers_question(
     session = await conversation(microphone, speech_voice="af_heart", speech_language="en")
     answered = asyncio.Event()
     session.on("agent_state_changed", lambda event: event.old_state == "speaking" and answered.set())
-    await microphone.hear(np.concatenate([sentences[0], silence(1.5)]))
+    await microphone.speak(np.concatenate([sentences[0], silence(1.5)]))
     async with asyncio.timeout(300):
         await answered.wait()
     (heard_by, heard), (said_by, said) = texts(session)
@@ -185,7 +185,7 @@ async def test_first_recognized_word_interrupts_agent(
     conversation: Callable[..., Awaitable[Any]], devices: Any, sentences: list[Samples]
 ) -> None:
     microphone = devices.Microphone()
-    session = await conversation(microphone, lasting=True, speech_voice="af_heart", speech_language="en")
+    session = await conversation(microphone, real_time=True, speech_voice="af_heart", speech_language="en")
     # Long enough for a recogniser on a slow machine to hear the word before all is played.
     speaking = asyncio.Event()
     session.on("agent_state_changed", lambda event: event.new_state == "speaking" and speaking.set())
@@ -193,7 +193,7 @@ async def test_first_recognized_word_interrupts_agent(
     # LiveKit lets nobody interrupt in the first three seconds, while echo cancelling settles.
     async with asyncio.timeout(300):
         await speaking.wait()
-        await microphone.hear(np.concatenate([silence(3.5), sentences[1], silence(1.0)]))
+        await microphone.speak(np.concatenate([silence(3.5), sentences[1], silence(1.0)]))
         await handle.wait_for_playout()
     assert handle.interrupted
     assert session.output.audio.interrupted_at_s > 3.5

@@ -1,19 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from tests.protocols.elevenlabs.conftest import espeak_app, start_app
 
-import pytest
-
-from tests.support.app_server import AppServer, StartApp, app_server, app_starter
-
-
-@pytest.fixture(scope="session")
-def espeak_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    with app_server(tmp_path_factory.mktemp("espeak_app")) as running:
-        yield running
-
-
-@pytest.fixture
-def start_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartApp]:
-    with app_starter(lambda: tmp_path_factory.mktemp("app")) as start:
-        yield start
+__all__ = ["espeak_app", "start_app"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.clients.relay.wire import connect_client
 from tests.conftest import StartServer
-from tests.support.app_server import AppServer
+from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from examples.relay_client import Alignment, Chunk, StreamHandler
 from tests.clients.relay.wire import Client, connect_client
 from tests.conftest import ServerProcess
-from tests.support.app_server import AppServer
+from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50

@@ -13,7 +13,7 @@ import pytest
 from protocols.elevenlabs.relay import alignment_files
 from protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
 from tests.clients.relay.wire import connect_client
-from tests.support.app_server import AppServer
+from tests.support.app_server import AppServer, StartApp
 
 STAMP = r"\d{8}_\d{6}_\d{6}"
 GREETING = """{
