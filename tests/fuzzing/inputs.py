@@ -20,8 +20,8 @@ from engines.elevenlabs import messages as upstream
 from kani.checkpoint import _opened, read_json
 from kani.codec.config import NanoCodecConfig
 from kani.codec.nemo_archive import CONFIG_NAME, WEIGHTS_NAME, read_nemo
-from kani.errors import CheckpointError
 from kani.model_config import ModelConfig
+from kani.tokens import CheckpointError
 from server import settings
 from speech.audio.ogg_opus import OggOpusDecoder, OggOpusEncoder
 from speech.audio.ogg_pages import _checksum

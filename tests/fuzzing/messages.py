@@ -269,7 +269,7 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
             (CONTEXT,),
             as_json,
             elevenlabs_ws.parse_message,
-            (elevenlabs_ws.ProtocolError, SpeechError),
+            (elevenlabs_ws.BadMessage, SpeechError),
         ),
         Case(
             "elevenlabs query",

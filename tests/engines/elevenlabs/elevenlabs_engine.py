@@ -33,15 +33,14 @@ class Typing:
     """A text that is being written; ``waits`` is set while the engine's slot is lent."""
 
     def __init__(self, text: str) -> None:
-        self._segment = OpenTextSegment(0, text, None)
         self.waits = asyncio.Event()
-        self.text = IncrementalText(self._segment, self._lend_slot, VERBATIM)
+        self.text = IncrementalText(OpenTextSegment(0, text), self._lend_slot, VERBATIM)
 
     def add(self, text: str, boundary: Boundary | None = None) -> None:
         self.waits.clear()
-        self._segment.text += text
-        self._segment.boundary = boundary
-        self.text.update()
+        self.text.extend(text)
+        if boundary is not None:
+            self.text.close(boundary)
 
     @asynccontextmanager
     async def _lend_slot(self) -> AsyncIterator[None]:
