@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,9 +20,10 @@ from starlette.routing import WebSocketRoute
 
 from engines.elevenlabs.metrics import UpstreamMetrics
 from engines.espeak.reference_voice import EspeakReferenceVoice
-from engines.recording_check import check_recording
 from engines.registry import Engines, engines_for, recognizer_for
 from engines.settings import KOKORO_THREADS, ElevenLabsUpstream, KaniSettings, KokoroSettings
+from engines.speaker_encoder.encoder import SpeakerEncoder
+from engines.whisper.vad import VoiceDetector
 from protocols import elevenlabs, kani, kyutai, livekit_tokens, voices_api, voxcpm
 from protocols.shared.protocol import Context, PathClass, Protocol
 from server import health, page
@@ -61,7 +63,9 @@ from speech.request import Limits
 from speech.service import SpeechService
 from speech.text.lexicon_file import LexiconFile
 from speech.text.normalizer import TableError, check_tables
+from speech.types import Recording
 from speech.voices.catalogue import VoiceStore
+from speech.voices.recording_check import RecordingCheck
 from websocket_config import VERSION
 
 log = logging.getLogger("server")
@@ -135,7 +139,7 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
     engines = build_engines(settings, metrics.registry)
     return SpeechService(
         engines.required,
-        VoiceStore(settings.data_dir, check_recording),
+        VoiceStore(settings.data_dir, _check_recording),
         limits_of(settings),
         default_language=settings.language,
         default_voice=settings.voice,
@@ -146,6 +150,19 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
     )
+
+
+@functools.cache
+def _recording_check() -> RecordingCheck:
+    return RecordingCheck(VoiceDetector(), SpeakerEncoder())
+
+
+def _check_recording(recording: Recording) -> tuple[str, ...]:
+    """Return advice on a recording; the first call loads the networks that are needed. Blocks.
+
+    Raises as ``RecordingCheck`` does, and EngineUnavailable where a network's file is missing.
+    """
+    return _recording_check()(recording)
 
 
 def limits_of(settings: Settings) -> Limits:
