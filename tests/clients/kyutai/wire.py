@@ -1,4 +1,4 @@
-"""What all of Kyutai's clients have in common."""
+"""Parts that all of Kyutai's clients share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ unpack = msgspec.msgpack.decode
 
 
 def audio_message(samples: Samples) -> bytes:
-    """``Audio`` as msgpack writes it with ``use_single_float``."""
     rows = np.empty(len(samples), [("kind", "u1"), ("value", ">f4")])
     rows["kind"], rows["value"] = 0xCA, samples
     return b"\x82\xa4type\xa5Audio\xa3pcm\xdc" + struct.pack(">H", len(samples)) + rows.tobytes()

@@ -1,4 +1,4 @@
-"""Recordings in the Kani protocol: whom its speech sounds like, and what its answers say of that."""
+"""Cloning in the Kani protocol: speech that sounds like recordings, and its report in the answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What bad input gets in Kyutai's protocol: a sentence that names the field, a close code, nothing else."""
+"""Invalid input in Kyutai's protocol: an error sentence that names the field, and a close code."""
 
 from __future__ import annotations
 
@@ -73,8 +73,6 @@ def door(server: AppServer, path: str, query: str = "", **options: Any) -> conne
 
 @dataclass
 class Answer:
-    """All that came on a connection: messages, and how it was closed."""
-
     messages: list[bytes]
     code: int
     reason: str
@@ -109,7 +107,6 @@ async def say(server: AppServer, *messages: bytes | str, query: str = "format=Pc
 
 
 async def tell(server: AppServer, *messages: bytes | str) -> Answer:
-    """Send messages to the server that listens, and wait for it to close."""
     async with door(server, LISTEN) as socket:
         for message in messages:
             await socket.send(message)
@@ -133,7 +130,6 @@ async def assert_speaks(server: AppServer) -> None:
 
 
 async def assert_serves(server: AppServer) -> None:
-    """Assert that nothing is left open and that who comes now is spoken to."""
     await wait_for_idle(server)
     await assert_speaks(server)
 
@@ -148,7 +144,7 @@ async def read_marker(socket: ClientConnection) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def spoken() -> dict[str, list[bytes]]:
-    """What the server says of ``HELLO`` alone, by format; made by who needs it first."""
+    """The server's answer to ``HELLO`` alone, by format; filled on first use."""
     return {}
 
 
@@ -165,6 +161,7 @@ NESTED = b"\x91" * 100_000
 TO_SPEAK = [
     (b"", "message: is not MessagePack"),
     (b"\xc1", "message: is not MessagePack"),
+    (b"\0\0", "message: expected `object`, got `int`"),
     (b"\x83" + text("Hello there.")[1:] + b"\xa4more" + NESTED, "message: is not MessagePack"),
     (text("Hello there.")[:-3], "message: is not MessagePack"),
     (text("Hello there.") + b"more", "message: is not MessagePack"),
@@ -193,6 +190,11 @@ TO_SPEAK = [
     (voice(0, [1, 512, 0]), "shape: must be [1, 512, 1 to 400]"),
     (voice(512, [1, 512, -1]), "shape: must be [1, 512, 1 to 400]"),
     (voice(512, [1, 512, 2**63]), "shape: must be [1, 512, 1 to 400]"),
+    (voice(512, [1, 512, 10**15]), "shape: must be [1, 512, 1 to 400]"),
+    (voice(512, [1, 512, 2]), "embeddings: 512 numbers, and the shape says 1024"),
+    (pack({"type": "Voice", "embeddings": {}, "shape": [1, 512, 1]}),
+     "embeddings: has to be an array of numbers"),
+    (pack({"type": "Voice", "embeddings": [0.5] * 512, "shape": "a"}), "shape: expected `array`, got `str`"),
     (voice(256, [1, 256, 1]), "shape: must be [1, 512, 1 to 400]"),
     (voice(512, [1, 512, "1"]), "shape[2]: expected `int`, got `str`"),
     (voice(512, [1, 512, 1.5]), "shape[2]: expected `int`, got `float`"),
@@ -303,6 +305,13 @@ TO_HEAR = [
     (pack({"pcm": [0.0]}), "message: object missing required field `type`"),
     (pack({"type": None}), "type: expected `str`, got `null`"),
     (pack({"type": "Eos"}), "type: invalid value 'Eos'"),
+    (pack({"type": "Text", "text": "a"}), "type: invalid value 'Text'"),
+    (pack({"type": "OggOpus", "data": bytes(MIB + 1)}),
+     "message: too large (at most 1048576 bytes for all but Audio)"),
+    (b"\x82\xa4type\xa5Audio\xa3pcm\xdd" + (MIB + 1).to_bytes(4) + bytes(MIB + 1),
+     "pcm: more than 1048576 bytes"),
+    (b"\x82\xa4type\xa5Audio\xa3pcm\xdd\xff\xff\xff\xff" + b"\xca" * (MIB + 1),
+     "pcm: more than 1048576 bytes"),
     (pack({"type": "Audio"}), "message: object missing required field `pcm`"),
     (pack({"type": "Audio", "pcm": "abc"}), "pcm: has to be an array of numbers"),
     (pack({"type": "Audio", "pcm": bytes(64)}), "pcm: has to be an array of numbers"),

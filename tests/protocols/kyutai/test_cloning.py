@@ -35,7 +35,7 @@ def text(words: str = TEXT) -> bytes:
 
 
 async def say(server: CloningServer, *sent: bytes, **query: str) -> tuple[Samples, list[dict[str, Any]]]:
-    """What is heard of messages that are sent at once, and all that came besides."""
+    """Send messages at once; return the audio, and all other messages."""
     frames, others = [np.zeros(0, np.float32)], []
     url = httpx.URL(f"{server.url}/api/tts_streaming", params={"format": "PcmMessagePack", **query})
     async with connect(str(url), additional_headers=KEY) as socket:
@@ -69,7 +69,7 @@ async def test_unmute_speaks_with_recorded_voice(server: CloningServer) -> None:
         turn = await speaker.say(as_written())
         assert loudness(turn.samples) == loud_as
         assert [word.text for word in turn.words] == TEXT.split()
-    # Nobody's voice is spoken by whoever comes first.
+    # Without a voice the first engine speaks.
     assert (len(server.plain.segments), len(server.echo.segments)) == (1, 2)
     assert len(server.echo.embedded) == 1
 

@@ -1,4 +1,4 @@
-"""Who waits for whom: a server that stops, a client that says nothing, a text that is far too long."""
+"""Limits of time and length: idle clients, shutdown, oversized text, breaks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_idle_clients_do_not_delay_shutdown(start_server: StartServer) -> 
             assert unpack(await websocket.recv()) == {"type": "Ready"}
         await heard_one.send(text("Hola."))
         first = Heard()
-        # Flushed, spoken, and told: the session has nothing left.
+        # Flushed, spoken and sent: the session has nothing left.
         while first.said != ["Hola."]:
             take(unpack(await heard_one.recv()), first)
         await speaking.send(text(" ".join(["Una frase bastante larga, que se oye entera."] * 20)))

@@ -37,8 +37,6 @@ def text(words: str) -> bytes:
 
 @dataclass
 class Heard:
-    """What came: frames, words by (text, start, stop), and everything else."""
-
     frames: list[Samples] = field(default_factory=list)
     words: list[tuple[str, float, float]] = field(default_factory=list)
     others: list[dict[str, Any]] = field(default_factory=list)
@@ -262,7 +260,7 @@ async def test_slow_reader_gets_everything(start_server: StartServer) -> None:
             found = re.search(r"^kani_speech_seconds_total\{[^}]*\} (\S+)", scraped, re.M)
             return float(found[1]) if found else 0.0
 
-        # What the sockets hold is a few seconds; then nobody works for who does not read.
+        # The sockets buffer a few seconds; then synthesis pauses until the client reads.
         made_s, before_s = await spoken_s(), -1.0
         while not made_s or made_s != before_s:
             await asyncio.sleep(0.3)

@@ -1,4 +1,4 @@
-"""Recordings in VoxCPM's protocol: whom its speech sounds like, and what its results say of that."""
+"""Cloning in VoxCPM's protocol: speech that sounds like recordings, and its report in the results."""
 
 from __future__ import annotations
 

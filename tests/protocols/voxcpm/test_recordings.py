@@ -13,7 +13,6 @@ import pytest
 
 from tests.clients.voxcpm.wire import Answer, Client
 from tests.clients.voxcpm.wire import opened as connected
-from tests.conftest import ServerProcess
 from tests.protocols.raw_site import Site, answer, opened, redirect
 from tests.protocols.test_voices_api import recording
 from tests.protocols.voxcpm.test_remote import PRIVATE_HOSTS, flood
@@ -37,7 +36,7 @@ async def site() -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-def server(start_app: StartApp, site: Site, tmp_path: Path) -> ServerProcess:
+def server(start_app: StartApp, site: Site, tmp_path: Path) -> AppServer:
     folder = tmp_path / "voices"
     (folder / "animals").mkdir(parents=True)
     (folder / "animals/cat.wav").write_bytes(recording())
@@ -52,7 +51,6 @@ def server(start_app: StartApp, site: Site, tmp_path: Path) -> ServerProcess:
 
 
 def assert_refused(told: Answer, field: str) -> None:
-    """Assert that one parameter is at fault, and that nothing was spoken."""
     assert told.last["type"] == "error" and not told.frames
     error = told.last["error"]
     assert error["code"] == "INVALID_PARAMS" and list(error["details"]["errors"]) == [field]
@@ -63,7 +61,7 @@ async def assert_speaks(client: Client) -> None:
     assert (await client.speak(TEXT)).last["type"] == "complete"
 
 
-async def test_private_address_is_not_fetched(server: ServerProcess, site: Site) -> None:
+async def test_private_address_is_not_fetched(server: AppServer, site: Site) -> None:
     async with opened() as inner, connected(server.url) as client:
         for host in PRIVATE_HOSTS:
             url = inner.url("/a.wav", host=host)
@@ -74,7 +72,7 @@ async def test_private_address_is_not_fetched(server: ServerProcess, site: Site)
         await assert_speaks(client)
 
 
-async def test_invalid_recording_is_refused(server: ServerProcess, site: Site) -> None:
+async def test_invalid_recording_is_refused(server: AppServer, site: Site) -> None:
     async with connected(server.url) as client:
         for url in (
             "file:///etc/passwd",
@@ -92,7 +90,7 @@ async def test_invalid_recording_is_refused(server: ServerProcess, site: Site) -
 
 
 @pytest.mark.heard
-async def test_fetch_times_out_after_ten_seconds(server: ServerProcess, site: Site) -> None:
+async def test_fetch_times_out_after_ten_seconds(server: AppServer, site: Site) -> None:
     began = time.monotonic()
     async with connected(server.url) as client:
         told = await client.speak(TEXT, prompt_wav_url=site.url("/a.wav", scheme="https"))
@@ -101,7 +99,7 @@ async def test_fetch_times_out_after_ten_seconds(server: ServerProcess, site: Si
         await assert_speaks(client)
 
 
-async def test_file_outside_folder_is_not_read(server: ServerProcess) -> None:
+async def test_file_outside_folder_is_not_read(server: AppServer) -> None:
     async with connected(server.url) as client:
         for path in (
             "../secret.wav",
@@ -121,7 +119,7 @@ async def test_file_outside_folder_is_not_read(server: ServerProcess) -> None:
         await assert_speaks(client)
 
 
-async def test_allowed_recordings_are_used(server: ServerProcess, site: Site) -> None:
+async def test_allowed_recordings_are_used(server: AppServer, site: Site) -> None:
     held = "data:audio/wav;base64," + base64.b64encode(recording()).decode()
     async with connected(server.url) as client:
         for named in (
@@ -142,7 +140,7 @@ async def test_path_without_folder_is_refused(espeak_app: AppServer) -> None:
         assert told.last["error"]["code"] == "VOICE_NOT_FOUND"
 
 
-async def test_hanging_host_blocks_one_request_alone(server: ServerProcess, site: Site) -> None:
+async def test_hanging_host_blocks_one_request_alone(server: AppServer, site: Site) -> None:
     async def hang(writer: object) -> None:
         await asyncio.Event().wait()
 
@@ -158,3 +156,22 @@ async def test_hanging_host_blocks_one_request_alone(server: ServerProcess, site
         told = await client.answers("fast", "slow")
     assert told["fast"].last["type"] == "complete" and told["fast"].frames
     assert told["slow"].last["result"] == {"cancelled": True}
+
+
+def assert_unused(answer: Answer, unused: list[str]) -> None:
+    result = answer.last["result"]
+    assert (result["samples"], result["cloning"], result["unused"]) == (len(answer.samples), "none", unused)
+
+
+async def test_folder_transcript_is_no_client_parameter(server: AppServer) -> None:
+    async with connected(server.url) as client:
+        assert_unused(await client.speak(TEXT, voice_id="animals-cat"), [])
+        assert_unused(await client.speak(TEXT, voice="animals-cat", mode="non_streaming"), [])
+        assert_unused(await client.speak(TEXT, voice_id="animals-cat", prompt_text="Sí."), ["prompt_text"])
+        assert_unused(await client.speak(TEXT, prompt_wav_path="animals/cat.wav"), [])
+        # A voice comes with its own recording.
+        both = await client.speak(TEXT, voice_id="animals-cat", prompt_wav_path="animals/none.wav")
+        assert_unused(both, ["prompt_wav_path"])
+        assert_refused(await client.speak(TEXT, voice_id="animals-dog"), "voice_id")
+        error = (await client.speak(TEXT, voice_id="animals-nobody")).last["error"]
+        assert (error["code"], error["details"]) == ("VOICE_NOT_FOUND", {"voice_id": "animals-nobody"})
