@@ -136,8 +136,8 @@ class Server:
             # How sure a pause is, and how much waits to be heard, is a matter of the moment.
             told.append(f"Step {message['step_idx']}" if message["type"] == "Step" else str(message))
             if message["type"] == "Marker":
-                # The steps between which a word is sent depend on timing too: under more load than the machine
-                # can recognize in time, a recording comes no faster than speech.
+                # The steps between which a word is sent depend on timing too: under overload a recording
+                # is recognized no faster than speech comes.
                 return sorted(told, key=lambda message: message.startswith("Step"))
 
     async def _posted(self, client: Client) -> list[bytes]:
