@@ -243,46 +243,59 @@ async def serve(
     """
     tls = server_context(settings.tls_cert, settings.tls_key)
     protocols = protocols_for(settings)
-    listeners = open_listeners(settings, [port for protocol in protocols for port in protocol.ports])
-    files = raise_file_limit(files_needed(settings.max_connections))
-    _warn(settings, files)
-    metrics = Metrics(VERSION)
-    connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
-    service = build(settings, metrics)
-    budget = UploadBudget()
-    metrics_port = listeners.compat.get(METRICS_PORT)
-    app = create_app(settings, service, metrics, connections, budget, metrics_port, protocols=protocols)
-    websocket_class = _websocket_class(protocols, listeners, budget)
-    table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)
-    metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
-    metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
-    metrics.watch_fast_decoder(lambda: any(engine.decoder == "fast" for engine in service.engines))
-    within_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
-    stopping = stop_on_signal(within_s) if stop is None else nullcontext(stop)
-    with stopping as stop, watch_loop_lag(metrics.observe_loop_lag):
-        sockets = listeners.sockets
-        async with (
-            periodic_trim(),
-            accept_connections(app, settings, sockets, websocket_class, tls, stop, table),
-        ):
-            try:
-                if not await run_unless_stopped(stop, service.start()):
-                    _exit_at_once()
-                service.catalogue.resolve(None, settings.language)
-                _check_voices(settings.elevenlabs_voices.values(), service)
-                connections.phase = Phase.READY
-                log.info("ready on %s port %d: %s", settings.host, listeners.port, _names(service))
-                announce(RunningServer(settings.host, listeners, tls is not None, service))
-                await stop.wait()
-                log.info("stopping: speech under way has %g s to finish", settings.shutdown_seconds)
-                connections.phase = Phase.DRAINING
-                await service.drain(settings.shutdown_seconds)
-                await connections.close_all(CLOSE_SECONDS)
-            finally:
-                await service.stop()
+    ports = [port for protocol in protocols for port in protocol.ports]
+    with open_listeners(settings, ports) as listeners:
+        files = raise_file_limit(files_needed(settings.max_connections))
+        _warn(settings, files)
+        metrics = Metrics(VERSION)
+        service = build(settings, metrics)
+        connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
+        budget = UploadBudget()
+        metrics_port = listeners.compat.get(METRICS_PORT)
+        app = create_app(settings, service, metrics, connections, budget, metrics_port, protocols=protocols)
+        websocket_class = _websocket_class(protocols, listeners, budget)
+        table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)
+        metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
+        metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
+        metrics.watch_fast_decoder(lambda: any(engine.decoder == "fast" for engine in service.engines))
+        within_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
+        stopping = stop_on_signal(within_s) if stop is None else nullcontext(stop)
+        with stopping as stop, watch_loop_lag(metrics.observe_loop_lag):
+            accepting = accept_connections(
+                app, settings, listeners.sockets, websocket_class, tls, stop, table
+            )
+            async with periodic_trim(), accepting:
+                running = RunningServer(settings.host, listeners, tls is not None, service)
+                await _run(running, settings, connections, stop, announce)
     log.info("stopped")
     if service.late_engine is not None and service.late_engine.state == "loading":
         _exit_at_once()
+
+
+async def _run(
+    server: RunningServer,
+    settings: Settings,
+    connections: Connections,
+    stop: asyncio.Event,
+    announce: Callable[[RunningServer], None],
+) -> None:
+    """Start the service, announce the server, wait for ``stop``, and end sessions and connections."""
+    service = server.service
+    try:
+        if not await run_unless_stopped(stop, service.start()):
+            _exit_at_once()
+        service.catalogue.resolve(None, settings.language)
+        _check_voices(settings.elevenlabs_voices.values(), service)
+        connections.phase = Phase.READY
+        log.info("ready on %s port %d: %s", settings.host, server.listeners.port, _names(service))
+        announce(server)
+        await stop.wait()
+        log.info("stopping: speech under way has %g s to finish", settings.shutdown_seconds)
+        connections.phase = Phase.DRAINING
+        await service.drain(settings.shutdown_seconds)
+        await connections.close_all(CLOSE_SECONDS)
+    finally:
+        await service.stop()
 
 
 def _exit_at_once() -> None:

@@ -68,7 +68,7 @@ def test_a_voice_is_added_listed_spoken_with_and_deleted(
     consent = ("--consent", CONSENT)
     done = run("--add-voice", "ñandú", "--reference", recording, *consent, "--language", "spanish", *at)
     assert (done.returncode, done.stdout) == (0, "custom:ñandú\n"), done.stderr
-    assert "no engine of this server can speak like it" in done.stderr
+    assert "no engine of this server can clone it" in done.stderr
     (facts,) = (espeak_server.folder / "data").rglob("voice.json")
     assert json.loads(facts.read_text(encoding="utf-8"))["consent"] == CONSENT
     assert facts.with_name("recording").read_bytes() == recording.read_bytes()
@@ -186,7 +186,7 @@ def test_a_proxy_is_not_asked_for_this_machine(
             "nearest voice 0.70 → 0.80 expected: near, not the same",
         ),
         ({"cloning": "nearest voice"}, "nearest voice: near, not the same"),
-        ({"cloning": "embedding"}, "the recorded voice itself spoke, as well as the engine can"),
+        ({"cloning": "embedding"}, "the engine cloned the recorded voice"),
         (
             {"cloning": "none"},
             "the voice of the recording was not cloned: the engine at hand does not clone",
@@ -218,9 +218,9 @@ def test_what_is_known_of_a_kept_voice_is_said_in_words() -> None:
         ],
     }
     assert list(describe(voice)) == [
-        "custom:ana  any language, 12.3 s, kept 2026-02-03",
-        "  kani: embedding, not taken up yet",
-        "  kokoro: nearest voice, coming nearer; es 0.70 → 0.85: near, not the same",
+        "custom:ana  any language, 12.3 s, stored 2026-02-03",
+        "  kani: embedding, not embedded yet",
+        "  kokoro: nearest voice, being refined; es 0.70 → 0.85: near, not the same",
         "  advice: It is quiet.",
     ]
     assert "es 0.70 → 0.85, en 0.60 → 0.70 expected" in list(describe(voice | {"language": "en-US"}))[2]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from server import page
 
 if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
+    from tests.conftest import ServerProcess
 
 WEB = page.FOLDER
 LANGUAGES = ("en", "es", "zh")
@@ -27,8 +29,7 @@ def texts(language: str) -> dict[str, str]:
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application that holds the page alone."""
-    context = Context(SpeechService.__new__(SpeechService), CollectorRegistry())
-    transport = httpx.ASGITransport(Starlette(routes=page.protocol().routes(context)))
+    transport = httpx.ASGITransport(Starlette(routes=page.routes()))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 

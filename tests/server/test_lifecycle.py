@@ -11,12 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GUARD_S = 120.0
+
+pytestmark = pytest.mark.server
 PROGRAM = """
 import asyncio, threading, time
-from serving import signals
+from server.lifecycle import stop_on_signal
 
 async def serve():
-    with signals({within_s}) as stop:
+    with stop_on_signal({within_s}) as stop:
         print("ready", flush=True)
         {work}
 

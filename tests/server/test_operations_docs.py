@@ -128,7 +128,7 @@ def test_promtool_finds_nothing_to_say(exposition: bytes) -> None:
     for arguments, given in (
         (["check", "config", str(DOCS / "prometheus.yml")], None),
         (["check", "rules", str(DOCS / "alerts.yml")], None),
-        (["test", "rules", str(ROOT / "tests" / "alerts_test.yml")], None),
+        (["test", "rules", str(ROOT / "tests" / "server" / "alerts_test.yml")], None),
         (["check", "metrics"], exposition),
     ):
         done = subprocess.run(["promtool", *arguments], input=given, capture_output=True, timeout=300)

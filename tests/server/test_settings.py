@@ -167,6 +167,12 @@ def test_misspelt_variables_are_noticed() -> None:
     ) == ["KANI_PROT is no setting of this server; did you mean KANI_PORT?"]
 
 
+def test_model_of_voxcpm_is_answered_with_the_engine_setting() -> None:
+    (warning,) = settings.foreign_model_warnings({"TTS_MODEL_NAME": "openbmb/VoxCPM-0.5B"}, NO_FILE)
+    assert "openbmb/VoxCPM-0.5B" in warning and "speaks VoxCPM's protocol, not its model" in warning
+    assert settings.foreign_model_warnings({}, NO_FILE) == []
+
+
 def test_the_choices_are_those_of_the_registries() -> None:
     """What a setting takes is what there is."""
     assert settings.accepted_values("engine") == "one of " + ", ".join(engines.registry.ENGINE_NAMES)
