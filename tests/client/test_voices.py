@@ -63,7 +63,6 @@ def kept(voices: VoicesClient) -> list[dict[str, Any]]:
 def test_a_voice_is_added_listed_spoken_with_and_deleted(
     espeak_server: Any, voices: VoicesClient, recording: Path, tmp_path: Path
 ) -> None:
-    """--add-voice prints the id that --voice takes; --voices lists it first; --delete-voice ends it."""
     at = ("--server", espeak_server.url)
     consent = ("--consent", CONSENT)
     done = run("--add-voice", "ñandú", "--reference", recording, *consent, "--language", "spanish", *at)
@@ -85,7 +84,6 @@ def test_a_voice_is_added_listed_spoken_with_and_deleted(
 def test_what_the_server_refuses_is_one_line_with_the_field(
     espeak_server: Any, voices: VoicesClient, recording: Path, tmp_path: Path
 ) -> None:
-    """A name that is taken or cannot be, no recording, an unknown voice: exit code 1 and the reason."""
     voices.add("ana", recording.read_bytes(), CONSENT)
     no_audio = tmp_path / "no.wav"
     no_audio.write_text("words")
@@ -121,7 +119,6 @@ def test_what_the_server_refuses_is_one_line_with_the_field(
     ],
 )
 def test_wrong_usage(arguments: list[str], complaint: str) -> None:
-    """What does not go together is said before any server is asked: exit code 2."""
     done = run(*arguments)
     assert done.returncode == 2
     assert complaint in done.stderr
@@ -130,7 +127,6 @@ def test_wrong_usage(arguments: list[str], complaint: str) -> None:
 def test_the_cure_is_named_where_there_is_no_server_or_no_key(
     unused_tcp_port: int, start_server: Any
 ) -> None:
-    """No server, no key, and the right one."""
     done = run("--voices", "--server", f"localhost:{unused_tcp_port}")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "python start_websocket_server.py" in done.stderr
@@ -143,7 +139,6 @@ def test_the_cure_is_named_where_there_is_no_server_or_no_key(
 
 
 async def test_errors_are_told_apart(unused_tcp_port: int) -> None:
-    """Nobody there, a key that is wrong, and something that is no such server."""
     answers = iter([(403, "no"), (200, "<html>"), (200, "[]"), (200, '{"other": 1}'), (500, "broken")])
 
     def answer(connection: ServerConnection, request: Request) -> Response:
@@ -169,7 +164,6 @@ async def test_errors_are_told_apart(unused_tcp_port: int) -> None:
 def test_a_proxy_is_not_asked_for_this_machine(
     espeak_server: Any, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy of the environment is for others."""
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_tcp_port}")
     assert VoicesClient(espeak_server.url).list()
 
@@ -194,12 +188,10 @@ def test_a_proxy_is_not_asked_for_this_machine(
     ],
 )
 def test_what_became_of_a_recording_is_said_in_words(metadata: dict[str, Any], words: str) -> None:
-    """Each kind of cloning has its sentence."""
     assert cloning_outcome(metadata) == words
 
 
 def test_what_is_known_of_a_kept_voice_is_said_in_words() -> None:
-    """Who speaks like it, how near, in which state; and what would make a better recording."""
     near = {
         "es": {"before": 0.7, "now": 0.85, "measured": True},
         "en": {"before": 0.6, "now": 0.7, "measured": False},

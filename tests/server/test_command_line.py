@@ -202,7 +202,6 @@ def test_banner_names_the_recogniser(espeak_server: ServerProcess) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_an_idle_server_with_1001_and_code_0(start_server: StartServer, number: int) -> None:
-    """SIGTERM and Ctrl+C close open sockets with "going away" and end with code 0."""
     server = start_server("--engine", "espeak")
     with connect(server.url) as socket_:
         server.send_signal(number)

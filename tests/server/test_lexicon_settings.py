@@ -25,7 +25,6 @@ def said(server: ServerProcess, text: str) -> str:
 
 
 def test_the_lexicon_is_read_anew_when_it_changes(start_server: StartServer, tmp_path: Path) -> None:
-    """A running server says words as its file says now; a bad line is named and the others count."""
     file = tmp_path / "words.txt"
     file.write_text("[es]\nSQL = sícuel\nkein Eintrag\nWi-Fi = güifi\n", encoding="utf-8")
     server = start_server("--engine", "espeak", KANI_LEXICON=str(file))
@@ -39,6 +38,5 @@ def test_the_lexicon_is_read_anew_when_it_changes(start_server: StartServer, tmp
 
 
 def test_code_is_passed_over_where_that_is_set(start_server: StartServer) -> None:
-    """Nothing is said of a block of code with ``skip``."""
     server = start_server("--engine", "espeak", KANI_CODE_BLOCKS="skip")
     assert said(server, "Mira:\n```\nx = 1\n```\nFin.").split() == ["Mira:", "Fin."]

@@ -154,7 +154,6 @@ def speak_in_every_way(server: ServerProcess) -> list[str]:
 
 
 def test_no_key_is_ever_written(start_server: StartServer) -> None:
-    """Right and wrong keys, by header, query and sub-protocol, over every door, at DEBUG: in no line."""
     server = start_server("--engine", "espeak", "--log-level", "DEBUG", KANI_API_KEYS=GOOD_KEY)
     assert ask_in_every_way(server, GOOD_KEY) >= 27
     assert ask_in_every_way(server, BAD_KEY) == 0
@@ -165,7 +164,6 @@ def test_no_key_is_ever_written(start_server: StartServer) -> None:
 
 
 def test_no_text_is_written_unasked(start_server: StartServer) -> None:
-    """What is to be said, what was refused and what was heard stands in no line, at DEBUG either."""
     server = start_server("--log-level", "DEBUG", "--log-json")
     heard = speak_in_every_way(server)
     everything = written(server).lower()
@@ -176,7 +174,6 @@ def test_no_text_is_written_unasked(start_server: StartServer) -> None:
 
 
 def test_texts_are_written_where_they_are_asked_for(start_server: StartServer) -> None:
-    """KANI_LOG_TEXT=true: each text that was to be said, under the id of its request."""
     server = start_server("--engine", "espeak", "--log-json", KANI_LOG_TEXT="true")
     with connect(f"{server.url}/") as websocket:
         websocket.send(json.dumps({"type": "tts_request", "data": {"text": TEXTS["kani"]}}))
@@ -199,7 +196,6 @@ def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]
 
 
 def test_one_id_leads_from_the_socket_to_the_engine(telling: ServerProcess) -> None:
-    """An HTTP answer names the id that its session's opening, its engine and its end are logged with."""
     before = len(lines(telling))
     answer = httpx.post(f"{telling.http_url}/tts", json={"text": "Hola."})
     request = answer.headers["x-request-id"]
@@ -227,7 +223,6 @@ def test_one_id_leads_from_the_socket_to_the_engine(telling: ServerProcess) -> N
 def test_requests_of_one_connection_have_an_id_each(
     telling: ServerProcess, path: str, request_type: dict[str, Any]
 ) -> None:
-    """Connection 7f3a9c12's requests are 7f3a9c12-1 and 7f3a9c12-2, and another connection's are others."""
     before = len(lines(telling))
     for _ in range(2):
         with connect(f"{telling.url}{path}") as websocket:
@@ -242,7 +237,6 @@ def test_requests_of_one_connection_have_an_id_each(
 
 
 def test_refusals_tell_their_id_too(telling: ServerProcess) -> None:
-    """Whoever is not let in can name the id for which the administrator may look."""
     answers = [
         httpx.get(f"{telling.http_url}/health"),
         httpx.get(f"{telling.http_url}/metrics", headers=THROUGH_PROXY),
@@ -261,7 +255,6 @@ def record(message: str, *arguments: object, **extra: Any) -> logging.LogRecord:
 
 
 def test_a_json_line_holds_what_there_is() -> None:
-    """Request and facts where there are some, no fact in place of a field, and nothing that is empty."""
     form = logs.JsonFormatter()
     plain = json.loads(form.format(record("hello %s", "ñ")))
     assert plain["message"] == "hello ñ" and set(plain) == {"time", "level", "logger", "message"}
@@ -276,7 +269,6 @@ def test_a_json_line_holds_what_there_is() -> None:
 
 
 def test_a_text_line_has_its_request_in_brackets() -> None:
-    """And none where there is none; an exception follows its line either way."""
     form = logs.TextFormatter()
     assert form.format(record("hello")).endswith(" INFO    some.where: hello")
     assert form.format(record("hello", request="7f3a9c12-3")).endswith(" some.where: [7f3a9c12-3] hello")
@@ -302,7 +294,6 @@ def own_log(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_line_is_named_after_whoever_it_is_written_for(own_log: Path) -> None:
-    """The id of the task that logs, or the one that a record brings along, from a thread of an engine."""
     with request_ids.bind("7f3a9c12-3"):
         logging.getLogger("speech").info("in its task")
     logging.getLogger("speech").info("elsewhere")
@@ -315,7 +306,6 @@ def test_a_line_is_named_after_whoever_it_is_written_for(own_log: Path) -> None:
 def test_what_utf_8_cannot_hold_is_written_all_the_same(
     own_log: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Half a surrogate costs no line and no traceback."""
     logging.getLogger("speech").info("half \ud800 a character")
     assert "half \\ud800 a character" in own_log.read_text()
     assert "Logging error" not in capfd.readouterr().err

@@ -12,8 +12,8 @@ from server.metrics import Metrics
 from server.settings import Settings, load
 from speech.service import SpeechService
 from speech.voices.catalogue import VoiceStore
-from tests.support.tone import ToneEngine
 from start_websocket_server import banner
+from tests.support.tone import ToneEngine
 from websocket_server import RunningServer, limits_of, serve
 
 PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "KYUTAI_VOICE_PORT", "RELAY_PORT", "VOXCPM_PORT")
@@ -26,6 +26,7 @@ class InProcessServer:
     engine: ToneEngine = field(default_factory=ToneEngine)
     stop: asyncio.Event = field(default_factory=asyncio.Event)  # ends the server, as SIGTERM does
     banner: str = ""
+    host: str = "127.0.0.1"
     port: int = 0
     compat: dict[str, int] = field(default_factory=dict)  # further ports, by the protocol of each
 
@@ -42,7 +43,7 @@ class InProcessServer:
 
 @asynccontextmanager
 async def serving(folder: Path, **environment: str) -> AsyncIterator[InProcessServer]:
-    """Serve while the body runs, with settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
+    """Serve while the body runs, settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
     own = {f"KANI_{name}": "0" for name in (*PORTS, "VOXCPM_PAGE_PORT", "METRICS_PORT")}
     own |= {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder / "logs")}
     settings = load({}, own | environment, folder / "no file")

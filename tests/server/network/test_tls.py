@@ -75,7 +75,6 @@ def run(program: str, files: Files, *arguments: str) -> subprocess.CompletedProc
 
 
 def test_the_client_speaks_over_wss(secure: ServerProcess, files: Files, tmp_path: Path) -> None:
-    """websocket_client.py hears speech over wss, as the banner names the address."""
     address = f"wss://{secure.host}:{secure.port}"
     assert address in secure.banner and "ws://" not in secure.banner.replace("wss://", "")
     wav = tmp_path / "hola.wav"
@@ -86,14 +85,12 @@ def test_the_client_speaks_over_wss(secure: ServerProcess, files: Files, tmp_pat
 
 
 def test_the_diagnostics_pass_over_wss(secure: ServerProcess, files: Files) -> None:
-    """test_websocket.py finds nothing wrong with a server behind TLS."""
     done = run("test_websocket.py", files, "--server", f"wss://{secure.host}:{secure.port}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All checks passed." in done.stdout
 
 
 def test_every_port_speaks_tls_and_nothing_else(secure: ServerProcess, files: Files) -> None:
-    """https on each port that the banner names; http gets no answer."""
     assert len(secure.compat) == 7
     for port in (secure.port, *secure.compat.values()):
         path = "/metrics" if port == secure.compat["metrics"] else "/health"
@@ -106,7 +103,6 @@ def test_every_port_speaks_tls_and_nothing_else(secure: ServerProcess, files: Fi
 def test_a_client_that_does_not_trust_it_is_told_so(
     secure: ServerProcess, files: Files, others: Files
 ) -> None:
-    """Nothing is spoken to a client that trusts another authority; the server goes on."""
     done = run(
         "websocket_client.py", others, "Hola", "-o", "x.wav", "--server", f"wss://{secure.host}:{secure.port}"
     )
@@ -117,7 +113,6 @@ def test_a_client_that_does_not_trust_it_is_told_so(
 
 
 def test_a_page_of_its_own_may_come_in(secure: ServerProcess, files: Files) -> None:
-    """The Origin of a page that the server served over https is its own."""
     origin = f"https://{secure.host}:{secure.port}"
     with connect(
         f"wss://{secure.host}:{secure.port}/", ssl=files.trusting, additional_headers={"Origin": origin}
@@ -134,7 +129,6 @@ def refusal(server: ServerProcess) -> str:
 
 
 def test_a_server_without_its_certificate_does_not_start(start_server: StartServer, files: Files) -> None:
-    """A wrong file is one line and code 1, before any engine is loaded; so is one file without the other."""
     missing = files.key.with_name("none.pem")
     given = {"KANI_TLS_CERT": str(files.cert), "KANI_TLS_KEY": str(missing)}
     line = refusal(start_server("--engine", "espeak", ready=False, **given))
@@ -151,18 +145,15 @@ def complaint(certificate: Path | None, key: Path | None) -> str:
 
 
 def test_without_either_there_is_no_tls() -> None:
-    """Nothing given is plain ws and http."""
     assert server_context(None, None) is None
 
 
 def test_nothing_older_than_tls_1_2_is_spoken(files: Files) -> None:
-    """TLS 1.0 and 1.1 are refused, whatever the machine's OpenSSL would let in."""
     context = server_context(files.cert, files.key)
     assert context is not None and context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_each_wrong_pair_is_told_by_its_fault(files: Files, others: Files, tmp_path: Path) -> None:
-    """Another certificate's key, the files the wrong way round, a folder, half a file, one alone."""
     assert complaint(files.cert, others.key) == (
         f"KANI_TLS_KEY: {others.key} is not the key of the certificate in {files.cert}"
     )
@@ -178,7 +169,6 @@ def test_each_wrong_pair_is_told_by_its_fault(files: Files, others: Files, tmp_p
 
 
 def test_a_file_that_may_not_be_read_is_named(files: Files, tmp_path: Path) -> None:
-    """A key that belongs to root is told by its name."""
     hidden = tmp_path / "hidden.pem"
     hidden.write_bytes(files.key.read_bytes())
     hidden.chmod(0)
@@ -187,7 +177,6 @@ def test_a_file_that_may_not_be_read_is_named(files: Files, tmp_path: Path) -> N
 
 
 def test_an_encrypted_key_asks_nobody(files: Files, tmp_path: Path) -> None:
-    """A key with a password ends the start with the cure, where OpenSSL would wait at the terminal."""
     from cryptography.hazmat.primitives import serialization
 
     key = serialization.load_pem_private_key(files.key.read_bytes(), None)
