@@ -32,9 +32,9 @@ PROGRAMS = (
     "protocols.elevenlabs_upstream",
     "protocols.kyutai_speech",
     "protocols.voxcpm",
-    "recognition.hearing_languages",
-    "recognition.kyutai_hearing",
-    "recognition.listening",
+    "recognition.kyutai_socket",
+    "recognition.languages",
+    "recognition.streams",
     "server.load",
     "server.memory",
     "server.outgoing",
@@ -154,6 +154,7 @@ def told():
     return json.loads(done.stdout)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_benchmark_explains_itself(program, told):
     code, printed = told[program]

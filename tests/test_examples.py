@@ -48,6 +48,7 @@ def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -
     return path
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_help_without_the_libraries(example: str) -> None:
     bare = [sys.executable, "-S", "-E", str(EXAMPLES / example), "--help"]
@@ -89,7 +90,7 @@ def test_the_documents_client_that_speaks(server: ServerProcess, tmp_path: Path)
     assert last.startswith(f"{path}: ")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_the_documents_client_that_listens(server: ServerProcess, recording: Path, tmp_path: Path) -> None:
     transcript = tmp_path / "said.txt"
     printed = run("kyutai_stt_client.py", recording, "-o", transcript, "--server", server.url)
@@ -122,6 +123,7 @@ def test_without_a_server_or_a_key_one_line_says_so(
     assert printed.startswith(f"{espeak_server.url}: ") and "401" in printed
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("example", ["kyutai_speak.py", "kyutai_listen.py"])
 def test_without_a_sound_device_the_cure_is_named(example: str, tmp_path: Path) -> None:
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")

@@ -51,6 +51,7 @@ def test_each_importer_of_a_library_that_reports_turns_that_off(path: Path) -> N
     assert passes(path)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     "package", ["engines", "kani", "engines.whisper", "benchmarks", "start_websocket_server"]
 )
@@ -67,6 +68,7 @@ def test_a_package_turns_it_off_and_leaves_what_is_set(package: str) -> None:
     assert "0" in values(DO_NOT_TRACK="0")
 
 
+@pytest.mark.server
 def test_huggingface_hub_reads_the_variables() -> None:
     code = (
         "import kani; from huggingface_hub import constants as c; "
@@ -77,6 +79,7 @@ def test_huggingface_hub_reads_the_variables() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=bare, check=True)
 
 
+@pytest.mark.server
 @pytest.mark.skipif(STRACE is None, reason="no strace, which tells what a server sends")
 async def test_a_default_server_sends_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     with TracedServer(tmp_path) as server:

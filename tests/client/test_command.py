@@ -188,6 +188,7 @@ def test_a_server_that_is_another_one(espeak_server: Any, tmp_path: Path) -> Non
     assert b"8001" in other.stderr
 
 
+@pytest.mark.server
 def test_no_server(unused_tcp_port: int, tmp_path: Path) -> None:
     done = run(HELLO, "-o", tmp_path / "hola.wav", "--server", f"localhost:{unused_tcp_port}")
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
@@ -201,6 +202,7 @@ def test_file_that_cannot_be_written(espeak_server: Any, tmp_path: Path) -> None
     assert b"cannot write the speech" in done.stderr
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("arguments", "text", "complaint"),
     [

@@ -30,7 +30,7 @@ def noise(seconds: float) -> bytes:
     return samples.astype("<i2").tobytes()
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, PROGRAM, "--server", server.url, "--keep", tmp_path / "kept"],
@@ -51,6 +51,7 @@ def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None
         assert file.getnframes() / RATE > 5
 
 
+@pytest.mark.server
 def test_no_server_is_told_apart_from_a_failure(unused_tcp_port: int) -> None:
     done = subprocess.run(
         [sys.executable, PROGRAM, "--server", f"localhost:{unused_tcp_port}"],
@@ -64,6 +65,7 @@ def test_no_server_is_told_apart_from_a_failure(unused_tcp_port: int) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.server
 async def test_a_server_that_lies_fails() -> None:
     async def lie(connection: ServerConnection) -> None:
         async for message in connection:

@@ -283,7 +283,7 @@ def test_snippets_of_the_original_guide_are_heard(server: Any, assistant: Path, 
         assert word_error_rate(text, heard, "es") <= 0.1, heard
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_the_assistant_example(server: Any, tmp_path: Path) -> None:
     from tests.judges.judge import hear, word_error_rate
 

@@ -105,6 +105,7 @@ def test_what_the_server_refuses_is_one_line_with_the_field(
     assert len(kept(voices)) == 1
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -42,7 +42,7 @@ def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_serve
     assert len(requests(visitor)) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_a_request_that_is_stopped_while_the_server_is_away_is_not_made(
     visit: Visit, start_server: StartServer
 ) -> None:
@@ -92,7 +92,7 @@ def test_a_full_server_is_busy_in_plain_words(visit: Visit, start_server: StartS
     assert second.text("#problem") == ""
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_too_much_for_one_minute_is_said_in_plain_words(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="1")
     visitor = visit(server, locale="es-MX")
@@ -104,7 +104,7 @@ def test_too_much_for_one_minute_is_said_in_plain_words(visit: Visit, start_serv
     assert visitor.text("#status") == "No se dijo"
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_the_place_in_the_queue_is_shown(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_MAX_CONCURRENT="1", KANI_AHEAD_SECONDS="600")
     first, second = visit(server), visit(server)
@@ -161,7 +161,7 @@ def test_the_key_is_asked_for_and_kept_in_this_tab_alone(visit: Visit, start_ser
     other.wait_for_selector("#key-dialog[open]")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_a_key_of_any_letters_opens_the_socket(visit: Visit, start_server: StartServer) -> None:
     server = keyed(start_server, "señal/de (paso)")
     visitor = visit(server, ready=False, url=f"http://127.0.0.1:{server.port}/")

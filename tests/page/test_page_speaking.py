@@ -105,7 +105,7 @@ def test_stop_is_silence_at_once(visit: Visit) -> None:
     assert visitor.lit() == lit
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_stop_ends_the_servers_work_too(visit: Visit, server: ServerProcess) -> None:
     visitor = visit(server)
     visitor.speak(LONG, "en")
@@ -138,7 +138,7 @@ def test_the_download_holds_the_samples_that_came_byte_for_byte(visit: Visit) ->
     assert {frame.metadata["sample_rate"] for frame in visitor.frames} == {rate}
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page

@@ -59,7 +59,7 @@ def test_a_voice_is_chosen_by_its_button(visitor: Visitor) -> None:
     assert visitor.page.evaluate("document.activeElement.id") == "speak"
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_a_recording_is_heard_until_it_ends_or_is_stopped(visitor: Visitor) -> None:
     listen, stop = button(visitor, "Listen: ana"), button(visitor, "Stop: ana")
     listen.click()
@@ -199,7 +199,7 @@ def test_voices_are_looked_after_with_the_servers_key(
     visitor.wait_for("#kept-empty")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_a_voice_that_comes_near_says_how_near_and_comes_nearer(
     visit: Visit, server: ServerProcess, recording: Path
 ) -> None:

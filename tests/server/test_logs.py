@@ -36,7 +36,7 @@ TEXTS = {
     "relay": "Salamandras brillantes junto al manantial.",
     "wrong": "Caracoles perdidos entre las lechugas.",
 }
-TELLING = [word for text in TEXTS.values() for word in re.findall(r"\w{8,}", text)]
+RARE_WORDS = [word for text in TEXTS.values() for word in re.findall(r"\w{8,}", text)]
 
 
 def lines(server: ServerProcess) -> list[dict[str, Any]]:
@@ -159,7 +159,7 @@ def test_no_key_is_ever_written(start_server: StartServer) -> None:
     assert ask_in_every_way(server, BAD_KEY) == 0
     for key in (GOOD_KEY, BAD_KEY):
         broken_handshakes(server, key)
-    everything = written(server)
+    everything = written(server) + server.banner
     assert "opened for" in everything and "zq7" not in everything
 
 
@@ -169,7 +169,7 @@ def test_no_text_is_written_unasked(start_server: StartServer) -> None:
     everything = written(server).lower()
     protocols = {line["protocol"] for line in lines(server) if "outcome" in line}
     assert {"kani", "kyutai", "voxcpm", "elevenlabs", "relay"} <= protocols and heard
-    for word in [*TELLING, *(word for word in heard if len(word) > 7)]:
+    for word in [*RARE_WORDS, *(word for word in heard if len(word) > 7)]:
         assert word.lower() not in everything, word
 
 
@@ -184,24 +184,25 @@ def test_texts_are_written_where_they_are_asked_for(start_server: StartServer) -
 
 
 @pytest.fixture(scope="module")
-def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def verbose_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that logs each step, as JSON."""
     from tests.conftest import ServerProcess
 
-    folder = tmp_path_factory.mktemp("telling")
+    folder = tmp_path_factory.mktemp("verbose")
     running = ServerProcess(folder, "--engine", "espeak", "--log-json", "--log-level", "DEBUG")
     running.wait_until_ready()
     yield running
     running.stop()
 
 
-def test_one_id_leads_from_the_socket_to_the_engine(telling: ServerProcess) -> None:
-    before = len(lines(telling))
-    answer = httpx.post(f"{telling.http_url}/tts", json={"text": "Hola."})
+@pytest.mark.server
+def test_one_id_leads_from_the_socket_to_the_engine(verbose_server: ServerProcess) -> None:
+    before = len(lines(verbose_server))
+    answer = httpx.post(f"{verbose_server.http_url}/tts", json={"text": "Hola."})
     request = answer.headers["x-request-id"]
     assert re.fullmatch(r"[0-9a-f]{8}", request)
-    ended(telling, 1, before)
-    own = [line for line in lines(telling) if line.get("request", "").startswith(request)]
+    ended(verbose_server, 1, before)
+    own = [line for line in lines(verbose_server) if line.get("request", "").startswith(request)]
     assert len({line["request"] for line in own}) == 1
     opened, spoke, closed = (
         next(place for place, line in enumerate(own) if what in line["message"])
@@ -213,6 +214,7 @@ def test_one_id_leads_from_the_socket_to_the_engine(telling: ServerProcess) -> N
     assert facts["audio_s"] > 0.2 and facts["seconds"] >= facts["first_audio_s"] > 0
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("path", "request_type"),
     [
@@ -221,27 +223,30 @@ def test_one_id_leads_from_the_socket_to_the_engine(telling: ServerProcess) -> N
     ],
 )
 def test_requests_of_one_connection_have_an_id_each(
-    telling: ServerProcess, path: str, request_type: dict[str, Any]
+    verbose_server: ServerProcess, path: str, request_type: dict[str, Any]
 ) -> None:
-    before = len(lines(telling))
+    before = len(lines(verbose_server))
     for _ in range(2):
-        with connect(f"{telling.url}{path}") as websocket:
+        with connect(f"{verbose_server.url}{path}") as websocket:
             for _ in range(2):
                 websocket.send(json.dumps(request_type))
                 while isinstance(message := websocket.recv(), bytes) or '"progress"' in message:
                     pass
-    ids = [line["request"] for line in ended(telling, 4, before)]
+    ids = [line["request"] for line in ended(verbose_server, 4, before)]
     connections = [request.partition("-")[0] for request in ids]
     assert [request.partition("-")[2] for request in ids] == ["1", "2", "1", "2"]
     assert connections[0] == connections[1] != connections[2] == connections[3]
 
 
-def test_refusals_tell_their_id_too(telling: ServerProcess) -> None:
+@pytest.mark.server
+def test_refusals_have_an_id_too(verbose_server: ServerProcess) -> None:
     answers = [
-        httpx.get(f"{telling.http_url}/health"),
-        httpx.get(f"{telling.http_url}/metrics", headers=THROUGH_PROXY),
-        httpx.get(f"{telling.http_url}/v1/audio/voices", headers={"Origin": "https://elsewhere.example"}),
-        httpx.get(f"{telling.http_url}/nothing"),
+        httpx.get(f"{verbose_server.http_url}/health"),
+        httpx.get(f"{verbose_server.http_url}/metrics", headers=THROUGH_PROXY),
+        httpx.get(
+            f"{verbose_server.http_url}/v1/audio/voices", headers={"Origin": "https://elsewhere.example"}
+        ),
+        httpx.get(f"{verbose_server.http_url}/nothing"),
     ]
     assert [answer.status_code for answer in answers] == [200, 403, 403, 404]
     assert len({answer.headers["x-request-id"] for answer in answers}) == 4

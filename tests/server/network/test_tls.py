@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from tests.support import permissions
 trustme = pytest.importorskip("trustme", reason="trustme, which makes certificates, is not installed")
 
 if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
+    from tests.conftest import ServerProcess
 
 ROOT = Path(__file__).parents[3]
 PASSWORD = "some password"
@@ -56,11 +57,16 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(tmp_path_factory.mktemp("another"))
 
 
-@pytest.fixture
-def secure(start_server: StartServer, files: Files) -> ServerProcess:
-    """A server that shows a certificate, on its compat ports too."""
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory, files: Files) -> Iterator[ServerProcess]:
+    """A server with a certificate, on its compat ports too."""
+    from tests.conftest import ServerProcess
+
     arguments = ("--engine", "espeak", "--compat", "--tls-cert", str(files.cert), "--tls-key", str(files.key))
-    return start_server(*arguments, KANI_METRICS_ENABLED="true")
+    running = ServerProcess(tmp_path_factory.mktemp("secure"), *arguments, KANI_METRICS_ENABLED="true")
+    running.wait_until_ready()
+    yield running
+    running.stop()
 
 
 def run(program: str, files: Files, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -74,6 +80,7 @@ def run(program: str, files: Files, *arguments: str) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.server
 def test_the_client_speaks_over_wss(secure: ServerProcess, files: Files, tmp_path: Path) -> None:
     address = f"wss://{secure.host}:{secure.port}"
     assert address in secure.banner and "ws://" not in secure.banner.replace("wss://", "")
@@ -84,12 +91,14 @@ def test_the_client_speaks_over_wss(secure: ServerProcess, files: Files, tmp_pat
         assert heard.getnframes() / heard.getframerate() > 0.5
 
 
+@pytest.mark.server
 def test_the_diagnostics_pass_over_wss(secure: ServerProcess, files: Files) -> None:
     done = run("test_websocket.py", files, "--server", f"wss://{secure.host}:{secure.port}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All checks passed." in done.stdout
 
 
+@pytest.mark.server
 def test_every_port_speaks_tls_and_nothing_else(secure: ServerProcess, files: Files) -> None:
     assert len(secure.compat) == 7
     for port in (secure.port, *secure.compat.values()):
@@ -100,6 +109,7 @@ def test_every_port_speaks_tls_and_nothing_else(secure: ServerProcess, files: Fi
             httpx.get(f"http://{secure.host}:{port}{path}")
 
 
+@pytest.mark.server
 def test_a_client_that_does_not_trust_it_is_told_so(
     secure: ServerProcess, files: Files, others: Files
 ) -> None:
@@ -112,29 +122,13 @@ def test_a_client_that_does_not_trust_it_is_told_so(
         assert "pong" in str(websocket.recv())
 
 
+@pytest.mark.server
 def test_a_page_of_its_own_may_come_in(secure: ServerProcess, files: Files) -> None:
     origin = f"https://{secure.host}:{secure.port}"
     with connect(
         f"wss://{secure.host}:{secure.port}/", ssl=files.trusting, additional_headers={"Origin": origin}
     ):
         pass
-
-
-def refusal(server: ServerProcess) -> str:
-    """The one line with which a server said that it cannot start."""
-    assert server.wait() == 1
-    lines = server.terminal.splitlines()
-    assert len(lines) == 1, server.terminal
-    return lines[0].removeprefix("start_websocket_server.py: ")
-
-
-def test_a_server_without_its_certificate_does_not_start(start_server: StartServer, files: Files) -> None:
-    missing = files.key.with_name("none.pem")
-    given = {"KANI_TLS_CERT": str(files.cert), "KANI_TLS_KEY": str(missing)}
-    line = refusal(start_server("--engine", "espeak", ready=False, **given))
-    assert line == f"KANI_TLS_KEY: {missing} cannot be read: No such file or directory"
-    line = refusal(start_server("--engine", "espeak", ready=False, KANI_TLS_KEY=str(files.key)))
-    assert line == "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_CERT is not set"
 
 
 def complaint(certificate: Path | None, key: Path | None) -> str:
@@ -166,6 +160,12 @@ def test_each_wrong_pair_is_told_by_its_fault(files: Files, others: Files, tmp_p
         f"KANI_TLS_CERT, KANI_TLS_KEY: {half} and {files.key} cannot be"
     )
     assert complaint(files.cert, None).endswith("KANI_TLS_KEY is not set")
+    both = "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_CERT is not set"
+    assert complaint(None, files.key) == both
+    missing = files.key.with_name("none.pem")
+    assert complaint(files.cert, missing) == (
+        f"KANI_TLS_KEY: {missing} cannot be read: No such file or directory"
+    )
 
 
 def test_a_file_that_may_not_be_read_is_named(files: Files, tmp_path: Path) -> None:
@@ -189,6 +189,6 @@ def test_an_encrypted_key_asks_nobody(files: Files, tmp_path: Path) -> None:
         )
     )
     assert complaint(files.cert, encrypted) == (
-        f"KANI_TLS_KEY: {encrypted} is encrypted, and nobody is there to be asked for its password: "
-        "openssl pkey -in encrypted.pem -out FILE takes it off"
+        f"KANI_TLS_KEY: {encrypted} is encrypted, and the server cannot ask for its password: "
+        "openssl pkey -in encrypted.pem -out FILE removes it"
     )
