@@ -24,6 +24,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from protocols.shared.json_input import parse_object
+from protocols.shared.protocol import Protocol
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,11 @@ class TokenRequestError(Exception):
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
         self.status = status
+
+
+def protocol(settings: LiveKitSettings) -> Protocol:
+    """Return the protocol of ``settings``."""
+    return Protocol(lambda context: routes(settings))
 
 
 def routes(settings: LiveKitSettings) -> list[BaseRoute]:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from protocols.shared.protocol import Protocol, plain_refusal
 from speech.audio.pcm import MAX_RECORDING_BYTES
 from speech.errors import Busy, EngineUnavailable, InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
 from speech.service import SpeechService
@@ -58,6 +59,11 @@ class _Renamed(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a PATCH."""
 
     name: str
+
+
+def protocol() -> Protocol:
+    """Return the protocol; its refusals keep their own shape below the prefix of ElevenLabs' paths."""
+    return Protocol(lambda context: routes(context.service), refusals={PATH: plain_refusal})
 
 
 def routes(service: SpeechService) -> list[BaseRoute]:

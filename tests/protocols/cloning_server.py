@@ -15,8 +15,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from protocols import kani, kyutai, voxcpm
-from protocols.kyutai.metrics import KyutaiMetrics
-from protocols.voxcpm.metrics import VoxCPMMetrics
+from protocols.shared.protocol import Context
 from speech.audio.pcm import wav
 from speech.errors import InvalidRequest
 from speech.observer import Observer
@@ -45,11 +44,13 @@ class EchoEngine(ToneEngine):
         self.info = replace(self.info, name="echo", voices=voices, default_voices=defaults)
 
     async def embed(self, recording: Recording) -> Embedding:
+        """See ``ToneEngine.embed``."""
         if self.deaf:
             raise InvalidRequest("reference", NO_SPEECH)
         return await super().embed(recording)
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``ToneEngine.synthesize``."""
         level = 1.0 if segment.embedding is None else segment.embedding.values[0]
         async with aclosing(super().synthesize(segment)) as chunks:
             async for chunk in chunks:
@@ -68,6 +69,7 @@ class CloningServer:
     folder: Path
 
     async def keep(self, name: str, level: float) -> None:
+        """Keep a voice that sounds so loud."""
         await self.service.cloning.add(
             name, hum(4.0, level), consent="It is me.", origin="test", language="es"
         )
@@ -100,11 +102,13 @@ async def cloning_server(folder: Path) -> AsyncIterator[CloningServer]:
     voices.mkdir()
     settings = kyutai.KyutaiSettings(idle_s=60.0, version="0", max_body=16 * 2**20)
     routes = [
-        *kani.routes(service),
-        *kyutai.routes(service, settings, KyutaiMetrics(CollectorRegistry())),
-        *voxcpm.routes(
-            service, voxcpm.VoxCPMSettings(5000, voices, frozenset()), VoxCPMMetrics(CollectorRegistry())
-        ),
+        route
+        for protocol in (
+            kani.protocol(),
+            kyutai.protocol(settings),
+            voxcpm.protocol(voxcpm.VoxCPMSettings(5000, voices, frozenset())),
+        )
+        for route in protocol.routes(Context(service, CollectorRegistry()))
     ]
     await service.start()
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -47,7 +47,6 @@ def resident() -> int:
 
 
 def test_what_was_freed_in_a_thread_is_given_back() -> None:
-    """Most of it, although blocks that are in use lie between."""
     fragment()
     before = resident()
     trim_heap()
@@ -55,7 +54,6 @@ def test_what_was_freed_in_a_thread_is_given_back() -> None:
 
 
 async def test_it_is_done_again_and_again() -> None:
-    """While the server runs, and no longer."""
     async with periodic_trim(0.01):
         fragment()
         before = resident()

@@ -15,13 +15,11 @@ from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from server.connections import RequestIdMiddleware
 from server.lifecycle import accept_connections
-from server.middleware import HttpMetricsMiddleware
+from server.middleware import HttpMetricsMiddleware, RequestIdMiddleware, UnhandledErrorMiddleware
 from server.network.tcp_connections import TcpTable
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import load
-from server.unhandled_errors import UnhandledErrorMiddleware
 from speech import request_ids
 
 if TYPE_CHECKING:
@@ -78,7 +76,6 @@ class Broken:
 
 
 async def test_a_request_gets_an_internal_error() -> None:
-    """With the id under which the one traceback stands, and not a word of that; it is counted."""
     broken = Broken()
     async with broken.served() as address, httpx.AsyncClient() as client:
         answer = await client.get(f"http://{address}/path")
@@ -88,7 +85,6 @@ async def test_a_request_gets_an_internal_error() -> None:
 
 
 async def test_an_answer_that_has_begun_is_torn_off() -> None:
-    """It cannot be taken for a whole one, nor get a second head."""
     broken = Broken(
         {"type": "http.response.start", "status": 200, "headers": [(b"transfer-encoding", b"chunked")]},
         {"type": "http.response.body", "body": b"half", "more_body": True},
@@ -101,7 +97,6 @@ async def test_an_answer_that_has_begun_is_torn_off() -> None:
 
 
 async def test_a_websocket_is_closed_with_1011() -> None:
-    """Without a word of why; it is counted, and logged under its id."""
     broken = Broken({"type": "websocket.accept"})
     async with broken.served() as address, connect(f"ws://{address}/path") as client:
         with pytest.raises(ConnectionClosed) as closed:
@@ -113,7 +108,6 @@ async def test_a_websocket_is_closed_with_1011() -> None:
 
 
 async def test_a_handshake_gets_an_internal_error() -> None:
-    """As a request does, before the WebSocket is open."""
     broken = Broken()
     async with broken.served() as address:
         with pytest.raises(InvalidStatus) as refused:
@@ -125,7 +119,6 @@ async def test_a_handshake_gets_an_internal_error() -> None:
 
 
 async def test_nothing_is_said_behind_a_close() -> None:
-    """What fails after its own goodbye is logged, and the client keeps that."""
     broken = Broken({"type": "websocket.accept"}, {"type": "websocket.close", "code": 1000})
     async with broken.served() as address, connect(f"ws://{address}/path") as client:
         with pytest.raises(ConnectionClosed) as closed:

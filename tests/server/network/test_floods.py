@@ -88,7 +88,6 @@ def gone(client: socket.socket) -> bool:
 
 
 def test_a_crowd_that_says_nothing_keeps_nobody_out(besieged: ServerProcess) -> None:
-    """A thousand with nothing, half a head or half a body: others are served, and all are let go."""
     with ExitStack() as stack:
         crowd = []
         for number in range(CROWD):
@@ -150,7 +149,6 @@ async def pushed(
 async def test_what_is_never_finished_is_not_kept_without_end(
     espeak_server: ServerProcess, unfinished: object
 ) -> None:
-    """Sixty times 16 MiB but one byte: two are held, the others are refused, and texts are spoken."""
     assert callable(unfinished)
     tts = f"{espeak_server.http_url}/tts"
     async with httpx.AsyncClient(timeout=GUARD_S) as client:
@@ -175,7 +173,6 @@ async def test_what_is_never_finished_is_not_kept_without_end(
 
 
 def test_pongs_do_not_pile_up(espeak_server: ServerProcess) -> None:
-    """Who pings and does not read gets no further answer until it reads; then it is served as ever."""
     before = resident(espeak_server)
     ping = b"\x89\xfdmask" + bytes(125)
     with socket.create_connection(("127.0.0.1", espeak_server.port)) as client:

@@ -27,7 +27,6 @@ NO_FRAME = b"\xff\x80mask"
 async def test_who_speaks_behind_uvicorns_own_goodbye_is_told_that_the_client_is_gone(
     caplog: pytest.LogCaptureFixture, message: Message
 ) -> None:
-    """An application cannot know yet that uvicorn has closed the connection; it makes no mistake."""
     told: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
