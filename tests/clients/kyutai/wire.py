@@ -20,6 +20,12 @@ KEY = {"kyutai-api-key": "public_token"}
 pack = msgspec.msgpack.encode
 unpack = msgspec.msgpack.decode
 
+EOS = pack({"type": "Eos"})
+
+
+def text_message(words: str) -> bytes:
+    return pack({"type": "Text", "text": words})
+
 
 def audio_message(samples: Samples) -> bytes:
     rows = np.empty(len(samples), [("kind", "u1"), ("value", ">f4")])

@@ -17,21 +17,16 @@ from websockets.exceptions import ConnectionClosedError
 from protocols.kyutai import messages, voice_payload
 from speech.types import Embedding, Samples
 from tests.clients.kyutai.unmute import UnmuteSpeaker, unmute_clones
-from tests.clients.kyutai.wire import KEY, pack, unpack
+from tests.clients.kyutai.wire import EOS, KEY, text_message, unpack
 from tests.protocols.cloning_server import NO_SPEECH, CloningServer, cloning_server, hum, loudness
 
 TEXT = "uno dos tres"
-EOS = pack({"type": "Eos"})
 
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[CloningServer]:
     async with cloning_server(tmp_path) as serving:
         yield serving
-
-
-def text(words: str = TEXT) -> bytes:
-    return pack({"type": "Text", "text": words})
 
 
 async def say(app: CloningServer, *sent: bytes, **query: str) -> tuple[Samples, list[dict[str, Any]]]:
@@ -87,7 +82,7 @@ async def test_first_ten_seconds_of_recording_are_used(app: CloningServer) -> No
     long, cut, short = [await unmute_clones(app.http_url, hum(seconds)) for seconds in (70, 10, 0.5)]
     assert long == cut
     assert [one.duration_s for one in app.echo.embedded] == [10.0, 0.5]
-    samples, _ = await say(app, short, text(), EOS)
+    samples, _ = await say(app, short, text_message(TEXT), EOS)
     assert loudness(samples) == 0.25
 
 
@@ -111,11 +106,11 @@ async def test_last_voice_before_first_word_is_used(app: CloningServer) -> None:
     loud, soft = [await unmute_clones(app.http_url, hum(level=n)) for n in (0.75, 0.25)]
     tag = '<break time="0.5s"/>'
     for sent, loud_as in (
-        ([loud, soft, text(), EOS], 0.25),
-        ([text(" "), loud, text(tag), soft, text(), EOS], 0.25),
-        ([soft, text("uno"), loud, text("dos"), EOS], 0.25),
-        ([text("uno"), loud, text("dos"), loud, EOS], 1.0),
-        ([text("uno"), EOS, loud], 1.0),
+        ([loud, soft, text_message(TEXT), EOS], 0.25),
+        ([text_message(" "), loud, text_message(tag), soft, text_message(TEXT), EOS], 0.25),
+        ([soft, text_message("uno"), loud, text_message("dos"), EOS], 0.25),
+        ([text_message("uno"), loud, text_message("dos"), loud, EOS], 1.0),
+        ([text_message("uno"), EOS, loud], 1.0),
     ):
         for query in ({}, {"voice": "tone_es"}):
             samples, others = await say(app, *sent, **query)
@@ -130,10 +125,10 @@ async def test_foreign_embeddings_are_ignored(app: CloningServer, caplog: pytest
     noise = np.random.default_rng(3).normal(0, 0.7, (1, 512, 125)).astype(np.float32)
     foreign = messages.voice(noise)
     with caplog.at_level(logging.INFO, logger="protocols.kyutai.speech_out"):
-        samples, others = await say(app, foreign, text(), EOS)
+        samples, others = await say(app, foreign, text_message(TEXT), EOS)
     assert loudness(samples) == 1.0 and others == ENDED
     assert [record.levelname for record in caplog.records] == ["INFO"]
-    samples, others = await say(app, ours, foreign, text(), EOS)
+    samples, others = await say(app, ours, foreign, text_message(TEXT), EOS)
     assert loudness(samples) == 0.25 and others == ENDED
 
 
@@ -141,14 +136,14 @@ async def test_embeddings_of_unknown_engine_are_ignored(app: CloningServer) -> N
     made = Embedding("echo", "tone 0", np.ones(1, np.float32))
     for embeddings in ((), (made,)):
         voice = messages.voice(voice_payload.pack(embeddings))
-        samples, others = await say(app, voice, text(), EOS)
+        samples, others = await say(app, voice, text_message(TEXT), EOS)
         assert loudness(samples) == 1.0 and others == ENDED
 
 
 async def test_stored_voice_is_selected_by_id(app: CloningServer) -> None:
     await app.keep("ana", 0.25)
     for voice, loud_as in (("custom:ana", 0.25), ("custom:eva", 1.0)):
-        samples, others = await say(app, text(), EOS, voice=voice)
+        samples, others = await say(app, text_message(TEXT), EOS, voice=voice)
         assert loudness(samples) == loud_as and others == ENDED
         async with httpx.AsyncClient(base_url=app.http_url, headers=KEY) as client:
             posted = await client.post("/api/tts_streaming", json={"text": TEXT, "voice": voice})
@@ -160,7 +155,7 @@ async def test_unusable_stored_voice_is_reported_as_voice(app: CloningServer) ->
     app.echo.deaf = True
     await app.keep("nobody", 0.25)
     reason = f"voice: {NO_SPEECH}"
-    samples, others = await say(app, text(), EOS, voice="custom:nobody")
+    samples, others = await say(app, text_message(TEXT), EOS, voice="custom:nobody")
     assert not len(samples)
     assert others[1:] == [{"type": "Error", "message": reason}, {"close": 1007}]
     async with httpx.AsyncClient(base_url=app.http_url, headers=KEY) as client:
