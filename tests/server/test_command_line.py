@@ -144,7 +144,7 @@ def test_taken_port_ends_the_start_with_the_remedy(run: Run, variable: str, sett
         (
             ["--engine", "kokoro"],
             {"KANI_MODELS_DIR": "{folder}"},
-            "kokoro-v1.0.int8.onnx in the models folder is not the file it should be",
+            "kokoro-v1.0.int8.onnx in the models folder has a wrong size or SHA-256",
             "",
         ),
     ],
