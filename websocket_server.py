@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import ClassVar
 
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -18,9 +17,9 @@ from starlette.routing import WebSocketRoute
 
 from engines.elevenlabs.metrics import UpstreamMetrics
 from engines.espeak.reference_voice import EspeakReferenceVoice
-from engines.recognizers import recognizer_for
-from engines.recording_judge import check_recording
-from engines.registry import Engines, engines_for
+from engines.recording_check import check_recording
+from engines.registry import Engines, engines_for, recognizer_for
+from engines.settings import KOKORO_THREADS, ElevenLabsUpstream, KaniSettings, KokoroSettings
 from protocols import elevenlabs, kani, kyutai, livekit_tokens, voices_api, voxcpm
 from protocols.shared.protocol import Context, PathClass, Protocol
 from server import health, page
@@ -28,7 +27,16 @@ from server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules, is
 from server.allocator import periodic_trim
 from server.connections import Connections, ConnectionsMiddleware, Phase
 from server.error_answers import ErrorAnswers
-from server.lifecycle import accept_connections, run_unless_stopped, stop_on_signal, watch_loop_lag
+from server.lifecycle import (
+    CLOSE_SECONDS,
+    STOP_SECONDS,
+    RunningServer,
+    accept_connections,
+    exit_at_once,
+    run_service,
+    stop_on_signal,
+    watch_loop_lag,
+)
 from server.metrics import Metrics
 from server.middleware import (
     CorsMiddleware,
@@ -53,8 +61,9 @@ from server.network.tcp_connections import TcpTable
 from server.network.upload_budget import UploadBudget
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import Settings
-from speech.errors import EngineUnavailable, InvalidRequest, UnknownVoice
+from speech.errors import EngineUnavailable
 from speech.late_engine import LateEngine
+from speech.recognizer import Recognizer
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.text.lexicon_file import LexiconFile
@@ -63,10 +72,6 @@ from speech.voices.catalogue import VoiceStore
 from websocket_config import VERSION
 
 log = logging.getLogger("server")
-
-CLOSE_SECONDS = 2.0
-STOP_SECONDS = 10.0
-"""Time limits of shutdown: for the close handshakes of WebSockets, and for the engines to stop."""
 
 
 def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
@@ -97,16 +102,6 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RunningServer:
-    """A server that is ready."""
-
-    host: str
-    listeners: Listeners
-    tls: bool  # wss and https instead of ws and http, on every port
-    service: SpeechService
-
-
 def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRules:
     """Return the access rules of the settings, with the paths of ``protocols``."""
     paths = {path: kind for protocol in protocols for path, kind in protocol.paths.items()}
@@ -130,7 +125,7 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         check_tables()
     except TableError as error:
         raise EngineUnavailable(f"the text normalization tables are invalid: {error}") from error
-    engines = engines_for(settings.engine, settings, UpstreamMetrics(metrics.registry))
+    engines = build_engines(settings, metrics.registry)
     return SpeechService(
         engines.required,
         VoiceStore(settings.data_dir, check_recording),
@@ -139,7 +134,7 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         default_voice=settings.voice,
         observer=metrics,
         late_engine=_late_engine(settings, engines),
-        recognizer=recognizer_for(settings.recognizer, settings),
+        recognizer=build_recognizer(settings.recognizer, settings),
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
@@ -159,9 +154,66 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
+def build_engines(
+    settings: Settings, registry: CollectorRegistry, *, fetch_requested: bool = False
+) -> Engines:
+    """Build the engines of the settings, not started.
+
+    registry: holds the metrics of ElevenLabs' service; fetch_requested: ``--fetch``, which fetches the
+    files of engines that ``auto`` chooses as well.
+    """
+    key = settings.elevenlabs_api_key
+    return engines_for(
+        settings.engine,
+        kani=KaniSettings(
+            model=settings.model,
+            codec=settings.codec,
+            embedder=settings.embedder,
+            device=settings.device,
+            precision=settings.precision,
+            slots=settings.slots,
+            threads=settings.threads,
+            may_fetch=not settings.no_fetch,
+        ),
+        kokoro=KokoroSettings(
+            models_dir=settings.models_dir,
+            cache_dir=settings.cache_dir,
+            threads=settings.threads or KOKORO_THREADS,
+            decoding=settings.kokoro_decoding,
+            decoder=settings.kokoro_decoder,
+            may_fetch=_may_fetch(settings.engine, settings, fetch_requested=fetch_requested),
+        ),
+        elevenlabs=ElevenLabsUpstream(
+            api_key=key.get_secret_value() if key is not None else "",
+            voice_id=settings.elevenlabs_voice_id or "",
+            model=settings.elevenlabs_model,
+            optimize_latency=settings.elevenlabs_optimize_latency,
+            base_url=settings.elevenlabs_url,
+            fallback=settings.elevenlabs_fallback,
+        ),
+        metrics=UpstreamMetrics(registry),
+        cache_dir=settings.cache_dir,
+    )
+
+
+def build_recognizer(name: str, settings: Settings, *, fetch_requested: bool = False) -> Recognizer | None:
+    """Build the recogniser of ``name``, not started; None for ``none``. fetch_requested: ``--fetch``."""
+    return recognizer_for(
+        name,
+        models_dir=settings.models_dir,
+        cache_dir=settings.cache_dir,
+        may_fetch=_may_fetch(name, settings, fetch_requested=fetch_requested),
+    )
+
+
+def _may_fetch(name: str, settings: Settings, *, fetch_requested: bool) -> bool:
+    """Return True if missing files of ``name`` may be fetched: the user named it, or asked for files."""
+    return (fetch_requested or name != "auto") and not settings.no_fetch
+
+
 def _late_engine(settings: Settings, engines: Engines) -> LateEngine | None:
-    """Return the engine that starts late, with a recogniser of its own that checks its trial sentence."""
-    recognizer = recognizer_for("auto", settings)
+    """Return the late engine with a recogniser of its own, which its trial needs."""
+    recognizer = build_recognizer("auto", settings)
     if engines.late is None or recognizer is None:
         return None
     name, engine = engines.late
@@ -251,9 +303,9 @@ async def serve(
         service = build(settings, metrics)
         connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
         budget = UploadBudget()
-        metrics_port = listeners.compat.get(METRICS_PORT)
-        app = create_app(settings, service, metrics, connections, budget, metrics_port, protocols=protocols)
-        websocket_class = _websocket_class(protocols, listeners, budget)
+        port = listeners.compat.get(METRICS_PORT)
+        app = create_app(settings, service, metrics, connections, budget, port, protocols=protocols)
+        websockets = _websocket_class(protocols, listeners, budget)
         table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)
         metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
         metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
@@ -261,47 +313,16 @@ async def serve(
         within_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
         stopping = stop_on_signal(within_s) if stop is None else nullcontext(stop)
         with stopping as stop, watch_loop_lag(metrics.observe_loop_lag):
-            accepting = accept_connections(
-                app, settings, listeners.sockets, websocket_class, tls, stop, table
-            )
-            async with periodic_trim(), accepting:
+            sockets = listeners.sockets
+            async with (
+                periodic_trim(),
+                accept_connections(app, settings, sockets, websockets, tls, stop, table),
+            ):
                 running = RunningServer(settings.host, listeners, tls is not None, service)
-                await _run(running, settings, connections, stop, announce)
+                await run_service(running, settings, connections, stop, announce)
     log.info("stopped")
     if service.late_engine is not None and service.late_engine.state == "loading":
-        _exit_at_once()
-
-
-async def _run(
-    server: RunningServer,
-    settings: Settings,
-    connections: Connections,
-    stop: asyncio.Event,
-    announce: Callable[[RunningServer], None],
-) -> None:
-    """Start the service, announce the server, wait for ``stop``, and end sessions and connections."""
-    service = server.service
-    try:
-        if not await run_unless_stopped(stop, service.start()):
-            _exit_at_once()
-        service.catalogue.resolve(None, settings.language)
-        _check_voices(settings.elevenlabs_voices.values(), service)
-        connections.phase = Phase.READY
-        log.info("ready on %s port %d: %s", settings.host, server.listeners.port, _names(service))
-        announce(server)
-        await stop.wait()
-        log.info("stopping: speech under way has %g s to finish", settings.shutdown_seconds)
-        connections.phase = Phase.DRAINING
-        await service.drain(settings.shutdown_seconds)
-        await connections.close_all(CLOSE_SECONDS)
-    finally:
-        await service.stop()
-
-
-def _exit_at_once() -> None:
-    """End the process without waiting for a thread that may still be downloading a model."""
-    logging.shutdown()
-    os._exit(0)
+        exit_at_once()
 
 
 def _warn(settings: Settings, files: int) -> None:
@@ -315,19 +336,6 @@ def _warn(settings: Settings, files: int) -> None:
             "keys are set, but on a loopback address clients of this machine need none; a proxy in front "
             "must send X-Forwarded-For, so that its clients do"
         )
-
-
-def _check_voices(voices: Iterable[str], service: SpeechService) -> None:
-    """Raise InvalidRequest for an unknown voice in ``KANI_ELEVENLABS_VOICES``."""
-    for voice in voices:
-        try:
-            service.catalogue.language_of(voice)
-        except UnknownVoice as error:
-            raise InvalidRequest("elevenlabs_voices", error.reason) from error
-
-
-def _names(service: SpeechService) -> str:
-    return ", ".join(f"{engine.name} {engine.version}" for engine in service.engines)
 
 
 def _websocket_class(

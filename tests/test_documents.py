@@ -33,7 +33,7 @@ def test_every_program_that_is_named_exists():
         assert 'if __name__ == "__main__":' in source, name
 
 
-def test_every_section_names_what_printed_it():
+def test_every_section_names_its_program():
     sections = re.split(r"^## ", BENCHMARKS, flags=re.M)[1:]
     assert len(sections) > 10
     for section in sections:

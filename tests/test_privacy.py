@@ -55,7 +55,7 @@ def test_each_importer_of_a_library_that_reports_turns_that_off(path: Path) -> N
 @pytest.mark.parametrize(
     "package", ["engines", "kani", "engines.whisper", "benchmarks", "start_websocket_server"]
 )
-def test_a_package_turns_it_off_and_leaves_what_is_set(package: str) -> None:
+def test_import_turns_telemetry_off_and_keeps_set_variables(package: str) -> None:
     code = f"import os, {package}; print(*(os.environ[name] for name in {sorted(no_telemetry.VARIABLES)}))"
     bare = {name: value for name, value in os.environ.items() if name not in no_telemetry.VARIABLES}
 
@@ -88,7 +88,7 @@ async def test_a_default_server_sends_nothing_and_leaves_nothing(tmp_path: Path)
     assert (left.files, left.elsewhere, left.questions) == ((), (), ())
 
 
-def test_the_watch_sees_what_is_sent(tmp_path: Path) -> None:
+def test_trace_shows_connections_to_other_machines(tmp_path: Path) -> None:
     (tmp_path / "trace").write_text(
         '1 connect(5, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("127.0.0.53")}, 16) = 0\n'
         '1 connect(5, {sa_family=AF_INET, sin_port=htons(443), sin_addr=inet_addr("203.0.113.7")}, 16) = 0\n'

@@ -9,10 +9,10 @@ from __future__ import annotations
 from starlette.routing import BaseRoute
 
 from protocols.kani.http import http_routes
-from protocols.kani.request import MAX_WHOLE_ANSWER_BYTES
 from protocols.kani.websocket import websocket_routes
 from protocols.shared.memory_budget import MemoryBudget
 from protocols.shared.protocol import CompatPort, Context, Protocol
+from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
 
 
 def protocol() -> Protocol:

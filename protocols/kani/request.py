@@ -26,9 +26,6 @@ PROTOCOL = "kani"
 FALLBACK_LANGUAGE = "es"
 """Kani's own default, if neither request, voice nor text determines a language."""
 
-MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
-"""Audio of answers that are sent in one piece, of all clients together."""
-
 WAV = AudioFormat("wav", "wav", SAMPLE_RATE, None, "audio/wav")
 """Format of answers that are sent in one piece."""
 

@@ -28,7 +28,7 @@ from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
 from protocols.shared.errors import BadMessage, validation_error
 from protocols.shared.memory_budget import MemoryBudget
-from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_S, WholeAnswer
+from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MAX_WHOLE_ANSWER_S, WholeAnswer
 from speech.audio.encoding import AudioFormat
 from speech.audio.pcm import pcm16
 from speech.errors import SpeechError
@@ -40,9 +40,6 @@ T = TypeVar("T")
 
 SPEECH_PATHS = ("/api/tts_streaming", "/api/tts-streaming")
 """Paths of speech; LiveKit's plugin uses the second."""
-
-MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
-"""Audio of answers with words' times, of all clients together."""
 
 _UNKNOWN_SIZE = 0xFFFFFFFF
 _WAV = AudioFormat("wav", "wav", SAMPLE_RATE, None, "audio/wav")

@@ -12,6 +12,9 @@ from speech.types import Span, SpeechChunk
 MAX_WHOLE_ANSWER_S = 1200.0
 """Longest speech that is sent in one piece; a stream, of which nothing is kept, may be longer."""
 
+MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
+"""Memory budget of one protocol: audio of all clients' answers together."""
+
 ENCODE_IN_THREAD_BYTES = 2**20
 """An answer with more 16-bit audio than this is encoded in a thread: it would block the event loop."""
 

@@ -12,11 +12,12 @@ from starlette.websockets import WebSocket
 
 from protocols.shared.memory_budget import MemoryBudget
 from protocols.shared.protocol import CompatPort, Context, Protocol
+from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
 from protocols.voxcpm.connection import serve
 from protocols.voxcpm.http import http_routes
 from protocols.voxcpm.metrics import VoxCPMMetrics
 from protocols.voxcpm.remote_recordings import RemoteRecordings
-from protocols.voxcpm.request import MAX_WHOLE_ANSWER_BYTES, SharedState
+from protocols.voxcpm.request import SharedState
 from protocols.voxcpm.settings import VoxCPMSettings
 from protocols.voxcpm.voice_folder import VoiceFolder
 

@@ -31,9 +31,6 @@ from speech.types import Recording, SpeechChunk, SpeechRequest
 
 PROTOCOL = "voxcpm"
 
-MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
-"""Audio of answers that are sent in one piece, of all clients together."""
-
 CHUNKS_PER_PROGRESS = 5
 """Frames of a stream between two progress messages."""
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
-from speech.text.language_names import LANGUAGES
-from speech.text.languages import primary
+from speech.text.languages import english_name, primary
 from speech.types import Voice
 from speech.voices.catalogue import VoiceCatalogue
 from speech.voices.store import CUSTOM_PREFIX
@@ -138,10 +136,4 @@ def _is_stored(voice: Voice) -> bool:
 def _category(voice: Voice) -> str:
     if _is_stored(voice):
         return CUSTOM_CATEGORY
-    return _english_names().get(primary(voice.language), OTHER_CATEGORY)
-
-
-@functools.cache
-def _english_names() -> dict[str, str]:
-    rows = (line.partition(" ") for line in LANGUAGES.strip().splitlines())
-    return {subtag: names.partition("|")[0] for subtag, _, names in rows}
+    return english_name(primary(voice.language)) or OTHER_CATEGORY

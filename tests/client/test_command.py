@@ -118,7 +118,9 @@ def test_a_reference_is_answered_truthfully(espeak_server: Any, tmp_path: Path) 
     assert b"not cloned" in done.stderr
 
 
-def test_a_near_voice_is_told_with_its_likeness(server: Any, espeak_server: Any, tmp_path: Path) -> None:
+def test_nearest_voice_is_reported_with_its_similarity(
+    server: Any, espeak_server: Any, tmp_path: Path
+) -> None:
     reference = tmp_path / "me.wav"
     assert run(LONG[:200], "-o", reference, "--server", espeak_server.url).returncode == 0
     done = run(HELLO, "-o", "-", "--reference", reference, "--server", server.url)
@@ -130,7 +132,7 @@ def test_a_near_voice_is_told_with_its_likeness(server: Any, espeak_server: Any,
 
 
 @needs_no_sounddevice
-def test_plays_with_what_is_there(espeak_server: Any, tmp_path: Path) -> None:
+def test_first_available_player_plays(espeak_server: Any, tmp_path: Path) -> None:
     heard = tmp_path / "heard.wav"
     env = player(tmp_path, f"exec /bin/cat > {heard}")
     for options in (["--play"], ["--play", "--stream"], []):

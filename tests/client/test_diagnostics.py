@@ -52,7 +52,7 @@ def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.server
-def test_no_server_is_told_apart_from_a_failure(unused_tcp_port: int) -> None:
+def test_missing_server_has_its_own_exit_code(unused_tcp_port: int) -> None:
     done = subprocess.run(
         [sys.executable, PROGRAM, "--server", f"localhost:{unused_tcp_port}"],
         capture_output=True,
@@ -117,7 +117,7 @@ async def test_a_server_that_lies_fails() -> None:
         (15.0, 15.0, 45, 1.0, "45 characters"),
     ],
 )
-def test_what_counts_as_speech_of_a_text(
+def test_duration_of_speech_is_checked(
     seconds: float, stated: float, characters: int, speed: float, fault: str
 ) -> None:
     found = diagnostics.find_fault(noise(seconds), RATE, stated, "a" * characters, speed)

@@ -246,7 +246,9 @@ def test_the_copied_client_as_a_program(assistant: Path) -> None:
         ({"text": "The train to the coast leaves.", "config": {"language": "spanish"}}, "spanish"),
     ],
 )
-def test_what_a_request_without_language_means(server: Any, data: dict[str, Any], language: str) -> None:
+def test_request_without_language_has_the_language_of_its_voice_or_text(
+    server: Any, data: dict[str, Any], language: str
+) -> None:
     with connect(server.url, max_size=None) as socket:
         socket.send(json.dumps({"type": "tts_request", "data": data}))
         answer = json.loads(socket.recv(timeout=300))

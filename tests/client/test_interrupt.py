@@ -59,7 +59,7 @@ def test_a_thread_that_is_done_at_that_moment_makes_no_noise(nth: int) -> None:
     assert told == []
 
 
-def test_what_it_returns_and_raises() -> None:
+def test_run_returns_and_raises_as_asyncio_does() -> None:
     before = signal.getsignal(signal.SIGINT)
     assert interrupt.run(asyncio.sleep(0, "done")) == "done"
 
@@ -71,7 +71,7 @@ def test_what_it_returns_and_raises() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_twice_ends_what_does_not_want_to_end() -> None:
+def test_second_interrupt_raises_at_once() -> None:
     reached = []
 
     async def stubborn() -> None:

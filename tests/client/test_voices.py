@@ -81,7 +81,7 @@ def test_a_voice_is_added_listed_spoken_with_and_deleted(
     assert kept(voices) == []
 
 
-def test_what_the_server_refuses_is_one_line_with_the_field(
+def test_refusal_is_one_line_with_the_field(
     espeak_server: Any, voices: VoicesClient, recording: Path, tmp_path: Path
 ) -> None:
     voices.add("ana", recording.read_bytes(), CONSENT)
@@ -139,7 +139,7 @@ def test_the_cure_is_named_where_there_is_no_server_or_no_key(
     assert "espeak:es-419" in run(*at, KANI_API_KEY="open-sesame").stdout
 
 
-async def test_errors_are_told_apart(unused_tcp_port: int) -> None:
+async def test_each_failure_has_its_exception(unused_tcp_port: int) -> None:
     answers = iter([(403, "no"), (200, "<html>"), (200, "[]"), (200, '{"other": 1}'), (500, "broken")])
 
     def answer(connection: ServerConnection, request: Request) -> Response:
@@ -188,11 +188,11 @@ def test_a_proxy_is_not_asked_for_this_machine(
         ),
     ],
 )
-def test_what_became_of_a_recording_is_said_in_words(metadata: dict[str, Any], words: str) -> None:
+def test_cloning_outcome_is_described(metadata: dict[str, Any], words: str) -> None:
     assert cloning_outcome(metadata) == words
 
 
-def test_what_is_known_of_a_kept_voice_is_said_in_words() -> None:
+def test_stored_voice_is_described() -> None:
     near = {
         "es": {"before": 0.7, "now": 0.85, "measured": True},
         "en": {"before": 0.6, "now": 0.7, "measured": False},

@@ -427,7 +427,7 @@ def test_a_loop_that_is_left_with_a_stream_open(espeak_server: Any) -> None:
 # Against a scripted peer
 
 
-async def test_nobody_listens(unused_tcp_port: int, caplog: pytest.LogCaptureFixture) -> None:
+async def test_missing_server_is_reported(unused_tcp_port: int, caplog: pytest.LogCaptureFixture) -> None:
     client = KaniTTSClient("127.0.0.1", unused_tcp_port)
     assert await client.connect() is False
     assert f"127.0.0.1:{unused_tcp_port}: no server listens there" in caplog.text
@@ -484,7 +484,7 @@ async def test_request_before_connect() -> None:
     assert await client.cancel() is False
 
 
-async def test_what_is_sent() -> None:
+async def test_request_carries_text_config_and_recording() -> None:
     received: list[Any] = []
 
     async def note(connection: ServerConnection, number: int) -> None:
@@ -794,7 +794,7 @@ async def test_asking_inside_the_loop_is_refused() -> None:
 
 
 @pytest.mark.alone
-async def test_a_stream_that_nobody_reads_blocks_others_for_a_while_only() -> None:
+async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
     released = asyncio.Event()
 
     async def one_by_one(connection: ServerConnection, number: int) -> None:

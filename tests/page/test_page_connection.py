@@ -58,7 +58,7 @@ def test_a_request_that_is_stopped_while_the_server_is_away_is_not_made(
     assert requests(visitor) == []
 
 
-def test_what_came_before_the_line_broke_is_heard_and_kept(visit: Visit, start_server: StartServer) -> None:
+def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
     visitor = visit(server)
     visitor.network_may_fail = True

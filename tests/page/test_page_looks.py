@@ -78,7 +78,7 @@ def test_text_alone_turns_the_words_too(visit: Visit) -> None:
         pytest.param("dark", 360, marks=pytest.mark.slow),
     ],
 )
-def test_nothing_is_in_anybodys_way(visit: Visit, scheme: str, width: int) -> None:
+def test_page_is_accessible(visit: Visit, scheme: str, width: int) -> None:
     visitor = visit(color_scheme=scheme, viewport={"width": width, "height": 800})
     page = visitor.page
     assert visitor.violations() == ""
@@ -111,7 +111,7 @@ def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> N
     assert page.eval_on_selector("#voice-dialog", "dialog => dialog.scrollWidth <= dialog.clientWidth")
 
 
-def test_whoever_wants_no_motion_gets_none(visit: Visit) -> None:
+def test_reduced_motion_stops_animations(visit: Visit) -> None:
     visitor = visit(reduced_motion="reduce")
     visitor.speak("Hi.", "en")
     visitor.wait_for_sound()
@@ -121,7 +121,7 @@ def test_whoever_wants_no_motion_gets_none(visit: Visit) -> None:
     assert set(durations) == {"0s"}
 
 
-def test_a_screen_reader_is_told_little_and_what_matters(visit: Visit) -> None:
+def test_screen_reader_gets_important_changes_only(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     notes = page.evaluate_handle(

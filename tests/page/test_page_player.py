@@ -190,7 +190,7 @@ def test_stop_is_silence_within_six_milliseconds(visit: Visit) -> None:
     assert steepest(heard.sound) < 1.2 * STEEP
 
 
-def test_what_a_slower_device_cannot_play_does_not_come_back_as_another_tone(visit: Visit) -> None:
+def test_resampling_does_not_alias(visit: Visit) -> None:
     for hertz, low, high in ((20_000.0, 0.0, 0.005), (1_000.0, 0.49, 0.51)):
         messages = [(0.0, stream(48_000)), (0.0, piece(tone(0.5, 48_000, hertz))), (0.0, END)]
         heard = render(visit, messages, rate=32_000)
@@ -241,5 +241,5 @@ def test_a_frame_is_read_at_any_length_of_its_metadata(visit: Visit, pad: int) -
         HEAD + (2).to_bytes(4, "big") + b"{}" + (1).to_bytes(4, "big") + b"\x00",
     ],
 )
-def test_what_is_no_frame_is_refused(visit: Visit, data: bytes) -> None:
+def test_invalid_frame_is_refused(visit: Visit, data: bytes) -> None:
     assert frame_of(visit, data) == {"complaint": "RangeError"}

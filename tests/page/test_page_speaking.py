@@ -214,7 +214,7 @@ def test_a_text_that_tells_no_language_is_spoken_in_the_browsers(visit: Visit) -
         assert f"({language})" in visitor.text("#told")
 
 
-def test_only_what_was_chosen_is_asked_for(visit: Visit) -> None:
+def test_only_changed_parameters_are_sent(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     visitor.speak("Hi.")
@@ -269,7 +269,7 @@ def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
     assert asked(visitor) == {"text": "Hi.", "mode": "streaming", "languages": ["en-US"]}
 
 
-def test_what_the_server_does_not_accept_is_said_in_plain_words(visit: Visit) -> None:
+def test_refusal_is_shown_in_plain_words(visit: Visit) -> None:
     visitor = visit()
     visitor.page.click("#parameters summary")
     visitor.page.fill("#parameter-cfg_value", "99")

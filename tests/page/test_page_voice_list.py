@@ -42,7 +42,7 @@ def names(visitor: Visitor) -> list[str]:
     return visitor.page.locator("#kept-list h3").all_inner_texts()
 
 
-def test_what_is_known_of_a_voice_is_told(visitor: Visitor) -> None:
+def test_voice_is_described(visitor: Visitor) -> None:
     assert names(visitor) == ["ana", "luis"]
     ana, luis = visitor.page.locator("#kept-list > li").all_inner_texts()
     assert "Spanish · " in ana and " s · " in ana and "warm" in ana
@@ -107,7 +107,7 @@ def test_a_voice_is_renamed_and_stays_chosen(visitor: Visitor, espeak_server: Se
         ("", "must be 1-64 letters, digits, '_' and '-'"),
     ],
 )
-def test_a_name_that_cannot_be_is_told_at_its_field(name: str, words: str, visitor: Visitor) -> None:
+def test_invalid_name_is_reported_at_its_field(name: str, words: str, visitor: Visitor) -> None:
     visitor.network_may_fail = True
     button(visitor, "Rename: ana").click()
     field = visitor.page.get_by_label("New name of ana")
@@ -122,7 +122,7 @@ def test_a_name_that_cannot_be_is_told_at_its_field(name: str, words: str, visit
     assert names(visitor) == ["ana", "luis"]
 
 
-def test_a_voice_is_deleted_by_those_who_are_sure(visitor: Visitor, espeak_server: ServerProcess) -> None:
+def test_deletion_needs_confirmation(visitor: Visitor, espeak_server: ServerProcess) -> None:
     asked = []
 
     def refuse(dialog: Dialog) -> None:
@@ -142,7 +142,7 @@ def test_a_voice_is_deleted_by_those_who_are_sure(visitor: Visitor, espeak_serve
     assert [voice["name"] for voice in list_stored(espeak_server)] == ["luis"]
 
 
-def test_a_voice_that_is_gone_is_told(visitor: Visitor, espeak_server: ServerProcess) -> None:
+def test_missing_voice_is_reported(visitor: Visitor, espeak_server: ServerProcess) -> None:
     visitor.network_may_fail = True
     delete_all(espeak_server)
     button(visitor, "Listen: ana").click()
@@ -152,7 +152,7 @@ def test_a_voice_that_is_gone_is_told(visitor: Visitor, espeak_server: ServerPro
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_voices_are_in_nobodys_way(
+def test_voice_list_is_accessible(
     scheme: str, visit: Visit, espeak_server: ServerProcess, recording: Path
 ) -> None:
     try:

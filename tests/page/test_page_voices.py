@@ -117,9 +117,7 @@ def test_a_voice_is_recorded_with_the_microphone(visitor: Visitor, espeak_server
     assert max(abs(value) for (value,) in struct.iter_unpack("<h", heard)) > 1000
 
 
-def test_a_recording_that_ended_too_soon_is_told_at_once(
-    visitor: Visitor, espeak_server: ServerProcess
-) -> None:
+def test_short_recording_is_reported_at_once(visitor: Visitor, espeak_server: ServerProcess) -> None:
     page = visitor.page
     page.fill("#voice-name", "rec")
     page.check("#voice-consent")
@@ -158,7 +156,7 @@ def test_closing_the_dialog_ends_a_recording(visitor: Visitor) -> None:
         ("consent", "voice-consent", "Without the consent of the person who speaks no voice can be kept."),
     ],
 )
-def test_what_is_missing_is_asked_for_where_it_belongs(
+def test_missing_fields_are_marked(
     left_out: str, field: str, words: str, visitor: Visitor, espeak_server: ServerProcess, recording: Path
 ) -> None:
     give(visitor, recording.read_bytes(), name="" if left_out == "name" else "ana")
@@ -201,7 +199,7 @@ def test_the_servers_reasons_stand_at_their_field(
     assert [voice["name"] for voice in list_stored(espeak_server)] == ["luis"]
 
 
-def test_a_file_that_is_no_recording_is_told(visitor: Visitor, espeak_server: ServerProcess) -> None:
+def test_file_without_audio_is_reported(visitor: Visitor, espeak_server: ServerProcess) -> None:
     visitor.network_may_fail = True
     give(visitor, b"These are only words. " * 100)
     visitor.page.click("#recording-play")

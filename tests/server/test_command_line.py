@@ -144,7 +144,7 @@ def test_taken_port_ends_the_start_with_the_remedy(run: Run, variable: str, sett
         (
             ["--engine", "kokoro"],
             {"KANI_MODELS_DIR": "{folder}"},
-            "kokoro-v1.0.int8.onnx in the models folder is not the file it should be",
+            "kokoro-v1.0.int8.onnx in the models folder has a wrong size or SHA-256",
             "",
         ),
     ],
@@ -317,7 +317,7 @@ def test_a_log_file_that_cannot_be_written_is_a_warning(start_server: StartServe
 
 
 @pytest.mark.parametrize(("recognizer", "names"), [("auto", ["espeak", "whisper"]), ("none", ["espeak"])])
-def test_fetch_gets_what_is_needed_and_ends(
+def test_fetch_loads_required_files_and_ends(
     start_server: StartServer, recognizer: str, names: list[str]
 ) -> None:
     server = start_server("--engine", "espeak", "--recognizer", recognizer, "--fetch", ready=False)

@@ -127,7 +127,7 @@ async def test_a_refused_handshake_is_an_http_answer() -> None:
 
 
 @pytest.mark.alone
-async def test_a_busy_loop_is_told_late() -> None:
+async def test_busy_loop_is_measured() -> None:
     lags: list[float] = []
     seen = asyncio.Event()
 

@@ -259,7 +259,7 @@ def record(message: str, *arguments: object, **extra: Any) -> logging.LogRecord:
     return made
 
 
-def test_a_json_line_holds_what_there_is() -> None:
+def test_json_line_has_no_empty_fields() -> None:
     form = logs.JsonFormatter()
     plain = json.loads(form.format(record("hello %s", "ñ")))
     assert plain["message"] == "hello ñ" and set(plain) == {"time", "level", "logger", "message"}
@@ -298,7 +298,7 @@ def own_log(tmp_path: Path) -> Iterator[Path]:
     root.setLevel(level)
 
 
-def test_a_line_is_named_after_whoever_it_is_written_for(own_log: Path) -> None:
+def test_log_line_has_the_id_of_its_task_or_record(own_log: Path) -> None:
     with request_ids.bind("7f3a9c12-3"):
         logging.getLogger("speech").info("in its task")
     logging.getLogger("speech").info("elsewhere")
@@ -308,9 +308,7 @@ def test_a_line_is_named_after_whoever_it_is_written_for(own_log: Path) -> None:
     assert third.endswith("engines: [00000000-1] in a thread")
 
 
-def test_what_utf_8_cannot_hold_is_written_all_the_same(
-    own_log: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_half_surrogate_is_escaped_in_the_log(own_log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("speech").info("half \ud800 a character")
     assert "half \\ud800 a character" in own_log.read_text()
     assert "Logging error" not in capfd.readouterr().err

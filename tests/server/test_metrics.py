@@ -41,7 +41,7 @@ def test_a_session_from_start_to_end() -> None:
     assert after["kani_build_info", (("version", "1.2.3"),)] == 1
 
 
-def test_what_goes_wrong_is_counted_by_kind() -> None:
+def test_failures_are_counted_by_kind() -> None:
     metrics = Metrics("0")
     metrics.session_cancelled("kani")
     metrics.session_refused("kani", "queue")
@@ -68,7 +68,7 @@ def test_gauges_show_the_last_number() -> None:
     )
 
 
-def test_how_sessions_end_is_told_by_outcome() -> None:
+def test_ended_sessions_are_counted_by_outcome() -> None:
     metrics = Metrics("0")
     metrics.synthesis_ended("kani", "completed", 0.3, 40)
     metrics.synthesis_ended("kani", "cancelled", 12.0, 2)
@@ -82,7 +82,7 @@ def test_how_sessions_end_is_told_by_outcome() -> None:
     assert samples["kani_text_characters_total", KANI] == 42
 
 
-def test_the_queue_is_told_beside_what_it_may_hold() -> None:
+def test_queue_is_measured_with_its_limits() -> None:
     metrics = Metrics("0")
     places = 8
     metrics.engine_ready("espeak", lambda: places)
@@ -112,7 +112,7 @@ def test_listening_is_counted_in_sessions_and_seconds() -> None:
     assert open_now["kani_hearing_behind_seconds_sum", kyutai] == pytest.approx(0.2)
 
 
-def test_what_may_go_wrong_begins_at_nought() -> None:
+def test_failure_counters_start_at_zero() -> None:
     metrics = Metrics("0")
     metrics.engine_ready("espeak", lambda: 8)
     metrics.session_opened("kani")

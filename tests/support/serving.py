@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from server.lifecycle import RunningServer
 from server.metrics import Metrics
 from server.settings import Settings, load
 from speech.service import SpeechService
 from speech.voices.catalogue import VoiceStore
 from start_websocket_server import banner
 from tests.support.tone import ToneEngine
-from websocket_server import RunningServer, limits_of, serve
+from websocket_server import limits_of, serve
 
 PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "KYUTAI_VOICE_PORT", "RELAY_PORT", "VOXCPM_PORT")
 

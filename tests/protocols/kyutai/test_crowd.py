@@ -26,9 +26,10 @@ from websockets.exceptions import ConnectionClosed
 
 from protocols.kyutai.messages import pack_floats
 from server.allocator import trim_heap
+from server.lifecycle import RunningServer
 from server.settings import load
 from speech.types import Samples
-from websocket_server import RunningServer, serve
+from websocket_server import serve
 
 KEY = {"kyutai-api-key": "public_token"}
 FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]

@@ -31,7 +31,7 @@ from tests.clients.voxcpm.wire import opened
 from tests.conftest import ServerProcess
 from tests.protocols.test_voices_api import form, recording
 from tests.support.app_server import AppServer, StartApp
-from tests.support.tone import ToneEngine
+from tests.support.tone import ToneEngine, tones
 
 PARAMS = {
     "mode": "streaming",
@@ -184,7 +184,7 @@ def test_voices_of_best_engine_come_first(tmp_path: Path) -> None:
         )
         for name, own in voices.items()
     ]
-    catalogue = VoiceCatalogue(engines, VoiceStore(tmp_path), None)
+    catalogue = VoiceCatalogue(tones(*engines), VoiceStore(tmp_path), None)
     listed = list_voices(catalogue, VoiceFolder(None))
     assert [(voice.category, voice.id) for voice in listed.values()] == [
         ("English", "af_heart"),

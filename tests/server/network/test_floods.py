@@ -22,9 +22,12 @@ from server.network.upload_budget import LIMIT_BYTES
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess, StartServer
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("prlimit") is None, reason="needs Linux's /proc and prlimit"
-)
+pytestmark = [
+    pytest.mark.heard,
+    pytest.mark.skipif(
+        sys.platform != "linux" or shutil.which("prlimit") is None, reason="needs Linux's /proc and prlimit"
+    ),
+]
 
 FILES = 1000
 """What the server may open. Its crowd is larger than that."""
@@ -87,7 +90,7 @@ def gone(client: socket.socket) -> bool:
         return True
 
 
-def test_a_crowd_that_says_nothing_keeps_nobody_out(besieged: ServerProcess) -> None:
+def test_silent_crowd_does_not_block_other_clients(besieged: ServerProcess) -> None:
     with ExitStack() as stack:
         crowd = []
         for number in range(CROWD):
@@ -146,9 +149,7 @@ async def pushed(
 
 
 @pytest.mark.parametrize("unfinished", [unfinished_body, unfinished_message])
-async def test_what_is_never_finished_is_not_kept_without_end(
-    espeak_server: ServerProcess, unfinished: object
-) -> None:
+async def test_unfinished_uploads_are_bounded(espeak_server: ServerProcess, unfinished: object) -> None:
     assert callable(unfinished)
     tts = f"{espeak_server.http_url}/tts"
     async with httpx.AsyncClient(timeout=GUARD_S) as client:

@@ -125,7 +125,7 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
     [(b"", "head"), (GET[:-2], "head"), (POST, "body"), (POST + bytes(PROGRESS_BYTES - 1000), "body")],
     ids=["nothing", "half a head", "no body", "half a body"],
 )
-async def test_what_does_not_come_in_time_ends_its_connection(said: bytes, reason: str) -> None:
+async def test_late_input_closes_its_connection(said: bytes, reason: str) -> None:
     async with served().open() as server:
         reader, writer = await server.client()
         writer.write(said)
@@ -145,7 +145,7 @@ async def test_the_next_request_has_a_limit_of_its_own() -> None:
         writer.close()
 
 
-async def test_what_comes_slowly_comes() -> None:
+async def test_slow_body_is_received() -> None:
     patience = ReadTimeouts()
     async with served(patience=patience).open() as server:
         _, writer = await server.client()
@@ -208,7 +208,7 @@ async def test_the_oldest_that_says_nothing_makes_room() -> None:
             each.close()
 
 
-async def test_where_all_are_served_nobody_more_comes_in() -> None:
+async def test_full_table_of_served_connections_refuses_new_ones() -> None:
     async with served(limit=2).open() as server:
         url = f"ws://127.0.0.1:{server.port}"
         async with connect(url) as one, connect(url):

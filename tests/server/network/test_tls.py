@@ -110,7 +110,7 @@ def test_every_port_speaks_tls_and_nothing_else(secure: ServerProcess, files: Fi
 
 
 @pytest.mark.server
-def test_a_client_that_does_not_trust_it_is_told_so(
+def test_client_without_trust_reports_the_certificate(
     secure: ServerProcess, files: Files, others: Files
 ) -> None:
     done = run(
@@ -147,7 +147,7 @@ def test_nothing_older_than_tls_1_2_is_spoken(files: Files) -> None:
     assert context is not None and context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
-def test_each_wrong_pair_is_told_by_its_fault(files: Files, others: Files, tmp_path: Path) -> None:
+def test_each_invalid_pair_has_its_error(files: Files, others: Files, tmp_path: Path) -> None:
     assert complaint(files.cert, others.key) == (
         f"KANI_TLS_KEY: {others.key} is not the key of the certificate in {files.cert}"
     )
@@ -176,7 +176,7 @@ def test_a_file_that_may_not_be_read_is_named(files: Files, tmp_path: Path) -> N
         assert complaint(files.cert, hidden) == f"KANI_TLS_KEY: {hidden} cannot be read: Permission denied"
 
 
-def test_an_encrypted_key_asks_nobody(files: Files, tmp_path: Path) -> None:
+def test_encrypted_key_is_refused_with_the_remedy(files: Files, tmp_path: Path) -> None:
     from cryptography.hazmat.primitives import serialization
 
     key = serialization.load_pem_private_key(files.key.read_bytes(), None)

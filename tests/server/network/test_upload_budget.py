@@ -7,7 +7,7 @@ import pytest
 from server.network.upload_budget import FREE_BYTES, UploadBudget, UploadBudgetFull
 
 
-def test_what_is_free_is_not_counted() -> None:
+def test_free_bytes_are_not_counted() -> None:
     intake = UploadBudget(100)
     with intake.share() as share:
         share.resize(FREE_BYTES)
