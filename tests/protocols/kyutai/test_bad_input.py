@@ -211,7 +211,7 @@ async def test_invalid_speech_message_is_answered_by_error(
     assert told["type"] == "Error" and told["message"].startswith(reason)
     assert (end["type"], end["text"]) == ("Text", "")
     assert answer.code == (1009 if "too long" in reason else 1007)
-    assert answer.reason == told["message"].encode()[:120].decode()
+    assert answer.reason == told["message"].encode()[:123].decode()
     if "breaks" in reason:
         words = [word["text"] for word in before if word["type"] == "Text"]
         assert words == [*HELLO.split(), "Hi.", *['<break time="0.08s">'] * 1000]
