@@ -1,10 +1,10 @@
-"""Turns off what libraries report about their users: importing it is all that has to be done.
+"""Turns off the telemetry of libraries on import.
 
 onnxruntime (from 1.29 on) sends a device id, the path of the Python executable, facts about the machine and
 its errors to Microsoft unless ``ORT_DISABLE_TELEMETRY`` is set before it is imported; its function
 ``disable_telemetry_events`` comes too late. huggingface_hub names libraries and their versions with each
 request, and sends the account's token to repositories that need none. So the packages that import such
-libraries import this first, and child processes inherit it. A variable that is set already is left as it is.
+libraries import this first, and child processes inherit it. A variable that is set already keeps its value.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-import no_telemetry  # noqa: F401 - of this process and its children
+import no_telemetry  # noqa: F401 - for this process and its children
 from client import interrupt
 from server import logs, settings
 from server.access import is_loopback
@@ -18,22 +18,22 @@ from speech.errors import EngineUnavailable, InvalidRequest, SpeechError, Unknow
 from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
 if TYPE_CHECKING:
-    from websocket_server import RunningServer
+    from server.lifecycle import RunningServer
 
 CANNOT_START = 1
 USAGE = 2
 INTERRUPTED = 130
-LISTED = "start without it, and list the voices with: python websocket_client.py --voices"
+VOICES_HINT = "start without it, and list the voices with: python websocket_client.py --voices"
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised here, not bound
 
-DESCRIPTION = "Speech over WebSocket: clients send text and hear it spoken."
+DESCRIPTION = "Speech over WebSocket: clients send text and receive speech."
 EPILOG = """\
 Every setting is also an environment variable or a line in .env, and there are more of them than here:
 see docs/settings.md. Then, in another terminal: python websocket_client.py "Hola" -o hola.wav"""
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options; each that is a setting keeps the setting's name and its default."""
+    """Return the parser; an option that is a setting has the setting's name and default."""
     options = argparse.ArgumentParser(
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -53,9 +53,11 @@ def parser() -> argparse.ArgumentParser:
     address.add_argument("--tls-cert", metavar="FILE", help="certificate (PEM): serve https and wss")
     address.add_argument("--tls-key", metavar="FILE", help="its private key (PEM)")
     address.add_argument(
-        "--no-auth", action="store_true", help="ask nobody for a key, even on an address others can reach"
+        "--no-auth",
+        action="store_true",
+        help="require no key, even on an address that other machines can reach",
     )
-    speech = options.add_argument_group("who speaks")
+    speech = options.add_argument_group("engines and voices")
     speech.add_argument(
         "--engine", metavar="NAME", help=f"{settings.accepted_values('engine')} (default auto)"
     )
@@ -63,27 +65,25 @@ def parser() -> argparse.ArgumentParser:
     speech.add_argument(
         "--language",
         metavar="TAG",
-        help="language where nothing tells another, for protocols without their own default (default es)",
+        help="language of a text that tells no other, for protocols without a default (default es)",
     )
     speech.add_argument(
         "--recognizer",
         metavar="NAME",
-        help=f"who listens: {settings.accepted_values('recognizer')} (default auto)",
+        help=f"speech recognition: {settings.accepted_values('recognizer')} (default auto)",
     )
     speech.add_argument(
         "--kokoro-decoder",
         metavar="NAME",
-        help=f"who makes Kokoro's sound: {settings.accepted_values('kokoro_decoder')} (default auto)",
+        help=f"Kokoro's decoder: {settings.accepted_values('kokoro_decoder')} (default auto)",
     )
-    kani = options.add_argument_group(
-        "the Kani model (--engine kani; with auto it joins where there is CUDA)"
-    )
+    kani = options.add_argument_group("the Kani model (--engine kani; with auto it is used if there is CUDA)")
     kani.add_argument(
         "--model", metavar="FOLDER", help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION]"
     )
     kani.add_argument("--codec", metavar="FILE", help="NanoCodec's .nemo file, or a hub's OWNER/NAME")
     kani.add_argument(
-        "--embedder", metavar="FOLDER", help="what makes KaniTTS-2's speakers, or a hub's OWNER/NAME"
+        "--embedder", metavar="FOLDER", help="model of KaniTTS-2's speaker embeddings, or a hub's OWNER/NAME"
     )
     kani.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
     kani.add_argument(
@@ -91,8 +91,8 @@ def parser() -> argparse.ArgumentParser:
     )
     kani.add_argument("--slots", metavar="N", help="streams at once (default 8, on CUDA 256)")
     files = options.add_argument_group("model files")
-    files.add_argument("--no-fetch", action="store_true", help="fetch none, whatever is missing")
-    log = options.add_argument_group("what it writes down")
+    files.add_argument("--no-fetch", action="store_true", help="download no missing file")
+    log = options.add_argument_group("log")
     log.add_argument("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR (default INFO)")
     log.add_argument(
         "--log-json",
@@ -105,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
     other.add_argument(
         "--fetch",
         action="store_true",
-        help="get, verify and prepare the model files that are needed, and end",
+        help="download, verify and prepare the model files that are needed, and end",
     )
     other.add_argument("--version", action="version", version=f"kani-tts {VERSION}", help="print it, and end")
     other.add_argument("-h", "--help", action="help", help="print this, and end")
@@ -113,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code: 0 done, 1 cannot start, 2 usage, 130 interrupted."""
+    """Run the command line; return its exit code: 0 done, 1 cannot start, 2 usage, 130 interrupted."""
     given = vars(parser().parse_args(arguments))
     fetch = given.pop("fetch", False)
     try:
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (fetch or chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
         return _complain(
             f"{chosen.host} can be reached from other machines, and no key is set: set KANI_API_KEYS, "
-            "listen on localhost, or let anyone in with --no-auth",
+            "listen on localhost, or require no key with --no-auth",
             CANNOT_START,
         )
     if fetch and chosen.no_fetch:
@@ -138,22 +138,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _called(setting: str, given: Collection[str]) -> str:
-    """What a setting is called where it was set: by its option, or in the environment.
-
-    given: the names of those that the command line sets.
-    """
+    """Return the option or the variable of a setting; ``given``: the settings of the command line."""
     return f"--{setting.replace('_', '-')}" if setting in given else settings.variables(setting)[0]
 
 
 def _as_given(sentence: str, given: Collection[str]) -> str:
-    """A sentence that names settings by their variables, with those of the command line by their options."""
+    """Return a sentence with the variables of settings of the command line replaced by their options."""
     for setting in given:
         sentence = re.sub(rf"\b{settings.variables(setting)[0]}\b", _called(setting, given), sentence)
     return sentence
 
 
 def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
-    # What follows costs most of the start; --help and a wrong setting need not wait for it.
+    # These imports take most of the start, and --help and an invalid setting need none of them.
     import uvicorn
 
     from server.network.listeners import CannotListen
@@ -164,7 +161,7 @@ def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(serve(chosen, lambda running: print(banner(running), flush=True)))
     except InvalidRequest as error:
-        hint = f"; {LISTED}" if isinstance(error, UnknownVoice) else ""
+        hint = f"; {VOICES_HINT}" if isinstance(error, UnknownVoice) else ""
         return _complain(f"{_called(error.field, given)}: {error.reason}{hint}", CANNOT_START)
     except (CannotListen, SpeechError) as error:
         return _complain(_as_given(str(error), given), CANNOT_START)
@@ -172,7 +169,7 @@ def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
 
 
 def _fetch(chosen: settings.Settings) -> int:
-    # Who starts has every file that is needed, and has checked each.
+    # An engine that has started has downloaded and verified its files.
     from prometheus_client import CollectorRegistry
 
     from speech.engine import BackgroundLoadingEngine
@@ -190,7 +187,7 @@ def _fetch(chosen: settings.Settings) -> int:
             except EngineUnavailable as error:
                 if each is not joining:
                     raise
-                print(f"{error}; the other engines speak", flush=True)
+                print(f"{error}; the other engines are used", flush=True)
                 continue
             try:
                 if isinstance(each, BackgroundLoadingEngine):
@@ -207,7 +204,7 @@ def _fetch(chosen: settings.Settings) -> int:
 
 
 def banner(running: RunningServer) -> str:
-    """What the terminal shows once the server is ready: plain lines, one fact each."""
+    """Return the lines that the terminal shows when the server is ready."""
     service = running.service
     everywhere = running.host in EVERY_ADDRESS
     host = "localhost" if everywhere else f"[{running.host}]" if ":" in running.host else running.host
@@ -233,7 +230,7 @@ def banner(running: RunningServer) -> str:
         lines.append(f"  speaks   {listed} ({engine.name} {engine.version})")
     if service.late_engine is not None:
         lines.append(
-            f"  loading  {service.late_engine.name}, which joins once it speaks (see the log, or /health)"
+            f"  loading  {service.late_engine.name}, used once it has started (see the log, or /health)"
         )
     if service.recognizer is not None:
         info = service.recognizer.info

@@ -1,8 +1,8 @@
-"""Diagnostics of a running server: does it answer, speak as it is asked to, stream, refuse; and how fast?
+"""Diagnostics of a running server: connection, speech, streaming, refusals, voices, and their times.
 
     python test_websocket.py [--server ws://localhost:8001] [--api-key KEY] [--keep DIR]
 
-It starts no server. Exit codes: 0 all passed, 1 something failed, 2 there is no server to talk to,
+It starts no server. Exit codes: 0 all passed, 1 a check failed, 2 no server at the address,
 130 interrupted.
 """
 
@@ -61,10 +61,10 @@ NUMBERS_SENTENCE = "El tren 21 sale a las 19:30 y cuesta 1.250,50 €."
 BLEND = "happy:0.5,calm:0.5"
 LENGTHS = (0.8, 1.3)
 TOLERANCE = 0.02
-MACHINE = "A machine's voice, which nobody has to consent to; it is deleted at once."
-# By these a server says that it does not take a voice; by others, that it takes none here and now.
+MACHINE = "A machine's voice, which needs no consent; it is deleted at once."
+# Statuses that refuse this voice; others mean that the server stores no voices at present.
 FAULTS = (400, 409, 413, 500)
-# How fast people and machines speak at speed 1, in characters a second, generously; and what pauses may add.
+# Plausible rates of speech at speed 1 (characters a second), and the time that pauses may add.
 SLOWEST, FASTEST, PAUSES_S = 5.0, 30.0, 1.5
 SILENT_BELOW = 0.003
 ROUNDING_S = 0.002
@@ -72,9 +72,9 @@ ROUNDING_S = 0.002
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the report; times in seconds, None where the check has no such figure.
+    """One line of the report; times in seconds, None where the check measures none.
 
-    failure: what is wrong; skipped: why it could not be looked at.
+    failure: the fault, empty if there is none; skipped: why the check could not run.
     """
 
     name: str
@@ -90,7 +90,7 @@ Check = Callable[[KaniTTSClient, Path | None], AsyncGenerator[Result, None]]
 
 
 def find_fault(pcm: bytes, rate: int, stated: float, text: str, speed: float) -> str:
-    """What is wrong with the speech of a text, in words; empty if nothing is."""
+    """Describe what is wrong with the speech of a text; empty if nothing is."""
     samples = array.array("h", pcm)
     if sys.byteorder == "big":
         samples.byteswap()
@@ -116,13 +116,13 @@ def _spoken_by(client: KaniTTSClient) -> str:
 
 
 async def _whole(client: KaniTTSClient, keep: Path | None, name: str, text: str, **config: Any) -> Result:
-    """Ask for the speech in one piece, and judge it."""
-    begun = time.perf_counter()
+    """Request speech as one answer, and check it."""
+    started = time.perf_counter()
     try:
         wav = await client.send_tts_request(text, {**DEFAULT_CONFIG, **config})
     except KaniTTSError as failure:
         return Result(name, failure=str(failure))
-    total = time.perf_counter() - begun
+    total = time.perf_counter() - started
     try:
         with wave.open(io.BytesIO(wav)) as file:
             pcm, rate = file.readframes(file.getnframes()), file.getframerate()
@@ -141,24 +141,24 @@ async def _whole(client: KaniTTSClient, keep: Path | None, name: str, text: str,
 
 
 async def connectivity(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Result, None]:
-    """Is it alive, also after it was left and found again?"""
+    """Check pings, also on a second connection."""
     for name in ("ping", "ping after reconnecting"):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         alive = await client.ping()
-        yield Result(name, "" if alive else "no pong", total=time.perf_counter() - begun)
+        yield Result(name, "" if alive else "no pong", total=time.perf_counter() - started)
         await client.disconnect()
         await client.connect()
 
 
 async def spanish(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Result, None]:
-    """Sentences of a conversation, in several moods, ever faster."""
+    """Check sentences of a conversation with rising speed and several emotions."""
     for number, (emotion, speed, text) in enumerate(SPANISH, 1):
         yield await _whole(client, keep, f"spanish {number} {emotion}", text, emotion=emotion, speed=speed)
 
 
 async def streaming(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Result, None]:
-    """Does the sound come early, and does it keep ahead of who listens?"""
-    begun = time.perf_counter()
+    """Check that streamed audio arrives early and ahead of its playback."""
+    started = time.perf_counter()
     pcm, rate, first, behind, stated = bytearray(), AUDIO_FORMAT["sample_rate"], 0.0, 0.0, 0.0
     try:
         async for part in client.stream(LONG):
@@ -171,7 +171,7 @@ async def streaming(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[
     except KaniTTSError as failure:
         yield Result("stream", failure=str(failure))
         return
-    total = time.perf_counter() - begun
+    total = time.perf_counter() - started
     if keep is not None:
         with wave.open(str(keep / "stream.wav"), "wb") as file:
             file.setnchannels(1)
@@ -179,8 +179,8 @@ async def streaming(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[
             file.setframerate(rate)
             file.writeframes(pcm)
     fault = find_fault(bytes(pcm), rate, stated, LONG, 1.0)
-    gap = f"; a listener waited {behind * 1000:.0f} ms inside the text" if behind > 0.01 else ""
-    yield Result("stream", fault, first - begun, total, len(pcm) / 2 / rate, _spoken_by(client) + gap)
+    gap = f"; playback waited {behind * 1000:.0f} ms inside the text" if behind > 0.01 else ""
+    yield Result("stream", fault, first - started, total, len(pcm) / 2 / rate, _spoken_by(client) + gap)
     yield await _leaving(client)
 
 
@@ -196,7 +196,7 @@ async def _leaving(client: KaniTTSClient) -> Result:
 
 
 async def errors(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Result, None]:
-    """Is every wrong request told what is wrong, and does the connection live on?"""
+    """Check that each invalid request gets its error and leaves the connection usable."""
     speak = {"type": "tts_request"}
     cases = {
         "error: not JSON": ("{", ERROR_MESSAGES["INVALID_JSON"]),
@@ -244,7 +244,7 @@ async def _refused(client: KaniTTSClient, name: str, message: str, expected: str
 
 
 async def configurations(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Result, None]:
-    """Every emotion and language, and whether speed changes the length."""
+    """Check every emotion and language, and that speed changes the length."""
     text = SPANISH[1][2]
     for emotion in SUPPORTED_EMOTIONS:
         yield await _whole(client, keep, f"emotion {emotion}", text, emotion=emotion)
@@ -260,7 +260,7 @@ async def configurations(client: KaniTTSClient, keep: Path | None) -> AsyncGener
 
 
 async def speech_parameters(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Result, None]:
-    """What is said, and how: figures, how much of an emotion, a blend of two, an exact length."""
+    """Check numbers, the strength of an emotion, a blend of two, and an exact length."""
     spelled = await _whole(client, keep, "figures", NUMBERS_SENTENCE)
     yield spelled
     text = SPANISH[1][2]
@@ -287,11 +287,11 @@ async def speech_parameters(client: KaniTTSClient, keep: Path | None) -> AsyncGe
 async def stored_voices(
     client: KaniTTSClient, keep: Path | None, voices: VoicesClient
 ) -> AsyncGenerator[Result, None]:
-    """Does a recording become a voice that speaks, and is it gone once it is deleted?"""
+    """Check that a recording becomes a voice that speaks, and that it can be deleted."""
     name = f"diagnostics-{secrets.token_hex(4)}"
     try:
         recording = await client.send_tts_request(LONG)
-        begun = time.perf_counter()
+        started = time.perf_counter()
         voice = (await asyncio.to_thread(voices.add, name, recording, MACHINE))["id"]
     except (AuthenticationFailed, VoiceRefused) as refusal:
         fault = isinstance(refusal, VoiceRefused) and refusal.status in FAULTS
@@ -300,7 +300,7 @@ async def stored_voices(
     except KaniTTSError as failure:
         yield Result("voice added", failure=str(failure))
         return
-    yield Result("voice added", total=time.perf_counter() - begun, note=voice)
+    yield Result("voice added", total=time.perf_counter() - started, note=voice)
     try:
         spoken = await _whole(client, keep, "voice spoken with", SPANISH[1][2], voice_id=voice)
         yield replace(spoken, note=cloning_outcome(client.last_answer.get("metadata", {})))
@@ -310,13 +310,13 @@ async def stored_voices(
 
 
 async def _deleted(voices: VoicesClient, voice: str) -> Result:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     try:
         await asyncio.to_thread(voices.delete, voice)
         left = any(one["id"] == voice for one in await asyncio.to_thread(voices.list))
     except KaniTTSError as failure:
         return Result("voice deleted", failure=str(failure))
-    total = time.perf_counter() - begun
+    total = time.perf_counter() - started
     return Result("voice deleted", "it is still listed" if left else "", total=total)
 
 
@@ -338,7 +338,7 @@ def _line(result: Result) -> str:
 
 
 async def diagnose(client: KaniTTSClient, voices: VoicesClient, keep: Path | None) -> int:
-    """Run every check on a connected client, printing as it goes; returns how many failed."""
+    """Run every check on a connected client and print its results; return the number of failures."""
     print(f"{'':4}  {'check':26}{'first ms':>9}{'total ms':>9}{'speech s':>9}{'factor':>9}")
     tally: dict[str, list[Result]] = {}
     checks = {check.__name__: check(client, keep) for check in CHECKS}
@@ -373,7 +373,7 @@ async def _main(options: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; returns its exit code."""
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(description="Diagnostics of a running Kani TTS server.")
     here = f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}"
     parser.add_argument(

@@ -1,7 +1,7 @@
 """Client of the Kani text-to-speech server.
 
 Copy this file and websocket_config.py into any project: they need Python 3.11 and `websockets` (13 or later),
-nothing else. As a program, which is client/command.py beside it, it speaks:
+nothing else. As a program it runs client/command.py beside it:
 
     python websocket_client.py "¡Hola! ¿Cómo estás?" -o hola.wav
 """
@@ -47,20 +47,20 @@ _PING = json.dumps({"type": MESSAGE_TYPES["PING"], "data": {}})
 _CANCEL = json.dumps({"type": "tts_cancel", "data": {}})
 _CANCEL_TIMEOUT_S = 5.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 8.0
-_TRIES_OF_AN_ASSISTANT = 13  # half a minute at least: as long as a server may take to start
+_TRIES_OF_AN_ASSISTANT = 13  # half a minute at least, which a server may take to start
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-# An answer in one piece comes when all of it is spoken: the time it may take grows with the text.
+# A whole answer arrives when all of it is spoken, so its time limit grows with the text.
 _SECONDS_PER_CHARACTER = 0.1
-# Close codes by which a server refuses the message itself; sending it again would end the same way.
+# Close codes of a server that refuses the message itself; a repetition would be refused too.
 _REFUSALS = {1003, 1007, 1008, 1009}
 
 
 class KaniTTSError(Exception):
-    """Anything that kept speech from arriving; `str(error)` is a sentence for people."""
+    """Base of all failures; `str(error)` is a sentence for people."""
 
 
 class NotConnected(KaniTTSError, ConnectionError):
-    """There is no connection to the server, or it was lost."""
+    """The connection to the server is missing or lost."""
 
 
 class NoServer(NotConnected):
@@ -68,23 +68,23 @@ class NoServer(NotConnected):
 
 
 class AuthenticationFailed(NotConnected):
-    """The server wants an API key, or another one."""
+    """The server requires an API key, or another one."""
 
 
 class AnswerTimeout(KaniTTSError, TimeoutError):
-    """The server kept silent for too long."""
+    """The server sent nothing for too long."""
 
 
 class UnexpectedAnswer(KaniTTSError):
-    """The peer said something that is not the Kani protocol."""
+    """The peer sent a message that is not of the Kani protocol."""
 
 
 class StreamLeftOpen(KaniTTSError):
-    """Another stream of this client has the connection, and nobody reads on or closes it."""
+    """Another stream of this client holds the connection, and is neither read nor closed."""
 
 
 class RequestFailed(KaniTTSError):
-    """The server refused the request, or it is none that could be sent; `message` says why."""
+    """The server refused the request, or it cannot be sent; `message` is the reason."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -97,7 +97,7 @@ class RequestCancelled(RequestFailed):
 
 @dataclass(frozen=True, slots=True)
 class SpeechPart:
-    """A piece of a stream: raw little-endian 16-bit mono samples and what the server says about them."""
+    """A piece of a stream: raw little-endian 16-bit mono samples and the server's metadata."""
 
     pcm: bytes
     metadata: Metadata
@@ -114,16 +114,16 @@ class SpeechPart:
 
 
 class KaniTTSClient:
-    """One connection to a server; it speaks one request at a time, and concurrent callers wait their turn.
+    """One connection to a server, for one request at a time; concurrent callers wait their turn.
 
-    It serves one event loop at a time: in a new one (`asyncio.run` for every request, say) it connects anew.
+    It belongs to one event loop at a time: in a new one (`asyncio.run` for every request) it connects anew.
 
-    url: replaces host and port (`wss://…`). open_timeout: seconds for one try to connect. chunk_timeout: the
-    longest silence within a stream, in seconds; a whole answer may take 0.1 s a character more. So long, too,
-    do others wait for a stream that nobody reads.
-    reconnect_tries: how often a request tries to get a lost connection back, waiting longer each time. It is
-    repeated on the new connection, once, and only if nothing had come back on the old one.
-    last_answer: what the server said at the end of the latest request: status, message, metadata.
+    url: replaces host and port (`wss://…`). open_timeout: seconds for one attempt to connect. chunk_timeout:
+    longest gap within a stream, in seconds; a whole answer may take 0.1 s a character more. Other requests
+    wait as long for a stream that is not read.
+    reconnect_tries: attempts of a request to restore a lost connection, with growing pauses. The request is
+    repeated on the new connection once, and only if the old one had brought no answer.
+    last_answer: status, message and metadata at the end of the latest request.
     """
 
     def __init__(
@@ -152,13 +152,13 @@ class KaniTTSClient:
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """Address of the server."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self._url or f"ws://{host}:{self.port}"
 
     @property
     def connected(self) -> bool:
-        """Whether the connection is open at this moment."""
+        """True while the connection is open."""
         return self.websocket is not None and self.websocket.state is State.OPEN
 
     async def __aenter__(self) -> Self:
@@ -170,7 +170,7 @@ class KaniTTSClient:
         await self.disconnect()
 
     async def connect(self) -> bool:
-        """Connect, in one try; False when that fails (the reason is logged)."""
+        """Connect, in one attempt; return False when that fails (the reason is logged)."""
         try:
             await self._open()
         except NotConnected as failure:
@@ -187,7 +187,7 @@ class KaniTTSClient:
                 await self.websocket.close()
 
     async def ping(self) -> bool:
-        """Whether the server answers; waits for the request under way."""
+        """Return True if the server answers; waits for the request under way."""
         try:
             async with contextlib.aclosing(self._exchange(_PING, self.chunk_timeout)) as answers:
                 kind, _ = await anext(answers)
@@ -199,15 +199,15 @@ class KaniTTSClient:
     async def send_tts_request(
         self, text: str, config: Mapping[str, Any] | None = None, reference_audio: bytes | None = None
     ) -> bytes:
-        """Speak `text` and wait for the whole of it; returns a WAV file (16 bit, mono).
+        """Speak `text` and return the whole speech as a WAV file (16 bit, mono).
 
         config: the protocol's fields, in place of DEFAULT_CONFIG; reference_audio: an audio file. Raises
-        NotConnected (never connected, or lost and not to be had back), RequestFailed, StreamLeftOpen,
+        NotConnected (never connected, or lost and not restored), RequestFailed, StreamLeftOpen,
         AnswerTimeout, UnexpectedAnswer.
         """
-        patience = self.chunk_timeout + _SECONDS_PER_CHARACTER * len(text)
+        limit_s = self.chunk_timeout + _SECONDS_PER_CHARACTER * len(text)
         request = _request("TTS_REQUEST", text, config, reference_audio)
-        async with contextlib.aclosing(self._exchange(request, patience)) as answers:
+        async with contextlib.aclosing(self._exchange(request, limit_s)) as answers:
             kind, data = await anext(answers)
             if kind != MESSAGE_TYPES["TTS_RESPONSE"]:
                 raise UnexpectedAnswer(f"{self.url} answered a tts_request with {kind}")
@@ -222,9 +222,9 @@ class KaniTTSClient:
         *,
         on_chunk: ChunkCallback | None = None,
     ) -> bool:
-        """Speak `text`, calling `chunk_callback(pcm, metadata)` for each piece as it comes.
+        """Speak `text`, calling `chunk_callback(pcm, metadata)` for each piece as it arrives.
 
-        The callback may be a coroutine function; `on_chunk` is another name for it. Returns True when all was
+        The callback may be a coroutine function; `on_chunk` is another name for it. Return True when all was
         spoken, False on any failure, the callback's own included (the reason is logged).
         """
         if chunk_callback is not None and on_chunk is not None:
@@ -237,7 +237,7 @@ class KaniTTSClient:
                         outcome = callback(part.pcm, part.metadata) if callback else None
                         if inspect.isawaitable(outcome):
                             await outcome
-                    except Exception:  # it is the caller's code, and False is what the caller is promised
+                    except Exception:  # the caller's code, whose failure is False too
                         logger.exception("the chunk callback failed")
                         return False
         except KaniTTSError as failure:
@@ -248,15 +248,15 @@ class KaniTTSClient:
     def stream(
         self, text: str, config: Mapping[str, Any] | None = None, reference_audio: bytes | None = None
     ) -> AsyncGenerator[SpeechPart, None]:
-        """Speak `text` and iterate over the audio as it comes; arguments and errors as in `send_tts_request`.
+        """Speak `text` and iterate over the audio; arguments and errors as in `send_tts_request`.
 
-        Leaving the loop cancels what is left to speak, and the connection stays usable. From inside the loop
-        nothing else can be asked but `cancel()`, after which the loop raises RequestCancelled.
+        Leaving the loop cancels the rest of the speech, and the connection stays usable. Inside the loop only
+        `cancel()` can be called, after which the loop raises RequestCancelled.
         """
         return self._parts(_request("TTS_STREAM_REQUEST", text, config, reference_audio))
 
     async def cancel(self) -> bool:
-        """End the request under way, wherever it was made; False if there is none."""
+        """End the request under way, from any task; return False if there is none."""
         self._enter_loop()
         websocket = self.websocket
         if websocket is None or not self._turn.locked():
@@ -272,11 +272,11 @@ class KaniTTSClient:
                 if kind == MESSAGE_TYPES["TTS_STREAM_CHUNK"]:
                     yield SpeechPart(*_content(data))
                 elif kind != MESSAGE_TYPES["TTS_STREAM_COMPLETE"]:
-                    _content(data)  # raises what an error answer says
+                    _content(data)  # raises the error of an error answer
                     raise UnexpectedAnswer(f"{self.url} answered a tts_stream_request with {kind}")
 
     async def _exchange(
-        self, message: str, patience: float
+        self, message: str, limit_s: float
     ) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
         """Send one message and yield its answers up to the last; closing the generator early cancels it."""
         async with self._taking_turn():
@@ -287,11 +287,11 @@ class KaniTTSClient:
                 try:
                     await websocket.send(message)
                     while not finished:
-                        answer = await self._receive(websocket, patience)
+                        answer = await self._receive(websocket, limit_s)
                         answered, finished = True, answer[0] in _LAST
                         if finished:
                             self.last_answer = {k: v for k, v in answer[1].items() if k != "audio"}
-                        with self._lying_unread():
+                        with self._unread_answer():
                             yield answer
                     return
                 except ConnectionClosed as closed:
@@ -309,8 +309,8 @@ class KaniTTSClient:
 
     @contextlib.asynccontextmanager
     async def _taking_turn(self) -> AsyncGenerator[None, None]:
-        # Waiting for the server has limits of its own; a reader who doesn't read on has none. So this wait is
-        # limited while an answer lies unread; a stream whose loop was just left is soon closed.
+        # Waiting for the server has time limits of its own, a caller that stops reading a stream has none. So
+        # this wait is limited while an answer is unread; a stream whose loop was left is closed soon.
         self._enter_loop()
         turn = self._turn
         try:
@@ -322,7 +322,7 @@ class KaniTTSClient:
                     self._waiting.discard(limit)
         except TimeoutError:
             raise StreamLeftOpen(
-                f"a stream of this client is still open, and nobody read it for {self.chunk_timeout:g} s:"
+                f"a stream of this client is open and was not read for {self.chunk_timeout:g} s:"
                 " finish or close it first"
             ) from None
         try:
@@ -331,8 +331,8 @@ class KaniTTSClient:
             turn.release()
 
     @contextlib.contextmanager
-    def _lying_unread(self) -> Iterator[None]:
-        """Meanwhile the patience of those who wait for their turn runs out."""
+    def _unread_answer(self) -> Iterator[None]:
+        """Limit the wait of queued requests while the body runs."""
         self._limit_waiting(asyncio.get_running_loop().time() + self.chunk_timeout)
         try:
             yield
@@ -346,7 +346,7 @@ class KaniTTSClient:
                 limit.reschedule(when)
 
     def _enter_loop(self) -> None:
-        """Belong to the running event loop: connection and locks of another one don't work in it."""
+        """Attach to the running event loop, in which connection and locks of another one do not work."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self.websocket, self._closing = loop, None, None
@@ -361,7 +361,7 @@ class KaniTTSClient:
             options: dict[str, Any] = {}
             headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else None
             try:
-                # A proxy of the environment is for others; before websockets 15 there is none to turn off.
+                # No proxy for this machine; websockets before version 15 know none.
                 if (
                     urlsplit(self.url).hostname in LOCAL_HOSTS
                     and "proxy" in inspect.signature(connect).parameters
@@ -380,18 +380,18 @@ class KaniTTSClient:
                 )
             except InvalidStatus as refusal:
                 status = refusal.response.status_code
-                said = (refusal.response.body or b"").decode("utf-8", "replace").strip()[:200]
+                detail = (refusal.response.body or b"").decode("utf-8", "replace").strip()[:200]
                 error = AuthenticationFailed if status in (401, 403) else NotConnected
-                raise error(f"{self.url} refused the connection ({status}) {said}".strip()) from refusal
-            # A TimeoutError is an OSError; a host or port that cannot be is a ValueError.
+                raise error(f"{self.url} refused the connection ({status}) {detail}".strip()) from refusal
+            # A TimeoutError is an OSError; an impossible host or port is a ValueError.
             except (OSError, WebSocketException, ValueError) as failure:
-                told = f"cannot connect to {self.url}: "
+                prefix = f"cannot connect to {self.url}: "
                 if "Connect call failed" in str(failure):
-                    raise NoServer(f"{told}no server listens there") from failure
+                    raise NoServer(f"{prefix}no server listens there") from failure
                 reason = str(failure) or type(failure).__name__
                 if isinstance(failure, ssl.SSLError) and failure.reason == "WRONG_VERSION_NUMBER":
                     reason = "the server speaks no TLS; its address begins with ws://"
-                raise NotConnected(f"{told}{reason}") from failure
+                raise NotConnected(f"{prefix}{reason}") from failure
             self._closing = _closed_with_the_loop(self.websocket)
             await anext(self._closing)
             self._wanted = True
@@ -399,7 +399,7 @@ class KaniTTSClient:
             return self.websocket
 
     async def _reconnected(self) -> ClientConnection:
-        """The open connection; a lost one is opened anew. Raises NotConnected."""
+        """Return the open connection, restored if it was lost. Raises NotConnected."""
         tries = 0
         while self._wanted:
             try:
@@ -415,16 +415,16 @@ class KaniTTSClient:
             await asyncio.sleep(longest * random.uniform(0.5, 1))  # noqa: S311
         raise NotConnected("not connected: call connect() first")
 
-    async def _receive(self, websocket: ClientConnection, patience: float) -> tuple[str, dict[str, Any]]:
+    async def _receive(self, websocket: ClientConnection, limit_s: float) -> tuple[str, dict[str, Any]]:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(limit_s):
                 raw = await websocket.recv()
         except TimeoutError:
-            raise AnswerTimeout(f"{self.url} said nothing for {patience:g} s") from None
+            raise AnswerTimeout(f"{self.url} sent nothing for {limit_s:g} s") from None
         return _read(raw, self.url)
 
     async def _abandon(self, websocket: ClientConnection) -> None:
-        """Have the server stop, and read what it had sent: the next message then answers the next request."""
+        """Cancel on the server and read its last answers: the next message then answers the next request."""
         clean = False
         try:
             async with asyncio.timeout(_CANCEL_TIMEOUT_S):
@@ -444,8 +444,8 @@ class KaniTTSClient:
 
 
 async def _closed_with_the_loop(websocket: ClientConnection) -> AsyncGenerator[None, None]:
-    # An event loop that ends closes the generators begun in it, but would leave its connections open. For a
-    # closing handshake, which begins generators of its own, it is too late then.
+    # asyncio.run closes the async generators of its loop at the end, but not its connections. A closing
+    # handshake would start further generators, which is too late then.
     try:
         yield
     finally:
@@ -454,7 +454,7 @@ async def _closed_with_the_loop(websocket: ClientConnection) -> AsyncGenerator[N
 
 
 def _request(kind: str, text: str, config: Mapping[str, Any] | None, reference_audio: bytes | None) -> str:
-    """The message that asks for speech. Raises RequestFailed if its parts cannot be sent."""
+    """Return the message of a request. Raises RequestFailed if its parts cannot be sent as JSON."""
     try:
         data: dict[str, Any] = {"text": text, "config": dict(DEFAULT_CONFIG if config is None else config)}
         if reference_audio is not None:
@@ -465,7 +465,7 @@ def _request(kind: str, text: str, config: Mapping[str, Any] | None, reference_a
 
 
 def _read(raw: str | bytes, url: str) -> tuple[str, dict[str, Any]]:
-    """The type and the data of a message of the server at ``url``. Raises UnexpectedAnswer."""
+    """Return the type and the data of a message from ``url``. Raises UnexpectedAnswer."""
     try:
         message = json.loads(raw)
     except (ValueError, RecursionError):
@@ -480,7 +480,7 @@ def _read(raw: str | bytes, url: str) -> tuple[str, dict[str, Any]]:
 
 
 def _content(data: Mapping[str, Any]) -> tuple[bytes, Metadata]:
-    """The audio of an answer and its metadata. Raises RequestFailed, UnexpectedAnswer."""
+    """Return the audio of an answer and its metadata. Raises RequestFailed, UnexpectedAnswer."""
     if data.get("status") == "error":
         message = str(data.get("message"))
         raise RequestCancelled(message) if message == "cancelled" else RequestFailed(message)
@@ -491,10 +491,10 @@ def _content(data: Mapping[str, Any]) -> tuple[bytes, Metadata]:
 
 
 class SpanishAITTSIntegration:
-    """A Spanish assistant's voice: connects by itself, speaks friendly Spanish, returns rather than raises.
+    """Voice of a Spanish assistant: connects by itself, speaks friendly Spanish, logs failures.
 
-    voice_config: protocol fields that differ from DEFAULT_CONFIG with emotion "friendly". reconnect_tries: as
-    KaniTTSClient has it; 13 of them wait 30 to 60 s for a server that is being restarted.
+    voice_config: protocol fields that differ from DEFAULT_CONFIG with emotion "friendly". reconnect_tries:
+    see KaniTTSClient; 13 of them wait 30 to 60 s for a server that is being restarted.
     """
 
     def __init__(
@@ -513,7 +513,7 @@ class SpanishAITTSIntegration:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection is open at this moment."""
+        """True while the connection is open."""
         return self.tts_client.connected
 
     async def __aenter__(self) -> Self:
@@ -524,7 +524,7 @@ class SpanishAITTSIntegration:
         await self.disconnect()
 
     async def initialize(self) -> bool:
-        """Connect and see whether the server answers."""
+        """Connect; return True if the server answers a ping."""
         self._initialized = await self.tts_client.connect() and await self.tts_client.ping()
         return self._initialized
 
@@ -535,7 +535,7 @@ class SpanishAITTSIntegration:
         *,
         reference_audio: bytes | None = None,
     ) -> bytes | None:
-        """Speak `text`; returns a WAV file, or None on failure (the reason is logged)."""
+        """Speak `text`; return a WAV file, or None on failure (the reason is logged)."""
         if not (self._initialized or await self.initialize()):
             return None
         try:
@@ -572,7 +572,7 @@ def _spanish(voice_config: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    # The program imports the library, never the other way round: it stays at home when this file is copied.
+    # The program imports this library, never the reverse, so that this file can be copied without it.
     program = Path(__file__).with_name("client") / "command.py"
     if not program.exists():
         raise SystemExit("error: as a program this needs the folder client/ beside it: copy that, too")

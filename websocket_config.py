@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-# Where the server listens and how often either side checks that the other is alive (seconds).
+# Address of the server, and interval and timeout of the pings of either side (seconds).
 WEBSOCKET_HOST: Final = "localhost"
 WEBSOCKET_PORT: Final = 8001
 WEBSOCKET_PING_INTERVAL: Final = 20
 WEBSOCKET_PING_TIMEOUT: Final = 10
 
-# `tts_cancel` has no key here: the original's table is kept as it was, and clients compare it whole.
+# The original table, which clients compare as a whole: `tts_cancel` is not in it.
 MESSAGE_TYPES: Final[dict[str, str]] = {
     "TTS_REQUEST": "tts_request",
     "TTS_STREAM_REQUEST": "tts_stream_request",
@@ -25,8 +25,8 @@ MESSAGE_TYPES: Final[dict[str, str]] = {
     "PONG": "pong",
 }
 
-# What the client sends when it is given no `config`. A request without all this means the same to the server,
-# but for its language: that is the language of the voice it names, else of its text, else Spanish.
+# Fields that the client sends without a `config`. Their absence means the same to the server, except for the
+# language: a request without one has the language of its voice, else of its text, else Spanish.
 DEFAULT_CONFIG: Final[dict[str, Any]] = {
     "temperature": 0.6,
     "max_tokens": 1200,
@@ -76,7 +76,7 @@ ERROR_MESSAGES: Final[dict[str, str]] = {
     "MODEL_NOT_INITIALIZED": "TTS models not initialized",
 }
 
-# Server defaults: server/settings/__init__.py says what each means and which values it may take.
+# Server defaults; server/settings/table.py holds their meaning and range.
 
 VERSION: Final = "0.1.0"
 APP_NAME: Final = "kani-tts"

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import ClassVar
 
 from prometheus_client import CollectorRegistry
@@ -31,7 +29,16 @@ from server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules, is
 from server.allocator import periodic_trim
 from server.connections import Connections, ConnectionsMiddleware, Phase
 from server.error_answers import ErrorAnswers
-from server.lifecycle import accept_connections, run_unless_stopped, stop_on_signal, watch_loop_lag
+from server.lifecycle import (
+    CLOSE_SECONDS,
+    STOP_SECONDS,
+    RunningServer,
+    accept_connections,
+    exit_at_once,
+    run_service,
+    stop_on_signal,
+    watch_loop_lag,
+)
 from server.metrics import Metrics
 from server.middleware import (
     CorsMiddleware,
@@ -56,7 +63,7 @@ from server.network.tcp_connections import TcpTable
 from server.network.upload_budget import UploadBudget
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import Settings
-from speech.errors import EngineUnavailable, InvalidRequest, UnknownVoice
+from speech.errors import EngineUnavailable
 from speech.late_engine import LateEngine
 from speech.recognizer import Recognizer
 from speech.request import Limits
@@ -69,10 +76,6 @@ from speech.voices.recording_check import RecordingCheck
 from websocket_config import VERSION
 
 log = logging.getLogger("server")
-
-CLOSE_SECONDS = 2.0
-STOP_SECONDS = 10.0
-"""Time limits of shutdown: for the close handshakes of WebSockets, and for the engines to stop."""
 
 
 def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
@@ -101,16 +104,6 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
             )
         ),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class RunningServer:
-    """A server that is ready."""
-
-    host: str
-    listeners: Listeners
-    tls: bool  # wss and https instead of ws and http, on every port
-    service: SpeechService
 
 
 def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRules:
@@ -231,7 +224,7 @@ def build_recognizer(name: str, settings: Settings, *, fetch_requested: bool = F
 
 
 def _may_fetch(name: str, settings: Settings, *, fetch_requested: bool) -> bool:
-    """Return whether missing files of ``name`` may be fetched: the user named it, or asked for files."""
+    """Return True if missing files of ``name`` may be fetched: the user named it, or asked for files."""
     return (fetch_requested or name != "auto") and not settings.no_fetch
 
 
@@ -319,52 +312,34 @@ async def serve(
     """
     tls = server_context(settings.tls_cert, settings.tls_key)
     protocols = protocols_for(settings)
-    listeners = open_listeners(settings, [port for protocol in protocols for port in protocol.ports])
-    files = raise_file_limit(files_needed(settings.max_connections))
-    _warn(settings, files)
-    metrics = Metrics(VERSION)
-    connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
-    service = build(settings, metrics)
-    budget = UploadBudget()
-    metrics_port = listeners.compat.get(METRICS_PORT)
-    app = create_app(settings, service, metrics, connections, budget, metrics_port, protocols=protocols)
-    websocket_class = _websocket_class(protocols, listeners, budget)
-    table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)
-    metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
-    metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
-    metrics.watch_fast_decoder(lambda: any(engine.decoder == "fast" for engine in service.engines))
-    within_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
-    stopping = stop_on_signal(within_s) if stop is None else nullcontext(stop)
-    with stopping as stop, watch_loop_lag(metrics.observe_loop_lag):
-        sockets = listeners.sockets
-        async with (
-            periodic_trim(),
-            accept_connections(app, settings, sockets, websocket_class, tls, stop, table),
-        ):
-            try:
-                if not await run_unless_stopped(stop, service.start()):
-                    _exit_at_once()
-                service.catalogue.resolve(None, settings.language)
-                _check_voices(settings.elevenlabs_voices.values(), service)
-                connections.phase = Phase.READY
-                log.info("ready on %s port %d: %s", settings.host, listeners.port, _names(service))
-                announce(RunningServer(settings.host, listeners, tls is not None, service))
-                await stop.wait()
-                log.info("stopping: speech under way has %g s to finish", settings.shutdown_seconds)
-                connections.phase = Phase.DRAINING
-                await service.drain(settings.shutdown_seconds)
-                await connections.close_all(CLOSE_SECONDS)
-            finally:
-                await service.stop()
+    ports = [port for protocol in protocols for port in protocol.ports]
+    with open_listeners(settings, ports) as listeners:
+        files = raise_file_limit(files_needed(settings.max_connections))
+        _warn(settings, files)
+        metrics = Metrics(VERSION)
+        service = build(settings, metrics)
+        connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
+        budget = UploadBudget()
+        port = listeners.compat.get(METRICS_PORT)
+        app = create_app(settings, service, metrics, connections, budget, port, protocols=protocols)
+        websockets = _websocket_class(protocols, listeners, budget)
+        table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)
+        metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
+        metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
+        metrics.watch_fast_decoder(lambda: any(engine.decoder == "fast" for engine in service.engines))
+        within_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
+        stopping = stop_on_signal(within_s) if stop is None else nullcontext(stop)
+        with stopping as stop, watch_loop_lag(metrics.observe_loop_lag):
+            sockets = listeners.sockets
+            async with (
+                periodic_trim(),
+                accept_connections(app, settings, sockets, websockets, tls, stop, table),
+            ):
+                running = RunningServer(settings.host, listeners, tls is not None, service)
+                await run_service(running, settings, connections, stop, announce)
     log.info("stopped")
     if service.late_engine is not None and service.late_engine.state == "loading":
-        _exit_at_once()
-
-
-def _exit_at_once() -> None:
-    """End the process without waiting for a thread that may still be downloading a model."""
-    logging.shutdown()
-    os._exit(0)
+        exit_at_once()
 
 
 def _warn(settings: Settings, files: int) -> None:
@@ -378,19 +353,6 @@ def _warn(settings: Settings, files: int) -> None:
             "keys are set, but on a loopback address clients of this machine need none; a proxy in front "
             "must send X-Forwarded-For, so that its clients do"
         )
-
-
-def _check_voices(voices: Iterable[str], service: SpeechService) -> None:
-    """Raise InvalidRequest for an unknown voice in ``KANI_ELEVENLABS_VOICES``."""
-    for voice in voices:
-        try:
-            service.catalogue.language_of(voice)
-        except UnknownVoice as error:
-            raise InvalidRequest("elevenlabs_voices", error.reason) from error
-
-
-def _names(service: SpeechService) -> str:
-    return ", ".join(f"{engine.name} {engine.version}" for engine in service.engines)
 
 
 def _websocket_class(

@@ -1,4 +1,4 @@
-"""Figures and what they were measured on, as Markdown."""
+"""Reports in Markdown: tables of results, and the machine and versions they were measured on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import psutil
 from websocket_config import VERSION
 
 JUDGE_VARIABLE = "KANI_JUDGE_PYTHON"
-"""The variable that names the python of an environment with tests/judges/requirements-judges.txt."""
+"""Environment variable with the python of an environment of tests/judges/requirements-judges.txt."""
 
 _notes: list[str] = []
 
@@ -28,34 +28,34 @@ LIBRARIES = ("onnxruntime", "numpy", "websockets", "uvicorn")
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle value."""
+    """Return the median."""
     return float(np.median(values))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The least value that at least ``percent`` of all do not exceed: always one that was measured."""
+    """Return the least measured value that at least ``percent`` of all values do not exceed."""
     return float(np.percentile(values, percent, method="inverted_cdf"))
 
 
 def ms(seconds: float) -> str:
-    """``0.01234`` as ``12.3 ms``; whole milliseconds from 100 on."""
+    """Format ``0.01234`` as ``12.3 ms``; whole milliseconds from 100 on."""
     milliseconds = seconds * 1000
     return f"{milliseconds:.0f} ms" if abs(milliseconds) >= 100 else f"{milliseconds:.1f} ms"
 
 
 def mib(size: float) -> str:
-    """Bytes in MiB."""
+    """Format bytes as MiB."""
     return f"{size / 2**20:.0f} MiB"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def processor() -> str:
-    """The processor's name, as the system tells it."""
+    """Return the processor's name, from the system."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(encoding="utf-8").splitlines():
@@ -65,7 +65,7 @@ def processor() -> str:
 
 
 def versions(*more: str) -> str:
-    """What was measured: this server, Python and the libraries, ``more`` included."""
+    """List the versions of this server, Python and the libraries, ``more`` included."""
     found = [f"this server {VERSION}", f"Python {platform.python_version()}"]
     for library in (*LIBRARIES, *more):
         try:
@@ -76,24 +76,24 @@ def versions(*more: str) -> str:
 
 
 def command() -> str:
-    """The command that runs this program again."""
+    """Return the command that repeats this program."""
     program = Path(sys.argv[0]).with_suffix("").relative_to(Path(__file__).parents[1]).parts
     return shlex.join(["python", "-m", ".".join(program).removesuffix(".__main__"), *sys.argv[1:]])
 
 
 def note(fact: str) -> None:
-    """Have ``sitting`` print a fact about what is measured, once, under its tables."""
+    """Add a fact about the measured system, which ``report_section`` prints once under its tables."""
     if fact not in _notes:
         _notes.append(fact)
 
 
 @contextmanager
 def report_section(title: str, *libraries: str) -> Iterator[None]:
-    """Print what the figures are measured on, and at the end who else had the processor.
+    """Print the measured machine and versions, and at the end the processor share of other processes.
 
-    Servers have to be stopped inside, so that their time counts as ours.
+    Servers have to be stopped inside, so that their time counts as the benchmark's own.
     """
-    # Told to end, a program has to leave its blocks, or its servers would go on without it.
+    # SIGTERM has to unwind the `with` blocks of the program, or its servers would outlive it.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     print(f"## {title}\n")
     memory = mib(psutil.virtual_memory().total)
@@ -118,7 +118,7 @@ def report_section(title: str, *libraries: str) -> Iterator[None]:
 def measure(
     name: str, about: str | None, title: str, parts: Mapping[str, Callable[[], None]], *libraries: str
 ) -> None:
-    """The command line of the program ``name`` that measures ``parts``: those that are named, or all."""
+    """Run the command line of the program ``name``, which measures the named ``parts`` or all."""
     options = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{name}",
         description=about,
@@ -134,13 +134,13 @@ def measure(
 
 
 def _busy_s() -> float:
-    """Processor seconds that all processes, and other guests of the same host, have used."""
+    """Return the processor seconds of all processes and of other guests of the host."""
     times = psutil.cpu_times()._asdict()
     # Guests are counted in user and nice already.
     return float(sum(times[kind] for kind in times if kind not in ("idle", "iowait", "guest", "guest_nice")))
 
 
 def _own_s() -> float:
-    """Processor seconds of this process and of its children that have ended."""
+    """Return the processor seconds of this process and of its ended children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)

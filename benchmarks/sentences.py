@@ -1,4 +1,4 @@
-"""What the benchmarks say: sentences of our own, by language (BCP 47)."""
+"""Sentences of the benchmarks, our own, by language (BCP 47)."""
 
 # A sentence a line, however long it is.
 # ruff: noqa: E501
@@ -36,7 +36,7 @@ WITH_EARLY_PHRASE: Sentences = {
         "Well done, you have finished every exercise in this chapter.",
     ),
 }
-"""A phrase ends within the first six words, so that it can be spoken while the rest is made."""
+"""A phrase ends within the first six words, so that it can be spoken while the rest is synthesized."""
 
 WITHOUT_EARLY_PHRASE: Sentences = {
     "es": (
@@ -64,7 +64,7 @@ WITHOUT_EARLY_PHRASE: Sentences = {
         "The new assistant answers every question in a calm and friendly voice.",
     ),
 }
-"""No phrase ends that early: an engine that doesn't stream inside a sentence makes all of it first."""
+"""No phrase ends that early: an engine without streaming inside a sentence synthesizes all of it first."""
 
 HELD_OUT: Sentences = {
     "es": (
@@ -112,7 +112,7 @@ HELD_OUT: Sentences = {
         "Thank you for your help, we would never have finished in time without you.",
     ),
 }
-"""Sentences that nobody listened to while the server was built: for ``benchmarks.kokoro.words`` alone."""
+"""Sentences that were never used during development: for judging programs alone."""
 
 ABOUT_4_S: Sentences = {
     "es": (
@@ -232,10 +232,10 @@ WITHOUT_INNER_MARK: Sentences = {
         "La maîtresse de musique a appris à ses élèves une chanson très ancienne que ses grands-parents chantaient à la ferme.",
     ),
 }
-"""15 to 25 words and no mark among them, to be spoken while they are written."""
+"""15 to 25 words without punctuation between them, for text that is spoken while it is written."""
 
 LANGUAGE_NAMES = {"es": "spanish", "en": "english", "fr": "french"}
-"""What the Kani protocol calls them."""
+"""Names of the languages in the Kani protocol."""
 
 
 def mixed(*groups: Sentences) -> list[tuple[str, str]]:

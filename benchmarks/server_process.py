@@ -1,4 +1,4 @@
-"""A server of one's own to measure: the command a user types, in a process of its own."""
+"""A server process to measure, started by the command that a user types."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ KEPT_VARIABLES = ("KANI_MODELS_DIR", "KANI_CACHE_DIR")
 
 
 class ServerFailed(Exception):
-    """The server did not start, or did not end well; ``str()`` is what it printed."""
+    """The server did not start, or ended with an error; ``str()`` is its output."""
 
 
 class Server:
-    """``with Server("--engine", "espeak", KANI_THREADS="2") as server:``, ready inside.
+    """A server that is ready inside ``with Server("--engine", "espeak", KANI_THREADS="2") as server:``.
 
-    Kokoro's decoder is settled inside, too (the fast one, wherever the processor is fit for it), unless
-    ``settled=False``: a decoder that changed halfway would make two measurements of one. The report names
-    the decoder. start_s: seconds from spawning the process to /health's first 200.
+    Kokoro has loaded its final decoder, too (the fast one where the processor supports it), unless
+    ``settled=False``: a change of the decoder would split a measurement. The report names the decoder.
+    start_s: seconds from spawning the process to the first 200 of /health.
     """
 
     def __init__(self, *arguments: str, settled: bool = True, **environment: str) -> None:
@@ -52,16 +52,16 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The WebSocket of the Kani protocol."""
+        """Address of the Kani protocol's WebSocket."""
         return f"ws://{HOST}:{self.port}/"
 
     @property
     def process_id(self) -> int:
-        """The server's process."""
+        """Id of the server's process."""
         return self._process.pid
 
     def memory_bytes(self) -> int:
-        """Resident memory of the server and the processes it started."""
+        """Resident memory of the server and its child processes."""
         server = psutil.Process(self._process.pid)
         return sum(process.memory_info().rss for process in (server, *server.children(recursive=True)))
 
@@ -136,7 +136,7 @@ class Server:
         report.note(f"decoder {self.decoder()} of `{shlex.join(self._arguments) or 'all defaults'}`")
 
     def decoder(self) -> str | None:
-        """``"onnx"`` or ``"fast"``: Kokoro's decoder at this moment; None where it does not speak."""
+        """Kokoro's current decoder, ``"onnx"`` or ``"fast"``; None without Kokoro."""
         with closing(HTTPConnection(HOST, self.port, timeout=READY_WITHIN_S)) as connection:
             connection.request("GET", "/health")
             found: str | None = json.load(connection.getresponse())["decoder"]

@@ -1,4 +1,4 @@
-"""An engine by itself, as the server builds it, without the server."""
+"""A single engine as the server builds it, without the server."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from speech.types import Samples, Segment
 from websocket_server import build_engines
 
 THREADS = os.cpu_count() or 1
-"""Threads that an engine computes with, everywhere in the benchmarks: one a core."""
+"""Threads of an engine in all benchmarks: one a core."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimedSpeech:
-    """One segment: seconds to the engine's first chunk and to its last, and the speech."""
+    """One segment: its speech, and the seconds to the engine's first and last chunk."""
 
     first_s: float
     whole_s: float
@@ -32,15 +32,15 @@ class TimedSpeech:
 
     @property
     def duration_s(self) -> float:
-        """The audio's length."""
+        """Length of the audio."""
         return len(self.samples) / self.sample_rate
 
 
 @asynccontextmanager
 async def started_engine(name: str) -> AsyncIterator[Engine]:
-    """The engine of that name ("kokoro", "espeak"), with the settings that a server would read.
+    """Yield the engine of that name ("kokoro", "espeak") with the settings of a server, started.
 
-    Kokoro's decoder is settled, and the report names it.
+    Kokoro has loaded its final decoder, which the report names.
     """
     chosen = settings.load({"engine": name, "threads": THREADS})
     (engine,) = build_engines(chosen, CollectorRegistry()).required
@@ -55,7 +55,7 @@ async def started_engine(name: str) -> AsyncIterator[Engine]:
 
 
 async def speak(engine: Engine, language: str, text: str) -> TimedSpeech:
-    """Let ``engine`` say ``text`` as one segment, in its default voice of the language."""
+    """Synthesize ``text`` as one segment, in the engine's default voice of the language."""
     segment = Segment(text, engine.info.default_voices[language], language)
     chunks: list[Samples] = []
     begun = time.perf_counter()

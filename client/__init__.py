@@ -1,1 +1,1 @@
-"""The command line of `python websocket_client.py`: what the two copyable files leave out."""
+"""The program behind `python websocket_client.py`, beside the two copyable files."""

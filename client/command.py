@@ -1,4 +1,4 @@
-"""What `python websocket_client.py` does: text in; a WAV file, sound, or both out. And the voices kept."""
+"""The program behind `python websocket_client.py`: speaks a text to a file or aloud, and manages voices."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ _BAR_WIDTH = 30
 
 
 class Progress:
-    """A bar on standard error: how much of the text is spoken, or, until that is known, the time it takes."""
+    """Progress bar on standard error: the share of the text that is spoken, at first the elapsed time."""
 
     def __init__(self, characters: int) -> None:
         self._characters = characters
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
         self._shown = sys.stderr.isatty()
 
     async def wait(self) -> None:
-        """Show the time going by until cancelled."""
+        """Show the elapsed time until cancelled."""
         while self._shown:
-            elapsed = time.monotonic() - self._begun
+            elapsed = time.monotonic() - self._started
             at = int(elapsed * 10) % _BAR_WIDTH
             self._draw(("·" * at + "█").ljust(_BAR_WIDTH, "·"), f"{elapsed:.1f} s")
             await asyncio.sleep(0.1)
 
     def show(self, spoken: int, seconds: float) -> None:
-        """Show that `spoken` characters became `seconds` of speech so far."""
+        """Show `spoken` characters and `seconds` of speech so far."""
         share = min(1.0, spoken / self._characters)
         self._draw(
             ("█" * round(share * _BAR_WIDTH)).ljust(_BAR_WIDTH, "·"),
@@ -65,7 +65,7 @@ class Progress:
             print(f"\r{bar} {words} ", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
-        """Give the line back."""
+        """Erase the bar."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
@@ -88,8 +88,8 @@ async def _spoken(
 
 
 @contextlib.contextmanager
-def _cured() -> Iterator[None]:
-    """Name the cure where no server can be reached, or none without a key. Raises Failure."""
+def _named_remedy() -> Iterator[None]:
+    """Add the remedy to a failure to connect or to authenticate. Raises CommandFailed."""
     try:
         yield
     except AuthenticationFailed as failure:
@@ -101,7 +101,7 @@ def _cured() -> Iterator[None]:
 
 
 async def _speak(options: argparse.Namespace, text: str, reference: bytes | None) -> None:
-    """Ask for the speech and hand it on; what came before a failure is kept."""
+    """Request speech and write it to the outputs; what arrived before a failure is kept."""
     given = {
         "language": options.language,
         "emotion": options.emotion,
@@ -112,7 +112,7 @@ async def _speak(options: argparse.Namespace, text: str, reference: bytes | None
     }
     config = {**DEFAULT_CONFIG, **{key: value for key, value in given.items() if value is not None}}
     async with contextlib.AsyncExitStack() as stack:
-        with _cured():
+        with _named_remedy():
             client = KaniTTSClient(url=options.server, api_key=options.api_key)
             await stack.enter_async_context(client)
         progress = Progress(len(text))
@@ -121,11 +121,11 @@ async def _speak(options: argparse.Namespace, text: str, reference: bytes | None
         stack.callback(waiting.cancel)
         outputs: list[Output] = []
         closing = stack.enter_context(contextlib.ExitStack())
-        begun, first_audio, seconds = time.monotonic(), 0.0, 0.0
+        started, first_audio, seconds = time.monotonic(), 0.0, 0.0
         async for part in _spoken(client, text, config, reference, options.stream):
             if not outputs:
                 waiting.cancel()
-                first_audio = time.monotonic() - begun
+                first_audio = time.monotonic() - started
                 for output in _outputs(options, part.sample_rate):
                     outputs.append(output)
                     closing.callback(output.close)
@@ -134,7 +134,7 @@ async def _speak(options: argparse.Namespace, text: str, reference: bytes | None
             seconds += part.duration
             spoken = max((span[1] for span in part.metadata.get("spans", ())), default=0)
             progress.show(spoken if options.stream else len(text), seconds)
-        took = time.monotonic() - begun
+        took = time.monotonic() - started
         await asyncio.to_thread(closing.close)
     metadata = client.last_answer.get("metadata", {})
     early = f", first audio after {first_audio * 1000:.0f} ms" if options.stream else ""
@@ -155,10 +155,10 @@ def _outputs(options: argparse.Namespace, sample_rate: int) -> Iterator[Output]:
 
 
 def server_address(url: str) -> str:
-    """`url`, or `HOST:PORT`, as a WebSocket address. Raises ArgumentTypeError.
+    """Return `url`, or `HOST:PORT`, as a WebSocket address. Raises ArgumentTypeError.
 
-    `http` and `https` stand for `ws` and `wss`. Without a port it is 8001 on this machine, and where no
-    scheme is given; else that of the scheme.
+    `http` and `https` stand for `ws` and `wss`. The default port is 8001 on this machine, and where no scheme
+    is given; else that of the scheme.
     """
     given = url if "://" in url else f"ws://{url}"
     try:
@@ -181,14 +181,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Speak a text with a running Kani TTS server.",
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
     )
-    parser.add_argument("text", nargs="?", help="what to say; - or nothing: read standard input")
-    out = parser.add_argument_group("where the speech goes; it is played if nothing is given")
+    parser.add_argument("text", nargs="?", help="text to speak; - or nothing: read standard input")
+    out = parser.add_argument_group("output; the speech is played if none is given")
     out.add_argument("-o", "--output", metavar="FILE", help="write a WAV file; - is standard output")
     out.add_argument("--play", action="store_true", help="play it")
     out.add_argument(
-        "--stream", action="store_true", help="write and play it as it comes, not when all is there"
+        "--stream", action="store_true", help="write and play it as it arrives, not when it is complete"
     )
-    how = parser.add_argument_group("how it is said")
+    how = parser.add_argument_group("voice and style")
     how.add_argument(
         "--language", metavar="NAME", help=f"{', '.join(SUPPORTED_LANGUAGES)}; spanish if not given"
     )
@@ -201,11 +201,11 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--strength", type=float, metavar="SHARE", help="0 to 1 of the emotion; 1 if not given")
     how.add_argument("--speed", type=float, metavar="FACTOR", help="0.25 to 4.0; 1.0 if not given")
     how.add_argument(
-        "--duration", type=float, metavar="SECONDS", help="how long all of it is to be, in place of --speed"
+        "--duration", type=float, metavar="SECONDS", help="length of the whole speech, in place of --speed"
     )
-    how.add_argument("--reference", type=Path, metavar="FILE", help="a recording of the voice to speak with")
+    how.add_argument("--reference", type=Path, metavar="FILE", help="recording of the voice to clone")
     voices.add_options(parser)
-    where = parser.add_argument_group("which server")
+    where = parser.add_argument_group("server")
     where.add_argument(
         "--server",
         type=server_address,
@@ -220,13 +220,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; returns its exit code."""
+    """Run the program; return its exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
     reference = _checked(parser, options)
     try:
         if voices.is_requested(options):
-            with _cured():
+            with _named_remedy():
                 voices.manage(options, reference)
         else:
             interrupt.run(_speak(options, _text(parser, options), reference))
@@ -234,8 +234,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {failure}", file=sys.stderr)
         return 1
     except OSError as error:
-        what = "voices" if voices.is_requested(options) else "speech"
-        print(f"error: cannot write the {what}: {error}", file=sys.stderr)
+        output = "voices" if voices.is_requested(options) else "speech"
+        print(f"error: cannot write the {output}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -243,11 +243,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> bytes | None:
-    """The reference's bytes, if one is named; ends the program where the options do not go together."""
+    """Return the bytes of the reference, if any; ends the program if options exclude each other."""
     speaks = options.text is not None or options.output is not None or options.play
     if voices.is_requested(options):
         if speaks:
-            parser.error("voices are looked after without speaking: give no text, -o or --play")
+            parser.error("options for voices work without speaking: give no text, -o or --play")
         if options.add_voice is not None and not (options.reference and options.consent):
             parser.error("--add-voice needs --reference FILE and --consent WORDS")
     elif options.output is None:
@@ -263,7 +263,7 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> by
 
 
 def _text(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
-    """What is to be said; ends the program where there is nothing."""
+    """Return the text to speak; ends the program if there is none."""
     text: str = "-" if options.text is None else options.text
     if text == "-":
         if sys.stdin.isatty():

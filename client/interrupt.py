@@ -1,4 +1,4 @@
-"""Running a program's coroutine so that Ctrl+C ends it cleanly, whatever its threads are doing."""
+"""Runs a program's coroutine so that Ctrl+C ends it cleanly, whatever its threads are doing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns; Ctrl+C cancels it, and KeyboardInterrupt is raised once it has ended.
+    """Return the result of `work`; Ctrl+C cancels it, and KeyboardInterrupt is raised once it has ended.
 
-    Ctrl+C once more raises at once. asyncio.run cancels in the signal's handler itself, between any
-    two steps of the event loop's own code: where that is just handing over what a thread has done,
-    a traceback comes out (InvalidStateError, CPython 3.11.7). Here the loop cancels in its own turn.
+    A second Ctrl+C raises at once. asyncio.run cancels inside the signal handler, between any two steps of
+    the event loop's own code: if the loop is just passing on the result of a thread, that prints a traceback
+    (InvalidStateError, CPython 3.11.7). Here the loop cancels in a callback of its own.
     """
     interrupted = False
 
@@ -31,7 +31,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
             loop.remove_signal_handler(signal.SIGINT)
             task.cancel()
 
-        # Windows' loops take no signals: asyncio's own handling stays.
+        # Event loops on Windows have no signal handlers; asyncio's own handling stays.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(signal.SIGINT, interrupt)
         try:

@@ -1,4 +1,4 @@
-"""Where the speech of `python websocket_client.py` goes: a WAV file, the sound card, a program that plays."""
+"""Outputs of `python websocket_client.py`: a WAV file, the sound card, a program that plays."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _PIPE_PLAYERS = (["aplay", "-q", "-"], ["ffplay", "-nodisp", "-autoexit", "-logl
 
 
 class CommandFailed(Exception):
-    """What ends the program with exit code 1; `str(failure)` says why and names the cure."""
+    """An error that ends the program with exit code 1; `str()` names the reason and the remedy."""
 
 
 class Output(Protocol):
-    """Where 16-bit mono samples go. Both calls may block."""
+    """Sink of 16-bit mono samples. Both calls may block."""
 
     def write(self, pcm: bytes) -> None:
-        """Take the next samples."""
+        """Write the next samples."""
 
     def close(self) -> None:
-        """Finish: return when all that was taken is written, or heard."""
+        """Finish: return when all samples are written or played."""
 
 
 class WavOutput:
-    """A WAV file written as the audio comes; if it cannot be rewritten, its header leaves the length open."""
+    """A WAV file written as the audio arrives; without seeking, its header leaves the length open."""
 
     def __init__(self, file: IO[bytes], sample_rate: int) -> None:
         self._file, self._sample_rate, self._length = file, sample_rate, 0
@@ -43,7 +43,7 @@ class WavOutput:
         return riff + layout + struct.pack("<4sI", b"data", length)
 
     def write(self, pcm: bytes) -> None:
-        """Append samples; a reader of the file sees them at once."""
+        """Append samples, visible to a reader of the file at once."""
         self._file.write(pcm)
         self._file.flush()
         self._length += len(pcm)
@@ -57,7 +57,7 @@ class WavOutput:
 
 
 class SoundCard:
-    """The sound card, through the sounddevice package."""
+    """The sound card, by the sounddevice package."""
 
     def __init__(self, sounddevice: Any, sample_rate: int) -> None:
         try:
@@ -71,7 +71,7 @@ class SoundCard:
         self._stream.write(pcm)
 
     def close(self) -> None:
-        """Wait until all is heard."""
+        """Wait until all samples are played."""
         self._stream.stop()
         self._stream.close()
 
@@ -87,11 +87,11 @@ class PipePlayer:
 
     def write(self, pcm: bytes) -> None:
         """Play samples."""
-        with contextlib.suppress(BrokenPipeError):  # it ended early: close() says how
+        with contextlib.suppress(BrokenPipeError):  # it ended early: close() reports how
             self._wav.write(pcm)
 
     def close(self) -> None:
-        """Wait until all is heard. Raises Failure if the program failed."""
+        """Wait until all samples are played. Raises CommandFailed if the program failed."""
         with contextlib.suppress(BrokenPipeError):
             self._wav.close()
         if code := self._process.wait():
@@ -101,7 +101,7 @@ class PipePlayer:
 
 
 class FilePlayer:
-    """afplay, which plays a file that must be whole: nothing is heard before the end has come."""
+    """afplay, which needs the complete file: playback starts after the last samples."""
 
     def __init__(self, program: str, sample_rate: int) -> None:
         self._program = program
@@ -110,11 +110,11 @@ class FilePlayer:
         self._wav = WavOutput(self._path.open("wb"), sample_rate)
 
     def write(self, pcm: bytes) -> None:
-        """Keep samples."""
+        """Append samples."""
         self._wav.write(pcm)
 
     def close(self) -> None:
-        """Play all of it. Raises Failure if the program failed."""
+        """Play all samples. Raises CommandFailed if the program failed."""
         self._wav.close()
         with self._folder:
             if code := subprocess.run([self._program, self._path], check=False).returncode:  # noqa: S603
@@ -124,20 +124,20 @@ class FilePlayer:
 
 
 def open_player(sample_rate: int) -> Output:
-    """The first way to play sound that this machine has. Raises Failure if there is none."""
-    cure = "pip install sounddevice"
+    """Return the first player that this machine has. Raises CommandFailed if there is none."""
+    remedy = "pip install sounddevice"
     try:
         return SoundCard(importlib.import_module("sounddevice"), sample_rate)
     except ImportError:
         pass
     except OSError as error:
-        cure = f"sounddevice lacks its library ({error}): install libportaudio2"
+        remedy = f"sounddevice lacks its library ({error}): install libportaudio2"
     for name, *arguments in _PIPE_PLAYERS:
         if program := shutil.which(name):
             return PipePlayer([program, *arguments], sample_rate)
     if program := shutil.which("afplay"):
         return FilePlayer(program, sample_rate)
     raise CommandFailed(
-        f"nothing here plays sound: {cure}, or install aplay (alsa-utils) or ffplay (FFmpeg),"
+        f"no player found: {remedy}, or install aplay (alsa-utils) or ffplay (FFmpeg),"
         " or write a file with -o"
     )

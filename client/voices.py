@@ -1,4 +1,4 @@
-"""The voices of a server, over HTTP: which there are, and those it keeps from recordings.
+"""Client of a server's voices over HTTP: lists them, and stores and deletes voices from recordings.
 
 Protocol: GET, POST (multipart) and DELETE ``/v1/audio/voices`` beside the WebSocket. Standard library only.
 """
@@ -32,7 +32,7 @@ Voice = dict[str, Any]
 
 
 class VoiceRefused(RequestFailed):
-    """The server did not do it: its words, which name the field that was wrong, and the HTTP status."""
+    """Refusal of the server: its sentence, which names the invalid field, and the HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class VoiceRefused(RequestFailed):
 class VoicesClient:
     """The voices of one server. Every call blocks.
 
-    server: its WebSocket's address (``ws://`` or ``wss://``); api_key: its key, if it asks for one.
+    server: address of its WebSocket (``ws://`` or ``wss://``); api_key: its key, if it requires one.
     Every call raises NotConnected, AuthenticationFailed, UnexpectedAnswer, and VoiceRefused.
     """
 
@@ -51,17 +51,17 @@ class VoicesClient:
         scheme = "https" if parts.scheme == "wss" else "http"
         self._url = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/"), "", "")) + "/v1/audio/voices"
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        # A proxy of the environment is for others.
+        # A proxy of the environment is not for this machine.
         proxies = [urllib.request.ProxyHandler({})] if parts.hostname in LOCAL_HOSTS else []
         self._opener = urllib.request.build_opener(*proxies)
 
     def list(self) -> list[Voice]:
-        """All of them, the kept ones first."""
-        voices: list[Voice] = self._asked("GET")["voices"]
+        """Return all voices, the stored ones first."""
+        voices: list[Voice] = self._request("GET")["voices"]
         return sorted(voices, key=lambda voice: not voice["kept"])
 
     def add(self, name: str, recording: bytes, consent: str, language: str | None = None) -> Voice:
-        """Have a voice kept; it is spoken with as ``custom:NAME``.
+        """Store a voice; its id is ``custom:NAME``.
 
         name: 1-64 letters, digits, "-" and "_"; recording: an audio file of 3-60 s, at most 10 MiB; consent:
         of the person who speaks in it, in words; language: a tag or a name.
@@ -69,20 +69,20 @@ class VoicesClient:
         fields = {"name": name, "consent": consent, **({"language": language} if language else {})}
         boundary = secrets.token_hex(16)
         form = _form(boundary, fields, recording)
-        return self._asked("POST", form, f"multipart/form-data; boundary={boundary}")
+        return self._request("POST", form, f"multipart/form-data; boundary={boundary}")
 
     def delete(self, voice: str) -> None:
-        """Have a kept voice deleted, with its recording and all that was made of it."""
+        """Delete a stored voice, with its recording and everything derived from it."""
         self._answer("DELETE", f"/{quote(voice, safe='')}")
 
-    def _asked(self, method: str, body: bytes | None = None, content_type: str = "") -> dict[str, Any]:
-        """The JSON object that is answered."""
+    def _request(self, method: str, body: bytes | None = None, content_type: str = "") -> dict[str, Any]:
+        """Return the JSON object of the answer."""
         try:
             answer = json.loads(self._answer(method, "", body, content_type))
         except ValueError:
             answer = None
         if not isinstance(answer, dict) or not answer.keys() & {"voices", "id"}:
-            raise UnexpectedAnswer(f"{self._url} answered something that is no voice")
+            raise UnexpectedAnswer(f"{self._url} sent an answer that holds no voice")
         return answer
 
     def _answer(self, method: str, path: str, body: bytes | None = None, content_type: str = "") -> bytes:
@@ -107,7 +107,7 @@ class VoicesClient:
 
 
 def _form(boundary: str, fields: Mapping[str, str], recording: bytes) -> bytes:
-    """A multipart/form-data body (RFC 7578): the fields, and the recording as the file ``audio``."""
+    """Return a multipart/form-data body (RFC 7578): the fields, and the recording as the file ``audio``."""
     parts = []
     for name, value in fields.items():
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
@@ -118,7 +118,7 @@ def _form(boundary: str, fields: Mapping[str, str], recording: bytes) -> bytes:
 
 
 def _message(body: bytes) -> str:
-    """What an error's body says to people."""
+    """Return the sentence in the body of an error."""
     try:
         return str(json.loads(body)["error"]["message"])
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -126,35 +126,35 @@ def _message(body: bytes) -> str:
 
 
 def similarity_change(similarity: Mapping[str, Any]) -> str:
-    """How near a voice came: "0.71 → 0.85", the best single voice's likeness and what speaks instead."""
+    """Describe similarity as "0.71 → 0.85": of the best single voice, and of the mix that speaks."""
     how = "" if similarity["measured"] else " expected"
     return f"{similarity['before']:.2f} → {similarity['now']:.2f}{how}"
 
 
 def cloning_outcome(metadata: Mapping[str, Any]) -> str:
-    """What became of the recording that an answer was to sound like, in words."""
+    """Describe how the reference of a request was used."""
     match metadata.get("cloning"):
         case "nearest voice" if "similarity" in metadata:
             return f"nearest voice {similarity_change(metadata['similarity'])}: {NEAREST_VOICE_NOTE}"
         case "nearest voice":
             return f"nearest voice: {NEAREST_VOICE_NOTE}"
         case "embedding":
-            return "the recorded voice itself spoke, as well as the engine can"
+            return "the engine cloned the recorded voice"
     return "the voice of the recording was not cloned: the engine at hand does not clone"
 
 
 def describe(voice: Voice) -> Iterator[str]:
-    """What is known of a voice, a line each; the first begins with its id."""
+    """Yield the lines that describe a voice; the first begins with its id."""
     language = voice["language"] or "any language"
     if not voice["kept"]:
         yield f"{voice['id']}  {language}, {voice['engine']}"
         return
-    yield f"{voice['id']}  {language}, {voice['duration_s']:.1f} s, kept {voice['consent_at'][:10]}"
+    yield f"{voice['id']}  {language}, {voice['duration_s']:.1f} s, stored {voice['consent_at'][:10]}"
     able = [engine for engine in voice["engines"] if engine["cloning"] != "none"]
     if not able:
-        yield "  no engine of this server can speak like it: the language's own voice speaks"
+        yield "  no engine of this server can clone it: the language's default voice speaks"
     for engine in able:
-        # What is measured, and the voice's own language; all that is expected only where there is neither.
+        # Measured similarities and that of the voice's own language; all predictions only if there are none.
         own = voice["language"].partition("-")[0]
         telling = {
             tag: known for tag, known in engine["similarity"].items() if known["measured"] or tag == own
@@ -162,35 +162,38 @@ def describe(voice: Voice) -> Iterator[str]:
         near = [
             f"{tag} {similarity_change(known)}" for tag, known in (telling or engine["similarity"]).items()
         ]
-        state = {"ready": "", "refining": ", coming nearer", "missing": ", not taken up yet"}[engine["state"]]
-        told = f"  {engine['engine']}: {engine['cloning']}{state}"
-        yield f"{told}; {', '.join(near)}: {NEAREST_VOICE_NOTE}" if near else told
+        state = {"ready": "", "refining": ", being refined", "missing": ", not embedded yet"}[engine["state"]]
+        line = f"  {engine['engine']}: {engine['cloning']}{state}"
+        yield f"{line}; {', '.join(near)}: {NEAREST_VOICE_NOTE}" if near else line
     yield from (f"  advice: {sentence}" for sentence in voice["advice"])
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The program's options that look after voices; what they hold is what ``manage`` takes."""
-    group = parser.add_argument_group("the voices of the server (nothing is spoken)")
+    """Add the program's options for voices, which ``manage`` carries out."""
+    group = parser.add_argument_group("voices of the server (nothing is spoken)")
     one = group.add_mutually_exclusive_group()
-    one.add_argument("--voices", action="store_true", help="list them, the kept ones first")
+    one.add_argument("--voices", action="store_true", help="list them, the stored ones first")
     one.add_argument(
         "--add-voice",
         metavar="NAME",
-        help="keep the voice of --reference; --voice custom:NAME speaks with it",
+        help="store the voice of --reference; --voice custom:NAME speaks with it",
     )
-    one.add_argument("--delete-voice", metavar="NAME", help="delete a kept voice and its recording")
+    one.add_argument("--delete-voice", metavar="NAME", help="delete a stored voice and its recording")
     group.add_argument(
         "--consent", metavar="WORDS", help="with --add-voice: the consent of the person who speaks, in words"
     )
 
 
 def is_requested(options: argparse.Namespace) -> bool:
-    """Whether the voices are to be looked after, rather than something be spoken."""
+    """Return True if an option for voices was given."""
     return bool(options.voices or options.add_voice is not None or options.delete_voice is not None)
 
 
 def manage(options: argparse.Namespace, recording: bytes | None) -> None:
-    """Do what was asked: ids and lists go to standard output, remarks to standard error. Raises as Voices."""
+    """Carry out an option for voices: ids and lists go to standard output, remarks to standard error.
+
+    Raises as ``VoicesClient``.
+    """
     voices = VoicesClient(options.server, options.api_key)
     if options.voices:
         for voice in voices.list():

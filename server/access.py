@@ -47,7 +47,7 @@ UNAUTHENTICATED_SECONDS = 15.0
 
 
 class Audience(Enum):
-    """Where the server listens, and where a request comes from."""
+    """Rows of the table: the address of the server and the origin of a request."""
 
     ANY = auto()
     """Any client of a server with --no-auth."""

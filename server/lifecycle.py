@@ -4,25 +4,91 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import logging
 import os
 import signal
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from server.connections import Connections, Phase
 from server.network.acceptor import Acceptor
+from server.network.listeners import Listeners
 from server.network.tcp_connections import TcpConnection, TcpTable
 from server.network.uvicorn_http import HttpProtocol
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import Settings
+from speech.errors import InvalidRequest, UnknownVoice
+from speech.service import SpeechService
 
 LAG_INTERVAL_S = 0.1
+CLOSE_SECONDS = 2.0
+STOP_SECONDS = 10.0
+"""Time limits of shutdown: for the close handshakes of WebSockets, and for the engines to stop."""
+
+log = logging.getLogger("server")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that is ready."""
+
+    host: str
+    listeners: Listeners
+    tls: bool  # wss and https instead of ws and http, on every port
+    service: SpeechService
+
+
+async def run_service(
+    server: RunningServer,
+    settings: Settings,
+    connections: Connections,
+    stop: asyncio.Event,
+    announce: Callable[[RunningServer], None],
+) -> None:
+    """Start the service, announce the server, wait for ``stop``, and end sessions and connections."""
+    service = server.service
+    try:
+        if not await run_unless_stopped(stop, service.start()):
+            exit_at_once()
+        service.catalogue.resolve(None, settings.language)
+        _check_voices(settings.elevenlabs_voices.values(), service)
+        connections.phase = Phase.READY
+        log.info("ready on %s port %d: %s", settings.host, server.listeners.port, _names(service))
+        announce(server)
+        await stop.wait()
+        log.info("stopping: speech under way has %g s to finish", settings.shutdown_seconds)
+        connections.phase = Phase.DRAINING
+        await service.drain(settings.shutdown_seconds)
+        await connections.close_all(CLOSE_SECONDS)
+    finally:
+        await service.stop()
+
+
+def exit_at_once() -> None:
+    """End the process without waiting for a thread that may still be downloading a model."""
+    logging.shutdown()
+    os._exit(0)
+
+
+def _check_voices(voices: Iterable[str], service: SpeechService) -> None:
+    """Raise InvalidRequest for an unknown voice in ``KANI_ELEVENLABS_VOICES``."""
+    for voice in voices:
+        try:
+            service.catalogue.language_of(voice)
+        except UnknownVoice as error:
+            raise InvalidRequest("elevenlabs_voices", error.reason) from error
+
+
+def _names(service: SpeechService) -> str:
+    return ", ".join(f"{engine.name} {engine.version}" for engine in service.engines)
 
 
 class _Server(uvicorn.Server):

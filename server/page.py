@@ -44,11 +44,13 @@ PATHS = {"/": INDEX} | {
 
 def protocol() -> Protocol:
     """Return the page as the server mounts it."""
+    return Protocol(lambda context: routes(), paths=dict.fromkeys(PATHS, PathClass.PAGE))
+
+
+def routes() -> list[BaseRoute]:
+    """Return a route for each file; its ETag is answered with 304."""
     files = StaticFiles(directory=FOLDER)
-    return Protocol(
-        lambda context: [_route(files, path, name) for path, name in PATHS.items()],
-        paths=dict.fromkeys(PATHS, PathClass.PAGE),
-    )
+    return [_route(files, path, name) for path, name in PATHS.items()]
 
 
 def _route(files: StaticFiles, path: str, name: str) -> BaseRoute:

@@ -132,7 +132,6 @@ def test_client_can_be_copied_into_an_assistant() -> None:
 
 
 def test_no_circle_among_files() -> None:
-    """Imports under TYPE_CHECKING and inside functions count."""
     graph = {
         module: {own for name in imports(path) if (own := own_module(name)) and own != module}
         for module, path in MODULES.items()

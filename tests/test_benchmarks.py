@@ -32,9 +32,9 @@ PROGRAMS = (
     "protocols.elevenlabs_upstream",
     "protocols.kyutai_speech",
     "protocols.voxcpm",
-    "recognition.hearing_languages",
-    "recognition.kyutai_hearing",
-    "recognition.listening",
+    "recognition.kyutai_socket",
+    "recognition.languages",
+    "recognition.streams",
     "server.load",
     "server.memory",
     "server.outgoing",
@@ -50,7 +50,6 @@ PROGRAMS = (
 
 
 def test_a_percentile_is_a_value_that_was_measured():
-    """The 99th of a hundred values has only one above it; the median of two is between them."""
     values = [float(value) for value in range(100)]
     assert percentile(values, 99) == 98.0
     assert percentile([3.0, 1.0], 99) == 3.0
@@ -58,21 +57,18 @@ def test_a_percentile_is_a_value_that_was_measured():
 
 
 def test_times_and_tables_are_written_for_readers():
-    """Milliseconds have three digits or more, and a bar in a cell does not end it."""
     assert ms(0.01234) == "12.3 ms"
     assert ms(1.5) == "1500 ms"
     assert table(("a", "b"), [("1|2", "3")]) == "| a | b |\n| --- | --- |\n| 1\\|2 | 3 |"
 
 
 def test_a_piece_is_played_when_it_is_there_and_the_one_before_it_was_heard():
-    """A piece that comes in time waits for its turn; a late one moves all that follow it."""
     arrivals, durations = [1.0, 1.1, 4.0, 4.1], [1.0, 1.0, 1.0, 1.0]
     assert playback_starts(arrivals, durations) == [1.0, 2.0, 4.0, 5.0]
     assert stalls(arrivals, durations) == [0.0, 1.0, 0.0]
 
 
 def test_silence_before_the_first_sound_is_waited_for():
-    """The first sound is heard after the silence, also where that fills the first piece."""
     samples = np.zeros(1000, np.float32)
     samples[100:] = 0.01
     samples[700:] = 1.0
@@ -83,7 +79,6 @@ def test_silence_before_the_first_sound_is_waited_for():
 
 
 def test_a_message_is_read_with_its_samples():
-    """Samples of a stream's chunk come as they are, those of a whole answer without the header."""
     kind, samples = parse('{"type":"tts_stream_chunk","data":{"audio":"AEAAwA==","status":"streaming"}}')
     assert (kind, list(samples)) == ("tts_stream_chunk", [0.5, -0.5])
     assert parse('{"type":"tts_stream_complete","data":{"status":"completed"}}') == (
@@ -94,14 +89,12 @@ def test_a_message_is_read_with_its_samples():
 
 @pytest.mark.parametrize("group", [sentences.WITH_EARLY_PHRASE, sentences.WITHOUT_EARLY_PHRASE])
 def test_sentences_begin_as_their_group_says(group):
-    """One of the first six words ends a phrase in each sentence of the one group, in none of the other."""
     for _, text in sentences.mixed(group):
         early = any(word.endswith((",", ";", ":")) for word in text.split()[:6])
         assert early == (group is sentences.WITH_EARLY_PHRASE), text
 
 
 def test_held_out_sentences_stand_nowhere_else():
-    """No sentence that words are counted on is in any other file of the project."""
     held_out = [text for _, text in sentences.mixed(sentences.HELD_OUT)]
     assert len(held_out) == len(set(held_out)) == 40
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -115,7 +108,6 @@ def test_held_out_sentences_stand_nowhere_else():
 
 
 def test_held_out_sentences_are_imported_by_judging_programs_alone():
-    """Whatever else imports them could have been tuned on them."""
     judging = {"kokoro/duration", "kani/quality", "voices/nearest_voice_speech", "kokoro/words"}
     files = [*ROOT.glob("*.py"), *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "engines").rglob("*.py")]
     importing = {
@@ -129,7 +121,6 @@ def test_held_out_sentences_are_imported_by_judging_programs_alone():
 
 @pytest.mark.parametrize("language", ["es", "en", "fr"])
 def test_the_recogniser_is_tuned_on_none_of_the_sentences_that_are_held_out(language):
-    """Neither on those that words are counted on, nor on those that languages are compared by."""
     tuned_on = set(clips.sentences(language))
     judged_on = {text for _, text in sentences.mixed(sentences.HELD_OUT)}
     judged_on |= {*hearing_sentences.EVERYDAY[language], hearing_sentences.ARTICLE_1[language]}
@@ -163,9 +154,9 @@ def told():
     return json.loads(done.stdout)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_benchmark_explains_itself(program, told):
-    """--help says what is measured and starts nothing."""
     code, printed = told[program]
     assert code == 0
     assert printed.startswith(f"usage: python -m benchmarks.{program}")
@@ -180,7 +171,6 @@ def own_sigterm():
 
 
 def test_a_report_names_the_decoder_that_was_measured(capsys, own_sigterm):
-    """What a server or an engine has noted is under the tables, once, and forgotten afterwards."""
     with report.report_section("a try"):
         for _ in range(2):
             report.note("decoder fast of `--engine kokoro`")

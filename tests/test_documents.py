@@ -12,7 +12,6 @@ BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
 
 def test_readme_says_how_to_install_without_the_packages_of_the_weights():
-    """What its grep leaves out is what the weights come in, and nothing else."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^grep -v (.*) requirements\.txt > rest\.txt$", readme, re.M)
     patterns = command.removeprefix("-e ").split(" -e ")
@@ -25,7 +24,6 @@ def test_readme_says_how_to_install_without_the_packages_of_the_weights():
 
 
 def test_every_program_that_is_named_exists():
-    """As a file with a command line."""
     named = set(re.findall(r"-m benchmarks\.([\w.]+)", BENCHMARKS))
     assert len(named) > 20
     for name in named:
@@ -35,8 +33,7 @@ def test_every_program_that_is_named_exists():
         assert 'if __name__ == "__main__":' in source, name
 
 
-def test_every_section_names_what_printed_it():
-    """A program, or the page where it stands; so no figure is left that cannot be measured again."""
+def test_every_section_names_its_program():
     sections = re.split(r"^## ", BENCHMARKS, flags=re.M)[1:]
     assert len(sections) > 10
     for section in sections:

@@ -48,9 +48,9 @@ def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -
     return path
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_help_without_the_libraries(example: str) -> None:
-    """Asked for help in a Python that has none of them, each says what it is for and what to install."""
     bare = [sys.executable, "-S", "-E", str(EXAMPLES / example), "--help"]
     ended = subprocess.run(bare, capture_output=True, text=True, timeout=60)
     told = ended.stdout + ended.stderr
@@ -60,12 +60,10 @@ def test_help_without_the_libraries(example: str) -> None:
 
 
 def test_text_to_a_file(recording: Path) -> None:
-    """kyutai_speak.py writes what it would play."""
     assert heard(recording) <= WRONG_AT_MOST
 
 
 def test_a_file_to_words(server: ServerProcess, recording: Path, tmp_path: Path) -> None:
-    """kyutai_listen.py prints what is said, and "|" at a pause; another rate and stereo are as good."""
     words = run("kyutai_listen.py", recording, "--server", server.url)
     assert word_error_rate(SPANISH, words, "es") <= WRONG_AT_MOST, words
     with wave.open(str(recording)) as file:
@@ -84,7 +82,6 @@ def test_a_file_to_words(server: ServerProcess, recording: Path, tmp_path: Path)
 
 
 def test_the_documents_client_that_speaks(server: ServerProcess, tmp_path: Path) -> None:
-    """kyutai_tts_client.py writes a WAV file and tells when each word is spoken."""
     path = tmp_path / "speech.wav"
     said = run("kyutai_tts_client.py", SPANISH, "-o", path, "--voice", "ef_dora", "--server", server.url)
     assert heard(path) <= WRONG_AT_MOST
@@ -93,9 +90,8 @@ def test_the_documents_client_that_speaks(server: ServerProcess, tmp_path: Path)
     assert last.startswith(f"{path}: ")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_the_documents_client_that_listens(server: ServerProcess, recording: Path, tmp_path: Path) -> None:
-    """kyutai_stt_client.py prints each word with its time, and writes what was said."""
     transcript = tmp_path / "said.txt"
     printed = run("kyutai_stt_client.py", recording, "-o", transcript, "--server", server.url)
     written = transcript.read_text(encoding="utf-8")
@@ -115,7 +111,6 @@ def test_the_documents_client_that_listens(server: ServerProcess, recording: Pat
 def test_without_a_server_or_a_key_one_line_says_so(
     example: str, arguments: list[str], espeak_server: ServerProcess, tmp_path: Path
 ) -> None:
-    """Nobody at the address, or a key that the server does not know: no traceback."""
     with wave.open(str(tmp_path / "silence.wav"), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -128,9 +123,9 @@ def test_without_a_server_or_a_key_one_line_says_so(
     assert printed.startswith(f"{espeak_server.url}: ") and "401" in printed
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("example", ["kyutai_speak.py", "kyutai_listen.py"])
 def test_without_a_sound_device_the_cure_is_named(example: str, tmp_path: Path) -> None:
-    """Where sounddevice cannot be imported, one line says what to install."""
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
     text = ["Hola."] if example == "kyutai_speak.py" else []
     code = f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = {text!r}; "
@@ -142,7 +137,6 @@ def test_without_a_sound_device_the_cure_is_named(example: str, tmp_path: Path) 
 
 
 def test_every_example_is_listed() -> None:
-    """README.md names each example, and a command that starts it if it is one to start."""
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     for example in EXAMPLES.glob("*.py"):
         assert f"({example.name})" in readme

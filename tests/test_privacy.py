@@ -48,15 +48,14 @@ def passes(path: Path) -> bool:
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_each_importer_of_a_library_that_reports_turns_that_off(path: Path) -> None:
-    """No module is reached by any way that does not turn it off before."""
     assert passes(path)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     "package", ["engines", "kani", "engines.whisper", "benchmarks", "start_websocket_server"]
 )
-def test_a_package_turns_it_off_and_leaves_what_is_set(package: str) -> None:
-    """Every variable is set, and one that the user set stays."""
+def test_import_turns_telemetry_off_and_keeps_set_variables(package: str) -> None:
     code = f"import os, {package}; print(*(os.environ[name] for name in {sorted(no_telemetry.VARIABLES)}))"
     bare = {name: value for name, value in os.environ.items() if name not in no_telemetry.VARIABLES}
 
@@ -69,8 +68,8 @@ def test_a_package_turns_it_off_and_leaves_what_is_set(package: str) -> None:
     assert "0" in values(DO_NOT_TRACK="0")
 
 
+@pytest.mark.server
 def test_huggingface_hub_reads_the_variables() -> None:
-    """Its own constants say so, before any of its functions is called."""
     code = (
         "import kani; from huggingface_hub import constants as c; "
         "assert c.HF_HUB_DISABLE_TELEMETRY and c.HF_HUB_DISABLE_IMPLICIT_TOKEN; "
@@ -80,17 +79,16 @@ def test_huggingface_hub_reads_the_variables() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=bare, check=True)
 
 
+@pytest.mark.server
 @pytest.mark.skipif(STRACE is None, reason="no strace, which tells what a server sends")
 async def test_a_default_server_sends_nothing_and_leaves_nothing(tmp_path: Path) -> None:
-    """In an empty home, without CI's variables: it speaks, is interrupted, listens, and no byte leaves."""
     with TracedServer(tmp_path) as server:
         await exercise(server, minutes=0, interruptions=3)
     left = server.outgoing()
     assert (left.files, left.elsewhere, left.questions) == ((), (), ())
 
 
-def test_the_watch_sees_what_is_sent(tmp_path: Path) -> None:
-    """A question for a name and addresses elsewhere are told from those of this machine."""
+def test_trace_shows_connections_to_other_machines(tmp_path: Path) -> None:
     (tmp_path / "trace").write_text(
         '1 connect(5, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("127.0.0.53")}, 16) = 0\n'
         '1 connect(5, {sa_family=AF_INET, sin_port=htons(443), sin_addr=inet_addr("203.0.113.7")}, 16) = 0\n'

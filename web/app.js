@@ -44,12 +44,12 @@ const voiceDialog = new VoiceDialog(server, stop, async ({ id, name }) => {
 });
 const connection = new Connection(server, lineIs);
 
-/** What is shown; asked: whether the server still owes something of it. */
+/** The utterance on the stage; asked: its answer is not complete yet. */
 let shown = null;
 let asked = false;
 let live = false;
 
-/** A name for a request that nobody else has; randomUUID is there only over https. */
+/** Return a unique id of a request; randomUUID exists only over https. */
 function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -58,7 +58,7 @@ function problem(words) {
   find("problem").textContent = words;
 }
 
-/** Begin to play: browsers let no page sound before somebody clicked. */
+/** Start playback: browsers allow no sound before a click. */
 function beginPlaying() {
   if (Player.possible) player.begin();
   else problem(t("problem.player"));
@@ -86,7 +86,7 @@ function speak() {
   buttons();
 }
 
-/** What is done with what the server answers. */
+/** Handlers of the server's answers. */
 function answers(utterance) {
   return {
     progress: ({ state, position }) => {
@@ -134,7 +134,7 @@ function over(all, words) {
   buttons();
 }
 
-/** What there is has been heard, or cannot be. */
+/** Playback of the available audio has ended, or is impossible. */
 function heardOut() {
   over(!shown.lost, t(shown.lost ? "status.lost" : "status.done", { length: seconds(shown.seconds) }));
 }
@@ -154,7 +154,7 @@ function stop() {
   buttons();
 }
 
-/** What the player says of the stream that is heard. */
+/** Handle the player's events of the stream that plays. */
 function happened(kind) {
   if (kind === "sound") {
     if (live) stage.sounds(performance.now() - shown.askedAt + 1000 * player.latency);
@@ -194,7 +194,7 @@ function explain({ code, message }) {
   return has(`problem.${code}`) ? t(`problem.${code}`, { message }) : t("problem.failed", { message });
 }
 
-/** What the connection says of itself. */
+/** Show the state of the connection. */
 function lineIs(state, message) {
   find("line").dataset.state = state;
   find("line-text").textContent = t(`line.${state === "failed" ? "busy" : state}`);
@@ -220,7 +220,7 @@ async function learn() {
     compose.offer(languages, voices, longest);
     voiceList.show(voices);
   } catch (error) {
-    // The connection tells of it, and asks again.
+    // The connection shows the failure and retries.
     if (!(error instanceof ServerError)) throw error;
   }
 }

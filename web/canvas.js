@@ -24,7 +24,7 @@ export class Canvas {
     });
   }
 
-  /** An empty canvas: its pen and its size in CSS pixels; colour tells that of a custom property. */
+  /** Clear the canvas; return its context, its size in CSS pixels, and `colour`, which reads a custom property. */
   clear() {
     const scale = window.devicePixelRatio;
     this.#pen.setTransform(scale, 0, 0, scale, 0, 0);

@@ -1,4 +1,4 @@
-/** What is to be said, and how: the form, which is remembered in this browser. */
+/** The form of a request, which is remembered in this browser. */
 
 import { example, isExample } from "./examples.js";
 import { locale, number, percent, t } from "./i18n.js";

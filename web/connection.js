@@ -1,8 +1,8 @@
 /**
- * The socket: opened before it is needed, opened again when it breaks, and asked nothing twice.
+ * The socket: opened in advance, reopened when it breaks; no request is answered twice.
  *
  * A request that was made while there was no socket, or whose socket broke before it brought any audio, is sent as
- * soon as there is one again. One whose audio had begun is told as lost: what came of it stays heard.
+ * soon as there is one again. A request whose audio had begun is reported as lost; the audio that came is kept.
  */
 
 import { readFrame } from "./frames.js";
@@ -71,7 +71,7 @@ export class Connection {
     else this.open();
   }
 
-  /** End a request; nothing of it is told any more. */
+  /** End a request; its further answers are ignored. */
   cancel(id) {
     if (this.#requests.delete(id) && this.#isOpen) {
       this.#socket.send(JSON.stringify({ type: "cancel", request_id: id }));
@@ -125,7 +125,7 @@ export class Connection {
     }
     const { kind, message } = await this.#server.whyNot();
     if (this.#socket) return;
-    // A server that answers and has no reason was restarted just now: the next try tells.
+    // A server that answers without a reason was restarted just now: the next attempt decides.
     this.#told(kind === "busy" && !message && this.#failures < TRIES_BEFORE_BUSY ? "connecting" : kind, message);
     // Without another key the answer will be the same.
     if (kind === "key") return;

@@ -122,5 +122,5 @@ const EXAMPLES = {
 /** An example in ``language`` (its tag's first part), "" where there is none. */
 export const example = (language) => EXAMPLES[language] ?? "";
 
-/** Whether ``text`` is one of the examples, so that nobody minds if it goes. */
+/** Return true if ``text`` is one of the examples, which may be replaced. */
 export const isExample = (text) => Object.values(EXAMPLES).includes(text);

@@ -1,4 +1,4 @@
-/** What was heard, kept in this browser (IndexedDB), or in memory where it keeps nothing. */
+/** History of utterances, in this browser (IndexedDB), or in memory where storage is disabled. */
 
 const NAME = "kani";
 const STORE = "history";

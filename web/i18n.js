@@ -14,7 +14,7 @@ export function t(name, values = {}) {
   return TEXTS[locale][name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
 }
 
-/** Whether there are words for ``name``. */
+/** Return true if there are words for ``name``. */
 export const has = (name) => name in TEXTS[locale];
 
 const formats = [0, 1, 2].map(
@@ -24,7 +24,7 @@ const formats = [0, 1, 2].map(
 /** A number as it is written here, with ``digits`` (0 to 2) after the point. */
 export const number = (value, digits = 0) => formats[digits].format(value);
 
-/** How alike two voices are: "0.71". */
+/** Format the similarity of two voices: "0.71". */
 export const likeness = (cosine) => number(cosine, 2);
 
 const percents = new Intl.NumberFormat(locale, { style: "percent" });

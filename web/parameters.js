@@ -1,4 +1,4 @@
-/** VoxCPM's own parameters: each is sent only where somebody chose a value. */
+/** VoxCPM's own parameters: each is sent only if its value was changed. */
 
 import { t } from "./i18n.js";
 

@@ -16,7 +16,7 @@ export class Player {
   #anchors = [];
   #idle = 0;
 
-  /** @param {(kind: "playing"|"dry"|"sound"|"ended") => void} told what happens to the stream under way */
+  /** @param {(kind: "playing"|"dry"|"sound"|"ended") => void} told called with each event of the current stream */
   constructor(told) {
     this.told = told;
   }
@@ -31,7 +31,7 @@ export class Player {
     return this.#stream !== 0;
   }
 
-  /** Make ready for sound without making any; nobody has to have clicked yet. */
+  /** Prepare for sound without playing any; needs no click. */
   open() {
     this.#opening ??= this.#open();
     return this.#opening;
@@ -45,7 +45,7 @@ export class Player {
     this.#node.connect(this.#context.destination);
   }
 
-  /** Begin a stream; to be called where somebody clicked, as browsers let no page sound before. */
+  /** Begin a stream; call it on a click, as browsers allow no sound before one. */
   begin() {
     clearTimeout(this.#idle);
     this.stop();

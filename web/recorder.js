@@ -15,8 +15,8 @@ export class Recorder {
   }
 
   /**
-   * Begin. Throws a DOMException where there is no microphone or nobody allowed it.
-   * @param {number} longest seconds after which nothing more is taken
+   * Begin. Throws a DOMException if there is no microphone or no permission.
+   * @param {number} longest longest recording in seconds
    * @param {(level: number, seconds: number) => void} heard how loud it is (0 to 1), how long it is
    */
   static async begin(longest, heard) {

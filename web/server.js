@@ -3,7 +3,7 @@
 import { t } from "./i18n.js";
 import { Memory } from "./storage.js";
 
-/** What RFC 6455 allows as the name of a sub-protocol. */
+/** Name of a sub-protocol (RFC 6455). */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const PATIENCE_MS = 10_000;
 /** A recording on a slow line. */
@@ -20,7 +20,7 @@ export class ServerError extends Error {
     this.param = param;
   }
 
-  /** What to tell people of it, who see which field it stands at. */
+  /** Message for the user, shown beside the field. */
   get words() {
     if (this.kind === "offline") return t("problem.offline");
     if (this.kind === "taken") return t("clone.taken");
@@ -50,7 +50,7 @@ export class Server {
     return new WebSocket(url, TOKEN.test(this.key) ? ["voxcpm-tts", `Bearer.${this.key}`] : ["voxcpm-tts"]);
   }
 
-  /** Every voice, as /v1/audio/voices tells it. Throws ServerError. */
+  /** Return every voice of /v1/audio/voices. Throws ServerError. */
   async voices() {
     return (await this.#ask("v1/audio/voices")).voices;
   }

@@ -1,4 +1,4 @@
-/** What is being said, as it comes and as it is heard. */
+/** The stage: the text being spoken, as its audio arrives and as it plays. */
 
 import { Arrivals } from "./arrivals.js";
 import { likeness, number, seconds, t } from "./i18n.js";
@@ -89,7 +89,7 @@ export class Stage {
     this.#label();
   }
 
-  /** What the server told at the end: who spoke, how near to a recording, and what it could not use. */
+  /** Show the final metadata: engine, voice, similarity to a recording, unused parameters. */
   told({ engine, voice, language, passages = [], unused = [], cloning, similarity, truncated }) {
     const lines = [];
     if (engine) lines.push(t("told.by", { engine, voice, language }));

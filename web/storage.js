@@ -1,4 +1,4 @@
-/** What this browser remembers: in its storage where it has one, else until the page is left. */
+/** Values that this browser remembers: in its storage if it has one, else until the page is left. */
 
 /** One text that is remembered by a name. */
 export class Memory {

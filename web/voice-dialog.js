@@ -10,7 +10,7 @@ const SHORTEST_S = 3;
 const LONGEST_S = 60;
 const METER_FALLS = 0.9;
 
-/** Where it is told what is wrong with a field of the server's form. */
+/** Places for the errors of the fields of the server's form. */
 const FIELDS = { name: "voice-name", language: "voice-language", audio: "voice-file", consent: "voice-consent" };
 
 const find = (id) => document.querySelector(`#${id}`);

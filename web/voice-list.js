@@ -17,7 +17,7 @@ const make = (tag, properties, ...children) => {
 
 const isRefining = (voice) => voice.engines.some(({ state }) => state === "refining");
 
-/** What is known of how near an engine comes: in the voice's own language, and where it was measured. */
+/** Similarities of an engine: in the voice's own language, and where they were measured. */
 function nearness({ engine, similarity }, language) {
   const all = Object.entries(similarity);
   const telling = all.filter(([tag, { measured }]) => measured || tag === language);
@@ -31,7 +31,7 @@ function nearness({ engine, similarity }, language) {
   return t("kept.near", { engine, values: values.join(", ") });
 }
 
-/** What engines make of a voice, a sentence each. */
+/** Sentences about a voice's state in each engine. */
 function sentences({ engines, language }) {
   const able = engines.filter(({ cloning }) => cloning !== "none");
   if (able.length === 0) return [t("kept.nobody")];

@@ -9,7 +9,7 @@ const collator = new Intl.Collator(locale);
 /** The first part of a language's tag. */
 export const primary = (tag) => tag.split("-")[0];
 
-/** What a language is called, its tag where nobody knows. */
+/** Name of a language, its tag if unknown. */
 export function languageName(tag) {
   try {
     const name = languageNames.of(tag);
@@ -20,7 +20,7 @@ export function languageName(tag) {
   }
 }
 
-/** What a voice is called: Kokoro's `af_heart` is Heart, of the United States. */
+/** Name of a voice: Kokoro's `af_heart` is Heart, of the United States. */
 export function voiceName(voice) {
   const short = /^[a-z]{2}_(.+)$/.exec(voice.name)?.[1];
   if (!short) return voice.name;

@@ -7,7 +7,7 @@
 
 /** Scripts that are written from right to left. */
 const RIGHT_TO_LEFT = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"]);
-/** How much of the text is looked at to find the next word. */
+/** Characters of the text that are searched for the next word. */
 const AHEAD = 100;
 const SPEAKABLE = /[\p{L}\p{N}]/u;
 

@@ -1,4 +1,4 @@
-"""A client of Kyutai's protocol that notes when everything arrives."""
+"""A client of Kyutai's protocol that records when each message arrives."""
 
 from __future__ import annotations
 
@@ -18,30 +18,26 @@ KEY = {"kyutai-api-key": "public_token"}
 SAMPLE_RATE = 24_000
 FRAME_S = 0.08
 WORD_S = 0.1
-"""How far apart a language model's words come."""
+"""Seconds between two words of a language model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeechResult:
-    """One text. Moments are seconds of one clock.
+    """The speech of one text. Times are seconds of ``time.perf_counter``."""
 
-    fed: when each word was sent, and last the Eos; arrivals: when each frame came; words: each with
-    its times in the audio.
-    """
-
-    sent_at: tuple[float, ...]
-    received_at: tuple[float, ...]
+    sent_at: tuple[float, ...]  # of each word, and last of the Eos
+    received_at: tuple[float, ...]  # of each frame
     samples: Samples
-    words: tuple[tuple[str, float, float], ...]
+    words: tuple[tuple[str, float, float], ...]  # each with its times in the audio
 
     @property
     def stalled_s(self) -> float:
-        """How long playback ran dry in all."""
+        """Seconds of stalled playback in all."""
         return sum(stalls(self.received_at, [FRAME_S] * len(self.received_at)))
 
 
 def connect_speech(url: str, **query: str) -> connect:
-    """A connection that hears speech, in messages."""
+    """Return a connection for speech, in messages."""
     parameters = urlencode({"format": "PcmMessagePack", **query})
     return connect(
         f"{url}api/tts_streaming?{parameters}", additional_headers=KEY, max_size=None, compression=None
@@ -49,14 +45,14 @@ def connect_speech(url: str, **query: str) -> connect:
 
 
 def connect_recognition(url: str, **query: str) -> connect:
-    """A connection that is heard."""
+    """Return a connection for recognition."""
     return connect(
         f"{url}api/asr-streaming?{urlencode(query)}", additional_headers=KEY, max_size=None, compression=None
     )
 
 
 async def speak(url: str, text: str, *, word_s: float | None = WORD_S, **query: str) -> SpeechResult:
-    """Hear ``text``, fed a word each ``word_s`` seconds, or whole where that is None."""
+    """Have ``text`` spoken, sent a word each ``word_s`` seconds, or whole if that is None."""
     async with connect_speech(url, **query) as websocket:
         await websocket.recv()
         fed: list[float] = []

@@ -1,8 +1,8 @@
-"""Speech through Kyutai's protocol: how soon it is there, and what it sounds like fed word by word.
+"""Measures speech through Kyutai's protocol: its latency, and its quality when fed word by word.
 
-Parts: ready (from connecting to Ready), first (the first audio behind a clause, an Eos, the third word),
-written (fed word by word beside fed whole), times (words' times beside the engine's), leave (from the
-client's close to the engine's free place).
+Parts: ready (from connecting to Ready), first (first audio after a clause, an Eos, the third word),
+written (fed word by word against fed whole), times (words' times against the engine's), leave (from the
+client's close to the engine's free slot).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SHORT = {
     "es": ("Claro que sí.", "Son las cinco.", "Muy bien, gracias.", "No lo sé todavía.", "Hasta mañana."),
     "en": ("Of course.", "It is five o'clock.", "Very well, thank you.", "I don't know yet.", "Good night."),
 }
-"""Answers that end before there is enough to speak behind the words."""
+"""Answers too short to be spoken before their Eos."""
 
 
 async def _opened(url: str) -> list[float]:
@@ -50,7 +50,7 @@ async def _opened(url: str) -> list[float]:
 
 
 def ready() -> None:
-    """From connecting to Ready, sessions opening at once."""
+    """Measure the time from connecting to Ready, of concurrent sessions."""
     with server() as running:
         waited = asyncio.run(_opened(running.url))
     row = [str(len(waited)), ms(median(waited)), ms(percentile(waited, 99)), ms(max(waited)), "≤ 100 ms"]
@@ -67,23 +67,25 @@ def _after(spoken: SpeechResult, word: int) -> float:
 async def _first(url: str) -> dict[str, list[float]]:
     waited: dict[str, list[float]] = {}
     for named in (True, False):
-        who = "voice named" if named else "language told from the text"
+        voice = "voice named" if named else "language detected"
         for language, text in (*mixed(WITH_EARLY_PHRASE), *mixed(SHORT), *mixed(WITHOUT_INNER_MARK)):
             query = {"voice": DEFAULT_VOICES[language]} if named else {}
             spoken = await speak(url, text, **query)
             words = text.split()
             clause = next((at for at, word in enumerate(words) if word[-1] in ",.;:?!"), len(words) - 1)
             if clause < len(words) - 1:
-                waited.setdefault(f"a clause end, {who}", []).append(_after(spoken, clause))
+                waited.setdefault(f"a clause end, {voice}", []).append(_after(spoken, clause))
             elif len(words) > 5:
-                waited.setdefault(f"the third word, no clause ends, {who}", []).append(_after(spoken, THIRD))
+                waited.setdefault(f"the third word, no clause ends, {voice}", []).append(
+                    _after(spoken, THIRD)
+                )
             else:
-                waited.setdefault(f"Eos of a short answer, {who}", []).append(_after(spoken, len(words)))
+                waited.setdefault(f"Eos of a short answer, {voice}", []).append(_after(spoken, len(words)))
     return waited
 
 
 def first() -> None:
-    """The first audio of words that come one each 100 ms."""
+    """Measure the first audio of words sent one each 100 ms."""
     with server() as running:
         asyncio.run(speak(running.url, "Hola, ya estoy aquí.", voice="ef_dora"))
         waited = asyncio.run(_first(running.url))
@@ -93,7 +95,7 @@ def first() -> None:
         rows.append(
             [after, str(len(times)), ms(median(times)), ms(percentile(times, 90)), ms(max(times)), goal]
         )
-    print("First audio, a word every 100 ms (below zero: it was there before):\n")
+    print("First audio, a word every 100 ms (below zero: it came before):\n")
     print(table(("after", "texts", "median", "p90", "most", "goal"), rows) + "\n", flush=True)
 
 
@@ -108,7 +110,7 @@ async def _both(url: str) -> list[tuple[str, str, SpeechResult, SpeechResult]]:
 
 
 def written() -> None:
-    """Fed word by word beside fed whole: words heard, length, pauses, stalls."""
+    """Compare text fed word by word with text fed whole: words recognized, length, pauses, stalls."""
     with server() as running:
         found = asyncio.run(_both(running.url))
     wrong = {"fed word by word": [0, 0], "fed whole": [0, 0]}
@@ -149,7 +151,7 @@ def written() -> None:
 
 
 async def _apart(url: str) -> list[float]:
-    """A text that is there whole is spoken by the same steps each time, so its times can be compared."""
+    """Return differences of times; a text fed whole is synthesized in the same steps each time."""
     apart = []
     body = {"seed": 1, "temperature": 0.6, "top_k": 50, "return_timestamps": True}
     async with started_engine("windows") as engine, httpx.AsyncClient(headers=KEY, timeout=60) as client:
@@ -161,7 +163,7 @@ async def _apart(url: str) -> list[float]:
             at = 0
             for told in answer.raise_for_status().json()["transcript"]:
                 at = text.index(told["text"], at)
-                # The first word has the silence before it, as words tile the audio.
+                # The first word includes the silence before it: words tile the audio.
                 if at and (word := exact.get(at)) is not None:
                     apart += [abs(told["start_s"] - word.start_s), abs(told["stop_s"] - word.end_s)]
                 at += len(told["text"])
@@ -169,7 +171,7 @@ async def _apart(url: str) -> list[float]:
 
 
 def times() -> None:
-    """Words' times beside the engine's own."""
+    """Compare words' times with the engine's own."""
     with server() as running:
         apart = asyncio.run(_apart(running.url))
     row = [str(len(apart)), ms(median(apart)), ms(percentile(apart, 95)), ms(max(apart)), "≤ 10 ms"]
@@ -194,11 +196,11 @@ async def _left(url: str) -> list[float]:
 
 
 def leave() -> None:
-    """From a client's close to the engine's free place."""
+    """Measure the time from a client's close to the engine's free slot."""
     with server() as running:
         waited = asyncio.run(_left(running.url))
     row = [str(len(waited)), ms(median(waited)), ms(max(waited)), "one step"]
-    print("From the close of a client that is being spoken to, to the engine's free place:\n")
+    print("From the close of a client during speech to the engine's free slot:\n")
     print(table(("clients", "median", "most", "goal"), [row]) + "\n", flush=True)
 
 

@@ -1,7 +1,7 @@
-"""VoxCPM's protocol: what its frames cost, how soon it is heard and stops, and what a crowd gets.
+"""Measures VoxCPM's protocol: overhead of its frames, first audio, cancelling, and a crowd of clients.
 
-Parts: frame (bytes on the wire beside the samples alone), first (first audio beside the Kani protocol's,
-in turn), cancel (from a client's cancel to its answer, when its place is free, and to the next one's turn),
+Parts: frame (bytes on the wire beyond the samples), first (first audio against the Kani protocol's, in
+turn), cancel (from a client's cancel to its answer, when its slot is free, and to the next request's start),
 crowd (500 requests over 20 connections, a third cancelled).
 """
 
@@ -23,17 +23,17 @@ from speech.types import Segment
 from tests.clients.voxcpm.wire import Answer, Client, Frame, opened
 
 FULL = 4096
-"""Bytes of audio in a frame that is full."""
+"""Bytes of audio in a full frame."""
 
 WEBSOCKET_HEAD = 4
-"""Bytes that WebSocket puts before a message of 126 to 65,535 bytes."""
+"""Bytes of WebSocket's header of a message of 126 to 65,535 bytes."""
 
 ONE_AT_A_TIME = {"TTS_MAX_CONCURRENT": "1", "KANI_AHEAD_SECONDS": "600"}
 SENTENCES = 20
 CANCELS = 40
 CONNECTIONS, EACH = 20, 25
 UNBROKEN = "y después de otra vuelta más por el camino largo del bosque " * 40
-"""One breath that no mark ends: whoever speaks it keeps its place for long."""
+"""A text without punctuation: one segment that holds its slot for long."""
 
 
 def _address(server: Server) -> str:
@@ -41,7 +41,7 @@ def _address(server: Server) -> str:
 
 
 async def _sizes(url: str, texts: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
-    """Of each frame: its bytes on the wire, and those of its audio."""
+    """Return for each frame its bytes on the wire, and those of its audio."""
     sizes = []
     async with opened(url) as client:
         for language, text in texts:
@@ -56,7 +56,7 @@ async def _sizes(url: str, texts: Sequence[tuple[str, str]]) -> list[tuple[int, 
 
 
 def frame() -> None:
-    """What a stream's frames weigh beside their samples."""
+    """Measure the overhead of a stream's frames."""
     rows = []
     for engine in ("espeak", "kokoro"):
         with Server("--engine", engine) as server:
@@ -102,7 +102,7 @@ async def _both(url: str) -> tuple[list[float], list[float]]:
 
 
 def first() -> None:
-    """The first audio beside that of the Kani protocol."""
+    """Compare the first audio with that of the Kani protocol."""
     rows = []
     for engine in ("espeak", "kokoro"):
         with Server("--engine", engine) as server:
@@ -114,7 +114,7 @@ def first() -> None:
 
 
 async def _until(client: Client, *kinds: str) -> str:
-    """Read until a message of one of ``kinds`` has come: a type, a state, or "position"; which it was."""
+    """Read until a message of one of ``kinds`` (a type, a state, or "position"); return which it was."""
     while True:
         message = await client.receive()
         if isinstance(message, dict):
@@ -124,7 +124,7 @@ async def _until(client: Client, *kinds: str) -> str:
 
 
 async def _cancelled(url: str) -> tuple[list[float], list[float]]:
-    """Seconds to the answer of a cancel, and to the turn of who waits, where somebody still did."""
+    """Return seconds to the answer of a cancel, and to the start of a queued request if one was queued."""
     answered, next_turn = [], []
     async with opened(url) as speaking, opened(url) as waiting:
         for _ in range(CANCELS):
@@ -152,7 +152,7 @@ async def _cancelled(url: str) -> tuple[list[float], list[float]]:
 
 
 async def _steps() -> list[float]:
-    """Seconds between the pieces that Kokoro gives of a segment, nobody else asking: each is a step."""
+    """Return seconds between the chunks of a segment by Kokoro alone: each is a step."""
     gaps = []
     async with started_engine("windows") as engine:
         segment = Segment(UNBROKEN[:300], DEFAULT_VOICES["es"], "es")
@@ -166,21 +166,21 @@ async def _steps() -> list[float]:
 
 
 def cancel() -> None:
-    """From a cancel to the free place."""
+    """Measure the time from a cancel to the free slot."""
     steps = asyncio.run(_steps())
     rows = [["kokoro", "a step, alone", str(len(steps)), ms(median(steps)), ms(max(steps)), ""]]
     for engine, goal in (("espeak", "≤ 20 ms"), ("kokoro", "≤ 1 step")):
         with Server("--engine", engine, **ONE_AT_A_TIME) as server:
             answered, next_turn = asyncio.run(_cancelled(_address(server)))
-        for what, waited in (("its answer", answered), ("the turn of who waits", next_turn)):
+        for what, waited in (("its answer", answered), ("the start of a queued request", next_turn)):
             if waited:
                 rows.append([engine, what, str(len(waited)), ms(median(waited)), ms(max(waited)), goal])
-    print("From a client's cancel to its answer, when its place is free, and to the next one's turn:\n")
+    print("From a client's cancel to its answer, when its slot is free, and to the next request's start:\n")
     print(table(("engine", "to", "cancels", "median", "most", "goal"), rows) + "\n", flush=True)
 
 
 async def _crowd(url: str) -> tuple[dict[str, int], float]:
-    """How the crowd's requests ended, and how long all took."""
+    """Return how the crowd's requests ended, and the seconds for all of them."""
     dice = random.Random(1)
     texts = [text for _, text in mixed(ABOUT_4_S)[:12]]
     async with opened(url) as client:
@@ -215,7 +215,7 @@ def _end(answer: Answer, alone: Answer) -> str:
 
 
 def crowd() -> None:
-    """Many at once, some of whom change their minds."""
+    """Run concurrent requests, some of them cancelled."""
     with Server("--engine", "espeak") as server:
         ends, seconds = asyncio.run(_crowd(_address(server)))
     total = sum(ends.values())

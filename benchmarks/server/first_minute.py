@@ -3,7 +3,7 @@
     python -m benchmarks.server.first_minute [first] [later] [loading]
 
 A server with the defaults is started with an empty cache folder (``first``), or with all that is kept there
-(``later``). It says ten sentences, one after the other, as streams to a player at real pace: the player's
+(``later``). It speaks ten sentences, one after the other, as streams to a player at real pace: the player's
 clock starts with the first chunk, and a gap is the time for which it has run dry. ``loading``: where the fast
 decoder is prepared behind the speech, the process that does it is suspended and resumed in turn, and first
 audio with and without it are compared.
@@ -32,7 +32,7 @@ from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S
 from benchmarks.server_process import HOST, ROOT, Server
 
 PREPARING = "engines.kokoro.int8.build"
-"""The module of the process that prepares the fast decoder."""
+"""Module of the process that builds the fast decoder."""
 
 _LANGUAGES = ("es", "en")
 _SENTENCES = [
@@ -46,7 +46,7 @@ _HEAD = ("sentence", "asked after ready", "decoder", "first audio", "audio", "al
 
 @dataclass(frozen=True, slots=True)
 class SpokenSentence:
-    """A sentence: when it was asked for, in seconds since the server was ready, and what came."""
+    """A sentence: time of its request, in seconds since the server was ready, decoder and audio."""
 
     at_s: float
     decoder: str
@@ -54,24 +54,24 @@ class SpokenSentence:
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds until all of it was there, for a second of audio."""
+        """Seconds of synthesis for a second of audio."""
         return self.heard.done_s / self.heard.duration_s
 
     @property
     def gaps_s(self) -> list[float]:
-        """The gaps in its playback."""
+        """Gaps in its playback (seconds)."""
         return [gap for gap in self.heard.stalls_s if gap > 0]
 
 
 def active_decoder(server: Server) -> str:
-    """The decoder that says the next sentence, as /health tells."""
+    """Return the decoder of the next sentence, from /health."""
     with closing(HTTPConnection(HOST, server.port)) as connection:
         connection.request("GET", "/health")
         return str(json.load(connection.getresponse())["decoder"])
 
 
 async def minute(server: Server) -> list[SpokenSentence]:
-    """Ten sentences, each asked for when the one before it has been played."""
+    """Speak ten sentences, each requested when the previous one has been played."""
     ready = time.perf_counter()
     said: list[SpokenSentence] = []
     async with connected(server.url) as socket:
@@ -86,7 +86,7 @@ async def minute(server: Server) -> list[SpokenSentence]:
 
 
 def preparing() -> list[psutil.Process]:
-    """The processes of a server of ours that prepare its fast decoder, while there are any."""
+    """Return the running processes that build the fast decoder of our server."""
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
             if PREPARING in process.cmdline():
@@ -95,7 +95,7 @@ def preparing() -> list[psutil.Process]:
 
 
 async def in_turn(server: Server) -> tuple[list[float], list[float]]:
-    """First audio while the fast decoder is prepared, and while that stands still, in turn to its end."""
+    """Measure first audio with the build of the fast decoder running and suspended, in turn."""
     running: list[float] = []
     still: list[float] = []
     async with connected(server.url) as socket:
@@ -113,7 +113,7 @@ async def in_turn(server: Server) -> tuple[list[float], list[float]]:
 
 @contextmanager
 def suspended(processes: Sequence[psutil.Process]) -> Iterator[None]:
-    """While the body runs they stand still, but for those that have ended."""
+    """Suspend the processes while the body runs, except those that have ended."""
     for call in (psutil.Process.suspend, psutil.Process.resume):
         for process in processes:
             with suppress(psutil.NoSuchProcess):
@@ -123,7 +123,7 @@ def suspended(processes: Sequence[psutil.Process]) -> Iterator[None]:
 
 
 def minute_of(name: str, folder: Path) -> None:
-    """Start a server with that cache folder and print how its first minute was."""
+    """Start a server with that cache folder and print its first minute."""
     with Server(settled=False, KANI_CACHE_DIR=str(folder)) as server:
         speaks = active_decoder(server)
         said = asyncio.run(minute(server))
@@ -142,13 +142,13 @@ def minute_of(name: str, folder: Path) -> None:
 
 
 def first() -> None:
-    """The first start, with nothing in the cache folder."""
+    """Measure a first start, with an empty cache folder."""
     with tempfile.TemporaryDirectory() as empty:
         minute_of("A first start", Path(empty))
 
 
 def later() -> None:
-    """A later start, with everything in the cache folder."""
+    """Measure a later start, with a complete cache folder."""
     with tempfile.TemporaryDirectory() as folder:
         fetched = os.environ | {"KANI_CACHE_DIR": folder, "KANI_KOKORO_DECODER": "auto"}
         fetching = [
@@ -163,7 +163,7 @@ def later() -> None:
 
 
 def loading() -> None:
-    """First audio while the fast decoder is prepared behind the speech, with an empty cache folder."""
+    """Measure first audio while the fast decoder is built in the background, with an empty cache folder."""
     with (
         tempfile.TemporaryDirectory() as empty,
         Server(settled=False, KANI_CACHE_DIR=empty) as server,

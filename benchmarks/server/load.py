@@ -1,7 +1,7 @@
-"""Many at once: streams, idle connections, and what a start costs.
+"""Load: many streams at once, idle connections, and the cost of a start.
 
-streams: 100 clients have espeak-ng read about a minute of text each, and play it at real time. A
-client asks for pieces of 0.4 s, takes one when the piece before it begins to play, and has no more
+streams: 100 clients stream about a minute of text each from espeak-ng, and play it in real time. A
+client requests pieces of 0.4 s, takes one when the piece before it begins to play, and has no more
 than 64 KiB in its socket, so that the server has to wait for it. A piece is late when it is there
 only after the piece before it has been heard. Three rounds, with the server's resident memory.
 
@@ -37,7 +37,7 @@ PIECE_FRAMES = 5
 SOCKET_BYTES = 64 * 1024
 IDLE = 2000
 OPENING = 100
-"""How many connections are opened at the same time."""
+"""Connections that are opened concurrently."""
 # The server pings every 20 s.
 LEFT_ALONE_S = 25.0
 STARTS = 5
@@ -48,20 +48,16 @@ PING = '{"type":"ping","data":{}}'
 
 @dataclass(slots=True)
 class Playback:
-    """What one client, or all of a round, met; seconds.
+    """What one client, or all of a round, met; seconds."""
 
-    first: waits for the first piece; pieces: how many others came; late: by how much those that
-    were late were; played: audio that was played.
-    """
-
-    first: list[float] = field(default_factory=list)
-    pieces: int = 0
-    lateness: list[float] = field(default_factory=list)
-    seconds: float = 0.0
+    first: list[float] = field(default_factory=list)  # waits for the first piece
+    pieces: int = 0  # further pieces
+    lateness: list[float] = field(default_factory=list)  # of the late pieces
+    seconds: float = 0.0  # of audio that was played
 
 
 async def play(port: int, text: str, played: Playback) -> None:
-    """Ask for ``text`` and play it at real time."""
+    """Request ``text`` and play it in real time."""
     with socket.socket() as own:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
         own.setblocking(False)
@@ -97,7 +93,7 @@ async def play(port: int, text: str, played: Playback) -> None:
 
 @asynccontextmanager
 async def sample_memory(server: Server, every_s: float) -> AsyncIterator[list[int]]:
-    """The server's memory, looked at so often while the body runs."""
+    """Sample the server's resident memory every ``every_s`` seconds while the body runs."""
     memory = [server.memory_bytes()]
 
     async def watch() -> None:
@@ -114,7 +110,7 @@ async def sample_memory(server: Server, every_s: float) -> AsyncIterator[list[in
 
 
 async def round_of_streams(server: Server) -> tuple[Playback, list[int]]:
-    """All streams at once; what they met, and the server's memory every second."""
+    """Run all streams at once; return their playback, and the server's memory each second."""
     played = Playback()
     async with sample_memory(server, 1.0) as memory, asyncio.TaskGroup() as group:
         for number in range(STREAMS):
@@ -123,7 +119,7 @@ async def round_of_streams(server: Server) -> tuple[Playback, list[int]]:
 
 
 def streams() -> None:
-    """100 streams at once."""
+    """Measure 100 concurrent streams."""
     rows = []
     with Server("--engine", "espeak") as server:
         for number in range(ROUNDS):
@@ -149,7 +145,7 @@ def streams() -> None:
 
 
 async def hold_idle(server: Server) -> tuple[int, int, int, int]:
-    """Memory before; with all open; once they were left alone; and after all have gone."""
+    """Return the memory before, with all connections open, after their idle time, and after their close."""
     async with connected(server.url) as websocket:
         await websocket.send(PING)
         await websocket.recv()
@@ -173,7 +169,7 @@ async def hold_idle(server: Server) -> tuple[int, int, int, int]:
 
 
 def idle() -> None:
-    """2,000 connections that do nothing."""
+    """Measure 2,000 idle connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < IDLE + FILES_BESIDES:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, IDLE + FILES_BESIDES), hard))
@@ -187,7 +183,7 @@ def idle() -> None:
 
 
 async def speak_sentences(server: Server) -> int:
-    """Speak ``SPOKEN`` sentences one after another; the most memory the server had meanwhile."""
+    """Speak ``SPOKEN`` sentences in turn; return the peak of the server's memory."""
     async with sample_memory(server, 0.05) as memory, connected(server.url) as websocket:
         for language, text in mixed(WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE)[:SENTENCES_PER_START]:
             await request_speech(websocket, language, text)
@@ -195,7 +191,7 @@ async def speak_sentences(server: Server) -> int:
 
 
 def start() -> None:
-    """What a start costs, with every engine that --engine auto starts."""
+    """Measure a start with every engine that --engine auto starts."""
     with Server():
         pass
     starts, ready, spoken, most = [], [], [], []

@@ -26,11 +26,11 @@ from websocket_client import KaniTTSClient
 REQUESTS = 8
 LONG_REQUESTS = 1
 PASSES = 1
-"""Number of times that all kinds of requests are asked for again."""
+"""Repetitions of all kinds of requests."""
 
 AT_ONCE = 4
 ARENA_BYTES = 64 << 20
-"""glibc aligns the heaps of its arenas, and bounds each, by so much."""
+"""Alignment and maximum size of the heaps of glibc's arenas."""
 
 KINDS = ("libraries and files", "the main heap", "arenas of threads", "other blocks")
 
@@ -63,7 +63,7 @@ def resident(process: int) -> dict[str, int]:
 
 
 async def _kani(server: Server, number: int, text: str) -> None:
-    """Kani's protocol, streamed and whole in turn."""
+    """Send requests of Kani's protocol, streamed and whole in turn."""
     async with connected(server.url) as socket:
         await request_speech(socket, "es", text, streamed=number % 2 == 0)
 
@@ -91,7 +91,7 @@ async def _post(server: Server, path: str, body: bytes, kind: str) -> None:
 
 
 async def _elevenlabs(server: Server, number: int, voice: str = "af_heart") -> None:
-    """A whole answer, in one format after the other."""
+    """Request whole answers, in each format in turn."""
     form = ("mp3_44100_128", "opus_48000_64", "pcm_24000")[number % 3]
     texts = WITH_EARLY_PHRASE["en"]
     body = json.dumps({"text": texts[number % len(texts)]}).encode()
@@ -103,7 +103,7 @@ async def _espeak(server: Server, number: int) -> None:
 
 
 async def _words(server: Server, number: int) -> None:
-    """Kyutai's protocol, word by word."""
+    """Send a text by Kyutai's protocol, word by word."""
     texts = WITH_EARLY_PHRASE["es"]
     await kyutai_client.speak(server.url, texts[number % len(texts)], word_s=0.01, voice="ef_dora")
 
@@ -115,19 +115,19 @@ class Recorded:
         self._recordings: list[bytes] = []
 
     async def record(self, server: Server) -> None:
-        """Have some texts spoken."""
+        """Request the speech of some texts."""
         async with KaniTTSClient(url=server.url) as client:
             for text in WITH_EARLY_PHRASE["en"][:4]:
                 self._recordings.append(await client.send_tts_request(text, {"language": "english"}))
 
     async def clone(self, server: Server, number: int) -> None:
-        """Speech that is to sound like a recording."""
+        """Request speech with a reference recording."""
         async with KaniTTSClient(url=server.url) as client:
             config, recording = {"language": "english"}, self._recordings[number % len(self._recordings)]
             await client.send_tts_request("That is how it sounds.", config, recording)
 
     async def hear(self, server: Server, number: int) -> None:
-        """A recording's words."""
+        """Request the words of a recording."""
         recording = self._recordings[number % len(self._recordings)]
         await _post(server, "/api/asr-streaming", recording, "audio/wav")
 
@@ -177,7 +177,7 @@ async def _rows(server: Server) -> list[list[str]]:
 
 
 def growth() -> None:
-    """Resident memory after each kind of request."""
+    """Measure resident memory after each kind of request."""
     with Server(KANI_KOKORO_DECODER="auto") as server:
         wait_until_loaded(server, FAST)
         rows = asyncio.run(_rows(server))

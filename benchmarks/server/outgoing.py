@@ -48,7 +48,7 @@ _DNS = 53
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """Findings: files that are not the server's own, addresses elsewhere, DNS questions."""
+    """Findings: files outside the server's own, addresses of other machines, DNS questions."""
 
     files: tuple[str, ...]
     elsewhere: tuple[str, ...]
@@ -56,7 +56,7 @@ class Outgoing:
 
 
 class TracedServer:
-    """``with WatchedServer(folder) as server:``, ready inside; ``outgoing`` once it has ended."""
+    """``with TracedServer(folder) as server:``, ready inside; ``outgoing`` once it has ended."""
 
     def __init__(self, home: Path) -> None:
         """home: an empty folder."""
@@ -68,7 +68,7 @@ class TracedServer:
         self._terminal = (self.home / "terminal").open("w+", encoding="utf-8")
         self._process = subprocess.Popen(
             [
-                # -D: the tracer stands aside, so that signals go to the server.
+                # -D: the tracer is not the parent, so that signals reach the server.
                 *(STRACE, "-D", "-f", "-qq", "--seccomp-bpf", "-e", "trace=network", "-s", "0"),
                 *("-o", str(self.home / "trace"), sys.executable, str(ROOT / "start_websocket_server.py")),
                 *("--port", "0"),
@@ -103,7 +103,7 @@ class TracedServer:
         return (self.home / "terminal").read_text(encoding="utf-8")
 
     async def speak(self) -> bytes:
-        """Hear a sentence to its end; its audio as a WAV file."""
+        """Stream a sentence to its end; return its audio as a WAV file."""
         content = io.BytesIO()
         async with KaniTTSClient(self.host, self.port) as client:
             parts = [part async for part in client.stream(SENTENCE)]
@@ -115,20 +115,20 @@ class TracedServer:
         return content.getvalue()
 
     async def interrupt(self) -> None:
-        """Hear the beginning of a sentence, and leave."""
+        """Stream the beginning of a sentence, and disconnect."""
         async with KaniTTSClient(self.host, self.port) as client:
             async with aclosing(client.stream(SENTENCE)) as parts:
                 await anext(parts)
 
     def listen(self, recording: bytes) -> int:
-        """Have a recording understood; the number of its words."""
+        """Recognize a recording; return the number of its words."""
         url = f"http://{self.host}:{self.port}/api/asr-streaming?auth_id=public_token"
         request = urllib.request.Request(url, recording)
         with urllib.request.urlopen(request, timeout=READY_WITHIN_S) as answer:
             return len(json.loads(answer.read()))
 
     def outgoing(self) -> Outgoing:
-        """Return the findings, once the server has ended."""
+        """Return the findings after the end of the server."""
         files = [str(path.relative_to(self.home)) for path in self.home.rglob("*") if path.is_file()]
         elsewhere, questions = [], []
         for line in (self.home / "trace").read_text(encoding="utf-8", errors="replace").splitlines():
@@ -147,7 +147,7 @@ class TracedServer:
 
 
 async def exercise(server: TracedServer, minutes: float, interruptions: int) -> int:
-    """Speak, interrupt and listen, spread over the time; how many sentences were spoken whole."""
+    """Speak, interrupt and recognize, spread over the time; return the number of whole sentences."""
     began = time.monotonic()
     recording = await server.speak()
     await asyncio.to_thread(server.listen, recording)
@@ -163,7 +163,7 @@ async def exercise(server: TracedServer, minutes: float, interruptions: int) -> 
 
 
 def main() -> None:
-    """Print what left the server."""
+    """Print the findings."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server.outgoing", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--interruptions", type=int, default=20)

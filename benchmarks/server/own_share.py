@@ -1,4 +1,4 @@
-"""What the server adds to first audio: espeak-ng through the socket, minus espeak-ng alone.
+"""Overhead of the server on first audio: espeak-ng through the socket, minus espeak-ng alone.
 
 One client: each sentence is said by the engine alone and then asked of the server, in turn. Then 32
 clients at once, as people would use it: each asks for a sentence, takes the audio as it comes, lets
@@ -27,12 +27,12 @@ SECONDS = 120
 THINKING_S = (0.5, 1.5)
 PING = '{"type":"ping","data":{}}'
 
-# One segment each, so that the engine alone is given what the server gives it.
+# One segment each, so that the engine alone gets the same input as in the server.
 SENTENCES = mixed(WITHOUT_EARLY_PHRASE)
 
 
 async def one_client(url: str) -> tuple[dict[str, list[float]], list[float], list[float]]:
-    """The engine's own times by text, the server's shares, and the times of pings; seconds."""
+    """Return the engine's own times by text, the server's shares, and the times of pings (seconds)."""
     own: dict[str, list[float]] = {text: [] for _, text in SENTENCES}
     shares, pings = [], []
     async with single_engine.started_engine("espeak") as engine, connected(url) as websocket:
@@ -51,7 +51,7 @@ async def one_client(url: str) -> tuple[dict[str, list[float]], list[float], lis
 
 
 async def many_clients(url: str, own: dict[str, list[float]]) -> list[float]:
-    """The server's shares while so many people use it; seconds."""
+    """Return the server's shares (seconds) with ``CLIENTS`` concurrent clients."""
     engine_s = {text: median(times) for text, times in own.items()}
     shares: list[float] = []
 
@@ -77,7 +77,7 @@ async def many_clients(url: str, own: dict[str, list[float]]) -> list[float]:
 
 
 async def measure(url: str) -> list[list[str]]:
-    """The table's lines."""
+    """Return the rows of the table."""
     own, shares, pings = await one_client(url)
     crowd = await many_clients(url, own)
     return [
@@ -89,12 +89,12 @@ async def measure(url: str) -> list[list[str]]:
 
 
 def row(name: str, times: Sequence[float]) -> list[str]:
-    """One line of the table."""
+    """Return one row of the table."""
     return [name, str(len(times)), ms(median(times)), ms(percentile(times, 99)), ms(max(times))]
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     argparse.ArgumentParser(prog="python -m benchmarks.server.own_share", description=__doc__).parse_args()
     with report_section("The server's own share of first audio"):
         with Server("--engine", "espeak") as server:

@@ -1,4 +1,4 @@
-"""How soon the web page sounds, how true its words are lit, and whether everybody can use it: in Chromium.
+"""The web page in Chromium: time to first sound, timing of the highlighted words, accessibility.
 
 A click is the browser's own event; the first sound is the first sample that is not zero, when the page learns
 that the audio thread has rendered it. A word is lit when the document changes; it is heard when the clock of
@@ -73,7 +73,7 @@ SPY = """
 
 @dataclass
 class Figures:
-    """Of one engine, in seconds: from the click until the first sound is made and heard; the words' light."""
+    """Times of one engine, in seconds: from the click to first sound, and of highlighted words."""
 
     cold: list[tuple[float, float]] = field(default_factory=list)
     warm: list[tuple[float, float]] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Figures:
 
 
 def speak(visitor: Visitor, text: str) -> tuple[float, float]:
-    """Let a text be spoken to its end; seconds from the click to its first sound, rendered and heard."""
+    """Speak a text to its end; return the seconds from the click to its first sound, rendered and audible."""
     visitor.frames.clear()
     visitor.page.evaluate("for (const list of Object.values(seen)) list.length = 0")
     visitor.page.fill("#text", text)
@@ -96,7 +96,7 @@ def speak(visitor: Visitor, text: str) -> tuple[float, float]:
 
 
 def lateness(visitor: Visitor) -> Iterator[float]:
-    """Of each word that was lit in the last text: how long after it began to be heard, in seconds."""
+    """Yield the delay of each word's highlight in the last text after its first sound, in seconds."""
     seen: dict[str, Any] = visitor.page.evaluate("seen")
     begun = {start: start_s for frame in visitor.frames for start, _, start_s, _ in frame.metadata["spans"]}
     playing = [anchor for anchor in seen["anchors"] if anchor["kind"] == "playing"]
@@ -107,7 +107,7 @@ def lateness(visitor: Visitor) -> Iterator[float]:
 
 
 def measure(browser: Browser, server: Server, language: str) -> Figures:
-    """One engine's figures."""
+    """Measure one engine."""
     figures = Figures()
     for n in range(COLD):
         visitor = arrive(browser, server, language)
@@ -125,7 +125,7 @@ def measure(browser: Browser, server: Server, language: str) -> Figures:
 
 
 def arrive(browser: Browser, server: Server, language: str, **options: Any) -> Visitor:
-    """Somebody new on the page."""
+    """Open the page in a new browser context."""
     context = browser.new_context(locale="en-US", **options)
     visitor = Visitor(context.new_page(), f"http://{HOST}:{server.port}/")
     visitor.page.add_init_script(SPY)
@@ -135,7 +135,7 @@ def arrive(browser: Browser, server: Server, language: str, **options: Any) -> V
 
 
 def violations(browser: Browser, server: Server) -> int:
-    """What axe-core finds, light and dark, wide and narrow, while speaking and with every panel open."""
+    """Count axe-core's findings: light, dark, wide, narrow, while speaking, with every panel open."""
     found = 0
     for scheme in ("light", "dark"):
         for width in (360, 1180):
@@ -152,7 +152,7 @@ def violations(browser: Browser, server: Server) -> int:
 
 
 def rows(engine: str, figures: Figures) -> list[list[str]]:
-    """An engine's rows of the table."""
+    """Return the rows of an engine."""
 
     def row(what: str, values: Sequence[float]) -> list[str]:
         quantiles = [ms(percentile(values, percent)) for percent in (50, 95)]
@@ -168,7 +168,7 @@ def rows(engine: str, figures: Figures) -> list[list[str]]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     argparse.ArgumentParser(prog="python -m benchmarks.server.page", description=__doc__).parse_args()
     path = find_browser()
     if path is None:

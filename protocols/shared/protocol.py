@@ -56,7 +56,7 @@ RefusalBody = Callable[[Refusal], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a server gives to the routes of every protocol."""
+    """Objects of the server that the routes of a protocol use."""
 
     service: SpeechService
     registry: CollectorRegistry  # for the protocol's own metrics

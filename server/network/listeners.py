@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from protocols.shared.protocol import CompatPort
 from server.settings import Settings, variables
@@ -38,11 +38,18 @@ class CannotListen(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """The listening sockets of a server."""
+    """The listening sockets of a server, closed at the end of a ``with`` block."""
 
     sockets: Sequence[socket.socket]
     port: int  # the one that is always open
     compat: Mapping[CompatPort, int] = field(default_factory=dict)  # further ports that are open
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for sock in self.sockets:
+            sock.close()
 
     @property
     def root_paths(self) -> dict[int, str]:
@@ -55,16 +62,18 @@ def open_listeners(settings: Settings, compat_ports: Sequence[CompatPort]) -> Li
 
     Raises CannotListen.
     """
-    sockets = listen(settings.host, settings.port)
-    port = _port(sockets)
     wanted = [*compat_ports] if settings.compat else []
     if settings.metrics_enabled:
         wanted.append(METRICS_PORT)
-    compat = {}
-    for each in wanted:
-        opened = listen(settings.host, getattr(settings, each.setting), variables(each.setting)[0])
-        compat[each] = _port(opened)
-        sockets += opened
+    with ExitStack() as undo:
+        sockets = [undo.enter_context(sock) for sock in listen(settings.host, settings.port)]
+        port = _port(sockets)
+        compat = {}
+        for each in wanted:
+            opened = listen(settings.host, getattr(settings, each.setting), variables(each.setting)[0])
+            compat[each] = _port(opened)
+            sockets += [undo.enter_context(sock) for sock in opened]
+        undo.pop_all()
     return Listeners(sockets, port, compat)
 
 

@@ -1,4 +1,4 @@
-"""The settings of the doors: where the server listens, and who may come in."""
+"""Settings of the network: ports, TLS and access control."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import websocket_config as config
 from server.settings.types import CommaList, Keys, Origins, setting
 
 ADDRESS = "Address"
-ACCESS = "Who may come in"
+ACCESS = "Access"
 
 
 def _behind_voxcpm(given: dict[str, Any]) -> int:
@@ -20,7 +20,7 @@ def _behind_voxcpm(given: dict[str, Any]) -> int:
 
 
 class NetworkSettings(BaseModel):
-    """Frozen; a name that is no setting is an error."""
+    """Network settings, frozen; an unknown name is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -125,7 +125,7 @@ class NetworkSettings(BaseModel):
         "KANI_TLS_CERT",
         group=ADDRESS,
         about="Certificate (PEM, with its chain) to serve https and wss with, on every port; with "
-        "KANI_TLS_KEY. docs/operations.md tells how to make one.",
+        "KANI_TLS_KEY. docs/operations.md describes how to make one.",
     )
     tls_key: Path | None = setting(
         None,
@@ -138,19 +138,21 @@ class NetworkSettings(BaseModel):
         (),
         "KANI_API_KEYS",
         group=ACCESS,
-        about="Keys that clients may come in with, separated by commas. Never printed or logged. On a "
-        "loopback address clients of this machine need none, but for Kyutai's speech paths, where "
-        f"`{config.PUBLIC_TOKEN}`, which Kyutai's clients send, is a key too. Whoever comes through a proxy "
-        "needs one of these (it has to send X-Forwarded-For, X-Real-IP, Forwarded or Via), and is refused "
-        f"where none is set. To let Kyutai's clients in from other machines, list `{config.PUBLIC_TOKEN}`, "
-        "which everybody knows: it opens Kyutai's paths and no others.",
+        about="Keys of clients, separated by commas. Never printed or logged. On a loopback address clients "
+        "of "
+        "this machine need none, except on Kyutai's speech paths, where "
+        f"`{config.PUBLIC_TOKEN}`, which Kyutai's clients send, is a key too. A request through a proxy "
+        "(known "
+        "by X-Forwarded-For, X-Real-IP, Forwarded or Via) needs one of these keys, and is refused if none is "
+        f"set. To admit Kyutai's clients from other machines, list `{config.PUBLIC_TOKEN}`: it is no secret, "
+        "and opens Kyutai's paths alone.",
     )
     no_auth: bool = setting(
         False,
         "KANI_NO_AUTH",
         group=ACCESS,
-        about="Ask nobody for a key, on any address and through any proxy: whoever reaches the port may "
-        "speak and list voices. The server answers to addresses, loopback names, this machine's own name "
+        about="Require no key, on any address and through any proxy: any client that reaches the port may "
+        "speak and list voices. The server answers to IP addresses, loopback names, this machine's own name "
         "and KANI_ALLOWED_HOSTS.",
     )
     allowed_origins: Origins = setting(
@@ -167,6 +169,6 @@ class NetworkSettings(BaseModel):
         group=ACCESS,
         about="Further host names, separated by commas, that are answered to where no secret key is asked "
         "for: on a loopback address, with KANI_NO_AUTH, and on Kyutai's paths where KANI_API_KEYS lists "
-        f"`{config.PUBLIC_TOKEN}`. Where keys are set, whoever asks a loopback server for such a name needs "
-        "one.",
+        f"`{config.PUBLIC_TOKEN}`. Where keys are set, a request to a loopback server under such a name "
+        "needs one.",
     )

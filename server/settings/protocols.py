@@ -1,4 +1,4 @@
-"""The settings that one protocol or one service outside has: ElevenLabs', the relay's, LiveKit's."""
+"""Settings of single protocols and outside services: ElevenLabs, the relay, LiveKit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROJECT_FOLDER = Path(__file__).resolve().parents[2]
 
 
 class ProtocolSettings(NetworkSettings):
-    """Frozen; a name that is no setting is an error."""
+    """Settings of protocols, frozen; an unknown name is an error."""
 
     elevenlabs_voices: Pairs = setting(
         {},
@@ -62,8 +62,8 @@ class ProtocolSettings(NetworkSettings):
         "ELEVEN_VOICE_ID",
         group=UPSTREAM,
         pattern=r"^[^\s/?#%]{1,72}$",
-        about="The account's voice that speaks where a client names none. With another engine, a voice of "
-        "this server that the relay speaks with; an id of ElevenLabs' means its default voices there.",
+        about="The account's voice for requests without one. With another engine, the relay's voice of this "
+        "server; an id of ElevenLabs' means the relay's default voices there.",
     )
     elevenlabs_model: str = setting(
         "eleven_flash_v2_5",
@@ -80,7 +80,7 @@ class ProtocolSettings(NetworkSettings):
         group=UPSTREAM,
         ge=0,
         le=4,
-        about="How much of its quality ElevenLabs gives for an earlier first sound.",
+        about="Quality that ElevenLabs trades for earlier first audio.",
     )
     elevenlabs_url: WebAddress = setting(
         "https://api.elevenlabs.io",
@@ -92,7 +92,8 @@ class ProtocolSettings(NetworkSettings):
         "none",
         "KANI_ELEVENLABS_FALLBACK",
         group=UPSTREAM,
-        about="Who speaks with a voice of this machine where ElevenLabs fails before its first sound.",
+        about="Fallback engine of this machine for a segment that fails at ElevenLabs before its first "
+        "audio.",
     )
 
     log_alignment: bool = setting(
@@ -100,7 +101,8 @@ class ProtocolSettings(NetworkSettings):
         "KANI_LOG_ALIGNMENT",
         "LOG_ALIGNMENT",
         group=RELAY,
-        about="Keep the times of every character of what the relay said, text included, a JSON file an "
+        about="Store the times of every character that the relay spoke, text included, in a JSON file for "
+        "each "
         "utterance, under KANI_LOGS_DIR.",
     )
     log_outputs: bool = setting(
@@ -108,7 +110,7 @@ class ProtocolSettings(NetworkSettings):
         "KANI_LOG_OUTPUTS",
         "LOG_OUTPUTS",
         group=RELAY,
-        about="Keep what the relay said as text there.",
+        about="Store the texts that the relay spoke there.",
     )
     logs_dir: Path = setting(
         PROJECT_FOLDER / "logs",
@@ -123,7 +125,7 @@ class ProtocolSettings(NetworkSettings):
         "LIVEKIT_URL",
         group=LIVEKIT,
         pattern=r"^(wss?|https?)://[^\s/]+/?$",
-        about="LiveKit server that `/token` sends clients to (`wss://rooms.example`).",
+        about="LiveKit server for the clients of `/token` (`wss://rooms.example`).",
     )
     livekit_api_key: str | None = setting(
         None,
@@ -138,6 +140,6 @@ class ProtocolSettings(NetworkSettings):
         "KANI_LIVEKIT_API_SECRET",
         "LIVEKIT_API_SECRET",
         group=LIVEKIT,
-        about="That key's secret, 32 characters or more (a shorter one works, and is warned of). Never "
+        about="That key's secret, 32 characters or more (a shorter one works, with a warning). Never "
         "printed or logged.",
     )

@@ -1,6 +1,6 @@
-"""The table of the settings, each once: name, unit, range, environment variables, default.
+"""Table of the settings: name, unit, range, environment variables and default of each.
 
-Those of the doors stand in ``settings_doors``, those of single protocols in ``settings_protocols``.
+``network`` holds those of ports and access, ``protocols`` those of single protocols.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ LOG = "Log"
 
 
 class Settings(ProtocolSettings):
-    """The settings of one server; frozen. ``settings.load`` builds it, and explains what is wrong."""
+    """Settings of one server, frozen; ``settings.load`` builds them."""
 
     engine: Engine = setting(
         config.DEFAULT_ENGINE,
         "KANI_ENGINE",
         group=SPEECH,
-        about="Who speaks. `auto` takes the best that this machine can run for each language.",
+        about="Engine. `auto` takes the best one that this machine can run for each language.",
     )
     voice: str | None = setting(
         None,
@@ -55,8 +55,8 @@ class Settings(ProtocolSettings):
         config.DEFAULT_LANGUAGE,
         "KANI_LANGUAGE",
         group=SPEECH,
-        about="Language of a text whose language neither the request, nor its voice, nor the text, nor its "
-        "client tells; for protocols without a default of their own (Kani's own default is Spanish).",
+        about="Language of a text that neither the request, nor its voice, nor the text, nor its client "
+        "determines; for protocols without a default of their own (Kani's own default is Spanish).",
     )
     threads: int | None = setting(
         None,
@@ -71,35 +71,36 @@ class Settings(ProtocolSettings):
         "windows",
         "KANI_KOKORO_DECODING",
         group=SPEECH,
-        about="How Kokoro's sound is made: `windows` (a sentence is heard while its end is still being made) "
-        "or `whole` (the model's own samples, a sentence at a time).",
+        about="Decoding of Kokoro's audio: in `windows` (the beginning of a sentence plays while its end is "
+        "still "
+        "being decoded) or `whole` (the model's own samples, a sentence at a time).",
     )
     kokoro_decoder: Decoder = setting(
         "auto",
         "KANI_KOKORO_DECODER",
         group=SPEECH,
-        about="Who makes it in windows: `onnx`, `fast` (int8 on torch and Numba; loaded before the server is "
-        "ready, which does not start where it cannot be), or `auto` (`fast` where the machine is fit for it, "
-        "at a first start perhaps `onnx` until it is prepared). Decoded whole it is always `onnx`.",
+        about="Decoder of the windows: `onnx`, `fast` (int8 on torch and Numba; loaded before the server is "
+        "ready, which does not start without it), or `auto` (`fast` where the machine supports it, `onnx` "
+        "until it is prepared at a first start). `whole` decoding is always `onnx`.",
     )
     lexicon: Path | None = setting(
         None,
         "KANI_LEXICON",
         group=SPEECH,
-        about="Words and how they are said (docs/lexicon.md): a file, or a folder of them; read anew when it "
+        about="Lexicon of pronunciations (docs/lexicon.md): a file, or a folder of files; reloaded when it "
         "changes. Not set: none.",
     )
     code_blocks: CodeBlocks = setting(
         "announce",
         "KANI_CODE_BLOCKS",
         group=SPEECH,
-        about="What is said of a block of code in a text: `announce` says that there is one, `skip` nothing.",
+        about="Spoken form of a block of code: `announce` speaks an announcement, `skip` nothing.",
     )
     recognizer: Recognizer = setting(
         config.DEFAULT_RECOGNIZER,
         "KANI_RECOGNIZER",
         group=SPEECH,
-        about="Who listens. `auto` takes the best that this machine can run; with `none` nobody does.",
+        about="Recogniser. `auto` takes the best one that this machine can run; `none` disables recognition.",
     )
 
     model: str | None = setting(
@@ -124,7 +125,7 @@ class Settings(ProtocolSettings):
         "KANI_EMBEDDER",
         group=KANI,
         min_length=1,
-        about="What makes the speakers of KaniTTS-2 out of recordings: a folder, or a name on a model hub "
+        about="Model of KaniTTS-2's speaker embeddings: a folder, or a name on a model hub "
         "(1.3 GB, fetched once). Not set: `nineninesix/speaker-emb-tbr`.",
     )
     device: str = setting(
@@ -133,7 +134,7 @@ class Settings(ProtocolSettings):
         "TTS_DEVICE",
         group=KANI,
         min_length=1,
-        about="What it runs on: `cpu`, `cuda`, `cuda:1`; `auto` is CUDA where there is one.",
+        about="Device: `cpu`, `cuda`, `cuda:1`; `auto` is CUDA if there is a CUDA device.",
     )
     precision: Precision = setting(
         config.DEFAULT_PRECISION,
@@ -179,8 +180,9 @@ class Settings(ProtocolSettings):
         unit="segments",
         ge=1,
         le=1024,
-        about="Segments that each engine speaks at once, at most; what comes beyond waits its turn. Not set: "
-        "as many as the engine has places.",
+        about="Segments that each engine speaks at once; further ones wait in the queue. Not set: the "
+        "engine's "
+        "own number of slots.",
     )
     max_text: int = setting(
         config.MAX_TEXT,
@@ -227,7 +229,7 @@ class Settings(ProtocolSettings):
         "KANI_RATE_LIMIT_ENABLED",
         "TTS_RATE_LIMIT_ENABLED",
         group=LIMITS,
-        about="Whether that limit counts.",
+        about="Apply that limit.",
     )
     request_timeout: float = setting(
         config.REQUEST_TIMEOUT,
@@ -237,8 +239,9 @@ class Settings(ProtocolSettings):
         unit="seconds",
         ge=0,
         le=86400,
-        about="How long a client may have to wait in all, in the queue and for its engine, once its text is "
-        "whole; 0 is for ever. The time in which it plays what it has got does not count.",
+        about="Longest wait of a client in all, in the queue and for its engine, once its text is complete; "
+        "0 is "
+        "no limit. Time in which it plays audio that it has received does not count.",
     )
     ahead_seconds: float = setting(
         config.AHEAD_SECONDS,
@@ -247,7 +250,7 @@ class Settings(ProtocolSettings):
         unit="seconds of audio",
         ge=1,
         le=3600,
-        about="How far an engine may run ahead of what a client has taken.",
+        about="Audio that an engine may produce ahead of its client's reading.",
     )
     idle_seconds: float = setting(
         config.IDLE_SECONDS,
@@ -256,8 +259,8 @@ class Settings(ProtocolSettings):
         unit="seconds",
         ge=1,
         le=86400,
-        about="How long a session of Kyutai's protocol that waits for its text may stay open. The other "
-        "protocols have limits of their own.",
+        about="Longest time that a session of Kyutai's protocol may wait for text. The other protocols have "
+        "limits of their own.",
     )
     shutdown_seconds: float = setting(
         config.SHUTDOWN_SECONDS,
@@ -266,7 +269,7 @@ class Settings(ProtocolSettings):
         unit="seconds",
         ge=0,
         le=3600,
-        about="How long speech under way may go on once the server was told to stop.",
+        about="Time for speech under way to finish once the server is stopping.",
     )
     ping_interval: float = setting(
         config.WEBSOCKET_PING_INTERVAL,
@@ -276,7 +279,7 @@ class Settings(ProtocolSettings):
         unit="seconds",
         gt=0,
         le=3600,
-        about="How often the server asks a WebSocket client whether it is still there.",
+        about="Interval of the pings to a WebSocket client.",
     )
     ping_timeout: float = setting(
         config.SERVER_PING_TIMEOUT,
@@ -286,9 +289,9 @@ class Settings(ProtocolSettings):
         unit="seconds",
         gt=0,
         le=86400,
-        about="How long the answer may take. Long on purpose: a client that reads as it plays answers only "
-        "after the audio that was sent before the question. A client that takes nothing of an HTTP answer "
-        "for so long is left as well.",
+        about="Longest wait for the pong. Long on purpose: a client that reads as it plays answers only "
+        "after "
+        "the audio that was sent before the ping. It is also the write timeout of HTTP responses.",
     )
 
     voice_dir: Path | None = setting(
@@ -296,16 +299,18 @@ class Settings(ProtocolSettings):
         "KANI_VOICE_DIR",
         "TTS_VOICE_DIR",
         group=FILES,
-        about="Folder of recordings, as the VoxCPM server has it (`CATEGORY/NAME.mp3`, and what is said in "
-        "`CATEGORY/NAME.txt`): its clients find them in `/api/voices` and name them with `voice_id` or "
+        about="Folder of recordings, as the VoxCPM server has it (`CATEGORY/NAME.mp3`, with its transcript "
+        "in "
+        "`CATEGORY/NAME.txt`): `/api/voices` lists them, and clients name them with `voice_id` or "
         "`prompt_wav_path`. Not set: none.",
     )
     recording_hosts: CommaList = setting(
         (),
         "KANI_RECORDING_HOSTS",
         group=FILES,
-        about="Hosts of private networks, `name` or `name:port`, separated by commas, that recordings may be "
-        "fetched from (VoxCPM's `prompt_wav_url`). From public addresses they always may.",
+        about="Hosts of private networks, `name` or `name:port`, separated by commas, from which recordings "
+        "may "
+        "be fetched (VoxCPM's `prompt_wav_url`). Public addresses are always allowed.",
     )
     models_dir: Path | None = setting(
         None,
@@ -317,14 +322,15 @@ class Settings(ProtocolSettings):
         False,
         "KANI_NO_FETCH",
         group=FILES,
-        about="Fetch no model file, whatever is missing. Otherwise missing files are fetched by `--fetch`, "
-        "for an engine that `--engine` names, and for the Kani model where there is CUDA; nothing else is.",
+        about="Download no missing model file. Otherwise missing files are downloaded by `--fetch`, for an "
+        "engine "
+        "that `--engine` names, and for the Kani model if there is a CUDA device; nothing else is.",
     )
     data_dir: Path = setting(
         lambda: user_data_path(config.APP_NAME, appauthor=False),
         "KANI_DATA_DIR",
         group=FILES,
-        about="Folder of the kept voices. Not set: `kani-tts` in the user's data folder (XDG_DATA_HOME "
+        about="Folder of the stored voices. Not set: `kani-tts` in the user's data folder (XDG_DATA_HOME "
         "counts).",
     )
     cache_dir: Path = setting(
@@ -354,7 +360,7 @@ class Settings(ProtocolSettings):
         False,
         "KANI_LOG_TEXT",
         group=LOG,
-        about="Log what clients want said, too.",
+        about="Also log the texts of requests.",
     )
     log_file: Path = setting(
         PROJECT_FOLDER / config.LOG_FILE,
@@ -366,11 +372,11 @@ class Settings(ProtocolSettings):
 
 
 def field_metadata(field: FieldInfo) -> dict[str, Any]:
-    """What a setting's field says of itself: its ``variables``, its ``group`` and its ``unit``."""
+    """Return the ``variables``, the ``group`` and the ``unit`` of a setting's field."""
     assert isinstance(field.json_schema_extra, dict)
     return field.json_schema_extra
 
 
 def variables(field: str) -> list[str]:
-    """The environment variables of a setting, the one that wins first."""
+    """Return the environment variables of a setting, in order of precedence."""
     return list(field_metadata(Settings.model_fields[field])["variables"])

@@ -1,4 +1,4 @@
-"""What a setting is made of, the kinds of value it can have, and how each is written in a variable."""
+"""Types of the settings' values, with the parsers of their text form, and the definition of a field."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _web_address(value: Any) -> Any:
 
 
 def setting(default: Any, *variables: str, group: str, unit: str = "", about: str, **limits: Any) -> Any:
-    """A field that is read from the first of the environment ``variables`` that is set."""
+    """Define a field that is read from the first of the environment ``variables`` that is set."""
     source = {"default_factory": default} if callable(default) else {"default": default}
     extra: dict[str, Any] = {"variables": list(variables), "group": group, "unit": unit}
     return Field(description=about, json_schema_extra=extra, **source, **limits)

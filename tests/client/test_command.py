@@ -61,7 +61,6 @@ def player(folder: Path, script: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("options", [[], ["--stream"]])
 def test_writes_a_file(espeak_server: Any, tmp_path: Path, options: list[str]) -> None:
-    """-o writes a WAV file with a true header, whole or as it comes, and says what was done on stderr."""
     done = run(HELLO, "-o", tmp_path / "hola.wav", "--server", espeak_server.url, *options)
     assert done.returncode == 0, done.stderr
     assert seconds(tmp_path / "hola.wav") > 0.5
@@ -72,7 +71,6 @@ def test_writes_a_file(espeak_server: Any, tmp_path: Path, options: list[str]) -
 
 @pytest.mark.parametrize("arguments", [["-"], []])
 def test_reads_standard_input_and_writes_standard_output(espeak_server: Any, arguments: list[str]) -> None:
-    """Without text, or with "-", the text is read from stdin; `-o -` is a WAV file on stdout."""
     done = run(*arguments, "-o", "-", "--stream", "--server", espeak_server.url, text=HELLO)
     assert done.returncode == 0, done.stderr
     assert done.stdout[:4] == b"RIFF" and struct.unpack("<I", done.stdout[40:44]) == (0xFFFFFFFF,)
@@ -80,7 +78,6 @@ def test_reads_standard_input_and_writes_standard_output(espeak_server: Any, arg
 
 
 def test_configuration_reaches_the_server(espeak_server: Any, tmp_path: Path) -> None:
-    """--speed changes the speech; a wrong --emotion, --language or --voice is the server's error."""
     for speed in ("0.7", "1.6"):
         done = run(HELLO, "-o", tmp_path / f"{speed}.wav", "--speed", speed, "--server", espeak_server.url)
         assert done.returncode == 0, done.stderr
@@ -97,7 +94,6 @@ def test_configuration_reaches_the_server(espeak_server: Any, tmp_path: Path) ->
 
 
 def test_a_length_is_met_or_refused(espeak_server: Any, tmp_path: Path) -> None:
-    """--duration is how long the speech is, to 2 %; what cannot be is told with what can."""
     file = tmp_path / "long.wav"
     assert run(HELLO, "-o", file, "--server", espeak_server.url).returncode == 0
     wanted = round(1.3 * seconds(file), 2)
@@ -115,7 +111,6 @@ def test_a_length_is_met_or_refused(espeak_server: Any, tmp_path: Path) -> None:
 
 
 def test_a_reference_is_answered_truthfully(espeak_server: Any, tmp_path: Path) -> None:
-    """--reference sends a recording; where the engine cannot clone it, the program says so."""
     reference = tmp_path / "me.wav"
     assert run(HELLO, "-o", reference, "--server", espeak_server.url).returncode == 0
     done = run(HELLO, "-o", "-", "--reference", reference, "--server", espeak_server.url)
@@ -123,8 +118,9 @@ def test_a_reference_is_answered_truthfully(espeak_server: Any, tmp_path: Path) 
     assert b"not cloned" in done.stderr
 
 
-def test_a_near_voice_is_told_with_its_likeness(server: Any, espeak_server: Any, tmp_path: Path) -> None:
-    """Where an engine comes near the recording, the program says how near, and that it is not the same."""
+def test_nearest_voice_is_reported_with_its_similarity(
+    server: Any, espeak_server: Any, tmp_path: Path
+) -> None:
     reference = tmp_path / "me.wav"
     assert run(LONG[:200], "-o", reference, "--server", espeak_server.url).returncode == 0
     done = run(HELLO, "-o", "-", "--reference", reference, "--server", server.url)
@@ -136,8 +132,7 @@ def test_a_near_voice_is_told_with_its_likeness(server: Any, espeak_server: Any,
 
 
 @needs_no_sounddevice
-def test_plays_with_what_is_there(espeak_server: Any, tmp_path: Path) -> None:
-    """--play hands a WAV file to a player found on PATH, as it comes with --stream."""
+def test_first_available_player_plays(espeak_server: Any, tmp_path: Path) -> None:
     heard = tmp_path / "heard.wav"
     env = player(tmp_path, f"exec /bin/cat > {heard}")
     for options in (["--play"], ["--play", "--stream"], []):
@@ -150,7 +145,6 @@ def test_plays_with_what_is_there(espeak_server: Any, tmp_path: Path) -> None:
 
 @needs_no_sounddevice
 def test_a_player_that_fails_and_none_at_all(espeak_server: Any, tmp_path: Path) -> None:
-    """A failing player, or none on the machine, is one line with a cure and exit code 1."""
     done = run(HELLO, "--play", "--server", espeak_server.url, env=player(tmp_path, "exit 3"))
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"aplay could not play the sound (exit code 3): write a file with -o" in done.stderr
@@ -161,7 +155,6 @@ def test_a_player_that_fails_and_none_at_all(espeak_server: Any, tmp_path: Path)
 
 @needs_no_sounddevice
 def test_a_sound_card_without_its_library(espeak_server: Any, tmp_path: Path) -> None:
-    """The line names the library that sounddevice lacks, and does not say to install what is there."""
     (tmp_path / "sounddevice.py").write_text('raise OSError("PortAudio library not found")\n')
     env = {"PATH": str(tmp_path), "PYTHONPATH": str(tmp_path)}
     done = run(HELLO, "--server", espeak_server.url, env=env)
@@ -184,12 +177,10 @@ def test_a_sound_card_without_its_library(espeak_server: Any, tmp_path: Path) ->
     ],
 )
 def test_addresses(given: str, address: str) -> None:
-    """The one that the banner prints for the page is as good; a port that is left out is the server's."""
     assert server_address(given) == address
 
 
 def test_a_server_that_is_another_one(espeak_server: Any, tmp_path: Path) -> None:
-    """TLS where there is none, and another protocol's path: the line says which it is."""
     file = tmp_path / "x.wav"
     plain = run(HELLO, "-o", file, "--server", espeak_server.url.replace("ws://", "wss://"))
     assert plain.returncode == 1 and b"the server speaks no TLS" in plain.stderr
@@ -199,8 +190,8 @@ def test_a_server_that_is_another_one(espeak_server: Any, tmp_path: Path) -> Non
     assert b"8001" in other.stderr
 
 
+@pytest.mark.server
 def test_no_server(unused_tcp_port: int, tmp_path: Path) -> None:
-    """Without a server the one line says how to start one; no file is left behind."""
     done = run(HELLO, "-o", tmp_path / "hola.wav", "--server", f"localhost:{unused_tcp_port}")
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"python start_websocket_server.py" in done.stderr
@@ -208,12 +199,12 @@ def test_no_server(unused_tcp_port: int, tmp_path: Path) -> None:
 
 
 def test_file_that_cannot_be_written(espeak_server: Any, tmp_path: Path) -> None:
-    """A file that cannot be opened is one line and exit code 1."""
     done = run(HELLO, "-o", tmp_path, "--server", espeak_server.url)
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"cannot write the speech" in done.stderr
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("arguments", "text", "complaint"),
     [
@@ -227,7 +218,6 @@ def test_file_that_cannot_be_written(espeak_server: Any, tmp_path: Path) -> None
     ],
 )
 def test_wrong_usage(arguments: list[str], text: bytes, complaint: bytes) -> None:
-    """What cannot work is said before any server is asked: exit code 2."""
     done = run(*arguments, text=text)
     assert done.returncode == 2
     assert complaint in done.stderr
@@ -236,7 +226,6 @@ def test_wrong_usage(arguments: list[str], text: bytes, complaint: bytes) -> Non
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals on this system")
 @pytest.mark.parametrize("options", [[], ["--stream"]])
 def test_progress_bar_on_a_terminal(espeak_server: Any, tmp_path: Path, options: list[str]) -> None:
-    """When stderr is a terminal a bar is drawn, full at the end, and wiped away."""
     terminal, side = os.openpty()
     done = subprocess.run(
         [
@@ -267,7 +256,6 @@ def test_progress_bar_on_a_terminal(espeak_server: Any, tmp_path: Path, options:
 
 
 def test_interrupted(espeak_server: Any, tmp_path: Path) -> None:
-    """Ctrl+C ends the program with 130 and no traceback; what had come is a readable file."""
     with subprocess.Popen(
         [sys.executable, PROGRAM, LONG, "-o", "-", "--stream", "--server", espeak_server.url],
         stdout=subprocess.PIPE,
@@ -282,7 +270,6 @@ def test_interrupted(espeak_server: Any, tmp_path: Path) -> None:
 
 
 def test_reader_that_goes_away(espeak_server: Any) -> None:
-    """A closed pipe behind `-o -` is one line and exit code 1."""
     with subprocess.Popen(
         [sys.executable, PROGRAM, LONG, "-o", "-", "--stream", "--server", espeak_server.url],
         stdout=subprocess.PIPE,

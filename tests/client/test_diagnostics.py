@@ -30,9 +30,8 @@ def noise(seconds: float) -> bytes:
     return samples.astype("<i2").tobytes()
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None:
-    """All checks pass on the real server; the figures, the summary and the kept files are there."""
     done = subprocess.run(
         [sys.executable, PROGRAM, "--server", server.url, "--keep", tmp_path / "kept"],
         capture_output=True,
@@ -52,8 +51,8 @@ def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None
         assert file.getnframes() / RATE > 5
 
 
-def test_no_server_is_told_apart_from_a_failure(unused_tcp_port: int) -> None:
-    """Without a server it ends with 2 and says how to start one."""
+@pytest.mark.server
+def test_missing_server_has_its_own_exit_code(unused_tcp_port: int) -> None:
     done = subprocess.run(
         [sys.executable, PROGRAM, "--server", f"localhost:{unused_tcp_port}"],
         capture_output=True,
@@ -66,9 +65,8 @@ def test_no_server_is_told_apart_from_a_failure(unused_tcp_port: int) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.server
 async def test_a_server_that_lies_fails() -> None:
-    """Wrong durations, accepted nonsense and a missing stream are each reported; the exit code is 1."""
-
     async def lie(connection: ServerConnection) -> None:
         async for message in connection:
             kind = json.loads(message)["type"] if message != "{" else "tts_request"
@@ -119,22 +117,19 @@ async def test_a_server_that_lies_fails() -> None:
         (15.0, 15.0, 45, 1.0, "45 characters"),
     ],
 )
-def test_what_counts_as_speech_of_a_text(
+def test_duration_of_speech_is_checked(
     seconds: float, stated: float, characters: int, speed: float, fault: str
 ) -> None:
-    """The stated duration is the audio's, and it is as long as somebody would take to say the text."""
     found = diagnostics.find_fault(noise(seconds), RATE, stated, "a" * characters, speed)
     assert fault in found and bool(fault) == bool(found)
 
 
 def test_silence_and_other_rates_are_faults() -> None:
-    """Silence isn't speech, and the protocol's rate is 22050 Hz."""
     assert diagnostics.find_fault(bytes(6 * RATE), RATE, 3.0, "a" * 45, 1.0) == "silence"
     assert "16000" in diagnostics.find_fault(noise(3.0), 16000, 3.0, "a" * 45, 1.0)
 
 
 async def test_a_server_that_can_keep_no_voice_is_passed_over(start_server: Any, tmp_path: Path) -> None:
-    """Where voices cannot be written, the check is skipped with the reason."""
     (tmp_path / "file").write_bytes(b"")
     server = start_server("--engine", "espeak", KANI_DATA_DIR=str(tmp_path / "file"))
     async with KaniTTSClient(url=server.url) as client:
@@ -146,8 +141,6 @@ async def test_a_server_that_can_keep_no_voice_is_passed_over(start_server: Any,
 
 
 async def test_a_voice_that_is_refused_fails(espeak_server: Any) -> None:
-    """A server that takes no speech of its own as a voice has a fault."""
-
     class Unwilling(VoicesClient):
         """Asks for what no server grants."""
 

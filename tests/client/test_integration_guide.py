@@ -212,7 +212,6 @@ def samples_of(path: Path) -> tuple[Any, int]:
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
 def test_snippets_of_the_guide_run(server: Any, assistant: Path, number: int) -> None:
-    """Every Python example of INTEGRATION_GUIDE.md runs as it stands, with only the two copied files."""
     said = run(SNIPPETS[number], assistant, server.port)
     assert "failed" not in said and "no server" not in said
     if (hola := assistant / "hola.wav").exists():
@@ -221,12 +220,10 @@ def test_snippets_of_the_guide_run(server: Any, assistant: Path, number: int) ->
 
 
 def test_the_guide_has_its_snippets() -> None:
-    """The expression that finds the guide's examples finds them all."""
     assert len(SNIPPETS) == GUIDE.read_text(encoding="utf-8").count("```python") >= 8
 
 
 def test_the_copied_client_as_a_program(assistant: Path) -> None:
-    """Without client/command.py the copied client, run as a program, says in one line what it lacks."""
     done = subprocess.run(
         [sys.executable, "websocket_client.py", "Hola", "-o", "hola.wav"],
         cwd=assistant,
@@ -249,8 +246,9 @@ def test_the_copied_client_as_a_program(assistant: Path) -> None:
         ({"text": "The train to the coast leaves.", "config": {"language": "spanish"}}, "spanish"),
     ],
 )
-def test_what_a_request_without_language_means(server: Any, data: dict[str, Any], language: str) -> None:
-    """As the guide says: the language that is given, else the voice's, else the text's, else Spanish."""
+def test_request_without_language_has_the_language_of_its_voice_or_text(
+    server: Any, data: dict[str, Any], language: str
+) -> None:
     with connect(server.url, max_size=None) as socket:
         socket.send(json.dumps({"type": "tts_request", "data": data}))
         answer = json.loads(socket.recv(timeout=300))
@@ -258,7 +256,6 @@ def test_what_a_request_without_language_means(server: Any, data: dict[str, Any]
 
 
 def test_another_path_is_answered_404(server: Any) -> None:
-    """As the guide's table says, the protocol is spoken on / alone."""
     with connect(server.url + "/"):
         pass
     with pytest.raises(InvalidStatus) as refused, connect(server.url + "/f5tts"):
@@ -267,7 +264,6 @@ def test_another_path_is_answered_404(server: Any) -> None:
 
 
 def test_too_many_waiting_requests_are_refused_at_once(server: Any) -> None:
-    """As the guide's table says: beyond 16 that wait the refusal comes before the answers to earlier ones."""
     with connect(server.url, max_size=None) as socket:
         for text in ["Mientras esta frase se habla, las otras esperan. " * 20, *["Hola."] * 17]:
             socket.send(json.dumps({"type": "tts_request", "data": {"text": text}}))
@@ -278,7 +274,6 @@ def test_too_many_waiting_requests_are_refused_at_once(server: Any) -> None:
 
 @pytest.mark.parametrize("name", ORIGINAL)
 def test_snippets_of_the_original_guide_are_heard(server: Any, assistant: Path, name: str) -> None:
-    """The original guide's examples run unchanged, and a recogniser hears what they were to say."""
     from tests.judges.judge import hear, word_error_rate
 
     snippet, text = ORIGINAL[name]
@@ -290,9 +285,8 @@ def test_snippets_of_the_original_guide_are_heard(server: Any, assistant: Path, 
         assert word_error_rate(text, heard, "es") <= 0.1, heard
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_the_assistant_example(server: Any, tmp_path: Path) -> None:
-    """examples/assistant.py speaks its greeting whole and its answer until it is interrupted."""
     from tests.judges.judge import hear, word_error_rate
 
     example = ROOT / "examples" / "assistant.py"

@@ -46,7 +46,6 @@ def traced() -> Iterator[None]:
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("nth", range(8))
 def test_a_thread_that_is_done_at_that_moment_makes_no_noise(nth: int) -> None:
-    """Wherever in the event loop's own code it comes, nothing but KeyboardInterrupt comes out."""
     told: list[dict[str, Any]] = []
 
     async def hand_over() -> None:
@@ -60,8 +59,7 @@ def test_a_thread_that_is_done_at_that_moment_makes_no_noise(nth: int) -> None:
     assert told == []
 
 
-def test_what_it_returns_and_raises() -> None:
-    """Without Ctrl+C it is asyncio.run, and Ctrl+C is everybody's again behind it."""
+def test_run_returns_and_raises_as_asyncio_does() -> None:
     before = signal.getsignal(signal.SIGINT)
     assert interrupt.run(asyncio.sleep(0, "done")) == "done"
 
@@ -73,8 +71,7 @@ def test_what_it_returns_and_raises() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_twice_ends_what_does_not_want_to_end() -> None:
-    """The first one asks; the next one raises wherever the program is."""
+def test_second_interrupt_raises_at_once() -> None:
     reached = []
 
     async def stubborn() -> None:

@@ -63,12 +63,11 @@ def kept(voices: VoicesClient) -> list[dict[str, Any]]:
 def test_a_voice_is_added_listed_spoken_with_and_deleted(
     espeak_server: Any, voices: VoicesClient, recording: Path, tmp_path: Path
 ) -> None:
-    """--add-voice prints the id that --voice takes; --voices lists it first; --delete-voice ends it."""
     at = ("--server", espeak_server.url)
     consent = ("--consent", CONSENT)
     done = run("--add-voice", "ñandú", "--reference", recording, *consent, "--language", "spanish", *at)
     assert (done.returncode, done.stdout) == (0, "custom:ñandú\n"), done.stderr
-    assert "no engine of this server can speak like it" in done.stderr
+    assert "no engine of this server can clone it" in done.stderr
     (facts,) = (espeak_server.folder / "data").rglob("voice.json")
     assert json.loads(facts.read_text(encoding="utf-8"))["consent"] == CONSENT
     assert facts.with_name("recording").read_bytes() == recording.read_bytes()
@@ -82,10 +81,9 @@ def test_a_voice_is_added_listed_spoken_with_and_deleted(
     assert kept(voices) == []
 
 
-def test_what_the_server_refuses_is_one_line_with_the_field(
+def test_refusal_is_one_line_with_the_field(
     espeak_server: Any, voices: VoicesClient, recording: Path, tmp_path: Path
 ) -> None:
-    """A name that is taken or cannot be, no recording, an unknown voice: exit code 1 and the reason."""
     voices.add("ana", recording.read_bytes(), CONSENT)
     no_audio = tmp_path / "no.wav"
     no_audio.write_text("words")
@@ -107,6 +105,7 @@ def test_what_the_server_refuses_is_one_line_with_the_field(
     assert len(kept(voices)) == 1
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -121,7 +120,6 @@ def test_what_the_server_refuses_is_one_line_with_the_field(
     ],
 )
 def test_wrong_usage(arguments: list[str], complaint: str) -> None:
-    """What does not go together is said before any server is asked: exit code 2."""
     done = run(*arguments)
     assert done.returncode == 2
     assert complaint in done.stderr
@@ -130,7 +128,6 @@ def test_wrong_usage(arguments: list[str], complaint: str) -> None:
 def test_the_cure_is_named_where_there_is_no_server_or_no_key(
     unused_tcp_port: int, start_server: Any
 ) -> None:
-    """No server, no key, and the right one."""
     done = run("--voices", "--server", f"localhost:{unused_tcp_port}")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "python start_websocket_server.py" in done.stderr
@@ -142,8 +139,7 @@ def test_the_cure_is_named_where_there_is_no_server_or_no_key(
     assert "espeak:es-419" in run(*at, KANI_API_KEY="open-sesame").stdout
 
 
-async def test_errors_are_told_apart(unused_tcp_port: int) -> None:
-    """Nobody there, a key that is wrong, and something that is no such server."""
+async def test_each_failure_has_its_exception(unused_tcp_port: int) -> None:
     answers = iter([(403, "no"), (200, "<html>"), (200, "[]"), (200, '{"other": 1}'), (500, "broken")])
 
     def answer(connection: ServerConnection, request: Request) -> Response:
@@ -169,7 +165,6 @@ async def test_errors_are_told_apart(unused_tcp_port: int) -> None:
 def test_a_proxy_is_not_asked_for_this_machine(
     espeak_server: Any, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy of the environment is for others."""
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_tcp_port}")
     assert VoicesClient(espeak_server.url).list()
 
@@ -186,20 +181,18 @@ def test_a_proxy_is_not_asked_for_this_machine(
             "nearest voice 0.70 → 0.80 expected: near, not the same",
         ),
         ({"cloning": "nearest voice"}, "nearest voice: near, not the same"),
-        ({"cloning": "embedding"}, "the recorded voice itself spoke, as well as the engine can"),
+        ({"cloning": "embedding"}, "the engine cloned the recorded voice"),
         (
             {"cloning": "none"},
             "the voice of the recording was not cloned: the engine at hand does not clone",
         ),
     ],
 )
-def test_what_became_of_a_recording_is_said_in_words(metadata: dict[str, Any], words: str) -> None:
-    """Each kind of cloning has its sentence."""
+def test_cloning_outcome_is_described(metadata: dict[str, Any], words: str) -> None:
     assert cloning_outcome(metadata) == words
 
 
-def test_what_is_known_of_a_kept_voice_is_said_in_words() -> None:
-    """Who speaks like it, how near, in which state; and what would make a better recording."""
+def test_stored_voice_is_described() -> None:
     near = {
         "es": {"before": 0.7, "now": 0.85, "measured": True},
         "en": {"before": 0.6, "now": 0.7, "measured": False},
@@ -218,9 +211,9 @@ def test_what_is_known_of_a_kept_voice_is_said_in_words() -> None:
         ],
     }
     assert list(describe(voice)) == [
-        "custom:ana  any language, 12.3 s, kept 2026-02-03",
-        "  kani: embedding, not taken up yet",
-        "  kokoro: nearest voice, coming nearer; es 0.70 → 0.85: near, not the same",
+        "custom:ana  any language, 12.3 s, stored 2026-02-03",
+        "  kani: embedding, not embedded yet",
+        "  kokoro: nearest voice, being refined; es 0.70 → 0.85: near, not the same",
         "  advice: It is quiet.",
     ]
     assert "es 0.70 → 0.85, en 0.60 → 0.70 expected" in list(describe(voice | {"language": "en-US"}))[2]

@@ -14,6 +14,7 @@ import logging
 import wave
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 import websocket_client
+from tests.support.serving import InProcessServer, serving
 from websocket_client import (
     AnswerTimeout,
     AuthenticationFailed,
@@ -147,18 +149,24 @@ def bogus_config(**fields: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def client(espeak_server: Any) -> AsyncGenerator[KaniTTSClient, None]:
+async def tone_server(tmp_path: Path) -> AsyncGenerator[InProcessServer, None]:
+    """The real server in this process, over the tone engine."""
+    async with serving(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(tone_server: InProcessServer) -> AsyncGenerator[KaniTTSClient, None]:
     """A client connected to the real server."""
-    async with KaniTTSClient(espeak_server.host, espeak_server.port) as connected:
+    async with KaniTTSClient(tone_server.host, tone_server.port) as connected:
         yield connected
 
 
 # Against the real server
 
 
-async def test_connect_ping_disconnect(espeak_server: Any) -> None:
-    """connect() and ping() say True while there is a server, and `connected` follows."""
-    client = KaniTTSClient(espeak_server.host, espeak_server.port)
+async def test_connect_ping_disconnect(tone_server: InProcessServer) -> None:
+    client = KaniTTSClient(tone_server.host, tone_server.port)
     assert client.websocket is None and not client.connected
     assert await client.connect() is True
     assert client.connected
@@ -169,7 +177,6 @@ async def test_connect_ping_disconnect(espeak_server: Any) -> None:
 
 
 async def test_whole_answer_is_a_wav_file_as_long_as_stated(client: KaniTTSClient) -> None:
-    """send_tts_request returns a 22050 Hz mono WAV file; `last_answer` says how long it is, and more."""
     wav = await client.send_tts_request(HELLO)
     assert seconds_of(wav) > 0.5
     metadata = client.last_answer["metadata"]
@@ -180,7 +187,6 @@ async def test_whole_answer_is_a_wav_file_as_long_as_stated(client: KaniTTSClien
 
 @pytest.mark.parametrize("keyword", ["chunk_callback", "on_chunk"])
 async def test_both_names_of_the_callback(client: KaniTTSClient, keyword: str) -> None:
-    """A plain function gets every chunk's samples and metadata under either name."""
     chunks: list[tuple[bytes, dict[str, Any]]] = []
 
     def collect(pcm: bytes, metadata: dict[str, Any]) -> None:
@@ -194,7 +200,6 @@ async def test_both_names_of_the_callback(client: KaniTTSClient, keyword: str) -
 
 
 async def test_coroutine_callback_is_awaited(client: KaniTTSClient) -> None:
-    """A coroutine function as callback is awaited before the next chunk is taken."""
     running: list[int] = []
     seen: list[int] = []
 
@@ -209,13 +214,11 @@ async def test_coroutine_callback_is_awaited(client: KaniTTSClient) -> None:
 
 
 async def test_both_callbacks_at_once_are_a_mistake(client: KaniTTSClient) -> None:
-    """Two callbacks raise TypeError instead of one being dropped silently."""
     with pytest.raises(TypeError, match="not both"):
         await client.stream_tts_request(HELLO, chunk_callback=print, on_chunk=print)
 
 
 async def test_iterating_gives_the_same_stream(client: KaniTTSClient) -> None:
-    """`async for` over stream() yields parts with samples, rate and duration."""
     parts = [part async for part in client.stream(HELLO)]
     assert all(part.sample_rate == 22050 for part in parts)
     assert sum(part.duration for part in parts) > 0.5
@@ -224,7 +227,6 @@ async def test_iterating_gives_the_same_stream(client: KaniTTSClient) -> None:
 
 
 async def test_error_answer_raises_and_the_connection_lives_on(client: KaniTTSClient) -> None:
-    """An unknown language raises RequestFailed with the server's sentence; the next request works."""
     with pytest.raises(RequestFailed, match="atlantean") as caught:
         await client.send_tts_request(HELLO, bogus_config(language="atlantean"))
     assert caught.value.message == str(caught.value)
@@ -232,15 +234,12 @@ async def test_error_answer_raises_and_the_connection_lives_on(client: KaniTTSCl
 
 
 async def test_streaming_error_is_false(client: KaniTTSClient, caplog: pytest.LogCaptureFixture) -> None:
-    """stream_tts_request answers a failure with False and logs the reason."""
     assert await client.stream_tts_request(HELLO, bogus_config(emotion="hungry")) is False
     assert "emotion" in caplog.text
     assert await client.stream_tts_request(HELLO) is True
 
 
 async def test_failing_callback_is_false(client: KaniTTSClient, caplog: pytest.LogCaptureFixture) -> None:
-    """What the callback raises is logged, ends the stream with False, and leaves the connection usable."""
-
     def broken(pcm: bytes, metadata: dict[str, Any]) -> None:
         raise ZeroDivisionError("my loudspeaker")
 
@@ -250,7 +249,6 @@ async def test_failing_callback_is_false(client: KaniTTSClient, caplog: pytest.L
 
 
 async def test_leaving_the_loop_leaves_the_connection_usable(client: KaniTTSClient) -> None:
-    """After a break the same connection speaks the next request, and only that."""
     websocket = client.websocket
     async for _ in client.stream(LONG):
         break
@@ -260,7 +258,6 @@ async def test_leaving_the_loop_leaves_the_connection_usable(client: KaniTTSClie
 
 
 async def test_leaving_the_loop_stops_the_default_engine(server: Any) -> None:
-    """The same holds where the engine is slower than its listener."""
     async with KaniTTSClient(server.host, server.port) as client:
         websocket = client.websocket
         async for _ in client.stream(LONG):
@@ -269,8 +266,8 @@ async def test_leaving_the_loop_stops_the_default_engine(server: Any) -> None:
         assert client.websocket is websocket
 
 
-async def test_cancel_from_another_task(client: KaniTTSClient) -> None:
-    """cancel() ends the stream that another task reads with RequestCancelled."""
+async def test_cancel_from_another_task(client: KaniTTSClient, tone_server: InProcessServer) -> None:
+    tone_server.engine.allow = 20
     started = asyncio.Event()
 
     async def listen() -> None:
@@ -286,8 +283,8 @@ async def test_cancel_from_another_task(client: KaniTTSClient) -> None:
     assert await client.ping() is True
 
 
-async def test_cancel_from_the_callback(client: KaniTTSClient) -> None:
-    """A callback may cancel the stream it belongs to: stream_tts_request is False then."""
+async def test_cancel_from_the_callback(client: KaniTTSClient, tone_server: InProcessServer) -> None:
+    tone_server.engine.allow = 20
 
     async def stop(pcm: bytes, metadata: dict[str, Any]) -> None:
         await client.cancel()
@@ -297,7 +294,6 @@ async def test_cancel_from_the_callback(client: KaniTTSClient) -> None:
 
 
 async def test_cancelled_task_leaves_the_connection_usable(client: KaniTTSClient) -> None:
-    """A task cancelled while it waits for an answer has the server stop; the next answer is the right one."""
     websocket = client.websocket
     started = asyncio.Event()
 
@@ -315,7 +311,6 @@ async def test_cancelled_task_leaves_the_connection_usable(client: KaniTTSClient
 
 
 async def test_concurrent_callers_wait_their_turn(client: KaniTTSClient) -> None:
-    """Requests made at once on one client each get their own answer."""
     texts = ["Uno.", "Una frase bastante más larga que la primera, con muchas palabras.", "Dos."]
     speeches, alive = await asyncio.gather(
         asyncio.gather(*map(client.send_tts_request, texts)), client.ping()
@@ -326,16 +321,14 @@ async def test_concurrent_callers_wait_their_turn(client: KaniTTSClient) -> None
 
 
 async def test_the_reference_reaches_the_server(client: KaniTTSClient) -> None:
-    """A recording is accepted and answered with what became of it; one that isn't audio is refused."""
     assert await client.send_tts_request(HELLO, reference_audio=wav_of(PCM * 20))
     assert client.last_answer["metadata"]["cloning"] in ("none", "nearest voice", "embedding")
     with pytest.raises(RequestFailed, match="reference_audio"):
         await client.send_tts_request(HELLO, reference_audio=b"this is no audio")
 
 
-async def test_integration_speaks_by_itself(espeak_server: Any) -> None:
-    """generate_speech connects when it has to and speaks friendly Spanish unless told otherwise."""
-    integration = SpanishAITTSIntegration(tts_host=espeak_server.host, tts_port=espeak_server.port)
+async def test_integration_speaks_by_itself(tone_server: InProcessServer) -> None:
+    integration = SpanishAITTSIntegration(tts_host=tone_server.host, tts_port=tone_server.port)
     assert not integration.connected
     wav = await integration.generate_speech(HELLO)
     assert wav is not None and pcm_of(wav)
@@ -344,9 +337,8 @@ async def test_integration_speaks_by_itself(espeak_server: Any) -> None:
     assert not integration.connected
 
 
-async def test_integration_says_it_as_it_is_asked_to(espeak_server: Any) -> None:
-    """It is friendly by itself; an emotion's strength, a length, a lexicon and figures are passed on."""
-    async with SpanishAITTSIntegration(espeak_server.host, espeak_server.port) as integration:
+async def test_integration_says_it_as_it_is_asked_to(tone_server: InProcessServer) -> None:
+    async with SpanishAITTSIntegration(tone_server.host, tone_server.port) as integration:
 
         async def told(**config: Any) -> dict[str, Any]:
             assert await integration.generate_speech("Kani cuenta hasta 21.", config) is not None
@@ -364,9 +356,8 @@ async def test_integration_says_it_as_it_is_asked_to(espeak_server: Any) -> None
         assert fitted["duration"] == pytest.approx(wanted, rel=0.02)
 
 
-async def test_integration_passes_the_reference_on(espeak_server: Any) -> None:
-    """generate_speech and stream_speech take reference_audio, and fail on one that isn't audio."""
-    async with SpanishAITTSIntegration(espeak_server.host, espeak_server.port) as integration:
+async def test_integration_passes_the_reference_on(tone_server: InProcessServer) -> None:
+    async with SpanishAITTSIntegration(tone_server.host, tone_server.port) as integration:
         reference = wav_of(PCM * 20)
         assert await integration.generate_speech(HELLO, {"voice_id": "user_voice"}, reference_audio=reference)
         assert await integration.generate_speech(HELLO, reference_audio=b"no audio") is None
@@ -374,10 +365,9 @@ async def test_integration_passes_the_reference_on(espeak_server: Any) -> None:
 
 
 @pytest.mark.parametrize("keyword", ["chunk_callback", "on_chunk"])
-async def test_integration_streams(espeak_server: Any, keyword: str) -> None:
-    """stream_speech takes its callback under both names, connecting by itself."""
+async def test_integration_streams(tone_server: InProcessServer, keyword: str) -> None:
     chunks: list[bytes] = []
-    integration = SpanishAITTSIntegration(espeak_server.host, espeak_server.port)
+    integration = SpanishAITTSIntegration(tone_server.host, tone_server.port)
     callback = named(keyword, lambda pcm, metadata: chunks.append(pcm))
     assert await integration.stream_speech(HELLO, {"speed": 1.2}, **callback) is True
     assert sum(map(len, chunks)) > 11025
@@ -385,16 +375,14 @@ async def test_integration_streams(espeak_server: Any, keyword: str) -> None:
 
 
 async def test_integration_returns_none_on_failure(
-    espeak_server: Any, caplog: pytest.LogCaptureFixture
+    tone_server: InProcessServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A refused request is None, with the reason in the log."""
-    async with SpanishAITTSIntegration(espeak_server.host, espeak_server.port) as integration:
+    async with SpanishAITTSIntegration(tone_server.host, tone_server.port) as integration:
         assert await integration.generate_speech(HELLO, {"speed": 99}) is None
         assert "speed" in caplog.text
 
 
 def test_one_client_in_several_event_loops(espeak_server: Any) -> None:
-    """`asyncio.run` for every request works: a connection ends with its loop, the next has its own."""
     client = KaniTTSClient(espeak_server.host, espeak_server.port)
     assert asyncio.run(client.connect()) is True
     assert not client.connected
@@ -407,7 +395,6 @@ def test_one_client_in_several_event_loops(espeak_server: Any) -> None:
 
 
 def test_the_facade_in_several_event_loops(espeak_server: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """A synchronous assistant speaks each sentence with its own `asyncio.run`, and failures are None."""
     integration = SpanishAITTSIntegration(espeak_server.host, espeak_server.port)
     for _ in range(3):
         wav = asyncio.run(integration.generate_speech(HELLO))
@@ -419,7 +406,6 @@ def test_the_facade_in_several_event_loops(espeak_server: Any, caplog: pytest.Lo
 
 @pytest.mark.filterwarnings("ignore:asynchronous generator:ResourceWarning")
 def test_a_loop_that_is_left_with_a_stream_open(espeak_server: Any) -> None:
-    """What a loop never finished, a held stream and a request behind it, does not hinder the next loop."""
     client = KaniTTSClient(espeak_server.host, espeak_server.port)
     kept: list[Any] = []
 
@@ -441,8 +427,7 @@ def test_a_loop_that_is_left_with_a_stream_open(espeak_server: Any) -> None:
 # Against a scripted peer
 
 
-async def test_nobody_listens(unused_tcp_port: int, caplog: pytest.LogCaptureFixture) -> None:
-    """Without a server connect() is False, `async with` raises, and the facade returns None and False."""
+async def test_missing_server_is_reported(unused_tcp_port: int, caplog: pytest.LogCaptureFixture) -> None:
     client = KaniTTSClient("127.0.0.1", unused_tcp_port)
     assert await client.connect() is False
     assert f"127.0.0.1:{unused_tcp_port}: no server listens there" in caplog.text
@@ -465,7 +450,6 @@ async def test_nobody_listens(unused_tcp_port: int, caplog: pytest.LogCaptureFix
     ids=lambda client: client.url,
 )
 async def test_address_that_cannot_be(client: KaniTTSClient, caplog: pytest.LogCaptureFixture) -> None:
-    """connect() to an impossible port or address is False, and the log names it."""
     assert await client.connect() is False
     assert f"cannot connect to {client.url}: " in caplog.text
 
@@ -475,7 +459,6 @@ NOT_JSON: list[Any] = [{"speed": object()}, {"speed": float("nan")}, {1, 2}, 5, 
 
 @pytest.mark.parametrize("config", NOT_JSON, ids=["object", "nan", "set", "number", "bytes"])
 async def test_config_that_is_not_json(config: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """What cannot be sent raises RequestFailed, is False when streamed, and costs no connection."""
     async with peer(willing) as (url, handshakes), KaniTTSClient(url=url) as client:
         with pytest.raises(RequestFailed, match="JSON"):
             await client.send_tts_request(HELLO, config)
@@ -486,7 +469,6 @@ async def test_config_that_is_not_json(config: Any, caplog: pytest.LogCaptureFix
 
 
 async def test_facade_with_a_config_that_is_not_json(caplog: pytest.LogCaptureFixture) -> None:
-    """The facade answers None and False, and logs why."""
     async with peer(willing) as (url, _), SpanishAITTSIntegration(url=url) as integration:
         assert await integration.generate_speech(HELLO, {"speed": object()}) is None
         assert await integration.stream_speech(HELLO, {"speed": object()}) is False
@@ -495,7 +477,6 @@ async def test_facade_with_a_config_that_is_not_json(caplog: pytest.LogCaptureFi
 
 
 async def test_request_before_connect() -> None:
-    """Requests of a client that was never connected are a ConnectionError, or False when streamed."""
     client = KaniTTSClient()
     with pytest.raises(ConnectionError, match="connect"):
         await client.send_tts_request(HELLO)
@@ -503,8 +484,7 @@ async def test_request_before_connect() -> None:
     assert await client.cancel() is False
 
 
-async def test_what_is_sent() -> None:
-    """A request carries the text, the configuration in place of the defaults, and the recording as base64."""
+async def test_request_carries_text_config_and_recording() -> None:
     received: list[Any] = []
 
     async def note(connection: ServerConnection, number: int) -> None:
@@ -539,7 +519,6 @@ async def test_what_is_sent() -> None:
 
 
 async def test_api_key_is_a_bearer_token() -> None:
-    """api_key= goes into the handshake's Authorization header; without one there is none."""
     async with peer(never) as (url, handshakes):
         async with KaniTTSClient(url=url, api_key="sésamo".encode().hex()):
             pass
@@ -551,7 +530,6 @@ async def test_api_key_is_a_bearer_token() -> None:
 
 @pytest.mark.parametrize("status", [401, 403])
 async def test_wrong_key_is_not_tried_again(status: int) -> None:
-    """A handshake refused for its key raises AuthenticationFailed, with what the server said."""
     async with peer(never, (status,)) as (url, _):
         with pytest.raises(AuthenticationFailed, match=rf"{status}.*not you"):
             async with KaniTTSClient(url=url, api_key="wrong"):
@@ -559,7 +537,6 @@ async def test_wrong_key_is_not_tried_again(status: int) -> None:
 
 
 async def test_messages_of_any_size() -> None:
-    """An answer far over the library's own 1 MiB arrives whole."""
     pcm = PCM * 1000
 
     async def send(connection: ServerConnection, number: int) -> None:
@@ -571,8 +548,6 @@ async def test_messages_of_any_size() -> None:
 
 
 async def test_dropped_before_an_answer_is_asked_again() -> None:
-    """A connection lost before anything came back is opened anew, and the request repeated."""
-
     async def drop_first(connection: ServerConnection, number: int) -> None:
         if number == 1:
             await connection.recv()
@@ -586,8 +561,6 @@ async def test_dropped_before_an_answer_is_asked_again() -> None:
 
 
 async def test_repeated_once_only() -> None:
-    """A request that costs two connections raises NotConnected instead of being tried for ever."""
-
     async def drop(connection: ServerConnection, number: int) -> None:
         await connection.recv()
         connection.transport.abort()
@@ -599,8 +572,6 @@ async def test_repeated_once_only() -> None:
 
 
 async def test_dropped_after_audio_is_not_repeated() -> None:
-    """Half a speech is never followed by its beginning: the loss is raised, the next request reconnects."""
-
     async def drop_first(connection: ServerConnection, number: int) -> None:
         if number == 1:
             await connection.recv()
@@ -622,7 +593,6 @@ async def test_dropped_after_audio_is_not_repeated() -> None:
 async def test_reconnecting_backs_off_and_goes_on(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that refuses for a while is tried again until it accepts, and every try is logged."""
     monkeypatch.setattr(websocket_client, "_FIRST_DELAY_S", 0.001)
 
     async with (
@@ -637,7 +607,6 @@ async def test_reconnecting_backs_off_and_goes_on(
 
 
 async def test_backoff_grows_with_every_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first try comes at once, the pauses after it double and vary, and none is longer than the cap."""
     pauses: list[float] = []
 
     async def note(seconds: float) -> None:
@@ -658,7 +627,6 @@ async def test_backoff_grows_with_every_try(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_reconnecting_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the server stays away the request fails after `reconnect_tries` tries."""
     monkeypatch.setattr(websocket_client, "_FIRST_DELAY_S", 0.001)
     async with (
         peer(gone_first, (None, 503, 503, 503)) as (url, handshakes),
@@ -681,7 +649,6 @@ async def gone_after_a_ping(connection: ServerConnection, number: int) -> None:
 
 
 async def test_an_assistant_waits_for_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a minute at least, whatever chance makes of it; or as long as its caller says."""
     waited: list[float] = []
 
     async def note(seconds: float) -> None:
@@ -704,8 +671,6 @@ async def test_an_assistant_waits_for_a_restart(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("code", [1007, 1008, 1009])
 async def test_refused_message_is_not_repeated(code: int) -> None:
-    """A connection closed because of the message raises RequestFailed with the reason, after one try."""
-
     async def refuse(connection: ServerConnection, number: int) -> None:
         await connection.recv()
         await connection.close(code, "at most 16 MiB")
@@ -729,8 +694,6 @@ async def test_refused_message_is_not_repeated(code: int) -> None:
     ],
 )
 async def test_garbage_is_named_and_survived(garbage: str | bytes) -> None:
-    """An answer that isn't the protocol raises UnexpectedAnswer; the next request gets its own answer."""
-
     async def babble(connection: ServerConnection, number: int) -> None:
         if number == 1:
             await connection.recv()
@@ -746,8 +709,6 @@ async def test_garbage_is_named_and_survived(garbage: str | bytes) -> None:
 
 
 async def test_silent_server_times_out() -> None:
-    """A server that never answers raises AnswerTimeout after chunk_timeout; the connection is replaced."""
-
     async def sulk(connection: ServerConnection, number: int) -> None:
         await (never if number == 1 else willing)(connection, number)
 
@@ -760,7 +721,6 @@ async def test_silent_server_times_out() -> None:
 
 
 async def test_peer_that_does_not_stop_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the server doesn't end a left stream in time, its connection is closed, not read for an answer."""
     monkeypatch.setattr(websocket_client, "_CANCEL_TIMEOUT_S", 0.05)
 
     async def deaf(connection: ServerConnection, number: int) -> None:
@@ -778,7 +738,6 @@ async def test_peer_that_does_not_stop_is_left(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_cancelled_while_cancelling() -> None:
-    """A task cancelled again while the server is still to stop leaves no half-read connection behind."""
     asked, told_to_stop = asyncio.Event(), asyncio.Event()
 
     async def slow(connection: ServerConnection, number: int) -> None:
@@ -802,7 +761,6 @@ async def test_cancelled_while_cancelling() -> None:
 
 
 async def test_leaving_the_loop_sends_cancel() -> None:
-    """A left stream is cancelled on the server, and what it had sent already isn't mistaken for an answer."""
     received: list[str] = []
 
     async def speak(connection: ServerConnection, number: int) -> None:
@@ -828,17 +786,15 @@ async def test_leaving_the_loop_sends_cancel() -> None:
 
 @pytest.mark.alone
 async def test_asking_inside_the_loop_is_refused() -> None:
-    """A request from inside a stream's own loop raises a sentence instead of waiting for itself."""
     async with peer(willing) as (url, _), KaniTTSClient(url=url, chunk_timeout=0.3) as client:
         async for _ in client.stream(HELLO):
-            with pytest.raises(StreamLeftOpen, match=r"nobody read it for 0\.3 s"):
+            with pytest.raises(StreamLeftOpen, match=r"was not read for 0\.3 s"):
                 await client.send_tts_request(HELLO)
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
 
 
 @pytest.mark.alone
-async def test_a_stream_that_nobody_reads_blocks_others_for_a_while_only() -> None:
-    """Requests behind a stream kept unread fail, whenever they came; once it is closed they are served."""
+async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
     released = asyncio.Event()
 
     async def one_by_one(connection: ServerConnection, number: int) -> None:
@@ -866,7 +822,6 @@ async def test_a_stream_that_nobody_reads_blocks_others_for_a_while_only() -> No
 
 
 async def test_waiting_for_a_stream_that_is_read_has_no_limit() -> None:
-    """Whoever waits behind a stream that goes on is served, though it lasts longer than chunk_timeout."""
     pause = 0.1
 
     async def slowly(connection: ServerConnection, number: int) -> None:
@@ -895,7 +850,6 @@ async def test_waiting_for_a_stream_that_is_read_has_no_limit() -> None:
 
 
 async def test_disconnecting_ends_the_request_for_good() -> None:
-    """disconnect() while a request waits ends it with NotConnected, and nothing connects again."""
     asked = asyncio.Event()
 
     async def wait(connection: ServerConnection, number: int) -> None:
@@ -913,7 +867,6 @@ async def test_disconnecting_ends_the_request_for_good() -> None:
 
 
 async def test_connections_are_not_opened_twice() -> None:
-    """connect() on a connected client, also several times at once, keeps the one connection."""
     async with peer(willing) as (url, handshakes):
         client = KaniTTSClient(url=url)
         assert all(await asyncio.gather(client.connect(), client.connect(), client.connect()))
@@ -922,7 +875,6 @@ async def test_connections_are_not_opened_twice() -> None:
 
 
 async def test_the_text_is_never_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """What people have said stays out of the log, also at its most talkative."""
     caplog.set_level(logging.DEBUG, logger="websocket_client")
     async with peer(willing) as (url, _), KaniTTSClient(url=url) as client:
         await client.send_tts_request("palabra secreta", bogus_config(language="secreta"))
@@ -933,7 +885,6 @@ async def test_the_text_is_never_logged(caplog: pytest.LogCaptureFixture) -> Non
     ("host", "url"), [("::1", "ws://[::1]:8001"), ("localhost", "ws://localhost:8001"), ("10.0.0.1", None)]
 )
 def test_address(host: str, url: str | None) -> None:
-    """host and port make the address, IPv6 in brackets; url= stands in their place."""
     if url is None:
         assert KaniTTSClient(host, url="wss://voice.example/").url == "wss://voice.example/"
     else:

@@ -23,7 +23,6 @@ def requests(visitor: Visitor) -> list[dict[str, object]]:
 
 
 def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_server: StartServer) -> None:
-    """While the server is away the text stays, and what is asked for is spoken as soon as it is back."""
     server = start_server("--engine", "espeak")
     visitor = visit(server)
     visitor.network_may_fail = True
@@ -43,11 +42,10 @@ def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_serve
     assert len(requests(visitor)) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_a_request_that_is_stopped_while_the_server_is_away_is_not_made(
     visit: Visit, start_server: StartServer
 ) -> None:
-    """What nobody wants any more is not asked for when the server is back."""
     server = start_server("--engine", "espeak")
     visitor = visit(server)
     visitor.network_may_fail = True
@@ -60,8 +58,7 @@ def test_a_request_that_is_stopped_while_the_server_is_away_is_not_made(
     assert requests(visitor) == []
 
 
-def test_what_came_before_the_line_broke_is_heard_and_kept(visit: Visit, start_server: StartServer) -> None:
-    """A server that dies in the middle costs what had not come: the rest is heard, kept and can be saved."""
+def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
     visitor = visit(server)
     visitor.network_may_fail = True
@@ -83,7 +80,6 @@ def test_what_came_before_the_line_broke_is_heard_and_kept(visit: Visit, start_s
 
 
 def test_a_full_server_is_busy_in_plain_words(visit: Visit, start_server: StartServer) -> None:
-    """When no more connections are taken the page says so, and comes in once there is room."""
     server = start_server("--engine", "espeak", KANI_MAX_CONNECTIONS="1")
     first = visit(server)
     second = visit(server, ready=False)
@@ -96,9 +92,8 @@ def test_a_full_server_is_busy_in_plain_words(visit: Visit, start_server: StartS
     assert second.text("#problem") == ""
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_too_much_for_one_minute_is_said_in_plain_words(visit: Visit, start_server: StartServer) -> None:
-    """A rate limit is told as what it is, in the language of the page."""
     server = start_server("--engine", "espeak", KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="1")
     visitor = visit(server, locale="es-MX")
     visitor.speak(TEXT, "en")
@@ -109,9 +104,8 @@ def test_too_much_for_one_minute_is_said_in_plain_words(visit: Visit, start_serv
     assert visitor.text("#status") == "No se dijo"
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_the_place_in_the_queue_is_shown(visit: Visit, start_server: StartServer) -> None:
-    """Whoever waits for an engine's place sees which one is theirs."""
     server = start_server("--engine", "espeak", KANI_MAX_CONCURRENT="1", KANI_AHEAD_SECONDS="600")
     first, second = visit(server), visit(server)
     notes = second.page.evaluate_handle(
@@ -143,7 +137,6 @@ def keyed(start_server: StartServer, key: str) -> ServerProcess:
 
 
 def test_the_key_is_asked_for_and_kept_in_this_tab_alone(visit: Visit, start_server: StartServer) -> None:
-    """A wrong key is told, the right one opens everything, lasts for the tab, and is kept nowhere else."""
     server = keyed(start_server, "open-sesame")
     visitor = visit(server, ready=False, url=f"http://127.0.0.1:{server.port}/")
     ask_for_key(visitor)
@@ -168,9 +161,8 @@ def test_the_key_is_asked_for_and_kept_in_this_tab_alone(visit: Visit, start_ser
     other.wait_for_selector("#key-dialog[open]")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_a_key_of_any_letters_opens_the_socket(visit: Visit, start_server: StartServer) -> None:
-    """A key that cannot be the name of a sub-protocol is told another way."""
     server = keyed(start_server, "señal/de (paso)")
     visitor = visit(server, ready=False, url=f"http://127.0.0.1:{server.port}/")
     ask_for_key(visitor)
@@ -185,7 +177,6 @@ def test_a_key_of_any_letters_opens_the_socket(visit: Visit, start_server: Start
 def test_not_now_leaves_the_page_until_something_is_asked_for(
     visit: Visit, start_server: StartServer
 ) -> None:
-    """Without a key the page waits, asks no more by itself, and asks again when the button is pressed."""
     server = keyed(start_server, "open-sesame")
     visitor = visit(server, ready=False, url=f"http://127.0.0.1:{server.port}/")
     ask_for_key(visitor)
@@ -198,7 +189,6 @@ def test_not_now_leaves_the_page_until_something_is_asked_for(
 def test_a_name_that_is_not_the_servers_is_refused_in_plain_words(
     visit: Visit, espeak_server: ServerProcess
 ) -> None:
-    """Where the server does not let the page in, the page says why."""
     visitor = visit(ready=False, url=f"http://stranger.test:{espeak_server.port}/")
     visitor.network_may_fail = True
     visitor.page.goto(visitor.url)
@@ -209,7 +199,6 @@ def test_a_name_that_is_not_the_servers_is_refused_in_plain_words(
 def test_without_a_secure_context_the_page_says_so_and_still_saves(
     visit: Visit, start_server: StartServer
 ) -> None:
-    """Over plain http from elsewhere there is no audio worklet: what comes is shown and can be saved."""
     everybody = ("--host", "0.0.0.0", "--no-auth")
     server = start_server("--engine", "espeak", *everybody, KANI_ALLOWED_HOSTS="lan.test")
     visitor = visit(server, url=f"http://lan.test:{server.port}/")

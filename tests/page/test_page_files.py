@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from server import page
 
@@ -27,8 +29,7 @@ def texts(language: str) -> dict[str, str]:
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application that holds the page alone."""
-    context = Context(SpeechService.__new__(SpeechService), CollectorRegistry())
-    transport = httpx.ASGITransport(Starlette(routes=page.protocol().routes(context)))
+    transport = httpx.ASGITransport(Starlette(routes=page.routes()))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
@@ -73,7 +74,6 @@ async def test_other_names_are_not_found(path: str, client: httpx.AsyncClient) -
 
 
 def test_nothing_in_the_page_comes_from_elsewhere() -> None:
-    """No file names another host; the name space of SVG is a name, not a place."""
     for file in WEB.iterdir():
         found = re.findall(
             r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}[^\"')\s]*", file.read_text(encoding="utf-8")
@@ -82,7 +82,6 @@ def test_nothing_in_the_page_comes_from_elsewhere() -> None:
 
 
 def test_every_script_that_is_named_is_there() -> None:
-    """What a file imports or loads stands beside it."""
     for file in WEB.glob("*.[hj]*"):
         named = re.findall(r'(?:from |URL\()"(?:\./)?([\w-]+\.js)"', file.read_text(encoding="utf-8"))
         named += re.findall(r'(?:src|href)="static/([^"]+)"', file.read_text(encoding="utf-8"))
@@ -90,7 +89,6 @@ def test_every_script_that_is_named_is_there() -> None:
 
 
 def test_the_page_says_the_same_in_each_language() -> None:
-    """Every language has words for every name, with the same places to fill in."""
     english = texts("en")
     assert len(english) > 100
     for language in LANGUAGES:
@@ -101,7 +99,6 @@ def test_the_page_says_the_same_in_each_language() -> None:
 
 
 def test_all_words_that_the_page_asks_for_are_there_and_all_are_asked_for() -> None:
-    """No name is missing, and none is left over."""
     english = texts("en")
     asked: set[str] = set()
     for file in WEB.glob("*.[hj]*"):
@@ -117,7 +114,6 @@ def test_all_words_that_the_page_asks_for_are_there_and_all_are_asked_for() -> N
 
 
 def test_every_language_of_the_server_has_an_example(espeak_server: ServerProcess) -> None:
-    """The page has a sentence in each language that the voices speak."""
     source = (WEB / "examples.js").read_text(encoding="utf-8")
     examples = dict(re.findall(r'^  (\w+): "(.+)",$', source, re.MULTILINE))
     spoken = httpx.get(espeak_server.http_url + "/health").json()["languages"]

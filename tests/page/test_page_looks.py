@@ -24,7 +24,6 @@ ARABIC = "صباح الخير! الشمس مشرقة اليوم."
 def test_the_page_is_in_the_browsers_language(
     visit: Visit, locale: str, language: str, button: str, text: str
 ) -> None:
-    """Words, example and the document's language follow the browser; English where it is not translated."""
     visitor = visit(locale=locale)
     assert visitor.text("#speak") == button
     assert visitor.value("#text").startswith(text)
@@ -36,7 +35,6 @@ def test_the_page_is_in_the_browsers_language(
 
 
 def test_each_language_brings_its_example(visit: Visit) -> None:
-    """Choosing a language replaces an example, never somebody's own words; the button brings one again."""
     visitor = visit()
     visitor.page.select_option("#language", "fr")
     assert visitor.value("#text").startswith("Bonjour")
@@ -48,7 +46,6 @@ def test_each_language_brings_its_example(visit: Visit) -> None:
 
 
 def test_arabic_runs_from_right_to_left(visit: Visit) -> None:
-    """The field, the words and the history turn with the language, and words light up from the right."""
     visitor = visit()
     page = visitor.page
     visitor.speak(ARABIC, "ar")
@@ -65,7 +62,6 @@ def test_arabic_runs_from_right_to_left(visit: Visit) -> None:
 
 
 def test_text_alone_turns_the_words_too(visit: Visit) -> None:
-    """Arabic that was typed without choosing a language runs from right to left as well."""
     visitor = visit()
     visitor.speak(ARABIC)
     visitor.wait_for_sound()
@@ -82,8 +78,7 @@ def test_text_alone_turns_the_words_too(visit: Visit) -> None:
         pytest.param("dark", 360, marks=pytest.mark.slow),
     ],
 )
-def test_nothing_is_in_anybodys_way(visit: Visit, scheme: str, width: int) -> None:
-    """axe-core finds nothing at rest, while speaking, with a problem, and with every panel open."""
+def test_page_is_accessible(visit: Visit, scheme: str, width: int) -> None:
     visitor = visit(color_scheme=scheme, viewport={"width": width, "height": 800})
     page = visitor.page
     assert visitor.violations() == ""
@@ -104,7 +99,6 @@ def test_nothing_is_in_anybodys_way(visit: Visit, scheme: str, width: int) -> No
 
 
 def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> None:
-    """At 360 pixels everything fits, in the language with the longest words and with an endless one."""
     visitor = visit(locale="es-ES", viewport={"width": 360, "height": 640}, has_touch=True)
     page = visitor.page
     page.select_option("#emotion", "professional")
@@ -117,8 +111,7 @@ def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> N
     assert page.eval_on_selector("#voice-dialog", "dialog => dialog.scrollWidth <= dialog.clientWidth")
 
 
-def test_whoever_wants_no_motion_gets_none(visit: Visit) -> None:
-    """With reduced motion nothing is faded."""
+def test_reduced_motion_stops_animations(visit: Visit) -> None:
     visitor = visit(reduced_motion="reduce")
     visitor.speak("Hi.", "en")
     visitor.wait_for_sound()
@@ -128,8 +121,7 @@ def test_whoever_wants_no_motion_gets_none(visit: Visit) -> None:
     assert set(durations) == {"0s"}
 
 
-def test_a_screen_reader_is_told_little_and_what_matters(visit: Visit) -> None:
-    """The live region speaks of beginning and end, not of every word; controls have names and states."""
+def test_screen_reader_gets_important_changes_only(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     notes = page.evaluate_handle(

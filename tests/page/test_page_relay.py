@@ -96,7 +96,6 @@ def utf16(text: str) -> int:
     ("text", "direction"), [(SPANISH, "ltr"), (ARABIC, "rtl")], ids=["spanish", "arabic"]
 )
 def test_letters_light_up_in_order(page: Page, text: str, direction: str) -> None:
-    """From the first to the last, each by itself, in one piece of text that runs as it is read."""
     speak(page, text)
     page.wait_for_selector("#stop:disabled")
     lit: list[list[int]] = page.evaluate("lit")
@@ -116,7 +115,6 @@ def test_letters_light_up_in_order(page: Page, text: str, direction: str) -> Non
 
 
 def test_stop_and_the_next_text(page: Page) -> None:
-    """Silence at once; nothing of the old text is taken for the next one's."""
     speak(page, SPANISH * 20)
     page.wait_for_function("lit.length > 3")
     page.click("#stop")
@@ -130,7 +128,6 @@ def test_stop_and_the_next_text(page: Page) -> None:
 
 
 def test_a_text_instead_of_another(page: Page) -> None:
-    """Pressing the button again ends what is heard."""
     sent: list[dict[str, Any]] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(json.loads(data))))
     page.reload()
@@ -143,7 +140,6 @@ def test_a_text_instead_of_another(page: Page) -> None:
 
 
 def test_an_error_is_shown(page: Page) -> None:
-    """Without a text the server says what is missing."""
     speak(page, "")
     page.wait_for_function("document.querySelector('#status').textContent !== ''")
     assert page.inner_text("#status") == "No text provided"

@@ -31,7 +31,6 @@ def words(text: str) -> list[str]:
 
 
 def test_a_text_is_spoken_and_each_word_lights_up_in_turn(visit: Visit) -> None:
-    """Every word is lit once, in order; at the end all are said, none is lit, and the figures are there."""
     visitor = visit()
     visitor.speak(TEXT, "en")
     visitor.wait_for_sound()
@@ -52,7 +51,6 @@ def test_a_text_is_spoken_and_each_word_lights_up_in_turn(visit: Visit) -> None:
 
 
 def test_kokoro_is_heard_word_by_word(visit: Visit, server: ServerProcess) -> None:
-    """With the engine that a server has by itself the words light up too."""
     visitor = visit(server)
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
@@ -61,7 +59,6 @@ def test_kokoro_is_heard_word_by_word(visit: Visit, server: ServerProcess) -> No
 
 
 def test_the_waveform_and_the_arrivals_are_drawn(visit: Visit) -> None:
-    """Both pictures have ink of several colours when something was heard, and say in words what they show."""
     visitor = visit()
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
@@ -84,7 +81,6 @@ def test_the_waveform_and_the_arrivals_are_drawn(visit: Visit) -> None:
 
 
 def test_an_emoji_before_a_word_does_not_shift_the_light(visit: Visit) -> None:
-    """Characters beyond the first plane count as one in the spans, and the right words are lit."""
     visitor = visit()
     visitor.speak("😀 Hello 𝒳 🎉 big world", "en")
     visitor.wait_for_end()
@@ -94,7 +90,6 @@ def test_an_emoji_before_a_word_does_not_shift_the_light(visit: Visit) -> None:
 
 
 def test_stop_is_silence_at_once(visit: Visit) -> None:
-    """After Stop nothing is lit any more, and what came is kept and can be saved."""
     visitor = visit()
     visitor.speak(LONG, "en")
     visitor.wait_for_sound()
@@ -110,9 +105,8 @@ def test_stop_is_silence_at_once(visit: Visit) -> None:
     assert visitor.lit() == lit
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_stop_ends_the_servers_work_too(visit: Visit, server: ServerProcess) -> None:
-    """What is still being made when somebody stops is cancelled, and its beginning can be saved."""
     visitor = visit(server)
     visitor.speak(LONG, "en")
     visitor.wait_for_sound()
@@ -126,7 +120,6 @@ def test_stop_ends_the_servers_work_too(visit: Visit, server: ServerProcess) -> 
 
 
 def test_a_stopped_request_leaves_the_place_to_the_next(visit: Visit) -> None:
-    """Whoever presses Speak again while something is heard hears the new text alone."""
     visitor = visit()
     visitor.speak(LONG, "en")
     visitor.wait_for_sound()
@@ -137,7 +130,6 @@ def test_a_stopped_request_leaves_the_place_to_the_next(visit: Visit) -> None:
 
 
 def test_the_download_holds_the_samples_that_came_byte_for_byte(visit: Visit) -> None:
-    """The WAV file's samples are the payloads of all frames, at the rate they name."""
     visitor = visit()
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
@@ -146,9 +138,8 @@ def test_the_download_holds_the_samples_that_came_byte_for_byte(visit: Visit) ->
     assert {frame.metadata["sample_rate"] for frame in visitor.frames} == {rate}
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visit: Visit) -> None:
-    """After a reload what was heard is there with its sound, words and choices, until it is deleted."""
     visitor = visit()
     page = visitor.page
     page.select_option("#emotion", "happy")
@@ -180,7 +171,6 @@ def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visit: Visit) -> 
 
 
 def test_the_history_keeps_the_newest_fifty(visit: Visit) -> None:
-    """The oldest goes when there are too many."""
     visitor = visit()
     kept = visitor.page.evaluate(
         """async () => {
@@ -198,7 +188,6 @@ def test_the_history_keeps_the_newest_fifty(visit: Visit) -> None:
 
 
 def test_all_of_the_history_is_deleted_only_when_it_is_meant(visit: Visit) -> None:
-    """Delete all asks first."""
     visitor = visit()
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
@@ -217,7 +206,6 @@ def asked(visitor: Visitor) -> dict[str, object]:
 
 
 def test_a_text_that_tells_no_language_is_spoken_in_the_browsers(visit: Visit) -> None:
-    """A greeting is spoken in its own language, whatever the browser's."""
     visitor = visit(locale="fr-FR")
     for text, language in (("OK 3", "fr"), ("Hello, world!", "en")):
         visitor.speak(text)
@@ -226,8 +214,7 @@ def test_a_text_that_tells_no_language_is_spoken_in_the_browsers(visit: Visit) -
         assert f"({language})" in visitor.text("#told")
 
 
-def test_only_what_was_chosen_is_asked_for(visit: Visit) -> None:
-    """A text is sent alone; a voice, an emotion, a speed and VoxCPM's parameters where they were chosen."""
+def test_only_changed_parameters_are_sent(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     visitor.speak("Hi.")
@@ -263,7 +250,6 @@ def test_only_what_was_chosen_is_asked_for(visit: Visit) -> None:
 
 
 def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
-    """Its slider is there with an emotion, says its value, and all of it is what is not asked for."""
     visitor = visit()
     page = visitor.page
     assert not page.is_visible("#strength")
@@ -283,8 +269,7 @@ def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
     assert asked(visitor) == {"text": "Hi.", "mode": "streaming", "languages": ["en-US"]}
 
 
-def test_what_the_server_does_not_accept_is_said_in_plain_words(visit: Visit) -> None:
-    """A value out of range is told with the server's reason, and the next request works."""
+def test_refusal_is_shown_in_plain_words(visit: Visit) -> None:
     visitor = visit()
     visitor.page.click("#parameters summary")
     visitor.page.fill("#parameter-cfg_value", "99")
@@ -300,7 +285,6 @@ def test_what_the_server_does_not_accept_is_said_in_plain_words(visit: Visit) ->
 
 
 def test_a_text_that_is_too_long_is_named(visit: Visit, start_server: StartServer) -> None:
-    """The page counts in characters as the server does, warns, and says what the server said."""
     visitor = visit(start_server("--engine", "espeak", KANI_VOXCPM_MAX_TEXT="20"))
     visitor.page.fill("#text", "😀" * 20)
     assert visitor.text("#count") == "20 / 20"
@@ -312,7 +296,6 @@ def test_a_text_that_is_too_long_is_named(visit: Visit, start_server: StartServe
 
 
 def test_nothing_is_asked_for_without_text(visit: Visit) -> None:
-    """An empty text is answered by the page itself, which puts the cursor where text belongs."""
     visitor = visit()
     visitor.speak("  \n ")
     assert visitor.text("#problem") == "There is no text to speak yet."
@@ -321,7 +304,6 @@ def test_nothing_is_asked_for_without_text(visit: Visit) -> None:
 
 
 def test_everything_is_done_with_the_keyboard_alone(visit: Visit) -> None:
-    """Tab reaches every control in order; Control and Enter speaks, Escape stops, buttons answer to keys."""
     visitor = visit()
     page = visitor.page
     seen = []

@@ -42,8 +42,7 @@ def names(visitor: Visitor) -> list[str]:
     return visitor.page.locator("#kept-list h3").all_inner_texts()
 
 
-def test_what_is_known_of_a_voice_is_told(visitor: Visitor) -> None:
-    """Language, length and day, the description, and that no engine of this server can speak like it."""
+def test_voice_is_described(visitor: Visitor) -> None:
     assert names(visitor) == ["ana", "luis"]
     ana, luis = visitor.page.locator("#kept-list > li").all_inner_texts()
     assert "Spanish · " in ana and " s · " in ana and "warm" in ana
@@ -54,16 +53,14 @@ def test_what_is_known_of_a_voice_is_told(visitor: Visitor) -> None:
 
 
 def test_a_voice_is_chosen_by_its_button(visitor: Visitor) -> None:
-    """Use chooses it in the menu and leads to the button that speaks."""
     button(visitor, "Use: luis").click()
     assert visitor.value("#voice") == "custom:luis"
     assert visitor.text("#kept-state") == "luis is chosen."
     assert visitor.page.evaluate("document.activeElement.id") == "speak"
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_a_recording_is_heard_until_it_ends_or_is_stopped(visitor: Visitor) -> None:
-    """Listen plays the recording and turns into Stop; it turns back when that is pressed, or all is heard."""
     listen, stop = button(visitor, "Listen: ana"), button(visitor, "Stop: ana")
     listen.click()
     expect(stop).to_have_attribute("aria-pressed", "true")
@@ -75,7 +72,6 @@ def test_a_recording_is_heard_until_it_ends_or_is_stopped(visitor: Visitor) -> N
 
 
 def test_only_one_thing_is_heard_at_a_time(visitor: Visitor) -> None:
-    """Speaking silences a recording, another recording does, and a recording silences what is spoken."""
     button(visitor, "Listen: ana").click()
     expect(button(visitor, "Stop: ana")).to_be_visible()
     button(visitor, "Listen: luis").click()
@@ -92,7 +88,6 @@ def test_only_one_thing_is_heard_at_a_time(visitor: Visitor) -> None:
 
 
 def test_a_voice_is_renamed_and_stays_chosen(visitor: Visitor, espeak_server: ServerProcess) -> None:
-    """A new name is a new id: in the list, in the choice and on the server."""
     button(visitor, "Use: ana").click()
     button(visitor, "Rename: ana").click()
     visitor.page.get_by_label("New name of ana").fill("anna")
@@ -112,8 +107,7 @@ def test_a_voice_is_renamed_and_stays_chosen(visitor: Visitor, espeak_server: Se
         ("", "must be 1-64 letters, digits, '_' and '-'"),
     ],
 )
-def test_a_name_that_cannot_be_is_told_at_its_field(name: str, words: str, visitor: Visitor) -> None:
-    """The form stays, with the reason and the focus in it; Escape gives up."""
+def test_invalid_name_is_reported_at_its_field(name: str, words: str, visitor: Visitor) -> None:
     visitor.network_may_fail = True
     button(visitor, "Rename: ana").click()
     field = visitor.page.get_by_label("New name of ana")
@@ -128,8 +122,7 @@ def test_a_name_that_cannot_be_is_told_at_its_field(name: str, words: str, visit
     assert names(visitor) == ["ana", "luis"]
 
 
-def test_a_voice_is_deleted_by_those_who_are_sure(visitor: Visitor, espeak_server: ServerProcess) -> None:
-    """It is asked first; then the voice is gone from the list, the choice and the server."""
+def test_deletion_needs_confirmation(visitor: Visitor, espeak_server: ServerProcess) -> None:
     asked = []
 
     def refuse(dialog: Dialog) -> None:
@@ -149,8 +142,7 @@ def test_a_voice_is_deleted_by_those_who_are_sure(visitor: Visitor, espeak_serve
     assert [voice["name"] for voice in list_stored(espeak_server)] == ["luis"]
 
 
-def test_a_voice_that_is_gone_is_told(visitor: Visitor, espeak_server: ServerProcess) -> None:
-    """What somebody else deleted meanwhile can only be told of."""
+def test_missing_voice_is_reported(visitor: Visitor, espeak_server: ServerProcess) -> None:
     visitor.network_may_fail = True
     delete_all(espeak_server)
     button(visitor, "Listen: ana").click()
@@ -160,10 +152,9 @@ def test_a_voice_that_is_gone_is_told(visitor: Visitor, espeak_server: ServerPro
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_voices_are_in_nobodys_way(
+def test_voice_list_is_accessible(
     scheme: str, visit: Visit, espeak_server: ServerProcess, recording: Path
 ) -> None:
-    """axe-core finds nothing with a voice, a new name and a problem; the longest name fits a small phone."""
     try:
         store(espeak_server, "m" * 64, recording)
         store(espeak_server, "ana", recording)
@@ -183,7 +174,6 @@ def test_voices_are_in_nobodys_way(
 def test_voices_are_looked_after_with_the_servers_key(
     key: str, visit: Visit, start_server: StartServer, recording: Path
 ) -> None:
-    """Where a key is needed, adding, hearing, renaming and deleting carry it."""
     server = start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS=key)
     visitor = visit(server, url=f"http://localhost:{server.port}/", ready=False)
     visitor.network_may_fail = True
@@ -209,11 +199,10 @@ def test_voices_are_looked_after_with_the_servers_key(
     visitor.wait_for("#kept-empty")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 def test_a_voice_that_comes_near_says_how_near_and_comes_nearer(
     visit: Visit, server: ServerProcess, recording: Path
 ) -> None:
-    """With the default engine: what is expected at once, what was measured later, and the plain sentence."""
     visitor = visit(server)
     page = visitor.page
     try:

@@ -60,7 +60,6 @@ def focused(visitor: Visitor) -> str:
 def test_a_file_becomes_a_voice_that_is_chosen_and_spoken_with(
     visitor: Visitor, espeak_server: ServerProcess, recording: Path
 ) -> None:
-    """An uploaded recording is kept with its language and the words of consent, chosen, and asked for."""
     give(visitor, recording.read_bytes())
     visitor.page.select_option("#voice-language", "en")
     visitor.page.click("#voice-keep")
@@ -82,7 +81,6 @@ def test_a_file_becomes_a_voice_that_is_chosen_and_spoken_with(
 
 
 def test_a_voice_is_recorded_with_the_microphone(visitor: Visitor, espeak_server: ServerProcess) -> None:
-    """What the microphone hears can be listened to, and becomes a WAV file that the server keeps."""
     page = visitor.page
     page.fill("#voice-name", "rec")
     page.check("#voice-consent")
@@ -119,10 +117,7 @@ def test_a_voice_is_recorded_with_the_microphone(visitor: Visitor, espeak_server
     assert max(abs(value) for (value,) in struct.iter_unpack("<h", heard)) > 1000
 
 
-def test_a_recording_that_ended_too_soon_is_told_at_once(
-    visitor: Visitor, espeak_server: ServerProcess
-) -> None:
-    """Less than three seconds are not sent; recording again takes the complaint away."""
+def test_short_recording_is_reported_at_once(visitor: Visitor, espeak_server: ServerProcess) -> None:
     page = visitor.page
     page.fill("#voice-name", "rec")
     page.check("#voice-consent")
@@ -140,7 +135,6 @@ def test_a_recording_that_ended_too_soon_is_told_at_once(
 
 
 def test_closing_the_dialog_ends_a_recording(visitor: Visitor) -> None:
-    """Nobody is recorded once the dialog is closed."""
     visitor.page.evaluate(
         """() => {
             const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -162,10 +156,9 @@ def test_closing_the_dialog_ends_a_recording(visitor: Visitor) -> None:
         ("consent", "voice-consent", "Without the consent of the person who speaks no voice can be kept."),
     ],
 )
-def test_what_is_missing_is_asked_for_where_it_belongs(
+def test_missing_fields_are_marked(
     left_out: str, field: str, words: str, visitor: Visitor, espeak_server: ServerProcess, recording: Path
 ) -> None:
-    """Without a name, a recording or consent nothing is sent, and the field says so."""
     give(visitor, recording.read_bytes(), name="" if left_out == "name" else "ana")
     if left_out == "recording":
         visitor.page.set_input_files("#voice-file", [])
@@ -194,7 +187,6 @@ def test_the_servers_reasons_stand_at_their_field(
     espeak_server: ServerProcess,
     recording: Path,
 ) -> None:
-    """What the server refuses is told in its words at the field, and nothing of the form is lost."""
     store(espeak_server, "luis", recording)
     visitor.network_may_fail = True
     give(visitor, seconds_of(recording, seconds), name)
@@ -207,8 +199,7 @@ def test_the_servers_reasons_stand_at_their_field(
     assert [voice["name"] for voice in list_stored(espeak_server)] == ["luis"]
 
 
-def test_a_file_that_is_no_recording_is_told(visitor: Visitor, espeak_server: ServerProcess) -> None:
-    """Something else than audio can neither be listened to nor be kept."""
+def test_file_without_audio_is_reported(visitor: Visitor, espeak_server: ServerProcess) -> None:
     visitor.network_may_fail = True
     give(visitor, b"These are only words. " * 100)
     visitor.page.click("#recording-play")

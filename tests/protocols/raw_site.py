@@ -1,4 +1,4 @@
-"""A host that answers whatever a test likes, byte for byte, and counts who comes."""
+"""An HTTP host with raw answers, byte for byte, which counts its connections."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ Answer = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    """A whole answer."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
 def redirect(location: str, status: str = "302 Found") -> bytes:
-    """An answer that sends elsewhere."""
     return answer(b"", f"Location: {location}", status=status)
 
 
@@ -31,11 +29,9 @@ class Site:
         self.port = 0
 
     def url(self, path: str = "/", host: str = "127.0.0.1", scheme: str = "http") -> str:
-        """The address of a path here."""
         return f"{scheme}://{host}:{self.port}{path}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request."""
         self.visits += 1
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -52,7 +48,6 @@ class Site:
 
 @asynccontextmanager
 async def opened(address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncIterator[Site]:
-    """A site on a free port of a loopback address."""
     site = Site()
     visits: set[asyncio.Task[None]] = set()
 

@@ -104,8 +104,6 @@ async def spoken_language(
     text: str,
     headers: Mapping[str, str] | None = None,
 ) -> str:
-    """The language that the server's log gives for ``text``, said without one."""
-
     def languages() -> list[str]:
         return re.findall(r"outcome=completed .*language=(\S+)", caplog.text)
 

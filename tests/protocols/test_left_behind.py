@@ -1,4 +1,4 @@
-"""What is left of a client that vanishes in mid-speech: nothing, without waiting for the garbage collector.
+"""Memory of clients that disconnect in mid-speech: it is freed without the garbage collector.
 
 A session holds encoders, texts and half a minute of audio. One that is part of a reference cycle keeps
 them until the collector runs, which on a quiet server may be never.
@@ -35,8 +35,6 @@ KEY = "a-key-for-this-test"
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A WebSocket that speaks, and what a client sends there for a long text."""
-
     path: str
     messages: tuple[str | bytes, ...]
 

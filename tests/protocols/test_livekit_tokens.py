@@ -29,7 +29,6 @@ Verify = Callable[[str], Any]
 
 @pytest.fixture(scope="module")
 def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """A server with a LiveKit server's key, and one further allowed origin."""
     variables = CONFIGURED | {"KANI_ALLOWED_ORIGINS": APP}
     with app_server(tmp_path_factory.mktemp("rooms"), **variables) as running:
         yield running

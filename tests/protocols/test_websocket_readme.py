@@ -29,7 +29,7 @@ def normalized(value: Any) -> Any:
 
 
 def merged(messages: list[str]) -> list[str]:
-    """The messages, chunks of one stream in a row told once: how many there are is the engine's affair."""
+    """Normalize messages, consecutive chunks of a stream as one: their number depends on the engine."""
     kept: list[str] = []
     for message in messages:
         line = json.dumps(normalized(json.loads(message)), ensure_ascii=False)

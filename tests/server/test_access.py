@@ -135,7 +135,6 @@ def test_loopback_server_accepts_its_names(host: str) -> None:
     "host", ["evil.example", "evil.example:8001", "192.168.1.2:8001", "", "[::1", "box", None]
 )
 def test_loopback_server_refuses_other_names(host: str | None) -> None:
-    """DNS rebinding: a page elsewhere makes its own name resolve to this machine."""
     rules = dataclasses.replace(HOME, machine_names=frozenset({"box"}))
     assert check(rules, **({} if host is None else {"host": host})) == 403
 
@@ -163,12 +162,10 @@ def test_no_auth_accepts_addresses_and_own_names_only(host: str | None, status: 
 
 
 def test_secret_key_makes_any_name_good() -> None:
-    """A page elsewhere has no key, whatever name it made resolve to this machine."""
     assert check(NETWORK, "token=first-key", host="tts.example") is None
 
 
 def test_listed_name_needs_a_key_where_there_are_keys() -> None:
-    """It may belong to a proxy that adds no header."""
     rules = dataclasses.replace(KEYED_HOME, allowed_hosts=frozenset({"tts.example"}))
     assert check(rules, host="localhost:8001") is None
     assert check(rules, host="tts.example") == 401
@@ -224,7 +221,6 @@ def test_pages_of_the_server_itself_are_accepted() -> None:
 
 @pytest.mark.parametrize("path", ["/speech", "/voice"])
 def test_public_token_admits_no_page_from_elsewhere(path: str) -> None:
-    """It knows public_token too, so its Origin and the name that it asks for are checked."""
     token = "token=public_token"
     for rules in (HOME, PUBLIC_NETWORK):
         assert check(rules, token, path, **LOCAL, origin="https://evil.example") == 403
@@ -236,7 +232,6 @@ def test_public_token_admits_no_page_from_elsewhere(path: str) -> None:
 
 @pytest.mark.parametrize("rules", [HOME, dataclasses.replace(NETWORK, no_auth=True)])
 def test_cross_site_embedding_is_refused(rules: AccessRules) -> None:
-    """An embedded image is requested without Origin, but with Sec-Fetch-Site."""
     for path in ("/", "/voice", "/speech"):
         assert check(rules, path=path, **LOCAL, sec_fetch_site="cross-site") == 403
     for site in ("same-origin", "same-site", "none"):
@@ -294,7 +289,6 @@ def test_wrong_key_is_refused(query: str, headers: dict[str, str]) -> None:
 @pytest.mark.parametrize(("name", "prefix"), [(b"authorization", b"Bearer "), (b"xi-api-key", b"")])
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_any_valid_key_of_several_counts(name: bytes, prefix: bytes, order: tuple[int, int]) -> None:
-    """A proxy with a key of its own sends the header twice."""
     values = [prefix + b"other", prefix + b"first-key"]
     assert NETWORK.check(Headers(raw=[(name, values[n]) for n in order]), b"", "/") is None
     assert NETWORK.check(Headers(raw=[(name, values[0])] * 2), b"", "/") is not None

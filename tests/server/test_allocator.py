@@ -46,16 +46,14 @@ def resident() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def test_what_was_freed_in_a_thread_is_given_back() -> None:
-    """Most of it, although blocks that are in use lie between."""
+def test_memory_freed_in_a_thread_is_returned() -> None:
     fragment()
     before = resident()
     trim_heap()
     assert before - resident() > BLOCKS * BLOCK_BYTES // 2
 
 
-async def test_it_is_done_again_and_again() -> None:
-    """While the server runs, and no longer."""
+async def test_heap_is_trimmed_repeatedly() -> None:
     async with periodic_trim(0.01):
         fragment()
         before = resident()

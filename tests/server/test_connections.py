@@ -10,9 +10,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from server.connections import Connections, Phase
 
 
-async def test_every_task_that_sends_to_a_client_that_has_gone_is_told_so() -> None:
-    """A dialect may have several, and each has to end by the same error."""
-
+async def test_every_sending_task_gets_the_disconnect() -> None:
     async def receive() -> Message:
         return {"type": "websocket.connect"}
 

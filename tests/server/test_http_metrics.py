@@ -43,7 +43,6 @@ class Door:
 
 
 async def test_bytes_are_those_on_the_wire() -> None:
-    """A text counts as its UTF-8, half a surrogate too; every message is passed on as it is."""
     came: Messages = [
         {"type": "websocket.connect"},
         {"type": "websocket.receive", "text": "¡Olé!"},
@@ -71,8 +70,6 @@ async def test_bytes_are_those_on_the_wire() -> None:
 
 @pytest.mark.parametrize(("code", "counted"), [(1009, "1009"), (4321, "other"), (1006, "1006")])
 async def test_a_client_cannot_make_up_labels(code: int, counted: str) -> None:
-    """A close code of the client's own is "other", so that nobody can make the series grow."""
-
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
         await receive()
@@ -84,8 +81,6 @@ async def test_a_client_cannot_make_up_labels(code: int, counted: str) -> None:
 
 
 async def test_a_close_of_ours_is_counted_once() -> None:
-    """uvicorn tells of a disconnect after our own close, too."""
-
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": 1001})
@@ -97,8 +92,6 @@ async def test_a_close_of_ours_is_counted_once() -> None:
 
 
 async def test_a_protocol_that_breaks_is_an_abnormal_end() -> None:
-    """What uvicorn cuts off, as the application failed, is counted as the client sees it: 1006."""
-
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
         raise LookupError
@@ -110,8 +103,6 @@ async def test_a_protocol_that_breaks_is_an_abnormal_end() -> None:
 
 
 async def test_a_refused_handshake_is_an_http_answer() -> None:
-    """Whether with an answer of its own or by a close, which uvicorn makes a 403 of."""
-
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             await send({"type": "http.response.start", "status": 200})
@@ -136,8 +127,7 @@ async def test_a_refused_handshake_is_an_http_answer() -> None:
 
 
 @pytest.mark.alone
-async def test_a_busy_loop_is_told_late() -> None:
-    """Whatever holds up the loop is seen, as long as it lasted, and nothing once the watch is over."""
+async def test_busy_loop_is_measured() -> None:
     lags: list[float] = []
     seen = asyncio.Event()
 

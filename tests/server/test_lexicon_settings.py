@@ -1,4 +1,4 @@
-"""The server's lexicon, from its setting to what is said, and its settings about what is read."""
+"""The settings of the lexicon and of blocks of code, from the setting to the spoken form."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.conftest import ServerProcess, StartServer
 WITHIN_S = 300.0
 
 
-def said(server: ServerProcess, text: str) -> str:
-    """What the server says of ``text``, as ElevenLabs' protocol tells it."""
+def spoken_form(server: ServerProcess, text: str) -> str:
+    """The spoken form of ``text``, from ElevenLabs' protocol."""
     answer = httpx.post(
         f"{server.http_url}/v1/text-to-speech/default/with-timestamps",
         json={"text": text, "language_code": "es"},
@@ -24,21 +24,16 @@ def said(server: ServerProcess, text: str) -> str:
     return "".join(answer.json()["normalized_alignment"]["characters"])
 
 
-def test_the_lexicon_is_read_anew_when_it_changes(start_server: StartServer, tmp_path: Path) -> None:
-    """A running server says words as its file says now; a bad line is named and the others count."""
+def test_lexicon_and_code_blocks_follow_their_settings(start_server: StartServer, tmp_path: Path) -> None:
+    """A changed lexicon is reloaded; an invalid line is logged, and the others count."""
     file = tmp_path / "words.txt"
     file.write_text("[es]\nSQL = sícuel\nkein Eintrag\nWi-Fi = güifi\n", encoding="utf-8")
-    server = start_server("--engine", "espeak", KANI_LEXICON=str(file))
-    assert said(server, "Usa SQL por Wi-Fi.") == "Usa sícuel por güifi."
+    server = start_server("--engine", "espeak", KANI_LEXICON=str(file), KANI_CODE_BLOCKS="skip")
+    assert spoken_form(server, "Usa SQL por Wi-Fi.") == "Usa sícuel por güifi."
+    assert spoken_form(server, "Mira:\n```\nx = 1\n```\nFin.").split() == ["Mira:", "Fin."]
     log = server.log_file.read_text(encoding="utf-8")
     assert "words.txt, line 3" in log
     file.write_text("[es]\nSQL = ese cu ele\n", encoding="utf-8")
     until = time.monotonic() + WITHIN_S
-    while (now := said(server, "Usa SQL.")) != "Usa ese cu ele.":
+    while (now := spoken_form(server, "Usa SQL.")) != "Usa ese cu ele.":
         assert time.monotonic() < until, now
-
-
-def test_code_is_passed_over_where_that_is_set(start_server: StartServer) -> None:
-    """Nothing is said of a block of code with ``skip``."""
-    server = start_server("--engine", "espeak", KANI_CODE_BLOCKS="skip")
-    assert said(server, "Mira:\n```\nx = 1\n```\nFin.").split() == ["Mira:", "Fin."]

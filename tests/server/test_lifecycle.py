@@ -11,12 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GUARD_S = 120.0
+
+pytestmark = pytest.mark.server
 PROGRAM = """
 import asyncio, threading, time
-from serving import signals
+from server.lifecycle import stop_on_signal
 
 async def serve():
-    with signals({within_s}) as stop:
+    with stop_on_signal({within_s}) as stop:
         print("ready", flush=True)
         {work}
 
@@ -46,11 +48,9 @@ def told_to_end(work: str, within_s: float) -> tuple[int, str]:
     ids=["the event loop", "a thread", "a thread left behind", "a task"],
 )
 def test_whatever_hangs_the_process_ends(work: str) -> None:
-    """With 1, and with what each thread was doing."""
     code, written = told_to_end(work, 0.5)
     assert code == 1 and "most recent call first" in written
 
 
 def test_a_process_that_ends_in_time_says_nothing() -> None:
-    """It has its own exit code."""
     assert told_to_end("await stop.wait()", 60.0) == (0, "")

@@ -36,7 +36,7 @@ TEXTS = {
     "relay": "Salamandras brillantes junto al manantial.",
     "wrong": "Caracoles perdidos entre las lechugas.",
 }
-TELLING = [word for text in TEXTS.values() for word in re.findall(r"\w{8,}", text)]
+RARE_WORDS = [word for text in TEXTS.values() for word in re.findall(r"\w{8,}", text)]
 
 
 def lines(server: ServerProcess) -> list[dict[str, Any]]:
@@ -154,29 +154,26 @@ def speak_in_every_way(server: ServerProcess) -> list[str]:
 
 
 def test_no_key_is_ever_written(start_server: StartServer) -> None:
-    """Right and wrong keys, by header, query and sub-protocol, over every door, at DEBUG: in no line."""
     server = start_server("--engine", "espeak", "--log-level", "DEBUG", KANI_API_KEYS=GOOD_KEY)
     assert ask_in_every_way(server, GOOD_KEY) >= 27
     assert ask_in_every_way(server, BAD_KEY) == 0
     for key in (GOOD_KEY, BAD_KEY):
         broken_handshakes(server, key)
-    everything = written(server)
+    everything = written(server) + server.banner
     assert "opened for" in everything and "zq7" not in everything
 
 
 def test_no_text_is_written_unasked(start_server: StartServer) -> None:
-    """What is to be said, what was refused and what was heard stands in no line, at DEBUG either."""
     server = start_server("--log-level", "DEBUG", "--log-json")
     heard = speak_in_every_way(server)
     everything = written(server).lower()
     protocols = {line["protocol"] for line in lines(server) if "outcome" in line}
     assert {"kani", "kyutai", "voxcpm", "elevenlabs", "relay"} <= protocols and heard
-    for word in [*TELLING, *(word for word in heard if len(word) > 7)]:
+    for word in [*RARE_WORDS, *(word for word in heard if len(word) > 7)]:
         assert word.lower() not in everything, word
 
 
 def test_texts_are_written_where_they_are_asked_for(start_server: StartServer) -> None:
-    """KANI_LOG_TEXT=true: each text that was to be said, under the id of its request."""
     server = start_server("--engine", "espeak", "--log-json", KANI_LOG_TEXT="true")
     with connect(f"{server.url}/") as websocket:
         websocket.send(json.dumps({"type": "tts_request", "data": {"text": TEXTS["kani"]}}))
@@ -187,25 +184,25 @@ def test_texts_are_written_where_they_are_asked_for(start_server: StartServer) -
 
 
 @pytest.fixture(scope="module")
-def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def verbose_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that logs each step, as JSON."""
     from tests.conftest import ServerProcess
 
-    folder = tmp_path_factory.mktemp("telling")
+    folder = tmp_path_factory.mktemp("verbose")
     running = ServerProcess(folder, "--engine", "espeak", "--log-json", "--log-level", "DEBUG")
     running.wait_until_ready()
     yield running
     running.stop()
 
 
-def test_one_id_leads_from_the_socket_to_the_engine(telling: ServerProcess) -> None:
-    """An HTTP answer names the id that its session's opening, its engine and its end are logged with."""
-    before = len(lines(telling))
-    answer = httpx.post(f"{telling.http_url}/tts", json={"text": "Hola."})
+@pytest.mark.server
+def test_one_id_leads_from_the_socket_to_the_engine(verbose_server: ServerProcess) -> None:
+    before = len(lines(verbose_server))
+    answer = httpx.post(f"{verbose_server.http_url}/tts", json={"text": "Hola."})
     request = answer.headers["x-request-id"]
     assert re.fullmatch(r"[0-9a-f]{8}", request)
-    ended(telling, 1, before)
-    own = [line for line in lines(telling) if line.get("request", "").startswith(request)]
+    ended(verbose_server, 1, before)
+    own = [line for line in lines(verbose_server) if line.get("request", "").startswith(request)]
     assert len({line["request"] for line in own}) == 1
     opened, spoke, closed = (
         next(place for place, line in enumerate(own) if what in line["message"])
@@ -217,6 +214,7 @@ def test_one_id_leads_from_the_socket_to_the_engine(telling: ServerProcess) -> N
     assert facts["audio_s"] > 0.2 and facts["seconds"] >= facts["first_audio_s"] > 0
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("path", "request_type"),
     [
@@ -225,29 +223,30 @@ def test_one_id_leads_from_the_socket_to_the_engine(telling: ServerProcess) -> N
     ],
 )
 def test_requests_of_one_connection_have_an_id_each(
-    telling: ServerProcess, path: str, request_type: dict[str, Any]
+    verbose_server: ServerProcess, path: str, request_type: dict[str, Any]
 ) -> None:
-    """Connection 7f3a9c12's requests are 7f3a9c12-1 and 7f3a9c12-2, and another connection's are others."""
-    before = len(lines(telling))
+    before = len(lines(verbose_server))
     for _ in range(2):
-        with connect(f"{telling.url}{path}") as websocket:
+        with connect(f"{verbose_server.url}{path}") as websocket:
             for _ in range(2):
                 websocket.send(json.dumps(request_type))
                 while isinstance(message := websocket.recv(), bytes) or '"progress"' in message:
                     pass
-    ids = [line["request"] for line in ended(telling, 4, before)]
+    ids = [line["request"] for line in ended(verbose_server, 4, before)]
     connections = [request.partition("-")[0] for request in ids]
     assert [request.partition("-")[2] for request in ids] == ["1", "2", "1", "2"]
     assert connections[0] == connections[1] != connections[2] == connections[3]
 
 
-def test_refusals_tell_their_id_too(telling: ServerProcess) -> None:
-    """Whoever is not let in can name the id for which the administrator may look."""
+@pytest.mark.server
+def test_refusals_have_an_id_too(verbose_server: ServerProcess) -> None:
     answers = [
-        httpx.get(f"{telling.http_url}/health"),
-        httpx.get(f"{telling.http_url}/metrics", headers=THROUGH_PROXY),
-        httpx.get(f"{telling.http_url}/v1/audio/voices", headers={"Origin": "https://elsewhere.example"}),
-        httpx.get(f"{telling.http_url}/nothing"),
+        httpx.get(f"{verbose_server.http_url}/health"),
+        httpx.get(f"{verbose_server.http_url}/metrics", headers=THROUGH_PROXY),
+        httpx.get(
+            f"{verbose_server.http_url}/v1/audio/voices", headers={"Origin": "https://elsewhere.example"}
+        ),
+        httpx.get(f"{verbose_server.http_url}/nothing"),
     ]
     assert [answer.status_code for answer in answers] == [200, 403, 403, 404]
     assert len({answer.headers["x-request-id"] for answer in answers}) == 4
@@ -260,8 +259,7 @@ def record(message: str, *arguments: object, **extra: Any) -> logging.LogRecord:
     return made
 
 
-def test_a_json_line_holds_what_there_is() -> None:
-    """Request and facts where there are some, no fact in place of a field, and nothing that is empty."""
+def test_json_line_has_no_empty_fields() -> None:
     form = logs.JsonFormatter()
     plain = json.loads(form.format(record("hello %s", "ñ")))
     assert plain["message"] == "hello ñ" and set(plain) == {"time", "level", "logger", "message"}
@@ -276,7 +274,6 @@ def test_a_json_line_holds_what_there_is() -> None:
 
 
 def test_a_text_line_has_its_request_in_brackets() -> None:
-    """And none where there is none; an exception follows its line either way."""
     form = logs.TextFormatter()
     assert form.format(record("hello")).endswith(" INFO    some.where: hello")
     assert form.format(record("hello", request="7f3a9c12-3")).endswith(" some.where: [7f3a9c12-3] hello")
@@ -301,8 +298,7 @@ def own_log(tmp_path: Path) -> Iterator[Path]:
     root.setLevel(level)
 
 
-def test_a_line_is_named_after_whoever_it_is_written_for(own_log: Path) -> None:
-    """The id of the task that logs, or the one that a record brings along, from a thread of an engine."""
+def test_log_line_has_the_id_of_its_task_or_record(own_log: Path) -> None:
     with request_ids.bind("7f3a9c12-3"):
         logging.getLogger("speech").info("in its task")
     logging.getLogger("speech").info("elsewhere")
@@ -312,10 +308,7 @@ def test_a_line_is_named_after_whoever_it_is_written_for(own_log: Path) -> None:
     assert third.endswith("engines: [00000000-1] in a thread")
 
 
-def test_what_utf_8_cannot_hold_is_written_all_the_same(
-    own_log: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Half a surrogate costs no line and no traceback."""
+def test_half_surrogate_is_escaped_in_the_log(own_log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("speech").info("half \ud800 a character")
     assert "half \\ud800 a character" in own_log.read_text()
     assert "Logging error" not in capfd.readouterr().err

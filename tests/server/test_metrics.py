@@ -24,7 +24,6 @@ KANI_BY_ESPEAK = (("engine", "espeak"), ("protocol", "kani"))
 
 
 def test_a_session_from_start_to_end() -> None:
-    """A session is counted once, is open while it is, and its times land in the histograms."""
     metrics = Metrics("1.2.3")
     metrics.session_opened("kani")
     metrics.first_audio("kani", "espeak", 0.02)
@@ -42,8 +41,7 @@ def test_a_session_from_start_to_end() -> None:
     assert after["kani_build_info", (("version", "1.2.3"),)] == 1
 
 
-def test_what_goes_wrong_is_counted_by_kind() -> None:
-    """Cancellations, refusals and failures each have their own counter, and all add up in the totals."""
+def test_failures_are_counted_by_kind() -> None:
     metrics = Metrics("0")
     metrics.session_cancelled("kani")
     metrics.session_refused("kani", "queue")
@@ -57,7 +55,6 @@ def test_what_goes_wrong_is_counted_by_kind() -> None:
 
 
 def test_gauges_show_the_last_number() -> None:
-    """Waiting, speaking and connected are numbers of now."""
     metrics = Metrics("0")
     metrics.waiting_changed(3)
     metrics.waiting_changed(1)
@@ -71,8 +68,7 @@ def test_gauges_show_the_last_number() -> None:
     )
 
 
-def test_how_sessions_end_is_told_by_outcome() -> None:
-    """An ended session's time is in the histogram of its outcome, and its text in the characters."""
+def test_ended_sessions_are_counted_by_outcome() -> None:
     metrics = Metrics("0")
     metrics.synthesis_ended("kani", "completed", 0.3, 40)
     metrics.synthesis_ended("kani", "cancelled", 12.0, 2)
@@ -86,8 +82,7 @@ def test_how_sessions_end_is_told_by_outcome() -> None:
     assert samples["kani_text_characters_total", KANI] == 42
 
 
-def test_the_queue_is_told_beside_what_it_may_hold() -> None:
-    """The wait for a place, the places there are, and the limits of queue and connections."""
+def test_queue_is_measured_with_its_limits() -> None:
     metrics = Metrics("0")
     places = 8
     metrics.engine_ready("espeak", lambda: places)
@@ -104,7 +99,6 @@ def test_the_queue_is_told_beside_what_it_may_hold() -> None:
 
 
 def test_listening_is_counted_in_sessions_and_seconds() -> None:
-    """A session that listens is open while it is, and tells how much it heard and how far it is behind."""
     metrics = Metrics("0")
     metrics.recognition_opened("kyutai")
     metrics.audio_recognized("kyutai", 0.08, 0.2)
@@ -118,8 +112,7 @@ def test_listening_is_counted_in_sessions_and_seconds() -> None:
     assert open_now["kani_hearing_behind_seconds_sum", kyutai] == pytest.approx(0.2)
 
 
-def test_what_may_go_wrong_begins_at_nought() -> None:
-    """The first failure and the first refusal are a rise, and not a series that was not there before."""
+def test_failure_counters_start_at_zero() -> None:
     metrics = Metrics("0")
     metrics.engine_ready("espeak", lambda: 8)
     metrics.session_opened("kani")
@@ -130,7 +123,6 @@ def test_what_may_go_wrong_begins_at_nought() -> None:
 
 
 def test_ready_is_asked_at_each_scrape() -> None:
-    """kani_ready is what the server is now, not what it was when something last happened."""
     metrics, state = Metrics("0"), [False]
     assert read(metrics)["kani_ready", ()] == 0
     metrics.watch_ready(lambda: state[0])
@@ -140,7 +132,6 @@ def test_ready_is_asked_at_each_scrape() -> None:
 
 
 def test_names_follow_prometheus_conventions() -> None:
-    """Ours begin with kani_, name a base unit where they have one, and no family lacks its help."""
     families = list(text_string_to_metric_families(Metrics("0").text().decode()))
     for family in families:
         assert family.documentation, family.name
@@ -153,7 +144,6 @@ def test_names_follow_prometheus_conventions() -> None:
 
 
 def test_two_servers_in_one_process_count_apart() -> None:
-    """Each server has a registry of its own."""
     one, other = Metrics("0"), Metrics("0")
     one.session_opened("kani")
     assert other.totals()["requests"] == 0
@@ -163,7 +153,6 @@ ALL = (("handler", "all"),)
 
 
 def test_speech_for_kyutais_clients_is_counted_by_its_own_names() -> None:
-    """A connection that hears speech: what Kyutai's dashboards ask for, without a suffix, for "all"."""
     metrics = Metrics("0")
     meter = KyutaiMetrics(metrics.registry)
     meter.speech_opened()
@@ -188,7 +177,6 @@ def test_speech_for_kyutais_clients_is_counted_by_its_own_names() -> None:
 
 
 def test_listening_to_kyutais_clients_is_counted_by_its_own_names() -> None:
-    """A connection that is heard, and a recording that becomes a voice."""
     metrics = Metrics("0")
     meter = KyutaiMetrics(metrics.registry)
     meter.recognition_opened()
@@ -207,7 +195,6 @@ def test_listening_to_kyutais_clients_is_counted_by_its_own_names() -> None:
 
 
 def test_kyutais_histograms_have_its_bounds() -> None:
-    """A dashboard's quantiles are only those of the original with the original's buckets."""
     metrics = Metrics("0")
     KyutaiMetrics(metrics.registry)
 

@@ -55,7 +55,6 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_every_metric_that_is_written_of_exists(exposition: bytes) -> None:
-    """What the page, its queries and the alerts name is what the server shows."""
     there = names(exposition)
     for text in (PAGE, RULES):
         mentioned = {PARTS.sub("", name) for name in METRIC.findall(text)}
@@ -63,7 +62,6 @@ def test_every_metric_that_is_written_of_exists(exposition: bytes) -> None:
 
 
 def test_every_metric_of_ours_is_in_the_table(exposition: bytes) -> None:
-    """The page leaves none out, and its types and labels are the real ones."""
     families = {}
     for family in text_string_to_metric_families(exposition.decode()):
         families[f"{family.name}_total" if family.type == "counter" else family.name] = family
@@ -81,26 +79,22 @@ def test_every_metric_of_ours_is_in_the_table(exposition: bytes) -> None:
 
 
 def test_names_not_ours_are_those_of_other_servers(exposition: bytes) -> None:
-    """Beside kani_, process_ and python_ there are only the names that other servers' dashboards read."""
     others = {name for name in names(exposition) if not name.startswith(("kani_", "process_", "python_"))}
     assert others and all(name.startswith(ORIGINALS) for name in others)
 
 
 def test_there_are_ten_queries_each_of_its_own() -> None:
-    """The ten questions have ten queries, and each names a metric."""
     queries = QUERY.findall(PAGE)
     assert len(queries) == len(set(queries)) == 10
     assert all(METRIC.search(query) for query in queries)
 
 
 def test_every_alert_is_explained_and_none_besides() -> None:
-    """The table of alerts and the rules have the same names."""
     explained = {name for cells in rows("Alerts") for name in re.findall(r"`(Kani\w+)`", cells[0])}
     assert explained == set(re.findall(r"- alert: (\w+)", RULES))
 
 
 def test_every_setting_and_option_that_is_written_of_exists() -> None:
-    """No variable and no option on the page is of another version of the server."""
     known = {variable for field in settings.Settings.model_fields for variable in settings.variables(field)}
     assert set(re.findall(r"\bKANI_[A-Z_]+[A-Z]\b", PAGE)) <= known
     options = {option for action in parser()._actions for option in action.option_strings}
@@ -109,7 +103,6 @@ def test_every_setting_and_option_that_is_written_of_exists() -> None:
 
 
 def test_every_port_in_the_table_is_its_settings_default() -> None:
-    """The ports that an administrator opens in a firewall are those that the server takes."""
     defaults = settings.load({}, {}, Path("no file"))
     for port, setting, *_ in rows("Ports"):
         field = setting.strip("`").removeprefix("KANI_").lower()
@@ -117,18 +110,16 @@ def test_every_port_in_the_table_is_its_settings_default() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    """Files that the page points to are there."""
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", PAGE):
         assert (DOCS / target).exists(), target
 
 
 @needs_promtool
 def test_promtool_finds_nothing_to_say(exposition: bytes) -> None:
-    """The rules are rules, each fires where it should and not elsewhere, and the names are well chosen."""
     for arguments, given in (
         (["check", "config", str(DOCS / "prometheus.yml")], None),
         (["check", "rules", str(DOCS / "alerts.yml")], None),
-        (["test", "rules", str(ROOT / "tests" / "alerts_test.yml")], None),
+        (["test", "rules", str(ROOT / "tests" / "server" / "alerts_test.yml")], None),
         (["check", "metrics"], exposition),
     ):
         done = subprocess.run(["promtool", *arguments], input=given, capture_output=True, timeout=300)

@@ -304,7 +304,6 @@ async def test_unknown_paths_are_not_found(running: InProcessServer) -> None:
 async def test_unserved_calls_of_elevenlabs_are_named_in_its_shape(
     running: InProcessServer, path: str
 ) -> None:
-    """Calls of the server's own beside them keep their shape."""
     answer = await request(running, "POST", path)
     assert answer.status_code == 404
     detail = answer.json()["detail"]
@@ -320,7 +319,6 @@ async def test_unserved_calls_of_elevenlabs_are_named_in_its_shape(
 
 
 async def test_models_that_need_another_call_are_not_listed(running: InProcessServer) -> None:
-    """LiveKit's plugin speaks with Eleven v3 by text-to-dialogue, which is not served."""
     models = [model["model_id"] for model in (await request(running, "GET", "/v1/models")).json()]
     assert "eleven_v3" not in models and "eleven_multilingual_v2" in models
 
@@ -369,7 +367,6 @@ async def test_message_of_many_fragments_is_received(running: InProcessServer) -
 
 
 async def test_invalid_utf8_closes_with_1007(start_server: StartServer) -> None:
-    """The log takes one line of it."""
     server = start_server("--engine", "espeak")
     async with connect(server.url) as other, connect(server.url) as socket:
         await socket.send(b"\xff\xfe", text=True)
@@ -379,7 +376,6 @@ async def test_invalid_utf8_closes_with_1007(start_server: StartServer) -> None:
 
 
 async def test_body_over_the_limit_is_refused(tmp_path: Path) -> None:
-    """With or without a Content-Length."""
     async with (
         serving(tmp_path, KANI_MAX_MESSAGE_BYTES="2000") as server,
         httpx.AsyncClient(base_url=server.http_url) as client,
@@ -469,8 +465,6 @@ async def test_client_that_leaves_during_a_body_is_no_error(
 async def test_unhandled_error_is_an_internal_error(
     running: InProcessServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its answer tells nothing of the cause."""
-
     def fail(self: object, voice: str) -> None:
         raise LookupError("secret")
 

@@ -15,7 +15,6 @@ NO_FILE = Path("no such file")
 
 
 def test_defaults_are_those_of_websocket_config() -> None:
-    """Without anything given, the server is on localhost:8001, open to this machine, and speaks Spanish."""
     chosen = load({}, {}, NO_FILE)
     assert (chosen.host, chosen.port) == (websocket_config.WEBSOCKET_HOST, websocket_config.WEBSOCKET_PORT)
     assert (chosen.engine, chosen.language, chosen.voice) == ("auto", "es", None)
@@ -27,7 +26,6 @@ def test_defaults_are_those_of_websocket_config() -> None:
 
 
 def test_command_line_wins_over_environment_over_file(tmp_path: Path) -> None:
-    """The nearest word counts: the command line, then the environment, then .env, then the default."""
     file = tmp_path / ".env"
     file.write_text("KANI_PORT=1\nKANI_MAX_TEXT=2\nKANI_THREADS=3\n")
     chosen = load({"port": "10"}, {"KANI_PORT": "11", "KANI_MAX_TEXT": "12"}, file)
@@ -35,7 +33,6 @@ def test_command_line_wins_over_environment_over_file(tmp_path: Path) -> None:
 
 
 def test_our_name_wins_over_an_alias_wherever_it_stands(tmp_path: Path) -> None:
-    """KANI_HOST in .env counts, even where the environment has another server's TTS_HOST."""
     file = tmp_path / ".env"
     file.write_text("KANI_HOST=127.0.0.2\n")
     assert load({}, {"TTS_HOST": "0.0.0.0"}, file).host == "127.0.0.2"
@@ -55,23 +52,19 @@ def test_our_name_wins_over_an_alias_wherever_it_stands(tmp_path: Path) -> None:
     ],
 )
 def test_the_original_servers_names_are_read(variable: str, value: str, name: str, expected: object) -> None:
-    """A variable of an original server sets ours where both mean the same."""
     assert getattr(load({}, {variable: value}, NO_FILE), name) == expected
 
 
 @pytest.mark.parametrize("variable", ["TTS_PORT", "PORT", "TTS_WS_PORT"])
 def test_ports_of_other_protocols_do_not_move_ours(variable: str) -> None:
-    """A port that another server used for another protocol leaves this one where it is."""
     assert load({}, {variable: "9300"}, NO_FILE).port == 8001
 
 
 def test_empty_variables_are_not_set() -> None:
-    """`KANI_VOICE=` means what its absence means."""
     assert load({}, {"KANI_VOICE": "", "KANI_PORT": ""}, NO_FILE) == load({}, {}, NO_FILE)
 
 
 def test_lists_are_split_at_commas() -> None:
-    """Keys, origins and hosts are comma lists; spaces around and empty entries do not count."""
     chosen = load(
         {}, {"KANI_API_KEYS": " one, two ,,", "KANI_ALLOWED_ORIGINS": "https://App.example/, null"}, NO_FILE
     )
@@ -120,7 +113,6 @@ def test_lists_are_split_at_commas() -> None:
 def test_a_wrong_setting_is_one_line_with_name_value_and_range(
     environment: dict[str, str], sentence: str
 ) -> None:
-    """What cannot be taken is named as it was written, with what it takes instead."""
     with pytest.raises(SettingsError) as caught:
         load({}, environment, NO_FILE)
     assert str(caught.value) == sentence
@@ -128,30 +120,25 @@ def test_a_wrong_setting_is_one_line_with_name_value_and_range(
 
 @pytest.mark.parametrize("voice", ["custom:Ana_María", "custom:" + 64 * "n", "हिन्दी", "21m00Tcm4TlvDq8ikWAM"])
 def test_the_relays_voice_may_be_any_id(voice: str) -> None:
-    """Those of kept voices have letters of any script."""
     assert load({}, {"ELEVEN_VOICE_ID": voice}, NO_FILE).elevenlabs_voice_id == voice
 
 
 @pytest.mark.parametrize(("given", "tag"), [("Spanish", "es"), ("PT_br", "pt-BR"), ("deu", "de")])
 def test_a_language_may_have_any_of_its_names(given: str, tag: str) -> None:
-    """A language is taken by its name, its other codes, and a tag in any case; what counts is the tag."""
     assert load({"language": given}, {}, NO_FILE).language == tag
 
 
 def test_a_wrong_option_is_named_as_it_was_typed() -> None:
-    """An option of the command line is blamed by its own name, not by a variable's."""
     with pytest.raises(SettingsError, match=r"^--log-level='loud': has to be one of DEBUG, "):
         load({"log_level": "loud"}, {}, NO_FILE)
 
 
 def test_keys_are_never_shown() -> None:
-    """Neither printing the settings nor complaining about them tells a key."""
     chosen = load({}, {"KANI_API_KEYS": "hush-hush"}, NO_FILE)
     assert "hush-hush" not in f"{chosen} {chosen!r}"
 
 
 def test_folders_follow_the_xdg_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Kept voices and fetched weights live where the user's data and cache live."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     chosen = load({}, {}, NO_FILE)
@@ -160,20 +147,23 @@ def test_folders_follow_the_xdg_variables(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_misspelt_variables_are_noticed() -> None:
-    """A KANI_ variable that means nothing is named, with the one it probably was to be."""
     assert settings.unknown_variable_warnings(
         {"KANI_PROT": "1", "KANI_PORT": "2", "KANI_API_KEY": "the client's", "PATH": "x"}, NO_FILE
     ) == ["KANI_PROT is no setting of this server; did you mean KANI_PORT?"]
 
 
+def test_model_of_voxcpm_is_answered_with_the_engine_setting() -> None:
+    (warning,) = settings.foreign_model_warnings({"TTS_MODEL_NAME": "openbmb/VoxCPM-0.5B"}, NO_FILE)
+    assert "openbmb/VoxCPM-0.5B" in warning and "speaks VoxCPM's protocol, not its model" in warning
+    assert settings.foreign_model_warnings({}, NO_FILE) == []
+
+
 def test_the_choices_are_those_of_the_registries() -> None:
-    """What a setting takes is what there is."""
     assert settings.accepted_values("engine") == "one of " + ", ".join(engines.registry.ENGINE_NAMES)
     assert settings.accepted_values("recognizer") == "one of " + ", ".join(engines.registry.RECOGNIZER_NAMES)
 
 
 def test_every_variable_belongs_to_one_setting() -> None:
-    """No two settings read the same variable, and each has a KANI_ name of its own first."""
     names = [settings.variables(name) for name in settings.Settings.model_fields]
     flat = [variable for each in names for variable in each]
     assert len(flat) == len(set(flat))
@@ -184,13 +174,11 @@ def test_every_variable_belongs_to_one_setting() -> None:
 
 
 def test_the_page_is_up_to_date() -> None:
-    """docs/settings.md is what `python -m server.settings.document` prints."""
     page = (table.PROJECT_FOLDER / "docs" / "settings.md").read_text(encoding="utf-8")
     assert page == document.documentation() + "\n"
 
 
 def test_the_example_file_holds_the_defaults(tmp_path: Path) -> None:
-    """.env.example names only settings that exist, and using it as it is changes nothing."""
     example = table.PROJECT_FOLDER / ".env.example"
     assert load({}, {}, example) == load({}, {}, NO_FILE)
     awake = tmp_path / ".env"

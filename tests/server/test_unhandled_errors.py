@@ -76,7 +76,6 @@ class Broken:
 
 
 async def test_a_request_gets_an_internal_error() -> None:
-    """With the id under which the one traceback stands, and not a word of that; it is counted."""
     broken = Broken()
     async with broken.served() as address, httpx.AsyncClient() as client:
         answer = await client.get(f"http://{address}/path")
@@ -86,7 +85,6 @@ async def test_a_request_gets_an_internal_error() -> None:
 
 
 async def test_an_answer_that_has_begun_is_torn_off() -> None:
-    """It cannot be taken for a whole one, nor get a second head."""
     broken = Broken(
         {"type": "http.response.start", "status": 200, "headers": [(b"transfer-encoding", b"chunked")]},
         {"type": "http.response.body", "body": b"half", "more_body": True},
@@ -99,7 +97,6 @@ async def test_an_answer_that_has_begun_is_torn_off() -> None:
 
 
 async def test_a_websocket_is_closed_with_1011() -> None:
-    """Without a word of why; it is counted, and logged under its id."""
     broken = Broken({"type": "websocket.accept"})
     async with broken.served() as address, connect(f"ws://{address}/path") as client:
         with pytest.raises(ConnectionClosed) as closed:
@@ -111,7 +108,6 @@ async def test_a_websocket_is_closed_with_1011() -> None:
 
 
 async def test_a_handshake_gets_an_internal_error() -> None:
-    """As a request does, before the WebSocket is open."""
     broken = Broken()
     async with broken.served() as address:
         with pytest.raises(InvalidStatus) as refused:
@@ -123,7 +119,6 @@ async def test_a_handshake_gets_an_internal_error() -> None:
 
 
 async def test_nothing_is_said_behind_a_close() -> None:
-    """What fails after its own goodbye is logged, and the client keeps that."""
     broken = Broken({"type": "websocket.accept"}, {"type": "websocket.close", "code": 1000})
     async with broken.served() as address, connect(f"ws://{address}/path") as client:
         with pytest.raises(ConnectionClosed) as closed:

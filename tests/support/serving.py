@@ -8,23 +8,28 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from server.lifecycle import RunningServer
 from server.metrics import Metrics
 from server.settings import Settings, load
 from speech.service import SpeechService
 from speech.voices.catalogue import VoiceStore
+from start_websocket_server import banner
 from tests.support.tone import ToneEngine
-from websocket_server import RunningServer, limits_of, serve
+from websocket_server import limits_of, serve
 
 PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "KYUTAI_VOICE_PORT", "RELAY_PORT", "VOXCPM_PORT")
 
 
 @dataclass
 class InProcessServer:
-    """A server that is ready; ``compat`` holds its further ports by the protocol of each."""
+    """A server that is ready."""
 
     engine: ToneEngine = field(default_factory=ToneEngine)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)  # ends the server, as SIGTERM does
+    banner: str = ""
+    host: str = "127.0.0.1"
     port: int = 0
-    compat: dict[str, int] = field(default_factory=dict)
+    compat: dict[str, int] = field(default_factory=dict)  # further ports, by the protocol of each
 
     @property
     def url(self) -> str:
@@ -39,11 +44,11 @@ class InProcessServer:
 
 @asynccontextmanager
 async def serving(folder: Path, **environment: str) -> AsyncIterator[InProcessServer]:
-    """Serve while the body runs, with settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
+    """Serve while the body runs, settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
     own = {f"KANI_{name}": "0" for name in (*PORTS, "VOXCPM_PAGE_PORT", "METRICS_PORT")}
     own |= {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder / "logs")}
     settings = load({}, own | environment, folder / "no file")
-    server, ready, stop = InProcessServer(), asyncio.Event(), asyncio.Event()
+    server, ready = InProcessServer(), asyncio.Event()
 
     def build(settings: Settings, metrics: Metrics) -> SpeechService:
         return SpeechService(
@@ -56,16 +61,17 @@ async def serving(folder: Path, **environment: str) -> AsyncIterator[InProcessSe
         )
 
     def announce(running: RunningServer) -> None:
+        server.banner = banner(running)
         server.port = running.listeners.port
         server.compat = {each.protocol: port for each, port in running.listeners.compat.items()}
         ready.set()
 
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(serve(settings, announce, stop=stop, build=build))
+        task = group.create_task(serve(settings, announce, stop=server.stop, build=build))
         task.add_done_callback(lambda _: ready.set())
         await ready.wait()
         if not task.done():
             try:
                 yield server
             finally:
-                stop.set()
+                server.stop.set()

@@ -14,7 +14,6 @@ from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of
 
 
 async def invincible_speech(http_url: str, text: str, voice: str) -> Samples:
-    """One POST, and a WAV file whose length nobody knew when it began."""
     asked = {"text": text, "voice": voice, "temperature": 0.8}
     async with httpx.AsyncClient(timeout=300) as client:
         answer = await client.post(f"{http_url}/api/tts_streaming", json=asked, headers=KEY)

@@ -26,7 +26,7 @@ from tests.clients.kyutai.wire import (
 
 @dataclass(frozen=True)
 class TimedWord:
-    """A word that was recognised; seconds of the audio that was sent. No end was told yet: None."""
+    """A recognized word, in seconds of the audio sent; stop_s: None until its end is known."""
 
     text: str
     start_s: float
@@ -41,7 +41,7 @@ class SpeakScript:
         self._url = f"{url}/api/tts_streaming?{query}"
 
     async def speak(self, text: str) -> Samples:
-        """What its listener hears. Raises ConnectionClosedError unless the end is a clean close."""
+        """Return the speech. Raises ConnectionClosedError unless the end is a clean close."""
         async with connect(self._url, additional_headers=KEY) as socket:
             blocks: list[Samples] = []
 
@@ -108,7 +108,7 @@ class MicrophoneScript:
         self.line = ""
 
     async def listen(self, samples: Samples) -> None:
-        """Print until a second pause is told or the microphone has nothing left; then Ctrl+C."""
+        """Print until a second pause comes or the microphone ends; then Ctrl+C."""
         async with connect(self._url, additional_headers=KEY) as socket:
             spoken = False
             async with alongside(self._send(socket, samples)):

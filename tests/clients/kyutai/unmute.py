@@ -28,47 +28,33 @@ class Ready(_Strict, tag="Ready"):
 
 
 class Error(_Strict, tag="Error"):
-    """No slot is free."""
-
     message: str
 
 
 class SpokenText(_Strict, tag="Text"):
-    """A word, in seconds of output audio."""
-
     text: str
     start_s: float
     stop_s: float
 
 
 class SpokenAudio(_Strict, tag="Audio"):
-    """Samples."""
-
     pcm: list[float]
 
 
 class Word(_Strict, tag="Word"):
-    """A recognised word."""
-
     text: str
     start_time: float
 
 
 class EndWord(_Strict, tag="EndWord"):
-    """Its end."""
-
     stop_time: float
 
 
 class Marker(_Strict, tag="Marker"):
-    """A marker of ours."""
-
     id: int
 
 
 class Step(_Strict, tag="Step"):
-    """80 ms were heard."""
-
     step_idx: int
     prs: list[float]
     buffered_pcm: int = 0
@@ -84,19 +70,17 @@ class AtCapacity(Exception):
 
 @dataclass
 class Turn:
-    """What Unmute got for one answer of its language model, in the order in which it came."""
+    """Messages for one answer of the language model, in order."""
 
     messages: list[SpokenText | SpokenAudio] = field(default_factory=list)
 
     @property
     def samples(self) -> Samples:
-        """What is heard."""
         pieces = [message.pcm for message in self.messages if isinstance(message, SpokenAudio)]
         return np.concatenate([np.zeros(0, np.float32), *pieces]).astype(np.float32)
 
     @property
     def words(self) -> list[SpokenText]:
-        """What is shown, each word when it is due."""
         return [message for message in self.messages if isinstance(message, SpokenText)]
 
 
@@ -113,7 +97,6 @@ class UnmuteSpeaker:
         self.attempts = 0
 
     async def start_up(self) -> None:
-        """Connect until Ready came in time; five times at most."""
         while True:
             self.attempts += 1
             try:
@@ -139,7 +122,6 @@ class UnmuteSpeaker:
         raise AssertionError("no Ready among ten messages")
 
     async def say(self, words: AsyncIterator[str]) -> Turn:
-        """Send a language model's words, and play until the server closes."""
         assert self._socket is not None
         socket = self._socket
 
@@ -155,7 +137,7 @@ class UnmuteSpeaker:
             try:
                 while True:
                     message = _read_speech(await socket.recv(decode=False))
-                    # What has neither sound nor a word, and what goes wrong once it speaks, is passed over.
+                    # Messages without audio or word, and errors after the start, are ignored.
                     if isinstance(message, SpokenAudio) or (isinstance(message, SpokenText) and message.text):
                         turn.messages.append(message)
             except ConnectionClosedOK:
@@ -163,7 +145,6 @@ class UnmuteSpeaker:
         return turn
 
     async def first_sound(self, text: str) -> None:
-        """Send words without an end, and wait for sound."""
         assert self._socket is not None
         for word in text.split():
             await self._socket.send(pack({"type": "Text", "text": word}))
@@ -171,14 +152,11 @@ class UnmuteSpeaker:
             pass
 
     async def interrupt(self) -> None:
-        """The user speaks: there is no other way than to hang up."""
         assert self._socket is not None
         await self._socket.close()
 
 
 class UnmuteListener:
-    """Unmute's SpeechToText and what its handler makes of pauses."""
-
     delay_s = 0.5
 
     def __init__(self, url: str) -> None:
@@ -192,7 +170,6 @@ class UnmuteListener:
         self.broken: asyncio.Task[None] | None = None
 
     async def start_up(self) -> None:
-        """Connect; the first message has to be Ready or Error."""
         self._socket = await connect(self._url, additional_headers=KEY)
         message = _read_heard(await self._socket.recv(decode=False))
         if isinstance(message, Error):
@@ -232,14 +209,12 @@ class UnmuteListener:
         return False
 
     async def shut_down(self) -> None:
-        """Hang up."""
         assert self._socket is not None and self.broken is not None
         await self._socket.close()
         await self.broken
 
 
 async def unmute_is_healthy(http_url: str) -> bool:
-    """What Unmute asks before it lets a user in."""
     async with httpx.AsyncClient(timeout=2) as client:
         return (await client.get(f"{http_url}/api/build_info")).status_code == 200
 

@@ -1,4 +1,4 @@
-"""What all of Kyutai's clients have in common."""
+"""Parts that all of Kyutai's clients share."""
 
 from __future__ import annotations
 
@@ -20,9 +20,14 @@ KEY = {"kyutai-api-key": "public_token"}
 pack = msgspec.msgpack.encode
 unpack = msgspec.msgpack.decode
 
+EOS = pack({"type": "Eos"})
+
+
+def text_message(words: str) -> bytes:
+    return pack({"type": "Text", "text": words})
+
 
 def audio_message(samples: Samples) -> bytes:
-    """``Audio`` as msgpack writes it with ``use_single_float``."""
     rows = np.empty(len(samples), [("kind", "u1"), ("value", ">f4")])
     rows["kind"], rows["value"] = 0xCA, samples
     return b"\x82\xa4type\xa5Audio\xa3pcm\xdc" + struct.pack(">H", len(samples)) + rows.tobytes()

@@ -20,7 +20,6 @@ HERE = Path(__file__).parent
 
 
 def code(language: str) -> str:
-    """The document's example in ``language``."""
     return (HERE / "document.md").read_text(encoding="utf-8").split(f"```{language}\n")[1].split("```")[0]
 
 
@@ -39,8 +38,6 @@ def python_client() -> Callable[..., Awaitable[bytes]]:
 
 @dataclass(frozen=True)
 class Heard:
-    """What the JavaScript client's callbacks were called with."""
-
     sequences: list[int]
     shares: list[float]
     rate: int
@@ -48,7 +45,6 @@ class Heard:
 
     @property
     def samples(self) -> Samples:
-        """Between -1 and 1."""
         return np.frombuffer(self.pcm, "<i2").astype(np.float32) / 32768
 
 
@@ -70,7 +66,6 @@ async def node() -> list[str]:
 
 
 async def speak_in_node(command: list[str], url: str, text: str, folder: Path) -> Heard:
-    """Let the JavaScript class speak in node. Fails with what node says."""
     script, output = folder / "client.js", folder / "audio.pcm"
     script.write_text(javascript_class(), encoding="utf-8")
     running = await asyncio.create_subprocess_exec(

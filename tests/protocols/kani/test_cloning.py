@@ -1,4 +1,4 @@
-"""Recordings in the Kani protocol: whom its speech sounds like, and what its answers say of that."""
+"""Cloning in the Kani protocol: speech that sounds like recordings, and its report in the answers."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ MEASURED = {"before": 0.5, "now": 0.8, "measured": True}
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[CloningServer]:
+async def app(tmp_path: Path) -> AsyncIterator[CloningServer]:
     async with cloning_server(tmp_path) as serving:
         yield serving
 
 
 @pytest.fixture
-async def socket(server: CloningServer) -> AsyncIterator[ClientConnection]:
-    async with connect(server.url, max_size=None) as connection:
+async def socket(app: CloningServer) -> AsyncIterator[ClientConnection]:
+    async with connect(app.url, max_size=None) as connection:
         yield connection
 
 
@@ -66,9 +66,7 @@ async def ask(
 
 
 @pytest.mark.parametrize("kind", ["tts_request", "tts_stream_request"])
-async def test_speech_sounds_like_recording(
-    server: CloningServer, socket: ClientConnection, kind: str
-) -> None:
+async def test_speech_sounds_like_recording(app: CloningServer, socket: ClientConnection, kind: str) -> None:
     own, last = await ask(socket, kind)
     assert loudness(own) == 1.0 and last["metadata"]["engine"] == "tone"
     assert last["metadata"]["cloning"] == "none"
@@ -82,37 +80,35 @@ async def test_speech_sounds_like_recording(
     assert "reference_audio" not in metadata["unused"]
 
 
-async def test_repeated_recording_is_refined(server: CloningServer, socket: ClientConnection) -> None:
+async def test_repeated_recording_is_refined(app: CloningServer, socket: ClientConnection) -> None:
     for _ in range(2):
         _, last = await ask(socket, reference_audio=encoded(hum()))
         assert last["metadata"]["similarity"] == FORESEEN
     async with asyncio.timeout(300):
         while last["metadata"]["similarity"] != MEASURED:
             _, last = await ask(socket, reference_audio=encoded(hum()))
-    assert len(server.echo.embedded) == 1
+    assert len(app.echo.embedded) == 1
 
 
-async def test_named_recording_is_kept_for_connection(
-    server: CloningServer, socket: ClientConnection
-) -> None:
+async def test_named_recording_is_kept_for_connection(app: CloningServer, socket: ClientConnection) -> None:
     named = {"voice_id": "user_voice"}
     for level in (0.25, 0.75):
         heard, _ = await ask(socket, reference_audio=encoded(hum(level=level)), config=named)
         assert loudness(heard) == level
         heard, last = await ask(socket, config=named)
         assert loudness(heard) == level and last["metadata"]["cloning"] == "nearest voice"
-    async with connect(server.url) as other:
+    async with connect(app.url) as other:
         _, last = await ask(other, config=named)
     assert last["message"] == "voice_id: unknown voice 'user_voice'"
 
 
-async def test_stored_voice_is_used(server: CloningServer, socket: ClientConnection) -> None:
-    await server.keep("ana", 0.25)
+async def test_stored_voice_is_used(app: CloningServer, socket: ClientConnection) -> None:
+    await app.keep("ana", 0.25)
     config = {"voice_id": "custom:ana"}
     heard, last = await ask(socket, config=config)
     assert loudness(heard) == 0.25
     assert last["metadata"]["cloning"] == "nearest voice" and "similarity" in last["metadata"]
-    await server.service.cloning.delete("custom:ana")
+    await app.service.cloning.delete("custom:ana")
     _, last = await ask(socket, config=config)
     assert (last["status"], last["message"]) == ("error", "voice_id: unknown voice 'custom:ana'")
 
@@ -137,9 +133,9 @@ async def test_unusable_recording_is_refused(
     assert loudness(heard) == 1.0
 
 
-async def test_unusable_voice_names_field(server: CloningServer, socket: ClientConnection) -> None:
-    server.echo.deaf = True
-    await server.keep("nobody", 0.25)
+async def test_unusable_voice_names_field(app: CloningServer, socket: ClientConnection) -> None:
+    app.echo.deaf = True
+    await app.keep("nobody", 0.25)
     silent = encoded(hum(level=0.0))
     _, last = await ask(socket, reference_audio=silent, config={"voice_id": "mine"})
     assert last["message"] == f"reference_audio: {NO_SPEECH}"
@@ -148,9 +144,9 @@ async def test_unusable_voice_names_field(server: CloningServer, socket: ClientC
         assert last["message"] == f"voice_id: {NO_SPEECH}"
 
 
-async def test_rest_calls_report_cloning(server: CloningServer) -> None:
+async def test_rest_calls_report_cloning(app: CloningServer) -> None:
     body = {"text": TEXT, "reference_audio": encoded(hum(level=0.25))}
-    async with httpx.AsyncClient(base_url=server.http_url) as client:
+    async with httpx.AsyncClient(base_url=app.http_url) as client:
         for path in ("/tts", "/stream-tts"):
             answer = await client.post(path, json=body)
             headers, content = answer.headers, answer.content

@@ -1,4 +1,4 @@
-"""What bad input gets in Kyutai's protocol: a sentence that names the field, a close code, nothing else."""
+"""Invalid input in Kyutai's protocol: an error sentence that names the field, and a close code."""
 
 from __future__ import annotations
 
@@ -33,23 +33,17 @@ from protocols.kyutai.speech_in import serve_recognition
 from server.metrics import Metrics
 from server.settings import load
 from speech.types import Samples
+from tests.clients.kyutai.wire import EOS, KEY, pack, text_message
 from tests.conftest import ServerProcess
 from tests.support.app_server import AppServer, StartApp
 from tests.support.loudness import LoudnessRecognizer
 from websocket_server import build_service
 
-KEY = {"kyutai-api-key": "public_token"}
 SPEAK, LISTEN = "/api/tts_streaming", "/api/asr-streaming"
 FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]
 LARGEST = 64 * 2**20
 HELLO = "Good morning to you."
 MIB = 2**20
-
-pack = msgspec.msgpack.encode
-
-
-def text(words: str) -> bytes:
-    return pack({"type": "Text", "text": words})
 
 
 def audio(samples: Samples) -> bytes:
@@ -64,17 +58,12 @@ def marker(number: int) -> bytes:
     return pack({"type": "Marker", "id": number})
 
 
-EOS = pack({"type": "Eos"})
-
-
 def door(server: AppServer, path: str, query: str = "", **options: Any) -> connect:
     return connect(f"{server.url}{path}?{query}", additional_headers=KEY, max_size=None, **options)
 
 
 @dataclass
 class Answer:
-    """All that came on a connection: messages, and how it was closed."""
-
     messages: list[bytes]
     code: int
     reason: str
@@ -109,7 +98,6 @@ async def say(server: AppServer, *messages: bytes | str, query: str = "format=Pc
 
 
 async def tell(server: AppServer, *messages: bytes | str) -> Answer:
-    """Send messages to the server that listens, and wait for it to close."""
     async with door(server, LISTEN) as socket:
         for message in messages:
             await socket.send(message)
@@ -128,12 +116,11 @@ async def wait_for_idle(server: AppServer) -> None:
 
 
 async def assert_speaks(server: AppServer) -> None:
-    answer = await say(server, text("Next."), EOS)
+    answer = await say(server, text_message("Next."), EOS)
     assert answer.code == 1000 and answer.audio
 
 
 async def assert_serves(server: AppServer) -> None:
-    """Assert that nothing is left open and that who comes now is spoken to."""
     await wait_for_idle(server)
     await assert_speaks(server)
 
@@ -148,13 +135,13 @@ async def read_marker(socket: ClientConnection) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def spoken() -> dict[str, list[bytes]]:
-    """What the server says of ``HELLO`` alone, by format; made by who needs it first."""
+    """The server's answer to ``HELLO`` alone, by format; filled on first use."""
     return {}
 
 
 async def hello(server: AppServer, spoken: dict[str, list[bytes]], form: str) -> list[bytes]:
     if form not in spoken:
-        answer = await say(server, text(HELLO), EOS, query=f"format={form}")
+        answer = await say(server, text_message(HELLO), EOS, query=f"format={form}")
         assert answer.code == 1000 and not answer.reason
         spoken[form] = answer.messages
     return spoken[form]
@@ -165,9 +152,10 @@ NESTED = b"\x91" * 100_000
 TO_SPEAK = [
     (b"", "message: is not MessagePack"),
     (b"\xc1", "message: is not MessagePack"),
-    (b"\x83" + text("Hello there.")[1:] + b"\xa4more" + NESTED, "message: is not MessagePack"),
-    (text("Hello there.")[:-3], "message: is not MessagePack"),
-    (text("Hello there.") + b"more", "message: is not MessagePack"),
+    (b"\0\0", "message: expected `object`, got `int`"),
+    (b"\x83" + text_message("Hello there.")[1:] + b"\xa4more" + NESTED, "message: is not MessagePack"),
+    (text_message("Hello there.")[:-3], "message: is not MessagePack"),
+    (text_message("Hello there.") + b"more", "message: is not MessagePack"),
     (b"\x82\xa4type\xa4Text\xa4text\xa2\xff\xfe", "message: is not MessagePack"),
     (pack(5), "message: expected `object`, got `int`"),
     (pack(["Text", "Hello"]), "message: expected `object`, got `array`"),
@@ -180,11 +168,12 @@ TO_SPEAK = [
     (pack({"type": "Text", "text": None}), "text: expected `str`, got `None`"),
     (pack({"type": "Text", "text": ["Hello"]}), "text: expected `str`, got `array`"),
     (pack({"type": "Text", "text": b"Hello"}), "text: expected `str`, got `bytes`"),
-    (text("x" * 2 * MIB), "message: too large (at most 1048576 bytes)"),
+    (text_message("x" * 2 * MIB), "message: too large (at most 1048576 bytes)"),
     ("a " * 4 * MIB, "message: too large (at most 1048576 bytes)"),
     ("a " * 400_000, "text: too long (at most 10000 characters)"),
-    (text("x" * 100_000), "text: too long (at most 10000 characters)"),
-    (text("Hi. " + '<break time="0.08s"/>' * 2000), "text: too many breaks (at most 1000, and 600 s in all)"),
+    (text_message("x" * 100_000), "text: too long (at most 10000 characters)"),
+    (text_message("Hi. " + '<break time="0.08s"/>' * 2000),
+     "text: too many breaks (at most 1000, and 600 s in all)"),
     (pack({"type": "Voice", "shape": [1, 512, 1]}), "message: object missing required field `embeddings`"),
     (pack({"type": "Voice", "embeddings": [0.5] * 512}), "message: object missing required field `shape`"),
     (voice(512, [512]), "shape: must be [1, 512, 1 to 400]"),
@@ -193,6 +182,11 @@ TO_SPEAK = [
     (voice(0, [1, 512, 0]), "shape: must be [1, 512, 1 to 400]"),
     (voice(512, [1, 512, -1]), "shape: must be [1, 512, 1 to 400]"),
     (voice(512, [1, 512, 2**63]), "shape: must be [1, 512, 1 to 400]"),
+    (voice(512, [1, 512, 10**15]), "shape: must be [1, 512, 1 to 400]"),
+    (voice(512, [1, 512, 2]), "embeddings: 512 numbers, and the shape says 1024"),
+    (pack({"type": "Voice", "embeddings": {}, "shape": [1, 512, 1]}),
+     "embeddings: has to be an array of numbers"),
+    (pack({"type": "Voice", "embeddings": [0.5] * 512, "shape": "a"}), "shape: expected `array`, got `str`"),
     (voice(256, [1, 256, 1]), "shape: must be [1, 512, 1 to 400]"),
     (voice(512, [1, 512, "1"]), "shape[2]: expected `int`, got `str`"),
     (voice(512, [1, 512, 1.5]), "shape[2]: expected `int`, got `float`"),
@@ -212,12 +206,12 @@ TO_SPEAK = [
 async def test_invalid_speech_message_is_answered_by_error(
     espeak_app: AppServer, spoken: dict[str, list[bytes]], message: bytes, reason: str
 ) -> None:
-    answer = await say(espeak_app, text(HELLO), message, text("And what comes behind it?"))
+    answer = await say(espeak_app, text_message(HELLO), message, text_message("And what comes behind it?"))
     *before, told, end = answer.told
     assert told["type"] == "Error" and told["message"].startswith(reason)
     assert (end["type"], end["text"]) == ("Text", "")
     assert answer.code == (1009 if "too long" in reason else 1007)
-    assert answer.reason == told["message"].encode()[:120].decode()
+    assert answer.reason == told["message"].encode()[:123].decode()
     if "breaks" in reason:
         words = [word["text"] for word in before if word["type"] == "Text"]
         assert words == [*HELLO.split(), "Hi.", *['<break time="0.08s">'] * 1000]
@@ -231,7 +225,7 @@ async def test_invalid_speech_message_is_answered_by_error(
 async def test_error_is_sent_in_each_format(
     espeak_app: AppServer, spoken: dict[str, list[bytes]], form: str
 ) -> None:
-    answer = await say(espeak_app, text(HELLO), pack({"type": "Sing"}), query=f"format={form}")
+    answer = await say(espeak_app, text_message(HELLO), pack({"type": "Sing"}), query=f"format={form}")
     assert answer.code == 1007 and answer.reason.startswith("type: invalid value 'Sing'")
     solo = await hello(espeak_app, spoken, form)
     if form.endswith("MessagePack"):
@@ -247,13 +241,13 @@ async def test_error_is_sent_in_each_format(
     [
         ([EOS], ""),
         ([b"\0"], ""),
-        ([text(""), EOS], ""),
-        ([text(" \n\t "), EOS], ""),
+        ([text_message(""), EOS], ""),
+        ([text_message(" \n\t "), EOS], ""),
         (["", " ", EOS], ""),
-        ([text('<break time="1s"/>'), EOS], ""),
-        ([EOS, EOS, text(""), text(" "), b"\0"], ""),
-        ([EOS, text("Too late.")], "text: came after Eos"),
-        ([EOS, text('<break time="1s"/>')], "text: came after Eos"),
+        ([text_message('<break time="1s"/>'), EOS], ""),
+        ([EOS, EOS, text_message(""), text_message(" "), b"\0"], ""),
+        ([EOS, text_message("Too late.")], "text: came after Eos"),
+        ([EOS, text_message('<break time="1s"/>')], "text: came after Eos"),
         ([voice(FRAMES_125, [1, 512, 125]), EOS], ""),
     ],
 )  # fmt: skip
@@ -268,11 +262,13 @@ async def test_text_without_words_ends_at_once(
     await assert_serves(espeak_app)
 
 
-@pytest.mark.parametrize("behind", [text("Too late."), "Too late.", text(""), text(" "), EOS])
+@pytest.mark.parametrize(
+    "behind", [text_message("Too late."), "Too late.", text_message(""), text_message(" "), EOS]
+)
 async def test_text_after_eos_is_error(
     espeak_app: AppServer, spoken: dict[str, list[bytes]], behind: bytes | str
 ) -> None:
-    answer = await say(espeak_app, text(HELLO), EOS, behind)
+    answer = await say(espeak_app, text_message(HELLO), EOS, behind)
     solo = await hello(espeak_app, spoken, "PcmMessagePack")
     late = "late" in str(behind)
     assert answer.reason == ("text: came after Eos" if late else "")
@@ -287,7 +283,7 @@ async def test_engine_without_cloning_ignores_embeddings(
     own = voice(FRAMES_125, [1, 512, 125])
     async with door(espeak_app, SPEAK, "format=PcmMessagePack") as socket:
         head = [] if first else [await socket.recv()]
-        for message in (own, text("Good morning"), own, text("to you."), EOS):
+        for message in (own, text_message("Good morning"), own, text_message("to you."), EOS):
             await socket.send(message)
         answer = await rest_of(socket)
     assert [*head, *answer.messages] == await hello(espeak_app, spoken, "PcmMessagePack")
@@ -303,6 +299,13 @@ TO_HEAR = [
     (pack({"pcm": [0.0]}), "message: object missing required field `type`"),
     (pack({"type": None}), "type: expected `str`, got `null`"),
     (pack({"type": "Eos"}), "type: invalid value 'Eos'"),
+    (pack({"type": "Text", "text": "a"}), "type: invalid value 'Text'"),
+    (pack({"type": "OggOpus", "data": bytes(MIB + 1)}),
+     "message: too large (at most 1048576 bytes for all but Audio)"),
+    (b"\x82\xa4type\xa5Audio\xa3pcm\xdd" + (MIB + 1).to_bytes(4) + bytes(MIB + 1),
+     "pcm: more than 1048576 bytes"),
+    (b"\x82\xa4type\xa5Audio\xa3pcm\xdd\xff\xff\xff\xff" + b"\xca" * (MIB + 1),
+     "pcm: more than 1048576 bytes"),
     (pack({"type": "Audio"}), "message: object missing required field `pcm`"),
     (pack({"type": "Audio", "pcm": "abc"}), "pcm: has to be an array of numbers"),
     (pack({"type": "Audio", "pcm": bytes(64)}), "pcm: has to be an array of numbers"),
@@ -360,7 +363,7 @@ async def test_recognition_ignores_text_frames(espeak_app: AppServer) -> None:
 
 
 async def test_audio_is_taken_as_24_khz(espeak_app: AppServer) -> None:
-    solo = await say(espeak_app, text(HELLO), EOS, query="format=Pcm")
+    solo = await say(espeak_app, text_message(HELLO), EOS, query="format=Pcm")
     samples = np.frombuffer(b"".join(solo.messages), "<f4").repeat(2)
     async with door(espeak_app, LISTEN) as socket:
         await socket.send(audio(samples))
@@ -429,7 +432,7 @@ async def test_speech_client_that_never_reads_costs_bounded_memory(espeak_server
     async with door(
         espeak_server, SPEAK, "format=PcmMessagePack", sock=small_socket(espeak_server), max_queue=1
     ) as socket:
-        await socket.send(text("A sentence that nobody ever hears. " * 280))
+        await socket.send(text_message("A sentence that nobody ever hears. " * 280))
         await socket.send(EOS)
         async with asyncio.timeout(300):
             rested = 0
@@ -555,7 +558,7 @@ async def test_invalid_body_is_refused(
 @pytest.mark.alone
 async def test_configured_limits_end_text_and_connection(start_app: StartApp) -> None:
     server = start_app(KANI_MAX_TEXT="50", KANI_IDLE_SECONDS="1")
-    answer = await say(server, *[text("wonderful")] * 6)
+    answer = await say(server, *[text_message("wonderful")] * 6)
     words = [told["text"] for told in answer.told if told["type"] == "Text"]
     assert words == [*["wonderful"] * 5, ""]
     assert (answer.code, answer.reason) == (1009, "text: too long (at most 50 characters)")
@@ -569,7 +572,7 @@ async def test_configured_limits_end_text_and_connection(start_app: StartApp) ->
 async def test_very_long_word_is_spoken(start_app: StartApp) -> None:
     server = start_app(KANI_MAX_TEXT="200000")
     for letters in ("x" * 100_000, "\u0301" * 99_999 + "a", "(" * 100_000):
-        answer = await say(server, text(letters), EOS, query="format=PcmMessagePack&max_seq_len=20")
+        answer = await say(server, text_message(letters), EOS, query="format=PcmMessagePack&max_seq_len=20")
         assert answer.code == 1000 and not answer.reason
     await wait_for_idle(server)
 
@@ -578,7 +581,7 @@ async def test_full_server_refuses_in_each_format(start_app: StartApp) -> None:
     server = start_app(KANI_RATE_PER_MINUTE="1")
     server.service.recognizer = LoudnessRecognizer()
     busy = {"type": "Error", "message": "no free channels"}
-    assert (await say(server, text("Hello."), EOS)).code == 1000
+    assert (await say(server, text_message("Hello."), EOS)).code == 1000
     for form in FORMATS:
         answer = await say(server, query=f"format={form}")
         assert (answer.code, answer.reason) == (1013, "no free channels")

@@ -65,7 +65,7 @@ def assert_timed(
 
 
 def assert_told_in_time(messages: list[SpokenText | SpokenAudio]) -> None:
-    """Assert that each word is told before its sound has been sent, or soon after."""
+    """Assert that each word is sent before its audio, or soon after."""
     sent_s = 0.0
     for message in messages:
         if isinstance(message, SpokenAudio):

@@ -1,4 +1,4 @@
-"""Two hundred of Kyutai's clients at once, a third of whom leave: nothing is left, and nobody notices."""
+"""A hundred concurrent clients of Kyutai's protocol, a third of which disconnect."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ from websockets.exceptions import ConnectionClosed
 
 from protocols.kyutai.messages import pack_floats
 from server.allocator import trim_heap
+from server.lifecycle import RunningServer
 from server.settings import load
 from speech.types import Samples
-from websocket_server import RunningServer, serve
+from websocket_server import serve
 
 KEY = {"kyutai-api-key": "public_token"}
 FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]
@@ -48,8 +49,6 @@ ENGLISH = ["Thank you very much.", "The soup is ready.", "Good morning."]
 
 
 class Leaving(Enum):
-    """How a client leaves before its end."""
-
     CLOSE = "says goodbye"
     ABORT = "drops its connection"
     TORN = "drops it in the middle of a message"
@@ -61,7 +60,7 @@ class Gone(Exception):
 
 @dataclass(frozen=True)
 class Client:
-    """What one of the crowd does.
+    """One client of the crowd.
 
     kind: "speak" (a text, by espeak-ng), "post" (a text, by Kokoro), or "listen" (a recording); what:
     which one of them; form: of speech; by_word: whether it sends a message a word; leaving: how, if it
@@ -85,8 +84,6 @@ Told = list[bytes] | list[str]
 
 @dataclass(frozen=True)
 class Server:
-    """A server here, and the recordings that its clients let it hear."""
-
     port: int
     running: RunningServer
     recordings: list[Samples]
@@ -140,8 +137,8 @@ class Server:
             # How sure a pause is, and how much waits to be heard, is a matter of the moment.
             told.append(f"Step {message['step_idx']}" if message["type"] == "Step" else str(message))
             if message["type"] == "Marker":
-                # Between which steps a word is told is a matter of the moment too: where the crowd is more
-                # than the machine can hear in time, a recording comes no faster than somebody speaks.
+                # The steps between which a word is sent depend on timing too: under overload a recording
+                # is recognized no faster than speech comes.
                 return sorted(told, key=lambda message: message.startswith("Step"))
 
     async def _posted(self, client: Client) -> list[bytes]:
@@ -186,12 +183,7 @@ def crowd(seed: int, recordings: int) -> list[Client]:
 @asynccontextmanager
 async def serving(folder: Path, cache: Path) -> AsyncIterator[RunningServer]:
     """The whole server in this event loop, so that its tasks can be counted; its decoder is settled."""
-    arguments = {
-        "host": "127.0.0.1",
-        "port": 0,
-        "data_dir": folder / "data",
-        "cache_dir": cache,
-    }
+    arguments = {"host": "127.0.0.1", "port": 0, "data_dir": folder / "data", "cache_dir": cache}
     loop, decided = asyncio.get_running_loop(), asyncio.Event()
     choosing = logging.getLogger("engines.kokoro.decoder_choice")
 
@@ -214,7 +206,7 @@ async def serving(folder: Path, cache: Path) -> AsyncIterator[RunningServer]:
         choosing.setLevel(level)
         os.kill(os.getpid(), signal.SIGTERM)
         await server
-        # A server that was told to stop ends its process some seconds later, whatever hangs: not this one.
+        # After SIGTERM a watchdog ends the process some seconds later: not this process.
         faulthandler.cancel_dump_traceback_later()
 
 

@@ -1,4 +1,4 @@
-"""Kyutai's doors without a stream: speech for whole texts, voices from recordings, who is here."""
+"""Kyutai's HTTP endpoints: speech for whole texts, voices from recordings, server info."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ def client_of(server: AppServer, **headers: str) -> httpx.AsyncClient:
 
 
 def streamed(body: bytes) -> Samples:
-    """The samples of a WAV whose header says that its length is unknown."""
     assert body[:4] == b"RIFF" and body[4:8] == b"\xff" * 4 and body[36:44] == b"data" + b"\xff" * 4
     assert (int.from_bytes(body[22:24], "little"), int.from_bytes(body[24:28], "little")) == (1, RATE)
     return np.frombuffer(body[44:], "<i2").astype(np.float32) / 32768
@@ -69,9 +68,7 @@ async def test_recording_becomes_voice(espeak_app: AppServer, seconds: float) ->
     samples = np.resize(TONE, round(seconds * 16_000))
     async with client_of(espeak_app, accept="*/*") as client:
         answer = await client.post(
-            "/api/voice",
-            content=wav(samples, 16_000),
-            headers={"content-type": "application/octet-stream"},
+            "/api/voice", content=wav(samples, 16_000), headers={"content-type": "application/octet-stream"}
         )
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/octet-stream")
     voice = unpack(answer.content)

@@ -1,4 +1,4 @@
-"""Who waits for whom: a server that stops, a client that says nothing, a text that is far too long."""
+"""Limits of time and length: idle clients, shutdown, oversized text, breaks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from websockets.exceptions import ConnectionClosedError
 
 from speech.audio.pcm import wav
 from speech.types import Samples
-from tests.clients.kyutai.wire import KEY, RATE, audio_message, frames_of, pack, unpack
+from tests.clients.kyutai.wire import KEY, RATE, audio_message, frames_of, pack, text_message, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.kyutai.test_speech_in import heard_by, speech, until, words
-from tests.protocols.kyutai.test_speech_out import Heard, hear_all, opened, say, take, text
+from tests.protocols.kyutai.test_speech_out import Heard, hear_all, opened, say, take
 from tests.support.app_server import AppServer
 
 __all__ = ["speech"]
@@ -49,12 +49,12 @@ async def test_idle_clients_do_not_delay_shutdown(start_server: StartServer) -> 
     async with opened(server) as silent, opened(server) as heard_one, opened(server) as speaking:
         for websocket in (silent, heard_one, speaking):
             assert unpack(await websocket.recv()) == {"type": "Ready"}
-        await heard_one.send(text("Hola."))
+        await heard_one.send(text_message("Hola."))
         first = Heard()
-        # Flushed, spoken, and told: the session has nothing left.
+        # Flushed, spoken and sent: the session has nothing left.
         while first.said != ["Hola."]:
             take(unpack(await heard_one.recv()), first)
-        await speaking.send(text(" ".join(["Una frase bastante larga, que se oye entera."] * 20)))
+        await speaking.send(text_message(" ".join(["Una frase bastante larga, que se oye entera."] * 20)))
         spoken = Heard()
         take(unpack(await speaking.recv()), spoken)
         began = time.monotonic()
@@ -73,13 +73,13 @@ async def test_idle_clients_do_not_delay_shutdown(start_server: StartServer) -> 
 async def test_empty_text_does_not_delay_flush(espeak_app: AppServer) -> None:
     async with opened(espeak_app, voice="espeak:es") as websocket:
         await websocket.recv()
-        await websocket.send(text("uno dos tres"))
+        await websocket.send(text_message("uno dos tres"))
         began = time.monotonic()
 
         async def drip() -> None:
             while True:
                 await asyncio.sleep(0.3)
-                await websocket.send(text(""))
+                await websocket.send(text_message(""))
 
         dripping = asyncio.create_task(drip())
         assert unpack(await asyncio.wait_for(websocket.recv(), 300))["type"] in ("Text", "Audio")
@@ -100,7 +100,7 @@ async def test_leading_break_precedes_first_word(espeak_app: AppServer) -> None:
 
 async def test_breaks_are_limited_to_ten_minutes(espeak_app: AppServer) -> None:
     async with opened(espeak_app) as websocket:
-        await websocket.send(text("Uno. " + '<break time="10s"/>' * 61))
+        await websocket.send(text_message("Uno. " + '<break time="10s"/>' * 61))
         heard = Heard()
         with pytest.raises(ConnectionClosedError, match="1007"):
             async for message in websocket:

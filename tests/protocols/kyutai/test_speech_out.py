@@ -17,13 +17,12 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from speech.audio.ogg_opus import OggOpusDecoder
 from speech.types import Samples
-from tests.clients.kyutai.wire import FRAME, KEY, RATE, pack, unpack
+from tests.clients.kyutai.wire import EOS, FRAME, KEY, RATE, text_message, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import WHISPER_RATE, hear, whisper, word_error_rate
 from tests.support.app_server import AppServer
 
 SENTENCE = "Mañana por la mañana, a las nueve, tienes una reunión con el equipo de la oficina."
-EOS = pack({"type": "Eos"})
 
 
 def opened(server: AppServer, form: str = "PcmMessagePack", **query: str) -> connect:
@@ -31,14 +30,8 @@ def opened(server: AppServer, form: str = "PcmMessagePack", **query: str) -> con
     return connect(str(url), additional_headers=KEY, max_size=None)
 
 
-def text(words: str) -> bytes:
-    return pack({"type": "Text", "text": words})
-
-
 @dataclass
 class Heard:
-    """What came: frames, words by (text, start, stop), and everything else."""
-
     frames: list[Samples] = field(default_factory=list)
     words: list[tuple[str, float, float]] = field(default_factory=list)
     others: list[dict[str, Any]] = field(default_factory=list)
@@ -71,7 +64,7 @@ def take(message: dict[str, Any], heard: Heard) -> None:
 
 async def say(server: AppServer, words: str, **query: str) -> Heard:
     async with opened(server, **query) as websocket:
-        await websocket.send(text(words))
+        await websocket.send(text_message(words))
         await websocket.send(EOS)
         return await hear_all(websocket)
 
@@ -103,12 +96,12 @@ async def test_words_sent_singly_make_one_sentence(server: ServerProcess) -> Non
         reader = asyncio.create_task(hear_all(websocket, heard))
         *words, last = sentence.split()
         for word in words:
-            await websocket.send(text(word))
+            await websocket.send(text_message(word))
             await asyncio.sleep(0.1)
         async with asyncio.timeout(300):
             while len(heard.frames) <= 2:
                 await asyncio.sleep(0.01)
-        await websocket.send(text(last))
+        await websocket.send(text_message(last))
         await websocket.send(EOS)
         await reader
     assert heard.said == sentence.split()
@@ -126,13 +119,13 @@ async def test_idle_words_are_flushed_without_eos(engine: str, request: pytest.F
     heard = Heard()
     async with opened(server, voice="ef_dora" if engine == "server" else "espeak:es") as websocket:
         await websocket.recv()
-        await websocket.send(text("Hoy es lunes y"))
+        await websocket.send(text_message("Hoy es lunes y"))
         sent = time.monotonic()
         # The last word's times come with what is said behind it: the pause that ends the phrase.
         while heard.said != ["Hoy", "es", "lunes", "y"]:
             take(unpack(await asyncio.wait_for(websocket.recv(), 300)), heard)
         assert time.monotonic() - sent > 0.5
-        await websocket.send(text("mañana es martes."))
+        await websocket.send(text_message("mañana es martes."))
         await websocket.send(EOS)
         await hear_all(websocket, heard)
     assert heard.said == "Hoy es lunes y mañana es martes.".split()
@@ -223,7 +216,7 @@ async def test_max_seq_len_limits_frames(espeak_app: AppServer) -> None:
 async def test_message_ends_word(espeak_app: AppServer) -> None:
     async with opened(espeak_app) as websocket:
         for piece in ("uno dos\n tres", "", " ", "cua", "tro\u00a0cinco"):
-            await websocket.send(text(piece))
+            await websocket.send(text_message(piece))
         await websocket.send(EOS)
         heard = await hear_all(websocket)
     assert heard.said == ["uno", "dos", "tres", "cua", "tro", "cinco"]
@@ -236,7 +229,7 @@ async def test_close_frees_slot(start_server: StartServer) -> None:
     async with httpx.AsyncClient() as client:
         for _ in range(3):
             async with opened(server, voice="ef_dora") as websocket:
-                await websocket.send(text(" ".join([SENTENCE] * 20)))
+                await websocket.send(text_message(" ".join([SENTENCE] * 20)))
                 for _ in range(3):
                     await websocket.recv()
             left = time.monotonic()
@@ -254,7 +247,7 @@ async def test_slow_reader_gets_everything(start_server: StartServer) -> None:
     words = " ".join([SENTENCE] * 150)
     heard = Heard()
     async with opened(server) as websocket, httpx.AsyncClient(base_url=server.http_url) as client:
-        await websocket.send(text(words[:9999].rpartition(" ")[0]))
+        await websocket.send(text_message(words[:9999].rpartition(" ")[0]))
         await websocket.send(EOS)
 
         async def spoken_s() -> float:
@@ -262,7 +255,7 @@ async def test_slow_reader_gets_everything(start_server: StartServer) -> None:
             found = re.search(r"^kani_speech_seconds_total\{[^}]*\} (\S+)", scraped, re.M)
             return float(found[1]) if found else 0.0
 
-        # What the sockets hold is a few seconds; then nobody works for who does not read.
+        # The sockets buffer a few seconds; then synthesis pauses until the client reads.
         made_s, before_s = await spoken_s(), -1.0
         while not made_s or made_s != before_s:
             await asyncio.sleep(0.3)

@@ -19,7 +19,6 @@ from tests.support.tone import ToneEngine
 
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[SpeechService]:
-    """A service with Kokoro's voices."""
     engine = ToneEngine()
     engine.info = replace(engine.info, name="kokoro", voices=Voices().all, default_voices=DEFAULT_VOICES)
     built = SpeechService(

@@ -41,7 +41,7 @@ def echoes(*words: str) -> list[str]:
 
 def test_words_are_echoed_as_by_original() -> None:
     assert echoes("l’eau", "(Hola)", "Nota:", "12:30", "a–b", ":", "()", "«sí»") == [
-        *("l'eau", "Hola", "Nota", "12", "30", "ab", "«sí»"),
+        *("l'eau", "Hola", "Nota", "12", "30", "ab", "«sí»")
     ]
 
 

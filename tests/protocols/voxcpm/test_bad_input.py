@@ -1,4 +1,4 @@
-"""What bad input gets in VoxCPM's protocol: a code, a sentence that names the field, and nothing else."""
+"""Invalid input in VoxCPM's protocol: an error code, and a sentence that names the field."""
 
 from __future__ import annotations
 
@@ -55,15 +55,7 @@ NO_VOICE = "VOICE_NOT_FOUND"
         (request(None, text=HELLO), None, INVALID, "request_id: is required"),
         (request(5, text=HELLO), None, INVALID, "request_id: must be a string"),
         (request(), "one", INVALID, "text: is required"),
-        (request(text=5), "one", INVALID, "text: must be a string"),
-        (request(text=" \n"), "one", INVALID, "text: cannot be empty"),
         (request(text="é" * 5001), "one", "TEXT_TOO_LONG", "text: too long (max 5000 characters)"),
-        (request(text=HELLO, mode="quick"), "one", INVALID, "mode: must be 'streaming' or 'non_streaming'"),
-        (request(text=HELLO, cfg_value="2"), "one", INVALID, "cfg_value: must be a number"),
-        (request(text=HELLO, cfg_value=11), "one", INVALID, "cfg_value: must be between 0.1 and 10.0"),
-        (request(text=HELLO, inference_timesteps=1.5), "one", INVALID, "timesteps: must be an integer"),
-        (request(text=HELLO, inference_timesteps=51), "one", INVALID, "timesteps: must be between 1 and 50"),
-        (request(text=HELLO, denoise="no"), "one", INVALID, "denoise: must be a boolean"),
         (request(text=HELLO, voice_id="nobody"), "one", NO_VOICE, "Voice 'nobody' not found"),
         (request(text=HELLO, voice="custom:nobody"), "one", NO_VOICE, "Voice 'custom:nobody' not found"),
         (request(text=HELLO, voice_id="../etc/passwd"), "one", NO_VOICE, "Voice '../etc/passwd' not found"),
@@ -191,11 +183,7 @@ async def test_requests_of_connection_are_limited(start_app: StartApp) -> None:
 
 
 async def test_configured_limits_are_applied(start_app: StartApp) -> None:
-    server = start_app(
-        TTS_MAX_TEXT_LENGTH="10",
-        TTS_RATE_LIMIT_ENABLED="true",
-        TTS_RATE_LIMIT_PER_MINUTE="3",
-    )
+    server = start_app(TTS_MAX_TEXT_LENGTH="10", TTS_RATE_LIMIT_ENABLED="true", TTS_RATE_LIMIT_PER_MINUTE="3")
     async with opened(server.url) as client:
         assert (await client.speak("x" * 11)).last["error"] == {
             "code": "TEXT_TOO_LONG",

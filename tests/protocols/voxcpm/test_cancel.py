@@ -1,4 +1,4 @@
-"""Cancelling through VoxCPM's protocol: it stops, is answered once, and touches nobody else."""
+"""Cancelling in VoxCPM's protocol: the request stops, is answered once, and no other is affected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings in VoxCPM's protocol: whom its speech sounds like, and what its results say of that."""
+"""Cloning in VoxCPM's protocol: speech that sounds like recordings, and its report in the results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXT = "uno dos tres"
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[CloningServer]:
+async def app(tmp_path: Path) -> AsyncIterator[CloningServer]:
     """VoxCPM's protocol over engines of which the second clones; one voice in its folder."""
     async with cloning_server(tmp_path) as serving:
         (serving.folder / "friends").mkdir()
@@ -26,8 +26,8 @@ async def server(tmp_path: Path) -> AsyncIterator[CloningServer]:
 
 
 @pytest.fixture
-async def client(server: CloningServer) -> AsyncIterator[Client]:
-    async with opened(server.url) as connected:
+async def client(app: CloningServer) -> AsyncIterator[Client]:
+    async with opened(app.url) as connected:
         yield connected
 
 
@@ -44,8 +44,8 @@ def assert_near(answer: Answer, level: float = 0.25) -> None:
 
 
 @pytest.mark.parametrize("mode", ["streaming", "non_streaming"])
-async def test_speech_sounds_like_recording(server: CloningServer, client: Client, mode: str) -> None:
-    await server.keep("eva", 0.75)
+async def test_speech_sounds_like_recording(app: CloningServer, client: Client, mode: str) -> None:
+    await app.keep("eva", 0.75)
     plain = await client.speak(TEXT, mode=mode)
     assert loudness(plain.samples) == 1.0
     assert (plain.last["result"]["engine"], plain.last["result"]["cloning"]) == ("tone", "none")
@@ -55,7 +55,7 @@ async def test_speech_sounds_like_recording(server: CloningServer, client: Clien
     assert_near(await client.speak(TEXT, mode=mode, voice_id="friends-ana"))
     assert_near(await client.speak(TEXT, mode=mode, voice_id="custom:eva"), 0.75)
     # One sound, wherever it comes from.
-    assert len(server.echo.embedded) == 2
+    assert len(app.echo.embedded) == 2
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ async def test_unusable_recording_names_parameter(client: Client, recording: byt
     await client.alive()
 
 
-async def test_unusable_voice_names_parameter(server: CloningServer, client: Client) -> None:
-    server.echo.deaf = True
-    await server.keep("nobody", 0.25)
+async def test_unusable_voice_names_parameter(app: CloningServer, client: Client) -> None:
+    app.echo.deaf = True
+    await app.keep("nobody", 0.25)
     for params in (
         {"prompt_wav_path": "friends/nobody.wav"},
         {"voice_id": "friends-nobody"},
@@ -90,11 +90,11 @@ async def test_unusable_voice_names_parameter(server: CloningServer, client: Cli
         assert error["details"] == {"errors": dict.fromkeys(params, NO_SPEECH)}
 
 
-async def test_stored_voices_are_listed(server: CloningServer) -> None:
-    await server.keep("eva", 0.75)
-    async with httpx.AsyncClient(base_url=server.http_url) as client:
+async def test_stored_voices_are_listed(app: CloningServer) -> None:
+    await app.keep("eva", 0.75)
+    async with httpx.AsyncClient(base_url=app.http_url) as client:
         listed = (await client.get("/api/voices", params={"category": "custom"})).json()["voices"]
         assert [voice["id"] for voice in listed["custom"]] == ["custom:eva"]
         sample = await client.get(listed["custom"][0]["audio_url"])
     assert sample.status_code == 200
-    assert [segment.embedding is not None for segment in server.echo.segments] == [True]
+    assert [segment.embedding is not None for segment in app.echo.segments] == [True]

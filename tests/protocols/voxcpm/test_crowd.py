@@ -28,8 +28,6 @@ TEXTS = [
 
 @dataclass(frozen=True)
 class Asked:
-    """One request of the crowd; cancel_after_s: None leaves it alone."""
-
     what: int
     mode: str
     cancel_after_s: float | None

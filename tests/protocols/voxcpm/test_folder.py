@@ -20,7 +20,7 @@ NOT_BELOW = "prompt_wav_path: must be a path below the voice folder, such as cat
 
 @pytest.fixture(params=["by descriptor", "by path"])
 def root(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with voices, beside a file that is nobody's; opened in each of the ways there are."""
+    """A folder with voices beside an unrelated file; files are opened by descriptor or by path."""
     if request.param == "by path":
         monkeypatch.setattr(os, "supports_dir_fd", frozenset())
     root = tmp_path / "voice_clone"

@@ -82,7 +82,6 @@ def test_rechunker_holds_back_last_samples_alone() -> None:
 
 
 def test_rechunker_puts_span_into_chunk_of_its_start() -> None:
-    """Spans that start behind the end are in the last chunk."""
     spans = (Span(0, 1, 0.0, 0.1), Span(1, 2, 0.1, 0.2), Span(2, 3, 0.2, 0.2), Span(3, 4, 0.25, 0.3))
     cut = Rechunker(RATE, 2048, hold_back=160)
     first = cut.feed(SpeechChunk(np.ones(RATE // 4, np.float32), RATE, 0.0, spans))

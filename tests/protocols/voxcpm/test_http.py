@@ -1,4 +1,4 @@
-"""What VoxCPM's page asks for by HTTP: where to connect, which voices there are, how they sound."""
+"""HTTP endpoints of VoxCPM's page: config, list of voices, samples."""
 
 from __future__ import annotations
 
@@ -58,7 +58,6 @@ def heard(file: bytes) -> Samples:
 
 @pytest.fixture
 def voices(tmp_path: Path) -> Path:
-    """A folder with two voices, one of which a path has to be quoted for."""
     folder = tmp_path / "voice_clone"
     (folder / "视频配音").mkdir(parents=True)
     (folder / "视频配音/和蔼奶奶.wav").write_bytes(recording())
@@ -301,7 +300,7 @@ async def test_sample_counts_towards_rate_limit(start_app: StartApp) -> None:
 
 @pytest.fixture
 async def engine(tmp_path: Path) -> AsyncIterator[tuple[ToneEngine, SpeechService, Starlette]]:
-    """An engine that waits to be allowed, its service, where nobody may wait, and the routes."""
+    """An engine that waits for permission, its service with an empty queue, and the routes."""
     engine = ToneEngine()
     service = SpeechService(
         [engine],
@@ -334,9 +333,7 @@ async def test_sample_is_refused_when_queue_is_full(
     assert second.json()["error"]
 
 
-async def test_disconnect_cancels_sample(
-    engine: tuple[ToneEngine, SpeechService, Starlette],
-) -> None:
+async def test_disconnect_cancels_sample(engine: tuple[ToneEngine, SpeechService, Starlette]) -> None:
     tone, service, app = engine
     tone.allow = 0
     scope = {

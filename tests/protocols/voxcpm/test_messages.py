@@ -105,9 +105,7 @@ def test_id_is_echoed_unchanged() -> None:
 def test_invalid_id_is_refused(kind: str, given: dict[str, object], reason: str) -> None:
     error = refused(message(kind, params=DOCUMENTED, **given))
     assert error.failure == Failure(
-        "INVALID_PARAMS",
-        f"Validation failed: request_id: {reason}",
-        {"errors": {"request_id": reason}},
+        "INVALID_PARAMS", f"Validation failed: request_id: {reason}", {"errors": {"request_id": reason}}
     )
     assert error.request_id is None
 
@@ -186,7 +184,7 @@ def test_parameters_become_request() -> None:
     assert (request.emotion, request.emotion_strength, request.duration_s) == ("sad:0.5", 0.5, 3)
     assert (request.lexicon, request.normalize, request.options) == ({"Kani": "cani"}, True, {})
     assert params(normalize=False).to_request(None, None, "").normalize is False
-    # What the client says of its recording stands.
+    # The client's own transcript takes precedence.
     assert params(prompt_text="mine").to_request(None, None, "theirs").options == {"prompt_text": "mine"}
 
 

@@ -13,7 +13,6 @@ import pytest
 
 from tests.clients.voxcpm.wire import Answer, Client
 from tests.clients.voxcpm.wire import opened as connected
-from tests.conftest import ServerProcess
 from tests.protocols.raw_site import Site, answer, opened, redirect
 from tests.protocols.test_voices_api import recording
 from tests.protocols.voxcpm.test_remote import PRIVATE_HOSTS, flood
@@ -37,7 +36,7 @@ async def site() -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-def server(start_app: StartApp, site: Site, tmp_path: Path) -> ServerProcess:
+def app(start_app: StartApp, site: Site, tmp_path: Path) -> AppServer:
     folder = tmp_path / "voices"
     (folder / "animals").mkdir(parents=True)
     (folder / "animals/cat.wav").write_bytes(recording())
@@ -52,7 +51,6 @@ def server(start_app: StartApp, site: Site, tmp_path: Path) -> ServerProcess:
 
 
 def assert_refused(told: Answer, field: str) -> None:
-    """Assert that one parameter is at fault, and that nothing was spoken."""
     assert told.last["type"] == "error" and not told.frames
     error = told.last["error"]
     assert error["code"] == "INVALID_PARAMS" and list(error["details"]["errors"]) == [field]
@@ -63,8 +61,8 @@ async def assert_speaks(client: Client) -> None:
     assert (await client.speak(TEXT)).last["type"] == "complete"
 
 
-async def test_private_address_is_not_fetched(server: ServerProcess, site: Site) -> None:
-    async with opened() as inner, connected(server.url) as client:
+async def test_private_address_is_not_fetched(app: AppServer, site: Site) -> None:
+    async with opened() as inner, connected(app.url) as client:
         for host in PRIVATE_HOSTS:
             url = inner.url("/a.wav", host=host)
             assert_refused(await client.speak(TEXT, prompt_wav_url=url), "prompt_wav_url")
@@ -74,8 +72,8 @@ async def test_private_address_is_not_fetched(server: ServerProcess, site: Site)
         await assert_speaks(client)
 
 
-async def test_invalid_recording_is_refused(server: ServerProcess, site: Site) -> None:
-    async with connected(server.url) as client:
+async def test_invalid_recording_is_refused(app: AppServer, site: Site) -> None:
+    async with connected(app.url) as client:
         for url in (
             "file:///etc/passwd",
             site.url("/a.wav", scheme="gopher"),
@@ -92,17 +90,17 @@ async def test_invalid_recording_is_refused(server: ServerProcess, site: Site) -
 
 
 @pytest.mark.heard
-async def test_fetch_times_out_after_ten_seconds(server: ServerProcess, site: Site) -> None:
+async def test_fetch_times_out_after_ten_seconds(app: AppServer, site: Site) -> None:
     began = time.monotonic()
-    async with connected(server.url) as client:
+    async with connected(app.url) as client:
         told = await client.speak(TEXT, prompt_wav_url=site.url("/a.wav", scheme="https"))
         assert_refused(told, "prompt_wav_url")
         assert "within 10 s" in told.last["error"]["message"] and time.monotonic() - began >= 10
         await assert_speaks(client)
 
 
-async def test_file_outside_folder_is_not_read(server: ServerProcess) -> None:
-    async with connected(server.url) as client:
+async def test_file_outside_folder_is_not_read(app: AppServer) -> None:
+    async with connected(app.url) as client:
         for path in (
             "../secret.wav",
             "/etc/passwd",
@@ -121,9 +119,9 @@ async def test_file_outside_folder_is_not_read(server: ServerProcess) -> None:
         await assert_speaks(client)
 
 
-async def test_allowed_recordings_are_used(server: ServerProcess, site: Site) -> None:
+async def test_allowed_recordings_are_used(app: AppServer, site: Site) -> None:
     held = "data:audio/wav;base64," + base64.b64encode(recording()).decode()
-    async with connected(server.url) as client:
+    async with connected(app.url) as client:
         for named in (
             {"prompt_wav_url": site.url("/a.wav")},
             {"prompt_wav_url": site.url("/go")},
@@ -142,12 +140,12 @@ async def test_path_without_folder_is_refused(espeak_app: AppServer) -> None:
         assert told.last["error"]["code"] == "VOICE_NOT_FOUND"
 
 
-async def test_hanging_host_blocks_one_request_alone(server: ServerProcess, site: Site) -> None:
+async def test_hanging_host_blocks_one_request_alone(app: AppServer, site: Site) -> None:
     async def hang(writer: object) -> None:
         await asyncio.Event().wait()
 
     site.answers["/hangs"] = hang
-    async with connected(server.url) as client:
+    async with connected(app.url) as client:
         await client.request("slow", TEXT, prompt_wav_url=site.url("/hangs"))
         queued = await client.receive()
         assert isinstance(queued, dict) and queued["state"] == "queued"
@@ -158,3 +156,22 @@ async def test_hanging_host_blocks_one_request_alone(server: ServerProcess, site
         told = await client.answers("fast", "slow")
     assert told["fast"].last["type"] == "complete" and told["fast"].frames
     assert told["slow"].last["result"] == {"cancelled": True}
+
+
+def assert_unused(answer: Answer, unused: list[str]) -> None:
+    result = answer.last["result"]
+    assert (result["samples"], result["cloning"], result["unused"]) == (len(answer.samples), "none", unused)
+
+
+async def test_folder_transcript_is_no_client_parameter(app: AppServer) -> None:
+    async with connected(app.url) as client:
+        assert_unused(await client.speak(TEXT, voice_id="animals-cat"), [])
+        assert_unused(await client.speak(TEXT, voice="animals-cat", mode="non_streaming"), [])
+        assert_unused(await client.speak(TEXT, voice_id="animals-cat", prompt_text="Sí."), ["prompt_text"])
+        assert_unused(await client.speak(TEXT, prompt_wav_path="animals/cat.wav"), [])
+        # A voice comes with its own recording.
+        both = await client.speak(TEXT, voice_id="animals-cat", prompt_wav_path="animals/none.wav")
+        assert_unused(both, ["prompt_wav_path"])
+        assert_refused(await client.speak(TEXT, voice_id="animals-dog"), "voice_id")
+        error = (await client.speak(TEXT, voice_id="animals-nobody")).last["error"]
+        assert (error["code"], error["details"]) == ("VOICE_NOT_FOUND", {"voice_id": "animals-nobody"})

@@ -22,9 +22,12 @@ from server.network.upload_budget import LIMIT_BYTES
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess, StartServer
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("prlimit") is None, reason="needs Linux's /proc and prlimit"
-)
+pytestmark = [
+    pytest.mark.heard,
+    pytest.mark.skipif(
+        sys.platform != "linux" or shutil.which("prlimit") is None, reason="needs Linux's /proc and prlimit"
+    ),
+]
 
 FILES = 1000
 """What the server may open. Its crowd is larger than that."""
@@ -87,8 +90,7 @@ def gone(client: socket.socket) -> bool:
         return True
 
 
-def test_a_crowd_that_says_nothing_keeps_nobody_out(besieged: ServerProcess) -> None:
-    """A thousand with nothing, half a head or half a body: others are served, and all are let go."""
+def test_silent_crowd_does_not_block_other_clients(besieged: ServerProcess) -> None:
     with ExitStack() as stack:
         crowd = []
         for number in range(CROWD):
@@ -147,10 +149,7 @@ async def pushed(
 
 
 @pytest.mark.parametrize("unfinished", [unfinished_body, unfinished_message])
-async def test_what_is_never_finished_is_not_kept_without_end(
-    espeak_server: ServerProcess, unfinished: object
-) -> None:
-    """Sixty times 16 MiB but one byte: two are held, the others are refused, and texts are spoken."""
+async def test_unfinished_uploads_are_bounded(espeak_server: ServerProcess, unfinished: object) -> None:
     assert callable(unfinished)
     tts = f"{espeak_server.http_url}/tts"
     async with httpx.AsyncClient(timeout=GUARD_S) as client:
@@ -175,7 +174,6 @@ async def test_what_is_never_finished_is_not_kept_without_end(
 
 
 def test_pongs_do_not_pile_up(espeak_server: ServerProcess) -> None:
-    """Who pings and does not read gets no further answer until it reads; then it is served as ever."""
     before = resident(espeak_server)
     ping = b"\x89\xfdmask" + bytes(125)
     with socket.create_connection(("127.0.0.1", espeak_server.port)) as client:

@@ -125,8 +125,7 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
     [(b"", "head"), (GET[:-2], "head"), (POST, "body"), (POST + bytes(PROGRESS_BYTES - 1000), "body")],
     ids=["nothing", "half a head", "no body", "half a body"],
 )
-async def test_what_does_not_come_in_time_ends_its_connection(said: bytes, reason: str) -> None:
-    """Whatever is missing of a request, its client is let go and counted, and others are served."""
+async def test_late_input_closes_its_connection(said: bytes, reason: str) -> None:
     async with served().open() as server:
         reader, writer = await server.client()
         writer.write(said)
@@ -136,7 +135,6 @@ async def test_what_does_not_come_in_time_ends_its_connection(said: bytes, reaso
 
 
 async def test_the_next_request_has_a_limit_of_its_own() -> None:
-    """A client cannot stay by a whole request in front of half of one."""
     async with served().open() as server:
         reader, writer = await server.client()
         writer.write(GET)
@@ -147,8 +145,7 @@ async def test_the_next_request_has_a_limit_of_its_own() -> None:
         writer.close()
 
 
-async def test_what_comes_slowly_comes() -> None:
-    """A body may take much longer than a pause may, piece by piece; nor does its clock run unread."""
+async def test_slow_body_is_received() -> None:
     patience = ReadTimeouts()
     async with served(patience=patience).open() as server:
         _, writer = await server.client()
@@ -173,7 +170,6 @@ async def test_what_comes_slowly_comes() -> None:
 
 
 async def test_a_tls_handshake_has_a_limit(tmp_path: Path) -> None:
-    """Who says nothing, or half a greeting, on a TLS port is let go as on any other."""
     trustme = pytest.importorskip("trustme", reason="trustme, which makes certificates, is not installed")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority = trustme.CA()
@@ -195,7 +191,6 @@ async def test_a_tls_handshake_has_a_limit(tmp_path: Path) -> None:
 
 
 async def test_the_oldest_that_says_nothing_makes_room() -> None:
-    """A crowd of silent clients keeps nobody out: each gives way in turn, those with half a body last."""
     async with served(limit=4, patience=ReadTimeouts()).open() as server:
         uploading, writer = await server.client()
         # The server asks for the body when it has read the head.
@@ -213,8 +208,7 @@ async def test_the_oldest_that_says_nothing_makes_room() -> None:
             each.close()
 
 
-async def test_where_all_are_served_nobody_more_comes_in() -> None:
-    """Who asked for something keeps its place; the next one is let go at once, and may come again."""
+async def test_full_table_of_served_connections_refuses_new_ones() -> None:
     async with served(limit=2).open() as server:
         url = f"ws://127.0.0.1:{server.port}"
         async with connect(url) as one, connect(url):
@@ -228,7 +222,6 @@ async def test_where_all_are_served_nobody_more_comes_in() -> None:
 
 
 async def test_a_goodbye_has_a_limit() -> None:
-    """A client that takes nothing of what was sent before its connection was closed is cut off."""
     async with served().open() as server:
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             client.sendall(b"GET /much HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -237,7 +230,6 @@ async def test_a_goodbye_has_a_limit() -> None:
 
 
 async def test_a_long_message_that_stalls_is_closed_with_1008() -> None:
-    """It would hold memory that others need; a short one holds none, and may take its time."""
     async with served().open() as server:
         async with connect(f"ws://127.0.0.1:{server.port}", max_size=None) as short:
             short.transport.write(b"\x82\xfe\x00\x80mask" + bytes(10))
@@ -252,7 +244,6 @@ async def test_a_long_message_that_stalls_is_closed_with_1008() -> None:
 
 
 async def test_a_message_in_pieces_counts_as_a_whole_does() -> None:
-    """What is held for a message is given back when it is complete, or its client has gone."""
     async with served(patience=ReadTimeouts()).open() as server:
         async with connect(f"ws://127.0.0.1:{server.port}") as client:
             piece = b"mask" + bytes(FREE_BYTES)

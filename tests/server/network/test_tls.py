@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from tests.support import permissions
 trustme = pytest.importorskip("trustme", reason="trustme, which makes certificates, is not installed")
 
 if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
+    from tests.conftest import ServerProcess
 
 ROOT = Path(__file__).parents[3]
 PASSWORD = "some password"
@@ -56,11 +57,16 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(tmp_path_factory.mktemp("another"))
 
 
-@pytest.fixture
-def secure(start_server: StartServer, files: Files) -> ServerProcess:
-    """A server that shows a certificate, on its compat ports too."""
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory, files: Files) -> Iterator[ServerProcess]:
+    """A server with a certificate, on its compat ports too."""
+    from tests.conftest import ServerProcess
+
     arguments = ("--engine", "espeak", "--compat", "--tls-cert", str(files.cert), "--tls-key", str(files.key))
-    return start_server(*arguments, KANI_METRICS_ENABLED="true")
+    running = ServerProcess(tmp_path_factory.mktemp("secure"), *arguments, KANI_METRICS_ENABLED="true")
+    running.wait_until_ready()
+    yield running
+    running.stop()
 
 
 def run(program: str, files: Files, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -74,8 +80,8 @@ def run(program: str, files: Files, *arguments: str) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.server
 def test_the_client_speaks_over_wss(secure: ServerProcess, files: Files, tmp_path: Path) -> None:
-    """websocket_client.py hears speech over wss, as the banner names the address."""
     address = f"wss://{secure.host}:{secure.port}"
     assert address in secure.banner and "ws://" not in secure.banner.replace("wss://", "")
     wav = tmp_path / "hola.wav"
@@ -85,15 +91,15 @@ def test_the_client_speaks_over_wss(secure: ServerProcess, files: Files, tmp_pat
         assert heard.getnframes() / heard.getframerate() > 0.5
 
 
+@pytest.mark.server
 def test_the_diagnostics_pass_over_wss(secure: ServerProcess, files: Files) -> None:
-    """test_websocket.py finds nothing wrong with a server behind TLS."""
     done = run("test_websocket.py", files, "--server", f"wss://{secure.host}:{secure.port}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All checks passed." in done.stdout
 
 
+@pytest.mark.server
 def test_every_port_speaks_tls_and_nothing_else(secure: ServerProcess, files: Files) -> None:
-    """https on each port that the banner names; http gets no answer."""
     assert len(secure.compat) == 7
     for port in (secure.port, *secure.compat.values()):
         path = "/metrics" if port == secure.compat["metrics"] else "/health"
@@ -103,10 +109,10 @@ def test_every_port_speaks_tls_and_nothing_else(secure: ServerProcess, files: Fi
             httpx.get(f"http://{secure.host}:{port}{path}")
 
 
-def test_a_client_that_does_not_trust_it_is_told_so(
+@pytest.mark.server
+def test_client_without_trust_reports_the_certificate(
     secure: ServerProcess, files: Files, others: Files
 ) -> None:
-    """Nothing is spoken to a client that trusts another authority; the server goes on."""
     done = run(
         "websocket_client.py", others, "Hola", "-o", "x.wav", "--server", f"wss://{secure.host}:{secure.port}"
     )
@@ -116,31 +122,13 @@ def test_a_client_that_does_not_trust_it_is_told_so(
         assert "pong" in str(websocket.recv())
 
 
+@pytest.mark.server
 def test_a_page_of_its_own_may_come_in(secure: ServerProcess, files: Files) -> None:
-    """The Origin of a page that the server served over https is its own."""
     origin = f"https://{secure.host}:{secure.port}"
     with connect(
         f"wss://{secure.host}:{secure.port}/", ssl=files.trusting, additional_headers={"Origin": origin}
     ):
         pass
-
-
-def refusal(server: ServerProcess) -> str:
-    """The one line with which a server said that it cannot start."""
-    assert server.wait() == 1
-    lines = server.terminal.splitlines()
-    assert len(lines) == 1, server.terminal
-    return lines[0].removeprefix("start_websocket_server.py: ")
-
-
-def test_a_server_without_its_certificate_does_not_start(start_server: StartServer, files: Files) -> None:
-    """A wrong file is one line and code 1, before any engine is loaded; so is one file without the other."""
-    missing = files.key.with_name("none.pem")
-    given = {"KANI_TLS_CERT": str(files.cert), "KANI_TLS_KEY": str(missing)}
-    line = refusal(start_server("--engine", "espeak", ready=False, **given))
-    assert line == f"KANI_TLS_KEY: {missing} cannot be read: No such file or directory"
-    line = refusal(start_server("--engine", "espeak", ready=False, KANI_TLS_KEY=str(files.key)))
-    assert line == "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_CERT is not set"
 
 
 def complaint(certificate: Path | None, key: Path | None) -> str:
@@ -151,18 +139,15 @@ def complaint(certificate: Path | None, key: Path | None) -> str:
 
 
 def test_without_either_there_is_no_tls() -> None:
-    """Nothing given is plain ws and http."""
     assert server_context(None, None) is None
 
 
 def test_nothing_older_than_tls_1_2_is_spoken(files: Files) -> None:
-    """TLS 1.0 and 1.1 are refused, whatever the machine's OpenSSL would let in."""
     context = server_context(files.cert, files.key)
     assert context is not None and context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
-def test_each_wrong_pair_is_told_by_its_fault(files: Files, others: Files, tmp_path: Path) -> None:
-    """Another certificate's key, the files the wrong way round, a folder, half a file, one alone."""
+def test_each_invalid_pair_has_its_error(files: Files, others: Files, tmp_path: Path) -> None:
     assert complaint(files.cert, others.key) == (
         f"KANI_TLS_KEY: {others.key} is not the key of the certificate in {files.cert}"
     )
@@ -175,10 +160,15 @@ def test_each_wrong_pair_is_told_by_its_fault(files: Files, others: Files, tmp_p
         f"KANI_TLS_CERT, KANI_TLS_KEY: {half} and {files.key} cannot be"
     )
     assert complaint(files.cert, None).endswith("KANI_TLS_KEY is not set")
+    both = "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_CERT is not set"
+    assert complaint(None, files.key) == both
+    missing = files.key.with_name("none.pem")
+    assert complaint(files.cert, missing) == (
+        f"KANI_TLS_KEY: {missing} cannot be read: No such file or directory"
+    )
 
 
 def test_a_file_that_may_not_be_read_is_named(files: Files, tmp_path: Path) -> None:
-    """A key that belongs to root is told by its name."""
     hidden = tmp_path / "hidden.pem"
     hidden.write_bytes(files.key.read_bytes())
     hidden.chmod(0)
@@ -186,8 +176,7 @@ def test_a_file_that_may_not_be_read_is_named(files: Files, tmp_path: Path) -> N
         assert complaint(files.cert, hidden) == f"KANI_TLS_KEY: {hidden} cannot be read: Permission denied"
 
 
-def test_an_encrypted_key_asks_nobody(files: Files, tmp_path: Path) -> None:
-    """A key with a password ends the start with the cure, where OpenSSL would wait at the terminal."""
+def test_encrypted_key_is_refused_with_the_remedy(files: Files, tmp_path: Path) -> None:
     from cryptography.hazmat.primitives import serialization
 
     key = serialization.load_pem_private_key(files.key.read_bytes(), None)
@@ -200,6 +189,6 @@ def test_an_encrypted_key_asks_nobody(files: Files, tmp_path: Path) -> None:
         )
     )
     assert complaint(files.cert, encrypted) == (
-        f"KANI_TLS_KEY: {encrypted} is encrypted, and nobody is there to be asked for its password: "
-        "openssl pkey -in encrypted.pem -out FILE takes it off"
+        f"KANI_TLS_KEY: {encrypted} is encrypted, and the server cannot ask for its password: "
+        "openssl pkey -in encrypted.pem -out FILE removes it"
     )

@@ -7,8 +7,7 @@ import pytest
 from server.network.upload_budget import FREE_BYTES, UploadBudget, UploadBudgetFull
 
 
-def test_what_is_free_is_not_counted() -> None:
-    """A request of everyday length takes nothing from the others."""
+def test_free_bytes_are_not_counted() -> None:
     intake = UploadBudget(100)
     with intake.share() as share:
         share.resize(FREE_BYTES)
@@ -16,7 +15,6 @@ def test_what_is_free_is_not_counted() -> None:
 
 
 def test_more_than_there_is_room_for_is_refused() -> None:
-    """Who asks for too much keeps what it had; what ends is given back, with what it still held."""
     intake = UploadBudget(100)
     with intake.share() as one, intake.share() as other:
         one.resize(FREE_BYTES + 60)
@@ -31,7 +29,6 @@ def test_more_than_there_is_room_for_is_refused() -> None:
 
 
 def test_one_alone_may_be_longer() -> None:
-    """However small the limit is, the largest message that is allowed can be received."""
     intake = UploadBudget(100)
     with intake.share() as one, intake.share() as other:
         one.resize(FREE_BYTES + 1000)

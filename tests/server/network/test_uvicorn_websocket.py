@@ -24,10 +24,9 @@ NO_FRAME = b"\xff\x80mask"
 
 
 @pytest.mark.parametrize("message", [{"type": "websocket.send", "text": "late"}, {"type": "websocket.close"}])
-async def test_who_speaks_behind_uvicorns_own_goodbye_is_told_that_the_client_is_gone(
+async def test_send_after_uvicorns_close_raises_client_disconnected(
     caplog: pytest.LogCaptureFixture, message: Message
 ) -> None:
-    """An application cannot know yet that uvicorn has closed the connection; it makes no mistake."""
     told: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
