@@ -37,6 +37,7 @@ from server.lifecycle import (
     exit_at_once,
     run_service,
     stop_on_signal,
+    warn_about,
     watch_loop_lag,
 )
 from server.metrics import Metrics
@@ -50,7 +51,6 @@ from server.middleware import (
 )
 from server.network.listeners import (
     METRICS_PORT,
-    RESERVED_FILES,
     Listeners,
     files_needed,
     machine_names,
@@ -315,7 +315,7 @@ async def serve(
     ports = [port for protocol in protocols for port in protocol.ports]
     with open_listeners(settings, ports) as listeners:
         files = raise_file_limit(files_needed(settings.max_connections))
-        _warn(settings, files)
+        warn_about(settings, files)
         metrics = Metrics(VERSION)
         service = build(settings, metrics)
         connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
@@ -340,19 +340,6 @@ async def serve(
     log.info("stopped")
     if service.late_engine is not None and service.late_engine.state == "loading":
         exit_at_once()
-
-
-def _warn(settings: Settings, files: int) -> None:
-    """Log settings that cannot be met or are easily misunderstood; ``files``: the limit on open files."""
-    if settings.voice_dir is not None and not settings.voice_dir.is_dir():
-        log.warning("there is no voice folder %s (KANI_VOICE_DIR)", settings.voice_dir)
-    if files < settings.max_connections + RESERVED_FILES:
-        log.warning("this machine allows fewer open sockets than KANI_MAX_CONNECTIONS (see ulimit -n)")
-    if settings.api_keys and is_loopback(settings.host) and not settings.no_auth:
-        log.warning(
-            "keys are set, but on a loopback address clients of this machine need none; a proxy in front "
-            "must send X-Forwarded-For, so that its clients do"
-        )
 
 
 def _websocket_class(

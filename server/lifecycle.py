@@ -18,9 +18,10 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
+from server.access import is_loopback
 from server.connections import Connections, Phase
 from server.network.acceptor import Acceptor
-from server.network.listeners import Listeners
+from server.network.listeners import RESERVED_FILES, Listeners
 from server.network.tcp_connections import TcpConnection, TcpTable
 from server.network.uvicorn_http import HttpProtocol
 from server.network.uvicorn_websocket import WebSocketProtocol
@@ -44,6 +45,19 @@ class RunningServer:
     listeners: Listeners
     tls: bool  # wss and https instead of ws and http, on every port
     service: SpeechService
+
+
+def warn_about(settings: Settings, files: int) -> None:
+    """Log settings that cannot be met or are easily misunderstood; ``files``: the limit on open files."""
+    if settings.voice_dir is not None and not settings.voice_dir.is_dir():
+        log.warning("there is no voice folder %s (KANI_VOICE_DIR)", settings.voice_dir)
+    if files < settings.max_connections + RESERVED_FILES:
+        log.warning("this machine allows fewer open sockets than KANI_MAX_CONNECTIONS (see ulimit -n)")
+    if settings.api_keys and is_loopback(settings.host) and not settings.no_auth:
+        log.warning(
+            "keys are set, but on a loopback address clients of this machine need none; a proxy in front "
+            "must send X-Forwarded-For, so that its clients do"
+        )
 
 
 async def run_service(
