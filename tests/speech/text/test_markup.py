@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -365,45 +364,3 @@ def test_plain_words_pass_at_once(words: list[str]) -> None:
 def test_only_text_that_may_change_is_held_back(text: str, held: str) -> None:
     told = sum(len(part) for part in MarkupMasker().feed(text) if isinstance(part, str))
     assert text[told:] == held
-
-
-MARKS = """
-* _ ~ = ` < <a <a" <! <!-- <break & &a &# [ [a [a]( ] [[a] [a][ ![ ! # | |- \\ ```a www. :// <b> [^ '](|
-](a( **a**
-"""
-SPACED_MARKS = [
-    "` `` ",
-    "<a b=c ",
-    "# ",
-    "> ",
-    "- a\n",
-    "| ",
-    "<x y-",
-    "[a]: ",
-    "\n",
-    "\n ",
-    "~~~\n`",
-    "\ue000",
-    " ",
-]
-
-
-@pytest.mark.alone
-@pytest.mark.parametrize("piece", [*MARKS.split(), *SPACED_MARKS], ids=repr)
-def test_masking_takes_linear_time(piece: str) -> None:
-
-    def took(length: int, step: int) -> float:
-        text = (piece * length)[:length]
-        best = 60.0
-        for _ in range(3):
-            markup = MarkupMasker()
-            began = time.process_time()
-            for at in range(0, length, step):
-                markup.feed(text[at : at + step])
-            markup.flush()
-            best = min(best, time.process_time() - began)
-        return best
-
-    assert took(10_000, 10_000) < 10
-    assert took(10_000, 10_000) < 30 * took(1_000, 1_000) + 0.01
-    assert took(4_000, 1) < 20

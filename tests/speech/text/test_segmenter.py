@@ -246,14 +246,6 @@ def test_paragraph_ends_a_segment() -> None:
     assert [cut.boundary for cut in cuts] == [Boundary.PARAGRAPH, Boundary.SENTENCE]
 
 
-@pytest.mark.alone
-def test_segmenting_takes_linear_time() -> None:
-    for text in ("x" * 10_000, " " * 10_000, "。" * 10_000, "\u0301" * 10_000, "1 " * 5_000):
-        segmenter = Segmenter(EARLY_PHRASE)
-        cuts = [cut for character in text for cut in segmenter.feed(character)] + segmenter.flush()
-        assert sum(len(cut.text) for cut in cuts) == 10_000
-
-
 class Opener:
     """Opens each segment as soon as it can be, and joins it with its growth."""
 
