@@ -130,7 +130,7 @@ async def test_open_segments_end_with_sentences(tmp_path: Path) -> None:
     assert len(audio(chunks)) / RATE == pytest.approx(expected_s, abs=0.01)
 
 
-@pytest.mark.parametrize("end", ["flush", "finish"])
+@pytest.mark.parametrize("end", ["flush", "finish"])  # fmt: skip
 async def test_flush_and_finish_speak_half_a_word(tmp_path: Path, end: str) -> None:
     engine = ToneEngine(writes=True)
     async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:

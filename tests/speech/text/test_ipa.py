@@ -12,16 +12,11 @@ from speech.text.ipa import MAX_LENGTH, STRESS_MARKS, canonicalize, is_nucleus, 
 @pytest.mark.parametrize(
     ("written", "kept"),
     [
-        ("ˈsiːkwəl", "ˈsiːkwəl"),
-        ("'si:kw@l".replace("@", "ə"), "ˈsiːkwəl"),
-        ("ʧa ʤa", "t͡ʃa d͡ʒa"),
-        ("t͜sa", "t͡sa"),
-        ("  diː   ɡruː ", "diː ɡruː"),
-        ("français".replace("r", "ʁ").replace("a", "ɑ"), "fʁɑnçɑis"),
-        ("\u00e3", "a\u0303"),
-        ("ga", "ɡa"),
+        ("ˈsiːkwəl", "ˈsiːkwəl"), ("'si:kw@l".replace("@", "ə"), "ˈsiːkwəl"), ("ʧa ʤa", "t͡ʃa d͡ʒa"),
+        ("t͜sa", "t͡sa"), ("  diː   ɡruː ", "diː ɡruː"),
+        ("français".replace("r", "ʁ").replace("a", "ɑ"), "fʁɑnçɑis"), ("\u00e3", "a\u0303"), ("ga", "ɡa"),
     ],
-)
+)  # fmt: skip
 def test_ipa_has_one_canonical_form(written: str, kept: str) -> None:
     assert canonicalize(written) == kept
 
@@ -29,21 +24,15 @@ def test_ipa_has_one_canonical_form(written: str, kept: str) -> None:
 @pytest.mark.parametrize(
     ("written", "reason"),
     [
-        ("", "has no sound"),
-        ("˥˦", "has no sound"),
-        ("aˈ", "stress mark 'ˈ' before no sound"),
-        ("ˈˈa", "stress mark 'ˈ' before no sound"),
-        ("ˈ a", "stress mark 'ˈ' before no sound"),
-        ("hola1", "'1', which is no symbol of the IPA"),
-        ("SQL", "'S', which is no symbol of the IPA"),
-        ("kɑː(ɹ)", "'\\(', which is no symbol of the IPA"),
-        ("t\u0361", "a tie that ties nothing"),
-        ("\u0303a", r"a mark behind no sound \(combining tilde\)"),
-        ("a ːb", "a mark behind no sound"),
+        ("", "has no sound"), ("˥˦", "has no sound"), ("aˈ", "stress mark 'ˈ' before no sound"),
+        ("ˈˈa", "stress mark 'ˈ' before no sound"), ("ˈ a", "stress mark 'ˈ' before no sound"),
+        ("hola1", "'1', which is no symbol of the IPA"), ("SQL", "'S', which is no symbol of the IPA"),
+        ("kɑː(ɹ)", "'\\(', which is no symbol of the IPA"), ("t\u0361", "a tie that ties nothing"),
+        ("\u0303a", r"a mark behind no sound \(combining tilde\)"), ("a ːb", "a mark behind no sound"),
         ("a" * (MAX_LENGTH + 1), f"too long \\(at most {MAX_LENGTH} characters\\)"),
         ("a\ud800", "which is no symbol of the IPA"),
     ],
-)
+)  # fmt: skip
 def test_invalid_ipa_is_named(written: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         canonicalize(written)
@@ -53,15 +42,12 @@ def test_invalid_ipa_is_named(written: str, reason: str) -> None:
     ("ipa", "told"),
     [
         ("ˈsiːkwəl", ["s", "ˈ", "iː", "k", "w", "ə", "l"]),
-        ("t͡ʃi.kaˈɡo", ["t͡ʃ", "i", "k", "a", "ɡ", "ˈ", "o"]),
-        ("ˈkwiːn‿ə", ["k", "w", "ˈ", "iː", "n", "ə"]),
-        ("ˈbi̯en", ["b", "i̯", "ˈ", "e", "n"]),
-        ("ˈpst", ["ˈ", "p", "s", "t"]),
-        ("ˈbʌtn̩", ["b", "ˈ", "ʌ", "t", "n̩"]),
-        ("ˈpst ˌa", ["ˈ", "p", "s", "t", " ", "ˌ", "a"]),
+        ("t͡ʃi.kaˈɡo", ["t͡ʃ", "i", "k", "a", "ɡ", "ˈ", "o"]), ("ˈkwiːn‿ə", ["k", "w", "ˈ", "iː", "n", "ə"]),
+        ("ˈbi̯en", ["b", "i̯", "ˈ", "e", "n"]), ("ˈpst", ["ˈ", "p", "s", "t"]),
+        ("ˈbʌtn̩", ["b", "ˈ", "ʌ", "t", "n̩"]), ("ˈpst ˌa", ["ˈ", "p", "s", "t", " ", "ˌ", "a"]),
         ("a˥|b", ["a", " ", "b"]),
     ],
-)
+)  # fmt: skip
 def test_stress_moves_before_its_nucleus(ipa: str, told: list[str]) -> None:
     assert split_sounds(ipa) == told
 
