@@ -267,7 +267,7 @@ def test_open_segment_grows_by_certain_words() -> None:
     ]
 
 
-def test_marks_open_no_segment() -> None:  # fmt: skip
+def test_marks_open_no_segment() -> None:
     segmenter = Segmenter(WHOLE_SENTENCES)
     segmenter.feed("— … uno ")
     assert segmenter.open() is None
