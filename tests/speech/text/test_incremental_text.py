@@ -18,8 +18,8 @@ from speech.errors import EngineFailed, SpeechCancelled
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
+from speech.session.output import TAIL_S
 from speech.session.session import SpeechSession
-from speech.session.worker import TAIL_S
 from speech.text.incremental_text import IncrementalText
 from speech.text.normalizer import VERBATIM, NormalizerOptions, normalize
 from speech.text.segmenter import OpenTextSegment

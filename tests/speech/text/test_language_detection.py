@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from benchmarks import sentences
 from benchmarks.text.phrases import EVALUATION, TUNING, read_phrases
 from engines.espeak.client import EspeakClient
-from speech.service import EARLY_DETECTION, LANGUAGE_DETECTION_CHARACTERS
+from speech.session.voice_resolver import EARLY_DETECTION, LANGUAGE_DETECTION_CHARACTERS
 from speech.text.common_words import languages_by_word
 from speech.text.language_detection import detect, load_detector
 from speech.text.languages import primary

@@ -97,7 +97,7 @@ async def test_list_items_pause_like_paragraphs(tmp_path: Path) -> None:
     assert listed[-1].end_s > prose[-1].end_s
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS, st.lists(st.integers(0, 400), max_size=8).map(sorted))
 async def test_spans_tile_any_markup(tmp_path: Path, text: str, cuts: list[int]) -> None:
     async with (
