@@ -397,16 +397,16 @@ class Watch(Observer):
     """Keeps what a session tells."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, float]] = []
+        self.reported: list[tuple[str, float]] = []
 
     def first_audio(self, protocol: str, engine: str, seconds: float) -> None:
-        self.told.append(("first audio", seconds))
+        self.reported.append(("first audio", seconds))
 
     def segment_synthesized(self, protocol: str, engine: str, wall_s: float, audio_s: float) -> None:
-        self.told += [("wall", wall_s), ("audio", audio_s)]
+        self.reported += [("wall", wall_s), ("audio", audio_s)]
 
     def session_cancelled(self, protocol: str) -> None:
-        self.told.append(("cancelled", 0.0))
+        self.reported.append(("cancelled", 0.0))
 
 
 @asynccontextmanager
@@ -437,10 +437,10 @@ async def test_waiting_does_not_count_as_synthesis(tmp_path: Path) -> None:
         await asyncio.sleep(0.2)
         session.finish()
         await collect(session)
-    told = dict(watch.told)
+    reported = dict(watch.told)
     assert [name for name, _ in watch.told] == ["first audio", "wall", "audio"]
-    assert told["audio"] == pytest.approx(8.0, abs=0.01)
-    assert 0 < told["wall"] < 0.2
+    assert reported["audio"] == pytest.approx(8.0, abs=0.01)
+    assert 0 < reported["wall"] < 0.2
 
 
 async def test_abandoned_session_is_reported_once(tmp_path: Path) -> None:

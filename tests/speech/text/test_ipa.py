@@ -39,7 +39,7 @@ def test_invalid_ipa_is_named(written: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ipa", "told"),
+    ("ipa", "sounds"),
     [
         ("ˈsiːkwəl", ["s", "ˈ", "iː", "k", "w", "ə", "l"]),
         ("t͡ʃi.kaˈɡo", ["t͡ʃ", "i", "k", "a", "ɡ", "ˈ", "o"]), ("ˈkwiːn‿ə", ["k", "w", "ˈ", "iː", "n", "ə"]),
@@ -48,8 +48,8 @@ def test_invalid_ipa_is_named(written: str, reason: str) -> None:
         ("a˥|b", ["a", " ", "b"]),
     ],
 )  # fmt: skip
-def test_stress_moves_before_its_nucleus(ipa: str, told: list[str]) -> None:
-    assert split_sounds(ipa) == told
+def test_stress_moves_before_its_nucleus(ipa: str, sounds: list[str]) -> None:
+    assert split_sounds(ipa) == sounds
 
 
 @given(st.text("ˈˌabtʃ͡ːˑ̯̩̃ɪ .‿˥sw|", max_size=60))
@@ -58,11 +58,11 @@ def test_sounds_keep_all_letters(text: str) -> None:
         ipa = canonicalize(text)
     except ValueError:
         return
-    told = split_sounds(ipa)
-    assert sorted("".join(told)) == sorted(ipa.replace("|", " ").translate(dict.fromkeys(map(ord, ".‿˥"))))
-    spoken = [sound for sound in told if sound not in STRESS_MARKS and sound != " "]
+    sounds = split_sounds(ipa)
+    assert sorted("".join(sounds)) == sorted(ipa.replace("|", " ").translate(dict.fromkeys(map(ord, ".‿˥"))))
+    spoken = [sound for sound in sounds if sound not in STRESS_MARKS and sound != " "]
     assert spoken and all(sound[0] in "abtʃɪsw" for sound in spoken)
-    assert all(told[at + 1] in spoken for at, sound in enumerate(told) if sound in STRESS_MARKS)
+    assert all(sounds[at + 1] in spoken for at, sound in enumerate(sounds) if sound in STRESS_MARKS)
 
 
 def test_nuclei_are_vowels_and_syllabic_consonants() -> None:

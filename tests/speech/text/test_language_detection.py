@@ -78,8 +78,8 @@ def test_growing_text_is_detected_early(language: str, text: str) -> None:
 def test_first_look_detects_most_sentences() -> None:
     characters, sure = EARLY_DETECTION[0]
     texts = [text for texts in LONG.values() for text in texts]
-    told = [detect(text[:characters], EVERY, sure) is not None for text in texts]
-    assert sum(told) >= 0.8 * len(told)
+    detected = [detect(text[:characters], EVERY, sure) is not None for text in texts]
+    assert sum(detected) >= 0.8 * len(detected)
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_short_phrases_are_detected() -> None:
 
 def test_other_languages_are_not_mistaken_for_the_eight() -> None:
     phrases = [(language, text) for language, text in read_phrases(TUNING) if language not in EIGHT]
-    told = [(language, detect(text, EVERY)) for language, text in phrases]
-    assert len(told) == 180
-    assert sum(found in EIGHT for _, found in told) <= 5
-    assert sum(language == found for language, found in told) >= 140
+    detected = [(language, detect(text, EVERY)) for language, text in phrases]
+    assert len(detected) == 180
+    assert sum(found in EIGHT for _, found in detected) <= 5
+    assert sum(language == found for language, found in detected) >= 140
 
 
 def test_evaluation_has_no_tuning_phrases() -> None:

@@ -289,11 +289,11 @@ def test_pieces_do_not_change_the_output(text: str, data: st.DataObject) -> None
     )
     markup = MarkupMasker()
     parts: list[Part] = []
-    told = begin = 0
+    given_out = begin = 0
     for end in [*cuts, len(text)]:
         new = markup.feed(text[begin:end])
-        told += sum(len(part) for part in new if isinstance(part, str))
-        assert end - told <= MAX_HELD_BACK
+        given_out += sum(len(part) for part in new if isinstance(part, str))
+        assert end - given_out <= MAX_HELD_BACK
         parts += new
         begin = end
     assert joined(parts + markup.flush()) == expected
@@ -327,5 +327,5 @@ def test_plain_words_pass_at_once(words: list[str]) -> None:
     ],
 )  # fmt: skip
 def test_only_text_that_may_change_is_held_back(text: str, held: str) -> None:
-    told = sum(len(part) for part in MarkupMasker().feed(text) if isinstance(part, str))
-    assert text[told:] == held
+    given_out = sum(len(part) for part in MarkupMasker().feed(text) if isinstance(part, str))
+    assert text[given_out:] == held
