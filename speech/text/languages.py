@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Mapping
 
-import marisa_trie
 from babel import Locale
 from babel.core import get_global
-from language_data.names import get_trie_value, load_trie, normalize_name
+from language_data.names import load_trie, normalize_name
 from language_data.util import data_filename
 
 from speech.errors import UnsupportedLanguage
@@ -112,12 +112,13 @@ def _tag_of_name(name: str) -> str:
     if name in _ALIASES:
         return _ALIASES[name]
     try:
-        return str(get_trie_value(_names(), normalize_name(name)))
+        return _names()[normalize_name(name)][0].decode()
     except (KeyError, UnicodeError):  # halves of surrogate pairs and control characters are in no name
         return ""
 
 
 @functools.cache
-def _names() -> marisa_trie.BytesTrie:
+def _names() -> Mapping[str, list[bytes]]:
     """Tags by names in 200 languages (64,000 names, 4 MB)."""
-    return load_trie(data_filename("trie/und/name_to_language.marisa"))
+    names: Mapping[str, list[bytes]] = load_trie(data_filename("trie/und/name_to_language.marisa"))
+    return names

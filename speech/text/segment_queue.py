@@ -144,7 +144,7 @@ class SegmentQueue:
     async def next(self) -> TextSegment | OpenTextSegment | Pause | None:
         """Wait for the next part: a complete one, else an open segment; None behind the last.
 
-        Each segment goes to ``begin_segment`` before anything is awaited.
+        An open segment has to go to ``begin_segment`` before anything is awaited: its growth goes there.
         """
         while not self._parts:
             if self._processable:

@@ -13,8 +13,8 @@ from speech.session.session import SpeechSession
 from speech.session.worker import UNDERRUN_PAUSE_S
 from speech.types import Boundary, SpeechChunk, SpeechRequest
 from tests.speech.session.test_session import SPANISH, audio, collect, serving, speak
-from tests.speech.text.test_growing_text import settle
 from tests.speech.timing.test_spans import assert_tiles
+from tests.support.event_loop import settle
 from tests.support.tone import LETTER_S, RATE, ToneEngine
 
 UNO, DOS = 3 * LETTER_S, 3 * LETTER_S

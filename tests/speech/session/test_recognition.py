@@ -26,7 +26,7 @@ from speech.session.recognition import (
 )
 from speech.types import Samples
 from speech.voices.catalogue import VoiceStore
-from tests.speech.text.test_growing_text import settle
+from tests.support.event_loop import settle
 from tests.support.tone import ToneEngine
 
 RATE = 16_000

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,14 +88,3 @@ def test_pieces_do_not_change_the_runs(text: str, lengths: list[int]) -> None:
     assert "".join(part for part, _ in parts) == text
     if len(text) < MAX_DETECTION_TEXT:
         assert parts == parts_of(text)
-
-
-@pytest.mark.alone
-@pytest.mark.parametrize("unit", ["Texto normal ", "Привет мир ", "α ", "α«", "1 "])
-def test_splitting_takes_linear_time(unit: str) -> None:
-    passages = ScriptSplitter("es", KNOWN)
-    text = unit * (10_000 // len(unit))
-    begun = time.process_time()
-    for at in range(0, len(text), 3):
-        passages.feed(text[at : at + 3])
-    assert time.process_time() - begun < 0.5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from hypothesis import given
@@ -41,17 +40,12 @@ def found(lexicon: Lexicon, text: str) -> dict[str, str | None]:
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("SQL", ["SQL"]),
-        ("sql xSQL SQLs SQL2 Sql", []),
-        ("(SQL), SQL's", ["SQL"]),
-        ("l'SQL-server", ["SQL"]),
-        ("S\ue000QL", ["S\ue000QL"]),
-        ("S\u00adQL\u200d!", ["S\u00adQL"]),
-        ("x\ue000SQL SQL\ue000x", []),
-        ("linux LINUX Linux", ["linux", "LINUX", "Linux"]),
+        ("SQL", ["SQL"]), ("sql xSQL SQLs SQL2 Sql", []), ("(SQL), SQL's", ["SQL"]),
+        ("l'SQL-server", ["SQL"]), ("S\ue000QL", ["S\ue000QL"]), ("S\u00adQL\u200d!", ["S\u00adQL"]),
+        ("x\ue000SQL SQL\ue000x", []), ("linux LINUX Linux", ["linux", "LINUX", "Linux"]),
         ("GnuLinux linuxes", []),
     ],
-)
+)  # fmt: skip
 def test_entry_matches_whole_words(text: str, names: list[str]) -> None:
     """One with capitals is found as it is, one without in any case; masks and joiners do not count."""
     assert list(found(words(SQL="sequel", linux="línux"), text)) == names
@@ -145,19 +139,11 @@ def test_request_has_two_hundred_entries_at_most() -> None:
 @pytest.mark.parametrize(
     ("text", "waits"),
     [
-        ("the Los", True),
-        ("the los ", True),
-        ("Los\ue000", True),
-        ("Los  Ángeles", True),
-        ("C", True),
-        ("C+", True),
-        ("Los An", False),
-        ("Los Ángeles de", False),
-        ("C++", False),
-        ("SQL", False),
+        ("the Los", True), ("the los ", True), ("Los\ue000", True), ("Los  Ángeles", True), ("C", True),
+        ("C+", True), ("Los An", False), ("Los Ángeles de", False), ("C++", False), ("SQL", False),
         ("xLos", False),
     ],
-)
+)  # fmt: skip
 def test_growing_text_may_continue_an_entry(text: str, waits: bool) -> None:
     lexicon = Lexicon().with_request({"los ángeles del infierno": "x", "C++": "y", "SQL": "z"})
     assert any(lexicon.may_continue(text, at) for at in range(len(text))) == waits
@@ -190,24 +176,6 @@ def test_match_is_always_whole_words(names: list[str], text: str) -> None:
         assert not (before and before in letters and text[at] in letters)
         last = re.sub("[\ue000\u200d]", "", text[at:end])[-1]
         assert not (after and after in letters and last in letters)
-
-
-@pytest.mark.alone
-@pytest.mark.parametrize("text", ["a ", "!", "a\ue000", "\ue000", "a\u0301", "abc", "a" + " " * 50])
-def test_look_up_takes_linear_time(text: str) -> None:
-    lexicon = Lexicon().with_request({" ".join("a" * 11) + " b": "x", "!" * MAX_UNITS: "y", "é " * 12: "z"})
-
-    def seconds(length: int) -> float:
-        long = (text * length)[:length]
-        fastest = float("inf")
-        for _ in range(3):
-            begun = time.perf_counter()
-            for at in range(length):
-                lexicon.match(long, at)
-            fastest = min(fastest, time.perf_counter() - begun)
-        return fastest
-
-    assert seconds(8000) < 10 * seconds(2000) + 0.01
 
 
 @pytest.mark.parametrize("language", ["", "es", "en"])

@@ -31,7 +31,6 @@ tu = toi
 
 @pytest.fixture(autouse=True)
 def always_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No second has to pass."""
     monkeypatch.setattr(lexicon_file, "CHECK_INTERVAL_S", 0.0)
 
 
@@ -43,13 +42,13 @@ async def loaded(path: Path) -> LexiconFile:
 
 
 def how(lexicon: LexiconFile, tag: str, word: str) -> LexiconEntry | None:
-    """What is said for a word in a language."""
+    """The entry of a word in a language."""
     match = lexicon.for_language(tag).match(word, 0)
     return None if match is None else match[1]
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What was told to the log as a warning."""
+    """Messages of warnings in the log."""
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -73,24 +72,13 @@ async def test_file_has_entries_for_all_and_for_languages(
 
 async def test_bad_lines_are_logged_and_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "words.txt"
-    lines = [
-        b"SQL = sequel",
-        b"nothing here",
-        b"a = /s1/",
-        b"\xff\xfe = x",
-        b"[klingonese]",
-        b"unheard = x",
-        b"[es]",
-        b"= x",
-        b"b =",
-        b"b = uno\r",
-        b"b = dos",
-        b"x" * 101 + b" = x",
-    ]
-    file.write_bytes(b"\n".join(lines))
+    lines = (
+        "SQL = sequel|nothing here|a = /s1/|\xff = x|[klingonese]|unheard = x|[es]|= x|b =|b = uno\r|b = dos|"
+    )
+    file.write_bytes((lines.replace("|", "\n") + "x" * 101 + " = x").encode("latin-1"))
     lexicon = await loaded(file)
-    told = [message.removeprefix("lexicon: words.txt, line ") for message in warnings(caplog)]
-    assert told == [
+    logged = [message.removeprefix("lexicon: words.txt, line ") for message in warnings(caplog)]
+    assert logged == [
         "2: has neither a tab nor = between a word and its pronunciation",
         "3: has IPA that has '1', which is no symbol of the IPA",
         "4: is not UTF-8",
@@ -158,10 +146,10 @@ async def test_log_of_entries_beyond_the_limit_is_short(
     lexicon = await loaded(file)
     assert how(lexicon, "en", f"w{MAX_ENTRIES - 1}") == LexiconEntry("x")
     assert how(lexicon, "en", f"w{MAX_ENTRIES}") is None
-    told = warnings(caplog)
-    assert len(told) == 21
-    assert f"line {MAX_ENTRIES + 1}: exceeds the limit of {MAX_ENTRIES} entries" in told[0]
-    assert told[-1] == "lexicon: 480 more such problems"
+    logged = warnings(caplog)
+    assert len(logged) == 21
+    assert f"line {MAX_ENTRIES + 1}: exceeds the limit of {MAX_ENTRIES} entries" in logged[0]
+    assert logged[-1] == "lexicon: 480 more such problems"
 
 
 async def test_concurrent_sessions_check_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

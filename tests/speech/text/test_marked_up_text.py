@@ -53,7 +53,7 @@ async def test_break_is_silence_of_its_duration(
     assert len(audio(chunks)) == round((6 * LETTER_S + sum(rests)) * RATE)
     assert silent(chunks, told[0].start_s, told[-1].end_s)
     assert not silent(chunks, told[-1].end_s, told[-1].end_s + LETTER_S)
-    assert_tiles(spans, len(text), rests=len(rests))
+    assert_tiles(spans, len(text), pauses=len(rests))
 
 
 async def test_break_in_pieces_is_one_pause(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ async def test_break_in_pieces_is_one_pause(tmp_path: Path) -> None:
     (rest,) = (span for span in spans if span.start == span.end)
     assert (rest.start, rest.end_s - rest.start_s) == (text.index("/>") + 2, pytest.approx(0.5))
     assert engine.words == ["Uno", "dos", "tres", "cuatro"]
-    assert_tiles(spans, len(text), rests=1)
+    assert_tiles(spans, len(text), pauses=1)
 
 
 async def test_breaks_alone_are_silent(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ async def test_breaks_alone_are_silent(tmp_path: Path) -> None:
         assert not np.any(audio(await speak(service, '<break time="1s"/>')))
         chunks = await speak(service, '<break time="1s"/>hola')
         assert silent(chunks, 0.0, 1.0) and not silent(chunks, 1.0, 1.0 + LETTER_S)
-        assert_tiles(spans_of(chunks), len('<break time="1s"/>hola'), rests=1)
+        assert_tiles(spans_of(chunks), len('<break time="1s"/>hola'), pauses=1)
 
 
 async def test_spans_cover_words_without_markup(tmp_path: Path) -> None:
@@ -110,4 +110,4 @@ async def test_spans_tile_any_markup(tmp_path: Path, text: str, cuts: list[int])
         chunks = await collect(session)
     spans = spans_of(chunks)
     if chunks:
-        assert_tiles(spans, len(text), rests=sum(span.start == span.end for span in spans))
+        assert_tiles(spans, len(text), pauses=sum(span.start == span.end for span in spans))

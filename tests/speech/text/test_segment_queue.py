@@ -1,4 +1,4 @@
-"""A script's parts, however long the text is that comes at once."""
+"""Segments and pauses of a session, however long the text is that comes at once."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ SENTENCES = [f"Esta es la frase número {n} de un texto muy largo, que nadie esp
 
 
 async def parts_of(*pieces: str | float) -> list[tuple[str, int] | float]:
-    """What comes of pieces of text and rests, fed before the first part is asked for."""
-    script = SegmentQueue()
-    script.start(WHOLE_SENTENCES, "es", {"es", "ru"}, open_segments=False)
+    """Parts of texts and pauses that are fed before the first part is taken."""
+    queue = SegmentQueue()
+    queue.start(WHOLE_SENTENCES, "es", {"es", "ru"}, open_segments=False)
     for piece in pieces:
         if isinstance(piece, str):
-            script.feed(piece)
+            queue.feed(piece)
         else:
-            script.pause(piece)
-    script.finish()
+            queue.pause(piece)
+    queue.finish()
     parts: list[tuple[str, int] | float] = []
-    while (part := await script.next()) is not None:
+    while (part := await queue.next()) is not None:
         assert isinstance(part, Pause | TextSegment)
         parts.append(part.seconds if isinstance(part, Pause) else (part.text, part.start))
-    assert script.empty and script.length == sum(len(piece) for piece in pieces if isinstance(piece, str))
+    assert queue.empty and queue.length == sum(len(piece) for piece in pieces if isinstance(piece, str))
     return parts
 
 
@@ -43,15 +43,15 @@ async def test_pauses_stay_in_their_place() -> None:
 
 
 async def test_flush_behind_a_long_text_ends_a_segment() -> None:
-    script = SegmentQueue()
-    script.start(WHOLE_SENTENCES, "es", {"es", "ru"}, open_segments=False)
+    queue = SegmentQueue()
+    queue.start(WHOLE_SENTENCES, "es", {"es", "ru"}, open_segments=False)
     first = "".join(SENTENCES[:40]) + "y aquí se acaba"
-    script.feed(first)
-    script.flush()
-    script.feed(" pero sigue.")
-    script.finish()
+    queue.feed(first)
+    queue.flush()
+    queue.feed(" pero sigue.")
+    queue.finish()
     texts = []
-    while (part := await script.next()) is not None:
+    while (part := await queue.next()) is not None:
         assert isinstance(part, TextSegment)
         texts.append(part.text)
     assert "".join(texts) == first + " pero sigue."

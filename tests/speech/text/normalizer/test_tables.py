@@ -26,52 +26,24 @@ def test_every_table_is_valid() -> None:
         ('point = "coma"', "point = coma", 'point = "coma"', "Invalid value"),
         ('point = "coma"', "", "[numbers]", "'point' in [numbers] is missing"),
         ('point = "coma"', "point = 3", 'point = "coma"', "'point' in [numbers] has to be a text"),
-        (
-            'point = "coma"',
-            'point = "coma"\npont = ""',
-            "decimals_as",
-            "'pont' in [numbers] is not known here",
-        ),
-        (
-            'decimal = ","',
-            'decimal = "."',
-            'decimal = ","',
-            "'decimal' in [numbers] and 'group' have to be two",
-        ),
-        (
-            'm = ["metro", "metros"]',
-            'm = ["metro"]',
-            'm = ["metro"',
-            "'m' in [units] has to be a text, two of",
-        ),
-        (
-            't = ["tonelada"',
-            't = [3, "tonelada"',
-            't = ["tonelada"',
-            "'t' in [units] has to be a text, two of",
-        ),
-        (
-            '"Dr." = "doctor"',
-            '"Dr." = { y = "" }',
-            '"Dr." =',
-            "'Dr.' in [abbreviations] has to be a text, or",
-        ),
+        ('point = "coma"', 'point = "coma"\npont = ""', "decimals_as",
+         "'pont' in [numbers] is not known here"),
+        ('decimal = ","', 'decimal = "."', 'decimal = ","',
+         "'decimal' in [numbers] and 'group' have to be two"),
+        ('m = ["metro", "metros"]', 'm = ["metro"]', 'm = ["metro"',
+         "'m' in [units] has to be a text, two of"),
+        ('t = ["tonelada"', 't = [3, "tonelada"', 't = ["tonelada"',
+         "'t' in [units] has to be a text, two of"),
+        ('"Dr." = "doctor"', '"Dr." = { y = "" }', '"Dr." =',
+         "'Dr.' in [abbreviations] has to be a text, or"),
         ('order = "dmy"', 'order = "ymd"', 'order = "dmy"', '\'order\' in [dates] has to be "dmy" or "mdy"'),
-        (
-            'months = ["enero", ',
-            "months = [",
-            'months = ["enero"',
-            "'months' in [dates] has to be a list of 12",
-        ),
-        (
-            'cero {minutes}"',
-            'cero {min}"',
-            "few_minutes = ",
-            "'few_minutes' in [times] has {min}, which is none of",
-        ),
+        ('months = ["enero", ', "months = [", 'months = ["enero"',
+         "'months' in [dates] has to be a list of 12"),
+        ('cero {minutes}"', 'cero {min}"', "few_minutes = ",
+         "'few_minutes' in [times] has {min}, which is none of"),
         ("[markup]", "[marcas]\n[markup]", "[markup]", "'marcas' is not known here"),
     ],
-)
+)  # fmt: skip
 def test_invalid_table_is_reported_by_line(
     tmp_path: Path, line: str, changed: str, at: str, what: str
 ) -> None:

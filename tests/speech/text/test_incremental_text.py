@@ -1,4 +1,4 @@
-"""Sessions whose text is spoken while it is being written, and that rest inside a segment."""
+"""Sessions that speak growing text, and that yield their slot inside a segment."""
 
 from __future__ import annotations
 
@@ -27,39 +27,12 @@ from speech.types import Boundary, SpeechRequest
 from speech.voices.catalogue import VoiceStore
 from tests.speech.session.test_session import SPANISH, audio, collect, serving
 from tests.speech.timing.test_spans import assert_tiles
+from tests.support.event_loop import settle
 from tests.support.tone import HELD, LETTER_S, RATE, WORD, ToneEngine
 
-FRAGMENTS = st.sampled_from(
-    [
-        "hola ",
-        "qué tal",
-        ". ",
-        ", ",
-        "\n\n",
-        "3,5 € ",
-        "¿Sí? ",
-        "…",
-        "🎉",
-        "\u200f",
-        "Dr. ",
-        "y ",
-        "e\u0301 ",
-        "\u0301",
-        "una casa grande ",
-        "palabra ",
-        "—",
-        " ",
-        "。",
-        "你好",
-    ]
-)
-TEXTS = st.lists(FRAGMENTS, max_size=60).map("".join)
-
-
-async def settle() -> None:
-    """Let every task run as far as it can."""
-    for _ in range(30):
-        await asyncio.sleep(0)
+FRAGMENTS = "hola |qué tal|. |, |\n\n|3,5 € |¿Sí? |…|🎉|\u200f|Dr. |y |e\u0301 |\u0301|una casa grande |"
+FRAGMENTS += "palabra |—| |。|你好"
+TEXTS = st.lists(st.sampled_from(FRAGMENTS.split("|")), max_size=60).map("".join)
 
 
 async def feed(session: SpeechSession, text: str) -> None:
@@ -73,20 +46,19 @@ async def test_words_are_spoken_a_few_words_behind(tmp_path: Path) -> None:
     """Waiting for the next word holds no slot."""
     text = "esto lo escribe alguien palabra por palabra mientras se oye"
     engine = ToneEngine(writes=True)
-    async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test") as session:
-            for count, word in enumerate(text.split(), 1):
-                session.feed(word)
-                await settle()
-                session.feed(" ")
-                await settle()
-                said = text.split()[: max(0, count - HELD)]
-                assert engine.words == said
-                assert session.duration_s == pytest.approx(len("".join(said)) * LETTER_S, abs=0.011)
-                assert service.state().slots_in_use == service.state().waiting == 0
-            session.finish()
-            chunks = await collect(session)
-            assert service.state().slots_in_use == 0
+    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+        for count, word in enumerate(text.split(), 1):
+            session.feed(word)
+            await settle()
+            session.feed(" ")
+            await settle()
+            said = text.split()[: max(0, count - HELD)]
+            assert engine.words == said
+            assert session.duration_s == pytest.approx(len("".join(said)) * LETTER_S, abs=0.011)
+            assert service.state().slots_in_use == service.state().waiting == 0
+        session.finish()
+        chunks = await collect(session)
+        assert service.state().slots_in_use == 0
     assert engine.words == text.split()
     assert len(engine.segments) == len(engine.written) == 1
     assert_tiles([span for chunk in chunks for span in chunk.spans], len(text) + 1)
@@ -98,20 +70,18 @@ async def test_words_are_spoken_a_few_words_behind(tmp_path: Path) -> None:
 def test_pieces_do_not_change_the_words(
     tmp_path: Path, text: str, pieces: list[tuple[int, int]], one_by_one: bool
 ) -> None:
-
     async def check() -> None:
         engine = ToneEngine(writes=True, rests=True)
-        async with serving(engine, tmp_path) as service:
-            async with service.open(SPANISH, protocol="test") as session:
-                at = 0
-                for size, turns in [(1, 4)] * len(text) if one_by_one else pieces:
-                    session.feed(text[at : at + size])
-                    at += size
-                    for _ in range(turns):
-                        await asyncio.sleep(0)
-                session.feed(text[at:])
-                session.finish()
-                chunks = await collect(session)
+        async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+            at = 0
+            for size, turns in [(1, 4)] * len(text) if one_by_one else pieces:
+                session.feed(text[at : at + size])
+                at += size
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            session.feed(text[at:])
+            session.finish()
+            chunks = await collect(session)
         said = "".join(span.spoken_form or "" for chunk in chunks for span in chunk.spans)
         assert engine.words == WORD.findall(said)
         # A figure is read with what is beside it in its segment.
@@ -141,21 +111,16 @@ async def test_open_segments_end_with_sentences(tmp_path: Path) -> None:
     ]
     text = " ".join(sentences).replace("\n ", "\n")
     engine = ToneEngine(writes=True)
-    async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test") as session:
-            for character in text:
-                session.feed(character)
-                await settle()
-            session.finish()
-            chunks = await collect(session)
+    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+        for character in text:
+            session.feed(character)
+            await settle()
+        session.finish()
+        chunks = await collect(session)
     assert [seen[-1] for seen in engine.seen] == [sentence.strip() for sentence in sentences]
     assert len(engine.written) == 4
-    assert [written.boundary for written in engine.written] == [
-        Boundary.SENTENCE,
-        Boundary.SENTENCE,
-        Boundary.PARAGRAPH,
-        Boundary.SENTENCE,
-    ]
+    boundaries = [written.boundary for written in engine.written]
+    assert boundaries == [Boundary.SENTENCE, Boundary.SENTENCE, Boundary.PARAGRAPH, Boundary.SENTENCE]
     expected_s = len("".join(engine.words)) * LETTER_S
     expected_s += 2 * PAUSES_S[Boundary.SENTENCE] + PAUSES_S[Boundary.PARAGRAPH]
     assert len(audio(chunks)) / RATE == pytest.approx(expected_s, abs=0.01)
@@ -164,20 +129,19 @@ async def test_open_segments_end_with_sentences(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", ["flush", "finish"])
 async def test_flush_and_finish_speak_half_a_word(tmp_path: Path, end: str) -> None:
     engine = ToneEngine(writes=True)
-    async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test") as session:
-            session.feed("uno dos tres cua")
+    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+        session.feed("uno dos tres cua")
+        await settle()
+        assert engine.seen[-1][-1] == "uno dos tres"
+        getattr(session, end)()
+        await settle()
+        assert engine.words == ["uno", "dos", "tres", "cua"]
+        if end == "flush":
+            session.feed("tro cinco seis ")
             await settle()
-            assert engine.seen[-1][-1] == "uno dos tres"
-            getattr(session, end)()
-            await settle()
-            assert engine.words == ["uno", "dos", "tres", "cua"]
-            if end == "flush":
-                session.feed("tro cinco seis ")
-                await settle()
-                assert engine.seen[-1][-1] == "tro cinco seis"
-                session.finish()
-            await collect(session)
+            assert engine.seen[-1][-1] == "tro cinco seis"
+            session.finish()
+        await collect(session)
     assert engine.words[4:] == (["tro", "cinco", "seis"] if end == "flush" else [])
 
 
@@ -202,38 +166,32 @@ async def test_complete_text_is_not_streamed(tmp_path: Path, later: bool) -> Non
 async def test_complete_sentences_come_before_an_open_one(tmp_path: Path) -> None:
     engine = ToneEngine(writes=True)
     engine.allow = 0
-    async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test") as session:
-            session.feed("La primera frase se abre mientras ")
-            await settle()
-            session.feed("se escribe. La segunda, que es algo más larga, llega entera. La tercera no acaba ")
-            await engine.permit(None)
-            await settle()
-            assert [segment.text.split()[1] for segment in engine.segments] == [
-                "primera",
-                "segunda,",
-                "tercera",
-            ]
-            assert [written.text.split()[1] for written in engine.written] == ["primera", "tercera"]
-            session.cancel()
+    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+        session.feed("La primera frase se abre mientras ")
+        await settle()
+        session.feed("se escribe. La segunda, que es algo más larga, llega entera. La tercera no acaba ")
+        await engine.permit(None)
+        await settle()
+        assert [segment.text.split()[1] for segment in engine.segments] == ["primera", "segunda,", "tercera"]
+        assert [written.text.split()[1] for written in engine.written] == ["primera", "tercera"]
+        session.cancel()
 
 
 async def test_sessions_that_wait_for_text_share_a_slot(tmp_path: Path) -> None:
     texts = ["uno dos tres cuatro cinco seis", "siete ocho nueve diez once doce"]
     engine = ToneEngine(writes=True)
-    async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test") as first:
-            async with service.open(SPANISH, protocol="test") as second:
-                for pair in zip(*(text.split() for text in texts), strict=True):
-                    for session, word in zip([first, second], pair, strict=True):
-                        session.feed(word + " ")
-                    await settle()
-                    assert service.state().slots_in_use == 0
-                assert engine.under_way == 2
-                assert sorted(engine.words) == sorted("uno dos tres cuatro siete ocho nueve diez".split())
-                for session in (first, second):
-                    session.finish()
-                lengths = [len(audio(await collect(session))) / RATE for session in (first, second)]
+    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as first:
+        async with service.open(SPANISH, protocol="test") as second:
+            for pair in zip(*(text.split() for text in texts), strict=True):
+                for session, word in zip([first, second], pair, strict=True):
+                    session.feed(word + " ")
+                await settle()
+                assert service.state().slots_in_use == 0
+            assert engine.under_way == 2
+            assert sorted(engine.words) == sorted("uno dos tres cuatro siete ocho nueve diez".split())
+            for session in (first, second):
+                session.finish()
+            lengths = [len(audio(await collect(session))) / RATE for session in (first, second)]
     assert lengths == pytest.approx([len(text.replace(" ", "")) * LETTER_S for text in texts], abs=0.01)
 
 
@@ -318,8 +276,8 @@ async def test_slow_reader_yields_its_slot(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["cancel", "leave"])
-@pytest.mark.parametrize("waits_for_its_place", [False, True])
-async def test_cancel_while_the_slot_is_yielded(tmp_path: Path, how: str, waits_for_its_place: bool) -> None:
+@pytest.mark.parametrize("waits_for_its_slot", [False, True])
+async def test_cancel_while_the_slot_is_yielded(tmp_path: Path, how: str, waits_for_its_slot: bool) -> None:
     engine = ToneEngine(rests=True)
     async with serving(engine, tmp_path, ahead_s=4.0) as service:
         async with service.open(SPANISH, protocol="test") as other:
@@ -327,7 +285,7 @@ async def test_cancel_while_the_slot_is_yielded(tmp_path: Path, how: str, waits_
                 paced(engine, slow)
                 await settle()
                 assert (engine.under_way, service.state().slots_in_use) == (1, 0)
-                if waits_for_its_place:
+                if waits_for_its_slot:
                     engine.allow = engine.steps
                     other.feed("otra voz")
                     other.finish()
@@ -340,8 +298,8 @@ async def test_cancel_while_the_slot_is_yielded(tmp_path: Path, how: str, waits_
                 if how == "cancel":
                     slow.cancel()
                     await settle()
-                    assert engine.under_way == service.state().slots_in_use == int(waits_for_its_place)
-            assert engine.under_way == service.state().slots_in_use == int(waits_for_its_place)
+                    assert engine.under_way == service.state().slots_in_use == int(waits_for_its_slot)
+            assert engine.under_way == service.state().slots_in_use == int(waits_for_its_slot)
             await engine.permit(None)
             other.finish()
             await collect(other)
@@ -425,14 +383,13 @@ async def test_speed_beyond_the_engines_range(tmp_path: Path) -> None:
 
 async def test_engine_breaks_on_growing_text(tmp_path: Path) -> None:
     engine = ToneEngine(writes=True)
-    async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test") as session:
-            await feed(session, "uno kaputt tres cuatro cinco. Y otra frase")
-            session.finish()
-            heard = []
-            with pytest.raises(EngineFailed):
-                async for chunk in session:
-                    heard.append(chunk)
+    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+        await feed(session, "uno kaputt tres cuatro cinco. Y otra frase")
+        session.finish()
+        heard = []
+        with pytest.raises(EngineFailed):
+            async for chunk in session:
+                heard.append(chunk)
     assert audio(heard).any() and engine.words == ["uno"]
 
 
@@ -440,19 +397,16 @@ class Watch(Observer):
     """Keeps what a session tells."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, float]] = []
+        self.reported: list[tuple[str, float]] = []
 
     def first_audio(self, protocol: str, engine: str, seconds: float) -> None:
-        """Keep it."""
-        self.told.append(("first audio", seconds))
+        self.reported.append(("first audio", seconds))
 
     def segment_synthesized(self, protocol: str, engine: str, wall_s: float, audio_s: float) -> None:
-        """Keep both."""
-        self.told += [("wall", wall_s), ("audio", audio_s)]
+        self.reported += [("wall", wall_s), ("audio", audio_s)]
 
     def session_cancelled(self, protocol: str) -> None:
-        """Keep it."""
-        self.told.append(("cancelled", 0.0))
+        self.reported.append(("cancelled", 0.0))
 
 
 @asynccontextmanager
@@ -483,10 +437,10 @@ async def test_waiting_does_not_count_as_synthesis(tmp_path: Path) -> None:
         await asyncio.sleep(0.2)
         session.finish()
         await collect(session)
-    told = dict(watch.told)
+    reported = dict(watch.told)
     assert [name for name, _ in watch.told] == ["first audio", "wall", "audio"]
-    assert told["audio"] == pytest.approx(8.0, abs=0.01)
-    assert 0 < told["wall"] < 0.2
+    assert reported["audio"] == pytest.approx(8.0, abs=0.01)
+    assert 0 < reported["wall"] < 0.2
 
 
 async def test_abandoned_session_is_reported_once(tmp_path: Path) -> None:
@@ -505,7 +459,6 @@ class Rests:
 
     @asynccontextmanager
     async def rest(self) -> AsyncIterator[None]:
-        """One rest."""
         self.count += 1
         self.now = True
         yield
