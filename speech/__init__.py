@@ -1,1 +1,1 @@
-"""The speech core: what is said, by which voice, when; no socket, no engine, no protocol."""
+"""The speech core: text, voices, sessions and timing; no socket, no engine, no protocol."""

@@ -32,14 +32,14 @@ class EngineInfo:
     """Names of the fields of ``SpeechRequest`` and ``Sampling``, and of the options, that it uses. Voice,
     language, speed and max_tokens are always used."""
     streams_inside_segment: bool = False
-    """Whether the first chunk of a segment comes early, so that whole sentences can be given to it."""
+    """True if the first chunk of a segment comes early, so that whole sentences can be given to it."""
     pausable: bool = False
-    """Whether a segment can be left half synthesized at little cost, and its slot given to another session,
+    """True if a segment can be left half synthesized at little cost, and its slot given to another session,
     while its reader is slow."""
     accepts_partial_text: bool = False
-    """Whether it is a ``StreamingInputEngine``."""
+    """True if it is a ``StreamingInputEngine``."""
     times_words: bool = True
-    """Whether each word has a span; otherwise one span covers the segment."""
+    """True if each word has a span; otherwise one span covers the segment."""
     cloning: CloningKind = "none"
     """Of a ``CloningEngine``: "embedding" where it speaks like the recording, "nearest voice" where it comes
     as near as its own voices allow."""
@@ -49,9 +49,9 @@ class EngineInfo:
     """Fields of ``Prosody`` that it renders, of pitch, pitch_range, loudness and brightness; the core filters
     for the others."""
     accepts_ipa: bool = False
-    """Whether it uses ``Segment.pronunciations``."""
+    """True if it uses ``Segment.pronunciations``."""
     normalizes_text: bool = False
-    """Whether numbers, abbreviations and the like are best left to it."""
+    """True if numbers, abbreviations and the like are best left to it."""
     decoder: str = ""
     """Name of the decoder of the next segment, where it has several."""
 
@@ -109,7 +109,8 @@ class CloningEngine(Engine, Protocol):
         """Compute the embedding of a recording of 0.5-60 s at any sample rate, while its client waits.
 
         Deterministic, and valid for all languages of the engine. Cancelling stops it soon. Raises
-        InvalidRequest for ``reference`` where there is no speech in it, and EngineFailed."""
+        InvalidRequest for ``reference`` where there is no speech in it, and EngineFailed.
+        """
 
     def refine(
         self, recording: Recording, embedding: Embedding, language: str

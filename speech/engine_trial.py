@@ -59,7 +59,8 @@ async def run_trial(engine: Engine, recognizer: Recognizer, language: str) -> No
     """Return once ``engine`` has spoken a sentence that ``recognizer`` understands. Both are started.
 
     language: BCP 47 tag of the sentence, if the engine supports it; else the first of its languages that has
-    a sentence. Raises TrialFailed, and the errors of the engine and the recogniser."""
+    a sentence. Raises TrialFailed, and the errors of the engine and the recogniser.
+    """
     spoken = [primary(language), *engine.info.default_voices]
     chosen = next(
         (tag for tag in spoken if tag in TRIAL_SENTENCES and tag in engine.info.default_voices), None

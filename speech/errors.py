@@ -13,7 +13,8 @@ class InvalidRequest(SpeechError):
     """A request that cannot be spoken as it stands.
 
     ``field`` is the request's field (``text``, ``speed``, ``reference`` …), which a protocol may replace by
-    its own name for it; ``reason`` is the rest of the sentence."""
+    its own name for it; ``reason`` is the rest of the sentence.
+    """
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")

@@ -25,7 +25,8 @@ class Observer:
 
         outcome: "completed": all text was spoken; "cancelled": the client cancelled or left, or the server
         stopped; "failed": an engine failed; "timeout": the client waited longer than the limit; "refused":
-        the queue was full; "invalid": the request could not be spoken."""
+        the queue was full; "invalid": the request could not be spoken.
+        """
 
     def slot_acquired(self, protocol: str, engine: str, seconds: float) -> None:
         """A segment got its slot, after ``seconds`` in the queue (most often 0)."""

@@ -187,7 +187,7 @@ class SpeechService:
 
     @property
     def ready(self) -> bool:
-        """Whether the service has started and is not draining."""
+        """True if the service has started and is not draining."""
         return self._admission is not None and not self._admission.draining
 
     @property

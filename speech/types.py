@@ -41,7 +41,7 @@ class Similarity:
     now: float
     """Of the mix of voices that is used instead."""
     measured: bool
-    """Whether it was measured on speech; otherwise it is predicted."""
+    """True if it was measured on speech; otherwise it is predicted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +143,7 @@ class Boundary(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a sampling engine draws its tokens; ``None`` is the engine's own default."""
+    """Sampling parameters; ``None`` is the engine's own default."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -157,7 +157,8 @@ class SpeechRequest:
     """A client's request, validated once by ``speech.request.validate``.
 
     ``None`` means "not given". Fields that were given and are of no use to the engine are named in the
-    answer. The text itself is fed to the session."""
+    answer. The text itself is fed to the session.
+    """
 
     voice: str | None = None
     """Voice id: ``ef_dora``, ``espeak:ar``, ``custom:NAME``."""
@@ -178,7 +179,7 @@ class SpeechRequest:
     lexicon: Mapping[str, str] = field(default_factory=dict)
     """Words and their pronunciations, as ``speech.text.lexicon`` reads them; before the server's own."""
     normalize: bool = True
-    """Whether numbers, abbreviations and the like are spelled out."""
+    """True if numbers, abbreviations and the like are spelled out."""
     sampling: Sampling = Sampling()
     reference: Recording | tuple[Embedding, ...] | None = None
     """Voice to be imitated."""

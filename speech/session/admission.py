@@ -52,7 +52,7 @@ class Admission:
         self.sessions = 0
         """Open sessions."""
         self.draining = False
-        """Whether new sessions are refused because the server shuts down."""
+        """True if new sessions are refused because the server shuts down."""
 
     def add_engine(self, engine: str, slots: Callable[[], int]) -> None:
         """Add the slots of an engine; slots: returns their current number."""

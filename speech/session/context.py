@@ -21,7 +21,7 @@ Prepare = Callable[[], Awaitable[Recording | None]]
 
 @dataclass(frozen=True, slots=True)
 class SessionContext:
-    """What one session works with."""
+    """Everything that a session uses but does not own."""
 
     limits: Limits
     admission: Admission
@@ -35,11 +35,11 @@ class SessionContext:
     closed: Callable[[], None]
     """Called once nothing of the session is left."""
     low_latency: bool = True
-    """Whether the client plays the audio while it is made; otherwise it waits for all of it."""
+    """True if the client plays the audio while it is made; otherwise it waits for all of it."""
     prepare: Prepare | None = None
     reference_voice: ReferenceVoice | None = None
     """Finds the words in the audio of engines that do not time them; without it one span covers a segment."""
     lexicon: LexiconFile | None = None
     """The server's own pronunciations."""
     announce_code: bool = True
-    """Whether blocks of code are announced; otherwise they are skipped in silence."""
+    """True if blocks of code are announced; otherwise they are skipped in silence."""

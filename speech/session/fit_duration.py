@@ -42,7 +42,7 @@ class NaturalTake:
 
     @property
     def can_change_speed(self) -> bool:
-        """Whether the engine supports more than one speed."""
+        """True if the engine supports more than one speed."""
         slowest, fastest = self.voice.engine.info.speed_range
         return slowest < fastest
 

@@ -112,7 +112,7 @@ class OutputStream:
     def finish(self, length: int) -> bool:
         """Close the tiling of a text of ``length`` characters.
 
-        Returns whether there is any audio; without any, a short silence is added.
+        Returns False if there is no audio: a short silence is added then.
         """
         has_audio = self.samples > 0
         silence = NO_SAMPLES if has_audio else self._silence(EMPTY_TEXT_SILENCE_S)

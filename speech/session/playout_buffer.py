@@ -36,7 +36,7 @@ class PlayoutBuffer:
 
     @property
     def readable(self) -> bool:
-        """Whether ``get`` would return or raise at once."""
+        """True if ``get`` would return or raise at once."""
         return bool(self._chunks) or self._closed
 
     @property
@@ -46,7 +46,7 @@ class PlayoutBuffer:
 
     @property
     def above_high_water(self) -> bool:
-        """Whether ``wait_writable`` would wait."""
+        """True if ``wait_writable`` would wait."""
         return not self._writable.is_set()
 
     async def wait_writable(self) -> None:

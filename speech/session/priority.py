@@ -105,12 +105,12 @@ class SessionPriority:
 
     @property
     def superseded(self) -> bool:
-        """Whether a session of a higher priority has text."""
+        """True if a session of a higher priority has text."""
         return any(self._higher())
 
     @property
     def must_wait(self) -> bool:
-        """Whether the session must not be synthesized now."""
+        """True if the session must not be synthesized now."""
         return self._wait_s() > 0
 
     async def wait_for_turn(self) -> None:

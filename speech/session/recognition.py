@@ -87,7 +87,7 @@ class RecognitionSession:
 
     @property
     def finished(self) -> bool:
-        """Whether further samples are dropped."""
+        """True if further samples are dropped."""
         return self._finished
 
     async def feed(self, samples: Samples) -> None:

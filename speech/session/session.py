@@ -56,7 +56,7 @@ class SpeechSession:
 
     @property
     def truncated(self) -> bool:
-        """Whether max_tokens cut a segment short."""
+        """True if max_tokens cut a segment short."""
         return self._worker.truncated
 
     @property
@@ -66,7 +66,7 @@ class SpeechSession:
 
     @property
     def nothing_speakable(self) -> bool:
-        """Whether there was text, but nothing speakable in it."""
+        """True if there was text, but nothing speakable in it."""
         return self._worker.nothing_speakable
 
     @property
@@ -76,13 +76,13 @@ class SpeechSession:
 
     @property
     def cloning_kind(self) -> CloningKind:
-        """How the engine imitates the requested voice; "none" if not. Known from the first chunk on."""
+        """Kind of imitation of the requested voice; "none" without one. Known from the first chunk on."""
         voice = self.resolved_voice
         return voice.engine.info.cloning if self._worker.synthesis.embedding(voice) is not None else "none"
 
     @property
     def similarity(self) -> Similarity | None:
-        """How close the engine's nearest voice comes to the requested one; None where it clones exactly."""
+        """Similarity of the engine's nearest voice to the requested one; None unless that is what speaks."""
         voice = self.resolved_voice
         embedding = self._worker.synthesis.embedding(voice)
         return embedding.similarity.get(primary(voice.language)) if embedding is not None else None
@@ -219,5 +219,5 @@ class SpeechSession:
 
     @property
     def superseded(self) -> bool:
-        """Whether a session of higher priority has text."""
+        """True if a session of higher priority has text."""
         return self._context.priority.superseded

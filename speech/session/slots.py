@@ -39,7 +39,7 @@ class SlotQueue:
 
     @property
     def has_free_slot(self) -> bool:
-        """Whether a slot is neither held nor handed to a waiter."""
+        """True if a slot is neither held nor handed to a waiter."""
         return self._limiter.borrowed_tokens < self._capacity()
 
     def slot(self, ticket: QueueTicket | None = None) -> Slot:
@@ -101,7 +101,7 @@ class QueueTicket:
 
     @property
     def closed(self) -> bool:
-        """Whether there is nothing to wait for any more."""
+        """True if there is nothing to wait for any more."""
         return self._closed.is_set()
 
     def queued(self, position: Callable[[], int | None]) -> None:

@@ -48,9 +48,9 @@ class SessionWorker:
         self.voice: ResolvedVoice | None = None
         """None until it is resolved, before the first segment."""
         self.truncated = False
-        """Whether max_tokens cut a segment short."""
+        """True if max_tokens cut a segment short."""
         self.nothing_speakable = False
-        """Whether there was text, but nothing speakable in it."""
+        """True if there was text, but nothing speakable in it."""
         self._context = context
         self._report = report
         self._segments = segments

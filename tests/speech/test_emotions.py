@@ -16,8 +16,7 @@ from speech.types import NEUTRAL, Prosody
 HAPPY, CALM = EMOTIONS["happy"], EMOTIONS["calm"]
 
 
-def test_each_emotion_is_what_its_name_says() -> None:
-    """The directions that the voice takes; nobody is as high, wide and fast as who is excited."""
+def test_emotions_differ_in_documented_directions() -> None:
     assert list(EMOTIONS) == [
         *("neutral", "happy", "sad", "angry"),
         *("excited", "calm", "friendly", "professional"),
@@ -39,26 +38,24 @@ def test_each_emotion_is_what_its_name_says() -> None:
 
 
 @pytest.mark.parametrize("name", EMOTIONS)
-def test_a_name_is_its_target(name: str) -> None:
-    """At full strength, in letters of either case, with spaces around."""
+def test_emotion_name_is_its_prosody(name: str) -> None:
     assert prosody_of(name, None) == prosody_of(name, 1.0) == EMOTIONS[name]
     assert prosody_of(f" {name.upper()} : 1 ", None) == EMOTIONS[name]
 
 
-@pytest.mark.parametrize("emotion", [None, "neutral", "neutral:0.3", "neutral, neutral:2"])
-def test_neutral_is_exactly_neutral(emotion: str | None) -> None:
-    """Whatever its strength; so nothing is changed."""
-    assert prosody_of(emotion, None) == prosody_of(emotion, 0.5) == NEUTRAL
+@pytest.mark.parametrize(
+    ("emotion", "strength"),
+    [
+        *((emotion, None) for emotion in (None, "neutral", "neutral:0.3", "neutral, neutral:2")),
+        *((emotion, 0.5) for emotion in (None, "neutral", "neutral:0.3", "neutral, neutral:2")),
+        *((emotion, 0.0) for emotion in (*EMOTIONS, "happy:0.5,calm:0.5")),
+    ],
+)
+def test_neutral_is_exact(emotion: str | None, strength: float | None) -> None:
+    assert prosody_of(emotion, strength) == NEUTRAL
 
 
-@pytest.mark.parametrize("emotion", [*EMOTIONS, "happy:0.5,calm:0.5"])
-def test_strength_0_is_exactly_neutral(emotion: str) -> None:
-    """Nothing of any emotion is left."""
-    assert prosody_of(emotion, 0.0) == NEUTRAL
-
-
-def test_strength_is_a_share_of_the_way() -> None:
-    """In semitones and decibels, and in the logarithms of factors."""
+def test_strength_scales_prosody() -> None:
     half = prosody_of("happy", 0.5)
     assert half.pitch == pytest.approx(HAPPY.pitch / 2)
     assert half.loudness == pytest.approx(HAPPY.loudness / 2)
@@ -66,8 +63,7 @@ def test_strength_is_a_share_of_the_way() -> None:
     assert half.pitch_range == pytest.approx(math.sqrt(HAPPY.pitch_range))
 
 
-def test_a_blend_is_between_its_parts() -> None:
-    """Semitones and decibels are averaged, factors by their logarithms."""
+def test_blend_averages_its_parts() -> None:
     blend = prosody_of("happy:0.25,calm:0.75", None)
     assert blend.pitch == pytest.approx(0.25 * HAPPY.pitch + 0.75 * CALM.pitch)
     assert blend.rate == pytest.approx(HAPPY.rate**0.25 * CALM.rate**0.75)
@@ -84,8 +80,7 @@ def test_a_blend_is_between_its_parts() -> None:
         ("happy:999999", "happy"),
     ],
 )
-def test_weights(one: str, other: str) -> None:
-    """What is missing from 1 is neutral; more than 1 in all are shares; who is named twice has both."""
+def test_weights_are_normalized(one: str, other: str) -> None:
     assert astuple(prosody_of(one, None)) == pytest.approx(astuple(prosody_of(other, None)))
 
 
@@ -105,16 +100,14 @@ def test_weights(one: str, other: str) -> None:
         ("happy," * 40, f"at most {MAX_LENGTH} characters"),
     ],
 )
-def test_what_is_no_emotion_is_refused_by_name(emotion: str, told: str) -> None:
-    """With the names that there are."""
+def test_invalid_emotion_is_refused(emotion: str, told: str) -> None:
     with pytest.raises(InvalidRequest, match=told) as caught:
         prosody_of(emotion, None)
     assert caught.value.field == "emotion"
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, math.nan, math.inf])
-def test_a_strength_out_of_range_is_refused_by_its_limits(strength: float) -> None:
-    """Also where the emotion is neutral."""
+def test_strength_out_of_range_is_refused(strength: float) -> None:
     with pytest.raises(InvalidRequest, match="between 0 and 1") as caught:
         prosody_of("neutral", strength)
     assert caught.value.field == "emotion_strength"
@@ -124,8 +117,7 @@ def test_a_strength_out_of_range_is_refused_by_its_limits(strength: float) -> No
     st.lists(st.tuples(st.sampled_from(sorted(EMOTIONS)), st.floats(0.001, 1000)), min_size=1, max_size=8),
     st.floats(0, 1),
 )
-def test_no_blend_is_further_out_than_its_parts(parts: list[tuple[str, float]], strength: float) -> None:
-    """In each field it lies between the least and the most of them and neutral."""
+def test_blend_stays_between_its_parts(parts: list[tuple[str, float]], strength: float) -> None:
     blend = prosody_of(",".join(f"{name}:{weight:.3f}" for name, weight in parts), strength)
     ends: list[Prosody] = [NEUTRAL, *(EMOTIONS[name] for name, _ in parts)]
     for value, *corners in zip(astuple(blend), *(astuple(end) for end in ends), strict=True):

@@ -10,18 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from speech.engine_trial import TRIAL_SENTENCES
 from speech.errors import EngineUnavailable
 from speech.late_engine import LateEngine
-from speech.observer import Observer
-from speech.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo
-from speech.request import Limits
 from speech.service import SpeechService
-from speech.types import Samples, Segment, SpeechChunk, SpeechRequest
-from speech.voices.catalogue import VoiceStore
+from speech.types import Segment, SpeechChunk, SpeechRequest
+from tests.support.listener import Listener
+from tests.support.sessions import SPANISH, build, speak
 from tests.support.tone import ToneEngine
-
-SPANISH = SpeechRequest(language="es")
 
 
 class Newcomer(ToneEngine):
@@ -38,57 +33,19 @@ class Newcomer(ToneEngine):
         self.stopped = False
 
     async def start(self) -> None:
-        """Wait for the files."""
         await self.loaded.wait()
 
     async def stop(self) -> None:
-        """Free everything."""
         await super().stop()
         self.stopped = True
-
-
-class Listener:
-    """Understands ``words``, whatever it is given; ``running`` between start and stop."""
-
-    info = RecognizerInfo("listener", "1", 16_000, frozenset({"es", "en"}))
-
-    def __init__(self, words: str = TRIAL_SENTENCES["es"]) -> None:
-        self.words = words
-        self.running = False
-
-    async def start(self) -> None:
-        """Nothing to load."""
-        self.running = True
-
-    async def stop(self) -> None:
-        """Nothing to free."""
-        self.running = False
-
-    async def recognize(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[RecognitionEvent, None]:
-        """Its words, once the audio has ended."""
-        assert self.running
-        async for _ in audio:
-            pass
-        for word in self.words.split():
-            yield RecognizedWord(word, 0.0, 1.0)
 
 
 @asynccontextmanager
 async def serving(
     engine: ToneEngine, newcomer: Newcomer, listener: Listener, tmp_path: Path, voice: str | None = None
 ) -> AsyncIterator[SpeechService]:
-    """A service that a newcomer joins."""
-    service = SpeechService(
-        [engine],
-        VoiceStore(tmp_path),
-        Limits(),
-        default_language="es",
-        default_voice=voice,
-        observer=Observer(),
-        late_engine=LateEngine("new", newcomer, listener, "es"),
-    )
+    late_engine = LateEngine("new", newcomer, listener, "es")
+    service = build(tmp_path, engine, default_voice=voice, late_engine=late_engine)
     await service.start()
     try:
         yield service
@@ -98,23 +55,13 @@ async def serving(
 
 
 async def settled(service: SpeechService) -> str:
-    """The state that joining ends in."""
     assert service.late_engine is not None
     while service.late_engine.state in ("loading", "trying"):
         await asyncio.sleep(0.001)
     return service.late_engine.state
 
 
-async def speak(service: SpeechService, text: str, request: SpeechRequest = SPANISH) -> list[SpeechChunk]:
-    """All chunks of a text."""
-    async with service.open(request, protocol="test") as session:
-        session.feed(text)
-        session.finish()
-        return [chunk async for chunk in session]
-
-
-async def test_the_voice_is_there_at_once_and_the_newcomer_later(tmp_path: Path) -> None:
-    """Before it has loaded the others speak; then it does, and comes first in every list at once."""
+async def test_late_engine_is_preferred_once_loaded(tmp_path: Path) -> None:
     engine, newcomer = ToneEngine(), Newcomer()
     async with serving(engine, newcomer, Listener(), tmp_path) as service:
         before = service.catalogue
@@ -131,8 +78,7 @@ async def test_the_voice_is_there_at_once_and_the_newcomer_later(tmp_path: Path)
 
 
 @pytest.mark.parametrize("writes", [False, True])
-async def test_a_running_session_changes_between_two_sentences(tmp_path: Path, writes: bool) -> None:
-    """The sentence under way is finished by whoever began it, at the sample rate that the client was told."""
+async def test_open_session_changes_engine_between_segments(tmp_path: Path, writes: bool) -> None:
     engine, newcomer = ToneEngine(writes=writes), Newcomer()
     async with serving(engine, newcomer, Listener(), tmp_path) as service:
         async with service.open(SPANISH, protocol="test") as session:
@@ -163,8 +109,7 @@ async def test_a_running_session_changes_between_two_sentences(tmp_path: Path, w
             assert session.resolved_voice.engine is engine
 
 
-async def test_a_voice_that_was_named_stays(tmp_path: Path) -> None:
-    """A client, or the server's settings, that name one of the first engine's voices keep it."""
+async def test_named_voice_keeps_its_engine(tmp_path: Path) -> None:
     engine, newcomer = ToneEngine(), Newcomer()
     async with serving(engine, newcomer, Listener(), tmp_path, voice="tone_en") as service:
         newcomer.loaded.set()
@@ -179,13 +124,11 @@ async def test_a_voice_that_was_named_stays(tmp_path: Path) -> None:
 
 class Absent(Newcomer):
     async def start(self) -> None:
-        """Find nothing."""
         raise EngineUnavailable("its files are not here: fetch them")
 
 
 class Broken(Newcomer):
     async def start(self) -> None:
-        """Break as a driver does."""
         raise RuntimeError("CUDA error: no kernel image is available")
 
 
@@ -194,7 +137,6 @@ class Silent(Newcomer):
         """Is there at once."""
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """Nothing."""
         for nothing in ():
             yield nothing
 
@@ -206,7 +148,6 @@ class Misunderstood(Newcomer):
 
 class Crashing(Misunderstood):
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """Break as a driver does."""
         raise RuntimeError("device-side assert")
         yield
 
@@ -221,10 +162,9 @@ class Crashing(Misunderstood):
         (Crashing, "device-side assert", "--engine kokoro"),
     ],
 )
-async def test_whatever_fails_the_voice_stays(
+async def test_failed_late_engine_is_logged_and_freed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: type[Newcomer], reason: str, cure: str
 ) -> None:
-    """It is said once, with a cure; everybody speaks on, and the newcomer is freed."""
     engine, newcomer = ToneEngine(), kind()
     async with serving(engine, newcomer, Listener("nada"), tmp_path) as service:
         assert await settled(service) == "failed"
@@ -238,8 +178,7 @@ async def test_whatever_fails_the_voice_stays(
         assert newcomer.stopped
 
 
-async def test_the_end_does_not_wait_for_what_still_loads(tmp_path: Path) -> None:
-    """Stopping gives up a newcomer that never came, and says so by its state."""
+async def test_stop_does_not_wait_for_loading_engine(tmp_path: Path) -> None:
     async with serving(ToneEngine(), Newcomer(), Listener(), tmp_path) as service:
         await speak(service, "hola")
     assert service.late_engine.state == "loading"

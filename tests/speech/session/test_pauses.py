@@ -12,22 +12,20 @@ from speech.audio.prosody_filter import PAUSES_S
 from speech.session.session import SpeechSession
 from speech.session.worker import UNDERRUN_PAUSE_S
 from speech.types import Boundary, SpeechChunk, SpeechRequest
-from tests.speech.session.test_session import SPANISH, audio, collect, serving, speak
 from tests.speech.timing.test_spans import assert_tiles
 from tests.support.event_loop import settle
+from tests.support.sessions import SPANISH, audio, collect, serving, spans_of, speak
 from tests.support.tone import LETTER_S, RATE, ToneEngine
 
 UNO, DOS = 3 * LETTER_S, 3 * LETTER_S
 
 
 def silent(chunks: list[SpeechChunk], start_s: float, end_s: float) -> bool:
-    """Whether nothing is heard from start_s to end_s."""
     return not audio(chunks)[round(start_s * RATE) : round(end_s * RATE)].any()
 
 
 @pytest.mark.parametrize("writes", [False, True])
-async def test_a_rest_is_silence_in_its_place(tmp_path: Path, writes: bool) -> None:
-    """It ends the segment before it, takes the place of its pause, and is a span without characters."""
+async def test_pause_is_silence_with_empty_span(tmp_path: Path, writes: bool) -> None:
     async with (
         serving(ToneEngine(writes=writes), tmp_path) as service,
         service.open(SPANISH, protocol="test") as session,
@@ -38,7 +36,7 @@ async def test_a_rest_is_silence_in_its_place(tmp_path: Path, writes: bool) -> N
         session.feed("dos")
         session.finish()
         chunks = await collect(session)
-    spans = [span for chunk in chunks for span in chunk.spans]
+    spans = spans_of(chunks)
     rests = [span for span in spans if span.start == span.end]
     assert [(span.start, span.end) for span in rests] == [(4, 4), (4, 4)]
     assert [span.end_s - span.start_s for span in rests] == pytest.approx([2.0, 0.5])
@@ -46,11 +44,10 @@ async def test_a_rest_is_silence_in_its_place(tmp_path: Path, writes: bool) -> N
     assert silent(chunks, rests[0].start_s, rests[1].end_s)
     assert not silent(chunks, rests[1].end_s, rests[1].end_s + DOS)
     assert len(audio(chunks)) == round((UNO + 2.5 + DOS) * RATE)
-    assert_tiles(spans, len("uno dos"), rests=2)
+    assert_tiles(spans, len("uno dos"), pauses=2)
 
 
-async def test_a_rest_before_any_text_waits_for_it(tmp_path: Path) -> None:
-    """Nobody knows yet who will be silent."""
+async def test_pause_before_text_waits_for_voice(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path) as service:
         async with service.open(SpeechRequest(), protocol="test") as session:
             session.add_pause(1.0)
@@ -59,9 +56,9 @@ async def test_a_rest_before_any_text_waits_for_it(tmp_path: Path) -> None:
             session.finish()
             chunks = await collect(session)
         assert silent(chunks, 0.0, 1.0) and not silent(chunks, 1.0, 1.5)
-        spans = [span for chunk in chunks for span in chunk.spans]
+        spans = spans_of(chunks)
         assert (spans[0].start_s, spans[0].end_s) == (0.0, 1.0)
-        assert_tiles(spans, len("Buenos días, ¿cómo está usted?"), rests=1)
+        assert_tiles(spans, len("Buenos días, ¿cómo está usted?"), pauses=1)
         async with service.open(SpeechRequest(), protocol="test") as session:
             session.add_pause(1.0)
             session.finish()
@@ -69,7 +66,6 @@ async def test_a_rest_before_any_text_waits_for_it(tmp_path: Path) -> None:
 
 
 async def chunks_now(session: SpeechSession, found: list[SpeechChunk]) -> asyncio.Task[None]:
-    """A reader that takes what there is at once."""
 
     async def read() -> None:
         async for chunk in session:
@@ -80,8 +76,7 @@ async def chunks_now(session: SpeechSession, found: list[SpeechChunk]) -> asynci
     return reader
 
 
-async def test_part_of_the_pause_goes_out_while_the_text_waits(tmp_path: Path) -> None:
-    """So that the last sound fills a client's frame; the pause is no longer for it."""
+async def test_underrun_sends_part_of_pause(tmp_path: Path) -> None:
     found: list[SpeechChunk] = []
     async with (
         serving(ToneEngine(), tmp_path) as service,
@@ -99,8 +94,7 @@ async def test_part_of_the_pause_goes_out_while_the_text_waits(tmp_path: Path) -
     assert [one.end_s for one in found[:-1]] == pytest.approx([two.start_s for two in found[1:]])
 
 
-async def test_part_of_the_pause_goes_out_behind_what_was_flushed(tmp_path: Path) -> None:
-    """A text that is written stalls there: like a clause, as its sentence goes on."""
+async def test_underrun_behind_flush_sends_part_of_pause(tmp_path: Path) -> None:
     found: list[SpeechChunk] = []
     async with (
         serving(ToneEngine(writes=True), tmp_path) as service,
@@ -117,8 +111,7 @@ async def test_part_of_the_pause_goes_out_behind_what_was_flushed(tmp_path: Path
     assert len(audio(found)) == round((UNO + DOS + pause_s + 4 * LETTER_S) * RATE)
 
 
-async def test_a_text_that_is_all_there_has_no_silence_of_that_kind(tmp_path: Path) -> None:
-    """Neither behind its end nor in any pause."""
+async def test_complete_text_has_no_underrun_silence(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path) as service:
         chunks = await speak(service, "Uno dos tres cuatro cinco seis siete ocho nueve. Adiós a todos.")
     words = "Uno dos tres cuatro cinco seis siete ocho nueve Adiós a todos".split()
@@ -133,8 +126,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("language", LONG)
-async def test_a_language_is_told_before_eighty_characters_came(tmp_path: Path, language: str) -> None:
-    """From 24 of them, where those are telling; the same however they came."""
+async def test_language_is_detected_early_however_text_is_cut(tmp_path: Path, language: str) -> None:
     async with serving(ToneEngine(), tmp_path) as service:
         tags = set()
         for step in (1, 7, 24, len(LONG[language])):
@@ -150,8 +142,7 @@ async def test_a_language_is_told_before_eighty_characters_came(tmp_path: Path, 
     assert len(tags) == 1
 
 
-async def test_a_text_that_tells_no_language_waits_for_eighty_characters(tmp_path: Path) -> None:
-    """And then is spoken in the language of the request's protocol."""
+async def test_undetected_language_falls_back_after_80_characters(tmp_path: Path) -> None:
     async with (
         serving(ToneEngine(), tmp_path) as service,
         service.open(SpeechRequest(), protocol="test", fallback_language="en") as session,

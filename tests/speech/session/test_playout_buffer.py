@@ -13,12 +13,10 @@ from speech.types import SpeechChunk
 
 
 def second(value: float = 0.0) -> SpeechChunk:
-    """A second of audio."""
     return SpeechChunk(np.full(1000, value, np.float32), 1000, 0.0)
 
 
-async def test_the_writer_waits_at_high_water_and_goes_on_at_low_water() -> None:
-    """Full at the limit; room again when half is taken."""
+async def test_writer_waits_from_high_to_low_water() -> None:
     buffer = PlayoutBuffer(4.0)
     for _ in range(4):
         await asyncio.wait_for(buffer.wait_writable(), 300)
@@ -34,8 +32,7 @@ async def test_the_writer_waits_at_high_water_and_goes_on_at_low_water() -> None
     assert buffer.buffered_s == 2.0
 
 
-async def test_what_was_put_comes_before_the_end_and_the_error() -> None:
-    """Chunks that are there are delivered first, then the error the writer closed with."""
+async def test_reader_gets_chunks_before_first_error() -> None:
     buffer = PlayoutBuffer(4.0)
     buffer.put(second())
     buffer.close(EngineFailed("broken"))
@@ -45,16 +42,14 @@ async def test_what_was_put_comes_before_the_end_and_the_error() -> None:
         await buffer.get()
 
 
-async def test_the_end_is_none_for_ever() -> None:
-    """After a clean close there is nothing, however often one asks."""
+async def test_closed_buffer_keeps_returning_none() -> None:
     buffer = PlayoutBuffer(4.0)
     buffer.close()
     assert await buffer.get() is None
     assert await buffer.get() is None
 
 
-async def test_a_discarded_buffer_forgets_and_takes_nothing() -> None:
-    """A cancel is heard at once: what lay in the buffer is gone, and what comes later too."""
+async def test_discarded_buffer_drops_earlier_and_later_chunks() -> None:
     buffer = PlayoutBuffer(4.0)
     buffer.put(second())
     buffer.discard(SpeechCancelled())
@@ -63,8 +58,7 @@ async def test_a_discarded_buffer_forgets_and_takes_nothing() -> None:
         await buffer.get()
 
 
-async def test_a_reader_that_waits_is_woken() -> None:
-    """A reader that came first gets the chunk when it is put."""
+async def test_put_wakes_waiting_reader() -> None:
     buffer = PlayoutBuffer(4.0)
     reader = asyncio.create_task(buffer.get())
     await asyncio.sleep(0)

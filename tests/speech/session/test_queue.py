@@ -27,27 +27,24 @@ from speech.session.playout_buffer import WaitTimeout
 from speech.session.report import TEXT_LOG
 from speech.session.session import SpeechSession
 from speech.types import Recording
-from tests.speech.session.test_session import SPANISH, collect, serving
+from tests.support.sessions import SPANISH, collect, fed, serving
 from tests.support.tone import ToneEngine
 
 IN_TIME_S = 300.0
 
 
 async def positions(session: SpeechSession, seen: list[int]) -> None:
-    """Follow a session's place in the queue until it has its turn."""
     async for position in session.queue_positions():
         seen.append(position)
 
 
 async def until(told: list[int], value: int) -> None:
-    """Return once ``value`` was told last."""
     async with asyncio.timeout(IN_TIME_S):
         while told[-1:] != [value]:
             await asyncio.sleep(0.001)
 
 
-async def test_a_place_in_the_queue_is_told_as_it_changes(tmp_path: Path) -> None:
-    """Each session learns where it stands, moves up as others go, and is told no more in its turn."""
+async def test_session_reports_queue_positions(tmp_path: Path) -> None:
     engine = ToneEngine()
     engine.allow = 0
     async with serving(engine, tmp_path) as service, AsyncExitStack() as stack:
@@ -73,18 +70,14 @@ async def test_a_place_in_the_queue_is_told_as_it_changes(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("text", ["", " ... ", "uno"])
-async def test_who_has_nothing_to_wait_for_is_told_nothing(tmp_path: Path, text: str) -> None:
-    """No text, nothing to say, or a free engine: the queue ends at once, and the speech follows."""
-    async with serving(ToneEngine(), tmp_path) as service, service.open(SPANISH, protocol="test") as session:
-        session.feed(text)
-        session.finish()
+async def test_session_without_wait_reports_no_position(tmp_path: Path, text: str) -> None:
+    async with serving(ToneEngine(), tmp_path) as service, fed(service, text) as session:
         async with asyncio.timeout(IN_TIME_S):
             assert [position async for position in session.queue_positions()] == []
         assert len(await collect(session)) >= bool(text)
 
 
-async def test_what_goes_wrong_before_the_turn_ends_the_queue(tmp_path: Path) -> None:
-    """A queue that is full refuses a session: both ways of waiting tell why."""
+async def test_full_queue_raises_from_positions_and_chunks(tmp_path: Path) -> None:
     engine = ToneEngine()
     engine.allow = 0
     async with serving(engine, tmp_path, max_waiting=0) as service:
@@ -105,8 +98,7 @@ async def test_what_goes_wrong_before_the_turn_ends_the_queue(tmp_path: Path) ->
 
 
 @pytest.mark.alone
-async def test_waiting_too_long_ends_a_session(tmp_path: Path) -> None:
-    """Seconds in the queue and seconds for the engine count together; then the place is given back."""
+async def test_timeout_counts_queue_and_synthesis_together(tmp_path: Path) -> None:
     engine = ToneEngine()
     engine.allow = 0
     async with serving(engine, tmp_path, request_timeout_s=0.2) as service:
@@ -129,8 +121,7 @@ async def test_waiting_too_long_ends_a_session(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
-async def test_who_plays_slowly_is_not_late(tmp_path: Path) -> None:
-    """Time in which audio lies ready, and time in which the client still writes, do not count."""
+async def test_timeout_ignores_slow_reader_and_slow_text(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path, request_timeout_s=0.1, ahead_s=1.0) as service:
         async with service.open(SPANISH, protocol="test") as session:
             session.feed("uno dos tres cuatro cinco. ")
@@ -145,8 +136,7 @@ async def test_who_plays_slowly_is_not_late(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
-async def test_who_is_told_his_place_slowly_is_not_late(tmp_path: Path) -> None:
-    """The time that a client takes to be told where it stands is its own."""
+async def test_timeout_ignores_slow_reader_of_positions(tmp_path: Path) -> None:
     engine = ToneEngine()
     engine.allow = 0
     async with serving(engine, tmp_path, request_timeout_s=0.3) as service:
@@ -165,8 +155,7 @@ async def test_who_is_told_his_place_slowly_is_not_late(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
-async def test_what_has_to_be_done_first_is_part_of_the_wait(tmp_path: Path) -> None:
-    """A recording that is fetched becomes the reference; it may fail, take too long, or be cancelled."""
+async def test_prepare_counts_as_wait_and_ends_with_session(tmp_path: Path) -> None:
     voice = Recording(np.full(8, 0.5, np.float32), 8)
     cancelled: list[str] = []
 
@@ -189,9 +178,7 @@ async def test_what_has_to_be_done_first_is_part_of_the_wait(tmp_path: Path) -> 
     async with serving(engine, tmp_path, request_timeout_s=0.2, rate_per_minute=4) as service:
 
         async def run(prepare: Prepare, cancel: bool = False) -> None:
-            async with service.open(SPANISH, protocol="test", prepare=prepare) as session:
-                session.feed("uno")
-                session.finish()
+            async with fed(service, "uno", prepare=prepare) as session:
                 await asyncio.sleep(0)
                 if cancel:
                     session.cancel()
@@ -212,23 +199,19 @@ async def test_what_has_to_be_done_first_is_part_of_the_wait(tmp_path: Path) -> 
             await run(fetched)
 
 
-async def test_a_client_may_be_less_patient_than_the_server(tmp_path: Path) -> None:
-    """A session's own limit counts where it is the shorter one, and where the server has none."""
+async def test_session_timeout_overrides_longer_server_timeout(tmp_path: Path) -> None:
     engine = ToneEngine()
     engine.allow = 0
     for limit in (0.0, 60.0):
         async with (
             serving(engine, tmp_path, request_timeout_s=limit) as service,
-            service.open(SPANISH, protocol="test", timeout_s=0.05) as session,
+            fed(service, "uno", timeout_s=0.05) as session,
         ):
-            session.feed("uno")
-            session.finish()
             with pytest.raises(TimedOut):
                 await collect(session)
 
 
-async def test_a_wait_that_began_before_the_text_was_whole_counts_from_then(tmp_path: Path) -> None:
-    """Patience begins with the end of the text, also for a reader who waits already; 0 is for ever."""
+async def test_timeout_counts_running_wait_from_start(tmp_path: Path) -> None:
     exhausted = asyncio.Event()
     for seconds, expected in ((0.1, True), (0.0, False)):
         exhausted.clear()
@@ -241,21 +224,17 @@ async def test_a_wait_that_began_before_the_text_was_whole_counts_from_then(tmp_
         assert exhausted.is_set() is expected
 
 
-async def test_a_session_may_have_a_longest_text_of_its_own(tmp_path: Path) -> None:
-    """A protocol's limit replaces the server's, downwards and upwards."""
+async def test_session_limit_of_text_replaces_server_limit(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path, max_text=5) as service:
         async with service.open(SPANISH, protocol="test", max_text=3) as session:
             with pytest.raises(TextTooLong) as too_long:
                 session.feed("cuatro")
             assert too_long.value.limit == 3
-        async with service.open(SPANISH, protocol="test", max_text=10) as session:
-            session.feed("cuatro")
-            session.finish()
+        async with fed(service, "cuatro", max_text=10) as session:
             assert await collect(session)
 
 
-async def test_fewer_segments_at_once_than_the_engine_has_places(tmp_path: Path) -> None:
-    """max_concurrent bounds what an engine speaks at once; the others wait in the queue."""
+async def test_max_concurrent_limits_slots(tmp_path: Path) -> None:
     engine = ToneEngine(places=4)
     engine.allow = 0
     async with serving(engine, tmp_path, max_concurrent=2) as service, AsyncExitStack() as stack:
@@ -274,14 +253,12 @@ class Ledger(Observer):
         self.endings: list[tuple[str, int]] = []
 
     def synthesis_ended(self, protocol: str, outcome: str, seconds: float, characters: int) -> None:
-        """Keep it."""
         self.endings.append((outcome, characters))
 
 
-async def test_every_session_has_one_ending(
+async def test_every_session_is_reported_once_without_its_text(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is told to the observer, and to the log in one line that names its request and never its text."""
     engine, ledger = ToneEngine(), Ledger()
     caplog.set_level(logging.INFO, "speech")
     monkeypatch.setattr(logging.getLogger("speech.session.report"), "disabled", False)
@@ -290,9 +267,7 @@ async def test_every_session_has_one_ending(
 
         async def run(name: str, text: str, error: type[Exception] | None, cancel: bool = False) -> None:
             with request_ids.bind(name):
-                async with service.open(SPANISH, protocol="test") as session:
-                    session.feed(text)
-                    session.finish()
+                async with fed(service, text) as session:
                     if cancel:
                         session.cancel()
                     if error is None:
@@ -321,10 +296,9 @@ async def test_every_session_has_one_ending(
     assert not any(word in caplog.text for word in ("uno", "kaputt", "tres"))
 
 
-async def test_texts_are_logged_where_they_are_asked_for(
+async def test_texts_are_logged_on_request(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the operator wants them, each text is a line of its own."""
     caplog.set_level(logging.INFO, "speech.text")
     monkeypatch.setattr(TEXT_LOG, "disabled", False)
     async with serving(ToneEngine(), tmp_path) as service, service.open(SPANISH, protocol="test") as session:

@@ -25,8 +25,8 @@ from speech.session.recognition import (
     RecognitionSession,
 )
 from speech.types import Samples
-from speech.voices.catalogue import VoiceStore
 from tests.support.event_loop import settle
+from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
 RATE = 16_000
@@ -50,7 +50,6 @@ class LoudnessRecognizer:
         self._starts = starts
 
     async def start(self) -> None:
-        """Counted; breaks the first time if told so."""
         self.started += 1
         await asyncio.sleep(0)
         if not self._starts:
@@ -59,14 +58,12 @@ class LoudnessRecognizer:
         self.running = True
 
     async def stop(self) -> None:
-        """Nobody is being heard any more."""
         assert not self.under_way
         self.running = False
 
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
     ) -> AsyncGenerator[RecognitionEvent, None]:
-        """Steps, words and marks. Breaks at a sample of exactly -1."""
         self.languages.append(language)
         self.under_way += 1
         waiting, index = np.zeros(0, np.float32), 0
@@ -98,14 +95,11 @@ async def hearing(
     observer: Observer | None = None,
     **limits: int,
 ) -> AsyncIterator[tuple[SpeechService, LoudnessRecognizer]]:
-    """A service that listens; when it ends, nothing is left of any session."""
     recognizer = recognizer or LoudnessRecognizer()
-    service = SpeechService(
-        [ToneEngine()],
-        VoiceStore(tmp_path),
-        Limits(**limits),
-        default_language="es",
-        default_voice=None,
+    service = build(
+        tmp_path,
+        ToneEngine(),
+        limits=Limits(**limits),
         observer=observer or Observer(),
         recognizer=recognizer,
     )
@@ -121,18 +115,15 @@ async def hearing(
 
 
 def listen(service: SpeechService, rate: int = 24_000, language: str | None = None) -> RecognitionSession:
-    """A session."""
     return service.open_recognition(protocol="test", sample_rate=rate, language=language)
 
 
 async def heard(session: RecognitionSession) -> list[RecognitionEvent]:
-    """Everything."""
     return [event async for event in session.events()]
 
 
 @pytest.mark.parametrize("rate", [24_000, 16_000, 48_000, 8_000])
-async def test_a_step_is_told_for_each_80_ms_at_once(tmp_path: Path, rate: int) -> None:
-    """No resampler holds it back, and no audio has to follow."""
+async def test_step_follows_each_80_ms_without_delay(tmp_path: Path, rate: int) -> None:
     frame = round(STEP_S * rate)
     async with hearing(tmp_path) as (service, _), listen(service, rate) as session:
         events = session.events()
@@ -153,8 +144,7 @@ async def test_a_step_is_told_for_each_80_ms_at_once(tmp_path: Path, rate: int) 
 @example([32, 1], 8_000)
 @example([46], 22_050)
 @given(st.lists(st.integers(1, 4000), max_size=12), st.sampled_from([8_000, 22_050, 24_000, 48_000]))
-def test_resampling_does_not_depend_on_the_pieces(sizes: list[int], rate: int) -> None:
-    """And gives just as many samples as are due, no later than they are due."""
+def test_resampler_returns_due_samples_for_any_pieces(sizes: list[int], rate: int) -> None:
     wave = np.sin(np.arange(sum(sizes)) * 2 * np.pi * 440 / rate).astype(np.float32)
     resampler, given_so_far, at = LowDelayResampler(rate, RATE), [], 0
     for size in sizes:
@@ -168,8 +158,7 @@ def test_resampling_does_not_depend_on_the_pieces(sizes: list[int], rate: int) -
         assert np.abs(out - expected)[lead + 100 : -50].max(initial=0.0) < 1e-3
 
 
-async def test_marks_come_back_in_their_place(tmp_path: Path) -> None:
-    """Behind the audio that was fed before them."""
+async def test_marks_are_yielded_behind_preceding_audio(tmp_path: Path) -> None:
     async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
         await session.feed(np.zeros(2 * STEP, np.float32))
         await session.mark(7)
@@ -191,21 +180,17 @@ class Watch(Observer):
         self.open = 0
 
     def recognition_opened(self, protocol: str) -> None:
-        """Count it."""
         self.open += 1
 
     def recognition_closed(self, protocol: str) -> None:
-        """Count it."""
         self.open -= 1
 
     def audio_recognized(self, protocol: str, audio_s: float, lag_s: float) -> None:
-        """Keep both."""
         self.heard_s += audio_s
         self.behind_s.append(lag_s)
 
 
-async def test_only_hearing_that_is_slow_is_told_to_be_late(tmp_path: Path) -> None:
-    """Ten seconds that are fed at once are not late, as long as they are heard faster than they last."""
+async def test_lag_excludes_audio_fed_faster_than_real_time(tmp_path: Path) -> None:
     watch, recognizer = Watch(), LoudnessRecognizer()
     recognizer.gate = asyncio.Semaphore(1)
     async with hearing(tmp_path, recognizer, watch) as (service, _), listen(service, RATE) as session:
@@ -228,8 +213,7 @@ async def test_only_hearing_that_is_slow_is_told_to_be_late(tmp_path: Path) -> N
     assert prompt == 0 and slow == pytest.approx(STEP_S) and watch.behind_s[-1] == 0
 
 
-async def test_who_feeds_too_much_waits_until_some_is_heard(tmp_path: Path) -> None:
-    """What was fed is heard whole all the same."""
+async def test_feed_waits_for_backlog(tmp_path: Path) -> None:
     async with hearing(tmp_path) as (service, recognizer), listen(service, RATE) as session:
         recognizer.gate = asyncio.Semaphore(0)
         reading = asyncio.create_task(heard(session))
@@ -247,8 +231,7 @@ async def test_who_feeds_too_much_waits_until_some_is_heard(tmp_path: Path) -> N
     assert sum(isinstance(event, RecognizedWord) for event in events) == 125
 
 
-async def test_pieces_are_bounded_too(tmp_path: Path) -> None:
-    """However short they are; who is stuck gets away when the session ends."""
+async def test_marks_wait_for_backlog_until_finish(tmp_path: Path) -> None:
     async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
         for _ in range(MAX_BACKLOG_PIECES):
             await session.mark(0)
@@ -259,8 +242,7 @@ async def test_pieces_are_bounded_too(tmp_path: Path) -> None:
         await blocked
 
 
-async def test_leaving_stops_the_recogniser(tmp_path: Path) -> None:
-    """Also one that waits for audio, and one that is in the middle of some."""
+async def test_closing_session_stops_recogniser(tmp_path: Path) -> None:
     async with hearing(tmp_path) as (service, recognizer):
         for fed in (0, 3 * STEP):
             recognizer.gate = asyncio.Semaphore(1)
@@ -274,8 +256,7 @@ async def test_leaving_stops_the_recogniser(tmp_path: Path) -> None:
                 assert recognizer.under_way == 0
 
 
-async def test_the_recogniser_starts_when_the_first_is_to_be_heard(tmp_path: Path) -> None:
-    """Once for all, and again where it could not; whoever leaves meanwhile leaves it to the others."""
+async def test_first_session_starts_recogniser_for_all(tmp_path: Path) -> None:
     recognizer = LoudnessRecognizer(starts=False)
     async with hearing(tmp_path, recognizer) as (service, _):
         assert not recognizer.started
@@ -293,8 +274,7 @@ async def test_the_recogniser_starts_when_the_first_is_to_be_heard(tmp_path: Pat
         assert recognizer.started == 2
 
 
-async def test_broken_ears_are_told(tmp_path: Path) -> None:
-    """What was heard before comes first."""
+async def test_recogniser_failure_follows_earlier_events(tmp_path: Path) -> None:
     async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
         await session.feed(np.zeros(STEP, np.float32))
         await session.feed(np.full(STEP, -1, np.float32))
@@ -304,8 +284,7 @@ async def test_broken_ears_are_told(tmp_path: Path) -> None:
             await anext(events)
 
 
-async def test_who_cannot_be_heard_is_refused(tmp_path: Path) -> None:
-    """By type: too many, an unknown language, nobody who listens."""
+async def test_recognition_is_refused_by_reason(tmp_path: Path) -> None:
     async with hearing(tmp_path, max_sessions=1) as (service, recognizer):
         async with listen(service, language="es-MX") as session:
             with pytest.raises(Busy):
@@ -321,8 +300,7 @@ async def test_who_cannot_be_heard_is_refused(tmp_path: Path) -> None:
         service.recognizer = recognizer
 
 
-async def test_a_server_that_stops_hears_what_was_said_so_far(tmp_path: Path) -> None:
-    """Listening has no end of its own."""
+async def test_drain_recognises_audio_fed_so_far(tmp_path: Path) -> None:
     async with hearing(tmp_path) as (service, _):
         async with listen(service, RATE) as session:
             reading = asyncio.create_task(heard(session))

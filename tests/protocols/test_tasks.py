@@ -14,7 +14,6 @@ class Gone(Exception):
 
 
 async def for_ever(log: list[str], last: Exception | None = None) -> None:
-    """Waits; what it does when it is stopped may fail."""
     try:
         await asyncio.Event().wait()
     finally:
@@ -24,14 +23,12 @@ async def for_ever(log: list[str], last: Exception | None = None) -> None:
 
 
 async def soon(error: Exception | None = None) -> None:
-    """Ends at the next turn of the loop."""
     await asyncio.sleep(0)
     if error is not None:
         raise error
 
 
-async def test_the_others_are_stopped_when_one_ends() -> None:
-    """And nothing of them is left."""
+async def test_first_end_stops_other_tasks() -> None:
     log: list[str] = []
     before = asyncio.all_tasks()
     await run_until_first(for_ever(log), soon(), for_ever(log), name="test")
@@ -39,8 +36,7 @@ async def test_the_others_are_stopped_when_one_ends() -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_an_error_is_raised_unless_it_only_ends_things() -> None:
-    """Also where another only ended them before."""
+async def test_unexpected_error_is_raised_before_quiet_one() -> None:
     log: list[str] = []
     with pytest.raises(ValueError, match="broken"):
         await run_until_first(for_ever(log), soon(ValueError("broken")), name="test", ignore=Gone)
@@ -52,8 +48,7 @@ async def test_an_error_is_raised_unless_it_only_ends_things() -> None:
     assert log == ["stopped"] * 4
 
 
-async def test_who_is_stopped_stops_them() -> None:
-    """Before it is gone itself."""
+async def test_cancellation_stops_all_tasks() -> None:
     log: list[str] = []
     together = asyncio.create_task(run_until_first(for_ever(log), for_ever(log), name="test"))
     await asyncio.sleep(0)

@@ -10,7 +10,7 @@ import pytest
 from speech.session.playout_buffer import WaitTimeout
 from speech.session.priority import LEAD_S, TEXT_PENDING_S, SessionPriorities
 from speech.session.session import SpeechSession
-from tests.speech.session.test_session import SPANISH, collect, serving
+from tests.support.sessions import SPANISH, collect, serving
 from tests.support.tone import ToneEngine
 
 OLD = (
@@ -26,21 +26,18 @@ class Clock:
         self.now = 100.0
 
     def __call__(self) -> float:
-        """The time."""
         return self.now
 
 
 def words(text: str) -> list[str]:
-    """Its words."""
     return text.replace(".", "").split()
 
 
 @pytest.mark.parametrize("rests", [True, False])
 @pytest.mark.parametrize("places", [1, 2])
-async def test_what_is_superseded_is_made_behind_what_is_new(
+async def test_superseded_session_is_synthesized_behind_new_one(
     tmp_path: Path, rests: bool, places: int
 ) -> None:
-    """No further step of it, or no further segment where the engine cannot rest, before the new one."""
     engine, clock = ToneEngine(rests=rests, places=places), Clock()
     among = SessionPriorities(clock)
     async with serving(engine, tmp_path) as service:
@@ -71,8 +68,7 @@ async def test_what_is_superseded_is_made_behind_what_is_new(
         assert [word for word in engine.words if word in words(NEW)] == words(NEW)
 
 
-async def test_it_goes_on_at_the_speed_of_its_playback(tmp_path: Path) -> None:
-    """Once the new one is ahead of its listener, what is superseded is made as it is heard."""
+async def test_superseded_session_keeps_pace_with_its_playback(tmp_path: Path) -> None:
     clock = Clock()
     among = SessionPriorities(clock)
     old, new = among.add(), among.add()
@@ -97,8 +93,7 @@ async def test_it_goes_on_at_the_speed_of_its_playback(tmp_path: Path) -> None:
     assert not (old.must_wait or old.superseded)
 
 
-def test_a_text_of_which_nothing_is_made_is_waited_for_a_moment_only() -> None:
-    """Words that are never to be said hold up nothing for longer."""
+def test_text_without_audio_blocks_lower_priority_briefly() -> None:
     clock = Clock()
     among = SessionPriorities(clock)
     old, new = among.add(), among.add()
@@ -110,8 +105,7 @@ def test_a_text_of_which_nothing_is_made_is_waited_for_a_moment_only() -> None:
     assert not old.must_wait and old.superseded
 
 
-def test_of_those_that_give_way_the_later_comes_first() -> None:
-    """An answer that was ended in good order is not held up by one that was interrupted before it."""
+def test_session_lowered_later_ranks_higher() -> None:
     among = SessionPriorities(Clock())
     interrupted, ended, awaited = (among.add() for _ in range(3))
     for standing in (interrupted, ended, awaited):
@@ -122,8 +116,7 @@ def test_of_those_that_give_way_the_later_comes_first() -> None:
     assert not interrupted.superseded and awaited.superseded
 
 
-async def test_a_wait_ends_when_something_changes() -> None:
-    """Not before, and without a look at the clock."""
+async def test_wait_ends_when_higher_priority_leaves() -> None:
     among = SessionPriorities(Clock())
     old, new = among.add(), among.add()
     old.lower()
@@ -137,8 +130,7 @@ async def test_a_wait_ends_when_something_changes() -> None:
         await waiting
 
 
-async def test_giving_way_is_no_waiting_of_the_reader() -> None:
-    """A text that is whole is not given up because another one of its client comes first."""
+async def test_timeout_does_not_count_while_suspended() -> None:
     exhausted = asyncio.Event()
     timeout = WaitTimeout(0.05, exhausted.set)
     timeout.start()

@@ -1,4 +1,4 @@
-"""A session that is told whom to sound like once it is open."""
+"""Embeddings that a session gets once it is open."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from speech.types import SpeechRequest
-from tests.speech.session.test_session import collect
 from tests.speech.voices.test_cloning import hum, recording_of, two
+from tests.support.sessions import collect
 from tests.support.tone import ToneEngine
 
 
 @pytest.mark.parametrize("language", ["es", None])
 @pytest.mark.parametrize("voice", ["tone_es", "custom:ana", None])
-async def test_whatever_voice_was_asked_for(tmp_path: Path, voice: str | None, language: str | None) -> None:
-    """An engine that clones speaks, in the language of the voice that was named; the last word counts."""
+async def test_embeddings_replace_requested_voice(
+    tmp_path: Path, voice: str | None, language: str | None
+) -> None:
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path) as service:
         await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")

@@ -1,0 +1,71 @@
+"""Speech sessions over tone engines: a service, and what its sessions give."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from speech.engine import Engine
+from speech.observer import Observer
+from speech.request import Limits
+from speech.service import SpeechService
+from speech.session.session import SpeechSession
+from speech.types import Span, SpeechChunk, SpeechRequest
+from speech.voices.catalogue import VoiceStore
+from tests.support.tone import ToneEngine
+
+SPANISH = SpeechRequest(language="es")
+
+
+def build(folder: Path, *engines: Engine, limits: Limits | None = None, **settings: Any) -> SpeechService:
+    """A service that has not started, in Spanish unless ``settings`` say otherwise."""
+    settings = {"default_language": "es", "default_voice": None, "observer": Observer()} | settings
+    return SpeechService(engines, VoiceStore(folder), limits or Limits(), **settings)
+
+
+@asynccontextmanager
+async def serving(
+    engine: ToneEngine, folder: Path, observer: Observer | None = None, **limits: float
+) -> AsyncIterator[SpeechService]:
+    """A service over one engine; when it ends, nothing is left of any session."""
+    service = build(folder, engine, limits=Limits(**limits), observer=observer or Observer())  # type: ignore[arg-type]
+    await service.start()
+    before = asyncio.all_tasks()
+    yield service
+    assert (service.state().sessions, service.state().slots_in_use, service.state().waiting) == (0, 0, 0)
+    assert engine.under_way == 0
+    assert asyncio.all_tasks() == before
+    await service.stop()
+
+
+@asynccontextmanager
+async def fed(
+    service: SpeechService, text: str, request: SpeechRequest = SPANISH, **how: Any
+) -> AsyncIterator[SpeechSession]:
+    """A session that has all of its text."""
+    async with service.open(request, protocol="test", **how) as session:
+        session.feed(text)
+        session.finish()
+        yield session
+
+
+async def collect(session: SpeechSession) -> list[SpeechChunk]:
+    return [chunk async for chunk in session]
+
+
+async def speak(service: SpeechService, text: str, request: SpeechRequest = SPANISH) -> list[SpeechChunk]:
+    async with fed(service, text, request) as session:
+        return await collect(session)
+
+
+def audio(chunks: list[SpeechChunk]) -> np.ndarray:
+    return np.concatenate([chunk.samples for chunk in chunks]) if chunks else np.zeros(0, np.float32)
+
+
+def spans_of(chunks: list[SpeechChunk]) -> list[Span]:
+    return [span for chunk in chunks for span in chunk.spans]
