@@ -15,7 +15,6 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ import numpy as np
 
 from engines.cancelling import wait_until_done
 from engines.kani.voices import KaniVoices
+from engines.settings import KaniSettings
 from engines.silence_trim import SilenceTrimmer
 from speech.audio.pcm import Resampler
 from speech.engine import EngineInfo
@@ -42,20 +42,6 @@ _QUIETEST_DB = -65.0
 _NICENESS = 10
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class KaniSettings:
-    """Settings of the Kani engine; None is the model's own default."""
-
-    model: str | None = None  # a checkpoint's folder or its name on a hub
-    codec: str | None = None  # a .nemo file or a hub's name
-    embedder: str | None = None  # of KaniTTS-2's speakers: a folder or a hub's name
-    device: str = "auto"  # auto, cpu, cuda or cuda:N
-    precision: str = "auto"  # auto, float32, bfloat16 or int8
-    slots: int | None = None  # concurrent sequences
-    threads: int | None = None  # of the CPU
-    may_fetch: bool = False  # missing files with a hub's name may be downloaded
 
 
 class KaniEngine:

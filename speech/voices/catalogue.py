@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from speech.engine import CloningKind, EngineInfo
+from speech.engine import CloningKind, Engine, EngineInfo
 from speech.errors import UnknownVoice, UnsupportedLanguage
-from speech.text.languages import canonical, primary
+from speech.text.languages import canonical, parent, primary
 from speech.types import Voice
 from speech.voices.store import CUSTOM_PREFIX, StoredVoice, VoiceStore
 
-__all__ = ["DEFAULT_VOICE", "StoredVoice", "VoiceCatalogue", "VoiceChoice", "VoiceStore"]
+__all__ = ["DEFAULT_VOICE", "ResolvedVoice", "StoredVoice", "VoiceCatalogue", "VoiceStore"]
 
 log = logging.getLogger(__name__)
 
@@ -21,27 +21,28 @@ DEFAULT_VOICE = "default"
 
 _CLONING_RANK: Mapping[CloningKind, int] = {"none": 0, "nearest voice": 1, "embedding": 2}
 
-_LATIN_AMERICA = frozenset("AR BO CL CO CR CU DO EC GT HN MX NI PA PE PR PY SV US UY VE".split())
-
 
 @dataclass(frozen=True, slots=True)
-class VoiceChoice:
-    """An engine, one of its voices, and the language to speak."""
+class ResolvedVoice:
+    """The engine, voice and language that speak a request."""
 
-    engine: str  # the engine's name
-    voice: str  # an id among the engine's voices
-    language: str  # BCP 47
-    stored: StoredVoice | None = None  # the stored voice that was asked for, if one was
+    engine: Engine
+    voice: str
+    """Id of one of the engine's own voices."""
+    language: str
+    """BCP 47 tag."""
+    stored: StoredVoice | None = None
+    """The stored voice that is to be imitated, if one was named."""
 
 
 class VoiceCatalogue:
     """The voices of all engines and the stored voices."""
 
-    def __init__(self, engines: Sequence[EngineInfo], store: VoiceStore, default_voice: str | None) -> None:
-        self._engines = tuple(engines)
+    def __init__(self, engines: Sequence[Engine], store: VoiceStore, default_voice: str | None) -> None:
+        self._engines = {engine.info.name: engine for engine in engines}
+        self._infos = {name: engine.info for name, engine in self._engines.items()}
         self._store = store
-        self._voices = {voice.id: voice for engine in engines for voice in engine.voices}
-        self._by_name = {engine.name: engine for engine in engines}
+        self._voices = {voice.id: voice for info in self._infos.values() for voice in info.voices}
         self._default = default_voice if default_voice != DEFAULT_VOICE else None
         self._missing_logged = False
         self.find(self._default)
@@ -50,9 +51,9 @@ class VoiceCatalogue:
     def languages(self) -> Mapping[str, str]:
         """Name of the engine that speaks each language, by primary subtag."""
         spoken: dict[str, str] = {}
-        for engine in self._engines:
-            for language in engine.default_voices:
-                spoken.setdefault(language, engine.name)
+        for name, info in self._infos.items():
+            for language in info.default_voices:
+                spoken.setdefault(language, name)
         return spoken
 
     def list(self) -> list[Voice]:
@@ -62,7 +63,7 @@ class VoiceCatalogue:
     def entry(self, voice: StoredVoice) -> Voice:
         """Describe a stored voice as ``list`` does, with the engine that speaks its language."""
         spoken = primary(voice.language or "") in self.languages
-        engine = self._default_for(voice.language or "", clones=True).engine if spoken else ""
+        engine = self._default_for(voice.language or "", clones=True).engine.info.name if spoken else ""
         return Voice(voice.id, voice.name, voice.language or "", engine)
 
     def language_of(self, voice: str | None) -> str | None:
@@ -72,7 +73,7 @@ class VoiceCatalogue:
 
     def resolve(
         self, voice: str | Voice | StoredVoice | None, language: str, *, cloning: bool = False
-    ) -> VoiceChoice:
+    ) -> ResolvedVoice:
         """Choose the engine and voice that speak ``language`` (BCP 47).
 
         voice: an id, or the voice itself; cloning: the speech is to sound like a recording, so engines that
@@ -85,9 +86,9 @@ class VoiceCatalogue:
             return self._default_for(language, clones=cloning)
         if isinstance(found, StoredVoice):
             default = self._default_for(language, clones=True)
-            return VoiceChoice(default.engine, default.voice, default.language, found)
-        if primary(language) in self._by_name[found.engine].default_voices:
-            return VoiceChoice(found.engine, found.id, language)
+            return replace(default, stored=found)
+        if primary(language) in self._infos[found.engine].default_voices:
+            return ResolvedVoice(self._engines[found.engine], found.id, language)
         return self._default_for(language)
 
     def find(self, voice: str | None) -> Voice | StoredVoice | None:
@@ -100,20 +101,20 @@ class VoiceCatalogue:
             raise UnknownVoice(voice)
         return self._voices[voice]
 
-    def _default_for(self, language: str, *, clones: bool = False) -> VoiceChoice:
+    def _default_for(self, language: str, *, clones: bool = False) -> ResolvedVoice:
         default, kept = self._own_default(), None
-        speaking = [engine for engine in self._engines if primary(language) in engine.default_voices]
+        speaking = [info for info in self._infos.values() if primary(language) in info.default_voices]
         if not speaking:
             raise UnsupportedLanguage(language, ", ".join(sorted(self.languages)))
-        first = max(speaking, key=lambda engine: _CLONING_RANK[engine.cloning])
+        first = max(speaking, key=lambda info: _CLONING_RANK[info.cloning])
         if default is not None and primary(default.language or "") == primary(language):
             if isinstance(default, Voice):
                 if not clones or default.engine == first.name:
-                    return VoiceChoice(default.engine, default.id, language)
+                    return ResolvedVoice(self._engines[default.engine], default.id, language)
             else:
                 kept = default
-        engine = first if clones or kept is not None else speaking[0]
-        return VoiceChoice(engine.name, _regional(engine, language), language, kept)
+        info = first if clones or kept is not None else speaking[0]
+        return ResolvedVoice(self._engines[info.name], _regional(info, language), language, kept)
 
     def _own_default(self) -> Voice | StoredVoice | None:
         """The voice that replaces its language's default, or None if it was deleted meanwhile."""
@@ -129,14 +130,11 @@ class VoiceCatalogue:
 
 
 def _regional(engine: EngineInfo, language: str) -> str:
-    """The engine's voice for a regional variant of a language; the language's default where there is none."""
+    """The engine's voice for a regional variant of a language, or for the macro-region of that region."""
     default = engine.default_voices[primary(language)]
     wanted = canonical(language)
     tags = {voice.id: voice.language for voice in engine.voices}
-    candidates = [wanted]
-    if primary(wanted) == "es" and wanted.rpartition("-")[2] in _LATIN_AMERICA:
-        candidates.append("es-419")
-    for tag in candidates:
+    for tag in filter(None, (wanted, parent(wanted))):
         if tags.get(default) == tag:
             return default
         if regional := next((voice for voice in tags if tags[voice] == tag), None):

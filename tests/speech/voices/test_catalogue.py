@@ -14,6 +14,7 @@ from speech.engine import EngineInfo
 from speech.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
 from speech.types import Voice
 from speech.voices.catalogue import VoiceCatalogue, VoiceStore
+from tests.support.tone import tones
 
 
 def info(name: str, voices: dict[str, str], defaults: dict[str, str]) -> EngineInfo:
@@ -54,7 +55,7 @@ def store(tmp_path: Path) -> VoiceStore:
 @pytest.fixture
 def catalogue(store: VoiceStore) -> VoiceCatalogue:
     """Two engines, the fine one preferred."""
-    return VoiceCatalogue([FINE, WIDE], store, None)
+    return VoiceCatalogue(tones(FINE, WIDE), store, None)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,8 @@ def test_catalogue_resolves_voice_and_language(
             catalogue.resolve(voice, language)
         return
     choice = catalogue.resolve(voice, language)
-    assert (choice.engine, choice.voice, choice.language, choice.stored) == (engine, speaker, language, None)
+    assert (choice.engine.info.name, choice.voice) == (engine, speaker)
+    assert (choice.language, choice.stored) == (language, None)
 
 
 @pytest.mark.parametrize(
@@ -97,13 +99,13 @@ def test_catalogue_resolves_voice_and_language(
 def test_latin_american_countries_get_continental_voice(
     store: VoiceStore, language: str, speaker: str
 ) -> None:
-    assert VoiceCatalogue([WIDE], store, None).resolve(None, language).voice == speaker
+    assert VoiceCatalogue(tones(WIDE), store, None).resolve(None, language).voice == speaker
 
 
 def test_default_voice_replaces_only_its_own_language(store: VoiceStore) -> None:
-    catalogue = VoiceCatalogue([FINE, WIDE], store, "w:es-419")
+    catalogue = VoiceCatalogue(tones(FINE, WIDE), store, "w:es-419")
     assert catalogue.resolve(None, "es").voice == "w:es-419"
-    assert catalogue.resolve(None, "es-ES").engine == "wide"
+    assert catalogue.resolve(None, "es-ES").engine.info.name == "wide"
     assert catalogue.resolve(None, "en").voice == "heart"
     assert catalogue.resolve("dora", "es").voice == "dora"
     assert catalogue.resolve("heart", "ar").voice == "w:ar"
@@ -111,17 +113,17 @@ def test_default_voice_replaces_only_its_own_language(store: VoiceStore) -> None
 
 def test_stored_voice_is_spoken_by_default_engine(catalogue: VoiceCatalogue) -> None:
     choice = catalogue.resolve("custom:ana", "es-MX")
-    assert (choice.engine, choice.voice) == ("fine", "dora")
+    assert (choice.engine.info.name, choice.voice) == ("fine", "dora")
     assert choice.stored is not None and choice.stored.name == "ana"
     assert catalogue.resolve("custom:who", "ar").voice == "w:ar"
 
 
 def test_stored_voice_can_be_default(store: VoiceStore) -> None:
-    catalogue = VoiceCatalogue([FINE, WIDE], store, "custom:ana")
+    catalogue = VoiceCatalogue(tones(FINE, WIDE), store, "custom:ana")
     spanish, arabic = catalogue.resolve(None, "es"), catalogue.resolve(None, "ar")
     assert spanish.stored is not None and spanish.voice == "dora"
     assert arabic.stored is None
-    assert VoiceCatalogue([FINE], store, "custom:who").resolve(None, "es").stored is None
+    assert VoiceCatalogue(tones(FINE), store, "custom:who").resolve(None, "es").stored is None
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_unknown_voice_is_refused(catalogue: VoiceCatalogue, store: VoiceStore, 
     with pytest.raises(UnknownVoice):
         catalogue.language_of(voice)
     with pytest.raises(UnknownVoice):
-        VoiceCatalogue([FINE], store, voice)
+        VoiceCatalogue(tones(FINE), store, voice)
 
 
 def test_deleted_voice_is_unknown_immediately(catalogue: VoiceCatalogue, store: VoiceStore) -> None:
@@ -184,6 +186,6 @@ def test_any_request_resolves_or_names_field(
     except InvalidRequest as error:
         assert error.field in ("voice", "language")
         return
-    engine = {"fine": FINE, "wide": WIDE}[choice.engine]
+    engine = choice.engine.info
     assert choice.voice in {known.id for known in engine.voices}
     assert language.partition("-")[0].lower() in engine.default_voices

@@ -1,0 +1,207 @@
+"""Cases of the parsers of recordings, texts, files and other servers' messages."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import save
+
+import websocket_client
+from client import voices
+from engines.elevenlabs import messages as upstream
+from kani.checkpoint import _opened, read_json
+from kani.codec.config import NanoCodecConfig
+from kani.codec.nemo_archive import CONFIG_NAME, WEIGHTS_NAME, read_nemo
+from kani.model_config import ModelConfig
+from kani.tokens import CheckpointError
+from server import settings
+from speech.audio.ogg_opus import OggOpusDecoder, OggOpusEncoder
+from speech.audio.ogg_pages import _checksum
+from speech.audio.pcm import decode_recording
+from speech.errors import InvalidRequest, UnsupportedLanguage
+from speech.text.languages import resolve
+from speech.text.lexicon_file import LexiconParser
+from speech.text.markup.masker import MarkupMasker
+from speech.text.normalizer import NormalizerOptions, normalize
+from speech.text.segmenter import EARLY_PHRASE, Segmenter
+from speech.types import Embedding
+from speech.voices.store_files import decode_embedding, decode_metadata, encode_embedding
+from tests.fuzzing.case import Case, as_json, as_json_bytes
+from tests.fuzzing.mutator import Mutator
+from tests.kani.codec import tiny_codec
+from tests.kani.random_checkpoint import TINY
+from tests.speech.audio.test_pcm import encoded
+
+TEXT = """# Título
+El 3/4/2025 a las 10:30 h, **3,5 €** y 1.234.567 km². *Sí*, `código` [enlace](https://a.es/b_c "t").
+<break time="500ms"/> Dr. Pérez (n.º 5) dijo: "¿Qué?" 😀 مرحبا 你好 e\u0301 +34 600 123 456 a@b.es
+
+- uno
+- dos &amp; tres
+| a | b |
+|---|---|
+"""
+LEXICON = "# es\nKani = kaˈni\nSQL\tese cu ele\n[en]\nnginx = engine x  # server\n[*]\nC++ = /θe mas mas/\n"
+ENV = "KANI_PORT=8001\nKANI_MAX_TEXT='10000'\n# no\nexport KANI_VOICE=\"es\"\nKANI_API_KEYS=a,b\n"
+
+
+def _tone(seconds: float, rate: int) -> Any:
+    times = np.arange(round(seconds * rate)) / rate
+    return (0.3 * np.sin(2 * np.pi * 300 * times)).astype(np.float32)
+
+
+def _recordings() -> tuple[bytes, ...]:
+    kinds = [
+        ("wav", "pcm_s16le", 16_000),
+        ("wav", "pcm_f32le", 16_000),
+        ("wav", "pcm_mulaw", 8_000),
+        ("mp3", "libmp3lame", 24_000),
+        ("flac", "flac", 16_000),
+        ("ogg", "libopus", 48_000),
+        ("mp4", "aac", 24_000),
+    ]
+    return tuple(encoded(box, codec, _tone(0.15, rate), rate, "mono") for box, codec, rate in kinds)
+
+
+def _ogg() -> bytes:
+    encoder = OggOpusEncoder()
+    return encoder.header + encoder.feed(_tone(0.4, 24_000)) + encoder.finish()
+
+
+def _ogg_stream(mutator: Mutator, sample: bytes) -> list[bytes]:
+    """A stream in pieces; the checksums of its pages are right every other time."""
+    content = bytearray(mutator.bytes(sample))
+    at = content.find(b"OggS") if mutator.sometimes() else -1
+    while at >= 0 and at + 27 <= len(content):
+        following = content.find(b"OggS", at + 4)
+        end = len(content) if following < 0 else following
+        struct.pack_into("<I", content, at + 22, 0)
+        struct.pack_into("<I", content, at + 22, _checksum(bytes(content[at:end])))
+        at = following
+    return mutator.pieces(bytes(content))
+
+
+def _listen(pieces: list[bytes]) -> None:
+    decoder = OggOpusDecoder()
+    for piece in pieces:
+        decoder.feed(piece)
+
+
+def _texts(mutator: Mutator, sample: str) -> list[str]:
+    text = mutator.text(sample)
+    return [text[at : at + 40] for at in range(0, len(text), 40)]
+
+
+def _mark_up(pieces: list[str]) -> None:
+    markup = MarkupMasker()
+    parts = [part for piece in pieces for part in markup.feed(piece)] + markup.flush()
+    assert sum(len(part) for part in parts if isinstance(part, str)) == sum(map(len, pieces))
+
+
+def _cut(pieces: list[str]) -> None:
+    segmenter = Segmenter(EARLY_PHRASE)
+    cuts = [cut for piece in pieces for cut in segmenter.feed(piece)] + segmenter.flush()
+    assert all(cut is not None for cut in cuts)
+
+
+def _normalize(text: str) -> None:
+    for language in ("es", "en", "ar"):
+        said = normalize(text, options=NormalizerOptions(language))
+        assert isinstance(said.text, str)
+
+
+def _words(content: bytes) -> None:
+    reading = LexiconParser()
+    reading.parse(content, "lexicon.txt", "es")
+    assert len(reading.problems) <= len(content.splitlines())
+
+
+def _from_server(message: str) -> None:
+    _, data = websocket_client._read(message, "ws://test")
+    websocket_client._content(data)
+
+
+def _mapping(mutator: Mutator, sample: Any) -> dict[str, Any]:
+    """An object with wrong values; the caller has checked that it is an object."""
+    changed = mutator.object(sample)
+    return changed if isinstance(changed, dict) else sample
+
+
+def _facts(content: bytes) -> None:
+    decode_metadata(content, "0" * 64)
+
+
+def cases(folder: Path) -> list[Case]:
+    """All cases of this file; folder: for files that are read by their paths."""
+    file = folder / "file"
+
+    def through(read: Callable[[Path], object]) -> Callable[[bytes], None]:
+        def written(content: bytes) -> None:
+            file.write_bytes(content)
+            read(file)
+
+        return written
+
+    def raw(mutator: Mutator, sample: bytes) -> bytes:
+        return mutator.bytes(sample)
+
+    weights = io.BytesIO()
+    torch.save({"a.b": torch.zeros(2, 3), "c": torch.ones(4)}, weights)
+    codec = tiny_codec.config(tiny_codec.TINY)
+    archive = folder / "codec.nemo"
+    tiny_codec.pack(archive, {CONFIG_NAME: yaml.safe_dump(codec).encode(), WEIGHTS_NAME: weights.getvalue()})
+    embedding = encode_embedding(Embedding("tone", "tone 1", np.ones(4, np.float32), {}), "ab")
+    facts = json.dumps(
+        {"name": "a", "made_at": "2026-01-01T00:00:00Z", "consent": "c", "advice": []}
+    ).encode()
+    answer = {"type": "tts_response", "data": {"status": "success", "audio": "UklG", "metadata": {"a": 1}}}
+    times = {"chars": ["a"], "charStartTimesMs": [0], "charDurationsMs": [20]}
+    said = {"audio": "AAAA", "alignment": times, "normalizedAlignment": times, "isFinal": None, "error": None}
+    client_errors = (websocket_client.KaniTTSError,)
+    return [
+        Case("recording", _recordings(), raw, decode_recording, (InvalidRequest,), 0.5),
+        Case("ogg opus stream", (_ogg(),), _ogg_stream, _listen, (InvalidRequest,)),
+        Case("markup", (TEXT,), _texts, _mark_up),
+        Case("segmenter", (TEXT,), _texts, _cut),
+        Case("normalizer", (TEXT,), lambda mutator, sample: mutator.text(sample), _normalize, (), 0.25),
+        Case("lexicon", (LEXICON.encode(),), raw, _words),
+        Case(
+            "language",
+            ("es-419", "Español", "zh-Hans"),
+            lambda m, s: m.text(s),
+            resolve,
+            (UnsupportedLanguage,),
+        ),
+        Case(
+            ".env",
+            (ENV.encode(),),
+            raw,
+            through(lambda path: settings.load({}, {}, path)),
+            (settings.SettingsError,),
+            0.5,
+        ),
+        Case("elevenlabs answer", (said,), as_json, upstream.parse, (ValueError,)),
+        Case("client", (answer,), as_json, _from_server, client_errors),
+        Case("client's voices", ({"error": {"message": "no"}},), as_json_bytes, voices._message),
+        Case("kept voice", (facts,), raw, _facts, (ValueError,)),
+        Case("embedding", (embedding,), raw, lambda c: decode_embedding(c, "ab"), (ValueError,)),
+        Case(
+            "config.json",
+            (TINY,),
+            as_json_bytes,
+            through(lambda p: ModelConfig.parse(read_json(p))),
+            (CheckpointError,),
+            0.5,
+        ),
+        Case("codec config", (codec,), _mapping, NanoCodecConfig.parse, (CheckpointError,)),
+        Case("nemo", (archive.read_bytes(),), raw, through(read_nemo), (CheckpointError,), 0.25),
+        Case("safetensors", (save({"a": torch.zeros(2, 3)}),), raw, through(_opened), (CheckpointError,)),
+    ]
