@@ -78,7 +78,7 @@ class Int8:
 
     @staticmethod
     def supported() -> bool:
-        """Tell if this processor and this build of torch have the kernel."""
+        """Check if this processor and this build of torch have the kernel."""
         return "fbgemm" in torch.backends.quantized.supported_engines
 
     def __call__(self, rows: Tensor) -> Tensor:

@@ -182,7 +182,7 @@ class Scheduler:
             self._paused.append(sequence)
 
     def _may_resume(self, sequence: SpeechSequence) -> bool:
-        """Tell if a paused sequence's listener has caught up."""
+        """Check if a paused sequence's listener has caught up."""
         return sequence.unconsumed_samples <= self._max_lead // 2
 
     def _resume(self) -> None:

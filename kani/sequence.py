@@ -100,7 +100,7 @@ class Attempt:
 
     @property
     def ready_to_decode(self) -> bool:
-        """Tell if the pending frames should be decoded now: one frame at first, then more and more.
+        """Check if the pending frames should be decoded now: one frame at first, then more and more.
 
         Chunks of an eighth of what was decoded before are ready in time even where a single frame is made in
         seven eighths of real time, as on a slow CPU.

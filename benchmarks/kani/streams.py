@@ -88,7 +88,7 @@ class Listening:
 
     @property
     def stalled(self) -> bool:
-        """Tell if immediate playback would have had a gap."""
+        """Check if immediate playback would have had a gap."""
         heard = self.arrivals_s[0]
         for arrival, duration in zip(self.arrivals_s, self.durations_s, strict=True):
             if arrival > heard:

@@ -6,7 +6,7 @@
 
 #include "vectors.h"
 
-// What lies in memory: [layer][keys, values][slot][key/value head][position][size]; T is float or half.
+// Memory layout: [layer][keys, values][slot][key/value head][position][size]; T is float or half.
 template <class T>
 struct Memory {
     T *keys, *values;  // of one layer, slot and key/value head
@@ -67,9 +67,9 @@ INLINE Floats mixed(const float* weights, const T* values, int64_t count, int64_
     return (a + b) + (c + d);
 }
 
-// Scores [count rounded up to LANES] become weights; returns what they add up to.
+// Turns scores [count rounded up to LANES] into weights; returns their sum.
 INLINE float exponentials(float* scores, int64_t count) {
-    // Behind the last key its score is repeated, which does not change the greatest.
+    // Padding repeats the last score, which does not change the maximum.
     Floats peaks = load(scores);
     for (int64_t j = LANES; j < count; j += LANES) peaks = greater(peaks, load(scores + j));
     const Floats peak = every(greatest(peaks));
@@ -89,11 +89,11 @@ static void attend(const Heads& h, const float* queries, Memory<T> memory, int64
     const int64_t size = h.size, wide = (size + LANES - 1) / LANES * LANES;
     const int64_t room = (count + LANES - 1) / LANES * LANES;
     for (int64_t begin = 0; begin < count; begin += LANES) {
-        // Their values are read soon.
+        // Prefetch their values.
         for (int64_t i = 0; i < LANES * size; i += 64 / static_cast<int64_t>(sizeof(T))) {
             _mm_prefetch(memory.values + begin * size + i, _MM_HINT_T1);
         }
-        // Behind the last key that key again, whose score is not looked at.
+        // Padding repeats the last key; its score is ignored.
         const T* keys[LANES];
         for (int64_t j = 0; j < LANES; ++j) {
             keys[j] = memory.keys + (begin + j < count ? begin + j : count - 1) * size;

@@ -214,5 +214,5 @@ class _Workspace:
         )
 
     def holds(self, rows: int, threads: int, capacity: int) -> bool:
-        """Tell if the buffers are large enough."""
+        """Check if the buffers are large enough."""
         return rows <= self._rows and threads <= self._threads and capacity <= self._capacity

@@ -21,9 +21,9 @@ struct Threads {
     int64_t wanted;
 };
 
-// Where threads wait for each other some eighty times a step, mostly for a few microseconds. One that waits
-// longer sleeps: its core is then free for the one that was put aside, and neither yielding nor spinning on
-// would get that one its turn (measured beside other busy processes: tails of hundreds of milliseconds).
+// Threads meet here some eighty times a step, mostly waiting a few microseconds. A thread that waits longer
+// sleeps: its core is then free for the preempted thread, which gets its turn by neither yielding nor spinning
+// (measured beside other busy processes: tails of hundreds of milliseconds).
 class Barrier {
   public:
     void wait(int64_t threads) {
@@ -103,7 +103,7 @@ INLINE Share share(int64_t size, int64_t thread, int64_t threads) {
     return {size * thread / threads, size * (thread + 1) / threads};
 }
 
-// out = the product of rows: what a panel's results are to a matrix' rows of outputs.
+// out = the product of rows: stores a panel's results in the matrix' rows of outputs.
 template <int V>
 INLINE void put(const Matrix& w, float* out, int64_t row, int64_t panel, const float* results, bool added) {
     for (int v = 0; v < V; ++v) {
@@ -374,7 +374,7 @@ void step(const Model* model, const State* state, const Streams* streams, const 
     threads->parallel(step_work, &s, static_cast<unsigned>(threads->wanted), 0);
 }
 
-// Read `size` bytes once with all threads; what they add up to, so that nothing is left out.
+// Read `size` bytes once with all threads; returns their sum, so that no read is optimised away.
 int64_t probe(const uint8_t* bytes, int64_t size, const Threads* threads) {
     Probe p{bytes, size, threads, 0};
     threads->parallel(probe_work, &p, static_cast<unsigned>(threads->wanted), 0);

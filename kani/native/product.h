@@ -25,7 +25,7 @@ INLINE const uint8_t* start(const Matrix& w, int64_t panel) {
     return w.levels + panel * steps(w) * w.vectors * 4 * LANES;
 }
 
-// Which output is in the first lane of a panel's vector, and how many there are from there on, LANES at most.
+// The output in the first lane of a panel's vector, and the number of outputs from there on, LANES at most.
 INLINE int64_t output(const Matrix& w, int64_t panel, int64_t vector) {
     return w.groups == 1 ? (panel * w.vectors + vector) * LANES : vector * part(w) + panel * LANES;
 }

@@ -1,5 +1,5 @@
 // Vectors of LANES floats or 32-bit integers: 16 with AVX-512, 8 with AVX2, either with VNNI.
-// What a loop's last vector has too many is never read or written: see the functions "_some".
+// Surplus lanes of a loop's last vector are never read or written: see the functions "_some".
 
 #pragma once
 

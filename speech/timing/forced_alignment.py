@@ -42,7 +42,7 @@ async def add_word_times(
     A span comes with the first chunk after its time is final; those that are not final when the speech ends
     come with one more chunk, without samples. Where the words cannot be found, or not within
     ``ALIGNMENT_TIMEOUT_S`` after the speech has ended, they share the time as in the reference speech, or
-    without one by their letters, and ``report`` is called with the reason. truncated: tells, once the speech
+    without one by their letters, and ``report`` is called with the reason. truncated: says, once the speech
     has ended, if it was cut off; words that were not spoken then have no span. Closing it closes ``speech``.
     Raises what ``speech`` raises.
     """

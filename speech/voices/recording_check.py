@@ -60,7 +60,7 @@ _BACKGROUND_ADVICE: Mapping[Background, str] = {
 class RecordingCheck:
     """Checks recordings; several threads may use it at once.
 
-    encoder: tells speakers apart; None skips the check for several speakers.
+    encoder: distinguishes speakers; None skips the check for several speakers.
     """
 
     def __init__(self, detector: VoiceDetector, encoder: WindowEncoder | None = None) -> None:

@@ -49,7 +49,7 @@ class RefinementQueue:
         return len(self._waiting)
 
     def is_pending(self, sound: str, model: str) -> bool:
-        """Tell if any job of this sound and model is queued or running."""
+        """Check if any job of this sound and model is queued or running."""
         names = (*self._waiting, *filter(None, [self._running]))
         return any(name[:2] == (sound, model) for name in names)
 

@@ -1,4 +1,4 @@
-"""Tells one speaker from several by how similar the speaker embeddings of a recording's windows are."""
+"""Distinguishes one speaker from several by the similarity of the embeddings of a recording's windows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WindowEncoder(Protocol):
 
 
 def has_several_speakers(windows: SpeakerWindows, pauses_s: Times) -> bool:
-    """Tell if more than one person speaks in ``windows``.
+    """Check if more than one person speaks in ``windows``.
 
     pauses_s: times in the same seconds at which pauses were cut out; people take turns there. A speaker with
     less than a seventh of the recording, or who only speaks together with another, is not found.

@@ -177,7 +177,7 @@ def prompt(length: int, key: int) -> list[int]:
 
 
 def same(a: LanguageState, b: LanguageState, slots: int) -> bool:
-    """Tell if the first slots of two states hold the same bits."""
+    """Check if the first slots of two states hold the same bits."""
     return torch.equal(a.cache[:, :, :slots], b.cache[:, :, :slots]) and torch.equal(
         a.context[:, :slots], b.context[:, :slots]
     )

@@ -82,7 +82,7 @@ class Collector:
             self.scheduler.cancel(self.stream)
 
     def wait_until_paused(self) -> None:
-        """Wait until a stream is paused; the loop tells nobody when it does that."""
+        """Poll until a sequence is paused: there is no event for it."""
         while not self.scheduler.counts["paused"]:
             assert not self.ended.wait(0.002)
 
@@ -133,7 +133,7 @@ def expected(new_runner: NewRunner, codec: NanoCodec, judge: Judge) -> Expected:
 
 
 def same(actual: Samples, wanted: Samples) -> bool:
-    """Tell if the samples are of the same codes."""
+    """Check if the samples are of the same codes."""
     return len(actual) == len(wanted) and bool(np.abs(actual - wanted).max(initial=0.0) <= 1e-5)
 
 

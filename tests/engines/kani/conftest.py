@@ -34,6 +34,12 @@ def settings(folder: Path) -> KaniSettings:
     )
 
 
+@pytest.fixture(autouse=True)
+def uncompiled_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start engines on torch's own kernels: compiling the codec's for each takes longer than its test."""
+    monkeypatch.setattr("kani.codec.nanocodec.compile_kernels", lambda precision: None)
+
+
 @pytest.fixture
 async def engine(settings: KaniSettings, tmp_path: Path) -> AsyncIterator[KaniEngine]:
     engine = KaniEngine(settings, cache_dir=tmp_path)

@@ -316,8 +316,8 @@ def test_byte_and_time_limits_are_enforced() -> None:
 
 def test_bomb_is_decoded_up_to_limit() -> None:
     rate = 8000
-    bomb = encoded("flac", "flac", np.zeros(rate * 7200, np.float32), rate)
-    assert len(bomb) < 2_000_000
+    bomb = encoded("flac", "flac", np.zeros(rate * 1200, np.float32), rate)
+    assert len(bomb) < 350_000
     tracemalloc.start()
     try:
         assert "at most 60 s" in refusal(bomb)

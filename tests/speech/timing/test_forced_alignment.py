@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from speech.timing.cepstra import Cepstra
 from speech.timing.characters import CharacterClock
 from speech.timing.dtw import WarpingPath
 from speech.timing.forced_alignment import LOOK_BACK_S, add_word_times
-from speech.timing.reference_voice import ReferenceSpeech, ReferenceWord
+from speech.timing.reference_voice import ReferenceSpeech, ReferenceVoice, ReferenceWord
 from speech.types import Samples, Segment, Span, SpeechChunk
 
 TEXT = "Ayer por la tarde, mi vecino plantó dos cerezos, y hoy 21 pájaros cantan en el jardín de la escuela."
@@ -69,6 +69,16 @@ def cut(samples: Samples, rate: int, seconds: float = 0.08) -> list[SpeechChunk]
 async def engine(chunks: list[SpeechChunk]) -> AsyncGenerator[SpeechChunk, None]:
     for chunk in chunks:
         yield chunk
+
+
+async def timed_spans(
+    chunks: list[SpeechChunk],
+    segment: Segment,
+    report: Callable[[str], object],
+    voice: ReferenceVoice | None = None,
+) -> list[Span]:
+    timed = add_word_times(engine(chunks), segment, voice or EspeakReferenceVoice(), report)
+    return [span async for chunk in timed for span in chunk.spans]
 
 
 class FailingVoice:
@@ -140,8 +150,8 @@ async def test_sample_rate_does_not_change_times(spoken, rate: int) -> None:
     chunks, true = spoken
     resampler = Resampler(chunks[0].sample_rate, rate)
     samples = np.concatenate([*(resampler.feed(chunk.samples) for chunk in chunks), resampler.finish()])
-    heard = add_word_times(engine(cut(samples, rate)), SEGMENT, EspeakReferenceVoice(), pytest.fail)
-    assert np.mean(starts_off_ms([span async for chunk in heard for span in chunk.spans], true)) < 30
+    spans = await timed_spans(cut(samples, rate), SEGMENT, pytest.fail)
+    assert np.mean(starts_off_ms(spans, true)) < 30
 
 
 @pytest.mark.parametrize("step_s", [0.011, 0.08, 0.5, 60.0])
@@ -210,10 +220,7 @@ async def test_silent_engine_yields_nothing() -> None:
 async def test_mismatched_text_is_reported(spoken) -> None:
     chunks, _ = spoken
     reports: list[str] = []
-    heard = add_word_times(
-        engine(chunks), replace(SEGMENT, text=OTHER), EspeakReferenceVoice(), reports.append
-    )
-    spans = [span async for chunk in heard for span in chunk.spans]
+    spans = await timed_spans(chunks, replace(SEGMENT, text=OTHER), reports.append)
     assert len(reports) == 1 and "does not sound like its text" in reports[0]
     assert_ordered(spans, chunks[-1].end_s)
     assert [OTHER[span.start : span.end] for span in spans] == [word.strip(",.") for word in OTHER.split()]
@@ -224,8 +231,7 @@ async def test_mismatched_text_is_reported(spoken) -> None:
 async def test_failing_reference_voice_gives_estimates(spoken, renderer, language: str) -> None:
     chunks, _ = spoken
     reports: list[str] = []
-    heard = add_word_times(engine(chunks), replace(SEGMENT, language=language), renderer, reports.append)
-    spans = [span async for chunk in heard for span in chunk.spans]
+    spans = await timed_spans(chunks, replace(SEGMENT, language=language), reports.append, renderer)
     assert_ordered(spans, chunks[-1].end_s)
     assert len(spans) == len(TEXT.split())
     assert len(reports) == 1 and "estimates" in reports[0]
@@ -236,10 +242,7 @@ async def test_failing_reference_voice_gives_estimates(spoken, renderer, languag
 @pytest.mark.parametrize("text", ["%", "…", "—¡!—"])
 async def test_text_of_signs_has_span(spoken, text: str) -> None:
     chunks, _ = spoken
-    heard = add_word_times(
-        engine(chunks), replace(SEGMENT, text=text), EspeakReferenceVoice(), lambda _: None
-    )
-    spans = [span async for chunk in heard for span in chunk.spans]
+    spans = await timed_spans(chunks, replace(SEGMENT, text=text), lambda _: None)
     assert_ordered(spans, chunks[-1].end_s)
     assert spans and spans[-1].end <= len(text)
 
@@ -247,8 +250,7 @@ async def test_text_of_signs_has_span(spoken, text: str) -> None:
 async def test_silent_speech_has_word_times(rendered: ReferenceSpeech) -> None:
     for length in (1, 200, 30_000):
         chunks = cut(np.zeros(length, np.float32), 24_000)
-        heard = add_word_times(engine(chunks), SEGMENT, EspeakReferenceVoice(), lambda _: None)
-        spans = [span async for chunk in heard for span in chunk.spans]
+        spans = await timed_spans(chunks, SEGMENT, lambda _: None)
         assert len(spans) == len(rendered.words)
         assert_ordered(spans, length / 24_000)
 
@@ -285,9 +287,6 @@ def test_chunking_does_not_change_features(rendered: ReferenceSpeech) -> None:
 async def test_short_speech_is_taken_to_match() -> None:
     segment = Segment("Buenos días", "espeak:es", "es")
     rendered = await EspeakReferenceVoice().render("Buenas tardes", "es", 1.0)
-    heard = add_word_times(
-        engine(cut(rendered.samples, 22_050)), segment, EspeakReferenceVoice(), pytest.fail
-    )
-    spans = [span async for chunk in heard for span in chunk.spans]
+    spans = await timed_spans(cut(rendered.samples, 22_050), segment, pytest.fail)
     assert [(span.start, span.end) for span in spans] == [(0, 6), (7, 11)]
     assert_ordered(spans, len(rendered.samples) / 22_050)
