@@ -29,6 +29,7 @@ from speech.request import Limits
 from speech.service import SpeechService
 from speech.types import SpeechRequest
 from speech.voices.catalogue import VoiceStore
+from tests.speech.session.test_session import collect
 from tests.support.tone import RATE, ToneEngine
 
 PATH = "/v1/text-to-speech/tone_es"
@@ -39,38 +40,32 @@ MAX_TEXT = 400
 
 @dataclass
 class House:
-    """An engine, its service, and the calls."""
-
     tone: ToneEngine
     service: SpeechService
     app: Starlette
     client: httpx.AsyncClient
 
-    async def truth(self, text: str = TEXT, **request: Any) -> tuple[Any, list[tuple[str, float]]]:
+    async def post(self, call: str = "", output_format: str | None = None, **body: Any) -> httpx.Response:
+        """Request speech of ``TEXT``, or of the body's text."""
+        params = {} if output_format is None else {"output_format": output_format}
+        return await self.client.post(PATH + call, json={"text": TEXT} | body, params=params)
+
+    async def truth(self, text: str = TEXT) -> tuple[Any, list[tuple[str, float]]]:
         """The core's own samples of a text, and each word with when it starts, in seconds."""
-        request = {"voice": "tone_es"} | request
-        session = self.service.open(SpeechRequest(**request), protocol="test", low_latency=False)
-        async with session:
+        request = SpeechRequest(voice="tone_es")
+        async with self.service.open(request, protocol="test", low_latency=False) as session:
             session.feed(text)
             session.finish()
-            chunks = [chunk async for chunk in session]
-        spans = [span for chunk in chunks for span in chunk.spans]
-        return (
-            np.concatenate([chunk.samples for chunk in chunks]),
-            [(text[span.start : span.end], span.start_s) for span in spans],
-        )
+            chunks = await collect(session)
+        words = [(text[span.start : span.end], span.start_s) for chunk in chunks for span in chunk.spans]
+        return np.concatenate([chunk.samples for chunk in chunks]), words
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    tone = ToneEngine()
+    tone, store, limits = ToneEngine(), VoiceStore(tmp_path), Limits(max_text=50, max_waiting=0)
     service = SpeechService(
-        [tone],
-        VoiceStore(tmp_path),
-        Limits(max_text=50, max_waiting=0),
-        default_language="es",
-        default_voice=None,
-        observer=Observer(),
+        [tone], store, limits, default_language="es", default_voice=None, observer=Observer()
     )
     await service.start()
     app = Starlette(routes=speech_routes(service, ElevenLabsSettings(max_text=MAX_TEXT)))
@@ -82,7 +77,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 async def test_whole_file_is_core_speech(house: House) -> None:
-    answer = await house.client.post(PATH, json={"text": TEXT}, params={"output_format": "wav_8000"})
+    answer = await house.post(output_format="wav_8000")
     samples, _ = await house.truth()
     file = FileEncoder(FORMATS["wav_8000"], RATE)
     file.add(samples)
@@ -95,11 +90,11 @@ async def test_whole_file_is_core_speech(house: House) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 async def test_every_format_has_its_media_type(house: House, name: str) -> None:
     codec = FORMATS[name].codec
-    whole = await house.client.post(PATH, json={"text": TEXT}, params={"output_format": name})
+    whole = await house.post("", name)
     types = {"mp3": "audio/mpeg", "pcm": "audio/pcm", "wav": "audio/wav", "opus": "audio/opus"}
     types |= {"ulaw": "audio/basic", "alaw": "audio/x-alaw-basic"}
     assert (whole.status_code, whole.headers["content-type"]) == (200, types[codec])
-    streamed = await house.client.post(f"{PATH}/stream", json={"text": TEXT}, params={"output_format": name})
+    streamed = await house.post("/stream", name)
     if codec == "wav":
         assert streamed.status_code == 400
         assert streamed.json()["detail"]["code"] == "invalid_output_format"
@@ -111,14 +106,13 @@ async def test_every_format_has_its_media_type(house: House, name: str) -> None:
 
 
 async def test_default_format_is_mp3_44100_128(house: House) -> None:
-    plain = await house.client.post(PATH, json={"text": TEXT})
-    named = await house.client.post(PATH, json={"text": TEXT}, params={"output_format": "mp3_44100_128"})
+    plain = await house.post()
+    named = await house.post("", "mp3_44100_128")
     assert plain.content == named.content and plain.content[0] == 0xFF
 
 
 async def test_headers_have_id_cost_and_unused_fields(house: House) -> None:
     asked = {
-        "text": TEXT,
         "model_id": "eleven_flash_v2_5",
         "seed": 7,
         "previous_text": "Antes.",
@@ -129,27 +123,21 @@ async def test_headers_have_id_cost_and_unused_fields(house: House) -> None:
         "some_new_field": {"a": 1},
         "language_code": None,
     }
-    for path in (PATH, f"{PATH}/stream"):
-        answer = await house.client.post(path, json=asked, params={"enable_logging": "false"})
+    for call in ("", "/stream?enable_logging=false"):
+        answer = await house.post(call, **asked)
         assert answer.headers["character-cost"] == str(len(TEXT))
         assert answer.headers["request-id"] == answer.headers["x-trace-id"]
-        assert answer.headers["x-unused"].split(", ") == [
-            "next_request_ids",
-            "previous_text",
-            "voice_settings.stability",
-        ]
+        unused = "next_request_ids, previous_text, voice_settings.stability"
+        assert answer.headers["x-unused"] == unused
     assert {segment.sampling.seed for segment in house.tone.segments} == {7}
-    plain = await house.client.post(PATH, json={"text": TEXT, "voice_settings": None})
-    assert "x-unused" not in plain.headers
+    assert "x-unused" not in (await house.post(voice_settings=None)).headers
 
 
 async def test_speed_changes_length_and_times(house: House) -> None:
     lengths = {}
     for speed in (0.7, 1.0, 1.2):
-        asked = {"text": "unodostres", "voice_settings": {"speed": speed}}
-        answer = await house.client.post(
-            f"{PATH}/with-timestamps", json=asked, params={"output_format": "pcm_16000"}
-        )
+        settings = {"speed": speed}
+        answer = await house.post("/with-timestamps", "pcm_16000", text="unodostres", voice_settings=settings)
         told = answer.json()
         lengths[speed] = len(base64.b64decode(told["audio_base64"])) / 32000
         assert told["alignment"]["character_end_times_seconds"][-1] == pytest.approx(lengths[speed], abs=0.02)
@@ -184,9 +172,7 @@ def assert_times(alignment: dict[str, Any], text: str, words: list[tuple[str, fl
 
 async def test_whole_times_match_core(house: House) -> None:
     text = "Hola,  ¿qué tal?  😀 e\u0301 n\u0303 \u200f123 "
-    answer = await house.client.post(
-        f"{PATH}/with-timestamps", json={"text": text}, params={"output_format": "pcm_8000"}
-    )
+    answer = await house.post("/with-timestamps", "pcm_8000", text=text)
     told = answer.json()
     assert told.keys() == {"audio_base64", "alignment", "normalized_alignment"}
     said = "".join(told["normalized_alignment"]["characters"])
@@ -200,11 +186,10 @@ async def test_whole_times_match_core(house: House) -> None:
 
 @pytest.mark.parametrize("name", ["pcm_22050", "mp3_44100_128", "opus_48000_64", "ulaw_8000"])
 async def test_streamed_lines_equal_whole_answer(house: House, name: str) -> None:
-    path, query = f"{PATH}/stream/with-timestamps", {"output_format": name}
-    answer = await house.client.post(path, json={"text": TEXT}, params=query)
+    answer = await house.post("/stream/with-timestamps", name)
     lines = [json.loads(line) for line in answer.content.splitlines()]
     audio = b"".join(base64.b64decode(line["audio_base64"]) for line in lines)
-    plain = await house.client.post(f"{PATH}/stream", json={"text": TEXT}, params=query)
+    plain = await house.post("/stream", name)
     assert audio == plain.content
     joined: dict[str, list[Any]] = {}
     said: dict[str, list[Any]] = {}
@@ -223,8 +208,8 @@ async def test_streamed_lines_equal_whole_answer(house: House, name: str) -> Non
     ("normalization", "said"), [("auto", "veintiuna"), ("on", "veintiuna"), ("off", "21")]
 )
 async def test_normalized_alignment_has_spoken_form(house: House, normalization: str, said: str) -> None:
-    asked = {"text": "Hay 21 casas.", "language_code": "es", "apply_text_normalization": normalization}
-    answer = await house.client.post(f"{PATH}/with-timestamps", json=asked)
+    asked = {"language_code": "es", "apply_text_normalization": normalization}
+    answer = await house.post("/with-timestamps", text="Hay 21 casas.", **asked)
     told = answer.json()
     written, spoken = told["alignment"], told["normalized_alignment"]
     assert "".join(written["characters"]) == "Hay 21 casas."
@@ -324,7 +309,7 @@ async def test_disconnect_during_stream_cancels_synthesis(house: House, path: st
 
 @pytest.mark.parametrize("path", ["", "/with-timestamps", "/stream", "/stream/with-timestamps"])
 async def test_engine_failure_before_audio_is_500(house: House, path: str) -> None:
-    answer = await house.client.post(PATH + path, json={"text": "kaputt y nada más"})
+    answer = await house.post(path, text="kaputt y nada más")
     assert answer.status_code == 500
     detail = answer.json()["detail"]
     assert (detail["code"], detail["status"]) == ("internal_server_error",) * 2
@@ -368,10 +353,10 @@ async def test_client_sees_incomplete_stream(
 
 async def test_busy_service_answers_429(house: House) -> None:
     house.tone.allow = 0
-    first = asyncio.create_task(house.client.post(PATH, json={"text": TEXT}))
+    first = asyncio.create_task(house.post())
     while not house.tone.under_way:
         await asyncio.sleep(0)
-    second = await house.client.post(PATH, json={"text": TEXT})
+    second = await house.post()
     await house.tone.permit(None)
     assert (await first).status_code == 200
     assert (second.status_code, second.headers["retry-after"]) == (429, "1")
@@ -380,9 +365,9 @@ async def test_busy_service_answers_429(house: House) -> None:
 
 
 async def test_text_limit_is_the_protocols_own(house: House) -> None:
-    fits = await house.client.post(PATH, json={"text": "a " * (MAX_TEXT // 2)})
+    fits = await house.post(text="a " * (MAX_TEXT // 2))
     assert fits.status_code == 200
-    refused = await house.client.post(PATH, json={"text": "a" * (MAX_TEXT + 1)})
+    refused = await house.post(text="a" * (MAX_TEXT + 1))
     detail = refused.json()["detail"]
     assert (refused.status_code, detail["code"]) == (400, "max_character_limit_exceeded")
     assert str(MAX_TEXT) in detail["message"] and detail["param"] == "text"
@@ -413,6 +398,6 @@ async def test_unpaired_surrogate_comes_back(house: House) -> None:
 
 
 async def test_unspeakable_text_is_timed_silence(house: House) -> None:
-    answer = await house.client.post(f"{PATH}/with-timestamps", json={"text": "😀🎉"})
+    answer = await house.post("/with-timestamps", text="😀🎉")
     assert answer.status_code == 200
     assert answer.json()["alignment"]["characters"] == ["😀", "🎉"]

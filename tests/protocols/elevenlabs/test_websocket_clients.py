@@ -115,7 +115,7 @@ async def test_pipecat_by_sentences_receives_audio_and_word_times(espeak_server:
             assert not loud[at - 2400 : at - 240].any() and loud[at : at + 4800].any()
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize(("text", "language"), [(SPANISH, "es"), (ENGLISH, "en")])
 async def test_every_library_receives_intelligible_speech(
     server: ServerProcess, text: str, language: str

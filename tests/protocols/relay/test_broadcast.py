@@ -161,7 +161,7 @@ async def test_broadcast_waits_for_fastest_subscriber() -> None:
     await waits
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_client_that_does_not_read_is_closed(espeak_app: AppServer) -> None:
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -40,7 +40,7 @@ async def written(client: Client, text: str) -> ReceivedUtterance:
     return await client.receive_utterance()
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize(("language", "sentences"), [("es", SPANISH), ("en", ENGLISH)])
 async def test_speech_is_intelligible(server: ServerProcess, language: str, sentences: list[str]) -> None:
     """At most four words of a hundred are heard wrong, in texts sent whole and in texts being written."""
