@@ -1,4 +1,4 @@
-"""LiveKit's agents with this server as voice and ears: examples/livekit_agent.py, without a room."""
+"""LiveKit's agents with this server's speech and recognition: examples/livekit_agent.py, without a room."""
 
 from __future__ import annotations
 

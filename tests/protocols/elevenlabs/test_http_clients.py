@@ -1,4 +1,4 @@
-"""ElevenLabs' own SDK and LiveKit's plugin, as they come, over HTTP: what they hear is judged."""
+"""ElevenLabs' own SDK and LiveKit's plugin, unmodified, over HTTP."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def natural(server: ServerProcess) -> Iterator[ElevenLabs]:
 
 @functools.cache
 def container(name: str) -> tuple[str, dict[str, str]]:
-    """What FFmpeg calls a format, and what it has to be told of it."""
+    """Return FFmpeg's name of a format, and its options."""
     codec, rate = name.split("_")[:2]
     called = {"mp3": "mp3", "opus": "ogg", "pcm": "s16le", "ulaw": "mulaw", "alaw": "alaw", "wav": "wav"}[
         codec

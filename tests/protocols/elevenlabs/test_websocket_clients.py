@@ -1,4 +1,4 @@
-"""The libraries that speak ElevenLabs' protocol, unmodified, against the server: what they hear, and when."""
+"""Audio and word times of unmodified libraries for ElevenLabs' protocol."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 async def characters(server: ServerProcess, text: str, rate: int) -> tuple[list[Character], Samples]:
-    """The characters of a text that comes word by word, since the start, and its audio."""
+    """Return absolute character times and the audio of a text that is sent word by word."""
     asked = {"sync_alignment": "true", "output_format": f"pcm_{rate}"}
     async with connect_client(server.url, **asked) as client:
         heard = await client.speak(*split_tokens(text))

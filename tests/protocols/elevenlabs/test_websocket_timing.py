@@ -1,4 +1,4 @@
-"""When the characters of ElevenLabs' WebSockets are said: against an engine whose every sample is known."""
+"""Character times of ElevenLabs' WebSockets, against the tone engine's exact ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def context(
 
 
 async def hear(opened: Context) -> ReceivedSpeech:
-    """All that a context says, through the wire's messages."""
+    """Return the messages of a context, parsed."""
     heard = ReceivedSpeech()
     async for data, timing in opened.audio():
         heard.add(json.loads(MessageWriter().audio(data, timing)))

@@ -1,4 +1,4 @@
-"""What bad input gets from the relay: one error that says what is wrong, and the socket goes on."""
+"""Bad input to the relay: one error each, and the socket stays open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The relay's /stream_tts: what is said, when, and in which order."""
+"""The relay's /stream_tts: content, times and order of utterances."""
 
 from __future__ import annotations
 
