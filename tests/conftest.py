@@ -174,15 +174,19 @@ class ServerProcess:
 
 STARTING = frozenset({"server", "onnx_server", "compat_server", "espeak_server", "start_server", "browser"})
 """Fixtures that start a process; tests that use one, also through others, are of the tier ``server``."""
+KOKORO = frozenset({"engine", "onnx_engine", "part"})
+"""Fixtures of tests/engines/conftest.py that load Kokoro; tests that use one are of the tier ``heard``."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test its tier: ``heard`` by its own marker, ``server`` by its fixtures, or the first."""
     for item in items:
-        if item.get_closest_marker("slow") is not None:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        own_conftest = item.path.is_relative_to(ROOT / "tests" / "engines" / "kokoro")
+        if item.get_closest_marker("slow") is not None or (own_conftest and KOKORO & fixtures):
             item.add_marker(pytest.mark.heard)
-        elif item.get_closest_marker("heard") is None and STARTING & set(getattr(item, "fixturenames", ())):
+        elif item.get_closest_marker("heard") is None and STARTING & fixtures:
             item.add_marker(pytest.mark.server)
 
 

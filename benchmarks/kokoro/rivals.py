@@ -65,7 +65,7 @@ def rival(folder: Path) -> Any:
     chosen = settings.load({})
     model = folder / "model.onnx"
     model.write_bytes(weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir))
-    data = Path(kokoro_voices.__file__).parent
+    data = Path(kokoro_voices.__file__).parent / "data"
     index = json.loads((data / kokoro_voices.INDEX_FILE).read_text(encoding="utf-8"))["voices"]
     styles = np.load(data / kokoro_voices.STYLES_FILE, mmap_mode="r")
     tables = {

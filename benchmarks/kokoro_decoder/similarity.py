@@ -20,7 +20,7 @@ from benchmarks.kokoro_decoder.windows import FAST, FLOAT32, ONNX, DecoderVarian
 from benchmarks.report import median, table
 from benchmarks.sentences import ABOUT_4_S, Sentences, mixed
 from benchmarks.timing.alignment_sentences import UNSEEN
-from engines.kokoro.int8 import scales
+from engines.kokoro.int8 import packing
 from engines.kokoro.network.onnx_model import SAMPLE_RATE
 from engines.kokoro.voices import DEFAULT_VOICES
 from speech.text.languages import primary
@@ -104,7 +104,7 @@ def likeness() -> None:
                 [f"{name}, {what}", str(len(own)), f"{np.mean(own):.2f} dB", f"{max(own):.2f} dB", *points]
             )
     calibrated = json.loads(
-        (Path(scales.__file__).parents[1] / "data" / scales.SCALES_ORIGIN_FILE).read_text("utf-8")
+        (Path(packing.__file__).parents[1] / "data" / packing.SCALES_ORIGIN_FILE).read_text("utf-8")
     )["sayings"]
     unknown = [
         distance

@@ -1,4 +1,4 @@
-"""Whether the cache folder has what the fast decoder is loaded from, and the process that makes it."""
+"""Builds the cached files of the int8 decoder (kernels, packed weights) in a child process."""
 
 from __future__ import annotations
 
@@ -24,23 +24,21 @@ from engines.kokoro.network.onnx_model import Stopped
 from speech.errors import EngineUnavailable
 
 _MODULE = "engines.kokoro.int8.build"
-_IMPORTED = ("torch", "numba")
-_LIBRARIES = (*_IMPORTED, "llvmlite", "numpy")
+_REQUIRED = ("torch", "numba")
+_LIBRARIES = (*_REQUIRED, "llvmlite", "numpy")
 _FOLDER = Path(__file__).parent
-_MARKS = "kokoro-fast-*.prepared"
-
-_OF = {False: "", True: " of processor time that nothing else asks for"}
+_MARKERS = "kokoro-fast-*.prepared"
 
 logger = logging.getLogger(__name__)
 
 
 class DecoderBuild:
-    """Fills a folder with compiled kernels and packed weights, once for this machine and this version."""
+    """Fills a cache folder with compiled kernels and packed weights, once for each machine and version."""
 
     def __init__(self, cache_dir: Path, cores: int) -> None:
-        """cache_dir: where they are kept; cores: processes at a time."""
+        """cores: number of processes that may run at once."""
         self.folder = cache_dir
-        """Where they are: ``cache_dir``, or after ``run`` another where that cannot be written."""
+        """``cache_dir``; after ``run`` a temporary folder where that cannot be written."""
         self._temporary: TemporaryDirectory[str] | None = None
         self._cores = cores
         self._lock = Lock()
@@ -49,40 +47,43 @@ class DecoderBuild:
 
     @property
     def is_done(self) -> bool:
-        """Whether it was finished before, by this version and its libraries, on a processor like this one."""
-        return self._mark.exists()
+        """Whether the folder has a complete build by this version and these libraries for this processor."""
+        return self._marker.exists()
 
     @property
     def is_needed(self) -> bool:
-        """Whether ``run`` takes more than an instant: it is not done yet, and its libraries are installed."""
+        """Whether ``run`` would build: there is no earlier build, and its libraries are installed."""
         return not self.is_done and _missing() is None
 
-    def run(self, part: Callable[[str], bytes], *, low_priority: bool) -> None:
-        """Prepare in a process of its own, unless that is done; blocks for some 20 s, more with yielding.
+    def run(self, load_part: Callable[[str], bytes], *, low_priority: bool) -> None:
+        """Build in a child process, unless that is done; blocks for some 20 s, longer with low_priority.
 
-        part: gives a part of the graph by its name (``graph_surgery``); yielding: use only the processor time
-        that nothing else asks for. Raises EngineUnavailable, with the reason alone, where the fast decoder
-        cannot speak here; Stopped; and what ``part`` raises.
+        load_part: loads a part of the graph by its name; low_priority: use only idle processor
+        time. Raises EngineUnavailable, with the reason alone, where this machine cannot run the int8 decoder;
+        Stopped; and what ``load_part`` raises.
         """
         if missing := _missing():
             raise EngineUnavailable(f"{missing} cannot be imported")
         if self.is_done:
             return
-        self._find_room()
-        logger.info("Kokoro: preparing the fast decoder, this once: about half a minute%s", _OF[low_priority])
-        code, words = self._prepared(part, low_priority)
+        self._choose_folder()
+        logger.info(
+            "Kokoro: preparing the fast decoder (first start only): about half a minute%s",
+            " of idle processor time" if low_priority else "",
+        )
+        code, last_line = self._run_child(load_part, low_priority)
         if self._stopped:
             raise Stopped
         if code == EXIT_UNAVAILABLE:
-            raise EngineUnavailable(words)
+            raise EngineUnavailable(last_line)
         if code:
-            raise EngineUnavailable(f"the process that prepares it ended with {code} ({words})")
-        for other in self.folder.glob(_MARKS):
+            raise EngineUnavailable(f"its build process exited with {code} ({last_line})")
+        for other in self.folder.glob(_MARKERS):
             other.unlink(missing_ok=True)
-        self._mark.touch()
+        self._marker.touch()
 
     def stop(self) -> None:
-        """End the process, and those that it started: ``run`` raises Stopped."""
+        """Kill the child process and its children: ``run`` raises Stopped."""
         with self._lock:
             self._stopped = True
             process = self._process
@@ -91,40 +92,43 @@ class DecoderBuild:
         if sys.platform == "win32":
             process.kill()
             return
-        # It may have ended by itself just now.
+        # It may have exited meanwhile.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Take away what is of no use once the decoder is loaded."""
+        """Remove the temporary folder; the loaded decoder does not need it."""
         if self._temporary is not None:
             self._temporary.cleanup()
 
-    def _find_room(self) -> None:
-        """Raises EngineUnavailable."""
+    def _choose_folder(self) -> None:
+        """Replace the cache folder by a temporary one if it is not writable. Raises EngineUnavailable."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with TemporaryFile(dir=self.folder):
                 return
         except OSError as error:
             logger.warning(
-                "the cache folder cannot be written (%s): the fast decoder is prepared at each start",
+                "the cache folder cannot be written (%s): the fast decoder is built at each start",
                 error.strerror,
             )
         try:
             self._temporary = TemporaryDirectory(prefix="kokoro-")
         except OSError as error:
-            raise EngineUnavailable(f"there is no room to prepare it ({error.strerror})") from error
+            raise EngineUnavailable(f"no folder for its files is writable ({error.strerror})") from error
         self.folder = Path(self._temporary.name)
 
-    def _prepared(self, part: Callable[[str], bytes], yielding: bool) -> tuple[int, str]:
-        """Run the process to its end: its exit code and its last words. Raises Stopped, and as ``part``."""
-        with TemporaryFile() as complaints, self._started(yielding, complaints) as process:
+    def _run_child(self, load_part: Callable[[str], bytes], low_priority: bool) -> tuple[int, str]:
+        """Run the child; returns its exit code and last line of standard error.
+
+        Raises Stopped, and what ``load_part`` raises.
+        """
+        with TemporaryFile() as errors, self._start_child(low_priority, errors) as process:
             assert process.stdin is not None and process.stdout is not None
             try:
-                write_parts(part, process.stdin)
+                write_parts(load_part, process.stdin)
             except BrokenPipeError:
-                # It has ended, and its own words say why. What is not written yet is given up.
+                # The child has exited; its standard error says why. Unwritten data is dropped.
                 with suppress(BrokenPipeError):
                     process.stdin.close()
             except BaseException:
@@ -133,53 +137,53 @@ class DecoderBuild:
             for line in process.stdout:
                 logger.info("Kokoro: the fast decoder's %s", line.decode(errors="replace").strip())
             code = process.wait()
-            complaints.seek(0)
-            lines = complaints.read().decode(errors="replace").strip().splitlines()
+            errors.seek(0)
+            lines = errors.read().decode(errors="replace").strip().splitlines()
         return code, (lines or ["no reason given"])[-1]
 
-    def _started(self, yielding: bool, complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _start_child(self, low_priority: bool, errors: IO[bytes]) -> subprocess.Popen[bytes]:
         """Raises Stopped."""
         command = [sys.executable, "-m", _MODULE, os.fspath(self.folder.resolve()), str(self._cores)]
         with self._lock:
             if self._stopped:
                 raise Stopped
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [*command, "--yielding"] if yielding else command,
+                [*command, "--low-priority"] if low_priority else command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=complaints,
+                stderr=errors,
                 cwd=PROJECT_ROOT,
-                # A group that can be ended as one, and that a terminal's Ctrl+C does not reach.
+                # A process group that can be killed as one, and that a terminal's Ctrl+C does not reach.
                 start_new_session=True,
-                creationflags=_flags(yielding),
+                creationflags=_creation_flags(low_priority),
             )
             return self._process
 
     @property
-    def _mark(self) -> Path:
-        """A file that is there once all is, under a name that says for what it was made."""
-        return self.folder / _MARKS.replace("*", _key())
+    def _marker(self) -> Path:
+        """Marker file, written when the build is complete; its name is the cache key."""
+        return self.folder / _MARKERS.replace("*", _cache_key())
 
 
-def _flags(yielding: bool) -> int:
-    """Windows' way to say that a process yields; elsewhere it says so itself."""
+def _creation_flags(low_priority: bool) -> int:
+    """Priority class of the child on Windows; elsewhere the child lowers its own priority."""
     if sys.platform == "win32":
-        return subprocess.IDLE_PRIORITY_CLASS if yielding else 0
+        return subprocess.IDLE_PRIORITY_CLASS if low_priority else 0
     return 0
 
 
 def _missing() -> str | None:
-    """The library that is not installed."""
-    return next((library for library in _IMPORTED if find_spec(library) is None), None)
+    """Name of the first required library that is not installed."""
+    return next((library for library in _REQUIRED if find_spec(library) is None), None)
 
 
-def _key() -> str:
-    """What the kernels and the weights depend on: our modules, the libraries, the processor."""
+def _cache_key() -> str:
+    """Hash of everything the kernels and weights depend on: our modules, the libraries, the processor."""
     files = sorted([*_FOLDER.rglob("*.py"), *(_FOLDER / "data").iterdir()])
-    # Numba, too, looks at a file's time and size, not into it.
-    facts = [(file.name, status.st_mtime_ns, status.st_size) for file in files for status in [file.stat()]]
-    told = (facts, [_version(library) for library in _LIBRARIES], sys.version, _processor())
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+    # Numba, too, compares a file's time and size instead of its content.
+    stats = [(file.name, status.st_mtime_ns, status.st_size) for file in files for status in [file.stat()]]
+    key = (stats, [_version(library) for library in _LIBRARIES], sys.version, _processor())
+    return hashlib.sha256(repr(key).encode()).hexdigest()[:16]
 
 
 def _version(library: str) -> str:
@@ -190,7 +194,7 @@ def _version(library: str) -> str:
 
 
 def _processor() -> str:
-    """The processor's name and its instruction sets, where the system tells them."""
+    """Name and instruction sets of the processor, where the system provides them."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

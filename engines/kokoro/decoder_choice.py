@@ -1,4 +1,4 @@
-"""Which decoder speaks: the published graph's at once, the fast one as soon as it has been loaded."""
+"""Decoder selection: the published graph at first, the int8 decoder as soon as it is loaded."""
 
 from __future__ import annotations
 
@@ -12,152 +12,147 @@ from pathlib import Path
 from typing import Literal
 
 from engines.kokoro.decoder_build import DecoderBuild
-from engines.kokoro.int8.libraries import Pause, gentle_imports
-from engines.kokoro.network.decoder import Decoder
+from engines.kokoro.int8.loader import Pause, gentle_imports, import_libraries, load_decoder
+from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
 from engines.kokoro.network.onnx_model import Stop, Stopped
+from engines.kokoro.network.parts import LoadPart
 from engines.kokoro.scheduler import IdleMonitor
 from speech.errors import EngineUnavailable
 
 DecoderChoice = Literal["auto", "onnx", "fast"]
-"""``onnx``: the published graph on onnxruntime; ``auto``: that until the fast decoder is loaded, and for good
-where this machine is not fit for it; ``fast``: the fast decoder or none."""
+"""``onnx``: the published graph on onnxruntime; ``fast``: the int8 decoder, or no start; ``auto``: ``onnx``
+until the int8 decoder is loaded, and for good where this machine does not support it."""
 
 logger = logging.getLogger(__name__)
 
-
-# Seconds for which nothing was computed before a step of the loading may begin behind the speech; and
-# for how long all steps together wait for that. A server that speaks without a break needs the fast
-# decoder most of all.
+# Seconds without a decoding step before a loading step may begin in the background, and the longest total
+# time that all loading steps wait for such gaps: a server that never pauses needs the int8 decoder most.
 _IDLE_S = 0.2
-_PATIENCE_S = 60.0
+_MAX_WAIT_S = 60.0
 
 
 def load_int8_decoder(
-    part: Callable[[str], bytes], cache_dir: Path, cores: int, pause: Pause | None = None
+    load_part: LoadPart, cache_dir: Path, cores: int, pause: Pause | None = None
 ) -> Decoder:
-    """The fast decoder, warm; blocks for seconds, and imports torch and Numba.
+    """Load the int8 decoder; blocks for seconds, and imports torch and Numba.
 
-    part: gives a part of the graph by its name; cache_dir: where packed weights and compiled kernels are
-    kept; cores: that all calls together may use; pause: called between the steps. Raises EngineUnavailable,
-    with the reason alone, where this machine is not fit for it, and what ``part`` raises.
+    cache_dir: where packed weights and compiled kernels are kept; cores: for all windows together; pause:
+    called between the steps of loading. Raises EngineUnavailable, with the reason alone, where this machine
+    does not support the decoder, and what ``load_part`` raises.
     """
     with gentle_imports(pause):
-        from engines.kokoro.int8.loader import DecoderUnavailable, load_decoder
-
         try:
-            return load_decoder(part, cache_dir, cores)
-        except DecoderUnavailable as unfit:
-            raise EngineUnavailable(str(unfit)) from unfit
+            return load_decoder(load_part, cache_dir, cores)
+        except DecoderUnavailable as unavailable:
+            raise EngineUnavailable(str(unavailable)) from unavailable
 
 
 class Int8DecoderLoader:
-    """Loads the fast decoder once, in a thread of its own."""
+    """Loads the int8 decoder once, in a thread of its own."""
 
     def __init__(
         self,
-        load: Callable[[Callable[[str], bytes], Path, Pause | None], Decoder],
-        part: Callable[[str], bytes],
+        load: Callable[[LoadPart, Path, Pause | None], Decoder],
+        load_part: LoadPart,
         use: Callable[[Decoder], None],
-        preparation: DecoderBuild,
+        build: DecoderBuild,
     ) -> None:
-        """load, part: as ``load_fast``; use: called in that thread with the decoder that speaks from now on;
-        preparation: of the folder that it is loaded from.
+        """load: as ``load_int8_decoder``; use: called in the loading thread with the loaded decoder;
+        build: fills the cache folder that the decoder is loaded from.
         """
         self._load = load
-        self._part = part
+        self._load_part = load_part
         self._use = use
-        self._preparation = preparation
+        self._build = build
         self._stop = Stop()
         self._idle: IdleMonitor | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="kokoro-decoder")
 
     def preload_libraries(self) -> None:
-        """Begin with the imports, which take most of the loading's time, where all is prepared."""
-        if self._preparation.is_done:
-            self._pool.submit(self._imported)
+        """Begin with the imports, which take most of the loading time, if the cache is complete."""
+        if self._build.is_done:
+            self._pool.submit(self._import_libraries)
 
     @property
     def needs_build(self) -> bool:
-        """Whether it has to be prepared (20 s) before it is loaded (2 s)."""
-        return self._preparation.is_needed
+        """Whether the cache has to be built (20 s) before loading (2 s)."""
+        return self._build.is_needed
 
     async def load_required(self) -> None:
-        """Return once it speaks. Raises EngineUnavailable with the reason and the cure."""
-        error = await self._failure()
+        """Return once the decoder is loaded. Raises EngineUnavailable with the reason and the remedy."""
+        error = await self._run()
         if isinstance(error, EngineUnavailable):
             raise EngineUnavailable(
-                f"Kokoro's fast decoder cannot speak here ({error}): set KANI_KOKORO_DECODER=auto"
+                f"Kokoro's fast decoder is unavailable ({error}): set KANI_KOKORO_DECODER=auto"
             ) from error
         if error is not None:
             raise error
 
     async def load_if_supported(self) -> None:
-        """Return once it speaks, or never will; the log tells which, and why."""
-        _tell(await self._failure())
+        """Return once loading has succeeded or failed; the result is logged."""
+        _log_failure(await self._run())
 
     def load_in_background(self, idle: IdleMonitor) -> None:
-        """Return at once; the log tells whether it speaks, or why it does not.
+        """Start loading and return; the result is logged.
 
-        It is prepared with the processor time that nothing else asks for, and loaded a step at a time while
-        nothing is computed.
+        The cache is built at idle priority, and the decoder is loaded step by step while no synthesis runs.
         """
         self._idle = idle
-        self._pool.submit(self._loaded, idle).add_done_callback(lambda job: _tell(job.exception()))
+        self._pool.submit(self._build_and_load, idle).add_done_callback(
+            lambda job: _log_failure(job.exception())
+        )
 
     async def wait_finished(self) -> None:
-        """Return once it speaks, or never will: nothing is loaded any more."""
-        # The pool has one thread: what comes after the loading runs when that is done.
+        """Return once loading has ended, with or without success."""
+        # The pool has one thread: this job runs after the loading.
         await asyncio.wrap_future(self._pool.submit(lambda: None))
 
     async def stop(self) -> None:
-        """Return once nothing of it is under way: a preparation is ended, a step of the loading awaited."""
-        self._give_up()
+        """Cancel loading and return once the thread has ended; a running build is killed."""
+        self._cancel()
         await asyncio.to_thread(self._pool.shutdown)
 
-    async def _failure(self) -> BaseException | None:
-        """Load it: what that failed at."""
-        job = asyncio.wrap_future(self._pool.submit(self._loaded, None))
+    async def _run(self) -> BaseException | None:
+        """Load the decoder; returns the error, if any."""
+        job = asyncio.wrap_future(self._pool.submit(self._build_and_load, None))
         try:
             await asyncio.wait([job])
         except asyncio.CancelledError:
-            self._give_up()
+            self._cancel()
             raise
         return job.exception()
 
-    def _give_up(self) -> None:
+    def _cancel(self) -> None:
         self._stop.set()
-        self._preparation.stop()
+        self._build.stop()
         if self._idle is not None:
             self._idle.release_waiters()
 
-    def _loaded(self, idle: IdleMonitor | None) -> None:
+    def _build_and_load(self, idle: IdleMonitor | None) -> None:
         begun = time.monotonic()
         try:
-            self._preparation.run(self._wanted, low_priority=idle is not None)
-            pause = None if idle is None else _pausing(idle)
-            self._use(self._load(self._wanted, self._preparation.folder, pause))
+            self._build.run(self._load_part_unless_stopped, low_priority=idle is not None)
+            pause = None if idle is None else _pause_until_idle(idle)
+            self._use(self._load(self._load_part_unless_stopped, self._build.folder, pause))
         finally:
-            self._preparation.close()
-        logger.info("Kokoro speaks by the fast decoder, loaded in %.1f s", time.monotonic() - begun)
+            self._build.close()
+        logger.info("Kokoro decoder: fast (int8), loaded in %.1f s", time.monotonic() - begun)
 
-    def _imported(self) -> None:
-        with gentle_imports():
-            from engines.kokoro.int8.loader import DecoderUnavailable, import_libraries
+    def _import_libraries(self) -> None:
+        # An import that fails is reported when the decoder is loaded.
+        with gentle_imports(), suppress(DecoderUnavailable):
+            import_libraries(self._build.folder)
 
-            # What cannot be imported is named when it is loaded.
-            with suppress(DecoderUnavailable):
-                import_libraries(self._preparation.folder)
-
-    def _wanted(self, name: str) -> bytes:
-        """A part. Raises Stopped if nothing waits for it any more."""
+    def _load_part_unless_stopped(self, name: str) -> bytes:
+        """Load a part of the graph. Raises Stopped once loading is cancelled."""
         if self._stop.is_set:
             raise Stopped
-        return self._part(name)
+        return self._load_part(name)
 
 
-def _pausing(idle: IdleMonitor) -> Pause:
-    """Waits for ``idle``, and for ``_PATIENCE_S`` in all."""
-    left_s = _PATIENCE_S
+def _pause_until_idle(idle: IdleMonitor) -> Pause:
+    """Make a pause that waits for idle time, for ``_MAX_WAIT_S`` over all of its calls."""
+    left_s = _MAX_WAIT_S
 
     def pause() -> None:
         nonlocal left_s
@@ -168,8 +163,8 @@ def _pausing(idle: IdleMonitor) -> Pause:
     return pause
 
 
-def _tell(error: BaseException | None) -> None:
+def _log_failure(error: BaseException | None) -> None:
     if isinstance(error, EngineUnavailable):
-        logger.info("Kokoro speaks by onnxruntime: %s", error)
+        logger.info("Kokoro decoder: onnxruntime; the fast decoder is unavailable: %s", error)
     elif error is not None and not isinstance(error, Stopped):
-        logger.error("Kokoro speaks by onnxruntime: its fast decoder failed to load", exc_info=error)
+        logger.error("Kokoro decoder: onnxruntime; loading the fast decoder failed", exc_info=error)

@@ -1,4 +1,4 @@
-"""Kokoro as an engine of the speech core."""
+"""Kokoro-82M as an engine of the speech core."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import onnxruntime
 
@@ -22,9 +22,9 @@ from engines.cancelling import wait_until_done
 from engines.espeak.client import EspeakClient
 from engines.kokoro.cloning.nearest_voice import NearestVoice
 from engines.kokoro.decoder_build import DecoderBuild
-from engines.kokoro.decoder_choice import DecoderChoice, Int8DecoderLoader, load_int8_decoder
-from engines.kokoro.incremental import IncrementalSentence
-from engines.kokoro.int8.libraries import Pause
+from engines.kokoro.decoder_choice import Int8DecoderLoader, load_int8_decoder
+from engines.kokoro.incremental import IncrementalSentence, PieceTiming, has_enough_words
+from engines.kokoro.int8.loader import Pause
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.decoder import Decoder
 from engines.kokoro.network.norm_statistics import StatisticsTable
@@ -36,55 +36,33 @@ from engines.kokoro.speed_check import MAX_REAL_TIME_FACTOR, real_time_factor
 from engines.kokoro.synthesizer import Synthesizer, WholeSynthesizer, WindowedSynthesizer
 from engines.kokoro.text.espeak_ipa import Phonemizer, phonemizer_for
 from engines.kokoro.text.phonemes import Utterance, split_utterances
-from engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TRAILING_SILENCE_S, TimedAudio
+from engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TRAILING_SILENCE_S, speech_chunk
 from engines.kokoro.voice_embedding import embedding_model
 from engines.kokoro.voices import DEFAULT_VOICES, ENGINE, Voices
+from engines.settings import KokoroSettings
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from speech.playback import Playback
 from speech.text.incremental_text import IncrementalText
-from speech.types import Boundary, Embedding, Recording, Segment, Span, SpeechChunk
+from speech.text.normalizer import SpokenText
+from speech.types import Boundary, Embedding, Recording, Segment, SpeechChunk
 
-THREADS_PER_STEP = 2
 MIN_CONCURRENT_STEPS = 2
-"""Steps that are computed at once on the smallest machine: what one leaves idle the other uses."""
+"""Steps computed at once even on the smallest machine: one uses the time that another leaves idle."""
 
-# Measured by whisper-base on 20 sentences es and en: natively 2 % of words are wrong at 1, 5 % at 1.1, 13 %
-# at 1.35 and 21 % at 1.67, where a filter that shortens plain speech leaves 1–2 %. Slowly it says no word
-# wrong, but a sentence that is longer is foreseen for longer: the first sound comes 5 % later at 0.8, 15 %
-# at 0.625.
+# Measured by whisper-base on 20 sentences es and en: spoken natively 2 % of words are wrong at 1, 5 % at 1.1,
+# 13 % at 1.35 and 21 % at 1.67, where a filter that shortens plain speech leaves 1–2 %. Below 1 no word is
+# wrong, but the prosody of the longer sentence takes longer to predict: first audio comes 5 % later at 0.8,
+# 15 % at 0.625.
 SPEED_RANGE = (0.8, 1.0)
 
-Decoding = Literal["windows", "whole"]
-
-# What closes a text that has no mark of its own, so that its melody fits what follows.
+# Mark appended to a text that has none of its own, so that its intonation fits what follows.
 _ENDINGS = {Boundary.PARAGRAPH: ".", Boundary.SENTENCE: ".", Boundary.CLAUSE: ",", Boundary.WORD: ""}
 
-# A sentence that is being written is begun with so many words (and those behind them that are held
-# back), and goes on with so many more at a time, or with fewer before its listener has none left.
-_FIRST_WORDS = 2
-_MORE_WORDS = 5
-_SPARE_S = 0.05
-
-_WHY_ONNX = {"windows": "as was chosen", "whole": "which decodes whole utterances"}
+_WHY_ONNX = {"windows": "set by KANI_KOKORO_DECODER", "whole": "required by KANI_KOKORO_DECODING=whole"}
 
 _Result = TypeVar("_Result")
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class KokoroSettings:
-    """models_dir, cache_dir, may_fetch: as ``weights.load`` takes them; threads: cores for one step;
-    decoding: "windows" (the first sound early) or "whole" (the model's own samples, an utterance at a time);
-    decoder: who makes the sound in windows.
-    """
-
-    models_dir: Path | None
-    cache_dir: Path
-    threads: int = THREADS_PER_STEP
-    decoding: Decoding = "windows"
-    decoder: DecoderChoice = "auto"
-    may_fetch: bool = False
 
 
 class KokoroEngine:
@@ -92,11 +70,11 @@ class KokoroEngine:
 
     def __init__(self, settings: KokoroSettings) -> None:
         self._settings = settings
-        self._at_once = max(MIN_CONCURRENT_STEPS, (os.cpu_count() or 1) // settings.threads)
-        self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix=ENGINE)
-        self._turns = DeadlineScheduler(self._at_once)
+        self._concurrency = max(MIN_CONCURRENT_STEPS, (os.cpu_count() or 1) // settings.threads)
+        self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix=ENGINE)
+        self._scheduler = DeadlineScheduler(self._concurrency)
         self._info: EngineInfo | None = None
-        self._fast: Int8DecoderLoader | None = None
+        self._decoder_loader: Int8DecoderLoader | None = None
         self._model: SplitModel | None = None
 
     @property
@@ -107,66 +85,69 @@ class KokoroEngine:
         return self._info
 
     async def start(self) -> None:
-        """Load voices, espeak-ng and the model (1 s, at the first start 3 s, or a download).
+        """Load voices, espeak-ng and the model (1 s; the first start 3 s, or a download).
 
-        The fast decoder is loaded (2 s), and at the first start prepared before (20 s), unless onnxruntime is
-        chosen, or speaks without gaps meanwhile. Raises EngineUnavailable.
+        Unless onnxruntime is chosen, also load the int8 decoder (2 s), after building its files at the first
+        start (20 s). Where onnxruntime is fast enough to stream meanwhile, this continues in the background.
+        Raises EngineUnavailable.
         """
         await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
-        if self._fast is None:
-            logger.info("Kokoro speaks by onnxruntime, %s", _WHY_ONNX[self._settings.decoding])
+        if self._decoder_loader is None:
+            logger.info("Kokoro decoder: onnxruntime, %s", _WHY_ONNX[self._settings.decoding])
         elif self._settings.decoder == "fast":
-            await self._fast.load_required()
-        elif await asyncio.to_thread(self._speaks_meanwhile):
-            self._fast.load_in_background(self._turns.idle)
+            await self._decoder_loader.load_required()
+        elif await asyncio.to_thread(self._can_load_in_background):
+            self._decoder_loader.load_in_background(self._scheduler.idle)
         else:
-            await self._fast.load_if_supported()
+            await self._decoder_loader.load_if_supported()
 
-    def _speaks_meanwhile(self) -> bool:
-        """Whether the fast decoder is prepared behind the speech: that takes long, and none of it is late."""
-        assert self._fast is not None and self._model is not None
-        if not self._fast.needs_build:
+    def _can_load_in_background(self) -> bool:
+        """Whether loading takes long (a build), and onnxruntime streams in real time meanwhile."""
+        assert self._decoder_loader is not None and self._model is not None
+        if not self._decoder_loader.needs_build:
             return False
-        seconds = real_time_factor(self._model.decoder.generator)
-        if seconds <= MAX_REAL_TIME_FACTOR:
+        factor = real_time_factor(self._model.decoder.generator)
+        if factor <= MAX_REAL_TIME_FACTOR:
             return True
         logger.info(
-            "onnxruntime takes %.2f s for a second of Kokoro's speech here, too long to play without gaps: "
-            "the server is ready once the fast decoder speaks",
-            seconds,
+            "onnxruntime takes %.2f s for a second of Kokoro's speech, too slow for playback without gaps: "
+            "the server is ready once the fast decoder is loaded",
+            factor,
         )
         return False
 
     async def wait_until_loaded(self) -> None:
-        """See ``LoadingEngine.settled``."""
-        if self._fast is not None:
-            await self._fast.wait_finished()
+        """See ``BackgroundLoadingEngine.wait_until_loaded``."""
+        if self._decoder_loader is not None:
+            await self._decoder_loader.wait_finished()
 
     def _load(self) -> None:
         self._voices = Voices()
         self._espeak = EspeakClient.shared()
         try:
-            self._speaker = self._new_speaker()
+            self._synthesizer = self._new_synthesizer()
         except ModelFailed as error:
             raise EngineUnavailable(
                 f"onnxruntime {onnxruntime.__version__} cannot load Kokoro's model: "
                 "install the version that requirements.txt names"
             ) from error
-        in_windows = isinstance(self._speaker, WindowedSynthesizer)
-        if isinstance(self._speaker, WindowedSynthesizer):
-            self._nearest = NearestVoice(self._voices, self._speaker)
+        in_windows = isinstance(self._synthesizer, WindowedSynthesizer)
+        if isinstance(self._synthesizer, WindowedSynthesizer):
+            self._nearest = NearestVoice(self._voices, self._synthesizer)
         self._info = EngineInfo(
             name=ENGINE,
             version="1.0 int8",
             sample_rate=SAMPLE_RATE,
             voices=self._voices.all,
             default_voices=DEFAULT_VOICES,
-            max_concurrency=self._at_once if self._model is None else self._places(self._model.decoder),
+            max_concurrency=self._concurrency
+            if self._model is None
+            else self._max_concurrency(self._model.decoder),
             speed_range=SPEED_RANGE,
             streams_inside_segment=in_windows,
             pausable=in_windows,
             accepts_partial_text=in_windows,
-            # The published graph makes sound and melody in one, and so at no pitch but its voice's.
+            # The published graph predicts the pitch and decodes it in one run: it cannot be changed between.
             cloning="nearest voice" if in_windows else "none",
             embedding_model=embedding_model(self._voices) if in_windows else "",
             native_prosody=NATIVE_PROSODY_FIELDS if in_windows else frozenset(),
@@ -174,10 +155,10 @@ class KokoroEngine:
             decoder="onnx",
         )
 
-    def _places(self, decoder: Decoder) -> int:
-        return max(decoder.max_concurrency, decoder.max_concurrency // 4 * self._at_once)
+    def _max_concurrency(self, decoder: Decoder) -> int:
+        return max(decoder.max_concurrency, decoder.max_concurrency // 4 * self._concurrency)
 
-    def _new_speaker(self) -> Synthesizer:
+    def _new_synthesizer(self) -> Synthesizer:
         settings = self._settings
         onnx = weights.load(
             weights.KOKORO,
@@ -187,31 +168,30 @@ class KokoroEngine:
         )
         if settings.decoding == "whole":
             return WholeSynthesizer(WholeModel(onnx, settings.threads), self._voices)
-        parts = parts_cache.load(onnx, settings.cache_dir)
+        load_part = parts_cache.load(onnx, settings.cache_dir)
         if settings.decoder != "onnx":
             cores = os.cpu_count() or 1
 
-            def load(part: LoadPart, folder: Path, pause: Pause | None) -> Decoder:
-                return load_int8_decoder(part, folder, cores, pause)
+            def load(load_part: LoadPart, folder: Path, pause: Pause | None) -> Decoder:
+                return load_int8_decoder(load_part, folder, cores, pause)
 
-            self._fast = Int8DecoderLoader(
-                load, parts, self._speak_by, DecoderBuild(settings.cache_dir, cores)
-            )
-            self._fast.preload_libraries()
+            build = DecoderBuild(settings.cache_dir, cores)
+            self._decoder_loader = Int8DecoderLoader(load, load_part, self._use_decoder, build)
+            self._decoder_loader.preload_libraries()
         statistics = StatisticsTable([voice.id for voice in self._voices.all])
-        self._model = SplitModel(parts, settings.threads)
+        self._model = SplitModel(load_part, settings.threads)
         return WindowedSynthesizer(self._model, self._voices, statistics)
 
-    def _speak_by(self, decoder: Decoder) -> None:
+    def _use_decoder(self, decoder: Decoder) -> None:
         assert self._model is not None
         self._model.decoder = decoder
-        self._info = replace(self.info, decoder=decoder.name, max_concurrency=self._places(decoder))
+        self._info = replace(self.info, decoder=decoder.name, max_concurrency=self._max_concurrency(decoder))
 
     async def stop(self) -> None:
-        """See ``Engine.stop``; while the fast decoder is being loaded it takes up to 2 s."""
-        if self._fast is not None:
-            await self._fast.stop()
-            self._fast = None
+        """See ``Engine.stop``; takes up to 2 s while the int8 decoder is being loaded."""
+        if self._decoder_loader is not None:
+            await self._decoder_loader.stop()
+            self._decoder_loader = None
         await asyncio.to_thread(self._pool.shutdown)
         if self._model is not None:
             self._model.decoder.generator.close()
@@ -219,8 +199,8 @@ class KokoroEngine:
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """See ``Engine.synthesize``; a chunk for each window (whole: for each utterance of some 15 s).
 
-        A text of which nothing can be said yields nothing. Raises UnsupportedLanguage and
-        UnknownVoice for what is not among ``info``'s, EngineFailed when onnxruntime breaks.
+        Yields nothing for a text without anything pronounceable. Raises UnsupportedLanguage and UnknownVoice
+        for what ``info`` does not list, EngineFailed for an error of onnxruntime.
         """
         stop, playback = Stop(), Playback()
         chunks = self._chunks(segment, stop)
@@ -228,75 +208,62 @@ class KokoroEngine:
             playback.add(chunk.duration_s)
             yield chunk
 
-    async def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``WritingEngine.stream``. Raises as ``synthesize``."""
-        assert isinstance(self._speaker, WindowedSynthesizer)
-        sentence = IncrementalSentence(self._speaker.for_segment(), self._sayer(segment.language), segment)
-        stop, playback = Stop(), Playback()
-        at_s = step_s = 0.0
-        while not (written.boundary is not None and sentence.spoken_length >= len(written.text)):
-            spoken, boundary, said = written.spoken, written.boundary, sentence.spoken_length
-            text, pronunciations = spoken.text, spoken.pronunciations
-            if boundary is not None and not said:
-                whole = self.synthesize(
-                    replace(segment, text=text, boundary=boundary, pronunciations=pronunciations)
-                )
-                async with aclosing(whole) as chunks:
+    async def stream(self, segment: Segment, text: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``StreamingInputEngine.stream``. Raises as ``synthesize``."""
+        assert isinstance(self._synthesizer, WindowedSynthesizer)
+        sentence = IncrementalSentence(
+            self._synthesizer.for_segment(), self._phonemizer(segment.language), segment
+        )
+        stop, timing = Stop(), PieceTiming()
+        while not (text.boundary is not None and sentence.spoken_length >= len(text.text)):
+            # A snapshot, since the text grows during every await below.
+            spoken, boundary, spoken_before = text.spoken, text.boundary, sentence.spoken_length
+            if boundary is not None and not spoken_before:
+                async with aclosing(self.synthesize(_completed(segment, spoken, boundary))) as chunks:
                     async for chunk in chunks:
                         yield chunk
                 return
-            ready = sentence.count_ready_words(text, complete=boundary is not None)
-            # Every piece costs some time and a joint: with more words to come it pays to wait for some,
-            # as long as there is something left to hear.
-            spare_s = playback.remaining_s - step_s - _SPARE_S
-            wanted = _FIRST_WORDS if not said else _MORE_WORDS if spare_s > 0 else 1
-            if boundary is None and ready < wanted:
-                await written.wait_for_more(len(text), spare_s if said and ready > 0 else None)
+            if boundary is None and not await has_enough_words(sentence, text, spoken.text, timing):
                 continue
             ending = None if boundary is None else _ENDINGS[boundary]
-            step = partial(next, sentence.synthesize(text, ending, stop, pronunciations), None)
-            begun, step_s = time.monotonic(), 0.0
-            while (heard := await self._step(step, stop, playback.ends_at)) is not None:
-                step_s = step_s or time.monotonic() - begun
-                chunk = _chunk(heard, at_s)
-                at_s = chunk.end_s
-                playback.add(chunk.duration_s)
-                yield chunk
-            if boundary is None and sentence.spoken_length == said:
-                # None of those words is one that can be said.
-                await written.wait_for_more(len(text))
+            steps = sentence.synthesize(spoken.text, ending, stop, spoken.pronunciations)
+            timing.begin_piece()
+            while (audio := await self._step(partial(next, steps, None), stop, timing.deadline)) is not None:
+                yield timing.add(audio)
+            if boundary is None and sentence.spoken_length == spoken_before:
+                # None of the new words is pronounceable.
+                await text.wait_for_more(len(spoken.text))
 
     async def embed(self, recording: Recording) -> Embedding:
         """See ``CloningEngine.embed``; decoding in windows only."""
         steps = self._nearest.embed(recording)
-        async with aclosing(self._found(steps, Stop(), time.monotonic())) as found:
-            return await anext(found)
+        async with aclosing(self._embeddings(steps, Stop(), time.monotonic())) as embeddings:
+            return await anext(embeddings)
 
     async def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
         """See ``CloningEngine.refine``; decoding in windows only.
 
-        Raises UnsupportedLanguage, InvalidRequest for an embedding that is none of this engine's, and
-        EngineFailed.
+        Raises UnsupportedLanguage, InvalidRequest for an embedding of another engine, and EngineFailed.
         """
         stop = Stop()
-        steps = self._nearest.refine(recording, embedding, language, self._sayer(language), stop)
-        async with aclosing(self._found(steps, stop, math.inf)) as found:
-            async for better in found:
+        steps = self._nearest.refine(recording, embedding, language, self._phonemizer(language), stop)
+        async with aclosing(self._embeddings(steps, stop, math.inf)) as embeddings:
+            async for better in embeddings:
                 yield better
 
-    async def _found(
-        self, steps: Iterator[Embedding | None], stop: Stop, due: float
+    async def _embeddings(
+        self, steps: Iterator[Embedding | None], stop: Stop, deadline: float
     ) -> AsyncGenerator[Embedding, None]:
-        """What ``steps`` find, one step a turn."""
-        while (step := await self._step(partial(next, steps, stop), stop, due)) is not stop:
+        """Run ``steps`` one by one in the scheduler; yield their results."""
+        while (step := await self._step(partial(next, steps, stop), stop, deadline)) is not stop:
             if isinstance(step, Embedding):
                 yield step
 
-    async def _step(self, step: Callable[[], _Result], stop: Stop, due: float) -> _Result:
-        """Do ``step`` in the pool, in turn; when cancelled, stop it and return only when it has ended."""
-        async with self._turns.slot(due):
+    async def _step(self, step: Callable[[], _Result], stop: Stop, deadline: float) -> _Result:
+        """Run ``step`` in the pool once it is scheduled; a cancel stops it and waits for its end."""
+        async with self._scheduler.slot(deadline):
             job = self._pool.submit(step)
             done = asyncio.wrap_future(job)
             try:
@@ -313,38 +280,37 @@ class KokoroEngine:
                 raise EngineFailed("the Kokoro engine failed") from error
 
     def _chunks(self, segment: Segment, stop: Stop) -> Iterator[SpeechChunk]:
-        """The segment's speech, in the pool's threads, a chunk a step. Raises Stopped."""
-        parts = self._utterances(segment)
-        speaker = self._speaker.for_segment()
-        at_s = 0.0
-        said = 0
-        for index, utterance in enumerate(parts):
-            begun_s = at_s
-            keep_after_s = TRAILING_SILENCE_S if index + 1 == len(parts) else SILENCE_BETWEEN_UTTERANCES_S
-            for heard in speaker.synthesize(utterance, segment, stop, trailing_silence_s=keep_after_s):
-                # A word cut in two was named by its first half.
-                chunk = _chunk(heard, at_s, begun_s, named_before=said)
-                at_s = chunk.end_s
+        """Synthesise a segment in the pool's threads, one chunk a step. Raises Stopped."""
+        utterances = self._utterances(segment)
+        synthesizer = self._synthesizer.for_segment()
+        end_s = 0.0
+        named = 0
+        for index, utterance in enumerate(utterances):
+            begin_s = end_s
+            is_last = index + 1 == len(utterances)
+            silence_s = TRAILING_SILENCE_S if is_last else SILENCE_BETWEEN_UTTERANCES_S
+            for audio in synthesizer.synthesize(utterance, segment, stop, trailing_silence_s=silence_s):
+                # A word split between two utterances has its span in the first.
+                chunk = speech_chunk(audio, end_s, begin_s, first_character=named)
+                end_s = chunk.end_s
                 yield chunk
-            said = utterance.words[-1].end
+            named = utterance.words[-1].end
 
     def _utterances(self, segment: Segment) -> list[Utterance]:
-        say = self._sayer(segment.language)
-        ending = _ENDINGS[segment.boundary]
-        return split_utterances(segment.text, say, ending=ending, pronunciations=segment.pronunciations)
+        return split_utterances(
+            segment.text,
+            self._phonemizer(segment.language),
+            ending=_ENDINGS[segment.boundary],
+            pronunciations=segment.pronunciations,
+        )
 
-    def _sayer(self, language: str) -> Phonemizer:
-        say = phonemizer_for(self._espeak, language)
-        if say is None:
+    def _phonemizer(self, language: str) -> Phonemizer:
+        phonemizer = phonemizer_for(self._espeak, language)
+        if phonemizer is None:
             raise UnsupportedLanguage(language, ", ".join(DEFAULT_VOICES))
-        return say
+        return phonemizer
 
 
-def _chunk(heard: TimedAudio, at_s: float, begun_s: float = 0.0, named_before: int = 0) -> SpeechChunk:
-    """What was heard, at ``at_s`` of the segment, of an utterance that began at ``begun_s``."""
-    spans = tuple(
-        Span(timed.word.start, timed.word.end, timed.start_s, timed.end_s, timed.character_starts)
-        for timed in (word.shifted(begun_s) for word in heard.words)
-        if timed.word.start >= named_before
-    )
-    return SpeechChunk(heard.samples, SAMPLE_RATE, at_s, spans)
+def _completed(segment: Segment, spoken: SpokenText, boundary: Boundary) -> Segment:
+    """The segment with its whole text, for a sentence that was complete before its first word was spoken."""
+    return replace(segment, text=spoken.text, boundary=boundary, pronunciations=spoken.pronunciations)

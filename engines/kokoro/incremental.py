@@ -1,14 +1,15 @@
-"""A sentence that is spoken while it is written, a few words behind the last.
+"""Incremental synthesis: speaks a sentence while its text is still arriving.
 
-Each time there are enough new words, the prosody of all the sentence so far is foreseen, and only the
-new words are decoded, up to a few before the end of what is known: so every piece has the melody of a
-sentence that goes on. Pieces are joined in the middle of the space between two words, where their sounds
-are most alike (the idea of WSOLA, Verhelst and Roelands 1993).
+When enough new words are there, the prosody of the whole sentence so far is predicted, but only the new words
+are decoded, up to a few before the last one known: each piece is intoned as part of a sentence that
+continues. Pieces are joined in the middle of the space between two words, at the offset where their
+waveforms correlate best (the idea of WSOLA, Verhelst and Roelands 1993).
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -23,24 +24,35 @@ from engines.kokoro.timing import (
     SILENCE_BETWEEN_UTTERANCES_S,
     TimedAudio,
     Timeline,
+    speech_chunk,
     symbol_edges,
     word_boundary,
 )
 from engines.kokoro.windows import windows
-from speech.types import Pronunciation, Samples, Segment
+from speech.playback import Playback
+from speech.text.incremental_text import IncrementalText
+from speech.types import Pronunciation, Samples, Segment, SpeechChunk
 
 LOOKAHEAD_WORDS = 3
-"""Words behind which one speaks: with two, the melody steps at the joints twice as much."""
+"""Lookahead in words; with two, pitch jumps at the joints double."""
 
 _MARKS = frozenset(".,;:!?…")
-"""Behind these a voice pauses, whatever comes."""
+"""Marks behind which a voice pauses whatever follows: words before them need no lookahead."""
 
-_REMEMBERED = 10
-"""Words before the next one that its melody is foreseen from, where the sentence is too long for all."""
+_CONTEXT_WORDS = 10
+"""Words of left context for the prosody where the sentence is too long to predict as a whole."""
 
-_EXPECTED = 90
-"""Symbols that a sentence is taken to have from its first words on: a voice has a style for each length,
-and in that of the few words so far all would be said too fast (0.94 of the time; now 1.01-1.03)."""
+_ASSUMED_SYMBOLS = 90
+"""Assumed length of the sentence in symbols: a voice has a style for each length, and with the style for the
+few words so far all would be spoken too fast (0.94 of the time; now 1.01-1.03)."""
+
+# Words needed, besides the lookahead, to begin a sentence whose text is still arriving, and to continue it.
+# It continues with fewer before the listener runs out of audio.
+_FIRST_WORDS = 2
+_MORE_WORDS = 5
+
+_SAFETY_S = 0.05
+"""Audio that the listener should still have when the next piece begins to play."""
 
 _FADE = round(0.005 * SAMPLE_RATE)
 _SEARCHED = round(0.006 * SAMPLE_RATE)
@@ -48,46 +60,77 @@ _WORD = re.compile(r"\S+")
 _NOTHING = np.zeros(0, np.float32)
 
 
-class IncrementalSentence:
-    """What was said of a sentence that is being written; used in the calling thread."""
+class PieceTiming:
+    """Positions the chunks of a sentence's pieces, and tracks how much audio the listener has left."""
 
-    def __init__(self, speaker: WindowedSynthesizer, say: Phonemizer, segment: Segment) -> None:
-        """say: tells the symbols of a clause; segment: voice and speed (its text is not looked at)."""
-        self._speaker = speaker
-        self._say = say
+    def __init__(self) -> None:
+        self._playback = Playback()
+        self._end_s = 0.0
+        self._begun = 0.0
+        self._latency_s: float | None = None
+
+    @property
+    def deadline(self) -> float:
+        """When the listener runs out of audio, on the monotonic clock."""
+        return self._playback.ends_at
+
+    @property
+    def spare_s(self) -> float:
+        """Seconds that the next piece may begin later: its latency is taken to be that of the last one."""
+        return self._playback.remaining_s - (self._latency_s or 0.0) - _SAFETY_S
+
+    def begin_piece(self) -> None:
+        """Note that the synthesis of a piece begins."""
+        self._begun, self._latency_s = time.monotonic(), None
+
+    def add(self, audio: TimedAudio) -> SpeechChunk:
+        """Convert audio of the current piece to the sentence's next chunk."""
+        if self._latency_s is None:
+            self._latency_s = time.monotonic() - self._begun
+        chunk = speech_chunk(audio, self._end_s)
+        self._end_s = chunk.end_s
+        self._playback.add(chunk.duration_s)
+        return chunk
+
+
+class IncrementalSentence:
+    """One sentence whose text grows; works in the calling thread."""
+
+    def __init__(self, synthesizer: WindowedSynthesizer, phonemizer: Phonemizer, segment: Segment) -> None:
+        """segment: voice, speed and prosody; its text is not used."""
+        self._synthesizer = synthesizer
+        self._phonemizer = phonemizer
         self._segment = segment
         self._statistics: NormStatistics | None = None
         self._base = 0
         self._tail = _NOTHING
-        self._given = 0
+        self._emitted = 0
         self.spoken_length = 0
-        """Characters of the text that were spoken."""
+        """Characters of the text spoken so far."""
 
-    def count_ready_words(self, text: str, *, complete: bool) -> int:
-        """How many words of ``text`` can be said now: all that are new, or all but those held back.
+    def count_ready_words(self, text: str) -> int:
+        """Number of new words of the unfinished ``text`` that can be spoken now: all but the lookahead.
 
-        What stands before a mark inside the sentence has its melody, and is not held back.
+        Words before a mark inside the sentence need no lookahead.
         """
         new = text[self.spoken_length :].split()
-        if complete:
-            return len(new)
         marked = (count for count, word in enumerate(new[:-1], 1) if word[-1] in _MARKS)
         return max(len(new) - LOOKAHEAD_WORDS, *marked, 0)
 
     def synthesize(
         self, text: str, ending: str | None, stop: Stop, pronunciations: Sequence[Pronunciation] = ()
     ) -> Iterator[TimedAudio]:
-        """Say what can be said now of ``text``, all of the sentence so far; a window a step.
+        """Speak the new words of ``text``, the whole sentence so far; yields one window a step.
 
-        Times count from the sentence's first sample. ending: the mark that closes a complete text
-        without one; None: the sentence goes on; pronunciations: parts of the text that are said by their
-        IPA. Raises UnknownVoice, Stopped and ModelFailed.
+        ending: mark that closes a complete text without one, None while the sentence continues;
+        pronunciations: parts of the text with their IPA. Times count from the sentence's first sample.
+        Raises UnknownVoice, Stopped and ModelFailed.
         """
         *long, utterance = self._utterances(text, ending or "", pronunciations)
         for part in long:
-            # More words came at once than the model can say in one go.
-            yield from self._placed(
-                self._speaker.synthesize(
+            # More words arrived at once than fit into one utterance.
+            yield from self._shifted(
+                self._synthesizer.synthesize(
                     part, self._segment, stop, trailing_silence_s=SILENCE_BETWEEN_UTTERANCES_S
                 )
             )
@@ -95,31 +138,33 @@ class IncrementalSentence:
             self._tail = _NOTHING
         words = utterance.words
         first = next((at for at, word in enumerate(words) if word.start >= self.spoken_length), len(words))
-        until = len(words) if ending is not None else _apart(utterance, _certain(utterance))
+        until = len(words) if ending is not None else _last_separated(utterance, _count_speakable(utterance))
         if until > first:
             self.spoken_length = words[until - 1].end
-            yield from self._placed(self._piece(utterance, first, until, ending is not None, stop))
+            yield from self._shifted(
+                self._synthesize_piece(utterance, first, until, ending is not None, stop)
+            )
         if ending is not None:
             self.spoken_length = len(text)
 
-    def _piece(
+    def _synthesize_piece(
         self, utterance: Utterance, first: int, until: int, complete: bool, stop: Stop
     ) -> Iterator[TimedAudio]:
-        """Say the words [first, until) of ``utterance``, which is the sentence so far."""
-        words, who = utterance.words, self._speaker.voice_of(self._segment)
-        prosody, features = self._speaker.predict(
-            utterance.symbols, self._segment, stop, min_symbols=_EXPECTED
+        """Speak the words [first, until) of ``utterance``, the sentence so far."""
+        words, voice = utterance.words, self._synthesizer.voice_of(self._segment)
+        prosody, features = self._synthesizer.predict(
+            utterance.symbols, self._segment, stop, min_symbols=_ASSUMED_SYMBOLS
         )
         if self._statistics is None:
-            self._statistics = self._speaker.predict_statistics(who, prosody, features, stop)
+            self._statistics = self._synthesizer.predict_statistics(voice, prosody, features, stop)
         norms = NormAffine.from_statistics(features, self._statistics)
         edges = symbol_edges(prosody.frames)
         begin, end = (frame * FRAME_SAMPLES for frame in voiced_frame_range(prosody))
-        goes_on = first > 0
-        if goes_on:
+        continues = first > 0
+        if continues:
             begin = word_boundary(utterance, words[first - 1], words[first], edges)
         else:
-            # What was said last is not remembered any more: there is nothing to join with.
+            # The last piece is beyond the left context: there is nothing to join to.
             self._tail = _NOTHING
         if not complete:
             end = word_boundary(utterance, words[until - 1], words[until], edges)
@@ -128,34 +173,34 @@ class IncrementalSentence:
             prosody.frames,
             words=words[first:until],
             first_sample=begin,
-            continues=goes_on,
-            level=self._speaker.level(who),
+            continues=continues,
+            level=self._synthesizer.level(voice),
         )
-        first_frame = max(begin - (_SEARCHED + _FADE if goes_on else 0), 0) // FRAME_SAMPLES
+        first_frame = max(begin - (_SEARCHED + _FADE if continues else 0), 0) // FRAME_SAMPLES
         last_frame = min(-(-(end + _FADE) // FRAME_SAMPLES), features.frames)
         for frame, next_frame in windows(first_frame, last_frame):
-            samples = self._speaker.decode_window(features, norms, frame, next_frame, stop)
+            samples = self._synthesizer.decode_window(features, norms, frame, next_frame, stop)
             last, tail = next_frame == last_frame, _NOTHING
             if last and not complete:
                 cut = end - frame * FRAME_SAMPLES
                 samples, tail = samples[:cut], samples[cut - _FADE : cut + _FADE]
             if frame == first_frame:
-                samples = self._joined(samples, begin - frame * FRAME_SAMPLES)
+                samples = self._join(samples, begin - frame * FRAME_SAMPLES)
             if last:
                 self._tail = tail
             yield timeline.feed(samples, last=last and complete, cut=last and not complete)
 
-    def _placed(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
-        """What is heard, with times that count from the sentence's first sample."""
-        begun_s = self._given / SAMPLE_RATE
-        for heard in pieces:
-            self._given += len(heard.samples)
-            yield TimedAudio(heard.samples, tuple(word.shifted(begun_s) for word in heard.words))
+    def _shifted(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
+        """Shift the words' times to count from the sentence's first sample."""
+        start_s = self._emitted / SAMPLE_RATE
+        for piece in pieces:
+            self._emitted += len(piece.samples)
+            yield TimedAudio(piece.samples, tuple(word.shifted(start_s) for word in piece.words))
 
     def _utterances(self, text: str, ending: str, pronunciations: Sequence[Pronunciation]) -> list[Utterance]:
-        """What is to be said of ``text``, with as much of what was said before it as one can be aware of.
+        """Utterances for the new words of ``text``, with as much left context as fits.
 
-        More than one only where more has not been said than the model takes.
+        More than one only where the new words alone exceed the longest utterance.
         """
         while True:
             ahead = [
@@ -163,11 +208,13 @@ class IncrementalSentence:
                 for one in pronunciations
                 if one.start >= self._base
             ]
-            parts = split_utterances(text[self._base :], self._say, ending=ending, pronunciations=ahead)
+            parts = split_utterances(
+                text[self._base :], self._phonemizer, ending=ending, pronunciations=ahead
+            )
             if len(parts) <= 1 or self._base >= self.spoken_length:
                 break
-            before = list(_WORD.finditer(text, self._base, self.spoken_length))[-_REMEMBERED:]
-            # If that is too long as well, nothing of it.
+            before = list(_WORD.finditer(text, self._base, self.spoken_length))[-_CONTEXT_WORDS:]
+            # If that is too long as well, no left context at all.
             back = before[0].start() if before else self.spoken_length
             self._base = back if back > self._base else self.spoken_length
         moved = [
@@ -182,8 +229,8 @@ class IncrementalSentence:
         ]
         return moved or [Utterance("", ())]
 
-    def _joined(self, samples: Samples, at: int) -> Samples:
-        """The samples from ``at`` on, or from near it where they go on best from what was said before."""
+    def _join(self, samples: Samples, at: int) -> Samples:
+        """Join to the last piece: cut near ``at`` where the waveforms correlate best, and cross-fade."""
         tail = self._tail
         if not len(tail):
             return samples[at:]
@@ -197,8 +244,24 @@ class IncrementalSentence:
         return samples
 
 
-def _certain(utterance: Utterance) -> int:
-    """How many words of a sentence that goes on can be said: those before a mark, or those not held back."""
+async def has_enough_words(
+    sentence: IncrementalSentence, text: IncrementalText, known: str, timing: PieceTiming
+) -> bool:
+    """Whether a piece of the unfinished text ``known`` should be spoken now; if not, wait for more text.
+
+    Every piece costs time and a joint, so it pays to wait for more words while the listener has audio left.
+    """
+    ready, spare_s = sentence.count_ready_words(known), timing.spare_s
+    begun = sentence.spoken_length > 0
+    wanted = _FIRST_WORDS if not begun else _MORE_WORDS if spare_s > 0 else 1
+    if ready >= wanted:
+        return True
+    await text.wait_for_more(len(known), spare_s if begun and ready > 0 else None)
+    return False
+
+
+def _count_speakable(utterance: Utterance) -> int:
+    """Number of words of an unfinished sentence that can be spoken: those before a mark or the lookahead."""
     symbols, words = utterance.symbols, utterance.words
     marked = (
         at
@@ -208,8 +271,8 @@ def _certain(utterance: Utterance) -> int:
     return max(len(words) - LOOKAHEAD_WORDS, *marked, 0)
 
 
-def _apart(utterance: Utterance, stop: int) -> int:
-    """The last place up to ``stop`` at which words are not joined to one group of symbols."""
+def _last_separated(utterance: Utterance, stop: int) -> int:
+    """Last position up to ``stop`` where espeak-ng did not join two words into one group of symbols."""
     words = utterance.words
     while stop > 0 and " " not in utterance.symbols[words[stop - 1].stop : words[stop].first]:
         stop -= 1

@@ -1,13 +1,13 @@
-"""Short utterances that begin with a vowel are said behind a word that nobody hears.
+"""Lead-in words for short utterances that begin with a vowel; their audio is cut off.
 
-Alone, the model begins them with a burst: "Hola" is heard as "Gola", "Uno" as "Gunos". Behind another
-word and a comma it says them as inside a sentence, so they are given one, and what comes of it is cut
-off in the pause between.
+The model begins such an utterance with a burst: "Hola" is heard as "Gola", "Uno" as "Gunos". Behind another
+word and a comma it is pronounced as inside a sentence. So a lead-in word is synthesised before it and removed
+at the pause between.
 
-Utterances of one to three words that whisper-base heard right, alone and led in, two voices a language
-(French one): Spanish 16 and 24 of 32 (what was left are other spellings of the same sounds), English
-20 and 23 of 24, Italian 10 and 12 of 14; French 8 and 6 of 9, Portuguese 9 and 7 of 12, so those two
-stay alone.
+Utterances of one to three words that whisper-base transcribed correctly without and with a lead-in, two
+voices a language (French one): Spanish 16 and 24 of 32 (the rest are other spellings of the same sounds),
+English 20 and 23 of 24, Italian 10 and 12 of 14; French 8 and 6 of 9, Portuguese 9 and 7 of 12, so those two
+get none.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from engines.kokoro.text.phonemes import Utterance
 from speech.text.languages import primary
 
 MAX_LEAD_IN_SYMBOLS = 14
-"""Utterances of up to so many symbols are led in: the burst is gone in longer ones, and they would
-pay a tenth of a second for nothing."""
+"""Longest utterance that gets a lead-in: longer ones have no burst and would start 0.1 s later for
+nothing."""
 
 _VOWELS = frozenset("aeiouyɑɐɒæəɛɜɪɔʊʌøœAIOQWY")
 _STRESS = "ˈˌ“( "
 _LEAD_INS = {"es": "bjˈen, ", "en": "wˈɛl, ", "it": "bˈɛne, "}
 _LAG_FRAMES = 2.4
-"""How much later than it sounds the durations say that a word begins (60 ms, ``timing``)."""
+"""Lag of the predicted durations behind the audio (60 ms, see ``timing``)."""
 
 _SEARCHED = (-6, 3)
-"""Frames around the expected pause in which the quietest is looked for."""
+"""Frames around the expected pause that are searched for the quietest."""
 
 
 def lead_in(utterance: Utterance, language: str) -> str:
-    """What to put before an utterance in ``language`` (BCP 47); empty for one that needs nothing."""
+    """Symbols to put before an utterance in ``language`` (BCP 47); empty where none are needed."""
     begins = utterance.symbols.lstrip(_STRESS)[:1]
     if len(utterance.symbols) > MAX_LEAD_IN_SYMBOLS or begins not in _VOWELS:
         return ""
@@ -43,9 +43,9 @@ def lead_in(utterance: Utterance, language: str) -> str:
 
 
 def cut_lead_in(rendering: RenderedUtterance, lead: str) -> RenderedUtterance:
-    """A rendering of ``lead`` and an utterance, as one of the utterance alone.
+    """Remove the audio of ``lead`` from the rendering of ``lead`` and an utterance.
 
-    It is cut at the quietest frame near the pause; what stays of the pause becomes the first pad.
+    The cut is at the quietest frame near the pause; the rest of the pause becomes the first pad.
     """
     edges = np.concatenate([[0], np.cumsum(rendering.frames)])
     # The pad before the text is symbol 0, so the lead-in's last symbol, its space, has its own length.

@@ -1,7 +1,7 @@
-"""The melody of an utterance, made as it is wanted before its sound is.
+"""Pitch control: edits the predicted F0 contour before the audio is decoded.
 
-The encoder foresees pitch as a curve, and the decoder takes whatever curve it is given: so a voice is made
-higher, lower, livelier or flatter without its timbre, and with no filter behind it.
+The encoder predicts F0 as a curve, and the decoder follows any curve it is given. Shifting or scaling it
+makes a voice higher, lower, livelier or flatter without changing its timbre and without a filter afterwards.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ NATIVE_PROSODY_FIELDS = frozenset({"pitch", "pitch_range"})
 """Which fields of a ``Manner`` are rendered here."""
 
 _SEMITONE = np.log(2.0) / 12
-# Farther than this from the voice's tone is no melody: the curve dips so in consonants without a voice.
+# Beyond this distance from the voice's log F0 the curve is a dip in an unvoiced consonant, not intonation.
 _FARTHEST = 6 * _SEMITONE
 
 
-def apply_pitch(prosody: PredictedProsody, manner: Prosody, log_f0: float) -> PredictedProsody:
-    """``prosody`` with its pitch as ``manner`` wants it; itself where that is how it is.
+def apply_pitch(prosody: PredictedProsody, wanted: Prosody, log_f0: float) -> PredictedProsody:
+    """Apply the requested pitch and range to a predicted F0 contour; returns ``prosody`` itself if neutral.
 
     tone: the log hertz about which the range is widened or narrowed. The voice's own rather than the
     utterance's, so that all pieces of a text agree.
     """
-    if manner.pitch == 0.0 and manner.pitch_range == 1.0:
+    if wanted.pitch == 0.0 and wanted.pitch_range == 1.0:
         return prosody
     voiced = prosody.pitch > MIN_VOICED_HZ
     away = np.clip(np.log(np.maximum(prosody.pitch, MIN_VOICED_HZ)) - log_f0, -_FARTHEST, _FARTHEST)
-    moved = manner.pitch * _SEMITONE + (manner.pitch_range - 1.0) * away
+    moved = wanted.pitch * _SEMITONE + (wanted.pitch_range - 1.0) * away
     pitch = np.where(voiced, prosody.pitch * np.exp(moved), prosody.pitch).astype(np.float32)
     return replace(prosody, pitch=pitch)

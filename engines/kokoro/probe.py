@@ -1,4 +1,4 @@
-"""The piece of speech that a machine is tried with: ``probe.npz``, made by ``build_probe``."""
+"""Test window of speech with its float32 samples: ``data/probe.npz``, built by ``offline/probe.py``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROBE_FILE = "probe.npz"
 
 
 def load_probe() -> tuple[Window, Array]:
-    """The generator's input for 12 frames of speech, and their samples [7200] computed in float32."""
+    """Load the generator's input for 12 frames of speech, and their samples [7200] computed in float32."""
     with (Path(__file__).parent / "data" / PROBE_FILE).open("rb") as file, np.load(file) as data:
         given = (data[name].astype(np.float32) for name in ("features", "spectra", "scale", "shift"))
         return Window(*given), data["audio"].astype(np.float32)

@@ -1,4 +1,4 @@
-"""Who computes next, where several streams share the cores window by window."""
+"""Deadline scheduler: streams share the cores one decoding step at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from threading import Condition
 
 
 class IdleMonitor:
-    """A time in which nothing is computed: begun and ended by one thread, and waited for by others."""
+    """Tracks since when no step runs: set by the event loop's thread, awaited by others."""
 
     def __init__(self) -> None:
         self._changed = Condition()
@@ -20,18 +20,18 @@ class IdleMonitor:
         self._given_up = False
 
     def mark_idle(self) -> None:
-        """Nothing is computed from now on."""
+        """Note that no step runs from now on."""
         with self._changed:
             self._since = time.monotonic()
             self._changed.notify_all()
 
     def mark_busy(self) -> None:
-        """Something is computed from now on."""
+        """Note that a step runs from now on."""
         with self._changed:
             self._since = None
 
     def release_waiters(self) -> None:
-        """Let nothing wait for it any more."""
+        """Wake all waiters, now and in future calls of ``wait``."""
         with self._changed:
             self._given_up = True
             self._changed.notify_all()
@@ -49,10 +49,10 @@ class IdleMonitor:
 
 
 class DeadlineScheduler:
-    """Lets so many steps be computed at once; of those that wait, the one that is due first is next.
+    """Runs up to ``capacity`` steps at once; the waiting step with the earliest deadline goes next (EDF).
 
-    So who has heard nothing yet comes before everybody else, and a long text that is far ahead of its
-    listener last. Steps that are equally due take turns.
+    A step's deadline is the time when its listener runs out of audio. So a stream without any audio yet goes
+    first, and one that is far ahead of playback goes last. Equal deadlines are served in order of arrival.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -60,7 +60,7 @@ class DeadlineScheduler:
         self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
         self._asked = 0
         self.idle = IdleMonitor()
-        """Whether nothing is computed, and for how long, for work that is to be in nobody's way."""
+        """Tells background work when no step runs."""
 
     @asynccontextmanager
     async def slot(self, deadline: float) -> AsyncIterator[None]:
@@ -87,7 +87,7 @@ class DeadlineScheduler:
     def _hand_on(self) -> None:
         while self._waiting:
             _, _, theirs = heapq.heappop(self._waiting)
-            # One that was cancelled while it waited lies here until its turn would have come.
+            # A waiter cancelled while it waited stays in the heap until it is popped.
             if not theirs.done():
                 theirs.set_result(None)
                 return

@@ -1,4 +1,4 @@
-"""Whether this machine makes sound fast enough for a player that plays each window as it comes."""
+"""Real-time factor of the generator on this machine."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
 from engines.kokoro.probe import load_probe
 
 MAX_REAL_TIME_FACTOR = 0.3
-"""For a second of sound, so that none runs dry. The steepest step of ``windows`` makes 28 frames, and 8 of
-context, while 14 are played: 0.39. A quarter of that is left to what is not the generator's."""
+"""Above this a player that plays each window as it arrives would stall. The steepest step of ``windows``
+decodes 28 frames and 8 of context while 14 are played: 0.39. A quarter of that is left to everything but
+the generator."""
 
 _RUNS = 2
 
 
 def real_time_factor(generator: Generator) -> float:
-    """Seconds that the generator needs for a second of sound: the least of two runs, 0.2–1 s in all.
+    """Seconds of computing for one second of audio: the faster of two runs, which take 0.2–1 s in all.
 
-    The first also takes the memory that each later one uses. Raises ModelFailed.
+    The first run also allocates the memory that later ones reuse. Raises ModelFailed.
     """
     window, _ = load_probe()
     took = []

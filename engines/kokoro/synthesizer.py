@@ -1,4 +1,4 @@
-"""Says utterances, whole or window by window; in the calling thread, a piece a step."""
+"""Synthesises utterances, whole or window by window, in the calling thread."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SILENT_ENERGY = -5.0
 
 
 class Synthesizer(Protocol):
-    """One way of decoding."""
+    """One decoding strategy."""
 
     def synthesize(
         self,
@@ -37,18 +37,18 @@ class Synthesizer(Protocol):
         *,
         trailing_silence_s: float = TRAILING_SILENCE_S,
     ) -> Iterator[TimedAudio]:
-        """The speech of ``utterance``, as ``segment`` wants it (its text is not looked at).
+        """Speak ``utterance`` with the voice, speed and prosody of ``segment``, whose text is not used.
 
-        keep_after_s: how much of the model's silence may stay behind. Raises UnknownVoice, InvalidRequest for
-        an embedding that it cannot speak like, Stopped and ModelFailed.
+        trailing_silence_s: silence kept at most behind the speech. Raises UnknownVoice, InvalidRequest for
+        an unusable embedding, Stopped and ModelFailed.
         """
 
     def for_segment(self) -> Self:
-        """The speaker of one segment: none of its utterances is decoded otherwise than the first."""
+        """A synthesizer for one segment: all of its utterances use the same decoder."""
 
 
 class WholeSynthesizer:
-    """All of an utterance at once, by the published graph: the model's own samples."""
+    """Decodes an utterance at once with the published graph: the model's own samples."""
 
     def __init__(self, model: WholeModel, voices: Voices) -> None:
         self._model = model
@@ -62,14 +62,14 @@ class WholeSynthesizer:
         *,
         trailing_silence_s: float = TRAILING_SILENCE_S,
     ) -> Iterator[TimedAudio]:
-        """See ``Speaker.say``; one piece."""
+        """See ``Synthesizer.synthesize``; one piece."""
         if segment.embedding is not None:
             raise InvalidRequest("reference", "this engine speaks with its own voices only")
         lead = lead_in(utterance, segment.language)
         symbols = lead + utterance.symbols
         style = self._voices.style(segment.voice, len(symbols))
         rendering = self._model.render(symbols, style, segment.speed, stop)
-        yield _whole(rendering, utterance, lead, trailing_silence_s)
+        yield _trim_whole(rendering, utterance, lead, trailing_silence_s)
 
     def for_segment(self) -> Self:
         """See ``Speaker.for_a_segment``."""
@@ -77,7 +77,7 @@ class WholeSynthesizer:
 
 
 class WindowedSynthesizer:
-    """The first sound before the rest is decoded: prosody of the whole, then window by window."""
+    """Predicts the prosody of the whole utterance, then decodes it window by window."""
 
     def __init__(self, model: SplitModel, voices: Voices, statistics: StatisticsTable) -> None:
         self._model = model
@@ -92,25 +92,28 @@ class WindowedSynthesizer:
         *,
         trailing_silence_s: float = TRAILING_SILENCE_S,
     ) -> Iterator[TimedAudio]:
-        """See ``Speaker.say``; what needs to be seen whole (led in, or a voice's first) is one piece."""
-        who = self.voice_of(segment)
+        """See ``Synthesizer.synthesize``.
+
+        One piece with a lead-in, and for the first utterance of a voice whose statistics are unknown.
+        """
+        voice = self.voice_of(segment)
         lead = lead_in(utterance, segment.language)
         prosody, features = self.predict(lead + utterance.symbols, segment, stop)
-        if isinstance(who, str) and not self._statistics.has(who):
-            samples = self._recorded(who, prosody, features, stop)
-            yield _whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
+        if isinstance(voice, str) and not self._statistics.has(voice):
+            samples = self._record(voice, prosody, features, stop)
+            yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
             return
-        norms = NormAffine.from_statistics(features, self._statistics.predict(who, prosody, features))
+        norms = NormAffine.from_statistics(features, self._statistics.predict(voice, prosody, features))
         if lead:
             samples = self.decode_window(features, norms, 0, features.frames, stop)
-            yield _whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
+            yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
             return
         begin, end = voiced_frame_range(prosody)
         timeline = Timeline(
             utterance,
             prosody.frames,
             first_sample=begin * FRAME_SAMPLES,
-            level=self.level(who),
+            level=self.level(voice),
             trailing_silence_s=trailing_silence_s,
         )
         for first, until in windows(begin, end):
@@ -122,9 +125,9 @@ class WindowedSynthesizer:
         return type(self)(self._model.with_pinned_decoder(), self._voices, self._statistics)
 
     def voice_of(self, segment: Segment) -> VoiceOrMix:
-        """Who speaks it: its voice, or the mix that its embedding has for its language.
+        """The segment's voice, or the mix that its embedding holds for its language.
 
-        Raises InvalidRequest for an embedding that is none of this engine's.
+        Raises InvalidRequest for an embedding of another engine.
         """
         if segment.embedding is None:
             return segment.voice
@@ -133,47 +136,50 @@ class WindowedSynthesizer:
     def predict(
         self, symbols: str, segment: Segment, stop: Stop, *, min_symbols: int = 0
     ) -> tuple[PredictedProsody, Features]:
-        """What is known of an utterance before its sound, its melody as the segment's manner wants it.
+        """Predict an utterance's prosody and features, with the segment's pitch applied.
 
-        In the style of one of ``as_long_as`` symbols at least.
+        min_symbols: use the style of an utterance of at least this length.
         """
-        who = self.voice_of(segment)
-        style = self._voices.style(who, max(len(symbols), min_symbols))
+        voice = self.voice_of(segment)
+        style = self._voices.style(voice, max(len(symbols), min_symbols))
         prosody = self._model.predict_prosody(symbols, style, segment.speed, stop)
-        known = isinstance(who, VoiceMix) or self._statistics.has(who)
-        tone = self._statistics.log_f0(who) if known else prosody.log_f0
-        prosody = apply_pitch(prosody, _of_mix(segment.prosody, who), tone)
+        known = isinstance(voice, VoiceMix) or self._statistics.has(voice)
+        log_f0 = self._statistics.log_f0(voice) if known else prosody.log_f0
+        prosody = apply_pitch(prosody, _add_mix_prosody(segment.prosody, voice), log_f0)
         return prosody, self._model.decode_features(prosody, style, stop)
 
     def predict_statistics(
-        self, who: VoiceOrMix, prosody: PredictedProsody, features: Features, stop: Stop
+        self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features, stop: Stop
     ) -> NormStatistics:
-        """What the norms will see in an utterance; of a voice not known yet it is recorded first (whole)."""
-        if isinstance(who, str) and not self._statistics.has(who):
-            self._recorded(who, prosody, features, stop)
-        return self._statistics.predict(who, prosody, features)
+        """Predict the norms' statistics in an utterance.
 
-    def level(self, who: VoiceOrMix) -> float:
-        """The power of the loud parts of a voice, or a mix, that is known."""
-        return self._statistics.level(who)
+        For a voice without statistics the whole utterance is decoded first to record them.
+        """
+        if isinstance(voice, str) and not self._statistics.has(voice):
+            self._record(voice, prosody, features, stop)
+        return self._statistics.predict(voice, prosody, features)
+
+    def level(self, voice: VoiceOrMix) -> float:
+        """Power of the loud parts of a voice or mix. Raises KeyError for a voice without statistics."""
+        return self._statistics.level(voice)
 
     def decode_window(
         self, features: Features, norms: NormAffine, first: int, end: int, stop: Stop
     ) -> Samples:
-        """The samples of frames [first, end)."""
+        """Decode the samples of frames [first, end)."""
         return self._model.decode_window(features, norms, first, end, stop)
 
-    def _recorded(self, voice: str, prosody: PredictedProsody, features: Features, stop: Stop) -> Samples:
-        samples, seen = self._model.record(features, stop)
-        self._statistics.record(voice, prosody, features, seen, speech_level(samples))
+    def _record(self, voice: str, prosody: PredictedProsody, features: Features, stop: Stop) -> Samples:
+        samples, statistics = self._model.record(features, stop)
+        self._statistics.record(voice, prosody, features, statistics, speech_level(samples))
         return samples
 
 
 def voiced_frame_range(prosody: PredictedProsody) -> tuple[int, int]:
-    """The frames [begin, end) in which there is sound, and at least half a frame on either side.
+    """Frames [begin, end) that contain the sound, with at least half a frame of margin on either side.
 
-    The energy that the model foresees, two values a frame, is about -9.5 where it is silent. In 148
-    sentences of all voices no sound was more than 0.2 frames outside of where it is above -5.
+    The predicted energy, two values a frame, is about -9.5 in silence. In 148 sentences of all voices no
+    sound was more than 0.2 frames outside of where it is above -5.
     """
     sounding = np.flatnonzero(prosody.energy.ravel() > _SILENT_ENERGY)
     frames = int(prosody.frames.sum())
@@ -182,16 +188,20 @@ def voiced_frame_range(prosody: PredictedProsody) -> tuple[int, int]:
     return max(int(sounding[0]) - 1, 0) // 2, min((int(sounding[-1]) + 3) // 2, frames)
 
 
-def _of_mix(manner: Prosody, who: VoiceOrMix) -> Prosody:
-    """The manner, of one who is higher or livelier by itself than the voice of its melody."""
-    if isinstance(who, str):
-        return manner
-    return replace(manner, pitch=manner.pitch + who.pitch, pitch_range=manner.pitch_range * who.pitch_range)
+def _add_mix_prosody(prosody: Prosody, voice: VoiceOrMix) -> Prosody:
+    """Add the pitch shift and range of a mix to the requested prosody."""
+    if isinstance(voice, str):
+        return prosody
+    return replace(
+        prosody, pitch=prosody.pitch + voice.pitch, pitch_range=prosody.pitch_range * voice.pitch_range
+    )
 
 
-def _whole(rendering: RenderedUtterance, utterance: Utterance, lead: str, keep_after_s: float) -> TimedAudio:
-    """What is heard of a rendering of ``lead`` and ``utterance``."""
+def _trim_whole(
+    rendering: RenderedUtterance, utterance: Utterance, lead: str, trailing_silence_s: float
+) -> TimedAudio:
+    """Trim and time the rendering of ``lead`` and ``utterance``."""
     if lead:
         rendering = cut_lead_in(rendering, lead)
-    timeline = Timeline(utterance, rendering.frames, trailing_silence_s=keep_after_s)
+    timeline = Timeline(utterance, rendering.frames, trailing_silence_s=trailing_silence_s)
     return timeline.feed(rendering.samples, last=True)

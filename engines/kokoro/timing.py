@@ -1,7 +1,7 @@
-"""An utterance's audio as it comes: without the silence around it, and with the times of its words.
+"""Trims silence and times words while an utterance's audio arrives.
 
-The model's durations tell both almost: they lag the sound by a constant, and pauses in the audio
-itself are exact. The constants were measured on es, en and fr speech of six voices.
+Both follow from the predicted durations, which lag the audio by a constant, and from the pauses found in
+the audio, which are exact. The constants were measured on es, en and fr speech of six voices.
 """
 
 from __future__ import annotations
@@ -16,65 +16,61 @@ import numpy.typing as npt
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE
 from engines.kokoro.text.phonemes import Utterance, Word
 from speech.timing.characters import spread
-from speech.types import Samples
+from speech.types import Samples, Span, SpeechChunk
 
 LEADING_SILENCE_S = 0.01
-"""How much of the model's silence stays before the first sound; a listener waits for it."""
+"""Silence kept before the first sound; it adds to the latency."""
 
 TRAILING_SILENCE_S = 0.03
-"""How much of it may stay behind the last."""
+"""Silence kept at most behind the last sound."""
 
 SILENCE_BETWEEN_UTTERANCES_S = 0.15
-"""How much of it may stay between two parts of a text that is too long for one utterance."""
+"""Silence kept at most between two utterances of one text."""
 
 _LAG = round(0.060 * SAMPLE_RATE)
 _NEAR = round(0.200 * SAMPLE_RATE)
 _SHORTEST_SILENCE = round(0.050 * SAMPLE_RATE)
 _FADE = round(0.005 * SAMPLE_RATE)
-_KEPT_BEFORE = round(LEADING_SILENCE_S * SAMPLE_RATE)
+_LEADING_SILENCE = round(LEADING_SILENCE_S * SAMPLE_RATE)
 _HOP = 120
 _LEAD = 5 * FRAME_SAMPLES
-# The model is silent to below -90 dB where nothing is said; what is 45 dB quieter than the loud parts
-# of speech is a breath or a decay.
+# The model's pauses are below -90 dB; audio 45 dB below the loud parts of speech is a breath or a decay.
 _SILENCE = 10**-4.5
 _NOTHING = np.zeros(0, np.float32)
-# Symbols that are no phonemes: those that belong to the next one, and to the one before.
+# Symbols that are not phonemes: modifiers of the next phoneme, and of the one before.
 _BEFORE = frozenset("ˈˌ")
 _BEHIND = frozenset(" ː\u0303ʰʲ")
 
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word, and when it is said: seconds from the first sample that was given out.
-
-    marks: when each of its characters begins.
-    """
+    """A word with its times, in seconds from the first sample of the output."""
 
     word: Word
     start_s: float
     end_s: float
-    character_starts: tuple[float, ...]
+    character_starts: tuple[float, ...]  # seconds at which each of its characters begins
 
     def shifted(self, seconds: float) -> TimedWord:
-        """The same, ``seconds`` later."""
-        marks = tuple(mark + seconds for mark in self.character_starts)
-        return TimedWord(self.word, self.start_s + seconds, self.end_s + seconds, marks)
+        """A copy that is ``seconds`` later."""
+        starts = tuple(start + seconds for start in self.character_starts)
+        return TimedWord(self.word, self.start_s + seconds, self.end_s + seconds, starts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimedAudio:
-    """Some of an utterance's audio at ``SAMPLE_RATE``, and the words whose times are certain by now."""
+    """A piece of an utterance's audio at ``SAMPLE_RATE``, and the words whose times are final by now."""
 
     samples: Samples
     words: tuple[TimedWord, ...]
 
 
 class Timeline:
-    """Takes an utterance's audio in pieces and gives out what is heard of it.
+    """Trims an utterance's audio piece by piece and times its words.
 
-    Of the model's own silence ``LEADING_SILENCE_S`` stays before the first sound, and ``keep_after_s`` at most
-    behind the last. Words come in order, each once both its ends are certain, at the latest with the
-    last piece; starts never fall, and no word ends after the next one starts.
+    ``LEADING_SILENCE_S`` of silence stays before the first sound, and at most ``trailing_silence_s`` behind
+    the last. Words come in order, each once both its ends are certain, at the latest with the last piece;
+    starts never decrease, and no word ends after the next one starts.
     """
 
     def __init__(
@@ -88,11 +84,11 @@ class Timeline:
         level: float | None = None,
         trailing_silence_s: float = TRAILING_SILENCE_S,
     ) -> None:
-        """frames: how long each symbol lasts, the pads included; words: those that are said, if not all.
+        """frames: length of each symbol, the pads included; words: those in the audio, if not all.
 
-        first: which sample of the whole utterance comes first; goes_on: whether it follows on something
-        said before, so that it is given out as it is. level: power of the voice's loud parts, unless
-        what is fed first is louder; None: that of what is fed first.
+        first_sample: of the audio in the whole utterance; continues: whether it follows audio seamlessly, so
+        that its beginning is left as it is; level: power of the voice's loud parts (default: that of the
+        first piece, which also counts if it is louder).
         """
         self._words = tuple(utterance.words if words is None else words)
         self._symbols = utterance.symbols
@@ -102,68 +98,71 @@ class Timeline:
         ]
         self._level = level or 0.0
         self._threshold: float | None = None
-        self._kept_after = round(trailing_silence_s * SAMPLE_RATE)
-        self._goes_on = continues
+        self._trailing_silence = round(trailing_silence_s * SAMPLE_RATE)
+        self._continues = continues
         self._origin = first_sample
-        # What sounds long before the first symbol is not speech.
+        # Sound long before the first symbol is not speech.
         self._earliest = first_sample if continues else max(int(edges[1]) - _LEAD, first_sample)
         self._loud = np.zeros(0, np.bool_)
-        self._unheard = np.zeros(0, np.float32)
+        self._unclassified = np.zeros(0, np.float32)
         self._pending = np.zeros(0, np.float32)
         self._begin: int | None = first_sample if continues else None
         self._start: int | None = None
-        self._told = 0
+        self._emitted = 0
 
     def feed(self, samples: Samples, *, last: bool = False, cut: bool = False) -> TimedAudio:
-        """Take what follows. last: nothing will; cut: neither, but something else goes on behind it."""
-        self._listen(samples)
+        """Process the next piece of audio.
+
+        last: no more audio follows; cut: none follows either, but another utterance continues seamlessly.
+        """
+        self._classify(samples)
         self._pending = np.concatenate([self._pending, samples])
         known = self._origin + len(self._loud) * _HOP
-        heard = self._heard()
-        if not len(heard) and not last and not cut and not self._goes_on:
+        loud = self._loud_steps()
+        if not len(loud) and not last and not cut and not self._continues:
             return TimedAudio(_NOTHING, ())
-        first = self._origin + int(heard[0]) * _HOP if len(heard) else self._origin
-        end = self._origin + int(heard[-1] + 1) * _HOP if len(heard) else known
+        first = self._origin + int(loud[0]) * _HOP if len(loud) else self._origin
+        end = self._origin + int(loud[-1] + 1) * _HOP if len(loud) else known
         begins = self._begin is None
         if self._begin is None:
-            self._begin = max(first - _KEPT_BEFORE, self._origin)
+            self._begin = max(first - _LEADING_SILENCE, self._origin)
             self._pending = self._pending[self._begin - self._origin :]
-        if self._start is None and (len(heard) or last or cut):
+        if self._start is None and (len(loud) or last or cut):
             self._start = first
-        given, self._pending = self._pending, _NOTHING
+        output, self._pending = self._pending, _NOTHING
         if last:
-            surplus = known + len(self._unheard) - (end + self._kept_after)
-            given = given[: max(len(given) - max(surplus, 0), 0)]
-        given = np.clip(given, -1.0, 1.0)
-        fade = min(_FADE, len(given) // 2)
+            surplus = known + len(self._unclassified) - (end + self._trailing_silence)
+            output = output[: max(len(output) - max(surplus, 0), 0)]
+        output = np.clip(output, -1.0, 1.0)
+        fade = min(_FADE, len(output) // 2)
         ramp = np.linspace(0.0, 1.0, fade, endpoint=False, dtype=np.float32)
         if begins:
-            given[:fade] *= ramp
+            output[:fade] *= ramp
         if last and fade:
-            given[-fade:] *= ramp[::-1]
-        return TimedAudio(given, tuple(self._certain(known, end, ended=last or cut)))
+            output[-fade:] *= ramp[::-1]
+        return TimedAudio(output, tuple(self._certain(known, end, ended=last or cut)))
 
-    def _listen(self, samples: Samples) -> None:
-        """Note for each 5 ms whether anything is heard, relative to the voice's loud parts."""
-        unheard = np.concatenate([self._unheard, samples])
+    def _classify(self, samples: Samples) -> None:
+        """Classify each 5 ms as loud or silent, relative to the voice's loud parts."""
+        unclassified = np.concatenate([self._unclassified, samples])
         if self._threshold is None:
             # A sentence may be louder than the voice is elsewhere.
-            self._threshold = max(self._level, speech_level(unheard)) * _SILENCE
-        power = _power(unheard)
-        self._unheard = unheard[len(power) * _HOP :]
+            self._threshold = max(self._level, speech_level(unclassified)) * _SILENCE
+        power = _power(unclassified)
+        self._unclassified = unclassified[len(power) * _HOP :]
         self._loud = np.concatenate([self._loud, power > self._threshold])
 
     def _certain(self, known: int, end: int, ended: bool) -> Iterator[TimedWord]:
-        """The words whose ends are certain, given the audio up to ``known``, its last sound at ``end``."""
+        """Yield the words whose ends are certain; known: end of the audio so far, end: of its sound."""
         if self._start is None or self._begin is None:
             return
         gaps = self._gaps()
-        while self._told < len(self._words):
-            at = self._told
+        while self._emitted < len(self._words):
+            at = self._emitted
             start = self._start
             if at < len(self._boundaries):
                 expected = self._boundaries[at]
-                # A pause that has begun before it may yet be the one before the next word.
+                # A pause that began before the boundary may still turn out to precede the next word.
                 settled = expected + (_NEAR if end < min(expected, known) else 0) <= known
                 if not (settled or ended):
                     return
@@ -176,15 +175,16 @@ class Timeline:
                 stop = max(end, start)
             else:
                 return
-            self._told += 1
+            self._emitted += 1
             word = self._words[at]
             phonemes = [start, *(max(start, min(edge, stop)) for edge in self._inner_edges(word)), stop]
             edges = [(sample - self._begin) / SAMPLE_RATE for sample in phonemes]
             yield TimedWord(word, edges[0], edges[-1], spread(word.end - word.start, edges))
 
     def _inner_edges(self, word: Word) -> list[int]:
-        """The samples at which a word's second and later phonemes begin: a stress mark is its phoneme's,
-        a length mark that of the one before it.
+        """Samples at which a word's second and later phonemes begin.
+
+        A stress mark belongs to the phoneme behind it, a length mark to the one before.
         """
         begins = [
             at
@@ -194,54 +194,70 @@ class Timeline:
         return [int(self._edges[at + 1]) - _LAG for at in begins]
 
     def _gaps(self) -> list[tuple[int, int]]:
-        """Between each two words, where the one ends and the next begins."""
+        """End of each word but the last and start of the next, in samples."""
         gaps = [(at, at) for at in self._boundaries]
         for pause in self._pauses() if gaps else ():
-            # A pause is before one word only: the one that is expected nearest to its end.
+            # A pause precedes one word only: the one predicted nearest to the pause's end.
             distance, index = min((abs(pause[1] - at), index) for index, at in enumerate(self._boundaries))
             expected = self._boundaries[index]
-            # One that only begins where the word is expected is inside of it.
+            # A pause that only begins at the predicted boundary lies inside the word.
             if pause[0] < expected and distance <= _NEAR and distance < _distance(gaps[index], expected):
                 gaps[index] = pause
         return gaps
 
     def _pauses(self) -> list[tuple[int, int]]:
         """Silences of at least 50 ms between two sounds, as (start, end) in samples."""
-        heard = self._heard()
-        silent = np.flatnonzero(np.diff(heard) > 1)
-        pauses = ((int(heard[at]) + 1, int(heard[at + 1])) for at in silent)
+        loud = self._loud_steps()
+        silent = np.flatnonzero(np.diff(loud) > 1)
+        pauses = ((int(loud[at]) + 1, int(loud[at + 1])) for at in silent)
         return [
             (self._origin + start * _HOP, self._origin + end * _HOP)
             for start, end in pauses
             if (end - start) * _HOP >= _SHORTEST_SILENCE
         ]
 
-    def _heard(self) -> npt.NDArray[np.intp]:
-        """Which steps of 5 ms, counted from the first sample, are loud and may be speech."""
+    def _loud_steps(self) -> npt.NDArray[np.intp]:
+        """Indices of the 5 ms steps, from the first sample on, that are loud and may be speech."""
         loud = np.flatnonzero(self._loud)
         return loud[loud * _HOP > self._earliest - self._origin - _HOP]
 
 
+def speech_chunk(
+    audio: TimedAudio, start_s: float, utterance_start_s: float = 0.0, first_character: int = 0
+) -> SpeechChunk:
+    """Convert a piece of an utterance to a chunk of its segment.
+
+    first_character: words before it get no span.
+    """
+    words = (word.shifted(utterance_start_s) for word in audio.words if word.word.start >= first_character)
+    spans = (
+        Span(timed.word.start, timed.word.end, timed.start_s, timed.end_s, timed.character_starts)
+        for timed in words
+    )
+    return SpeechChunk(audio.samples, SAMPLE_RATE, start_s, tuple(spans))
+
+
 def speech_level(samples: Samples) -> float:
-    """The power of the loud parts of some speech; 0 for less than 5 ms."""
+    """Power of the loud parts of speech (95th percentile over 5 ms); 0 for less than 5 ms."""
     power = _power(samples)
     return float(np.percentile(power, 95)) if len(power) else 0.0
 
 
 def _power(samples: Samples) -> Samples:
-    """The mean power of each whole 5 ms."""
+    """Mean power of each whole 5 ms."""
     hops = len(samples) // _HOP
     return np.asarray(np.square(samples[: hops * _HOP].reshape(hops, _HOP)).mean(axis=1))
 
 
 def symbol_edges(frames: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The sample at which each symbol begins, and at last the one at which all end."""
+    """Sample at which each symbol begins, and last the one at which the utterance ends."""
     return np.concatenate([[0], np.cumsum(frames)]) * FRAME_SAMPLES
 
 
 def word_boundary(utterance: Utterance, word: Word, following: Word, edges: npt.NDArray[np.int64]) -> int:
-    """The sample at which ``following`` takes over from ``word`` where no pause tells it: the middle of
-    the last space between them by the durations (``edges_of``), less their lag.
+    """Predicted sample of the boundary between two words, for when no pause is found in the audio.
+
+    It is the middle of the last space between them by ``edges`` (``symbol_edges``), less the durations' lag.
     """
     space = utterance.symbols.rfind(" ", word.stop, following.first)
     if space < 0:
@@ -251,5 +267,5 @@ def word_boundary(utterance: Utterance, word: Word, following: Word, edges: npt.
 
 
 def _distance(gap: tuple[int, int], expected: int) -> float:
-    """How far a pause taken before ends from where the word is expected."""
+    """Distance from the end of a pause already assigned to the word's predicted start."""
     return abs(gap[1] - expected) if gap[0] < gap[1] else float("inf")

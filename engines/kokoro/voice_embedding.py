@@ -1,8 +1,8 @@
-"""What Kokoro's embeddings hold: for each language it speaks, the mix that a recording was placed at.
+"""Serialisation of Kokoro's embeddings: one voice mix for each language.
 
-Values, for each language of ``DEFAULT_VOICES`` in order: the row of the melody's voice, pitch, pitch range,
-and the weight of each voice that ships, in the order of ``voices.json``. They may have been anywhere since
-they were made, so they are read as what a stranger says.
+Values, for each language of ``DEFAULT_VOICES`` in order: the row of the prosody voice, pitch, pitch range,
+and the weight of each voice that ships, in the order of ``voices.json``. Embeddings come back from clients,
+so every value is validated when it is read.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _LEAST_HEARD = 1e-6
 
 
 def embedding_model(voices: Voices) -> str:
-    """Name and version of what makes these embeddings: other voices could not be mixed by them."""
+    """Name and version of the embedding format; it changes with the set of voices."""
     return f"nearest-1.{voices.sha256[:8]}"
 
 
 def embedding_from_mixes(
     mixes: Mapping[str, VoiceMix], similarity: Mapping[str, Similarity], voices: Voices
 ) -> Embedding:
-    """An embedding of a mix for each of ``LANGUAGES``."""
+    """Encode a mix for each of ``LANGUAGES``."""
     rows = {voice.id: row for row, voice in enumerate(voices.all)}
     values = np.zeros((len(LANGUAGES), _FACTS + len(rows)), np.float32)
     for part, language in zip(values, LANGUAGES, strict=True):
@@ -51,24 +51,24 @@ def embedding_from_mixes(
 
 
 def mix_from_embedding(embedding: Embedding, language: str, voices: Voices) -> VoiceMix:
-    """The mix for one of ``LANGUAGES``.
+    """Decode the mix for one of ``LANGUAGES``.
 
-    Raises InvalidRequest for ``reference`` where another engine or version made it, or where its values are
-    none that this one makes.
+    Raises InvalidRequest (field ``reference``) for an embedding of another engine or version, and for values
+    outside the limits of a mix.
     """
     made_by = embedding_model(voices)
     if (embedding.engine, embedding.model) != (ENGINE, made_by):
         raise InvalidRequest("reference", f"the embedding was not made by {ENGINE} {made_by}")
     values = np.asarray(embedding.values, np.float32)
     if values.shape != (len(LANGUAGES) * (_FACTS + len(voices.all)),):
-        raise InvalidRequest("reference", "the embedding has not the length that this engine's have")
+        raise InvalidRequest("reference", "the embedding does not have this engine's length")
     return _mix(values.reshape(len(LANGUAGES), -1)[LANGUAGES.index(language)], language, voices)
 
 
 def replace_mix(
     embedding: Embedding, language: str, mix: VoiceMix, similarity: Similarity, voices: Voices
 ) -> Embedding:
-    """The same, with another mix for one of ``LANGUAGES``."""
+    """A copy with another mix for one of ``LANGUAGES``."""
     mixes = {other: mix_from_embedding(embedding, other, voices) for other in LANGUAGES}
     return embedding_from_mixes(
         mixes | {language: mix}, {**embedding.similarity, language: similarity}, voices
@@ -89,7 +89,7 @@ def _mix(part: Samples, language: str, voices: Voices) -> VoiceMix:
         and abs(weights.sum() - 1) <= _ROUNDING
     )
     if not sensible:
-        raise InvalidRequest("reference", "the embedding's values are none that this engine makes")
+        raise InvalidRequest("reference", "the embedding's values are not valid for this engine")
     timbre = tuple(
         (voice.id, float(weight))
         for voice, weight in zip(voices.all, weights, strict=True)

@@ -1,7 +1,7 @@
-"""A speaker that no voice is: the timbre of several, the melody of one, and a pitch of its own.
+"""Voice mixes: a weighted timbre of several voices, the prosody of one, and a pitch shift.
 
-The first half of a style is what the decoder takes, and carries the timbre; the second is what rhythm and
-melody are foreseen from. So the halves may be of different speakers, and timbres can be added up.
+The first half of a style conditions the decoder and carries the timbre; the second conditions the prediction
+of rhythm and pitch. The halves may therefore come from different voices, and timbres can be interpolated.
 """
 
 from __future__ import annotations
@@ -9,36 +9,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_PITCH_SHIFT = 18.0
-"""Semitones that a mix may be higher or lower than the voice of its melody."""
+"""Largest pitch shift, up or down, from the prosody voice, in semitones."""
 
 PITCH_RANGE_LIMITS = (0.5, 2.0)
-"""How many times as lively as that voice a mix may be."""
+"""Smallest and largest factor on the prosody voice's pitch range."""
 
 MIN_WEIGHT, MAX_WEIGHT = -0.6, 1.6
-"""Of one voice. Below zero: away from it."""
+"""Limits of one voice's weight. A negative weight extrapolates away from that voice."""
 
 MAX_NEGATIVE_WEIGHT = 0.6
-"""The weights below zero may add up to so much: farther out the timbre is no speaker's any more."""
+"""Largest sum of the negative weights' magnitudes: beyond it the timbre no longer sounds like a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceMix:
-    """One speaker, made of the voices that ship.
+    """A speaker composed of the voices that ship."""
 
-    melody: the voice whose rhythm and melody it has; timbre: voices and their weights, which add up to 1;
-    pitch: semitones higher than ``melody``; pitch_range: times as far from its mean.
-    """
-
-    prosody_voice: str
-    timbre: tuple[tuple[str, float], ...]
-    pitch: float = 0.0
-    pitch_range: float = 1.0
+    prosody_voice: str  # voice whose rhythm and pitch are predicted
+    timbre: tuple[tuple[str, float], ...]  # voices and their weights, which sum to 1
+    pitch: float = 0.0  # shift from the prosody voice in semitones
+    pitch_range: float = 1.0  # factor on the distances from the prosody voice's log F0
 
     @classmethod
     def from_voice(cls, voice: str) -> VoiceMix:
-        """One voice, as it is."""
+        """A mix that is exactly one voice."""
         return cls(voice, ((voice, 1.0),))
 
 
 VoiceOrMix = str | VoiceMix
-"""Who speaks: a voice by its id, or a mix."""
+"""The id of a shipped voice, or a mix."""

@@ -1,7 +1,7 @@
-"""Kokoro's voices: who they are, and their style tables.
+"""Kokoro's 37 voices and their style tables.
 
-``voices.json`` names them, ``voices.npy`` holds the tables; ``build_voices.py`` makes both from
-the makers' distribution (Apache-2.0).
+``data/voices.json`` lists the voices, ``data/voices.npy`` holds the tables. ``offline/voices.py`` builds
+both from the model authors' distribution (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ ENGINE = "kokoro"
 INDEX_FILE = "voices.json"
 STYLES_FILE = "voices.npy"
 STYLES_SHAPE = (510, 256)
-"""One voice's table: a style of 256 numbers for each utterance length of 1–510 symbols."""
+"""One voice's table: a style vector [256] for each utterance length of 1–510 symbols."""
 
 TIMBRE_SIZE = 128
-"""Numbers of a style's first half, which the decoder takes."""
+"""Length of a style's first half, which conditions the decoder (timbre)."""
 
 DEFAULT_VOICES = {"es": "ef_dora", "en": "af_heart", "fr": "ff_siwis", "it": "if_sara", "pt": "pf_dora"}
 
 
 class Voices:
-    """The voices that come with the engine; tables are read from disk when first used."""
+    """The voices that ship with the engine; tables are memory-mapped."""
 
     def __init__(self) -> None:
-        """Raises EngineUnavailable when the data files are missing or do not belong together."""
+        """Raises EngineUnavailable when a data file is missing or the two do not match."""
         folder = Path(__file__).parent / "data"
         try:
             facts = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
@@ -40,13 +40,12 @@ class Voices:
             self._styles = np.load(folder / STYLES_FILE, mmap_mode="r")
         except (OSError, ValueError, KeyError) as error:
             raise EngineUnavailable(
-                "Kokoro's voice files are missing or broken: take them anew from the repository "
+                "Kokoro's voice files are missing or broken: restore them from the repository "
                 "(engines/kokoro/data/voices.npy and voices.json)"
             ) from error
         if self._styles.shape != (len(index), *STYLES_SHAPE):
             raise EngineUnavailable(
-                "Kokoro's voices.npy and voices.json do not belong together: "
-                "take both anew from the repository"
+                "Kokoro's voices.npy and voices.json do not match: restore both from the repository"
             )
         self._rows = {entry["name"]: row for row, entry in enumerate(index)}
         self.all = tuple(
@@ -60,16 +59,16 @@ class Voices:
             for entry in index
         )
 
-    def style(self, who: VoiceOrMix, symbols: int) -> npt.NDArray[np.float32]:
-        """The style [1, 256] with which ``who`` says an utterance of ``symbols`` (1–510).
+    def style(self, voice: VoiceOrMix, symbols: int) -> npt.NDArray[np.float32]:
+        """Style [1, 256] of a voice or mix for an utterance of ``symbols`` (1–510).
 
         Raises UnknownVoice.
         """
-        if isinstance(who, str):
-            return self._style(who, symbols).astype(np.float32)[np.newaxis]
-        style = self._style(who.prosody_voice, symbols).astype(np.float32)
+        if isinstance(voice, str):
+            return self._style(voice, symbols).astype(np.float32)[np.newaxis]
+        style = self._style(voice.prosody_voice, symbols).astype(np.float32)
         style[:TIMBRE_SIZE] = sum(
-            np.float32(weight) * self._style(voice, symbols)[:TIMBRE_SIZE] for voice, weight in who.timbre
+            np.float32(weight) * self._style(voice, symbols)[:TIMBRE_SIZE] for voice, weight in voice.timbre
         )
         return style[np.newaxis]
 
@@ -77,5 +76,5 @@ class Voices:
         row = self._rows.get(voice)
         if row is None:
             raise UnknownVoice(voice)
-        # The makers' pipeline (kokoro 0.9.4, pipeline.py) takes row length - 1.
+        # The reference pipeline (kokoro 0.9.4, pipeline.py) indexes by length - 1.
         return np.asarray(self._styles[row, symbols - 1])

@@ -6,7 +6,7 @@ from typing import Any
 
 from speech.errors import InvalidRequest
 from speech.service import SpeechService
-from speech.text.language_names import LANGUAGES
+from speech.text.languages import english_name
 
 DEFAULT_MODEL = "eleven_multilingual_v2"
 
@@ -34,9 +34,8 @@ def validate_model(model_id: str | None) -> None:
 
 def list_models(service: SpeechService, max_text: int) -> list[dict[str, Any]]:
     """Build ``GET /v1/models``: each model with the languages of this server."""
-    names = dict(line.partition(" ")[::2] for line in LANGUAGES.strip().splitlines())
     languages = [
-        {"language_id": language, "name": names.get(language, language).partition("|")[0]}
+        {"language_id": language, "name": english_name(language) or language}
         for language in sorted(service.catalogue.languages)
     ]
     return [

@@ -17,13 +17,13 @@ def cloning_fields(session: SpeechSession) -> dict[str, Any]:
 
     Valid from the session's first chunk on.
     """
-    fields: dict[str, Any] = {"cloning": session.cloning}
+    fields: dict[str, Any] = {"cloning": session.cloning_kind}
     if (similarity := session.similarity) is not None:
         fields["similarity"] = {
             "before": round(similarity.before, 3),
             "now": round(similarity.now, 3),
             "measured": similarity.measured,
         }
-    if session.cloning == "nearest voice":
+    if session.cloning_kind == "nearest voice":
         fields["cloning_note"] = NEAREST_VOICE_NOTE
     return fields

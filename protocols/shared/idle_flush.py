@@ -19,7 +19,7 @@ class IdleFlush:
 
     @property
     def pending(self) -> bool:
-        """Whether the function is still to be called."""
+        """True while the call is still to come."""
         return self._timer is not None
 
     def restart(self, flush: Callable[[], None]) -> None:

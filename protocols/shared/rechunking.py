@@ -40,7 +40,7 @@ class Rechunker:
         return self._cut(ready // self._size * self._size if self._exact else ready)
 
     def finish(self) -> list[SpeechChunk]:
-        """Return the rest: at least one chunk, maybe without samples; with ``exact`` none if nothing is left."""
+        """Return the rest: at least one chunk, maybe without samples; with ``exact`` perhaps none."""
         if self._resampler is not None:
             self._held = np.concatenate([self._held, self._resampler.finish()])
         if self._exact:

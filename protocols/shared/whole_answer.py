@@ -45,7 +45,7 @@ class WholeAnswer:
 
     @property
     def is_large(self) -> bool:
-        """Whether encoding the answer would block the event loop for long."""
+        """True if encoding the answer would block the event loop for long."""
         return 2 * self.samples > ENCODE_IN_THREAD_BYTES
 
     async def add(self, chunk: SpeechChunk) -> None:
@@ -64,7 +64,9 @@ class WholeAnswer:
 
     def finish(self) -> bytes:
         """Return the file, which is kept here no longer. Blocks: 10 ms for a minute of PCM."""
-        assert self._file is not None, "there is no speech without a chunk"
+        if self._file is None and self._format is not None:
+            self._file = self._open(self._format.sample_rate)
+        assert self._file is not None, "without a chunk the sample rate is unknown"
         file, self._file = self._file, None
         return file.finish()
 

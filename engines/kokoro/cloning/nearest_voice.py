@@ -1,4 +1,4 @@
-"""Kokoro near a recording's voice: what its engine asks, when it clones as far as its own voices allow."""
+"""Entry point of cloning: embeds recordings and refines the embeddings."""
 
 from __future__ import annotations
 
@@ -17,36 +17,35 @@ from speech.types import Embedding, Recording
 
 
 class NearestVoice:
-    """Makes embeddings; a piece of work a step, so that others' speech comes between. For any thread.
+    """Computes embeddings in short steps, so that running speech can be scheduled between them. Thread-safe.
 
-    Each iterator gives None after a step that has found nothing yet.
+    The iterators yield None after a step without a result.
     """
 
     def __init__(
-        self, voices: Voices, speaker: WindowedSynthesizer, excluded: Collection[str] = frozenset()
+        self, voices: Voices, synthesizer: WindowedSynthesizer, excluded: Collection[str] = frozenset()
     ) -> None:
-        """without: voices that nobody is made of. Raises EngineUnavailable for a missing data file."""
+        """excluded: voices that are used in no mix. Raises EngineUnavailable for a missing data file."""
         self._voices = voices
         surrogate = Surrogate([voice.id for voice in voices.all])
         self._placer = VoicePlacer(voices, surrogate, SpeakerEncoder(), excluded)
-        self._refiner = Refiner(self._placer, speaker, voices)
+        self._refiner = Refiner(self._placer, synthesizer, voices)
 
     def embed(self, recording: Recording) -> Iterator[Embedding | None]:
-        """The embedding of a recording for all languages, at last. Raises InvalidRequest."""
-        hearing = self._placer.measure(recording)
-        speaker = yield from hearing
-        placed = {}
+        """Embed a recording for all languages; the last item is the embedding. Raises InvalidRequest."""
+        speaker = yield from self._placer.measure(recording)
+        placements = {}
         for language in LANGUAGES:
-            placed[language] = self._placer.place(speaker, language)
+            placements[language] = self._placer.place(speaker, language)
             yield None
         yield embedding_from_mixes(
-            {language: one.mix for language, one in placed.items()},
-            {language: one.similarity for language, one in placed.items()},
+            {language: placement.mix for language, placement in placements.items()},
+            {language: placement.similarity for language, placement in placements.items()},
             self._voices,
         )
 
     def refine(
-        self, recording: Recording, embedding: Embedding, language: str, say: Phonemizer, stop: Stop
+        self, recording: Recording, embedding: Embedding, language: str, phonemizer: Phonemizer, stop: Stop
     ) -> Iterator[Embedding | None]:
-        """Ever better ones for a language (BCP 47), as ``Refiner.refine``."""
-        return self._refiner.refine(recording, embedding, language, say, stop)
+        """Yield improved embeddings for a language (BCP 47); see ``Refiner.refine``."""
+        return self._refiner.refine(recording, embedding, language, phonemizer, stop)

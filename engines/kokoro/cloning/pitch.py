@@ -1,4 +1,4 @@
-"""How high and how lively a recording is spoken."""
+"""Fundamental frequency of a recording: median and spread."""
 
 from __future__ import annotations
 
@@ -18,23 +18,21 @@ _SIZE = 1024
 _APERIODIC = 0.2
 _QUIETEST_DB = 30.0
 _LEAST_VOICED = 20
-# Frames that are worked on at a time: a whole minute of them would take 250 MB.
+# Frames processed at a time: those of a whole minute would take 250 MB.
 _AT_ONCE = 500
 _SEMITONES = 12 / np.log(2)
 
 
 @dataclass(frozen=True, slots=True)
 class PitchProfile:
-    """level: the median pitch, in log hertz; spread: half of what lies between its 16th and 84th percentile,
-    in semitones.
-    """
+    """Median and spread of the F0 of speech."""
 
-    log_f0: float
-    spread_semitones: float
+    log_f0: float  # median, in log hertz
+    spread_semitones: float  # half the distance from the 16th to the 84th percentile
 
 
 def measure_pitch(samples: Samples) -> PitchProfile | None:
-    """The melody of speech (mono, ``SAMPLE_RATE``); None where less than 0.2 s of it have a pitch.
+    """Measure the F0 of speech (mono, ``SAMPLE_RATE``); None where less than 0.2 s of it are voiced.
 
     YIN (de Cheveigné and Kawahara 2002), every 10 ms, between 60 and 480 Hz.
     """
@@ -56,7 +54,7 @@ def measure_pitch(samples: Samples) -> PitchProfile | None:
 
 
 def _normalised(frames: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The difference function of frames over its mean so far, at the lags searched; and their power."""
+    """Cumulative mean normalised difference of frames at the lags searched, and the frames' power."""
     difference, power = _difference(frames.astype(np.float64))
     lags = np.arange(1, _LONGEST + 1)
     normal = difference[:, 1:] * lags / (np.cumsum(difference[:, 1:], axis=1) + 1e-12)
@@ -64,7 +62,7 @@ def _normalised(frames: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
 
 
 def _difference(frames: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """YIN's difference function [n, lags] of frames, and the power of what is compared [n]."""
+    """YIN's difference function [n, lags] of frames, and the power of each frame's window [n]."""
     spectra = np.fft.rfft(frames, _SIZE)
     begins = np.fft.rfft(frames[:, :_WINDOW], _SIZE)
     correlation = np.fft.irfft(spectra * np.conj(begins), _SIZE)[:, : _LONGEST + 1]
@@ -74,7 +72,7 @@ def _difference(frames: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64
 
 
 def _period(normal: npt.NDArray[np.float64]) -> float:
-    """The period in samples by a frame's normalised difference: its first dip's lowest place."""
+    """Period of a frame in samples: the minimum of the first dip, refined by a parabola."""
     lag = int(np.argmax(normal < _APERIODIC))
     while lag + 1 < len(normal) and normal[lag + 1] < normal[lag]:
         lag += 1

@@ -1,8 +1,8 @@
-"""Where a recording lies among Kokoro's voices, without a synthesis.
+"""Placement of a recording among Kokoro's voices, without synthesis.
 
-The speaker encoder hears the recording, its pitch is measured, and for each language the mix is taken that
-the surrogate foresees to be heard nearest: the melody of a native voice, moved to the recording's pitch and
-liveliness, and the timbre of whatever voices. The best single voice of the language is always a candidate.
+The recording is embedded by the speaker encoder and its F0 is measured. For each language the mix with the
+nearest embedding, as the surrogate predicts it, is chosen: the prosody of a native voice, shifted and scaled
+to the recording's F0, and the timbre of any voices. The nearest single native voice is always a candidate.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ SEMITONE = OCTAVE / 12
 """In log hertz."""
 
 RIDGE = 0.2
-"""What weights cost the nearest mix: little enough to use all voices, enough to stay among speakers."""
+"""Ridge of the weights: small enough to use all voices, large enough to keep the mix a plausible speaker."""
 
 PREDICTION_BIAS = 0.06
-"""How much less alike a mix is, measured, than foreseen of the one that is foreseen best."""
+"""Mean excess of the predicted similarity of the best mix over its measured similarity."""
 
-# Whose rhythm and melody others may have: per language the clearest, by their makers' grades and by words.
-_MELODIES: Mapping[str, tuple[str, ...]] = {
+# Prosody voices per language: the clearest ones, by their authors' grades and by word error rate.
+_PROSODY_VOICES: Mapping[str, tuple[str, ...]] = {
     "es": ("ef_dora", "em_alex"),
     "en": ("af_heart", "af_bella", "am_michael", "am_fenrir", "am_puck", "bf_emma", "bm_george"),
     "fr": ("ff_siwis",),
@@ -42,28 +42,28 @@ _MELODIES: Mapping[str, tuple[str, ...]] = {
     "pt": ("pf_dora", "pm_alex"),
 }
 
-_SPREAD_COSTS = 4.0
-_LEAST_SPREAD = 0.3
+_SPREAD_COST = 4.0
+_MIN_SPREAD = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredSpeaker:
-    """Whom a recording is of. embedding: [256], of length 1; melody: None where no pitch was heard."""
+    """The speaker of a recording, as measured."""
 
-    embedding: Array
-    pitch: PitchProfile | None
+    embedding: Array  # [256], of length 1
+    pitch: PitchProfile | None  # None for a recording without voiced speech
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A recording's mix for one language; ``similarity.before`` is that of its nearest single voice."""
+    """A recording's mix for one language; ``similarity.before`` is that of the nearest single voice."""
 
     mix: VoiceMix
     similarity: Similarity
 
 
 class VoicePlacer:
-    """Hears recordings, and places them; for any thread."""
+    """Measures recordings and places them; thread-safe."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class VoicePlacer:
         encoder: SpeakerEncoder,
         excluded: Collection[str] = frozenset(),
     ) -> None:
-        """without: voices that are neither mixed nor taken for their melody, nor alone."""
+        """excluded: voices used neither in mixes, nor for their prosody, nor alone."""
         self._all = [voice.id for voice in voices.all]
         self._used = np.array([voice not in excluded for voice in self._all])
         self._native = {
@@ -87,13 +87,13 @@ class VoicePlacer:
         self._encoder = encoder
 
     def measure(self, recording: Recording) -> Generator[None, None, MeasuredSpeaker]:
-        """Whose recording it is; a step of a third of a second at most between two results of None.
+        """Measure the speaker of a recording; yields None after each step of at most a third of a second.
 
         Raises InvalidRequest for ``reference`` where there is no speech.
         """
         samples = soxr.resample(recording.samples, recording.sample_rate, SAMPLE_RATE)
         yield
-        melody = measure_pitch(samples)
+        pitch = measure_pitch(samples)
         yield
         try:
             mels, _ = mel_windows(samples)
@@ -103,68 +103,68 @@ class VoicePlacer:
         for at in range(0, len(mels), BATCH_SIZE):
             yield
             embeddings.append(self._encoder.embed_mels(mels[at : at + BATCH_SIZE]))
-        return MeasuredSpeaker(normalized(np.concatenate(embeddings).mean(axis=0)), melody)
+        return MeasuredSpeaker(normalized(np.concatenate(embeddings).mean(axis=0)), pitch)
 
     def nearest_single(self, speaker: MeasuredSpeaker, language: str) -> str:
         """The voice of one of ``LANGUAGES`` that by itself comes nearest to ``speaker``."""
-        return max(self._native[language], key=lambda voice: self._likeness(voice, speaker))
+        return max(self._native[language], key=lambda voice: self._similarity(voice, speaker))
 
     def place(self, speaker: MeasuredSpeaker, language: str) -> Placement:
-        """The mix for one of ``LANGUAGES`` that is foreseen to be heard nearest to ``speaker`` (10 ms)."""
+        """Find the mix for one of ``LANGUAGES`` that is predicted most similar to ``speaker`` (10 ms)."""
         single = self.nearest_single(speaker, language)
-        before = self._likeness(single, speaker)
-        melody, pitch, pitch_range = self._moved(speaker.pitch, language, single)
-        table = self.mix_table(language, self._surrogate.pitch(melody).log_f0 + pitch * SEMITONE)
+        before = self._similarity(single, speaker)
+        prosody_voice, pitch, pitch_range = self._prosody(speaker.pitch, language, single)
+        table = self.mix_table(language, self._surrogate.pitch(prosody_voice).log_f0 + pitch * SEMITONE)
         weights = solve_weights(table, speaker.embedding, RIDGE)
         now = float(normalized(weights @ table) @ speaker.embedding) - PREDICTION_BIAS
         if now <= before:
             return Placement(VoiceMix.from_voice(single), Similarity(before, before, measured=False))
-        mix = VoiceMix(melody, self.timbre_from_weights(weights), pitch, pitch_range)
+        mix = VoiceMix(prosody_voice, self.timbre_from_weights(weights), pitch, pitch_range)
         return Placement(mix, Similarity(before, now, measured=False))
 
     def mix_table(self, language: str, level: float) -> Array:
-        """What each voice that is mixed adds to the embedding of a mix [V, 256] (``Surrogate.table``)."""
+        """Contribution of each usable voice to the embedding of a mix [V, 256] (``Surrogate.table``)."""
         return np.asarray(self._surrogate.table(language, level)[self._used])
 
     def mix_log_f0(self, mix: VoiceMix) -> float:
-        """At which log hertz a mix is heard."""
+        """Predicted log F0 (log hertz) of a mix."""
         return self._surrogate.pitch(mix.prosody_voice).log_f0 + mix.pitch * SEMITONE
 
     def timbre_from_weights(self, weights: Array) -> tuple[tuple[str, float], ...]:
-        """Weights of the voices that are mixed [V], as a ``Mix`` has them."""
+        """Convert the weights of the usable voices [V] to the timbre of a ``VoiceMix``."""
         used = [voice for voice, is_used in zip(self._all, self._used, strict=True) if is_used]
         return tuple((voice, float(weight)) for voice, weight in zip(used, weights, strict=True))
 
     def weights_from_mix(self, mix: VoiceMix) -> Array:
-        """The other way round."""
+        """Convert the timbre of a mix to the weights of the usable voices [V]."""
         timbre = dict(mix.timbre)
         found = np.array([timbre.get(voice, 0.0) for voice in self._all])
         return np.asarray(found[self._used])
 
-    def _likeness(self, voice: str, speaker: MeasuredSpeaker) -> float:
+    def _similarity(self, voice: str, speaker: MeasuredSpeaker) -> float:
         return float(self._surrogate.single_voices[self._all.index(voice)] @ speaker.embedding)
 
-    def _moved(self, wanted: PitchProfile | None, language: str, single: str) -> tuple[str, float, float]:
-        """Whose melody, how many semitones higher, and how many times as lively."""
-        if wanted is None:
+    def _prosody(self, target: PitchProfile | None, language: str, single: str) -> tuple[str, float, float]:
+        """Prosody voice, pitch shift in semitones and pitch range for a measured F0."""
+        if target is None:
             return single, 0.0, 1.0
-        known = [voice for voice in _MELODIES[language] if voice in self._native[language]]
+        known = [voice for voice in _PROSODY_VOICES[language] if voice in self._native[language]]
 
         def distance(voice: str) -> float:
             own = self._surrogate.pitch(voice)
-            livelier = np.log(max(wanted.spread_semitones, _LEAST_SPREAD) / own.spread_semitones)
-            return float(abs(wanted.log_f0 - own.log_f0) / SEMITONE + _SPREAD_COSTS * abs(livelier))
+            livelier = np.log(max(target.spread_semitones, _MIN_SPREAD) / own.spread_semitones)
+            return float(abs(target.log_f0 - own.log_f0) / SEMITONE + _SPREAD_COST * abs(livelier))
 
-        melody = min(known or self._native[language], key=distance)
-        own = self._surrogate.pitch(melody)
-        pitch = float(np.clip((wanted.log_f0 - own.log_f0) / SEMITONE, -MAX_PITCH_SHIFT, MAX_PITCH_SHIFT))
+        prosody_voice = min(known or self._native[language], key=distance)
+        own = self._surrogate.pitch(prosody_voice)
+        pitch = float(np.clip((target.log_f0 - own.log_f0) / SEMITONE, -MAX_PITCH_SHIFT, MAX_PITCH_SHIFT))
         return (
-            melody,
+            prosody_voice,
             pitch,
-            float(np.clip(wanted.spread_semitones / own.spread_semitones, *PITCH_RANGE_LIMITS)),
+            float(np.clip(target.spread_semitones / own.spread_semitones, *PITCH_RANGE_LIMITS)),
         )
 
 
 def normalized(embedding: Array) -> Array:
-    """The same, of length 1."""
+    """Scale an embedding to length 1."""
     return np.asarray(embedding / np.linalg.norm(embedding), np.float64)

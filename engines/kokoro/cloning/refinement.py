@@ -1,4 +1,4 @@
-"""A recording placed better by listening: mixes are spoken and heard, and each one corrects the next."""
+"""Refinement of a placement: synthesises mixes, measures them and corrects the next one."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from speech.text.languages import primary
 from speech.types import Embedding, Recording, Segment, Similarity
 
 MAX_SYNTHESES = 5
-"""Of mixes, the one that was placed included; before them the nearest single voice is heard."""
+"""Mixes synthesised at most, the placed one included; the nearest single voice comes on top."""
 
-# Said by every mix: some five seconds, and no sentence that the surrogate was fitted on.
-_SAID: Mapping[str, str] = {
+# Spoken by every mix: about five seconds, none of which the surrogate was fitted on.
+_TEST_SENTENCES: Mapping[str, str] = {
     "es": "Ayer por la tarde paseamos junto al río, y hablamos de los viejos amigos del barrio.",
     "en": "Yesterday afternoon we walked along the river, and talked about old friends from our street.",
     "fr": "Hier après-midi, nous avons marché le long du fleuve, en parlant de nos vieux amis.",
@@ -34,75 +34,77 @@ _SAID: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Tried:
-    """A mix, who was heard, and the cosine to whom it is to be like."""
+class _Trial:
+    """A mix that was synthesised and measured."""
 
     mix: VoiceMix
-    heard: MeasuredSpeaker
-    likeness: float
+    measured: MeasuredSpeaker
+    similarity: float  # cosine to the recording's embedding
 
 
 class Refiner:
-    """Refines what a ``VoicePlacer`` placed; for any thread."""
+    """Refines placements; thread-safe."""
 
-    def __init__(self, placer: VoicePlacer, speaker: WindowedSynthesizer, voices: Voices) -> None:
+    def __init__(self, placer: VoicePlacer, synthesizer: WindowedSynthesizer, voices: Voices) -> None:
         self._placer = placer
-        self._speaker = speaker
+        self._synthesizer = synthesizer
         self._voices = voices
 
     def refine(
-        self, recording: Recording, embedding: Embedding, language: str, say: Phonemizer, stop: Stop
+        self, recording: Recording, embedding: Embedding, language: str, phonemizer: Phonemizer, stop: Stop
     ) -> Generator[Embedding | None, None, None]:
-        """Ever better embeddings for a language (BCP 47), with None after every step of a window's length.
+        """Yield improved embeddings for a language (BCP 47), and None after every step (one window).
 
-        The first is of what was placed or, where that is heard to be nearer, of the single voice. say: tells
-        the symbols of that language. Raises InvalidRequest, Stopped and ModelFailed.
+        The first is that of the placement or, if it measures nearer, of the single voice. Raises
+        InvalidRequest, Stopped and ModelFailed.
         """
         spoken = primary(language)
         placed = mix_from_embedding(embedding, spoken, self._voices)
-        wanted = yield from self._placer.measure(recording)
-        (utterance,) = split_utterances(_SAID[spoken], say)
+        target = yield from self._placer.measure(recording)
+        (utterance,) = split_utterances(_TEST_SENTENCES[spoken], phonemizer)
 
-        def with_(mix: VoiceMix, before: float, now: float) -> Embedding:
+        def with_mix(mix: VoiceMix, before: float, now: float) -> Embedding:
             similarity = Similarity(before, now, measured=True)
             return replace_mix(embedding, spoken, mix, similarity, self._voices)
 
-        def tried(mix: VoiceMix) -> Generator[None, None, _Tried]:
-            segment = Segment("", mix.prosody_voice, language, embedding=with_(mix, 0.0, 0.0))
-            heard = yield from self._heard(segment, utterance, stop)
-            return _Tried(mix, heard, float(heard.embedding @ wanted.embedding))
+        def try_mix(mix: VoiceMix) -> Generator[None, None, _Trial]:
+            segment = Segment("", mix.prosody_voice, language, embedding=with_mix(mix, 0.0, 0.0))
+            measured = yield from self._synthesize_and_measure(segment, utterance, stop)
+            return _Trial(mix, measured, float(measured.embedding @ target.embedding))
 
-        best = single = yield from tried(VoiceMix.from_voice(self._placer.nearest_single(wanted, spoken)))
+        best = single = yield from try_mix(VoiceMix.from_voice(self._placer.nearest_single(target, spoken)))
         if placed != single.mix:
-            first = yield from tried(placed)
-            best = max(single, first, key=lambda one: one.likeness)
-        yield with_(best.mix, single.likeness, best.likeness)
+            first = yield from try_mix(placed)
+            best = max(single, first, key=lambda one: one.similarity)
+        yield with_mix(best.mix, single.similarity, best.similarity)
         table = self._placer.mix_table(spoken, self._placer.mix_log_f0(best.mix))
         search = WeightSearch(
-            table, wanted.embedding, self._placer.weights_from_mix(best.mix), best.heard.embedding
+            table, target.embedding, self._placer.weights_from_mix(best.mix), best.measured.embedding
         )
         for _ in range(MAX_SYNTHESES - 1):
             weights = search.propose()
-            mix = replace(_tuned(best, wanted.pitch), timbre=self._placer.timbre_from_weights(weights))
-            one = yield from tried(mix)
-            if search.observe(weights, one.heard.embedding):
+            mix = replace(
+                _corrected_pitch(best, target.pitch), timbre=self._placer.timbre_from_weights(weights)
+            )
+            one = yield from try_mix(mix)
+            if search.observe(weights, one.measured.embedding):
                 best = one
-                yield with_(best.mix, single.likeness, best.likeness)
+                yield with_mix(best.mix, single.similarity, best.similarity)
 
-    def _heard(
+    def _synthesize_and_measure(
         self, segment: Segment, utterance: Utterance, stop: Stop
     ) -> Generator[None, None, MeasuredSpeaker]:
-        """Who is heard when ``segment``'s speaker says the utterance."""
+        """Synthesise the utterance with the segment's voice and measure the result."""
         pieces = []
-        for piece in self._speaker.synthesize(utterance, segment, stop):
+        for piece in self._synthesizer.synthesize(utterance, segment, stop):
             pieces.append(piece.samples)
             yield
         return (yield from self._placer.measure(Recording(np.concatenate(pieces), SAMPLE_RATE)))
 
 
-def _tuned(best: _Tried, wanted: PitchProfile | None) -> VoiceMix:
-    """The best mix, at the pitch that is wanted, as far as it was heard to be off."""
-    if wanted is None or best.heard.pitch is None:
+def _corrected_pitch(best: _Trial, target: PitchProfile | None) -> VoiceMix:
+    """Correct the pitch shift of the best mix by the measured error of its F0."""
+    if target is None or best.measured.pitch is None:
         return best.mix
-    off = (wanted.log_f0 - best.heard.pitch.log_f0) / SEMITONE
+    off = (target.log_f0 - best.measured.pitch.log_f0) / SEMITONE
     return replace(best.mix, pitch=float(np.clip(best.mix.pitch + off, -MAX_PITCH_SHIFT, MAX_PITCH_SHIFT)))

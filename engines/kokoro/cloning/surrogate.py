@@ -1,9 +1,9 @@
-"""What the speaker encoder would hear of a mix, without saying a word.
+"""Surrogate model: predicts the speaker embedding of a mix without synthesis.
 
-The embedding of a mix is nearly linear in its weights, at a given pitch: e = Σ wᵢ (Tᵢ + p Sᵢ) + p² q, with p
-in octaves above 160 Hz. T, a table for each language, S and q were fitted on mixes that spoke
-(``build_surrogate.py``). Beside them is what each voice sounds like by itself in its own language: its
-embedding, its pitch and how far that spreads.
+At a given pitch the embedding of a mix is nearly linear in its weights: e = Σ wᵢ (Tᵢ + p Sᵢ) + p² q, with p
+in octaves above 160 Hz. T (a table for each language), S and q were fitted on synthesised mixes
+(``offline/surrogate.py``). The data also holds the measured embedding and F0 of each single voice in its own
+language.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ ORIGIN_FILE = "surrogate.json"
 
 OCTAVE = float(np.log(2.0))
 MIDDLE = float(np.log(160.0))
-"""Log hertz from which pitch counts here."""
+"""Log F0 (log hertz) at which p is 0."""
 
 
 class Surrogate:
-    """The fitted tables; read only, for any thread."""
+    """The fitted tables; immutable."""
 
     def __init__(self, voices: Sequence[str]) -> None:
-        """voices: whose rows the data file holds, in its order. Raises EngineUnavailable if it doesn't."""
+        """voices: ids in the order of the data file's rows. Raises EngineUnavailable if they don't match."""
         try:
-            # Opened here, because numpy leaves a file open that is no archive.
+            # Opened here: np.load leaves a file open that is not an archive.
             with (Path(__file__).parents[1] / "data" / DATA_FILE).open("rb") as file, np.load(file) as data:
                 self._tables, self._slopes, self._bend, self.single_voices = (
                     data[name].astype(np.float64) for name in ("tables", "slopes", "bend", "alone")
@@ -44,21 +44,20 @@ class Surrogate:
                 ]
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise EngineUnavailable(
-                f"Kokoro's surrogate is missing or broken: take engines/kokoro/{DATA_FILE} anew from the "
+                f"Kokoro's surrogate is missing or broken: restore engines/kokoro/data/{DATA_FILE} from the "
                 "repository"
             ) from error
         shape = (len(voices), EMBEDDING_SIZE)
         if self._tables.shape != (len(LANGUAGES), *shape) or self.single_voices.shape != shape:
             raise EngineUnavailable(
-                f"Kokoro's {DATA_FILE} and voices.json do not belong together: "
-                "take both anew from the repository"
+                f"Kokoro's {DATA_FILE} and voices.json do not match: restore both from the repository"
             )
         self._rows = {voice: row for row, voice in enumerate(voices)}
 
     def table(self, language: str, level: float) -> Array:
-        """What each voice adds to a mix's embedding, by weight [voices, 256].
+        """Contribution of each voice to a mix's embedding, per unit of weight [voices, 256].
 
-        language: one of ``LANGUAGES``; level: log hertz at which the mix is to be heard.
+        language: one of ``LANGUAGES``; level: the mix's log F0 (log hertz).
         """
         octaves = (level - MIDDLE) / OCTAVE
         return np.asarray(
@@ -66,5 +65,5 @@ class Surrogate:
         )
 
     def pitch(self, voice: str) -> PitchProfile:
-        """How high and lively a voice is by itself."""
+        """Measured F0 of a single voice."""
         return self._melodies[self._rows[voice]]

@@ -1,4 +1,4 @@
-"""Which weights bring a mix nearest to a speaker, where its embedding is nearly linear in them."""
+"""Solves for the timbre weights whose mix has the embedding nearest to a target."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from engines.kokoro.voice_mix import MAX_NEGATIVE_WEIGHT, MAX_WEIGHT, MIN_WEIGHT
 _STEPS = 200
 _HALVINGS = 40
 
-_STAYING = 0.1
-_NEARER, _FARTHER = 4.0, 0.5
-_LEAST_CHANGE = 1e-6
+_INITIAL_RIDGE = 0.1
+_RIDGE_UP, _RIDGE_DOWN = 4.0, 0.5
+_MIN_CHANGE = 1e-6
 
 Array = npt.NDArray[np.float64]
 
 
 def solve_weights(table: Array, target: Array, ridge: float, near: Array | None = None) -> Array:
-    """The weights [V] for which ``weights @ table`` comes nearest to ``target`` [256].
+    """Weights [V] that minimise the distance from ``weights @ table`` to ``target`` [256].
 
-    They add up to 1 and keep to the limits of ``mix``. table: [V, 256]; ridge: what it costs to be away from
-    ``near`` (or from equal weights), by the square of the distance. By accelerated projected gradients
-    (Beck and Teboulle 2009): 10 ms for 37 voices.
+    They sum to 1 and keep the limits of ``voice_mix``. table: [V, 256]; ridge: penalty on the squared
+    distance from ``near`` (default: equal weights). Accelerated projected gradients (Beck and Teboulle
+    2009): 10 ms for 37 voices.
     """
     centre = np.full(len(table), 1 / len(table)) if near is None else near
     gram = table @ table.T + ridge * np.eye(len(table))
@@ -36,11 +36,11 @@ def solve_weights(table: Array, target: Array, ridge: float, near: Array | None 
         faster = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = weights + (momentum - 1) / faster * (weights - before)
         momentum = faster
-    return _less_below_zero(weights)
+    return _limit_negative(weights)
 
 
 def project_to_limits(weights: Array) -> Array:
-    """The nearest weights that add up to 1, each between the least and the most that one may have."""
+    """Project onto the weights that sum to 1, each within its limits (bisection on a common shift)."""
     low, high = float(weights.min()) - MAX_WEIGHT, float(weights.max()) - MIN_WEIGHT
     for _ in range(_HALVINGS):
         shift = (low + high) / 2
@@ -51,8 +51,8 @@ def project_to_limits(weights: Array) -> Array:
     return np.clip(weights - high, MIN_WEIGHT, MAX_WEIGHT)
 
 
-def _less_below_zero(weights: Array) -> Array:
-    """The same where little is below zero; else as far towards those above as it takes."""
+def _limit_negative(weights: Array) -> Array:
+    """Limit the sum of the negative weights by interpolating towards the positive ones."""
     below = float(-weights[weights < 0].sum())
     if below <= MAX_NEGATIVE_WEIGHT:
         return weights
@@ -62,34 +62,34 @@ def _less_below_zero(weights: Array) -> Array:
 
 
 class WeightSearch:
-    """Looks for the weights whose mix is heard nearest to a target, each try corrected by those before.
+    """Iterative search for the weights whose mix measures nearest to a target.
 
-    Gauss and Newton's way: what the table says of a change is believed, but counted from what was heard of
-    the best weights so far; and what is heard corrects the table (Broyden 1965). Where weights turn out less
-    alike, the next ones stay nearer to the best.
+    A damped Gauss-Newton method: the table's prediction of a change is applied to the measured embedding of
+    the best weights so far, and each measurement corrects the table (Broyden 1965). After a try that measures
+    worse the next one stays closer to the best weights.
     """
 
-    def __init__(self, table: Array, target: Array, weights: Array, heard: Array) -> None:
-        """table: [V, 256]; target, heard: embeddings of length 1, heard being that of ``weights`` [V]."""
+    def __init__(self, table: Array, target: Array, weights: Array, measured: Array) -> None:
+        """table: [V, 256]; target: unit embedding; measured: embedding measured with ``weights`` [V]."""
         self._table = table.copy()
         self._target = target
-        self._staying = _STAYING
-        self.weights, self._heard = weights, heard
-        self.similarity = float(heard @ target)
+        self._ridge = _INITIAL_RIDGE
+        self.weights, self._measured = weights, measured
+        self.similarity = float(measured @ target)
 
     def propose(self) -> Array:
-        """The weights to try now."""
-        offset = self._heard - self.weights @ self._table
-        return solve_weights(self._table, self._target - offset, self._staying, near=self.weights)
+        """Weights to try next."""
+        offset = self._measured - self.weights @ self._table
+        return solve_weights(self._table, self._target - offset, self._ridge, near=self.weights)
 
-    def observe(self, weights: Array, heard: Array) -> bool:
-        """What was heard of ``weights``; returns whether they are the best so far."""
+    def observe(self, weights: Array, measured: Array) -> bool:
+        """Add the embedding measured with ``weights``; returns whether they are the best so far."""
         change = weights - self.weights
-        missed = heard - self._heard - change @ self._table
-        self._table += np.outer(change, missed) / (change @ change + _LEAST_CHANGE)
-        likeness = float(heard @ self._target)
-        better = likeness > self.similarity
-        self._staying *= _FARTHER if better else _NEARER
+        missed = measured - self._measured - change @ self._table
+        self._table += np.outer(change, missed) / (change @ change + _MIN_CHANGE)
+        similarity = float(measured @ self._target)
+        better = similarity > self.similarity
+        self._ridge *= _RIDGE_DOWN if better else _RIDGE_UP
         if better:
-            self.weights, self._heard, self.similarity = weights, heard, likeness
+            self.weights, self._measured, self.similarity = weights, measured, similarity
         return better

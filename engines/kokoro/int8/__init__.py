@@ -1,1 +1,1 @@
-"""Kokoro's decoder once more: convolutions in int8, and one pass over memory between two of them."""
+"""The int8 decoder: the graph's second half with int8 convolutions and fused kernels between them."""

@@ -1,6 +1,6 @@
-"""What the generator is made of: residual blocks, upsamplings, and small convolutions, on rows [T, C].
+"""Building blocks of the generator: residual blocks, upsamplings and small convolutions, on rows [T, C].
 
-A layer is given just the rows that those to be made depend on: an ``RowRange`` says which they are.
+A layer computes only the rows that the wanted samples depend on; a ``RowRange`` names them.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from engines.kokoro.network.onnx_model import Array, Stop, Stopped
 
 
 class RowRange(NamedTuple):
-    """Rows [first, end) of a layer, counted from the first that the window was given."""
+    """Rows [first, end) of a layer, counted from the first row of the window."""
 
     first: int
     end: int
 
     def widened(self, by: int, rows: int) -> RowRange:
-        """With ``by`` rows more on either side, of the ``rows`` that there are."""
+        """Add ``by`` rows on either side, clipped to the ``rows`` of the layer."""
         return RowRange(max(self.first - by, 0), min(self.end + by, rows))
 
     def select(self, values: Array, have: RowRange) -> Array:
-        """These rows, of the rows ``have`` [T, C]."""
+        """Select these rows from ``values`` [T, C], which are the rows ``have``."""
         return values[self.first - have.first : self.end - have.first]
 
     @property
     def rows(self) -> int:
-        """How many."""
+        """Number of rows."""
         return self.end - self.first
 
 
 class Branch(NamedTuple):
-    """What came in, and what the last convolution adds to it: [T, C] both."""
+    """A residual sum that is not added up yet: the input and the last convolution's output, both [T, C]."""
 
     values: Array
     addend: Array
@@ -48,7 +48,7 @@ class Branch(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Norms:
-    """What each channel of each norm is multiplied by, and what is added [9216]."""
+    """Affine maps of all norms' channels [9216]."""
 
     scale: Array
     shift: Array
@@ -56,7 +56,7 @@ class Norms:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantiser:
-    """1 / step and zero of each channel [C] of what a convolution takes."""
+    """Quantisation of a convolution's input: 1 / step and zero point of each channel [C]."""
 
     per_step: Array
     zero: Array
@@ -64,22 +64,22 @@ class Quantiser:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SnakeConvolution:
-    """Norm, snake, convolution. norm: its channels among all norms'; alpha, inverse: the snake's [C]."""
+    """Norm, snake activation and int8 convolution."""
 
-    norm: slice
-    alpha: Array
-    inverse: Array
+    norm: slice  # the norm's channels among those of all norms
+    alpha: Array  # of the snake [C]
+    inverse: Array  # 1 / alpha [C]
     quantiser: Quantiser
     convolution: Convolution
     dilation: int
 
     @property
     def reach(self) -> int:
-        """Rows on either side that a row depends on."""
+        """Rows on either side that an output row depends on."""
         return (self.convolution.taps - 1) // 2 * self.dilation
 
     def apply(self, values: Array, have: RowRange, want: RowRange, norms: Norms) -> Array:
-        """Rows ``want``, dealt to phases [d, ·, C], of rows ``have``, dealt to phases [e, ·, C]."""
+        """Compute rows ``want`` in phases [d, ·, C] from rows ``have`` in phases [e, ·, C]."""
         levels, left = self._room(have, want)
         snake_levels(values, *self._channels(norms), levels, left, have.rows)
         return self.convolution(levels)
@@ -87,13 +87,13 @@ class SnakeConvolution:
     def apply_to_sum(
         self, branch: Branch, total: Array, have: RowRange, want: RowRange, norms: Norms
     ) -> Array:
-        """The same of a branch, whose sum is left in ``total`` [T, C]."""
+        """Like ``apply`` for the sum of a branch, which is written to ``total`` [T, C]."""
         levels, left = self._room(have, want)
         sum_snake_levels(*branch, total, *self._channels(norms), levels, left)
         return self.convolution(levels)
 
     def _room(self, have: RowRange, want: RowRange) -> tuple[Levels, int]:
-        """Where the levels of the input go, and how many rows of zeros are before them."""
+        """Allocate the input's levels; returns them and the number of zero rows at their start."""
         rows = -(-(want.rows + 2 * self.reach) // self.dilation)
         levels = np.empty((self.dilation, rows, len(self.alpha)), np.uint8)
         return levels, have.first - want.first + self.reach
@@ -104,7 +104,7 @@ class SnakeConvolution:
 
 
 class ResidualBlock:
-    """Three times: x + product(product(x)), the first of which is dilated."""
+    """Three times x + second(first(x)); the first convolution of each pair is dilated."""
 
     def __init__(self, pairs: Sequence[tuple[SnakeConvolution, SnakeConvolution]]) -> None:
         self._pairs = pairs
@@ -113,13 +113,13 @@ class ResidualBlock:
     def apply(
         self, values: Array, have: RowRange, want: RowRange, rows: int, norms: Norms, stop: Stop
     ) -> Branch:
-        """Rows ``want`` of what becomes of rows ``have`` [T, C], of ``rows`` in all. Raises Stopped."""
+        """Compute rows ``want`` from rows ``have`` [T, C] of ``rows`` in all. Raises Stopped."""
         (first, second), *others = self._pairs
         out = want.widened(self.reach - first.reach - second.reach, rows)
         between = out.widened(second.reach, rows)
         made = first.apply(values[None], have, between, norms)
         branch = Branch(out.select(values, have), second.apply(made, between, out, norms)[0])
-        # What came in is others' too.
+        # The input is shared with other blocks and must not be written to.
         total = np.empty_like(branch.values)
         reach = self.reach - first.reach - second.reach
         for first, second in others:
@@ -137,7 +137,7 @@ class ResidualBlock:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Upsampling:
-    """A transposed convolution, 2 · stride taps, as one of two taps that makes ``stride`` rows at once."""
+    """A transposed convolution of 2 · stride taps, as one of two taps that outputs ``stride`` rows a step."""
 
     quantiser: Quantiser
     convolution: Convolution
@@ -145,22 +145,22 @@ class Upsampling:
 
     @property
     def padding(self) -> int:
-        """Rows that are cut off at either end of what is made."""
+        """Output rows cut off at either end."""
         return self.stride // 2
 
     def input_range(self, want: RowRange, rows: int) -> RowRange:
-        """The rows, of ``rows`` that there are, on which rows ``want`` depend."""
+        """Input rows, of ``rows`` in all, on which output rows ``want`` depend."""
         first, last = (row // self.stride for row in self._made(want))
         return RowRange(max(first - 1, 0), min(last + 1, rows))
 
     def allocate_levels(self, have: RowRange, want: RowRange) -> tuple[Levels, int]:
-        """Where the levels of the input go [1, ·, C], and how many rows of zeros are before them."""
+        """Allocate the input's levels [1, ·, C]; returns them and the number of zero rows at their start."""
         first, last = (row // self.stride for row in self._made(want))
         levels = np.empty((1, last - first + 2, len(self.quantiser.zero)), np.uint8)
         return levels, have.first - first + 1
 
     def apply(self, levels: Levels, want: RowRange) -> Array:
-        """Rows ``want`` [T, C]."""
+        """Compute rows ``want`` [T, C]."""
         first, _ = self._made(want)
         made = self.convolution(levels)
         rows = made.reshape(made.shape[1] * self.stride, -1)
@@ -173,7 +173,7 @@ class Upsampling:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FloatConvolution:
-    """A small one, in float32: weight [outputs, inputs, 1, taps]."""
+    """A small convolution in float32: weight [outputs, inputs, 1, taps]."""
 
     weight: Tensor
     bias: Tensor
@@ -181,7 +181,7 @@ class FloatConvolution:
     padding: int
 
     def apply(self, rows: Array) -> Array:
-        """[T, inputs] → [T / stride, outputs]."""
+        """Convolve [T, inputs] to [T / stride, outputs]."""
         given = torch.from_numpy(rows)[None, None].permute(0, 3, 1, 2)
         made = functional.conv2d(
             given, self.weight, self.bias, stride=(1, self.stride), padding=(0, self.padding)

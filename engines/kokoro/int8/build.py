@@ -1,12 +1,12 @@
-"""Makes what the fast decoder is loaded from, in a process that may be ended at any time.
+"""Builds the int8 decoder's cached files, in a process that may be killed at any time.
 
-    python -m engines.kokoro.int8.build FOLDER CORES [--yielding]
+    python -m engines.kokoro.int8.build FOLDER CORES [--low-priority]
 
 Kernels are compiled and weights packed into FOLDER, with up to CORES processes at a time, and the decoder is
-loaded from them once, as a trial. Standard input has the parts of the graph, as ``write_parts`` writes them,
-and stays open for as long as the result is wanted: at its end this process ends, with all of its process
-group. Each line of standard output names a step that is done. Exit code 0: all is there; ``EXIT_UNAVAILABLE``: this
-machine is not fit for it, and the last line of standard error says why.
+loaded from them once as a trial. Standard input carries the parts of the graph, as ``write_parts`` writes
+them, and stays open while the result is wanted: when it is closed, this process kills its process group. Each
+line of standard output names a completed step. Exit code 0: success; ``EXIT_UNAVAILABLE``: this machine
+cannot run the decoder, for the reason in the last line of standard error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import IO, TYPE_CHECKING
 from engines.kokoro.network.build_cache import PROJECT_ROOT, BuildFailed
 
 if TYPE_CHECKING:
-    from engines.kokoro.int8.packed import PackedWeights
+    from engines.kokoro.int8.packing import PackedWeights
 
 EXIT_UNAVAILABLE = 3
 PARTS = ("source", "decoder", "generator")
@@ -34,46 +34,46 @@ PARTS = ("source", "decoder", "generator")
 _LENGTH_BYTES = 8
 
 
-def write_parts(part: Callable[[str], bytes], to: IO[bytes]) -> None:
-    """Write the parts that the fast decoder is made of, each behind its length."""
+def write_parts(load_part: Callable[[str], bytes], to: IO[bytes]) -> None:
+    """Write the parts that the int8 decoder is built from, each prefixed with its length."""
     for name in PARTS:
-        content = part(name)
+        content = load_part(name)
         to.write(len(content).to_bytes(_LENGTH_BYTES, "big"))
         to.write(content)
     to.flush()
 
 
-def read_parts(given: IO[bytes]) -> dict[str, bytes]:
-    """Read what ``write_parts`` writes. Raises EOFError where it is cut short."""
-    return {name: _read(given, int.from_bytes(_read(given, _LENGTH_BYTES), "big")) for name in PARTS}
+def read_parts(source: IO[bytes]) -> dict[str, bytes]:
+    """Read the output of ``write_parts``. Raises EOFError where it is truncated."""
+    return {name: _read(source, int.from_bytes(_read(source, _LENGTH_BYTES), "big")) for name in PARTS}
 
 
-def _read(given: IO[bytes], size: int) -> bytes:
-    content = given.read(size)
+def _read(source: IO[bytes], size: int) -> bytes:
+    content = source.read(size)
     if len(content) < size:
         raise EOFError
     return content
 
 
 def lower_priority() -> None:
-    """Take only the processor time that no other process asks for; child processes inherit it.
+    """Lower the priority of this process and its future children to idle.
 
-    A niceness of 19 still has a share of 1.5 % beside each busy thread, and keeps the processor for some
-    milliseconds when another thread wakes up. Linux's idle class leaves it at once.
+    At a niceness of 19 a process still gets 1.5 % beside each busy thread, and keeps the processor for some
+    milliseconds when another thread wakes up. Linux's idle class yields it at once.
     """
     if sys.platform == "win32":
-        return  # The process that starts this one says so in its call.
+        return  # The parent starts this process in the idle class.
     os.nice(19)
     if sys.platform == "linux":
-        # Some sandboxes have no such class.
+        # Some sandboxes forbid this class.
         with suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
-def _end_with(given: IO[bytes]) -> None:
-    """End this process and those it started once nothing wants the result any more."""
-    # Not through the buffer, whose lock a thread may not hold when the interpreter ends.
-    while os.read(given.fileno(), _LENGTH_BYTES):
+def _exit_at_end_of(source: IO[bytes]) -> None:
+    """Kill this process and its children once the parent closes standard input."""
+    # Unbuffered: a thread may not hold the buffer's lock when the interpreter exits.
+    while os.read(source.fileno(), _LENGTH_BYTES):
         pass
     if sys.platform != "win32":
         os.killpg(0, signal.SIGKILL)
@@ -87,23 +87,24 @@ def _compile(module: str) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         cwd=PROJECT_ROOT,
-        # What fails here is found, and told, when the decoder is loaded.
+        # A failure is reported when the decoder is loaded.
         check=False,
     )
 
 
-def _prepare(parts: Mapping[str, bytes], folder: Path, cores: int) -> None:
-    """Raises Unfit."""
+def _build(parts: Mapping[str, bytes], folder: Path, cores: int) -> None:
+    """Compile, pack and load. Raises DecoderUnavailable."""
     from engines.kokoro.int8.loader import (
         KERNEL_MODULES,
-        DecoderUnavailable,
         check_machine,
         kernels_folder,
         load_decoder,
     )
-    from engines.kokoro.int8.packed import load_feature_weights, load_generator_weights
+    from engines.kokoro.int8.packing import load_feature_weights, load_generator_weights
+    from engines.kokoro.network.decoder import DecoderUnavailable
 
     pairs = check_machine()
+    # Inherited by the processes that compile.
     os.environ["NUMBA_CACHE_DIR"] = os.fspath(kernels_folder(folder))
 
     def pack(name: str, packed: Callable[..., AbstractContextManager[PackedWeights]]) -> None:
@@ -129,21 +130,21 @@ def _prepare(parts: Mapping[str, bytes], folder: Path, cores: int) -> None:
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description="Prepare the fast decoder.")
+    parser = argparse.ArgumentParser(description="Build the files of the int8 decoder.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("cores", type=int)
-    parser.add_argument("--yielding", action="store_true", help="only with time that nothing else asks for")
+    parser.add_argument("--low-priority", action="store_true", help="use idle processor time only")
     asked = parser.parse_args()
-    if asked.yielding:
+    if asked.low_priority:
         lower_priority()
     parts = read_parts(sys.stdin.buffer)
-    threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
-    from engines.kokoro.int8.loader import DecoderUnavailable
+    threading.Thread(target=_exit_at_end_of, args=(sys.stdin.buffer,), daemon=True).start()
+    from engines.kokoro.network.decoder import DecoderUnavailable
 
     try:
-        _prepare(parts, asked.folder, asked.cores)
-    except DecoderUnavailable as unfit:
-        print(unfit, file=sys.stderr)
+        _build(parts, asked.folder, asked.cores)
+    except DecoderUnavailable as unavailable:
+        print(unavailable, file=sys.stderr)
         sys.exit(EXIT_UNAVAILABLE)
 
 

@@ -1,25 +1,30 @@
-"""Whether this machine is fit for the fast decoder: its processor, torch's operators, and what they make.
+"""Compatibility checks of the int8 decoder: the processor, torch's operators and their results.
 
-The operators are not part of torch's public interface, and what they compute depends on the processor: so
-they are tried, with a convolution whose outcome is known exactly, and with a piece of speech whose samples
-are known in float32 (``probe.npz``, by ``build_probe``). The source is compared with the published graph's.
+The operators are not part of torch's public API, and their results depend on the processor. So they are
+checked with a convolution whose result is known exactly, and with a window of speech whose float32 samples
+are known (``data/probe.npz``). The harmonic source is compared with the published graph's.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from engines.kokoro.int8.convolution import Convolution
-from engines.kokoro.int8.harmonic_source import HarmonicSource
-from engines.kokoro.int8.loader import DecoderUnavailable
-from engines.kokoro.network.decoder import Generator
+from engines.kokoro.network.decoder import DecoderUnavailable, Generator
 from engines.kokoro.network.onnx_model import Network, Stop
 from engines.kokoro.probe import load_probe
 
+if TYPE_CHECKING:
+    # Not at run time: importing kernels compiles them, and the machine is checked before Numba knows its
+    # cache folder.
+    from engines.kokoro.int8.harmonic_source import HarmonicSource
+
 _OPERATORS = ("qconv_prepack", "qconv2d_pointwise")
 _PROCESSORS = ("AVX2", "AVX512")
-# The least that rounding to int8 leaves of the probe; a broken product leaves 0 dB.
+# Agreement with float32 below which the probe fails; a broken convolution has 0 dB.
 MIN_AGREEMENT_DB = 10.0
 
 _SOURCE_FRAMES = 12
@@ -27,23 +32,26 @@ _SAME = 1e-5
 
 
 def saturates_pairs() -> bool:
-    """Whether this processor adds neighbouring products in 16 bits, so that weights are kept small."""
+    """Whether this processor adds neighbouring products in 16 bits (no VNNI), which limits the weights."""
     supported = getattr(torch.cpu, "_is_vnni_supported", None)
-    # Kept small they do no harm.
+    # If torch cannot tell, the smaller weights are correct on any processor.
     return supported is None or not supported()
 
 
 def check_processor() -> None:
-    """Raises Unfit."""
+    """Check the instruction set that torch uses. Raises DecoderUnavailable."""
     processor = torch.backends.cpu.get_cpu_capability()
     if processor not in _PROCESSORS:
         raise DecoderUnavailable(
-            f"it wants a processor with AVX2, torch {torch.__version__} sees {processor}"
+            f"it needs a processor with AVX2, torch {torch.__version__} sees {processor}"
         )
 
 
 def check_operators(pairs: bool) -> None:
-    """Convolve the largest levels that there may be, and any. Raises Unfit."""
+    """Compare convolutions of the largest and of random levels with exact results.
+
+    Raises DecoderUnavailable.
+    """
     missing = [name for name in _OPERATORS if not hasattr(torch.ops.onednn, name)]
     if missing:
         raise DecoderUnavailable(f"torch {torch.__version__} has no operator onednn.{missing[0]}")
@@ -63,18 +71,18 @@ def check_operators(pairs: bool) -> None:
             f"torch {torch.__version__} cannot convolve in int8: {_first_line(error)}"
         ) from error
     if made.shape != expected.shape or not np.allclose(made, expected, rtol=1e-5, atol=1e-2):
-        raise DecoderUnavailable(f"torch {torch.__version__} convolves in int8 otherwise than expected")
+        raise DecoderUnavailable(f"torch {torch.__version__} computes wrong int8 convolutions")
 
 
 def check_source(source: HarmonicSource, graph: Network) -> None:
-    """Compare it with the graph's, where something is voiced and where nothing is. Raises Unfit.
+    """Compare voiced and unvoiced frames with the published graph's. Raises DecoderUnavailable.
 
-    A C library with other sines, or an onnxruntime with another transform, would be found out here.
+    Detects a C library with other sines and an onnxruntime with another transform.
     """
     halves = 2 * _SOURCE_FRAMES
     pitch = np.linspace(80, 320, halves, dtype=np.float32)[np.newaxis]
     pitch[:, halves // 3 : halves // 2] = 0
-    # As large as they are after half a minute.
+    # Phases as large as after half a minute.
     turns = np.linspace(0, 250, halves, dtype=np.float32)[:, np.newaxis] * np.arange(1, 10, dtype=np.float32)
     phase = turns[np.newaxis].astype(np.float32)
     (expected,) = graph.run({"phase": phase, "pitch": pitch}, ("spectra",), Stop())
@@ -86,11 +94,14 @@ def check_source(source: HarmonicSource, graph: Network) -> None:
 
 
 def check_speech(generator: Generator) -> float:
-    """Say the probe; how far, in dB, what differs from float32 is below it. Raises Unfit."""
+    """Generate the probe and compare it with float32; returns the signal-to-error ratio in dB.
+
+    Raises DecoderUnavailable.
+    """
     window, audio = load_probe()
     made = generator.generate(window, Stop())
     if made.shape != audio.shape or not np.isfinite(made).all():
-        raise DecoderUnavailable("it makes no speech of the probe")
+        raise DecoderUnavailable("it generates no speech from the probe")
     wrong = np.square(audio - made, dtype=np.float64).sum()
     agreement = float(10 * np.log10(np.square(audio, dtype=np.float64).sum() / wrong))
     if agreement < MIN_AGREEMENT_DB:

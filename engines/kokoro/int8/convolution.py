@@ -1,4 +1,4 @@
-"""Convolutions over time in int8, by the oneDNN operators that torch has inside."""
+"""Int8 convolutions over time, by the oneDNN operators inside torch."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Levels = npt.NDArray[np.uint8]
 
 
 class Convolution:
-    """Levels [d, T + taps − 1, inputs] → values [d, T, outputs]: no padding, no dilation, no stride.
+    """Convolves levels [d, T + taps − 1, inputs] to [d, T, outputs], without padding, dilation or stride.
 
-    The operators are not part of torch's public interface: ``fitness`` looks whether they do what is
-    expected before anyone is given what they make. A call computes in the calling thread, without the GIL.
+    The operators are not part of torch's public API; ``compatibility`` checks their results first. A call
+    computes in the calling thread and releases the GIL.
     """
 
     def __init__(self, levels: npt.NDArray[np.int8], scale: Array, bias: Array) -> None:
         """levels: the weight's [outputs, inputs, taps]; scale, bias: float32 [outputs].
 
-        What a call gives is scale · Σ levels · level + bias: the steps and zeros of its input are in them.
+        A call computes scale · Σ levels · level + bias; both already contain the input's steps and zeros.
         """
         outputs, inputs, taps = levels.shape
         self.taps: int = taps
@@ -34,7 +34,7 @@ class Convolution:
         )
 
     def __call__(self, levels: Levels) -> Array:
-        """See the class. The levels are read, and not kept."""
+        """See the class. The levels are not kept."""
         phases, length, inputs = levels.shape
         given = torch.from_numpy(levels).view(phases, 1, length, inputs).permute(0, 3, 1, 2)
         values = torch.ops.onednn.qconv2d_pointwise(

@@ -1,4 +1,4 @@
-"""Who computes where: a window takes one core, and a second one only where one is idle."""
+"""Core pool: a window is computed on one core, with a helper thread if another core is idle."""
 
 from __future__ import annotations
 
@@ -10,54 +10,54 @@ from typing import Generic, TypeVar
 
 from engines.kokoro.network.onnx_model import ModelFailed
 
-_Made = TypeVar("_Made")
+_Result = TypeVar("_Result")
 
 
-class SharedTask(Generic[_Made]):
-    """Something to be made: by a spare thread, if it comes to it before the one who needs it does."""
+class SharedTask(Generic[_Result]):
+    """A computation offered to a helper thread; the caller does it itself if the helper has not begun."""
 
-    def __init__(self, make: Callable[[], _Made], spare: ThreadPoolExecutor | None) -> None:
-        self._make = make
-        self._future: Future[_Made] | None = spare.submit(make) if spare else None
+    def __init__(self, compute: Callable[[], _Result], helper: ThreadPoolExecutor | None) -> None:
+        self._compute = compute
+        self._future: Future[_Result] | None = helper.submit(compute) if helper else None
 
-    def result(self) -> _Made:
-        """What was made; made here and now if nobody has begun it. Raises what making it raised."""
+    def result(self) -> _Result:
+        """The result, computed here if the helper has not begun. Raises what the computation raised."""
         if self._future is None or self._future.cancel():
-            return self._make()
+            return self._compute()
         return self._future.result()
 
 
 class CorePool:
-    """The cores that windows are computed on. Nobody waits for one; who helps has one that would be idle."""
+    """Counts busy cores and lends a helper thread where a core is idle. Windows never wait for a core."""
 
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
         self._idle = count
-        self._spares = [ThreadPoolExecutor(1, thread_name_prefix="kokoro-spare") for _ in range(count // 2)]
+        self._helpers = [ThreadPoolExecutor(1, thread_name_prefix="kokoro-helper") for _ in range(count // 2)]
 
     @contextmanager
     def acquire(self) -> Iterator[ThreadPoolExecutor | None]:
-        """While it lasts a window is computed here; gives one who helps, where a core is idle by then.
+        """Occupy a core while a window is computed; yields a helper thread if another core is idle.
 
-        What torch fails at becomes ModelFailed.
+        torch's errors become ModelFailed.
         """
         with self._lock:
             self._idle -= 1
-            spare = self._spares.pop() if self._idle > 0 and self._spares else None
-            self._idle -= spare is not None
+            helper = self._helpers.pop() if self._idle > 0 and self._helpers else None
+            self._idle -= helper is not None
         try:
-            yield spare
+            yield helper
         except (RuntimeError, MemoryError) as error:
-            # torch's, or the system's.
+            # Raised by torch, or by the system.
             raise ModelFailed(str(error)) from error
         finally:
             with self._lock:
                 self._idle += 1
-                if spare is not None:
+                if helper is not None:
                     self._idle += 1
-                    self._spares.append(spare)
+                    self._helpers.append(helper)
 
     def close(self) -> None:
-        """End the threads; nothing is being computed any more."""
-        for spare in self._spares:
-            spare.shutdown()
+        """End the helper threads; call it once nothing is computed."""
+        for helper in self._helpers:
+            helper.shutdown()

@@ -1,8 +1,8 @@
-"""The network's middle part, prosody to features, in int8: what ``graph_surgery`` calls the decoder.
+"""The part that ``graph_surgery`` calls the decoder, prosody to features, in int8.
 
 Five residual blocks over all of an utterance's frames, each of two norms (AdaIN), two convolutions of three
-taps, and a shortcut of one. A convolution's input is rounded by a step that its own extremes give, as the
-published graph does it. Everything is rows [T, C]; they are shared with another thread where a core is idle.
+taps, and a shortcut of one tap. A convolution's input is quantised dynamically by its extremes, like in the
+published graph. All arrays are rows [T, C], split between two threads where a core is idle.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from torch.nn import functional
 
 from engines.kokoro.int8.convolution import Convolution, Levels
 from engines.kokoro.int8.cores import CorePool, SharedTask
-from engines.kokoro.int8.features_kernels import (
+from engines.kokoro.int8.harmonic_source import HarmonicSource, harmonic_phase
+from engines.kokoro.int8.kernels import (
     add_scaled,
     leaky_levels,
     sums_and_extremes,
     upsample_depthwise,
 )
-from engines.kokoro.int8.packed import PackedWeights
+from engines.kokoro.int8.packing import PackedWeights
+from engines.kokoro.network.decoder import DecodedFeatures
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
 
 _BLOCKS = ("encode", "decode.0", "decode.1", "decode.2", "decode.3")
@@ -36,7 +38,7 @@ _MOST, _LEAST_RANGE = 255, 1e-6
 
 
 class RowStatistics(NamedTuple):
-    """Rows [T, C], and of each channel [C] mean, variance, least and most value."""
+    """Rows [T, C], and mean, variance, minimum and maximum of each channel [C]."""
 
     rows: Array
     mean: npt.NDArray[np.float64]
@@ -46,7 +48,7 @@ class RowStatistics(NamedTuple):
 
 
 class LeakyAffine(NamedTuple):
-    """leaky(scale · x + shift) of each channel [C]; ``slope`` is 1 where nothing leaks."""
+    """leaky(scale · x + shift) of each channel [C]; a ``slope`` of 1 makes it linear."""
 
     scale: Array
     shift: Array
@@ -55,14 +57,14 @@ class LeakyAffine(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ThreadPair:
-    """One or two threads that share rows."""
+    """The calling thread and, where a core is idle, a helper."""
 
     helper: ThreadPoolExecutor | None
 
     def split_rows(self, rows: int, make: Callable[[int, int], None]) -> None:
-        """Have ``make`` make all rows [first, end), in two parts; not cut between an even row and the next.
+        """Call ``make(first, end)`` for all rows, in two parts. An even row stays with the next one.
 
-        Whoever makes them: sums depend on where they are cut.
+        The cut does not depend on whether there is a helper: rounding of sums depends on it.
         """
         middle = rows // 4 * 2 or rows
         rest = SharedTask(lambda: make(middle, rows), self.helper) if middle < rows else None
@@ -71,7 +73,7 @@ class ThreadPair:
             rest.result()
 
     def compute_with_statistics(self, rows: Array, make: Callable[[int, int], None]) -> RowStatistics:
-        """``rows``, once ``make`` has made them, and what they are like."""
+        """Fill ``rows`` by ``make(first, end)`` and compute their statistics."""
         parts: dict[int, tuple[Array, ...]] = {}
         channels = rows.shape[1]
 
@@ -90,7 +92,7 @@ class ThreadPair:
 
 
 class DynamicConvolution:
-    """A convolution of rounded rows. It gives them without its bias, and in units of the input's step."""
+    """An int8 convolution with dynamic quantisation; its output lacks the bias and the factor of the step."""
 
     def __init__(self, packed: PackedWeights, name: str) -> None:
         def array(kind: str) -> Array:
@@ -104,7 +106,7 @@ class DynamicConvolution:
     def quantise(
         self, given: RowStatistics, affine: LeakyAffine, threads: ThreadPair
     ) -> tuple[Levels, OutputScale]:
-        """What the rows become, ready to be convolved, and how they were rounded."""
+        """Apply ``affine``, quantise and pad the rows; returns their levels and the output's scale."""
         scale, shift = affine.scale / self._smooth, affine.shift / self._smooth
         ends = np.stack((given.least, given.most)) * scale + shift
         ends = np.maximum(ends, ends * affine.slope)
@@ -124,24 +126,24 @@ class DynamicConvolution:
         return levels, OutputScale(step, self._bias - step * zero * self._lifted)
 
     def convolve(self, levels: Levels, out: Array, first: int, end: int) -> None:
-        """Rows [first, end), to ``out``."""
+        """Convolve rows [first, end) into ``out``."""
         out[first:end] = self._convolution(levels[None, first : end + self._convolution.taps - 1])[0]
 
     @property
     def outputs(self) -> int:
-        """Channels that come out."""
+        """Number of output channels."""
         return len(self._bias)
 
 
 class OutputScale(NamedTuple):
-    """A product's rows are values · step + shift [C]."""
+    """Completes a convolution's output: values · step + shift [C]."""
 
     step: np.float32
     shift: Array
 
 
 class FeatureBlock:
-    """(second(norm(first(norm(x)))) + shortcut(x)) / √2; the last makes two rows of one."""
+    """(second(norm(first(norm(x)))) + shortcut(x)) / √2; the last block doubles the number of rows."""
 
     def __init__(self, packed: PackedWeights, name: str) -> None:
         self._first, self._second, self._shortcut = (
@@ -154,9 +156,9 @@ class FeatureBlock:
             self._pool = weight, packed["pool.bias"].astype(np.float32)
 
     def apply(self, given: RowStatistics, norms: Array, room: Array, threads: ThreadPair) -> RowStatistics:
-        """What becomes of x [T, inputs], in the first columns of ``room``; what stands in others stays.
+        """Compute the block for x [T, inputs] into the first columns of ``room``; the others are left alone.
 
-        norms: gain − 1 and bias of the first norm, and of the second.
+        norms: gain − 1 and bias of the first norm, then of the second.
         """
         first_norm, second_norm = norms[: 2 * self.inputs], norms[2 * self.inputs :]
         affine = _normed(given, first_norm, np.float32(1))
@@ -206,7 +208,7 @@ class FeatureBlock:
 
 
 def _normed(given: RowStatistics, norm: Array, step: np.float32) -> LeakyAffine:
-    """AdaIN of rows that are step · x, but for what it takes out; norm: gain − 1 and bias."""
+    """AdaIN of x, given the statistics of x / step, as an affine map; norm: gain − 1 and bias."""
     more, bias = np.split(norm, 2)
     exact = float(step)
     scale = (1 + more) * exact / np.sqrt(np.square(exact) * given.variance + _EPSILON)
@@ -218,10 +220,10 @@ def _unchanged(channels: int) -> LeakyAffine:
 
 
 class Int8Features:
-    """Prosody to features; several threads may use it at once."""
+    """Computes features from prosody; thread-safe."""
 
     def __init__(self, packed: PackedWeights, cores: CorePool) -> None:
-        """packed: by ``features_packing``. Raises ModelFailed."""
+        """packed: built by ``features_packing``. Raises ModelFailed."""
         self._blocks = [FeatureBlock(packed, name) for name in _BLOCKS]
         self._pitch, self._energy = (
             (packed[f"{name}.weight"].ravel().astype(np.float32), np.float32(packed[f"{name}.bias"].item()))
@@ -236,16 +238,16 @@ class Int8Features:
     def compute(
         self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop
     ) -> tuple[Array, Array, Array]:
-        """Features, gain and bias: see ``Front.decoded``."""
+        """Compute features, gain and bias; see ``FeatureDecoder.decode``."""
         gain, bias, own = self._norms.run({"style": style}, ("gain", "bias", "own"), stop)
-        with self._cores.acquire() as spare:
-            rows = self._rows(asr, pitch, energy, own.ravel(), ThreadPair(spare), stop)
+        with self._cores.acquire() as helper:
+            rows = self._rows(asr, pitch, energy, own.ravel(), ThreadPair(helper), stop)
         return np.ascontiguousarray(rows.T)[np.newaxis], gain, bias
 
     def _rows(
         self, asr: Array, pitch: Array, energy: Array, norms: Array, threads: ThreadPair, stop: Stop
     ) -> Array:
-        """The features [2F, 512]."""
+        """Compute the features [2F, 512]."""
         spoken = np.ascontiguousarray(asr[0].T)
         frames = len(spoken)
         residual = functional.linear(torch.from_numpy(spoken), self._residual, self._residual_bias).numpy()
@@ -267,7 +269,32 @@ class Int8Features:
 
 
 def _halved(curve: Array, weight: Array, bias: np.float32) -> Array:
-    """A curve [2F] at every other place [F], convolved with three taps."""
+    """Convolve a curve [2F] with three taps and a stride of two [F]."""
     padded = np.pad(curve, 1)
     first, middle, last = weight
     return np.asarray(first * padded[:-2:2] + middle * padded[1:-1:2] + last * padded[2::2] + bias)
+
+
+class Int8FeatureDecoder:
+    """See ``FeatureDecoder``."""
+
+    def __init__(self, features: Int8Features, harmonics: HarmonicSource) -> None:
+        self._features, self._harmonics = features, harmonics
+
+    def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
+        """See ``FeatureDecoder.decode``."""
+        features, gain, bias = self._features.compute(asr, pitch, energy, style, stop)
+        return DecodedFeatures(features, gain, bias, LazySource(self._harmonics, pitch))
+
+
+class LazySource:
+    """See ``Source``; computes only the frames asked for."""
+
+    def __init__(self, harmonics: HarmonicSource, pitch: Array) -> None:
+        """pitch: of all F frames [1, 2F]."""
+        self._harmonics = harmonics
+        self._pitch, self._phase = pitch, harmonic_phase(pitch)
+
+    def spectra(self, first: int, end: int, stop: Stop) -> Array:
+        """See ``Source.spectra``; takes some milliseconds and cannot be cancelled."""
+        return self._harmonics.spectra(self._phase, self._pitch, first, end)

@@ -1,14 +1,14 @@
-"""The decoder part's weights as ``features`` takes them: packed once, and kept in the cache folder.
+"""Packs the decoder part's weights in the form that ``features`` uses.
 
     python -m engines.kokoro.int8.features_packing < DECODER.onnx > PACKED.npz
 
-What is packed, by a layer's name in the original network: of an int8 convolution ``levels`` int8 [outputs,
-inputs, taps], ``scale`` and ``bias`` [outputs], ``lifted``, what inputs of one everywhere would give
-without the bias [outputs], and ``smooth`` [inputs]; of a small one ``weight`` and ``bias``. ``norms`` are the
-bytes of a graph: style → gain, bias, own, the first two as the part has them, the last of its own norms.
+Arrays, prefixed with the layer's name in the original network: of an int8 convolution ``levels`` int8
+[outputs, inputs, taps], ``scale`` and ``bias`` [outputs], ``lifted`` [outputs], the output without bias for
+an input of ones, and ``smooth`` [inputs]; of a small one ``weight`` and ``bias``. ``norms`` holds the bytes
+of a graph: style → gain, bias, own, the first two being the part's outputs, the last those of its own norms.
 
-A norm's output has a mean and a deviation that the style tells, whatever is said: so inputs are
-smoothed (Xiao et al. 2022) by what the shipped voices' styles let them grow to, and nothing is calibrated.
+A norm's output has a mean and a deviation that depend on the style alone. So inputs are smoothed
+(SmoothQuant, Xiao et al. 2022) by the range that the shipped voices' styles imply, without calibration.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _BIASES = "decoder.decoder."
 _SMALL = ("F0_conv", "N_conv", "asr_res.0")
 _HALF_A_STYLE = 128
 _STYLES = (20, 60, 120)
-"""Of utterances of so many symbols."""
+"""Utterance lengths, in symbols, whose styles are used."""
 
 _DEVIATIONS = 3.5
 _TO_THE_WEIGHTS = 0.3
-"""How much of the inputs' different sizes is left to the levels (0: all to the weights; best of four)."""
+"""Exponent of the weights' range in the smoothing (0: by the inputs' range alone; best of four)."""
 
 
 class _Part:
-    """The decoder part, its weights in float32."""
+    """Gives access to the decoder part's weights in float32."""
 
     def __init__(self, decoder: bytes) -> None:
         self._graph = onnx.load_model_from_string(dequantize(decoder)).graph
@@ -48,14 +48,14 @@ class _Part:
         self._constants = {tensor.name: tensor for tensor in self._graph.initializer}
 
     def weight(self, name: str) -> Array:
-        """Of a layer, by the name of its node."""
+        """Weight of a layer, by the name of its node."""
         node = self._nodes.get(f"{_PREFIX}{name}")
         if node is None:
             raise UnknownGraph(f"no layer {name} in the decoder")
         return self._value(node.input[1])
 
     def bias(self, name: str) -> Array:
-        """Of a layer, by its name."""
+        """Bias of a layer, by its name."""
         return self._value(f"{_BIASES}{name}.bias")
 
     def _value(self, name: str) -> Array:
@@ -104,13 +104,13 @@ def pack_features(decoder: bytes, pairs: bool) -> dict[str, npt.NDArray[np.gener
 
 
 def _smooth(reached: Array, weight: Array) -> Array:
-    """What each input is divided by before it is rounded; their geometric mean is 1."""
+    """Divisor of each input before quantisation; their geometric mean is 1."""
     smooth = reached ** (1 - _TO_THE_WEIGHTS) / np.maximum(weight, 1e-6) ** _TO_THE_WEIGHTS
     return np.asarray(smooth / np.exp(np.log(smooth).mean()), np.float32)
 
 
 def _norms(decoder: bytes) -> bytes:
-    """The part of the part that the style alone goes into."""
+    """Subgraph of the part that depends on the style alone."""
     model = onnx.load_model_from_string(decoder)
     own = [f"{_PREFIX}{block}/norm{number}/fc/Gemm_output_0" for block in BLOCKS for number in (1, 2)]
     model.graph.node.append(helper.make_node("Concat", own, ["own"], axis=1))
@@ -120,5 +120,5 @@ def _norms(decoder: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    # A process of its own: onnx and its objects are not for a server's memory.
+    # Runs in a child process: onnx takes memory that the server would not get back.
     run_packing(pack_features, "decoder part")

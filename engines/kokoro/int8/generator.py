@@ -1,9 +1,9 @@
 """The generator in static int8: a window's features and spectra to its samples.
 
-Everything is rows [T, C]. A layer is given just the rows that the window's samples depend on, so its context
-shrinks on the way: from four frames on either side at the features to a fiftieth of one at the last layer.
+All arrays are rows [T, C]. Each layer computes only the rows that the window's samples depend on, so the
+context shrinks from four frames on either side at the features to a fiftieth of a frame at the last layer.
 
-Branches that do not depend on each other are shared with another thread where a core is idle (``cores``).
+Independent branches are shared with a helper thread where a core is idle (``cores``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from engines.kokoro.int8.kernels import (
     mean_leaky_levels,
     overlap_add,
 )
-from engines.kokoro.int8.packed import PackedWeights
+from engines.kokoro.int8.packing import PackedWeights
 from engines.kokoro.network.decoder import Window
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop
 from speech.types import Samples
@@ -44,34 +44,31 @@ _DILATIONS = (1, 3, 5)
 _LEAK, _LAST_LEAK = np.float32(0.1), np.float32(0.01)
 _HOPS = 120
 """Short-time spectra of a frame."""
-# What is longer is made in pieces, which have the same samples: 4 % more to compute, and half the memory.
+# Longer windows are computed in pieces, with the same samples: 4 % more computation, half the memory.
 _MOST_FRAMES = 36
 _HOP, _MARGIN = 5, 10
-"""Samples from one short-time spectrum to the next; those that the inverse transform gives too much."""
+"""Samples between two short-time spectra; surplus samples of the inverse transform at either end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """Upsampling, the source's share, and three residual blocks of which the mean goes on.
-
-    rows: of a frame.
-    """
+    """Upsampling, addition of the source, and the mean of three residual blocks."""
 
     upsampling: Upsampling
     source: FloatConvolution
     source_block: ResidualBlock
     blocks: tuple[ResidualBlock, ResidualBlock, ResidualBlock]
-    rows: int
+    rows: int  # of one frame
 
     @property
     def reach(self) -> int:
-        """Rows on either side that a row of what goes on depends on."""
+        """Rows on either side that a row of the stage's output depends on."""
         return max(block.reach for block in self.blocks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputLayer:
-    """From the last rows to samples: a convolution to 22 channels; the inverse transform's basis [22, 20]."""
+    """The last convolution, to 22 channels, and the inverse transform's basis [22, 20]."""
 
     convolution: FloatConvolution
     basis: Array
@@ -83,10 +80,11 @@ class OutputLayer:
 
 
 class Int8Generator:
-    """See ``Generator``; a call computes in the calling thread, and in another one where a core is idle."""
+    """See ``Generator``; a call computes in the calling thread and in a helper where a core is idle."""
 
-    # The features reach over four frames, the source through its own block over five and a half. With all of
-    # that a window of two frames or more has the very samples of the whole (measured; with four: 35 dB).
+    # The receptive field is four frames for the features and five and a half for the source with its block.
+    # With six, a window of two frames or more has exactly the samples of the whole (measured; with four:
+    # 35 dB).
     context = 6
 
     def __init__(self, first: Stage, second: Stage, last: OutputLayer, cores: CorePool) -> None:
@@ -102,7 +100,7 @@ class Int8Generator:
         pieces = -(-(end - window.before) // _MOST_FRAMES)
         edges = [window.before + (end - window.before) * piece // pieces for piece in range(pieces + 1)]
         made = []
-        with self._cores.acquire() as spare:
+        with self._cores.acquire() as helper:
             for first, until in pairwise(edges):
                 begin, stops = max(first - self.context, 0), min(until + self.context, frames)
                 piece = _Piece(
@@ -110,19 +108,19 @@ class Int8Generator:
                     window.spectra[0, :, _HOPS * begin : _HOPS * stops + 1],
                     norms,
                     stop,
-                    spare,
+                    helper,
                 )
-                made.append(self._of(piece, first - begin, stops - until))
+                made.append(self._generate(piece, first - begin, stops - until))
         return np.concatenate(made)
 
     def close(self) -> None:
         """See ``Generator.close``."""
         self._cores.close()
 
-    def _of(self, piece: _Piece, before: int, after: int) -> Samples:
+    def _generate(self, piece: _Piece, before: int, after: int) -> Samples:
         first, second, last = self._first, self._second, self._last
         end = piece.frames - after
-        # Which rows each layer has to make, from the samples back to the features.
+        # Rows that each layer has to compute, from the samples back to the features.
         hops = second.rows * piece.frames + 1
         spectra = RowRange(second.rows * before, second.rows * end + 1).widened(1, hops)
         after_second = spectra.widened(last.reach, hops)
@@ -134,8 +132,10 @@ class Int8Generator:
         given = first.upsampling.input_range(into_first, 2 * piece.frames)
 
         source_rows = np.ascontiguousarray(piece.spectra.T)
-        later = SharedTask(partial(_source, second, source_rows, into_second, hops, piece), piece.spare)
-        source = _source(first, source_rows, into_first, rows, piece)
+        later = SharedTask(
+            partial(_source_branch, second, source_rows, into_second, hops, piece), piece.helper
+        )
+        source = _source_branch(first, source_rows, into_first, rows, piece)
         levels, left = first.upsampling.allocate_levels(given, into_first)
         leaky_transposed_levels(
             np.ascontiguousarray(piece.features[:, given.first : given.end]),
@@ -147,16 +147,16 @@ class Int8Generator:
         )
         values = first.upsampling.apply(levels, into_first)
         add_two(values, *source)
-        branches = _branches(first, values, into_first, after_first, rows, piece)
+        branches = _residual_branches(first, values, into_first, after_first, rows, piece)
         levels, left = second.upsampling.allocate_levels(after_first, upsampled)
         quantiser = second.upsampling.quantiser
         mean_leaky_levels(*branches, _LEAK, quantiser.per_step, quantiser.zero, levels, left)
         values = second.upsampling.apply(levels, upsampled)
-        # The first row of all is the mirror's: the third of all, which is the second of these.
+        # The utterance's first row is the reflected third one, which is the second of these.
         values = np.concatenate((values[1:2], values)) if into_second.first == 0 else values
         values = values[: into_second.rows]
         add_two(values, *later.result())
-        branches = _branches(second, values, into_second, after_second, hops, piece)
+        branches = _residual_branches(second, values, into_second, after_second, hops, piece)
         into_last = np.empty((spectra.rows + 2 * last.reach, values.shape[1]), np.float32)
         mean_leaky(*branches, _LAST_LEAK, into_last, after_second.first - spectra.first + last.reach)
         made = last.convolution.apply(into_last)
@@ -168,41 +168,41 @@ class Int8Generator:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    """Of a window, or all of it: features [512, 2n], spectra [22, 120n + 1]."""
+    """A window or a part of one: features [512, 2n], spectra [22, 120n + 1]."""
 
     features: Array
     spectra: Array
     norms: Norms
     stop: Stop
-    spare: ThreadPoolExecutor | None
+    helper: ThreadPoolExecutor | None
 
     @property
     def frames(self) -> int:
         return int(self.features.shape[1]) // 2
 
 
-def _source(stage: Stage, spectra: Array, want: RowRange, rows: int, piece: _Piece) -> Branch:
-    """Rows ``want`` of what the source's spectra [120n + 1, 22] become, of ``rows`` in all."""
+def _source_branch(stage: Stage, spectra: Array, want: RowRange, rows: int, piece: _Piece) -> Branch:
+    """Compute rows ``want``, of ``rows`` in all, of the stage's source branch from spectra [120n + 1, 22]."""
     have = want.widened(stage.source_block.reach, rows)
     values = have.select(stage.source.apply(spectra), RowRange(0, rows))
     return stage.source_block.apply(values, have, want, rows, piece.norms, piece.stop)
 
 
-def _branches(
+def _residual_branches(
     stage: Stage, values: Array, have: RowRange, want: RowRange, rows: int, piece: _Piece
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Rows ``want`` of all three blocks: (values, more) of each, to be added up."""
+    """Compute rows ``want`` of all three blocks: values and addend of each."""
 
     def make(block: ResidualBlock) -> Branch:
         return block.apply(values, have, want, rows, piece.norms, piece.stop)
 
     *others, longest = stage.blocks
-    made = [SharedTask(partial(make, block), piece.spare) for block in reversed(others)]
+    made = [SharedTask(partial(make, block), piece.helper) for block in reversed(others)]
     return (*make(longest), *made[0].result(), *made[1].result())
 
 
 def build_generator(packed: PackedWeights, cores: CorePool) -> Int8Generator:
-    """The generator of what ``packing`` has packed."""
+    """Build the generator from the arrays of ``packing``."""
 
     def array(name: str) -> Array:
         return np.array(packed[name], np.float32)

@@ -1,11 +1,10 @@
-"""Reads the generator's layers out of its part of the published graph.
+"""Reads the generator's layers from its part of the published graph.
 
-The graph (``graph_surgery``'s "generator") keeps its weights as 8-bit integers, and rounds what flows
-through it by scales found on the way. Here weights are what the integers stand for, and biases what they
-were before they were rounded. How the layers are connected is checked node by node: any other network is
-refused.
+The graph (``graph_surgery``'s "generator") stores weights as 8-bit integers and quantises activations
+dynamically. The layers have the dequantised weights, and the biases from before their rounding. The
+connections are checked node by node; any other network is refused.
 
-This module imports ``onnx``: a server leaves it to a process of its own.
+This module imports ``onnx``, so a server uses it in a child process only.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ _BINS = 11
 
 
 def read_layers(generator: bytes) -> Layers:
-    """The layers of ``graph_surgery``'s generator part. Raises UnknownGraph."""
+    """Read the layers of ``graph_surgery``'s generator part. Raises UnknownGraph."""
     return _Graph(generator).layers()
 
 
 class _Graph:
-    """The part, opened; everything is read from the audio backwards."""
+    """Reads the part from the audio backwards."""
 
     def __init__(self, generator: bytes) -> None:
         graph = onnx.load_model_from_string(generator).graph
@@ -54,7 +53,7 @@ class _Graph:
         self._scales, self._shifts = (self._offsets(graph.node, packed) for packed in ("scale", "shift"))
 
     def layers(self) -> Layers:
-        """All of it."""
+        """Read all layers."""
         loud = self._maker_of("audio", "Reshape", "Mul")
         _expect(self._number(loud.input[1]) == _LOUDER, "the inverse STFT's factor")
         cut = self._maker_of(loud.input[0], "Slice")
@@ -88,7 +87,7 @@ class _Graph:
         return layers
 
     def _spectrum(self, tensor: str) -> str:
-        """The convolution's tensor that the complex spectrum ``tensor`` is made of."""
+        """Output of the last convolution, from which the complex spectrum ``tensor`` is computed."""
         both = self._maker_of(tensor, "Concat")
         real, imaginary = (self._maker_of(part, "Mul") for part in both.input)
         cosine, sine = self._maker_of(real.input[1], "Cos"), self._maker_of(imaginary.input[1], "Sin")
@@ -106,7 +105,7 @@ class _Graph:
         return str(magnitude.input[0])
 
     def _stage(self, tensor: str) -> tuple[Stage, str]:
-        """The stage that makes ``tensor``, and what goes in."""
+        """Stage that outputs ``tensor``, and its input."""
         mean = self._maker_of(tensor, "Div")
         _expect(self._number(mean.input[1]) == 3, "the blocks' mean")
         most = self._maker_of(mean.input[0], "Add")
@@ -134,7 +133,7 @@ class _Graph:
         return Stage(slope, upsampling, reflected, source, source_block, blocks), tensor
 
     def _block(self, tensor: str) -> tuple[ResidualBlock, str]:
-        """The residual block that makes ``tensor``, and what goes in."""
+        """Residual block that outputs ``tensor``, and its input."""
         pairs: list[tuple[Step, Step]] = []
         for dilation in reversed(_DILATIONS):
             sum_ = self._maker_of(tensor, "Add")
@@ -148,7 +147,7 @@ class _Graph:
         return ResidualBlock(pairs[0][0].convolution.name.rpartition(".convs")[0], tuple(pairs)), tensor
 
     def _step(self, tensor: str) -> tuple[Step, str]:
-        """The step that makes ``tensor``, and what goes in."""
+        """Step that outputs ``tensor``, and its input."""
         convolution, tensor = self._convolution(tensor)
         outputs, inputs, taps = convolution.weight.shape
         same = outputs == inputs and convolution.stride == 1
@@ -178,7 +177,7 @@ class _Graph:
         return Step(Snake(place[0], alpha), convolution), scaled.input[0]
 
     def _convolution(self, tensor: str) -> tuple[Convolution, str]:
-        """The convolution of integers that makes ``tensor``, and its input before it is rounded."""
+        """Int8 convolution that outputs ``tensor``, and its input before quantisation."""
         scaled = self._maker_of(tensor, "Mul")
         added = self._maker_of(scaled.input[0], "Cast", "Add")
         node = self._maker_of(added.input[0], "ConvInteger")
@@ -210,12 +209,12 @@ class _Graph:
         return Upsampling(name, weight, bias, stride, padding)
 
     def _leaky(self, tensor: str) -> tuple[float, str]:
-        """The slope of the leaky ReLU that makes ``tensor``, and what goes in."""
+        """Slope of the leaky ReLU that outputs ``tensor``, and its input."""
         node = self._maker_of(tensor, "LeakyRelu")
         return round(_attributes(node).get("alpha", 0.01), 6), node.input[0]
 
     def _offsets(self, nodes: Iterable[NodeProto], packed: str) -> dict[str, tuple[int, int]]:
-        """Where each norm's part of ``packed`` begins, and how many channels it has, by its tensor's name."""
+        """First channel in ``packed`` and number of channels of each norm, by its tensor's name."""
         splits = [node for node in nodes if node.op_type == "Split" and node.input[0] == packed]
         _expect(len(splits) == 1 and _attributes(splits[0]) == {"axis": 1}, f"the split of {packed}")
         (split,) = splits
@@ -224,7 +223,7 @@ class _Graph:
         return dict(zip(split.output, zip(starts, sizes, strict=False), strict=True))
 
     def _maker_of(self, tensor: str, operation: str, *others: str) -> NodeProto:
-        """The last of a chain of nodes: each of ``others`` makes the first input of the one before it."""
+        """Follow a chain of nodes through their first inputs; returns the last node."""
         node = self._maker.get(tensor)
         if node is None or node.op_type != operation:
             raise _unknown(f"{operation} at {tensor}")
@@ -239,21 +238,21 @@ class _Graph:
 
 
 def _convolution(name: str, weight: Array, bias: Array, node: NodeProto) -> Convolution:
-    told = _attributes(node)
-    stride, dilation, padding = (told.get(key, [0])[0] for key in ("strides", "dilations", "pads"))
-    _expect(len(bias) == len(weight) and told == _plain(stride, padding, dilation), name)
+    attributes = _attributes(node)
+    stride, dilation, padding = (attributes.get(key, [0])[0] for key in ("strides", "dilations", "pads"))
+    _expect(len(bias) == len(weight) and attributes == _plain(stride, padding, dilation), name)
     return Convolution(name, weight, bias, stride, dilation, padding)
 
 
 def _attributes(node: NodeProto) -> dict[str, Any]:
-    """A node's attributes but for the kernel's shape, which is its weight's."""
-    told = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
-    told.pop("kernel_shape", None)
-    return {name: value.decode() if isinstance(value, bytes) else value for name, value in told.items()}
+    """Attributes of a node without the kernel's shape, which is the weight's."""
+    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    attributes.pop("kernel_shape", None)
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in attributes.items()}
 
 
 def _plain(stride: int, padding: int, dilation: int = 1) -> dict[str, Any]:
-    """The attributes that a convolution has."""
+    """Attributes of a convolution."""
     return {
         "auto_pad": "NOTSET",
         "dilations": [dilation],
@@ -264,17 +263,17 @@ def _plain(stride: int, padding: int, dilation: int = 1) -> dict[str, Any]:
 
 
 def _name_of(node: NodeProto) -> str:
-    """A layer's name in the original network, ``resblocks.0.convs1.2``."""
+    """Name of a layer in the original network, like ``resblocks.0.convs1.2``."""
     name = node.name.removeprefix(_PREFIX).rpartition("/")[0].replace("/", ".")
     _expect(bool(name), f"the layer of {node.name}")
     return name
 
 
 def _expect(met: bool, what: str) -> None:
-    """Refuse a graph that is otherwise than expected."""
+    """Raise UnknownGraph unless the condition is met."""
     if not met:
         raise _unknown(what)
 
 
 def _unknown(what: str) -> UnknownGraph:
-    return UnknownGraph(f"the generator is not the one that this was made for: {what}")
+    return UnknownGraph(f"unexpected generator graph: {what}")

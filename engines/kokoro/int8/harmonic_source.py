@@ -1,10 +1,9 @@
-"""The harmonic source's spectra, rounded as the published graph rounds them, for any frames by themselves.
+"""Spectra of the harmonic source for any frames by themselves, bit-exact with the published graph.
 
-The source is a sum of nine sines, silent where nothing is voiced, and its short-time spectra tell the
-generator at what phase to speak. Two things in them are rounding alone, and heard nevertheless: phases
-have grown to tens of thousands of radians in float32, and of a spectrum's empty bins nothing is left but
-the noise of the transform. So each sum and product is made here in the order in which onnxruntime makes
-it, and its samples are those of the graph to the last bit:
+The source is a sum of nine sines, silent where nothing is voiced; its short-time spectra give the generator
+its phase. Two of their properties are rounding errors, and audible nevertheless: phases grow to tens of
+thousands of radians in float32, and a spectrum's empty bins contain only the noise of the transform. So every
+sum and product is computed in onnxruntime's order, and the samples equal those of the graph to the last bit:
 
     linear interpolation   upsample.cc (UpsampleTrilinear: eight corners, of which two differ)
     sine                   Eigen's psin: Cody and Waite's reduction, above 25966 an exact one
@@ -12,10 +11,10 @@ it, and its samples are those of the graph to the last bit:
     tanh                   a quotient of polynomials (MLAS, tanh.cpp), with fused multiply-adds
     transform of 20        dft.cc: Bluestein's chirp, by two radix-2 transforms of 64
 
-The last arctangent is not: it is continuous wherever it is heard. Once the order of operations is known
-nothing depends on what was made before, so that each window has just its own frames made.
+Only the last arctangent is not bit-exact: it is continuous wherever it is audible. With the order of
+operations reproduced, frames do not depend on earlier ones, so each window computes only its own.
 
-What is compiled here must not be given fastmath: the compiler would change that order.
+These kernels must not use fastmath: the compiler would change that order.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ from engines.kokoro.network.onnx_model import SAMPLE_RATE, Array
 
 _F = np.float32
 _STEP, _FRAME, _HOP, _SIZE, _BINS = 300, 600, 5, 20, 11
-"""Samples of a value of the pitch, of a frame, from one spectrum to the next, and of one; its bins."""
+"""Samples of a pitch value, of a frame, between two spectra and of a spectrum; bins of a spectrum."""
 
 _MARGIN = _SIZE // 2
-"""Samples that are mirrored at either end of an utterance."""
+"""Samples mirrored at either end of an utterance."""
 
 _VOICED_HZ = _F(10)
 _LOUDNESS, _TWO, _PI, _HALF, _SILENCE = _F(0.1), _F(2), _F(math.pi), _F(0.5), _F(0)
-# What the export merges the harmonics with (m_source.l_linear).
+# The layer that merges the harmonics (m_source.l_linear).
 _WEIGHTS = np.array(
     [
         *(-0.081541866, -0.18519667, -0.18263398, -0.17837206, -0.098738946),
@@ -66,7 +65,7 @@ _A8, _A10, _A12, _A14, _A16 = _F(0.10622653), _F(-0.07465779), _F(0.04224104), _
 
 _POINTS = 64
 _LANES = 64
-"""Spectra that are transformed together."""
+"""Spectra transformed together."""
 
 _WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_SIZE) / _SIZE)).astype(np.float32)
 _REVERSED = np.array([int(f"{point:06b}"[::-1], 2) for point in range(_POINTS)])
@@ -74,13 +73,13 @@ _REVERSED = np.array([int(f"{point:06b}"[::-1], 2) for point in range(_POINTS)])
 
 @inlined()
 def _fused(a: Any, b: Any, c: Any) -> Any:
-    """a · b + c, rounded once."""
+    """Compute a · b + c, rounded once."""
     return _F(np.float64(a) * np.float64(b) + np.float64(c))
 
 
 @inlined()
 def _small_sine(angle: Any) -> Any:
-    """sin(angle) for 0 ≤ angle < 25966."""
+    """Compute sin(angle) for 0 ≤ angle < 25966."""
     rounded = angle * _TWO_PER_PI + _ROUNDING - _ROUNDING
     rest = angle + rounded * _P1
     rest = rest + rounded * _P2
@@ -91,7 +90,7 @@ def _small_sine(angle: Any) -> Any:
 
 @inlined()
 def _large_sine(angle: Any) -> Any:
-    """sin(angle) for angle ≥ 25966."""
+    """Compute sin(angle) for angle ≥ 25966."""
     exact = np.float64(angle)
     quadrant = np.rint(exact * (2 / math.pi))
     rest = _F((exact - quadrant * _HALF_PI) - quadrant * _HALF_PI_REST)
@@ -100,7 +99,7 @@ def _large_sine(angle: Any) -> Any:
 
 @inlined()
 def _turned(rest: Any, quadrant: Any) -> Any:
-    """sin(quadrant · π / 2 + rest), |rest| ≤ π / 4."""
+    """Compute sin(quadrant · π / 2 + rest), |rest| ≤ π / 4."""
     square = rest * rest
     sine = _S3 * square + _S2
     sine = (sine * square + _S1) * square
@@ -127,7 +126,7 @@ def _tanh(value: Any) -> Any:
 
 @inlined()
 def _atan_of_quotient(top: Any, bottom: Any) -> Any:
-    """atan(top / bottom)."""
+    """Compute atan(top / bottom)."""
     high, low = abs(top), abs(bottom)
     part = min(high, low) / max(high, low)
     square = part * part
@@ -139,14 +138,14 @@ def _atan_of_quotient(top: Any, bottom: Any) -> Any:
 
 @compiled("void(float32[:, ::1], float32[::1], float32[::1], int64, float32[::1])")
 def _harmonics(phase: Any, pitch: Any, weights: Any, first: int, samples: Any) -> None:
-    """The source's samples from the ``first`` on; phase [n, 9], pitch [n], weights [9]."""
+    """Compute the source's samples from ``first`` on; phase [n, 9], pitch [n], weights [9]."""
     values, harmonics = phase.shape
     silent = _tanh(_BIAS)
     end = first + len(samples)
     before = np.empty(_STEP // 2, np.float32)
     after = np.empty(_STEP // 2, np.float32)
     total = np.empty(_STEP // 2, np.float32)
-    # Between the middles of two values of the pitch the phase is interpolated.
+    # The phase is interpolated between the middles of two pitch values.
     for half in range(first // (_STEP // 2), -(-end // (_STEP // 2))):
         begin = max(half * (_STEP // 2), first)
         made = samples[begin - first : (half + 1) * (_STEP // 2) - first]
@@ -183,7 +182,7 @@ def _harmonics(phase: Any, pitch: Any, weights: Any, first: int, samples: Any) -
 
 @compiled("void(float32[:, ::1], float32[:, ::1], float32[:, ::1])")
 def _transform(real: Any, imaginary: Any, circle: Any) -> None:
-    """Radix 2, in place, of points [64, lanes] in reversed order; circle [64, 2]: the roots of one."""
+    """Radix-2 FFT in place, of points [64, lanes] in bit-reversed order; circle [64, 2]: the roots of one."""
     size = 2
     while size <= _POINTS:
         middle = size // 2
@@ -207,7 +206,7 @@ _TABLE = "float32[:, ::1]"
 def _spectra(
     samples: Any, window: Any, circle: Any, chirp: Any, filter_: Any, reversed_: Any, spectra: Any
 ) -> None:
-    """Magnitudes and phases [22, T] of T windows; the tables: see ``HarmonicSource``."""
+    """Compute magnitudes and phases [22, T] of T windows; tables as in ``HarmonicSource``."""
     count = spectra.shape[1]
     real = np.empty((_POINTS, _LANES), np.float32)
     imaginary = np.empty((_POINTS, _LANES), np.float32)
@@ -270,13 +269,13 @@ class HarmonicSource:
         self._filter = np.stack((real[:, 0], imaginary[:, 0]), axis=1)
 
     def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
-        """Of frames [first, end) of an utterance [1, 22, 120 (end − first) + 1].
+        """Compute the spectra of frames [first, end) of an utterance [1, 22, 120 (end − first) + 1].
 
-        phase [1, 2F, 9] and pitch [1, 2F]: of all its F frames, as ``graph_surgery`` has them.
+        phase [1, 2F, 9] and pitch [1, 2F]: of all F frames, as in ``graph_surgery``.
         """
         length = _FRAME * phase.shape[1] // 2
         begin, until = _FRAME * first - _MARGIN, _FRAME * end + _MARGIN
-        # What is beyond the ends is mirrored at the outermost samples.
+        # Samples beyond the ends are mirrored at the outermost ones.
         samples = np.empty(min(until, length) - max(begin, 0), np.float32)
         _harmonics(
             np.ascontiguousarray(phase[0]),
@@ -293,19 +292,19 @@ class HarmonicSource:
 
 
 def harmonic_phase(pitch: Array) -> Array:
-    """The turns that each harmonic of a pitch [1, 2F] has made [1, 2F, 9].
+    """Accumulated turns of each harmonic of a pitch [1, 2F]: [1, 2F, 9].
 
-    They are added up in float32, as the published graph does it.
+    Summed in float32, like in the published graph.
     """
     cycles = pitch[0, :, np.newaxis] * np.arange(1, len(_WEIGHTS) + 1, dtype=np.float32) / _F(SAMPLE_RATE)
     turns = np.asarray(cycles - np.floor(cycles), np.float32)
-    # Its interpolation puts each value together of four shares, the last harmonic's of eight.
+    # The graph's interpolation sums each value from four equal shares, the last harmonic's from eight.
     halved = np.concatenate((_of_shares(turns[:, :-1], 4), _of_shares(turns[:, -1:], 8)), axis=1)
     return np.cumsum(halved, axis=0, dtype=np.float32)[np.newaxis]
 
 
 def _of_shares(values: Array, count: int) -> Array:
-    """``values``, each added up of ``count`` equal shares."""
+    """Sum each of ``values`` from ``count`` equal shares, rounding each time."""
     share = np.asarray(values / np.float32(count), np.float32)
     total = share
     for _ in range(count - 1):

@@ -1,6 +1,6 @@
-"""The generator's layers in float32: what there is, and how it is connected.
+"""Data model of the generator's layers in float32.
 
-``graph_layers`` reads them out of the published graph.
+``graph_layers`` reads them from the published graph.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Convolution:
 class Upsampling:
     """A transposed convolution: weight [inputs, outputs, taps], bias [outputs].
 
-    It gives ``stride`` times as many rows as it is given: ``padding`` are cut off on either side.
+    Its output has ``stride`` times as many rows as its input; ``padding`` are cut off on either side.
     """
 
     name: str
@@ -38,18 +38,15 @@ class Upsampling:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snake:
-    """x + sin²(alpha · x) / alpha (Ziyin, Hartwig and Ueda 2020) of a norm's x; alpha [C].
+    """The snake activation x + sin²(alpha · x) / alpha (Ziyin, Hartwig and Ueda 2020) of a norm's output."""
 
-    norm: where its C channels begin in the packed scale and shift.
-    """
-
-    norm: int
-    alpha: Array
+    norm: int  # first of the norm's C channels in the packed scale and shift
+    alpha: Array  # [C]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """A norm, its snake, and the convolution of that, as long as its input."""
+    """A norm, its snake activation and a convolution that keeps the length."""
 
     snake: Snake
     convolution: Convolution
@@ -57,7 +54,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResidualBlock:
-    """Three pairs of steps; what a pair gives is added to what it was given. The first of each is dilated."""
+    """Three pairs of steps with a skip connection each. The first step of each pair is dilated."""
 
     name: str
     pairs: tuple[tuple[Step, Step], ...]
@@ -65,39 +62,33 @@ class ResidualBlock:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """Leaky ReLU of ``slope``, upsampling, the source's part added, the mean of the blocks.
+    """Leaky ReLU, upsampling, addition of the source, mean of the blocks."""
 
-    Before the source's part is added, ``reflected`` rows are put in front, mirrored at the first. The
-    source's part: the spectra, through ``source`` and ``source_block``.
-    """
-
-    slope: float
+    slope: float  # of the leaky ReLU
     upsampling: Upsampling
-    reflected: int
-    source: Convolution
+    reflected: int  # rows mirrored in front before the source is added
+    source: Convolution  # of the source's spectra, followed by ``source_block``
     source_block: ResidualBlock
     blocks: tuple[ResidualBlock, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layers:
-    """The generator: stages, leaky ReLU of ``slope``, last convolution, inverse STFT.
+    """The generator: stages, leaky ReLU, last convolution, inverse STFT.
 
-    The last convolution gives 22 channels: a = exp(11 of them), p = sin(the other 11). basis: what a · cos(p)
-    and a · sin(p) are multiplied with [22, 20], the export's factor included; the samples of each row are
-    added to those of others ``hop`` samples further, and ``margin`` are cut off at either end.
-    norms: channels of all norms together.
+    The last convolution has 22 channels: magnitude a = exp(11 of them), phase p = sin(the other 11).
+    a · cos(p) and a · sin(p) are multiplied with ``basis``, and the rows are overlap-added.
     """
 
     stages: tuple[Stage, ...]
-    slope: float
+    slope: float  # of the leaky ReLU
     last: Convolution
-    basis: Array
-    hop: int
-    margin: int
-    norms: int
+    basis: Array  # [22, 20], the export's gain included
+    hop: int  # samples between two rows
+    margin: int  # samples cut off at either end
+    norms: int  # channels of all norms together
 
 
 def residual_blocks(layers: Layers) -> list[ResidualBlock]:
-    """All residual blocks, in the order in which they can be computed."""
+    """All residual blocks in order of computation."""
     return [block for stage in layers.stages for block in (stage.source_block, *stage.blocks)]

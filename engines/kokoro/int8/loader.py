@@ -1,50 +1,140 @@
-"""Loads the fast decoder, if this machine is fit for it.
+"""Loads the int8 decoder where this machine supports it, beside the other work of the process.
 
-Nothing heavy is imported before it is asked for: torch and Numba take seconds, and may not be there.
+Importing this module is cheap: torch and Numba take seconds, may be missing, and are imported on demand.
+
+Loading changes the whole process for good: objects alive by then are excluded from garbage collection
+(``gentle_imports``), and torch computes with one thread a call on the CPU (``check_machine``).
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import hashlib
 import logging
 import os
 import pickle
 import shutil
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from types import ModuleType
 
 from engines.kokoro.network.build_cache import BuildFailed
-from engines.kokoro.network.decoder import Decoder
+from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
 from engines.kokoro.network.onnx_model import ModelFailed, Network
 
 logger = logging.getLogger(__name__)
 
-KERNEL_MODULES = tuple(f"{__package__}.{name}" for name in ("kernels", "features_kernels", "harmonic_source"))
-"""The modules that are compiled as they are imported."""
+KERNEL_MODULES = tuple(f"{__package__}.{name}" for name in ("kernels", "harmonic_source"))
+"""Modules whose kernels are compiled, or loaded from Numba's cache, when they are imported."""
 
-# Two cores have enough for four streams in real time without VNNI. With it they should for four times as
-# many, which nobody has measured.
-_PLACES, _PLACES_VNNI = 8, 20
-# What Numba's index of compiled kernels, a pickle, may raise when a byte of it is missing or another.
+# Two cores sustain four streams in real time without VNNI. With VNNI four times as many are expected,
+# which is not measured.
+_MAX_CONCURRENCY, _MAX_CONCURRENCY_VNNI = 8, 20
+# Exceptions that a damaged Numba index, a pickle, may raise.
 _TORN = (
     *(pickle.UnpicklingError, EOFError, RuntimeError, ValueError),
     *(LookupError, AttributeError, ImportError, TypeError, MemoryError),
 )
 
+# Shared libraries that the imports would open while holding the GIL. None of them calls Python itself.
+_LIBRARIES = (
+    ("torch", "lib/libc10.so"),
+    ("torch", "lib/libtorch_cpu.so"),
+    ("llvmlite", "binding/libllvmlite.so"),
+)
 
-class DecoderUnavailable(Exception):
-    """Why the fast decoder cannot speak here, in a few words."""
+_LARGE = ("torch", "numba", "llvmlite")
+
+_SWITCH_INTERVAL_S = 0.0005
+_ONE_AT_A_TIME = threading.Lock()
+
+
+Pause = Callable[[], None]
+"""Returns when the calling thread may continue."""
+
+
+class _Pauses(MetaPathFinder):
+    """Finds no module: calls ``pause`` in its thread before each module of the large packages.
+
+    Meanwhile the thread holds import locks, but only of these packages and their importers, which no other
+    thread imports.
+    """
+
+    def __init__(self, pause: Pause) -> None:
+        self._pause = pause
+        self._thread = threading.get_ident()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Pause, then leave the module to the finders behind this one."""
+        if threading.get_ident() == self._thread and fullname.partition(".")[0] in _LARGE:
+            self._pause()
+        return None
+
+
+@contextmanager
+def gentle_imports(pause: Pause | None = None) -> Iterator[None]:
+    """Let the body import torch and Numba in a background thread without blocking other threads.
+
+    pause: called before each module of torch and Numba; returns when the import may continue.
+
+    Measured on two cores: while torch, Numba and the kernels are imported, a timer in another thread that is
+    due every 5 ms is up to 340 ms late once, and up to 130 ms several times. The first is the opening of a
+    shared library (here they are opened in advance, without the GIL), the others are garbage collections over
+    ever more objects (here disabled meanwhile). Without both, and with a tenth of the switch interval, it is
+    up to 20-45 ms late, on average 1 ms instead of 5, and the imports take 2 s instead of 3.
+
+    Changes the process for good: all objects alive afterwards are frozen (``gc.freeze``), since collections
+    over them would take 250 ms each.
+    """
+    with _ONE_AT_A_TIME:
+        interval, collects = sys.getswitchinterval(), gc.isenabled()
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        # Garbage of before must not be frozen with the rest.
+        gc.collect()
+        gc.disable()
+        pauses = [_Pauses(pause)] if pause is not None else []
+        try:
+            _open_libraries()
+            sys.meta_path[:0] = pauses
+            yield
+        finally:
+            sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in pauses]
+            gc.freeze()
+            if collects:
+                gc.enable()
+            sys.setswitchinterval(interval)
+
+
+def _open_libraries() -> None:
+    """Open the shared libraries in advance; ctypes releases the GIL during a foreign call, imports do not."""
+    if sys.platform != "linux":
+        return
+    opened = ctypes.CDLL(None).dlopen
+    opened.restype = ctypes.c_void_p
+    opened.argtypes = (ctypes.c_char_p, ctypes.c_int)
+    for package, path in _LIBRARIES:
+        spec = find_spec(package)
+        if spec is not None and spec.origin is not None:
+            # Same flags as an import: their MKL must not become visible to the recogniser's library, which
+            # has its own. Errors are left to the import, which reports them.
+            opened(os.fsencode(Path(spec.origin).parent / path), os.RTLD_LAZY | os.RTLD_LOCAL)
 
 
 def check_machine() -> bool:
-    """Import torch and try its operators; whether neighbouring products are added in 16 bits. Raises Unfit.
+    """Import torch and check its operators; returns whether products are added in pairs in 16 bits.
 
-    From then on whatever this process computes with torch on the CPU is computed with one thread a call.
+    Sets torch to one thread a call on the CPU, for the whole process. Raises DecoderUnavailable.
     """
     try:
         import torch
@@ -52,8 +142,8 @@ def check_machine() -> bool:
         raise _not_imported(error) from error
     from engines.kokoro.int8 import compatibility
 
-    # A window is shared between threads by its branches, which wait for each other less often than the
-    # threads of one convolution would.
+    # A window is divided between threads by branches, which synchronise less often than the threads of one
+    # convolution would.
     torch.set_num_threads(1)
     compatibility.check_processor()
     pairs = compatibility.saturates_pairs()
@@ -62,9 +152,9 @@ def check_machine() -> bool:
 
 
 def import_libraries(cache_dir: Path) -> bool:
-    """Import torch, Numba and the kernels, which are compiled if ``cache_dir`` has not got them.
+    """Check the machine and import torch, Numba and the kernels; compile those missing in ``cache_dir``.
 
-    Checks the machine, and returns, as ``check_machine``. Raises Unfit.
+    Returns the result of ``check_machine``. Raises DecoderUnavailable.
     """
     try:
         import numba
@@ -78,37 +168,35 @@ def import_libraries(cache_dir: Path) -> bool:
     return pairs
 
 
-def load_decoder(part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Decoder:
-    """The fast decoder, checked and warm. Blocks for 2–4 s; with an empty cache folder for 15 to 20.
+def load_decoder(load_part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Decoder:
+    """Load, check and warm up the int8 decoder. Blocks for 2–4 s, with an empty cache folder for 15 to 20.
 
-    part: gives a part of the graph by its name (``graph_surgery``); cache_dir: where packed weights and
-    compiled kernels are kept; cores: that all windows together may use. Uses torch as ``check_machine`` says.
-    Raises Unfit.
+    cache_dir: where packed weights and compiled kernels are kept; cores: for all windows together. Raises
+    DecoderUnavailable, and what ``load_part`` raises.
     """
     pairs = import_libraries(cache_dir)
     from engines.kokoro.int8 import compatibility
     from engines.kokoro.int8.cores import CorePool
-    from engines.kokoro.int8.features import Int8Features
-    from engines.kokoro.int8.front import Int8FeatureDecoder
+    from engines.kokoro.int8.features import Int8FeatureDecoder, Int8Features
     from engines.kokoro.int8.generator import build_generator
     from engines.kokoro.int8.harmonic_source import HarmonicSource
-    from engines.kokoro.int8.packed import load_feature_weights, load_generator_weights
+    from engines.kokoro.int8.packing import load_feature_weights, load_generator_weights
 
     try:
-        shared, harmonics = CorePool(cores), HarmonicSource()
-        compatibility.check_source(harmonics, Network(part("source"), 1))
-        with load_feature_weights(part("decoder"), cache_dir, pairs=pairs) as packed:
-            front = Int8FeatureDecoder(Int8Features(packed, shared), harmonics)
-        with load_generator_weights(part("generator"), cache_dir, pairs=pairs) as packed:
-            generator = build_generator(packed, shared)
+        pool, harmonics = CorePool(cores), HarmonicSource()
+        compatibility.check_source(harmonics, Network(load_part("source"), 1))
+        with load_feature_weights(load_part("decoder"), cache_dir, pairs=pairs) as packed:
+            feature_decoder = Int8FeatureDecoder(Int8Features(packed, pool), harmonics)
+        with load_generator_weights(load_part("generator"), cache_dir, pairs=pairs) as packed:
+            generator = build_generator(packed, pool)
         agreement = compatibility.check_speech(generator)
     except ModelFailed as error:
-        raise DecoderUnavailable(f"it failed when it was tried ({error})") from error
+        raise DecoderUnavailable(f"it failed its check ({error})") from error
     except BuildFailed as error:
         raise DecoderUnavailable(f"its weights could not be packed ({error})") from error
-    _give_back()
-    logger.debug("Kokoro's fast decoder: %.0f dB from float32's sound of the probe", agreement)
-    return Decoder("fast", front, generator, _PLACES if pairs else _PLACES_VNNI)
+    _trim_memory()
+    logger.debug("Kokoro's fast decoder: %.0f dB signal-to-error ratio against float32", agreement)
+    return Decoder("fast", feature_decoder, generator, _MAX_CONCURRENCY if pairs else _MAX_CONCURRENCY_VNNI)
 
 
 def _not_imported(error: ImportError | OSError) -> DecoderUnavailable:
@@ -116,18 +204,18 @@ def _not_imported(error: ImportError | OSError) -> DecoderUnavailable:
 
 
 def kernels_folder(cache_dir: Path) -> Path:
-    """The folder of compiled kernels inside the cache folder.
+    """Folder of compiled kernels inside the cache folder.
 
-    Numba looks whether a kernel's own file has changed, not at the one that says how it is compiled.
+    Its name depends on the compile options: Numba only checks whether the kernel's own file has changed.
     """
     how = Path(__file__).with_name("numba_jit.py").read_bytes()
     return cache_dir / f"numba-{hashlib.sha256(how).hexdigest()[:8]}"
 
 
 def _import_kernels(folder: Path, numba: ModuleType) -> None:
-    """Compile the kernels, or find them in ``folder``: either is done as their modules are imported.
+    """Import the kernels' modules, which compiles the kernels or loads them from ``folder``.
 
-    Where the folder cannot be written they are compiled each time; where it is broken, anew.
+    If the folder cannot be written, they are compiled each time; a damaged folder is deleted first.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +230,7 @@ def _import_kernels(folder: Path, numba: ModuleType) -> None:
     try:
         _import_modules()
     except _TORN:
-        logger.warning("the kernels in the cache are broken and are compiled anew")
+        logger.warning("the compiled kernels in the cache are broken and are compiled again")
         shutil.rmtree(folder, ignore_errors=True)
         _import_modules()
 
@@ -152,8 +240,8 @@ def _import_modules() -> None:
         import_module(module)
 
 
-def _give_back() -> None:
-    """What loading took from the system and needs no more: glibc would keep it."""
+def _trim_memory() -> None:
+    """Return memory freed since loading to the system, which glibc would keep."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:

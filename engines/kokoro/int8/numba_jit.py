@@ -1,7 +1,7 @@
-"""How kernels are compiled: by Numba, for just the types they are called with, once.
+"""Decorators that compile kernels with Numba, ahead of time for one signature.
 
-What was compiled is found in Numba's cache after that: ``numba.config.CACHE_DIR`` has to be set before a
-module with kernels is imported. All kernels release the GIL.
+Compiled kernels are kept in Numba's cache: set ``numba.config.CACHE_DIR`` before a module with kernels is
+imported. All kernels release the GIL.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
 
 
 def compiled(signature: str, *maths: str) -> Callable[[_Kernel], _Kernel]:
-    """A kernel that takes these types. maths: which of LLVM's fast-math flags it may use; none, if none."""
+    """Compile a kernel for one signature. maths: LLVM fast-math flags to allow (default: none)."""
     return cast(
         Callable[[_Kernel], _Kernel],
         njit(signature, fastmath=set(maths) or False, error_model="numpy", nogil=True, cache=True),
@@ -23,7 +23,7 @@ def compiled(signature: str, *maths: str) -> Callable[[_Kernel], _Kernel]:
 
 
 def inlined(*maths: str) -> Callable[[_Kernel], _Kernel]:
-    """A part of kernels that are compiled with the same flags."""
+    """Inline a function into kernels that are compiled with the same flags."""
     return cast(
         Callable[[_Kernel], _Kernel],
         njit(fastmath=set(maths) or False, error_model="numpy", nogil=True, inline="always"),

@@ -1,4 +1,4 @@
-"""Archives that a process of its own makes of the model once, kept in the cache folder."""
+"""Build cache: zip archives derived from the model by a child process and kept in the cache folder."""
 
 from __future__ import annotations
 
@@ -17,74 +17,69 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 PROJECT_ROOT = Path(__file__).parents[3]
-# A flipped byte may be read as a damaged sum, as an encryption, or as a compression that nobody knows.
+# A flipped byte may look like a wrong checksum, an encrypted entry or an unknown compression method.
 _BROKEN = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class BuildFailed(Exception):
-    """The process failed; its last words are the message."""
+    """The child process failed; its last line of standard error is the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildCache:
-    """One sort of archive, a zip file.
+    """One kind of archive."""
 
-    name: what its file's name begins with; module: makes it from standard input to standard output, given
-    ``arguments``; sources: files that decide what is made, beside the module itself; making: what the log
-    says about it; unwritable: and what it means that the cache folder cannot be written.
-    """
+    name: str  # the file's name begins with it
+    module: str  # builds the archive: input on standard input, zip file on standard output
+    activity: str  # for the log
+    unwritable_effect: str  # consequence of a cache folder that cannot be written, for the log
+    sources: Sequence[Path] = ()  # files, besides the module's, that the result depends on
+    arguments: Sequence[str] = ()  # of the module's command line
 
-    name: str
-    module: str
-    activity: str
-    unwritable_effect: str
-    sources: Sequence[Path] = ()
-    arguments: Sequence[str] = ()
+    def load(self, source: bytes, cache_dir: Path) -> zipfile.ZipFile:
+        """Open the archive built from ``source``: from ``cache_dir``, or built now and written there.
 
-    def load(self, given: bytes, cache_dir: Path) -> zipfile.ZipFile:
-        """The archive made of ``given``, whole: found in ``cache_dir``, or made now and written there.
-
-        It lies there under a name that says what it was made of; where that cannot be written it is kept in
-        memory. Raises NotMade.
+        The file's name contains a hash of the input and the sources. If the folder cannot be written, the
+        archive is kept in memory. Raises BuildFailed.
         """
-        path = cache_dir / f"{self.name}-{self._key(given)[:32]}.zip"
-        return self._opened(path) or self._made(given, path)
+        path = cache_dir / f"{self.name}-{self._key(source)[:32]}.zip"
+        return self._opened(path) or self._build(source, path)
 
-    def _key(self, given: bytes) -> str:
+    def _key(self, source: bytes) -> str:
         module = PROJECT_ROOT.joinpath(*self.module.split(".")).with_suffix(".py")
         parts = (
-            given,
+            source,
             *(path.read_bytes() for path in (module, *self.sources)),
             repr(self.arguments).encode(),
         )
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
-    def _made(self, given: bytes, path: Path) -> zipfile.ZipFile:
-        # Not needed by a server that finds its archives.
+    def _build(self, source: bytes, path: Path) -> zipfile.ZipFile:
+        # Imported here: a server that finds its archives does not need it.
         from filelock import FileLock
 
-        made = b""
+        content = b""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # A second server that starts meanwhile waits, and then finds the file.
+            # A second server that starts meanwhile waits here, and then finds the file.
             with FileLock(path.with_name(f"{self.name}.lock")):
                 archive = self._opened(path)
                 if archive is None:
-                    made = self._make(given)
-                    self._write(made, path)
+                    content = self._run(source)
+                    self._write(content, path)
                     archive = self._opened(path)
         except OSError as error:
             logger.warning(
                 "the cache folder cannot be written (%s): %s", error.strerror, self.unwritable_effect
             )
             archive = None
-        return archive or zipfile.ZipFile(io.BytesIO(made or self._make(given)))
+        return archive or zipfile.ZipFile(io.BytesIO(content or self._run(source)))
 
     def _opened(self, path: Path) -> zipfile.ZipFile | None:
-        """The archive at ``path`` if it is there and whole; a broken one is taken away."""
+        """Open the archive at ``path`` if it exists and is intact; delete a broken one."""
         try:
             with ExitStack() as opened:
-                # Open for as long as it is used: whatever happens to the cache, the parts stay readable.
+                # Stays open while it is used: clearing the cache does not affect a running server.
                 archive = opened.enter_context(zipfile.ZipFile(path))
                 if archive.testzip() is None:
                     opened.pop_all()
@@ -93,27 +88,27 @@ class BuildCache:
             return None
         except _BROKEN:
             pass
-        logger.warning("%s in the cache is broken and is made anew", path.name)
+        logger.warning("%s in the cache is broken and is built again", path.name)
         with suppress(OSError):
             path.unlink()
         return None
 
-    def _write(self, made: bytes, path: Path) -> None:
-        """Put the archive where it belongs, whole or not at all, and clear away what it replaces."""
+    def _write(self, content: bytes, path: Path) -> None:
+        """Write the archive atomically and delete those of other versions."""
         partial = path.with_suffix(".partial")
-        partial.write_bytes(made)
+        partial.write_bytes(content)
         partial.replace(path)
         for other in path.parent.glob(f"{self.name}-*"):
             if other != path:
-                # In use by somebody on a system that does not let go of it: the next time, then.
+                # Windows does not delete a file that another process has open; the next write retries.
                 with suppress(OSError):
                     other.unlink()
 
-    def _make(self, given: bytes) -> bytes:
-        logger.info("Kokoro: %s, this once", self.activity)
+    def _run(self, source: bytes) -> bytes:
+        logger.info("Kokoro: %s (first start only)", self.activity)
         done = subprocess.run(  # noqa: S603 - our own module
             [sys.executable, "-m", self.module, *self.arguments],
-            input=given,
+            input=source,
             capture_output=True,
             cwd=PROJECT_ROOT,
             check=False,

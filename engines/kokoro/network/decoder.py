@@ -1,4 +1,4 @@
-"""The network's second half, prosody to sound: what one that makes it has to offer."""
+"""Interface of the network's second half: prosody to audio."""
 
 from __future__ import annotations
 
@@ -9,77 +9,71 @@ from engines.kokoro.network.onnx_model import Array, Stop
 from speech.types import Samples
 
 DecoderName = Literal["onnx", "fast"]
-"""``onnx``: the published graph on onnxruntime; ``fast``: the same layers by kernels of our own."""
+"""``onnx``: the published graph on onnxruntime; ``fast``: the same layers in int8 with own kernels."""
+
+
+class DecoderUnavailable(Exception):
+    """The int8 decoder cannot run on this machine; the message is the reason."""
 
 
 class Source(Protocol):
-    """The source's short-time spectra of one utterance, which is asked one window after the other."""
+    """Short-time spectra of one utterance's harmonic source, computed window by window."""
 
     def spectra(self, first: int, end: int, stop: Stop) -> Array:
-        """Those of frames [first, end): [1, 22, 120 (end − first) + 1]. Raises Stopped or ModelFailed."""
+        """Spectra of frames [first, end): [1, 22, 120 (end − first) + 1]. Raises Stopped or ModelFailed."""
 
 
 class DecodedFeatures(NamedTuple):
-    """An utterance of F frames before it is sound.
+    """Everything the generator needs of an utterance of F frames."""
 
-    features: [1, 512, 2F]; gain, bias: of the generator's norms [1, C, 1].
-    """
-
-    features: Array
-    gain: Array
-    bias: Array
+    features: Array  # [1, 512, 2F]
+    gain: Array  # of the generator's norms [1, C, 1]
+    bias: Array  # of the generator's norms [1, C, 1]
     source: Source
 
 
 class FeatureDecoder(Protocol):
-    """Makes all that the generator takes; several threads may use it at once."""
+    """Computes the generator's input; thread-safe."""
 
     def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
-        """Of an utterance of F frames: asr [1, 512, F]; pitch, energy [1, 2F]; style [1, 256].
+        """Decode an utterance of F frames: asr [1, 512, F]; pitch, energy [1, 2F]; style [1, 256].
 
         Raises Stopped or ModelFailed.
         """
 
 
 class Window(NamedTuple):
-    """n frames of an utterance, of which the first ``before`` and the last ``after`` are context.
+    """The generator's input for n frames, of which the first ``before`` and last ``after`` are context."""
 
-    features: [1, 512, 2n]; spectra: of the source [1, 22, 120n + 1]; scale, shift: what each norm's channels
-    are multiplied by, and what is added [1, 9216, 1].
-    """
-
-    features: Array
-    spectra: Array
-    scale: Array
-    shift: Array
-    before: int = 0
+    features: Array  # [1, 512, 2n]
+    spectra: Array  # of the harmonic source [1, 22, 120n + 1]
+    scale: Array  # of all norms' channels [1, 9216, 1]
+    shift: Array  # of all norms' channels [1, 9216, 1]
+    before: int = 0  # frames of context
     after: int = 0
 
 
 class Generator(Protocol):
-    """Makes a window's sound; several threads may use one at once."""
+    """Generates a window's audio; thread-safe."""
 
     @property
     def context(self) -> int:
-        """Frames on either side that a window has to have, fewer only where the utterance begins or ends."""
+        """Frames of context required on either side; fewer only at the utterance's ends."""
 
     def generate(self, window: Window, stop: Stop) -> Samples:
-        """The samples of all frames but the context, 600 each. Raises Stopped or ModelFailed."""
+        """Samples of all frames but the context, 600 each. Raises Stopped or ModelFailed."""
 
     def close(self) -> None:
-        """End the threads of its decoder; nothing is being said any more."""
+        """End the decoder's threads; call it once no synthesis runs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoder:
-    """One way to make the sound: its front and its generator go together.
-
-    places: utterances that may be under way at once on a small machine. They share the cores window by
-    window: many more of them than are played in real time would all be late, where those that wait their
-    turn are heard whole.
-    """
+    """A feature decoder and a generator that belong together."""
 
     name: DecoderName
     feature_decoder: FeatureDecoder
     generator: Generator
     max_concurrency: int
+    """Utterances in progress at once on a small machine. They share the cores window by window: with many
+    more than play in real time all would stall, where queued ones play without gaps."""

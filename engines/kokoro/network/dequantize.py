@@ -1,14 +1,14 @@
-"""Kokoro's graph in float32: what the int8 export computes, but for the rounding of what flows through it.
+"""Converts Kokoro's int8 graph to float32: the same computation without the rounding of activations.
 
     python -m engines.kokoro.network.dequantize OUT.onnx
 
-The export (kokoro-onnx' int8 file, ``weights.KOKORO``) keeps its weights as 8-bit integers, and rounds the
-input of each product to 8 bits by a scale found in that input: so two ways of cutting an utterance never
-give the same samples, however right both are. Here weights are what the integers stand for, and inputs
-stay as they are. No name changes, so ``graph_surgery`` cuts this graph as it cuts the other one. The
-server has no use for it: tests and benchmarks have.
+The export (kokoro-onnx' int8 file, ``weights.KOKORO``) stores weights as 8-bit integers and quantises the
+input of each product to 8 bits with a scale found in that input: two correct ways of cutting an utterance
+therefore never give the same samples. Here weights are dequantised and inputs stay in float32. All names are
+kept, so ``graph_surgery`` cuts this graph like the original. Used by the packing of the int8 decoder, tests
+and benchmarks.
 
-A product of the export, and what becomes of its nodes:
+The nodes of one product, before and after:
 
     x → DynamicQuantizeLinear → x_quantized, x_scale, x_zero_point   x_quantized = x
     x_scale · w_scale                                                1
@@ -16,8 +16,8 @@ A product of the export, and what becomes of its nodes:
     MatMulInteger or ConvInteger of x_quantized, w_quantized         MatMul or Conv of x, w
     → Add bias → Cast to float → Mul by (x_scale · w_scale)          → Add bias → 1 · sum
 
-onnxruntime drops what changes nothing when it loads the model. The tables of embeddings stay bytes: a row
-is looked up first and then made float, which is exact.
+onnxruntime removes the identities when it loads the model. Embedding tables stay bytes: a row is looked up
+first and converted to float afterwards, which is exact.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _FLOORED_BIAS, _INTEGER_BIAS = ".bias_quant_rounded", ".bias_quantized_node"
 
 
 def dequantize(model: bytes) -> bytes:
-    """The int8 export ``model`` (the file's bytes) in float32; 330 MB. Takes 2 GB while it works."""
+    """Convert the int8 export ``model`` (the file's bytes) to float32, 330 MB. Needs 2 GB meanwhile."""
     opened = onnx.load_model_from_string(model)
     constants = {tensor.name: tensor for tensor in opened.graph.initializer}
     scales = {node.output[1] for node in opened.graph.node if node.op_type == "DynamicQuantizeLinear"}
-    # By name, as several nodes may share one: the encoder's layers do.
+    # By name: several nodes may share a constant, as the encoder's layers do.
     made: dict[str, Array] = {}
     nodes: list[NodeProto] = []
 
@@ -60,13 +60,13 @@ def dequantize(model: bytes) -> bytes:
         elif node.op_type in _PRODUCTS:
             nodes.append(_instead_of(node, _PRODUCTS[node.op_type], node.input[:2]))
             weight, zero = node.input[1], node.input[3]
-            # Of a matrix there is a scale for each column, of a convolution one.
+            # A matrix has a scale for each column, a convolution a single one.
             made[weight] = (value(weight) - value(zero)) * value(weight.removesuffix("_quantized") + "_scale")
         elif node.op_type == "DynamicQuantizeLSTM":
             nodes.append(_instead_of(node, "LSTM", node.input[:_LSTM_INPUTS]))
             names = (node.input[part] for part in (_LSTM_WEIGHTS, _LSTM_SCALES, _LSTM_ZEROS))
             for weight, scale, zero in zip(*names, strict=True):
-                # A scale for each direction; inputs and gates are the other way round in the float operation.
+                # A scale for each direction; the float operator has inputs and gates transposed.
                 by_gate = (value(weight).T - value(zero)) * value(scale)
                 made[weight] = by_gate.transpose(2, 0, 1)
         else:
@@ -87,14 +87,14 @@ def dequantize(model: bytes) -> bytes:
 
 
 def _instead_of(node: NodeProto, operation: str, inputs: Iterable[str]) -> NodeProto:
-    """A node of the standard's ``operation`` by the same name, with the same attributes and outputs."""
+    """A node of the standard operator ``operation`` with the same name, attributes and outputs."""
     made = helper.make_node(operation, list(inputs), list(node.output), node.name)
     made.attribute.extend(node.attribute)
     return made
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m engines.kokoro.network.dequantize", description="Write Kokoro's graph in float32."
     )

@@ -1,11 +1,11 @@
-"""Cuts the Kokoro-82M graph into parts that can speak a sentence window by window.
+"""Splits the Kokoro-82M graph into subgraphs that can decode a sentence window by window.
 
 The published graph (kokoro-onnx' int8 export, ``weights.KOKORO``) is one function from symbols to
-audio. Here it becomes five:
+audio. It is split into five parts:
 
     encoder    tokens, style, speed             → asr, pitch, energy, durations
     decoder    asr, pitch, energy, style        → features, phase, gain, bias
-    source     phase, pitch                     → spectra, for as many frames from the first as are given
+    source     phase, pitch                     → spectra, always from the first frame on
     generator  features, spectra, scale, shift  → audio, a window at a time
     recorder   features, spectra, gain, bias    → audio, mean, variance, all at once
 
@@ -15,13 +15,13 @@ A frame is 600 samples. Shapes for n tokens, F frames and the C channels of all 
 [1, 22, 120F + 1], the source's short-time spectra; gain, bias, scale, shift, mean and variance
 [1, C, 1]; audio [600 F].
 
-The generator's 48 adaptive instance norms (AdaIN, Huang and Belongie 2017) take mean and variance
-over time, and so would hear where a window ends. In ``generator`` each is the affine map that it
-becomes once its statistics are given: scale · x + shift. The inverse STFT's normalisation, which reaches
-the first 10 samples of all only and searches its window for zeros, is replaced by a constant. Nothing else
-is changed: the recorder's samples are the published graph's. The STFT stays too, though a convolution
-would be faster: where the source is silent its phases are the rounding of just that algorithm, and the
-generator hears them.
+The generator's 48 adaptive instance norms (AdaIN, Huang and Belongie 2017) compute mean and variance over
+time, so their output would depend on where a window ends. In ``generator`` each is replaced by the affine map
+that it is for given statistics: scale · x + shift. The inverse STFT's normalisation, which affects only the
+first 10 samples and searches its window for zeros, is replaced by a constant. Nothing else is changed: the
+recorder's samples are the published graph's. The STFT stays as well, though a convolution would be faster:
+where the source is silent its phases are the rounding errors of exactly that algorithm, and they are audible
+in the generator's output.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ _NAMES = {
     _PHASE: "phase",
     _SPECTRA: "spectra",
 }
-# How many samples the inverse STFT gives too much on either side.
+# Surplus samples of the inverse STFT on either side.
 _MARGIN = 10
-# What the export multiplies its inverse STFT with. It divides by the windows' sum at 20 samples only.
+# Gain of the export's inverse STFT, which divides by the windows' sum at 20 samples only.
 _OVERLAP_GAIN = 4.0
 
 _FLOAT, _INT = TensorProto.FLOAT, TensorProto.INT64
@@ -82,12 +82,12 @@ _TYPES: Mapping[str, tuple[int, Sequence[int | str]]] = {
 
 
 class UnknownGraph(Exception):
-    """The model is not the one that these cuts were made for."""
+    """The model is not the graph that these cuts were made for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Norm:
-    """One AdaIN by the names of its tensors: output = gain · (source − mean) / √(variance + ε) + bias."""
+    """Tensor names of one AdaIN: output = gain · (source − mean) / √(variance + ε) + bias."""
 
     source: str
     mean: str
@@ -99,7 +99,7 @@ class Norm:
 
 
 class Surgery:
-    """The published graph, opened."""
+    """Extracts the parts of the published graph."""
 
     def __init__(self, model: bytes) -> None:
         """model: the file's bytes. Raises UnknownGraph."""
@@ -118,12 +118,12 @@ class Surgery:
             raise UnknownGraph(f"{len(self._norms)} norms in the generator instead of {_NORMS}")
 
     def encoder(self) -> bytes:
-        """From symbols to what is said, when, at what pitch and how loud."""
+        """Symbols to linguistic features, durations, pitch and energy."""
         gives = ("asr", "pitch", "energy", "durations")
         return self._part("encoder", self._nodes, ("tokens", "style", "speed"), gives)
 
     def decoder(self) -> bytes:
-        """From those to what the generator needs, for the whole of an utterance."""
+        """The encoder's output to the generator's input, for a whole utterance."""
         nodes = [
             *self._nodes,
             helper.make_node("Concat", [norm.gain for norm in self._norms], ["gain"], axis=1),
@@ -133,7 +133,7 @@ class Surgery:
         return self._part("decoder", nodes, takes, ("features", "phase", "gain", "bias"))
 
     def generator(self) -> bytes:
-        """A window of audio, its norms' statistics given."""
+        """Audio of one window, with the norms as affine maps."""
         nodes = [node for node in self._nodes if node.output[0] not in {norm.output for norm in self._norms}]
         for norm in self._norms:
             scale, shift, scaled = (f"{norm.output}.{name}" for name in ("scale", "shift", "scaled"))
@@ -145,7 +145,7 @@ class Surgery:
         return self._from_features("generator", nodes, takes=("scale", "shift"), gives=())
 
     def recorder(self) -> bytes:
-        """All audio at once, and the statistics that the norms found in it."""
+        """Audio of a whole utterance, and the norms' statistics in it."""
         unpacked = {"gain": [norm.gain for norm in self._norms], "bias": [norm.bias for norm in self._norms]}
         made = {name for names in unpacked.values() for name in names}
         nodes = [node for node in self._nodes if not made & set(node.output)]
@@ -171,7 +171,7 @@ class Surgery:
             yield Norm(source, mean, variance, gain, node.input[1], node.output[0], int(channels))
 
     def _unpack(self, packed: str, names: Sequence[str]) -> NodeProto:
-        """Cut the norms' channels, packed into one tensor, apart."""
+        """Split the norms' channels, which are packed into one tensor."""
         sizes = numpy_helper.from_array(
             np.array([norm.channels for norm in self._norms], np.int64), "norm_sizes"
         )
@@ -179,17 +179,17 @@ class Surgery:
         return helper.make_node("Split", [packed, sizes.name], list(names), axis=1)
 
     def source(self) -> bytes:
-        """The harmonic source's spectra, which say at what phase the generator has to speak.
+        """Spectra of the harmonic source, which give the generator its phase.
 
-        Always from the first frame on: its phases are so large in float32 that a window of it would
-        be rounded otherwise, and heard as another source (30 dB away).
+        Always computed from the first frame on: the phases grow so large in float32 that a window by itself
+        would be rounded differently, audibly so (30 dB away).
         """
         return self._part("source", self._nodes, ("phase", "pitch"), ("spectra",))
 
     def _from_features(
         self, name: str, nodes: Iterable[NodeProto], takes: tuple[str, ...], gives: tuple[str, ...]
     ) -> bytes:
-        """A graph that begins at the decoder's features and ends at the audio."""
+        """A graph from the decoder's features to the audio."""
         for constant, value in (
             ("overlap_gain", np.float32(_OVERLAP_GAIN)),
             ("time_axis", np.array([2])),
@@ -209,7 +209,7 @@ class Surgery:
     def _part(
         self, name: str, nodes: Iterable[NodeProto], takes: Sequence[str], gives: Sequence[str]
     ) -> bytes:
-        """The nodes on the way from ``takes`` to ``gives``, as a model of its own."""
+        """A model of the nodes between the inputs ``takes`` and the outputs ``gives``."""
         maker = {_NAMES.get(output, output): node for node in nodes for output in node.output}
         ordered: list[NodeProto] = []
         constants: dict[str, TensorProto] = {}
@@ -252,10 +252,10 @@ class Surgery:
 
 
 def cut(model: bytes) -> bytes:
-    """All parts of the published graph as a zip archive, ``NAME.onnx`` each. Raises UnknownGraph."""
+    """Split the published graph into a zip archive of its parts, ``NAME.onnx`` each. Raises UnknownGraph."""
     surgery = Surgery(model)
     archive = io.BytesIO()
-    # Weights don't compress; the archive's checksums are what it is for.
+    # Stored: weights don't compress, and the archive serves only for its checksums.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as parts:
         for name in PARTS:
             parts.writestr(f"{name}.onnx", getattr(surgery, name)())
@@ -263,5 +263,5 @@ def cut(model: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    # A process of its own (``parts_cache``): onnx and its objects take 400 MB, which a server would keep.
+    # Runs in a child process (``parts_cache``): onnx takes 400 MB that the server would not get back.
     sys.stdout.buffer.write(cut(sys.stdin.buffer.read()))

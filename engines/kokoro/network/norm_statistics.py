@@ -1,9 +1,9 @@
-"""What the generator's norms see when a voice speaks, so that a window need not have heard it all.
+"""Predicts the statistics of the generator's norms, so that a window can be decoded by itself.
 
-Over a whole sentence each norm finds a mean and a variance for each of its channels. They are nearly
-the voice's own: recorded over some sentences of each voice that ships (``build_statistics.py``), they
-are known before a sentence is decoded. Two fifths of what a sentence changes about them is told by a
-ridge regression from what is known of it by then: pitch, energy, pauses and the decoder's features.
+Over a whole sentence each norm computes a mean and a variance for each of its channels. They depend mostly on
+the voice, so those of each shipped voice are recorded in advance (``offline/statistics.py``). Two fifths of a
+sentence's deviation from them is predicted by a ridge regression on what is known before decoding: pitch,
+energy, pauses and the decoder's features.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DATA_FILE = "statistics.npz"
 ORIGIN_FILE = "statistics.json"
 
 VARIANCE_FLOOR = 1e-5
-"""Added before a variance's logarithm is taken."""
+"""Added to a variance before its logarithm is taken."""
 
 _KEPT_VOICES = 64
 _KEPT_MIXES = 64
@@ -34,54 +34,49 @@ _KEPT_MIXES = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VoiceStatistics:
-    """A voice's own: mean and log variance [C], of sentences that were like ``sentence`` [K].
+    """The mean statistics of one voice."""
 
-    level: the power of its loud parts (``timing.level_of``); tone: log hertz at which it speaks
-    (``parts.tone_of``).
-    """
-
-    mean: Array
-    log_variance: Array
-    sentence: Array
-    level: float
-    log_f0: float
+    mean: Array  # of each channel of the norms [C]
+    log_variance: Array  # [C]
+    sentence: Array  # mean projection of the sentences they were recorded from [K]
+    level: float  # power of the loud parts (``timing.speech_level``)
+    log_f0: float  # ``parts.log_f0_of``
 
 
 class StatisticsTable:
-    """The norms' statistics of voices: of those that ship, and of those that were recorded since."""
+    """Norm statistics by voice: those that ship, and those recorded at run time."""
 
     def __init__(self, voices: Sequence[str]) -> None:
-        """voices: whose rows the data file holds, in its order. Raises EngineUnavailable if it doesn't."""
+        """voices: ids in the order of the data file's rows. Raises EngineUnavailable if they don't match."""
         try:
-            # Opened here, because numpy leaves a file open that is no archive.
+            # Opened here: np.load leaves a file open that is not an archive.
             with (Path(__file__).parents[1] / "data" / DATA_FILE).open("rb") as file, np.load(file) as data:
                 self._projection, self._weights = data["projection"], data["weights"].astype(np.float32)
                 rows = [data[name] for name in ("mean", "log_variance", "sentence", "level", "tone")]
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise EngineUnavailable(
-                f"Kokoro's statistics are missing or broken: take engines/kokoro/{DATA_FILE} anew from the "
-                "repository"
+                f"Kokoro's statistics are missing or broken: restore engines/kokoro/data/{DATA_FILE} from "
+                "the repository"
             ) from error
         if any(len(row) != len(voices) for row in rows):
             raise EngineUnavailable(
-                f"Kokoro's {DATA_FILE} and voices.json do not belong together: "
-                "take both anew from the repository"
+                f"Kokoro's {DATA_FILE} and voices.json do not match: restore both from the repository"
             )
         self._shipped = dict(
             zip(voices, (VoiceStatistics(*row) for row in zip(*rows, strict=True)), strict=True)
         )
         self._recorded: OrderedDict[str, VoiceStatistics] = OrderedDict()
-        # Several threads ask; what two of them add up at once is the same.
-        self._mixed = lru_cache(_KEPT_MIXES)(self._added_up)
+        # Thread-safe: two threads that miss at once compute the same value.
+        self._cached_mix = lru_cache(_KEPT_MIXES)(self._mix_statistics)
 
     def has(self, voice: str) -> bool:
-        """Whether ``expected`` can be asked for ``voice``. It always can for a mix of voices that ship."""
+        """Whether ``predict`` works for ``voice``. It always does for a mix of shipped voices."""
         return voice in self._shipped or voice in self._recorded
 
-    def predict(self, who: VoiceOrMix, prosody: PredictedProsody, features: Features) -> NormStatistics:
-        """What the norms will see in an utterance of ``who``. Raises KeyError for one not known."""
-        own = self._own(who)
-        change = (self._projected(prosody, features) - own.sentence) @ self._weights
+    def predict(self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features) -> NormStatistics:
+        """Predict the statistics of an utterance. Raises KeyError for a voice without statistics."""
+        own = self._own(voice)
+        change = (self._project(prosody, features) - own.sentence) @ self._weights
         mean, log_variance = np.split(change, 2)
         mean += own.mean
         log_variance += own.log_variance
@@ -89,35 +84,40 @@ class StatisticsTable:
             mean[np.newaxis, :, np.newaxis], np.exp(log_variance)[np.newaxis, :, np.newaxis]
         )
 
-    def level(self, who: VoiceOrMix) -> float:
-        """The power of the loud parts of ``who``. Raises KeyError for one not known."""
-        return float(self._own(who).level)
+    def level(self, voice: VoiceOrMix) -> float:
+        """Power of the loud parts of a voice or mix. Raises KeyError for a voice without statistics."""
+        return float(self._own(voice).level)
 
-    def log_f0(self, who: VoiceOrMix) -> float:
-        """The log hertz at which ``who`` speaks (a mix before its pitch). Raises KeyError as ``level``."""
-        return float(self._own(who).log_f0)
+    def log_f0(self, voice: VoiceOrMix) -> float:
+        """Log F0 (log hertz) of a voice, or of a mix before its shift. Raises KeyError like ``level``."""
+        return float(self._own(voice).log_f0)
 
     def record(
-        self, voice: str, prosody: PredictedProsody, features: Features, seen: NormStatistics, level: float
+        self,
+        voice: str,
+        prosody: PredictedProsody,
+        features: Features,
+        statistics: NormStatistics,
+        level: float,
     ) -> None:
-        """Keep what was found in an utterance of a voice that does not ship (of the last 64 voices)."""
+        """Keep the statistics of an utterance as those of a voice that does not ship (the last 64 voices)."""
         self._recorded[voice] = VoiceStatistics(
-            seen.mean.ravel(),
-            np.log(seen.variance.ravel() + VARIANCE_FLOOR),
-            self._projected(prosody, features),
+            statistics.mean.ravel(),
+            np.log(statistics.variance.ravel() + VARIANCE_FLOOR),
+            self._project(prosody, features),
             level,
             prosody.log_f0,
         )
         while len(self._recorded) > _KEPT_VOICES:
             self._recorded.popitem(last=False)
 
-    def _own(self, who: VoiceOrMix) -> VoiceStatistics:
-        if isinstance(who, VoiceMix):
-            return self._mixed(who)
-        return self._shipped.get(who) or self._recorded[who]
+    def _own(self, voice: VoiceOrMix) -> VoiceStatistics:
+        if isinstance(voice, VoiceMix):
+            return self._cached_mix(voice)
+        return self._shipped.get(voice) or self._recorded[voice]
 
-    def _added_up(self, mix: VoiceMix) -> VoiceStatistics:
-        """What the norms see of a mix: what they see of its voices, by weight (levels as logarithms)."""
+    def _mix_statistics(self, mix: VoiceMix) -> VoiceStatistics:
+        """Weighted sum of the voices' statistics (of levels the logarithms)."""
         parts = [(np.float32(weight), self._shipped[voice]) for voice, weight in mix.timbre]
         return VoiceStatistics(
             np.asarray(sum(weight * part.mean for weight, part in parts)),
@@ -127,25 +127,25 @@ class StatisticsTable:
             self._shipped[mix.prosody_voice].log_f0,
         )
 
-    def _projected(self, prosody: PredictedProsody, features: Features) -> Array:
+    def _project(self, prosody: PredictedProsody, features: Features) -> Array:
         return np.asarray(describe_utterance(prosody, features) @ self._projection)
 
 
 def describe_utterance(prosody: PredictedProsody, features: Features) -> Array:
-    """What is known of an utterance before its sound [1034]: what the regression is from.
+    """Regressors [1034] of an utterance: everything known before its audio is decoded.
 
-    Level and spread of pitch (log hertz) and energy, the share that is voiced, loud, or silent at the
-    ends, the length; and each decoder feature's mean and log variance over time.
+    Mean and spread of pitch (log hertz) and energy, the shares of voiced, loud and silent frames, the length;
+    and each decoder feature's mean and log variance over time.
     """
     pitch = prosody.pitch.ravel()
     voiced = pitch > MIN_VOICED_HZ
-    tone = np.log(pitch[voiced]) if voiced.any() else np.zeros(1, np.float32)
+    log_f0 = np.log(pitch[voiced]) if voiced.any() else np.zeros(1, np.float32)
     energy = prosody.energy.ravel()
     frames = float(prosody.frames.sum())
     channels = features.features[0]
-    told = [
-        tone.mean(),
-        tone.std(),
+    scalars = [
+        log_f0.mean(),
+        log_f0.std(),
         voiced.mean(),
         energy.mean(),
         energy.std(),
@@ -155,4 +155,4 @@ def describe_utterance(prosody: PredictedProsody, features: Features) -> Array:
         (prosody.frames[0] + prosody.frames[-1]) / frames,
     ]
     spread = np.log(channels.var(axis=1) + VARIANCE_FLOOR)
-    return np.concatenate([np.array(told, np.float32), channels.mean(axis=1), spread])
+    return np.concatenate([np.array(scalars, np.float32), channels.mean(axis=1), spread])

@@ -1,4 +1,4 @@
-"""The published graph's decoder, on onnxruntime."""
+"""The decoder of the published graph, on onnxruntime."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Sto
 from speech.types import Samples
 
 CONTEXT_FRAMES = 4
-"""Frames on either side of a window that its sound depends on (measured: with one less it differs)."""
+"""Frames of context on either side of a window (measured: with one less the samples differ)."""
 
 MAX_CONCURRENCY = 8
-"""See ``Decoder``; two to four of them are played in real time."""
+"""See ``Decoder``; two to four concurrent utterances keep up with real time on two cores."""
 
 _SPECTRA_A_FRAME = 120
 _SPARED = 64
 
 
-def load_onnx_decoder(part: Callable[[str], bytes], threads: int) -> Decoder:
-    """part: gives a part of the graph by its name (``graph_surgery``); threads: cores for one call.
+def load_onnx_decoder(load_part: Callable[[str], bytes], threads: int) -> Decoder:
+    """Load the decoder. threads: cores for one call.
 
-    Raises ModelFailed, and what ``part`` raises.
+    Raises ModelFailed, and what ``load_part`` raises.
     """
     return Decoder(
-        "onnx", OnnxFeatureDecoder(part, threads), OnnxGenerator(part("generator"), threads), MAX_CONCURRENCY
+        "onnx",
+        OnnxFeatureDecoder(load_part, threads),
+        OnnxGenerator(load_part("generator"), threads),
+        MAX_CONCURRENCY,
     )
 
 
 class OnnxFeatureDecoder:
     """See ``FeatureDecoder``."""
 
-    def __init__(self, part: Callable[[str], bytes], threads: int) -> None:
+    def __init__(self, load_part: Callable[[str], bytes], threads: int) -> None:
         """As ``onnx_decoder``."""
-        self._decoder = Network(part("decoder"), threads)
-        self._source = Network(part("source"), threads)
+        self._decoder = Network(load_part("decoder"), threads)
+        self._source = Network(load_part("source"), threads)
 
     def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
         """See ``Front.decoded``."""
@@ -49,7 +52,7 @@ class OnnxFeatureDecoder:
 
 
 class OnnxSource:
-    """See ``Source``. What it has made once it keeps."""
+    """See ``Source``; caches the spectra computed so far."""
 
     def __init__(self, network: Network, phase: Array, pitch: Array) -> None:
         """phase [1, 2F, 9], pitch [1, 2F]: of all F frames."""
@@ -60,13 +63,13 @@ class OnnxSource:
     def spectra(self, first: int, end: int, stop: Stop) -> Array:
         """See ``Source.spectra``."""
         if self._made.shape[2] <= end * _SPECTRA_A_FRAME:
-            # It is made from the first frame on: no more than is needed for the first windows, with one
-            # frame behind it, and later some more at a time, so that little is made again.
+            # Computed from the first frame on: only what the first windows need plus one frame, later more at
+            # a time, so that little is computed again.
             of_all = self._pitch.shape[1] // 2
             frames = min(max(end + 1, 2 * end - _SPARED), of_all)
             inputs = {"phase": self._phase[:, : 2 * frames], "pitch": self._pitch[:, : 2 * frames]}
             (spectra,) = self._network.run(inputs, ("spectra",), stop)
-            # The last frame, unless it is the last of all, hears the end of what was given.
+            # The last frame is affected by the end of the input, unless it is the utterance's last.
             kept = frames if frames == of_all else frames - 1
             self._made = spectra[:, :, : kept * _SPECTRA_A_FRAME + 1]
         return self._made[:, :, first * _SPECTRA_A_FRAME : end * _SPECTRA_A_FRAME + 1]
@@ -94,4 +97,4 @@ class OnnxGenerator:
         return np.asarray(audio[window.before * FRAME_SAMPLES : end * FRAME_SAMPLES], np.float32)
 
     def close(self) -> None:
-        """See ``Generator.close``; the session ends with its last user."""
+        """See ``Generator.close``; onnxruntime's session ends with its last reference."""

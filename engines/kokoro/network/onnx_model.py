@@ -1,4 +1,4 @@
-"""The Kokoro-82M network on onnxruntime, as it was published: symbols in, a whole utterance out."""
+"""The published Kokoro-82M graph on onnxruntime: symbols in, a whole utterance out."""
 
 from __future__ import annotations
 
@@ -26,19 +26,15 @@ _DURATIONS = "/encoder/Clip_output_0"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RenderedUtterance:
-    """What the model made of one utterance of n symbols.
+    """The model's output for one utterance of n symbols."""
 
-    samples: at ``SAMPLE_RATE``, with the model's own silence around the speech; frames: int64
-    [n + 2], how long each symbol lasts, the two pads included; their sum times ``FRAME`` is the
-    length of ``samples``.
-    """
-
-    samples: Samples
+    samples: Samples  # at ``SAMPLE_RATE``, with the model's silence around the speech
     frames: npt.NDArray[np.int64]
+    """Length of each symbol, the two pads included, in frames [n + 2]; they add up to the samples."""
 
 
 class Stop:
-    """Ends calls of a network from another thread, within one node of its graph."""
+    """Cancels calls of a network from another thread, within one node of its graph."""
 
     def __init__(self) -> None:
         self.options = onnxruntime.RunOptions()
@@ -46,25 +42,25 @@ class Stop:
         self.shrinking_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def set(self) -> None:
-        """Make every call that has it raise ``Stopped``, whether begun or not."""
+        """Make every running and future call with this object raise ``Stopped``."""
         self.options.terminate = True
         self.shrinking_options.terminate = True
 
     @property
     def is_set(self) -> bool:
-        """Whether the calls were told to end."""
+        """Whether ``set`` was called."""
         return bool(self.options.terminate)
 
 
 class Stopped(Exception):
-    """The call was ended by its ``Stop``."""
+    """The call was cancelled by its ``Stop``."""
 
 
 class ModelFailed(Exception):
     """onnxruntime could not load or run the model."""
 
 
-# onnxruntime's exceptions have no common base of their own.
+# onnxruntime's exceptions have no common base class of their own.
 _FAILURES = (
     state.EPFail,
     state.Fail,
@@ -78,19 +74,19 @@ _FAILURES = (
 
 
 class Network:
-    """One graph that is loaded; several threads may run it at once."""
+    """A loaded graph; thread-safe."""
 
     def __init__(self, onnx: bytes, threads: int, *, shrink_arena: bool = False) -> None:
-        """threads: cores that one run may use; shrinks: whether what a run's memory grew by is given
-        back after it (1–2 % of the time), for a graph whose inputs may be long: else the longest
-        run's memory stays for good. Raises ModelFailed when the bytes are no model.
+        """Load a graph. Raises ModelFailed when the bytes are not a model.
+
+        threads: cores for one run; shrink_arena: free the memory by which a run grew the arena, for 1–2 % of
+        the time. For graphs with long inputs: without it the longest run's memory is kept for good.
         """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        # Measured on two cores: as fast, and a third of the processor time is not burnt by threads
-        # that wait. The arena stays on: without it, texts of ever new lengths take a fifth more
-        # processor time.
+        # Measured on two cores: equally fast, and a third of the processor time is no longer spent spinning.
+        # The arena stays on: without it, texts of ever new lengths take a fifth more processor time.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._shrinks = shrink_arena
         try:
@@ -99,7 +95,7 @@ class Network:
             raise ModelFailed(str(error)) from error
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str], stop: Stop) -> list[Any]:
-        """The graph's ``outputs``. Raises Stopped or ModelFailed."""
+        """Compute the graph's ``outputs``. Raises Stopped or ModelFailed."""
         options = stop.shrinking_options if self._shrinks else stop.options
         try:
             return list(self._session.run(outputs, inputs, options))
@@ -110,43 +106,43 @@ class Network:
 
 
 class WholeModel:
-    """The published graph: all of an utterance in one run."""
+    """The published graph: a whole utterance in one run."""
 
     def __init__(self, onnx: bytes, threads: int) -> None:
-        """Load the int8 export from its bytes (0.8 s). As ``Network``; raises ModelFailed."""
-        # An utterance's memory is 25 MB for each second of it.
+        """Load the int8 export from its bytes (0.8 s). threads: as in ``Network``. Raises ModelFailed."""
+        # An utterance needs 25 MB for each of its seconds.
         self._network = Network(onnx + _OUTPUT_FOR_DURATIONS, threads, shrink_arena=True)
 
     def render(self, symbols: str, style: Array, speed: float, stop: Stop) -> RenderedUtterance:
-        """Say ``symbols`` (1–510 of the vocabulary) in ``style`` [1, 256] at ``speed``.
+        """Synthesise ``symbols`` (1–510 of the vocabulary) in ``style`` [1, 256] at ``speed``.
 
-        Blocks for a sixth to a third of the audio's length on two cores. The same input gives the
-        same samples. Raises Stopped or ModelFailed.
+        Blocks for a sixth to a third of the audio's length on two cores. Deterministic. Raises Stopped or
+        ModelFailed.
         """
         samples, frames = self._network.run(encoder_inputs(symbols, style, speed), (_AUDIO, _DURATIONS), stop)
         return RenderedUtterance(np.asarray(samples, np.float32).ravel(), frame_counts(frames))
 
 
 def encoder_inputs(symbols: str, style: Array, speed: float) -> dict[str, npt.NDArray[Any]]:
-    """What the published graph and its encoder take."""
+    """Inputs of the published graph and of its encoder."""
     tokens = np.array([[PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD]], np.int64)
     return {"tokens": tokens, "style": style, "speed": np.array([speed], np.float32)}
 
 
 def frame_counts(durations: Array) -> npt.NDArray[np.int64]:
-    """The graph's durations [n + 2], which are whole numbers, as such."""
+    """The graph's durations [n + 2], whole numbers in float32, as integers."""
     return np.asarray(durations).ravel().astype(np.int64)
 
 
 def _message(number: int, content: bytes) -> bytes:
-    """A protocol-buffers field of length-delimited content below 128 bytes."""
+    """Encode a protocol-buffers field of length-delimited content below 128 bytes."""
     return bytes((number << 3 | 2, len(content))) + content
 
 
-# The durations are inside the graph, but no output of it. Concatenated protocol-buffers messages
-# are merged (https://protobuf.dev/programming-guides/encoding/#last-one-wins), so a ModelProto
-# whose graph (field 7) has nothing but one output (12) of that name (1) and of type (2) float
-# tensor adds it, without parsing and writing 92 MB. Field numbers: onnx.proto.
+# The durations are a tensor inside the graph, but not one of its outputs. Concatenated protocol-buffers
+# messages are merged (https://protobuf.dev/programming-guides/encoding/#last-one-wins), so appending a
+# ModelProto whose graph (field 7) has nothing but one output (12) of that name (1) and of type (2) float
+# tensor adds it without parsing and writing 92 MB. Field numbers: onnx.proto.
 _FLOAT_TENSOR = _message(1, b"\x08\x01")
 _OUTPUT_FOR_DURATIONS = _message(
     7, _message(12, _message(1, _DURATIONS.encode()) + _message(2, _FLOAT_TENSOR))

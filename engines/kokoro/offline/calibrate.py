@@ -2,14 +2,14 @@
 
     python -m engines.kokoro.offline.calibrate
 
-Fourteen voices say a sentence each, as the server lets them; the generator makes sound of it in float32
-(``reference``), and what each convolution is given is noted. A convolution's scales are those of a small
-grid with which, its weights rounded too, it makes the least squared error, on pieces of all sentences:
+Fourteen voices speak a sentence each, as the server does; the generator computes them in float32
+(``float_reference``), and the input of each convolution is recorded. A convolution's scales are those of a
+small grid with which it has the least squared error on pieces of all sentences, its weights rounded too:
 
-    range   of each channel: all that it was given, or where its own squared error is least, or between
+    range   of each channel: of all its inputs, or the one with the least squared error, or between
     steps   by channel ∝ range^a / weight^(1 − a), the largest weight's of the channel (Xiao et al. 2023,
-            SmoothQuant): at a = 1 each channel uses all levels, and weights differ most
-    size    of all steps: as the widest range needs it, or less, which clips the widest
+            SmoothQuant): at a = 1 each channel uses all levels, and the weights' ranges differ most
+    size    of all steps: to fit the widest range, or smaller, which clips it
 
 Weights are rounded as for processors without VNNI, the harder case. Takes some minutes on two cores; the same
 model, voices and sentences give the same scales on the same kind of processor.
@@ -36,8 +36,13 @@ from engines import weights
 from engines.espeak.client import EspeakClient
 from engines.kokoro.int8.graph_layers import read_layers
 from engines.kokoro.int8.layers import Convolution, Layers, Upsampling, residual_blocks
-from engines.kokoro.int8.packing import as_two_tap_weight, quantise_weight
-from engines.kokoro.int8.scales import SCALES_FILE, SCALES_ORIGIN_FILE, Scale
+from engines.kokoro.int8.packing import (
+    SCALES_FILE,
+    SCALES_ORIGIN_FILE,
+    Scale,
+    as_two_tap_weight,
+    quantise_weight,
+)
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import Array, Stop
@@ -67,11 +72,11 @@ CALIBRATION_SENTENCES = {
     "pf_dora": 13,
     "pm_alex": 10,
 }
-"""Who says which of its language's sentences (``statistics_sentences``)."""
+"""Index into ``sentences.SENTENCES`` of the sentence that a voice speaks."""
 
 _PIECES = 4
 _ROWS = 48
-"""Pieces of each sentence, and how many rows a convolution makes of one."""
+"""Pieces of each sentence, and output rows of a convolution for each piece."""
 
 _CLIPS = (0.0, 0.5, 1.0)
 _EXPONENTS = (0.4, 0.55, 0.7, 0.85, 1.0)
@@ -83,31 +88,31 @@ _TINY = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Range:
-    """The least and the largest of each channel [C]; zero is always within."""
+    """Minimum and maximum of each channel [C]; zero is always inside."""
 
     low: Tensor
     high: Tensor
 
     @property
     def width(self) -> Tensor:
-        """Never nothing."""
+        """Width of the range, never zero."""
         return (self.high - self.low).clamp(min=_TINY)
 
     def scaled(self, low: Tensor | float, high: Tensor | float) -> Range:
-        """Both ends times something."""
+        """Multiply both ends by factors."""
         return Range(self.low * low, self.high * high)
 
 
 class InputRecorder:
-    """What the convolutions are given: a ``Convolve`` that notes it."""
+    """A ``Convolve`` that records the inputs of convolutions."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """names: of the convolutions that count."""
+        """names: of the convolutions to record."""
         self.pieces: dict[str, list[Tensor]] = {name: [] for name in names}
         self.ranges: dict[str, Range] = {}
 
     def __call__(self, layer: Convolution | Upsampling, values: Tensor) -> Tensor:
-        """The layer in float32."""
+        """Compute the layer in float32 and record its input."""
         if layer.name in self.pieces:
             self._note(layer, values[0])
         return convolve_float(layer, values)
@@ -126,16 +131,16 @@ class InputRecorder:
 
 
 class GeneratorInputs:
-    """What the generator is given for sentences, by the graph's own parts."""
+    """Computes the generator's inputs for sentences with the graph's own parts."""
 
     def __init__(self, parts: LoadPart) -> None:
-        """parts: as ``parts_cache.load`` gives them."""
+        """parts: from ``parts_cache.load``."""
         self._voices = {voice.id: voice for voice in Voices().all}
         self._statistics = StatisticsTable(list(self._voices))
         self._speaker = WindowedSynthesizer(SplitModel(parts, threads=2), Voices(), self._statistics)
 
     def of(self, voice: str, text: str) -> list[Tensor]:
-        """Features, spectra, scale and shift of all that sounds of ``text``, one sentence."""
+        """Features, spectra, scale and shift of the sounding frames of ``text``, one sentence."""
         language = self._voices[voice].language
         say = phonemizer_for(EspeakClient.shared(), language)
         assert say is not None
@@ -154,24 +159,24 @@ class GeneratorInputs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoundedConvolution:
-    """A convolution that is to be rounded: weight [outputs, inputs, taps]."""
+    """A convolution computed in int8: weight [outputs, inputs, taps]."""
 
     name: str
     weight: Array
     dilation: int
 
     def made(self, values: Tensor, weight: Array) -> Tensor:
-        """What ``weight`` makes of pieces [n, inputs, rows], without bias and padding."""
+        """Convolve pieces [n, inputs, rows] with ``weight``, without bias and padding."""
         return functional.conv1d(values, torch.from_numpy(weight), dilation=self.dilation)
 
     def by(self, scale: Scale, pairs: bool) -> Array:
-        """The weight as ``packing`` rounds it."""
+        """The weight after the rounding of ``packing``."""
         levels, unit = quantise_weight(self.weight * scale.step[:, None], pairs)
         return np.asarray(levels * unit[:, None, None] / scale.step[:, None], np.float32)
 
 
 def convolutions(layers: Layers) -> Iterator[RoundedConvolution]:
-    """All that are computed in int8."""
+    """Yield the convolutions that are computed in int8."""
     for stage in layers.stages:
         yield RoundedConvolution(stage.upsampling.name, as_two_tap_weight(stage.upsampling), 1)
     for block in residual_blocks(layers):
@@ -182,19 +187,19 @@ def convolutions(layers: Layers) -> Iterator[RoundedConvolution]:
 
 
 def fake_quantised(values: Tensor, scale: Scale) -> Tensor:
-    """What is left of values [..., C, T]: the level times the step, counted from zero's."""
+    """Quantise and dequantise values [..., C, T]."""
     step, zero = (torch.from_numpy(array.astype(np.float32))[:, None] for array in scale)
     return ((values / step + zero + 0.5).floor().clamp(0, _LEVELS) - zero) * step
 
 
 def scale_of(range_: Range, step: Tensor) -> Scale:
-    """The range in the middle of the levels; whatever does not fit is clipped."""
+    """Scale that centres the range in the levels; what does not fit is clipped."""
     zero = (_LEVELS - (range_.low + range_.high) / step) / 2
     return Scale(step.numpy(), zero.round().clamp(0, _LEVELS).to(torch.uint8).numpy())
 
 
 def least_error(pieces: Tensor, widest: Range) -> Range:
-    """For each channel of pieces [n, C, T] the share of its range that rounds it with the least error."""
+    """Range of each channel of pieces [n, C, T] with the least rounding error."""
 
     def error(range_: Range) -> Tensor:
         scale = scale_of(range_, range_.width / _LEVELS)
@@ -213,9 +218,9 @@ def least_error(pieces: Tensor, widest: Range) -> Range:
 
 
 def best_scale(convolution: RoundedConvolution, pieces: Tensor, widest: Range) -> tuple[Scale, float]:
-    """The best scale of the grid, and its squared error as a share of what the convolution makes.
+    """Best scale of the grid, and its squared error relative to the power of the output.
 
-    pieces: of the input [n, C, T]; widest: all that each channel was given.
+    pieces: of the input [n, C, T]; widest: range of all inputs of each channel.
     """
     exact = convolution.made(pieces, convolution.weight)
     power = (exact - exact.mean(dim=(0, 2), keepdim=True)).square().sum()
@@ -238,14 +243,14 @@ def best_scale(convolution: RoundedConvolution, pieces: Tensor, widest: Range) -
 
 @torch.inference_mode()
 def calibrate(parts: LoadPart) -> dict[str, npt.NDArray[np.generic]]:
-    """The arrays of ``scales.npz``."""
+    """Compute the arrays of ``scales.npz``."""
     layers = read_layers(parts("generator"))
     chosen = list(convolutions(layers))
     inputs = InputRecorder([convolution.name for convolution in chosen])
-    reference, said = FloatGenerator(layers, inputs), GeneratorInputs(parts)
+    reference, generator_inputs = FloatGenerator(layers, inputs), GeneratorInputs(parts)
     for voice, index in CALIBRATION_SENTENCES.items():
-        reference.audio(*said.of(voice, said.text(voice, index)))
-        print(voice, said.text(voice, index), flush=True)
+        reference.audio(*generator_inputs.of(voice, generator_inputs.text(voice, index)))
+        print(voice, generator_inputs.text(voice, index), flush=True)
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     for convolution in chosen:
         pieces = torch.stack(inputs.pieces.pop(convolution.name))
@@ -256,7 +261,7 @@ def calibrate(parts: LoadPart) -> dict[str, npt.NDArray[np.generic]]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m engines.kokoro.offline.calibrate")
     parser.add_argument(
         "--cache-dir", type=Path, default=Path("kokoro-cache"), help="where the model and its parts are kept"

@@ -1,4 +1,4 @@
-"""The generator in float32, as plain as it can be written: for calibration and for tests."""
+"""A plain implementation of the generator in float32, for calibration and tests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch.nn import functional
 from engines.kokoro.int8.layers import Convolution, Layers, ResidualBlock, Stage, Step, Upsampling
 
 Convolve = Callable[[Convolution | Upsampling, Tensor], Tensor]
-"""What a layer makes of its input: [1, inputs, T] → [1, outputs, T']."""
+"""Computes a layer: [1, inputs, T] → [1, outputs, T']."""
 
 
 def convolve_float(layer: Convolution | Upsampling, values: Tensor) -> Tensor:
-    """The layer in float32."""
+    """Compute a layer in float32."""
     weight, bias = torch.from_numpy(layer.weight), torch.from_numpy(layer.bias)
     if isinstance(layer, Upsampling):
         return functional.conv_transpose1d(values, weight, bias, layer.stride, layer.padding)
@@ -23,7 +23,7 @@ def convolve_float(layer: Convolution | Upsampling, values: Tensor) -> Tensor:
 
 
 class FloatGenerator:
-    """The generator by its layers; each convolution is done by ``convolve``."""
+    """The generator, layer by layer; every convolution is computed by ``convolve``."""
 
     def __init__(self, layers: Layers, convolve: Convolve = convolve_float) -> None:
         self._layers = layers
@@ -31,7 +31,7 @@ class FloatGenerator:
 
     @torch.inference_mode()
     def audio(self, features: Tensor, spectra: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        """The samples [600 n] of n frames, shapes as in ``Generator.audio``, the context with the rest."""
+        """Samples [600 n] of n frames, context included; shapes as in ``decoder.Window``."""
         values = features
         for stage in self._layers.stages:
             values = self._stage(stage, values, spectra, scale, shift)

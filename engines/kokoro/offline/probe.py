@@ -1,9 +1,9 @@
-"""Builds the piece of speech that a machine is tried with, and its samples in float32: ``probe.npz``.
+"""Build ``probe.npz``: a window of speech, with float32 samples, for checking the int8 decoder on a machine.
 
     python -m engines.kokoro.offline.probe
 
-Features, spectra and norms are those of the middle of a word of a voice that ships, rounded to float16;
-the samples are ``reference``'s of just these.
+Features, spectra and norms are those of the middle of a word spoken by a shipped voice, rounded to float16;
+the samples are computed from them by ``float_reference``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SKIPPED = 12
 
 
 def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
-    """What the generator is given, and what it gives in float32."""
+    """Compute the generator's input and its output in float32."""
     parts = parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir), cache_dir)
     voices = Voices()
     statistics = StatisticsTable([voice.id for voice in voices.all])
@@ -63,7 +63,7 @@ def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m engines.kokoro.offline.probe", description=__doc__)
     parser.add_argument("--cache-dir", type=Path, default=Path("kokoro-cache"))
     given = parser.parse_args()

@@ -1,6 +1,6 @@
-"""What each voice says while its statistics are recorded: short and long, told, asked and exclaimed.
+"""Sentences for recording the voices' statistics: short and long, statements, questions and exclamations.
 
-Nothing of it is used to measure how good the statistics are.
+None of them is used to evaluate the statistics.
 """
 
 from __future__ import annotations

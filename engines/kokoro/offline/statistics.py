@@ -1,13 +1,13 @@
-"""Make ``statistics.npz`` and ``statistics.json``: what the norms see when each voice speaks.
+"""Make ``statistics.npz`` and ``statistics.json``: the norms' statistics of each voice.
 
     python -m engines.kokoro.offline.statistics
 
-Every voice says the sentences of its language (``statistics_sentences.py``); the recorder tells what
-each norm saw. A voice's own statistics are the mean over its sentences, as means and as log variances.
-How a sentence differs from its voice's mean is regressed on how its description (``statistics.describe``)
-differs, over all voices together: ridge, solved in its dual form, and cut to the ``RANK`` directions in
-which its answers vary most. Takes a quarter of an hour on two cores; the same model, voices and sentences
-give the same numbers but for rounding.
+Every voice speaks the sentences of its language (``sentences.py``), decoded by the recorder part. A voice's
+statistics are the mean over its sentences, of means and of log variances. A sentence's deviation from its
+voice's mean is regressed on the deviation of its description (``norm_statistics.describe_utterance``), over
+all voices together: ridge regression in its dual form, reduced to the ``RANK`` directions in which its
+predictions vary most. Takes a quarter of an hour on two cores; the same model, voices and sentences give the
+same numbers but for rounding.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Recorded:
 
 
 class Recorder:
-    """Lets voices speak, and notes what the norms see."""
+    """Lets voices speak and records the norms' statistics."""
 
     def __init__(self, cache_dir: Path) -> None:
         """cache_dir: where the network's parts are kept, and the model if it has to be fetched."""
@@ -62,7 +62,7 @@ class Recorder:
         self.voices = Voices()
 
     def record(self, voice: Voice, text: str) -> Recorded:
-        """What the norms see in ``text``, one sentence."""
+        """Record the statistics of ``text``, one sentence."""
         say = phonemizer_for(self._espeak, voice.language)
         assert say is not None
         (utterance,) = split_utterances(text, say, ending=".")
@@ -79,15 +79,15 @@ class Recorder:
         )
 
     def all_of(self, voice: Voice) -> Iterator[Recorded]:
-        """All sentences of the voice's language."""
+        """Record all sentences of the voice's language."""
         for text in SENTENCES[primary(voice.language)]:
             yield self.record(voice, text)
 
 
 def regress(descriptions: Array, changes: Array) -> tuple[Array, Array]:
-    """The regression of ``changes`` [N, 2 C] on ``descriptions`` [N, D], both about their voices' means.
+    """Regress ``changes`` [N, 2 C] on ``descriptions`` [N, D], both as deviations from their voices' means.
 
-    Returns projection [D, RANK] and weights [RANK, 2 C]; their product is what it says.
+    Returns projection [D, RANK] and weights [RANK, 2 C]; their product is the regression matrix.
     """
     scale = descriptions.std(axis=0) + np.float32(1e-9)
     scaled = descriptions / scale
@@ -101,7 +101,7 @@ def regress(descriptions: Array, changes: Array) -> tuple[Array, Array]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m engines.kokoro.offline.statistics")
     parser.add_argument(
         "--cache-dir", type=Path, default=Path("kokoro-cache"), help="where the model is kept"

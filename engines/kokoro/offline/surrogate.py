@@ -1,13 +1,13 @@
-"""Make ``surrogate.npz`` and ``surrogate.json``: what the speaker encoder hears of voices and of mixes.
+"""Make ``surrogate.npz`` and ``surrogate.json``: tables that predict the speaker embedding of a mix.
 
     python -m engines.kokoro.offline.surrogate shards
 
-Every voice says some sentences of its language, and mixes drawn at random say one each in every language:
-few voices or many, of one sex or both, some beyond the voices, at any pitch. What is heard is kept in the
-folder, so that the work can be stopped, gone on with, and shared by several processes (``--part 1/2``). Once
-all is there, the tables are fitted to it: ridge, in which a voice's row differs little from what the voice
-sounds like alone, and little from language to language. Takes ten minutes on two cores; the same model,
-voices and sentences give the same numbers but for rounding.
+Every voice speaks some sentences of its language, and random mixes speak one each in every language: of few
+voices or many, of one sex or both, some extrapolated, at any pitch. The audio is kept in the folder, so that
+the work can be stopped, resumed, and shared by several processes (``--part 1/2``). When it is complete,
+the tables are fitted: ridge regression that keeps a voice's row close to the embedding of that voice alone,
+and similar in all languages. Takes ten minutes on two cores; the same model, voices and sentences give the
+same numbers but for rounding.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ from speech.types import Samples, Segment, Voice
 Values = npt.NDArray[np.float64]
 
 ALONE = 2
-"""Sentences that each voice says by itself."""
+"""Sentences that each voice speaks alone."""
 
 SHARDS = {"es": 4, "en": 4, "fr": 2, "it": 2, "pt": 2}
 MIXES = 6
 """Of one shard."""
 
-# What it costs in the fit to differ from 0, by the square.
+# Ridge penalties of the groups of coefficients.
 _OF_LANGUAGE, _OF_PITCH, _OF_VOICE, _OF_BOTH, _OF_VOICES_PITCH = 0.2, 0.1, 0.2, 10.0, 1.0
 
 _LENGTHS = range(40, 73)
@@ -65,14 +65,14 @@ _LOWEST_TONE, _HIGHEST_TONE = np.log(75.0), np.log(330.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpokenSentence:
-    """One sentence: by whom, by weight [V], and its samples at the encoder's rate."""
+    """One sentence."""
 
-    weights: Array
-    samples: Samples
+    weights: Array  # of the voices [V]
+    samples: Samples  # at the speaker encoder's rate
 
 
 class Recorder:
-    """Lets voices and mixes speak, and listens."""
+    """Synthesises sentences of voices and mixes."""
 
     def __init__(self, cache_dir: Path) -> None:
         """cache_dir: where the network's parts are kept, and the model if it has to be fetched."""
@@ -83,20 +83,20 @@ class Recorder:
         self._speaker = WindowedSynthesizer(model, self.voices, self.statistics)
         self._espeak = EspeakClient.shared()
 
-    def said(self, who: Voice | VoiceMix, text: str, language: str) -> SpokenSentence:
-        """One sentence, in a language (BCP 47)."""
+    def speak(self, voice_or_mix: Voice | VoiceMix, text: str, language: str) -> SpokenSentence:
+        """Synthesise one sentence in a language (BCP 47)."""
         say = phonemizer_for(self._espeak, language)
         assert say is not None
         (utterance,) = split_utterances(text, say, ending=".")
         rows = {voice.id: row for row, voice in enumerate(self.voices.all)}
         timbre = np.zeros(len(rows), np.float32)
-        if isinstance(who, Voice):
-            segment = Segment(text, who.id, language)
-            timbre[rows[who.id]] = 1.0
+        if isinstance(voice_or_mix, Voice):
+            segment = Segment(text, voice_or_mix.id, language)
+            timbre[rows[voice_or_mix.id]] = 1.0
         else:
-            embedding = embedding_from_mixes(dict.fromkeys(LANGUAGES, who), {}, self.voices)
-            segment = Segment(text, who.prosody_voice, language, embedding=embedding)
-            for voice, weight in who.timbre:
+            embedding = embedding_from_mixes(dict.fromkeys(LANGUAGES, voice_or_mix), {}, self.voices)
+            segment = Segment(text, voice_or_mix.prosody_voice, language, embedding=embedding)
+            for voice, weight in voice_or_mix.timbre:
                 timbre[rows[voice]] = weight
         pieces = [piece.samples for piece in self._speaker.synthesize(utterance, segment, Stop())]
         samples = soxr.resample(np.concatenate(pieces), SAMPLE_RATE, speaker_encoder.SAMPLE_RATE)
@@ -106,7 +106,7 @@ class Recorder:
 def draw_mix(
     rng: np.random.Generator, language: str, voices: Voices, statistics: StatisticsTable
 ) -> VoiceMix:
-    """A mix at random, for a language."""
+    """Draw a random mix for a language."""
     everyone = voices.all
     while True:
         sex = rng.choice(["female", "male", ""])
@@ -121,56 +121,56 @@ def draw_mix(
     tone = float(np.clip(timbre @ tones + rng.normal(0, _TONE_SPREAD), _LOWEST_TONE, _HIGHEST_TONE))
     native = [voice.id for voice in everyone if primary(voice.language) == language]
     native.sort(key=lambda voice: abs(statistics.log_f0(voice) - tone))
-    melody = str(rng.choice(native[: max(2, len(native) // 2)]))
+    prosody_voice = str(rng.choice(native[: max(2, len(native) // 2)]))
     return VoiceMix(
-        melody,
+        prosody_voice,
         tuple((voice.id, float(weight)) for voice, weight in zip(everyone, timbre, strict=True) if weight),
-        float((tone - statistics.log_f0(melody)) / OCTAVE * 12),
+        float((tone - statistics.log_f0(prosody_voice)) / OCTAVE * 12),
         float(np.clip(np.exp(rng.normal(0, 0.25)), *PITCH_RANGE_LIMITS)),
     )
 
 
 def _some(rng: np.random.Generator, pool: Sequence[int], count: int, of: int) -> Values:
-    """Weights [of] that add up to 1, above zero for ``count`` of ``pool``."""
+    """Weights [of] that sum to 1, positive for ``count`` of ``pool``."""
     found = np.zeros(of)
     found[rng.choice(list(pool), count, replace=False)] = rng.dirichlet(np.ones(count))
     return found
 
 
 def texts(language: str) -> list[str]:
-    """The sentences that are said: of middling length."""
+    """Sentences of medium length."""
     return [text for text in SENTENCES[language] if len(text) in _LENGTHS]
 
 
 def synthesize_shard(recorder: Recorder, name: str) -> Iterator[SpokenSentence]:
-    """What is said in one piece of the work: ``alone-VOICE`` or ``LANGUAGE-NUMBER``."""
+    """Synthesise one shard: ``alone-VOICE`` or ``LANGUAGE-NUMBER``."""
     first, _, rest = name.partition("-")
     rng = np.random.default_rng(list(name.encode()))
     if first == "alone":
         voice = next(voice for voice in recorder.voices.all if voice.id == rest)
         for text in rng.permutation(texts(primary(voice.language)))[:ALONE]:
-            yield recorder.said(voice, str(text), voice.language)
+            yield recorder.speak(voice, str(text), voice.language)
         return
     for text in rng.choice(texts(first), MIXES):
         mix = draw_mix(rng, first, recorder.voices, recorder.statistics)
-        yield recorder.said(mix, str(text), first)
+        yield recorder.speak(mix, str(text), first)
 
 
 def shard_names() -> list[str]:
-    """All pieces of the work, the most needed ones first."""
+    """Names of all shards, the most important ones first."""
     alone = [f"alone-{voice.id}" for voice in Voices().all]
     mixed = [(number, language) for language, count in SHARDS.items() for number in range(count)]
     return alone + [f"{language}-{number}" for number, language in sorted(mixed)]
 
 
 def record_shard(recorder: Recorder, folder: Path, name: str) -> None:
-    """One piece of the work, into its file."""
-    said = list(synthesize_shard(recorder, name))
+    """Synthesise one shard into its file."""
+    sentences = list(synthesize_shard(recorder, name))
     arrays: dict[str, Any] = {
-        f"{at}": np.frombuffer(pcm16(one.samples), np.int16) for at, one in enumerate(said)
+        f"{at}": np.frombuffer(pcm16(one.samples), np.int16) for at, one in enumerate(sentences)
     }
-    arrays["weights"] = np.array([one.weights for one in said])
-    # Under its own name only once it is whole: the work may be stopped at any time.
+    arrays["weights"] = np.array([one.weights for one in sentences])
+    # Renamed only when complete: the work may be stopped at any time.
     part = folder / f"{name}.part.npz"
     np.savez(part, **arrays)
     part.rename(folder / f"{name}.npz")
@@ -178,18 +178,16 @@ def record_shard(recorder: Recorder, folder: Path, name: str) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corpus:
-    """All that was heard of N sentences of V voices: weights [N, V], embeddings [N, 256], melodies [N, 2] and
-    the row of the language in ``LANGUAGES`` [N].
-    """
+    """Measurements of N sentences of V voices."""
 
-    weights: Array
-    embeddings: Array
-    melodies: Array
-    languages: npt.NDArray[np.int64]
+    weights: Array  # [N, V]
+    embeddings: Array  # [N, 256]
+    melodies: Array  # log F0 and its spread [N, 2]
+    languages: npt.NDArray[np.int64]  # row in ``LANGUAGES`` [N]
 
 
 def load_corpus(folder: Path) -> Corpus:
-    """What is heard in all pieces of the work."""
+    """Measure the sentences of all shards."""
     encoder = SpeakerEncoder()
     native = {voice.id: primary(voice.language) for voice in Voices().all}
     embeddings, melodies, languages = [], [], []
@@ -200,18 +198,18 @@ def load_corpus(folder: Path) -> Corpus:
         with np.load(folder / f"{name}.npz") as data:
             for at, timbre in enumerate(data["weights"]):
                 samples = data[f"{at}"].astype(np.float32) / 32768
-                melody = measure_pitch(samples)
-                if melody is None:
+                pitch = measure_pitch(samples)
+                if pitch is None:
                     raise ValueError(f"{name}: sentence {at} has no pitch")
                 timbres.append(timbre)
                 embeddings.append(encoder.embed(samples))
-                melodies.append((melody.log_f0, melody.spread_semitones))
+                melodies.append((pitch.log_f0, pitch.spread_semitones))
                 languages.append(language)
     return Corpus(np.array(timbres), np.array(embeddings), np.array(melodies), np.array(languages))
 
 
 def single_voice_means(corpus: Corpus) -> tuple[Values, Values]:
-    """What voices sound like by themselves: embeddings of length 1 [V, 256], melodies [V, 2]."""
+    """Means of the single voices: embeddings of length 1 [V, 256], F0 and spread [V, 2]."""
     count = ALONE * corpus.weights.shape[1]
     embeddings = corpus.embeddings[:count].reshape(-1, ALONE, speaker_encoder.EMBEDDING_SIZE).mean(axis=1)
     melodies = corpus.melodies[:count].reshape(-1, ALONE, 2).mean(axis=1)
@@ -219,10 +217,10 @@ def single_voice_means(corpus: Corpus) -> tuple[Values, Values]:
 
 
 def fit_tables(corpus: Corpus, alone: Values) -> tuple[Values, Values, Values]:
-    """tables [languages, V, 256], slopes [V, 256] and bend [256] of ``Surrogate``, by ridge.
+    """Fit tables [languages, V, 256], slopes [V, 256] and bend [256] of ``Surrogate`` by ridge regression.
 
-    What is fitted is how far a sentence is from what its voices sound like alone. The columns are what all
-    have in common, what a language has, and what each voice has in all languages, in one, and with the pitch.
+    The target is a sentence's deviation from the weighted embeddings of its single voices. The columns are a
+    constant, the language, the pitch, and each voice in all languages, in one language, and by pitch.
     """
     count, voices = corpus.weights.shape
     octaves = ((corpus.melodies[:, :1] - MIDDLE) / OCTAVE).astype(np.float64)
@@ -248,10 +246,10 @@ def fit_tables(corpus: Corpus, alone: Values) -> tuple[Values, Values, Values]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m engines.kokoro.offline.surrogate")
-    parser.add_argument("folder", type=Path, help="where what was heard is kept")
-    parser.add_argument("--part", default="1/1", help="which of how many processes this is")
+    parser.add_argument("folder", type=Path, help="where the synthesised shards are kept")
+    parser.add_argument("--part", default="1/1", help="number of this process, and of all processes")
     parser.add_argument(
         "--cache-dir", type=Path, default=Path("kokoro-cache"), help="where the model is kept"
     )

@@ -3,7 +3,7 @@
     pip download kokoro==0.9.4 --no-deps --no-binary :all:
     python -m engines.kokoro.offline.voices kokoro-0.9.4.tar.gz
 
-The distribution holds the makers' style tables as ``kokoro.js/voices/NAME.bin``: float32
+The distribution holds the style tables as ``kokoro.js/voices/NAME.bin``: float32
 [510, 1, 256], row n - 1 for an utterance of n symbols. Here they become one float16 array
 [voices, 510, 256], which is memory-mapped at run time. The same input gives the same bytes.
 """
@@ -67,7 +67,7 @@ def build(distribution: Path, folder: Path) -> int:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m engines.kokoro.offline.voices")
     parser.add_argument("distribution", type=Path, help="kokoro-0.9.4.tar.gz")
     arguments = parser.parse_args()

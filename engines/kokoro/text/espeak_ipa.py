@@ -1,7 +1,7 @@
-"""espeak-ng's IPA to the symbols that Kokoro was trained on, and which voice of espeak-ng to ask.
+"""Grapheme-to-phoneme conversion: espeak-ng's IPA mapped to Kokoro's symbols.
 
-Kokoro's English was trained on misaki's symbols, the other languages on espeak-ng's IPA with its
-diphthongs and affricates as one symbol each (source: hexgrad's misaki 0.9.4, Apache-2.0).
+Kokoro's English was trained on misaki's symbols, the other languages on espeak-ng's IPA with diphthongs and
+affricates as one symbol each (source: hexgrad's misaki 0.9.4, Apache-2.0).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from engines.kokoro.text.lexicon_ipa import adapt_to_language, placeholder_word
 from engines.kokoro.text.vocabulary import VOCABULARY
 
 TIE = "^"
-"""What espeak-ng is asked to put between the letters of one phoneme."""
+"""Separator that espeak-ng puts between the letters of one phoneme."""
 
-# By language tag; "es-*" is Spanish of any region that has no line of its own.
+# By language tag; "es-*" is Spanish of any region without an entry of its own.
 _ESPEAK_VOICES = {
     "es": "es",
     "es-es": "es",
@@ -67,19 +67,19 @@ _AMERICAN = {**_ENGLISH, "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ː": "", "o": "ɔ"}
 _BRITISH = {**_ENGLISH, "e^ə": "ɛː", "i^ə": "ɪə", "iə": "ɪə", "o": "ɔ"}
 
 
-def _compiled(table: dict[str, str]) -> tuple[dict[str, str], re.Pattern[str]]:
+def _with_pattern(table: dict[str, str]) -> tuple[dict[str, str], re.Pattern[str]]:
     longest_first = sorted(table, key=len, reverse=True)
     return table, re.compile("|".join(map(re.escape, longest_first)))
 
 
-_TABLES = {"en-us": _compiled(_AMERICAN), "en-gb-x-rp": _compiled(_BRITISH)}
-_OTHER = _compiled(_TIED)
+_TABLES = {"en-us": _with_pattern(_AMERICAN), "en-gb-x-rp": _with_pattern(_BRITISH)}
+_OTHER = _with_pattern(_TIED)
 _SYLLABIC = re.compile("(.)\u0329")
 _FLAG = re.compile(r"\([^)]*\)")
 
 
 def espeak_voice(language: str) -> str | None:
-    """The espeak-ng voice for a BCP 47 tag (``es-MX``), or None if Kokoro does not speak it."""
+    """Name of the espeak-ng voice for a BCP 47 tag (``es-MX``); None for a language Kokoro does not speak."""
     tag = language.lower()
     primary, _, region = tag.partition("-")
     for name in (tag, f"{primary}-*" if region else primary, primary):
@@ -90,32 +90,32 @@ def espeak_voice(language: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Phonemizer:
-    """Tells the symbols of what is said in one language."""
+    """Converts text of one language to Kokoro's symbols."""
 
     espeak: EspeakClient
     voice: str
 
     def __call__(self, clause: str) -> str:
-        """The symbols of a clause without marks, its words apart by one space. Raises EngineFailed."""
+        """Symbols of a clause without punctuation, its words separated by one space. Raises EngineFailed."""
         return to_symbols(self.espeak.phonemize(clause, self.voice, TIE), self.voice)
 
     def symbols_of_ipa(self, ipa: str) -> str:
-        """The symbols of IPA (``speech.text.ipa.checked``); empty where the language has nothing like it."""
+        """Symbols of checked IPA (``speech.text.ipa``); empty if the language has no similar sounds."""
         return to_symbols(adapt_to_language(ipa, self.voice).replace(speech.text.ipa.TIE, TIE), self.voice)
 
     def placeholder(self, ipa: str) -> str:
-        """A word whose neighbours in a clause are said as those of the IPA are."""
+        """A word that affects its neighbours' pronunciation like the IPA would."""
         return placeholder_word(ipa, self.voice)
 
 
 def phonemizer_for(espeak: EspeakClient, language: str) -> Phonemizer | None:
-    """What tells the symbols of a BCP 47 tag's language, or None if Kokoro does not speak it."""
+    """Phonemizer for a BCP 47 tag; None for a language Kokoro does not speak."""
     voice = espeak_voice(language)
     return None if voice is None else Phonemizer(espeak, voice)
 
 
 def to_symbols(ipa: str, voice: str) -> str:
-    """espeak-ng's IPA, with ``TIE``, in Kokoro's symbols; words stay apart by one space."""
+    """Map espeak-ng's IPA with ``TIE`` to Kokoro's symbols; words stay separated by one space."""
     ipa = _FLAG.sub("", ipa)
     if voice.startswith("en"):
         ipa = _SYLLABIC.sub(r"ᵊ\1", ipa)

@@ -1,8 +1,8 @@
-"""Text to what the model is given, and which of its symbols say which word.
+"""Converts text to utterances: the model's symbols, and the word that each symbol belongs to.
 
-espeak-ng gives the IPA of a clause at a time (word by word, liaison and weak forms would be lost);
-the punctuation that Kokoro knows is put back between clauses. What a lexicon has IPA for is said by
-that: in its clause another word stands in for it, so that the others are said as beside it.
+espeak-ng phonemizes a clause at a time (word by word, liaison and weak forms would be lost); the punctuation
+in Kokoro's vocabulary is put back between clauses. For a word with IPA from a lexicon espeak-ng gets a
+placeholder with similar first and last sounds, so that its neighbours are pronounced correctly.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from engines.kokoro.text.symbol_words import assign_symbols
 from speech.types import Pronunciation
 
 MAX_UTTERANCE_SYMBOLS = 250
-"""Most symbols of one utterance, some 15 s of speech: half of what the model takes, since its
-memory grows by 25 MB for each second that is said in one go, and it hurries through long ones."""
+"""Longest utterance in symbols, some 15 s of speech: half of the model's maximum, since its memory grows by
+25 MB for each second of an utterance, and it speaks long ones too fast."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Characters ``[start, end)`` of the text, said by the symbols ``[first, stop)``."""
+    """Characters ``[start, end)`` of the text, which are pronounced as symbols ``[first, stop)``."""
 
     start: int
     end: int
@@ -32,7 +32,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What the model says in one go: 1 to ``LONGEST`` symbols, and the words in their order."""
+    """Input of one run of the model: 1 to ``MAX_UTTERANCE_SYMBOLS`` symbols, and the words in order."""
 
     symbols: str
     words: tuple[Word, ...]
@@ -46,8 +46,8 @@ _SYMBOLS = {
     "¿": "",
     "¡": "",
 }
-# espeak-ng forgets what a word has beyond some 40 digits or 150 letters, and what a clause has
-# beyond 1,000 phonemes; a spelt letter has up to eight.
+# espeak-ng truncates a word beyond some 40 digits or 150 letters, and a clause beyond 1,000 phonemes; a
+# spelt letter has up to eight.
 _LONGEST_CLAUSE = 120
 _WORD = re.compile(r"\d{1,20}(?=\d{20})|\S{1,40}")
 _CLOSING = frozenset(";:,.!?…)”")
@@ -56,41 +56,36 @@ _OPENING = frozenset("(“")
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """Characters ``[start, end)`` that are said together, and what espeak-ng is given for them.
-
-    joined: whether no white space is before them; said: of those that have IPA the words, each with its
-    symbols.
-    """
+    """Characters ``[start, end)`` that espeak-ng gets as one word."""
 
     start: int
     end: int
-    written: str
-    joined: bool
-    said: tuple[tuple[int, int, str], ...] = ()
+    written: str  # the word or placeholder that espeak-ng gets
+    joined: bool  # whether no white space precedes it
+    given: tuple[tuple[int, int, str], ...] = ()  # pronunciation: (start, end, symbols) of each word
 
 
 def split_utterances(
-    text: str, say: Phonemizer, *, ending: str = "", pronunciations: Sequence[Pronunciation] = ()
+    text: str, phonemizer: Phonemizer, *, ending: str = "", pronunciations: Sequence[Pronunciation] = ()
 ) -> list[Utterance]:
-    """What has to be said for ``text``; nothing if none of it can be.
+    """Convert ``text`` to utterances; none if nothing in it is pronounceable.
 
-    ending: the mark that closes the text if it has none of its own; pronunciations: parts of the text
-    that are said by their IPA, in order and apart. More than one utterance only
-    if the text has more than ``LONGEST`` symbols; then they are of like length, and cut at a
-    mark, or between words, or inside a word that is too long by itself.
+    ending: mark that closes the text if it has none of its own; pronunciations: parts of the text with their
+    IPA, in order and disjoint. A text of more than ``MAX_UTTERANCE_SYMBOLS`` symbols becomes several
+    utterances of similar length, cut at a mark, else between words, else inside an overlong word.
     """
     symbols: list[str] = []
     words: list[Word] = []
     pronounced = [
-        _Token(one.start, one.end, say.placeholder(one.ipa), _is_joined(text, one.start), said)
+        _Token(one.start, one.end, phonemizer.placeholder(one.ipa), _is_joined(text, one.start), given)
         for one in pronunciations
-        if (said := _said(text, one, say.symbols_of_ipa(one.ipa)))
+        if (given := _words_with_symbols(text, one, phonemizer.symbols_of_ipa(one.ipa)))
     ]
     for mark, start, end in _pieces(text, pronounced):
         if mark:
             _add_mark(symbols, mark, spaced=start > 0 and text[start - 1].isspace())
         else:
-            _add_clause(symbols, words, list(_tokens(text, start, end, pronounced)), say)
+            _add_clause(symbols, words, list(_tokens(text, start, end, pronounced)), phonemizer)
     while symbols and (symbols[-1] == " " or symbols[-1] in _OPENING):
         symbols.pop()
     if not words:
@@ -100,8 +95,8 @@ def split_utterances(
     return list(_split("".join(symbols), words))
 
 
-def _said(text: str, one: Pronunciation, symbols: str) -> tuple[tuple[int, int, str], ...]:
-    """The symbols of each word that a pronunciation is for, where it has as many; else all as one word."""
+def _words_with_symbols(text: str, one: Pronunciation, symbols: str) -> tuple[tuple[int, int, str], ...]:
+    """Symbols for each word of a pronunciation if the numbers agree; else all of them as one word."""
     if not symbols:
         return ()
     written = [match.span() for match in _WORD.finditer(text, one.start, one.end)]
@@ -112,11 +107,11 @@ def _said(text: str, one: Pronunciation, symbols: str) -> tuple[tuple[int, int, 
 
 
 def _pieces(text: str, pronounced: Sequence[_Token]) -> Iterator[tuple[str, int, int]]:
-    """Marks and the clauses between them, as (mark or "", start, end)."""
+    """Yield marks and the clauses between them as (mark or "", start, end)."""
     at = 0
     edges = [0, *(edge for token in pronounced for edge in (token.start, token.end)), len(text)]
     for first, last in zip(edges[::2], edges[1::2], strict=True):
-        # Of what is pronounced nothing is a mark.
+        # Text with a given pronunciation contains no marks.
         for match in _MARK.finditer(text, first, last):
             if not _is_mark(text, match.start(), match.end()):
                 continue
@@ -129,7 +124,7 @@ def _pieces(text: str, pronounced: Sequence[_Token]) -> Iterator[tuple[str, int,
 
 
 def _tokens(text: str, start: int, end: int, pronounced: Sequence[_Token]) -> Iterator[_Token]:
-    """What is said of a clause, in order."""
+    """Yield the tokens of a clause in order."""
     for token in pronounced:
         if start <= token.start < end:
             yield from _written(text, start, token.start)
@@ -148,12 +143,12 @@ def _is_joined(text: str, start: int) -> bool:
 
 
 def _is_mark(text: str, start: int, end: int) -> bool:
-    """Whether a reader would see a mark here, and not a part of a number, name or address."""
+    """Whether this is punctuation, and not part of a number, name or address."""
     if text[start] not in ".,:" or end - start > 1:
         return True
     before, after = text[:start], text[end : end + 1]
     if text[start] == ".":
-        # The last point of "e.g." and "U.S.A." is a mark only where the text ends with it.
+        # The last period of "e.g." and "U.S.A." is a mark only at the end of the text.
         inner = "." in before[max(before.rfind(" "), before.rfind("\n")) + 1 :].lstrip("._")
         return not after.isalnum() and not (inner and text[end:].strip())
     return not (before[-1:].isdigit() and after.isdigit()) and after != "/"
@@ -181,32 +176,36 @@ def _add_mark(symbols: list[str], mark: str, *, spaced: bool) -> None:
         symbols.append(" ")
 
 
-def _add_clause(symbols: list[str], words: list[Word], found: Sequence[_Token], say: Phonemizer) -> None:
+def _add_clause(
+    symbols: list[str], words: list[Word], found: Sequence[_Token], phonemizer: Phonemizer
+) -> None:
     while found:
         first = found[0].start
         count = next(
             (at for at, token in enumerate(found) if token.end - first > _LONGEST_CLAUSE), len(found)
         )
         count = max(count, 1)
-        _add_words(symbols, words, found[:count], say)
+        _add_words(symbols, words, found[:count], phonemizer)
         found = found[count:]
 
 
-def _add_words(symbols: list[str], words: list[Word], found: Sequence[_Token], say: Phonemizer) -> None:
+def _add_words(
+    symbols: list[str], words: list[Word], found: Sequence[_Token], phonemizer: Phonemizer
+) -> None:
     spaces = [_is_apart(found, at) for at in range(len(found))]
-    said = say(
+    spoken = phonemizer(
         "".join(" " * space + token.written for space, token in zip(spaces, found, strict=True)).strip()
     )
-    if not said:
+    if not spoken:
         return
     if symbols and symbols[-1] != " " and symbols[-1] not in _OPENING:
         symbols.append(" ")
-    own = _by_token(said, found, say)
+    own = _by_token(spoken, found, phonemizer)
     for at, token in enumerate(found):
-        # Where espeak-ng joins a stand-in to a word beside it, the IPA stays apart.
-        beside = token.said or (at > 0 and found[at - 1].said)
+        # Where espeak-ng joins a placeholder to its neighbour, the IPA stays separate.
+        beside = token.given or (at > 0 and found[at - 1].given)
         apart = own[at].startswith(" ") or (beside and spaces[at])
-        parts = token.said or ((token.start, token.end, own[at].strip()),)
+        parts = token.given or ((token.start, token.end, own[at].strip()),)
         for start, end, part in parts:
             if not part:
                 continue
@@ -218,17 +217,17 @@ def _add_words(symbols: list[str], words: list[Word], found: Sequence[_Token], s
 
 
 def _is_apart(found: Sequence[_Token], at: int) -> bool:
-    """Whether espeak-ng is given a space before a token, as it is where a long word was cut."""
-    beside = found[at].said or (at > 0 and found[at - 1].said)
+    """Whether espeak-ng gets a space before a token; it also gets one where a long word was cut."""
+    beside = found[at].given or (at > 0 and found[at - 1].given)
     return not (found[at].joined and beside)
 
 
-def _by_token(said: str, found: Sequence[_Token], say: Phonemizer) -> list[str]:
-    """The symbols of each token, with the spaces before and inside of them."""
+def _by_token(spoken: str, found: Sequence[_Token], phonemizer: Phonemizer) -> list[str]:
+    """Symbols of each token, with the spaces before and inside it."""
     own = [""] * len(found)
     space = ""
     for symbol, index in zip(
-        said, assign_symbols(said, [token.written for token in found], say), strict=True
+        spoken, assign_symbols(spoken, [token.written for token in found], phonemizer), strict=True
     ):
         if index < 0:
             space = " "
@@ -239,14 +238,14 @@ def _by_token(said: str, found: Sequence[_Token], say: Phonemizer) -> list[str]:
 
 
 def _split(symbols: str, words: list[Word]) -> Iterator[Utterance]:
-    """Cut into pieces of nearly the same length, none longer than ``LONGEST``."""
+    """Cut into pieces of similar length, none longer than ``MAX_UTTERANCE_SYMBOLS``."""
     start = 0
     while start < len(symbols):
         left = len(symbols) - start
         pieces = -(-left // MAX_UTTERANCE_SYMBOLS)
         stop = len(symbols) if pieces == 1 else start + _cut(symbols[start:], left // pieces)
         piece = symbols[start:stop]
-        # A number has spaces of its own, and may be cut at one.
+        # The symbols of a number contain spaces, and may be cut at one.
         first, end = start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
         inside = tuple(
             Word(w.start, w.end, max(w.first, first) - first, min(w.stop, end) - first)
@@ -259,7 +258,7 @@ def _split(symbols: str, words: list[Word]) -> Iterator[Utterance]:
 
 
 def _cut(symbols: str, wanted: int) -> int:
-    """Where to cut near ``wanted``: behind a mark, else at a space, else before a stress."""
+    """Position of a cut near ``wanted``: behind a mark, else at a space, else before a stress."""
     for kind in (r"(?<=[.!?…] )", r"(?<=[;:,—)”] )", r"(?<= )", r"(?=[ˈˌ])"):
         places = [
             match.start()

@@ -1,4 +1,4 @@
-"""Which word of a clause each of its symbols belongs to."""
+"""Assigns each symbol of a clause to one of its words."""
 
 from __future__ import annotations
 
@@ -11,30 +11,33 @@ _STRESS = "ˈˌ"
 _UNSTRESSED = re.compile(f"[{_STRESS} ]")
 
 
-def assign_symbols(symbols: str, words: Sequence[str], say: Callable[[str], str]) -> list[int]:
-    """For each of ``symbols`` the index of its word in ``words``; -1 for spaces.
+def assign_symbols(symbols: str, words: Sequence[str], phonemize: Callable[[str], str]) -> list[int]:
+    """Index into ``words`` for each of ``symbols``, the clause's; -1 for spaces. Indexes never decrease.
 
-    symbols: of the clause that the words make; say: the symbols of one word alone. Indexes never
-    fall. Where the clause has as many groups as its words have one at a time (a number has
-    several), the groups tell; otherwise (espeak-ng joins weak words, "of the") the letters of the
-    clause are aligned to those of its words.
+    phonemize: symbols of one word alone. Where the clause has as many groups of symbols as its words have
+    alone (a number has several), groups are assigned in order. Otherwise (espeak-ng joins weak words, "of
+    the") the clause's letters are aligned to those of the words.
     """
     groups = symbols.split(" ")
     if len(groups) == len(words) and all(word.isalpha() for word in words):
-        return _spread(groups, range(len(words)))
-    alone = [say(word) for word in words]
-    owner = [index for index, said in enumerate(alone) for _ in said.split()]
+        return _assign_groups(groups, range(len(words)))
+    alone = [phonemize(word) for word in words]
+    owner = [index for index, symbols_alone in enumerate(alone) for _ in symbols_alone.split()]
     if len(groups) == len(owner):
-        return _spread(groups, owner)
+        return _assign_groups(groups, owner)
     letters = _UNSTRESSED.sub("", symbols)
-    sources = [(index, letter) for index, said in enumerate(alone) for letter in _UNSTRESSED.sub("", said)]
+    sources = [
+        (index, letter)
+        for index, symbols_alone in enumerate(alone)
+        for letter in _UNSTRESSED.sub("", symbols_alone)
+    ]
     if not letters or not sources:
-        return _spread(groups, [0] * len(groups))
+        return _assign_groups(groups, [0] * len(groups))
     matched = _align(letters, "".join(letter for _, letter in sources))
     return _settle(groups, [sources[position][0] for position in matched])
 
 
-def _spread(groups: Sequence[str], owner: Sequence[int]) -> list[int]:
+def _assign_groups(groups: Sequence[str], owner: Sequence[int]) -> list[int]:
     result: list[int] = []
     for group, index in zip(groups, owner, strict=True):
         result += [index] * len(group) + [-1]
@@ -42,7 +45,7 @@ def _spread(groups: Sequence[str], owner: Sequence[int]) -> list[int]:
 
 
 def _settle(groups: Sequence[str], by_letter: Sequence[int]) -> list[int]:
-    """Give stress marks to the letter behind them, and a neighbour's edge letter to its group."""
+    """Assign a stress mark like the letter behind it, and a misaligned letter at the edge to its group."""
     result: list[int] = []
     at = 0
     for group in groups:
@@ -63,25 +66,25 @@ def _settle(groups: Sequence[str], by_letter: Sequence[int]) -> list[int]:
     return result[:-1]
 
 
-def _align(spoken: str, alone: str) -> list[int]:
-    """For each letter of ``spoken`` the position in ``alone`` that it came from; never falls.
+def _align(letters: str, alone: str) -> list[int]:
+    """Position in ``alone`` for each letter of ``letters``; positions never decrease.
 
-    The alignment of the least edit distance (Wagner and Fischer 1974), a row at a time.
+    Alignment by minimal edit distance (Wagner and Fischer 1974), a row at a time.
     """
     source = np.array([ord(letter) for letter in alone])
     columns = np.arange(len(alone) + 1)
-    rows = np.zeros((len(spoken) + 1, len(alone) + 1), np.int32)
+    rows = np.zeros((len(letters) + 1, len(alone) + 1), np.int32)
     rows[0] = columns
-    for at, letter in enumerate(spoken, 1):
+    for at, letter in enumerate(letters, 1):
         row = rows[at - 1] + 1
         np.minimum(row[1:], rows[at - 1, :-1] + (source != ord(letter)), out=row[1:])
-        # An insertion costs one a step: a running minimum along the slope.
+        # An insertion costs one a column: a running minimum after subtracting the slope.
         rows[at] = np.minimum.accumulate(row - columns) + columns
-    positions = [0] * len(spoken)
-    at, column = len(spoken), len(alone)
+    positions = [0] * len(letters)
+    at, column = len(letters), len(alone)
     while at:
         here = rows[at, column]
-        if column and here == rows[at - 1, column - 1] + (alone[column - 1] != spoken[at - 1]):
+        if column and here == rows[at - 1, column - 1] + (alone[column - 1] != letters[at - 1]):
             at, column = at - 1, column - 1
             positions[at] = column
         elif here == rows[at - 1, column] + 1:

@@ -1,6 +1,6 @@
-"""The 114 symbols that Kokoro-82M knows, and their numbers.
+"""Kokoro-82M's vocabulary: 114 symbols and their token ids.
 
-Source: ``config.json`` of hexgrad/Kokoro-82M (Apache-2.0), key "vocab". Number 0 pads both ends.
+Source: ``config.json`` of hexgrad/Kokoro-82M (Apache-2.0), key "vocab". Token 0 pads both ends.
 """
 
 # fmt: off

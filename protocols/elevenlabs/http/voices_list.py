@@ -13,8 +13,7 @@ from protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS
 from speech.errors import InvalidRequest, UnknownVoice
 from speech.request import Range
 from speech.service import SpeechService
-from speech.text.language_names import LANGUAGES
-from speech.text.languages import primary
+from speech.text.languages import english_name, primary
 from speech.types import Voice
 from speech.voices.cloning import CloningStatus
 from speech.voices.store import CUSTOM_PREFIX, StoredVoice
@@ -36,7 +35,7 @@ def describe_voice(voice: Voice, base_url: str, stored: StoredVoice | None = Non
 
     base_url: this server's URL for the client, prefix of the preview; stored: metadata of a stored voice.
     """
-    language = _english_name(voice.language)
+    language = english_name(primary(voice.language))
     labels = {"language": primary(voice.language), "gender": voice.gender, "engine": voice.engine}
     preview = f"{base_url}/api/voices/{quote(voice.id, safe='')}/audio"
     described = {
@@ -159,7 +158,14 @@ def search_voices(voices: list[Voice], query: dict[str, str]) -> tuple[list[Voic
 def _contains(voice: Voice, words: str) -> bool:
     # A stored voice's name has "_" for each run of spaces that its client sent.
     spaced = voice.name.replace("_", " ")
-    texts = (voice.id, voice.name, spaced, voice.language, voice.gender, _english_name(voice.language))
+    texts = (
+        voice.id,
+        voice.name,
+        spaced,
+        voice.language,
+        voice.gender,
+        english_name(primary(voice.language)),
+    )
     return any(words in text.casefold() for text in texts)
 
 
@@ -176,13 +182,3 @@ def _whole_number(query: dict[str, str], name: str, default: int) -> int:
     if not (digits.isascii() and digits.isdecimal() and len(digits) < 10):
         raise InvalidRequest(name, "must be a whole number")
     return int(digits)
-
-
-def _english_name(language: str) -> str:
-    return _NAMES.get(primary(language), "")
-
-
-_NAMES = {
-    subtag: names.partition("|")[0]
-    for subtag, _, names in (line.partition(" ") for line in LANGUAGES.strip().splitlines())
-}

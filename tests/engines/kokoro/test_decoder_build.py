@@ -1,4 +1,4 @@
-"""What the fast decoder is loaded from: made once, in a process that yields to others and can be ended."""
+"""The build of the int8 decoder's files: child process, cache, and the first start of a server."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from speech.errors import EngineUnavailable
 from tests.conftest import StartServer
 
 ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.server
 MODULE = "engines.kokoro.int8.build"
 WITHIN_S = 300.0
 FIRST_START = ("--engine", "kokoro", "--recognizer", "none", "--kokoro-decoder", "fast")
 
 
 def processes() -> list[psutil.Process]:
-    """Those that prepare, of this process and all that it started, with those that they started."""
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
@@ -44,8 +44,8 @@ def processes() -> list[psutil.Process]:
 class Running:
     """A preparation in a thread; ``ended`` has what it raised, or None."""
 
-    def __init__(self, preparation: DecoderBuild, part: LoadPart, *, yielding: bool = True) -> None:
-        self.preparation = preparation
+    def __init__(self, build: DecoderBuild, part: LoadPart, *, yielding: bool = True) -> None:
+        self.build = build
         self.ended: list[Exception | None] = []
         self._part, self._yielding = part, yielding
         self._given = threading.Event()
@@ -57,11 +57,10 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.preparation.stop()
+        self.build.stop()
         self.join()
 
     def join(self) -> None:
-        """Wait for its end."""
         self._thread.join(WITHIN_S)
         assert self.ended
 
@@ -73,53 +72,50 @@ class Running:
 
     def _run(self) -> None:
         try:
-            self.preparation.run(self._give, low_priority=self._yielding)
+            self.build.run(self._give, low_priority=self._yielding)
         except (EngineUnavailable, Stopped) as error:
             self.ended.append(error)
         else:
             self.ended.append(None)
 
 
-def test_it_yields_to_others_and_leaves_nothing_when_it_is_ended(part: LoadPart, tmp_path: Path) -> None:
-    """Its priority is the lowest; told to stop, it ends with all that it started."""
+def test_low_priority_build_is_killed_with_its_children(part: LoadPart, tmp_path: Path) -> None:
     with Running(DecoderBuild(tmp_path, 2), part) as running:
         started = processes()
         assert started and all(process.nice() == 19 for process in started)
-        running.preparation.stop()
+        running.build.stop()
         running.join()
         assert isinstance(running.ended[0], Stopped)
         gone, alive = psutil.wait_procs(started, WITHIN_S)
         assert gone and not alive
-    assert not running.preparation.is_done
+    assert not running.build.is_done
     with pytest.raises(Stopped):
-        running.preparation.run(part, low_priority=True)
+        running.build.run(part, low_priority=True)
 
 
-def test_one_whose_process_is_killed_says_so(part: LoadPart, tmp_path: Path) -> None:
-    """As by a machine that has too little memory."""
+def test_killed_build_process_is_reported(part: LoadPart, tmp_path: Path) -> None:
     with Running(DecoderBuild(tmp_path, 2), part) as running:
         for process in processes():
             process.kill()
         running.join()
-    assert "the process that prepares it ended with" in str(running.ended[0])
+    assert "its build process exited with" in str(running.ended[0])
 
 
-def test_it_ends_with_the_one_that_wants_it(part: LoadPart, tmp_path: Path) -> None:
-    """However that ends: nothing is left that computes for no one."""
+def test_build_ends_with_its_parent(part: LoadPart, tmp_path: Path) -> None:
     code = (
         "import os, sys, threading\n"
         "from pathlib import Path\n"
         "from engines import weights\n"
         "from engines.kokoro.network import parts_cache\n"
-        "from engines.kokoro.decoder_build import Preparation\n"
+        "from engines.kokoro.decoder_build import DecoderBuild\n"
         "cache = Path(sys.argv[1])\n"
         "part = parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)\n"
-        "preparation = Preparation(cache, 2)\n"
+        "build = DecoderBuild(cache, 2)\n"
         "given = threading.Event()\n"
         "def give(name):\n"
         "    print(name, flush=True)\n"
         "    return part(name)\n"
-        "preparation.run(give, yielding=True)\n"
+        "build.run(give, low_priority=True)\n"
     )
     wanting = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -135,20 +131,15 @@ def test_it_ends_with_the_one_that_wants_it(part: LoadPart, tmp_path: Path) -> N
     assert gone and not alive
 
 
-def test_a_machine_that_is_not_fit_for_it_says_why(part: LoadPart, tmp_path: Path) -> None:
-    """The reason is the one that loading gives; and nothing is taken for done."""
-    preparation = DecoderBuild(tmp_path, 2)
+def test_unpackable_graph_is_reported(part: LoadPart, tmp_path: Path) -> None:
+    build = DecoderBuild(tmp_path, 2)
     with pytest.raises(EngineUnavailable, match=r"weights could not be packed|AVX2"):
-        preparation.run(lambda name: b"no graph" if name == "generator" else part(name), low_priority=False)
-    assert not preparation.is_done
+        build.run(lambda name: b"no graph" if name == "generator" else part(name), low_priority=False)
+    assert not build.is_done
 
 
-def test_what_was_prepared_is_found(part: LoadPart, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """By the next one, which starts no process and asks for no part; the decoder is loaded from it."""
-    try:
-        DecoderBuild(cache, 2).run(part, low_priority=False)
-    except EngineUnavailable as error:
-        pytest.skip(f"this machine is not fit for the fast decoder: {error}")
+def test_second_build_uses_cache(part: LoadPart, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run_or_skip(DecoderBuild(cache, 2), part)
     made = {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb?")}
     assert made and len(list(cache.glob("kokoro-fast-*.prepared"))) == 1
     caplog.clear()
@@ -161,29 +152,27 @@ def test_what_was_prepared_is_found(part: LoadPart, cache: Path, caplog: pytest.
     assert made == {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb?")}
 
 
-@pytest.mark.slow
-def test_a_cache_that_cannot_be_written_is_lived_with(part: LoadPart, tmp_path: Path) -> None:
-    """It is prepared in a folder that is taken away again."""
+def run_or_skip(build: DecoderBuild, part: LoadPart) -> None:
+    try:
+        build.run(part, low_priority=False)
+    except EngineUnavailable as error:
+        pytest.skip(f"the int8 decoder is unavailable on this machine: {error}")
+
+
+def test_unwritable_cache_is_replaced_by_temporary_folder(part: LoadPart, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"")
-    preparation = DecoderBuild(file / "cache", 2)
-    try:
-        preparation.run(part, low_priority=False)
-    except EngineUnavailable as error:
-        pytest.skip(f"this machine is not fit for the fast decoder: {error}")
-    folder = preparation.folder
+    build = DecoderBuild(file / "cache", 2)
+    run_or_skip(build, part)
+    folder = build.folder
     assert list(folder.rglob("*.nbc")) and list(tmp_path.iterdir()) == [file]
-    preparation.close()
+    build.close()
     assert not folder.exists()
 
 
 @pytest.fixture
 def almost(cache: Path, part: LoadPart, tmp_path: Path) -> Path:
-    """A cache folder in which all is, but nothing says so: it is prepared in some seconds."""
-    try:
-        DecoderBuild(cache, 2).run(part, low_priority=False)
-    except EngineUnavailable as error:
-        pytest.skip(f"this machine is not fit for the fast decoder: {error}")
+    run_or_skip(DecoderBuild(cache, 2), part)
     folder = tmp_path / "cache"
     shutil.copytree(cache, folder, ignore=shutil.ignore_patterns("*.prepared", "*.lock"))
     return folder
@@ -191,7 +180,6 @@ def almost(cache: Path, part: LoadPart, tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def make() -> AsyncIterator[Callable[[Path], KokoroEngine]]:
-    """Make engines with a cache folder, which are stopped at the end."""
     made: list[KokoroEngine] = []
 
     def engine(folder: Path) -> KokoroEngine:
@@ -212,13 +200,12 @@ class Greedy(DecoderBuild):
     asked: ClassVar[list[bool]] = []
 
     def run(self, part: LoadPart, *, low_priority: bool) -> None:
-        """See ``Preparation.run``."""
         self.asked.append(low_priority)
         super().run(part, low_priority=False)
 
 
 @pytest.mark.parametrize(("seconds", "decoders"), [(0.1, ("onnx", "fast")), (0.9, ("fast", "fast"))])
-async def test_a_slow_machine_is_ready_later(
+async def test_slow_machine_waits_for_int8_decoder(
     make: Callable[[Path], KokoroEngine],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -226,9 +213,8 @@ async def test_a_slow_machine_is_ready_later(
     seconds: float,
     decoders: tuple[str, str],
 ) -> None:
-    """One that would play with gaps by onnxruntime has the fast decoder first; another one speaks."""
-    monkeypatch.setattr("engines.kokoro.engine.seconds_a_second", lambda generator: seconds)
-    monkeypatch.setattr("engines.kokoro.engine.Preparation", Greedy)
+    monkeypatch.setattr("engines.kokoro.engine.real_time_factor", lambda generator: seconds)
+    monkeypatch.setattr("engines.kokoro.engine.DecoderBuild", Greedy)
     Greedy.asked.clear()
     engine = make(almost)
     with caplog.at_level("INFO"):
@@ -246,10 +232,9 @@ async def test_a_slow_machine_is_ready_later(
     assert again.info.decoder == "fast"
 
 
-def test_a_server_that_prepares_says_so_and_can_be_stopped(start_server: StartServer, tmp_path: Path) -> None:
-    """A line on the terminal; /health answers meanwhile; SIGTERM ends it, and what it started."""
+def test_building_server_answers_health_and_stops(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server(*FIRST_START, ready=False, KANI_CACHE_DIR=str(tmp_path / "cache"), KANI_PORT="0")
-    until_told(server.process, lambda: server.log, "preparing the fast decoder")
+    wait_for_line(server.process, lambda: server.log, "preparing the fast decoder")
     port = next(
         one.laddr.port
         for one in psutil.Process(server.process.pid).net_connections("tcp")
@@ -258,7 +243,7 @@ def test_a_server_that_prepares_says_so_and_can_be_stopped(start_server: StartSe
     answer = httpx.get(f"http://localhost:{port}/health", timeout=WITHIN_S)
     started = processes()
     if answer.status_code == 200 or not started:
-        pytest.skip("it is prepared already, or this machine is not fit for the fast decoder")
+        pytest.skip("it is prepared already, or the int8 decoder is unavailable on this machine")
     assert answer.status_code == 503 and answer.json()["status"] == "starting"
     assert "preparing the fast decoder" in server.terminal
     server.process.terminate()
@@ -267,8 +252,7 @@ def test_a_server_that_prepares_says_so_and_can_be_stopped(start_server: StartSe
     assert gone and not alive
 
 
-def until_told(process: subprocess.Popen[bytes], log: Callable[[], str], line: str) -> None:
-    """Wait until a server's log has a line."""
+def wait_for_line(process: subprocess.Popen[bytes], log: Callable[[], str], line: str) -> None:
     ended = threading.Event()
     for _ in range(int(WITHIN_S / 0.05)):
         if line in log():

@@ -1,9 +1,8 @@
-"""Which decoder speaks: chosen, loaded behind the speech, done without, and exchanged under it."""
+"""Decoder selection: loading in the background, exchange under running streams, failures."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import io
 import subprocess
 import sys
@@ -22,7 +21,7 @@ import engines.kokoro.engine
 from engines.kokoro.decoder_build import DecoderBuild
 from engines.kokoro.decoder_choice import DecoderChoice, Int8DecoderLoader, load_int8_decoder
 from engines.kokoro.engine import KokoroEngine, KokoroSettings
-from engines.kokoro.int8.libraries import Pause, gentle_imports
+from engines.kokoro.int8.loader import Pause
 from engines.kokoro.network.decoder import Decoder, Window
 from engines.kokoro.network.onnx_decoder import OnnxGenerator, load_onnx_decoder
 from engines.kokoro.network.onnx_model import Stop
@@ -31,8 +30,8 @@ from engines.kokoro.scheduler import IdleMonitor
 from speech.errors import EngineUnavailable
 from speech.types import Samples, Segment, SpeechChunk
 from tests.conftest import ServerProcess, StartServer
-from tests.engines.kokoro.test_incremental import Writer
 from tests.judges.judge import hear, word_error_rate
+from tests.support.kokoro import Writer, chunks_of
 
 ROOT = Path(__file__).parents[3]
 SENTENCES = [
@@ -53,14 +52,12 @@ class Other(Decoder):
 
 
 def other(part: LoadPart) -> Other:
-    """A session of its own."""
     decoder = load_onnx_decoder(part, 1)
     return Other("fast", decoder.feature_decoder, decoder.generator, 12)
 
 
 @pytest.fixture(scope="module")
 def fast(cache: Path, part: LoadPart) -> Decoder:
-    """The fast decoder, or another session of the published graph's where the machine is not fit for it."""
     try:
         return load_int8_decoder(part, cache, 2)
     except EngineUnavailable:
@@ -75,7 +72,6 @@ class Gate:
         self._decoder = decoder
 
     def load(self, *_: object, **__: object) -> Decoder:
-        """As ``load_fast``."""
         assert self.opened.wait(WITHIN_S)
         return self._decoder
 
@@ -91,14 +87,12 @@ class Prepared(DecoderBuild):
 
 @pytest.fixture
 def behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The decoder is loaded behind the speech."""
-    monkeypatch.setattr(engines.kokoro.engine, "Preparation", Prepared)
-    monkeypatch.setattr(engines.kokoro.engine, "seconds_a_second", lambda generator: 0.1)
+    monkeypatch.setattr(engines.kokoro.engine, "DecoderBuild", Prepared)
+    monkeypatch.setattr(engines.kokoro.engine, "real_time_factor", lambda generator: 0.1)
 
 
 @pytest.fixture
 async def start(cache: Path) -> AsyncIterator[Callable[[DecoderChoice], KokoroEngine]]:
-    """Makes engines, which are stopped at the end."""
     made: list[KokoroEngine] = []
 
     def make(decoder: DecoderChoice) -> KokoroEngine:
@@ -110,13 +104,7 @@ async def start(cache: Path) -> AsyncIterator[Callable[[DecoderChoice], KokoroEn
         await engine.stop()
 
 
-async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
-    """All the engine gives for ``segment``."""
-    return [chunk async for chunk in engine.synthesize(segment)]
-
-
 def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
-    """Whether the same was said, sample by sample, with the same times."""
     return len(chunks) == len(others) and all(
         np.array_equal(one.samples, other.samples) and one.spans == other.spans
         for one, other in zip(chunks, others, strict=True)
@@ -124,17 +112,15 @@ def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
 
 
 @pytest.mark.alone
-@pytest.mark.slow
 @pytest.mark.usefixtures("behind")
-async def test_streams_go_on_while_the_decoder_changes(
+async def test_streams_continue_while_decoder_changes(
     start: Callable[[DecoderChoice], KokoroEngine], fast: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None ends or lacks anything; what was begun is said by the one that began it, the rest by the other."""
     onnx = start("onnx")
     await onnx.start()
     before = [await chunks_of(onnx, sentence) for sentence in SENTENCES[:2]]
     gate = Gate(replace(fast, max_concurrency=13))
-    monkeypatch.setattr(engines.kokoro.engine, "load_fast", gate.load)
+    monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", gate.load)
     engine = start("auto")
     await engine.start()
     begun = 0
@@ -165,25 +151,23 @@ class Silent(OnnxGenerator):
     """One that is told from any other by what it makes."""
 
     def generate(self, window: Window, stop: Stop) -> Samples:
-        """See ``Generator.audio``."""
         return np.zeros_like(super().generate(window, stop))
 
 
 @pytest.mark.usefixtures("behind")
-async def test_a_sentence_that_is_being_written_keeps_its_decoder(
+async def test_growing_sentence_keeps_its_decoder(
     start: Callable[[DecoderChoice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next one has the other."""
     gate = Gate(replace(other(part), generator=Silent(part("generator"), 1)))
-    monkeypatch.setattr(engines.kokoro.engine, "load_fast", gate.load)
+    monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", gate.load)
     engine = start("auto")
     await engine.start()
     writer = Writer("El río baja tranquilo entre los álamos y nadie lo mira desde la orilla.", 7)
-    segment = Segment(writer.written.text, "ef_dora", "es")
+    segment = Segment(writer.text.text, "ef_dora", "es")
     peaks: list[float] = []
-    async for chunk in engine.stream(segment, writer.written):
+    async for chunk in engine.stream(segment, writer.text):
         if not peaks:
-            assert writer.written.boundary is None
+            assert writer.text.boundary is None
             gate.opened.set()
             await engine.wait_until_loaded()
             assert engine.info.decoder == "fast"
@@ -192,25 +176,22 @@ async def test_a_sentence_that_is_being_written_keeps_its_decoder(
     assert not any(np.any(chunk.samples) for chunk in await chunks_of(engine, HELLO))
 
 
-async def test_the_fast_decoder_alone_speaks_from_the_start(
+async def test_decoder_fast_is_loaded_before_start_returns(
     start: Callable[[DecoderChoice], KokoroEngine], fast: Decoder
 ) -> None:
-    """Chosen by name it is loaded before the engine is ready; unfit, it is the reason not to start."""
     engine = start("fast")
     if isinstance(fast, Other):
         with pytest.raises(EngineUnavailable, match="KANI_KOKORO_DECODER=auto"):
             await engine.start()
-        pytest.skip("this machine is not fit for the fast decoder")
+        pytest.skip("the int8 decoder is unavailable on this machine")
     await engine.start()
     assert engine.info.decoder == "fast"
     assert sum(chunk.duration_s for chunk in await chunks_of(engine, HELLO)) > 0.3
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("decoder", ["auto", "fast"])
-def test_without_numba_onnxruntime_speaks_or_nobody(cache: Path, decoder: str) -> None:
-    """With ``auto`` the log has the reason in a line, and nothing is imported for nothing; with ``fast`` the
-    start fails with reason and cure.
-    """
+def test_missing_numba_falls_back_or_refuses_start(cache: Path, decoder: str) -> None:
     code = (
         "import asyncio, logging, sys, pathlib\n"
         "sys.modules['numba'] = None\n"
@@ -234,24 +215,26 @@ def test_without_numba_onnxruntime_speaks_or_nobody(cache: Path, decoder: str) -
     )
     if decoder == "auto":
         lines = sorted(done.stdout.splitlines())
-        assert lines == ["INFO Kokoro speaks by onnxruntime: numba cannot be imported", "True", "onnx False"]
+        assert lines == [
+            "INFO Kokoro decoder: onnxruntime; the fast decoder is unavailable: numba cannot be imported",
+            "True",
+            "onnx False",
+        ]
         assert done.stderr == "" and done.returncode == 0
     else:
-        reason = r"cannot speak here (numba cannot be imported): set KANI_KOKORO_DECODER=auto"
+        reason = "fast decoder is unavailable (numba cannot be imported): set KANI_KOKORO_DECODER=auto"
         assert reason in done.stderr.splitlines()[-1] and done.stdout == ""
 
 
-async def test_a_failure_nobody_foresaw_is_logged_and_onnxruntime_speaks(
+async def test_unexpected_loading_error_is_logged_and_onnxruntime_stays(
     start: Callable[[DecoderChoice], KokoroEngine],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """With its traceback, once."""
-
     def broken(*_: object, **__: object) -> Decoder:
         raise ZeroDivisionError("by a loader")
 
-    monkeypatch.setattr(engines.kokoro.engine, "load_fast", broken)
+    monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", broken)
     engine = start("auto")
     await engine.start()
     assert await chunks_of(engine, HELLO)
@@ -262,10 +245,9 @@ async def test_a_failure_nobody_foresaw_is_logged_and_onnxruntime_speaks(
     assert engine.info.decoder == "onnx"
 
 
-async def test_a_stop_waits_for_what_is_being_loaded(
+async def test_stop_waits_for_loading_step(
     part: LoadPart, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Until the next part of the graph is asked for; then the thread ends, without a word of complaint."""
     asked, stopped = threading.Event(), threading.Event()
     used: list[Decoder] = []
 
@@ -291,8 +273,7 @@ async def test_a_stop_waits_for_what_is_being_loaded(
     assert not [thread for thread in new if thread.name.startswith("kokoro-decoder")]
 
 
-async def test_one_that_never_began_stops_at_once(part: LoadPart, tmp_path: Path) -> None:
-    """As an engine's does whose start was not finished."""
+async def test_loader_that_never_began_stops(part: LoadPart, tmp_path: Path) -> None:
     used: list[Decoder] = []
     loader = Int8DecoderLoader(
         lambda part, folder, pause: other(part), part, used.append, Prepared(tmp_path, 1)
@@ -301,45 +282,15 @@ async def test_one_that_never_began_stops_at_once(part: LoadPart, tmp_path: Path
     assert not used
 
 
-def test_libraries_are_opened_before_they_are_imported() -> None:
-    """The largest is in the process then, and no module of torch."""
-    if sys.platform != "linux":
-        pytest.skip("libraries are opened ahead on Linux only")
-    code = (
-        "import sys, threading\n"
-        "from pathlib import Path\n"
-        "from engines.kokoro.int8.libraries import loading_gently\n"
-        "with loading_gently():\n"
-        "    opened = Path('/proc/self/maps').read_text()\n"
-        "    print('libtorch_cpu.so' in opened, 'libllvmlite.so' in opened)\n"
-        "    print({'torch', 'llvmlite', 'numba'} & sys.modules.keys())\n"
-        "    import torch\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.splitlines() == ["True True", "set()"]
-
-
-def test_what_is_changed_for_the_imports_is_changed_back() -> None:
-    """However they end; and what they leave is not looked through by every later collection."""
-    interval, frozen = sys.getswitchinterval(), gc.get_freeze_count()
-    left = [[number] for number in range(1000)]
-    with pytest.raises(ImportError), gentle_imports():
-        assert not gc.isenabled() and sys.getswitchinterval() < interval
-        raise ImportError
-    assert gc.isenabled() and sys.getswitchinterval() == interval
-    assert gc.get_freeze_count() >= frozen + len(left)
-
-
 @pytest.mark.usefixtures("behind")
-async def test_it_is_settled_once_nothing_is_loaded_any_more(
+async def test_wait_until_loaded_returns_when_loading_ends(
     start: Callable[[DecoderChoice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At once where nothing is; else when the loading has ended, well or badly."""
     onnx = start("onnx")
     await onnx.start()
     await onnx.wait_until_loaded()
     gate = Gate(other(part))
-    monkeypatch.setattr(engines.kokoro.engine, "load_fast", gate.load)
+    monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", gate.load)
     engine = start("auto")
     await engine.start()
     settled = asyncio.create_task(engine.wait_until_loaded())
@@ -352,22 +303,21 @@ async def test_it_is_settled_once_nothing_is_loaded_any_more(
     def unfit(*_: object, **__: object) -> Decoder:
         raise EngineUnavailable("by a loader")
 
-    monkeypatch.setattr(engines.kokoro.engine, "load_fast", unfit)
+    monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", unfit)
     engine = start("auto")
     await engine.start()
     await engine.wait_until_loaded()
     assert engine.info.decoder == "onnx"
 
 
-def test_a_default_server_speaks_by_the_fast_decoder(server: ServerProcess, fast: Decoder) -> None:
-    """So do the tests that use one: what they hear is what users get."""
+def test_default_server_uses_int8_decoder(server: ServerProcess, fast: Decoder) -> None:
     if isinstance(fast, Other):
-        pytest.skip("this machine is not fit for the fast decoder")
+        pytest.skip("the int8 decoder is unavailable on this machine")
     assert httpx.get(f"{server.http_url}/health").json()["decoder"] == "fast"
 
 
-def test_the_published_graph_is_understood_where_it_was_chosen(onnx_server: ServerProcess) -> None:
-    """A server whose decoder is onnx stays with it, and says every word."""
+@pytest.mark.heard
+def test_onnx_decoder_is_intelligible_through_server(onnx_server: ServerProcess) -> None:
     sentence = SENTENCES[0].text
     answer = httpx.post(f"{onnx_server.http_url}/tts", json={"text": sentence, "language": "es"})
     with wave.open(io.BytesIO(answer.raise_for_status().content)) as file:
@@ -377,11 +327,11 @@ def test_the_published_graph_is_understood_where_it_was_chosen(onnx_server: Serv
     assert httpx.get(f"{onnx_server.http_url}/health").json()["decoder"] == "onnx"
 
 
-@pytest.mark.slow
-def test_fetch_leaves_nothing_to_be_made(start_server: StartServer, fast: Decoder, tmp_path: Path) -> None:
-    """After --fetch the fast decoder is loaded from what is in the cache."""
+def test_fetch_builds_everything_int8_decoder_needs(
+    start_server: StartServer, fast: Decoder, tmp_path: Path
+) -> None:
     if isinstance(fast, Other):
-        pytest.skip("this machine is not fit for the fast decoder")
+        pytest.skip("the int8 decoder is unavailable on this machine")
     cache = tmp_path / "cache"
     kokoro = ("--engine", "kokoro", "--recognizer", "none")
     fetching = start_server(
@@ -394,13 +344,11 @@ def test_fetch_leaves_nothing_to_be_made(start_server: StartServer, fast: Decode
     assert made == {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
 
 
-@pytest.mark.slow
-async def test_a_server_says_which_decoder_speaks(
+async def test_health_and_metrics_name_decoder(
     start_server: StartServer, fast: Decoder, tmp_path: Path
 ) -> None:
-    """/health and the metrics name it, from the first moment on and when it changes."""
     if isinstance(fast, Other):
-        pytest.skip("this machine is not fit for the fast decoder")
+        pytest.skip("the int8 decoder is unavailable on this machine")
     # With an empty cache it takes long enough to be seen at its beginning, unless onnxruntime is too slow
     # here to speak meanwhile: then the server is ready only with the fast one.
     empty = str(tmp_path / "cache")
@@ -413,7 +361,7 @@ async def test_a_server_says_which_decoder_speaks(
             decoder = (await client.get("/health")).json()["decoder"]
             return decoder, "\nkani_fast_decoder 1.0" in (await client.get("/metrics")).text
 
-        waited = "too long to play without gaps" in server.log
+        waited = "too slow for playback without gaps" in server.log
         assert await told() == (("fast", True) if waited else ("onnx", False))
         until = time.monotonic() + WITHIN_S
         while (now := await told())[0] != "fast":
@@ -421,4 +369,4 @@ async def test_a_server_says_which_decoder_speaks(
             # Nothing but asking tells from outside when it is there.
             await asyncio.sleep(0.1)
         assert now == ("fast", True) or await told() == ("fast", True)
-    assert server.log.count("Kokoro speaks by the fast decoder") == 1
+    assert server.log.count("Kokoro decoder: fast (int8)") == 1

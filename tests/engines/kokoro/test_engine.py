@@ -16,8 +16,9 @@ import pytest
 from engines.kokoro.engine import SPEED_RANGE, KokoroEngine, KokoroSettings
 from engines.kokoro.network.onnx_model import ModelFailed, WholeModel
 from speech.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
-from speech.types import Boundary, Samples, Segment, Span, SpeechChunk
+from speech.types import Boundary, Samples, Segment, Span
 from tests.judges.judge import hear, word_error_rate
+from tests.support.kokoro import chunks_of, joined
 
 NOWHERE = Path("no-such-folder")
 LONG = (
@@ -28,52 +29,36 @@ LONG = (
 
 @pytest.fixture(scope="module")
 def whole() -> Iterator[KokoroEngine]:
-    """The engine that decodes by the published graph; it needs no cache."""
     made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=NOWHERE, decoding="whole", decoder="onnx"))
     asyncio.run(made.start())
     yield made
     asyncio.run(made.stop())
 
 
-@pytest.fixture(params=["default", "onnx", "whole"])
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.heard) for name in ("default", "onnx", "whole")])
 def each(request: pytest.FixtureRequest) -> KokoroEngine:
-    """Each way of decoding: in windows by the decoder that users get, by the graph's, and whole."""
     name = {"default": "engine", "onnx": "onnx_engine", "whole": "whole"}[request.param]
     engine: KokoroEngine = request.getfixturevalue(name)
     return engine
 
 
-async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
-    """All the engine gives for ``segment``."""
-    return [chunk async for chunk in engine.synthesize(segment)]
-
-
 async def say(
     engine: KokoroEngine, text: str, voice: str = "ef_dora", language: str = "es", speed: float = 1.0
 ) -> tuple[Samples, list[Span]]:
-    """The speech of one segment in one piece, and its spans."""
-    chunks = await chunks_of(engine, Segment(text, voice, language, speed))
-    return np.concatenate([c.samples for c in chunks]), [span for c in chunks for span in c.spans]
+    return joined(await chunks_of(engine, Segment(text, voice, language, speed)))
 
 
 def loud(samples: Samples) -> np.ndarray:
-    """For each 10 ms whether it is within 40 dB of the loudest."""
     power = np.square(samples[: len(samples) // 240 * 240].reshape(-1, 240)).mean(axis=1)
     return power > power.max() * 1e-4
 
 
-def test_the_engine_says_what_it_can(engine: KokoroEngine, whole: KokoroEngine) -> None:
-    """Five languages with a default voice each, and word times; near voices and what else windows allow."""
+def test_info_describes_each_decoding(engine: KokoroEngine, whole: KokoroEngine) -> None:
     info = engine.info
     assert (info.name, info.sample_rate) == ("kokoro", 24_000)
     assert info.max_concurrency >= 8
-    assert info.default_voices == {
-        "es": "ef_dora",
-        "en": "af_heart",
-        "fr": "ff_siwis",
-        "it": "if_sara",
-        "pt": "pf_dora",
-    }
+    voices = {"es": "ef_dora", "en": "af_heart", "fr": "ff_siwis", "it": "if_sara", "pt": "pf_dora"}
+    assert info.default_voices == voices
     assert info.times_words
     assert info.streams_inside_segment and info.pausable and info.accepts_partial_text
     assert info.decoder in ("fast", "onnx") and whole.info.decoder == "onnx"
@@ -99,20 +84,17 @@ def test_the_engine_says_what_it_can(engine: KokoroEngine, whole: KokoroEngine) 
         ("pt", "pf_dora", "Bom dia, amanhã vamos viajar para o Rio de Janeiro."),
     ],
 )
-async def test_every_language_is_understood(
+async def test_every_language_is_intelligible(
     engine: KokoroEngine, language: str, voice: str, text: str
 ) -> None:
-    """Whisper hears what was to be said, with at most one word in ten wrong."""
     samples, spans = await say(engine, text, voice, language)
     heard = hear(samples, 24_000, language)
     assert word_error_rate(text, heard, language) <= 0.1, heard
     assert len(spans) == len(text.split())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("speed", SPEED_RANGE)
-async def test_both_ends_of_the_speed_range_are_understood(engine: KokoroEngine, speed: float) -> None:
-    """The native speeds change the length as asked, and whisper still hears the words."""
+async def test_speed_range_is_exact_and_intelligible(engine: KokoroEngine, speed: float) -> None:
     text = "El médico le recomendó descansar y beber mucha agua."
     plain, _ = await say(engine, text)
     samples, _ = await say(engine, text, speed=speed)
@@ -122,11 +104,10 @@ async def test_both_ends_of_the_speed_range_are_understood(engine: KokoroEngine,
 
 
 async def test_spans_name_each_word_in_order(each: KokoroEngine) -> None:
-    """Each word has its characters and its time; times rise and stay inside the audio."""
     text = "¿Hola, qué tal? Nos vemos a las 3:30 en la plaza."
     samples, spans = await say(each, text)
     assert [text[span.start : span.end] for span in spans] == [
-        *("Hola", "qué", "tal", "Nos", "vemos", "a", "las", "3:30", "en", "la", "plaza"),
+        *("Hola", "qué", "tal", "Nos", "vemos", "a", "las", "3:30", "en", "la", "plaza")
     ]
     assert all(span.start_s < span.end_s for span in spans)
     assert all(a.end_s <= b.start_s for a, b in pairwise(spans))
@@ -134,8 +115,7 @@ async def test_spans_name_each_word_in_order(each: KokoroEngine) -> None:
     assert spans[-1].end_s <= len(samples) / 24_000
 
 
-async def test_a_word_after_a_pause_starts_where_it_is_heard(each: KokoroEngine) -> None:
-    """Within 40 ms of the energy's onset, found in another way than the engine's."""
+async def test_word_after_pause_starts_at_its_onset(each: KokoroEngine) -> None:
     text = "We know him well. Are you alone? Nobody answered; all were away."
     samples, spans = await say(each, text, "af_heart", "en")
     steps = np.diff(loud(samples).astype(int), prepend=0, append=0)
@@ -154,10 +134,7 @@ async def test_a_word_after_a_pause_starts_where_it_is_heard(each: KokoroEngine)
         ("Je suis très heureuse de vous voir", "ff_siwis", "fr"),
     ],
 )
-async def test_the_models_own_silence_is_left_out(
-    each: KokoroEngine, text: str, voice: str, language: str
-) -> None:
-    """At most 50 ms of near silence stay before the speech and after it."""
+async def test_model_silence_is_trimmed(each: KokoroEngine, text: str, voice: str, language: str) -> None:
     samples, spans = await say(each, text, voice, language)
     power = np.square(samples[: len(samples) // 120 * 120].reshape(-1, 120)).mean(axis=1)
     heard = np.flatnonzero(power > np.percentile(power, 90) * 10**-4.5)
@@ -168,15 +145,13 @@ async def test_the_models_own_silence_is_left_out(
     assert spans[0].start_s <= 0.05
 
 
-async def test_the_same_segment_gives_the_same_samples(each: KokoroEngine) -> None:
-    """Nothing is drawn by chance."""
+async def test_samples_are_deterministic(each: KokoroEngine) -> None:
     first, _ = await say(each, "Una vez más.")
     second, _ = await say(each, "Una vez más.")
     assert np.array_equal(first, second)
 
 
-async def test_segments_spoken_together_sound_as_alone(each: KokoroEngine) -> None:
-    """Two voices and languages at once give the samples that each gives alone."""
+async def test_concurrent_segments_are_independent(each: KokoroEngine) -> None:
     asked = [("Buenas tardes a todos.", "em_alex", "es"), ("A good day to you.", "bf_emma", "en-GB")] * 2
     alone = [await say(each, *one) for one in asked[:2]] * 2
     together = await asyncio.gather(*(say(each, *one) for one in asked))
@@ -185,38 +160,30 @@ async def test_segments_spoken_together_sound_as_alone(each: KokoroEngine) -> No
         assert spans == expected_spans
 
 
-async def test_a_voice_speaks_another_language(engine: KokoroEngine) -> None:
-    """The segment's language decides the phonemes, whoever speaks."""
+async def test_language_of_segment_decides_phonemes(engine: KokoroEngine) -> None:
     spanish, _ = await say(engine, "Madrid", "af_heart", "es")
     english, _ = await say(engine, "Madrid", "af_heart", "en")
     assert len(spanish) != len(english) or not np.array_equal(spanish, english)
 
 
-async def test_a_text_of_marks_is_nothing(each: KokoroEngine) -> None:
-    """Where there is nothing to say there is no chunk."""
+async def test_marks_alone_yield_no_chunk(each: KokoroEngine) -> None:
     assert await chunks_of(each, Segment("…", "ef_dora", "es")) == []
 
 
 @pytest.mark.parametrize("boundary", list(Boundary))
-async def test_a_text_without_a_mark_is_spoken_at_any_boundary(
-    engine: KokoroEngine, boundary: Boundary
-) -> None:
-    """Whatever ends the segment, its words are said."""
+async def test_text_without_mark_is_spoken_at_any_boundary(engine: KokoroEngine, boundary: Boundary) -> None:
     chunks = await chunks_of(engine, Segment("buenos días", "ef_dora", "es", boundary=boundary))
     assert [(span.start, span.end) for chunk in chunks for span in chunk.spans] == [(0, 6), (7, 11)]
 
 
-async def test_wrong_voices_and_languages_are_refused(each: KokoroEngine) -> None:
-    """What is not among the engine's raises the core's errors."""
+async def test_unknown_voice_and_language_are_refused(each: KokoroEngine) -> None:
     with pytest.raises(UnknownVoice):
         await chunks_of(each, Segment("hola", "nobody", "es"))
     with pytest.raises(UnsupportedLanguage, match=r"'de'.*es, en, fr, it, pt"):
         await chunks_of(each, Segment("hallo", "ef_dora", "de"))
 
 
-@pytest.mark.slow
-async def test_a_cancel_in_the_middle_frees_the_engine_soon(each: KokoroEngine) -> None:
-    """A cancelled segment ends within a fraction of its time, and the thread with it."""
+async def test_cancel_frees_engine_within_quarter_of_segment(each: KokoroEngine) -> None:
     segment = Segment(LONG, "ef_dora", "es")
     begun = time.perf_counter()
     await chunks_of(each, segment)
@@ -234,8 +201,7 @@ async def test_a_cancel_in_the_middle_frees_the_engine_soon(each: KokoroEngine) 
     assert len(samples)
 
 
-async def test_a_second_cancel_does_not_leave_the_thread_behind(each: KokoroEngine) -> None:
-    """The generator returns when the thread has, however often it is cancelled."""
+async def test_repeated_cancel_waits_for_thread(each: KokoroEngine) -> None:
     task = asyncio.create_task(chunks_of(each, Segment(LONG, "ef_dora", "es")))
     await asyncio.wait([task], timeout=0.2)
     for _ in range(3):
@@ -245,8 +211,7 @@ async def test_a_second_cancel_does_not_leave_the_thread_behind(each: KokoroEngi
         await task
 
 
-async def test_a_cancelled_wait_never_begins(each: KokoroEngine) -> None:
-    """Segments beyond the engine's places that are cancelled while they wait do no work."""
+async def test_cancelled_waiters_do_not_begin(each: KokoroEngine) -> None:
     segment = Segment(LONG, "ef_dora", "es")
     tasks = [asyncio.create_task(chunks_of(each, segment)) for _ in range(6)]
     await asyncio.wait(tasks, timeout=0.2)
@@ -256,9 +221,7 @@ async def test_a_cancelled_wait_never_begins(each: KokoroEngine) -> None:
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
 
 
-@pytest.mark.slow
-async def test_closing_after_the_first_chunk_makes_no_second(each: KokoroEngine) -> None:
-    """A generator that is closed between chunks ends at once."""
+async def test_close_after_first_chunk_ends_generator(each: KokoroEngine) -> None:
     speech = each.synthesize(Segment("Uno, dos, tres, cuatro. " * 12, "ef_dora", "es"))
     chunk = await anext(speech)
     await speech.aclose()
@@ -267,9 +230,7 @@ async def test_closing_after_the_first_chunk_makes_no_second(each: KokoroEngine)
         await anext(speech)
 
 
-@pytest.mark.slow
-async def test_a_text_too_long_for_the_model_is_spoken_in_parts(each: KokoroEngine) -> None:
-    """Several chunks, one after the other, with every word once; whisper hears them."""
+async def test_long_text_is_spoken_in_utterances(each: KokoroEngine) -> None:
     text = (
         "El tren de las ocho llega siempre con diez minutos de retraso. Mi hermana estudia medicina "
         "en la universidad de Salamanca. Los niños juegan en el parque mientras sus padres conversan. "
@@ -285,18 +246,15 @@ async def test_a_text_too_long_for_the_model_is_spoken_in_parts(each: KokoroEngi
     assert word_error_rate(text, heard, "es") <= 0.1, heard
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("text", ["palabra" * 36, "1234567890" * 3])
-async def test_monsters_are_spoken(each: KokoroEngine, text: str) -> None:
-    """A word of 250 letters and a number of 30 digits are audio, with finite samples."""
+async def test_overlong_words_and_numbers_are_spoken(each: KokoroEngine, text: str) -> None:
     samples, spans = await say(each, text)
     assert np.isfinite(samples).all()
     assert np.abs(samples).max() <= 1
     assert spans[-1].end == len(text)
 
 
-async def test_broken_models_are_one_sentence(tmp_path: Path) -> None:
-    """A wrong file in the models folder stops the start with the file's name."""
+async def test_broken_model_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "kokoro-v1.0.int8.onnx").write_bytes(b"not a model")
     broken = KokoroEngine(KokoroSettings(models_dir=tmp_path, cache_dir=NOWHERE, decoder="auto"))
     with pytest.raises(EngineUnavailable, match=r"kokoro-v1\.0\.int8\.onnx in the models folder"):
@@ -304,19 +262,14 @@ async def test_broken_models_are_one_sentence(tmp_path: Path) -> None:
     await broken.stop()
 
 
-def test_bytes_that_are_no_model_are_refused() -> None:
-    """onnxruntime's refusal is the module's own error."""
+def test_invalid_model_bytes_are_refused() -> None:
     with pytest.raises(ModelFailed):
         WholeModel(b"not a model", 1)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(("decoding", "decoder"), [("windows", "onnx"), ("whole", "auto")])
-def test_nothing_imports_torch(tmp_path: Path, decoding: str, decoder: str) -> None:
-    """onnxruntime speaks without torch, Numba, phonemizer, misaki, onnx or the rival package.
-
-    onnx cuts the network, but in a process of its own: neither the start that has it cut keeps it, nor
-    the one that finds the parts in the cache.
-    """
+def test_onnx_decoder_imports_no_heavy_library(tmp_path: Path, decoding: str, decoder: str) -> None:
     code = (
         "import asyncio, sys, pathlib\n"
         "from engines.kokoro.engine import KokoroEngine, KokoroSettings\n"

@@ -1,11 +1,9 @@
-"""Sentences that are spoken while they are written, by the real engine."""
+"""Incremental synthesis by the real engine."""
 
 from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -13,11 +11,9 @@ import pytest
 
 from engines.kokoro.engine import KokoroEngine
 from speech.playback import Playback
-from speech.text.incremental_text import IncrementalText
-from speech.text.normalizer import VERBATIM
-from speech.text.segmenter import OpenTextSegment
-from speech.types import Boundary, Samples, Segment, Span, SpeechChunk
+from speech.types import Segment, SpeechChunk
 from tests.judges.judge import hear, word_error_rate
+from tests.support.kokoro import Writer, chunks_of, joined
 
 SEGMENT = Segment("", "ef_dora", "es")
 TWENTY = (
@@ -26,53 +22,14 @@ TWENTY = (
 )
 
 
-class Writer:
-    """Writes so many words of a text each time that the engine asks for more."""
-
-    def __init__(self, text: str, words: int, boundary: Boundary = Boundary.SENTENCE) -> None:
-        self._words = text.split(" ")
-        self._at_once = words
-        self._boundary = boundary
-        self._given = 0
-        self._cut = OpenTextSegment(0, "", None)
-        self.asked = 0
-        self.waits = asyncio.Event()
-        self._add()
-        self.written = IncrementalText(self._cut, self._rest, VERBATIM)
-
-    def _add(self) -> None:
-        self._given = min(self._given + self._at_once, len(self._words))
-        self._cut.text = " ".join(self._words[: self._given])
-        if self._given == len(self._words):
-            self._cut.boundary = self._boundary
-
-    @asynccontextmanager
-    async def _rest(self) -> AsyncIterator[None]:
-        self.asked += 1
-        self.waits.set()
-        if self._at_once:
-            self._add()
-            self.written.update()
-        yield
-
-
 async def spoken(
     engine: KokoroEngine, text: str, words: int, segment: Segment = SEGMENT
 ) -> tuple[list[SpeechChunk], Writer]:
-    """What is heard of a text that is written so many words at a time."""
     writer = Writer(text, words)
-    return [chunk async for chunk in engine.stream(segment, writer.written)], writer
-
-
-def joined(chunks: list[SpeechChunk]) -> tuple[Samples, list[Span]]:
-    """All samples and all spans."""
-    return np.concatenate([chunk.samples for chunk in chunks]), [
-        span for chunk in chunks for span in chunk.spans
-    ]
+    return [chunk async for chunk in engine.stream(segment, writer.text)], writer
 
 
 def assert_all_words_rise(text: str, chunks: list[SpeechChunk]) -> None:
-    """Each word has one span, in order, in chunks that follow on one another, inside of the audio."""
     samples, spans = joined(chunks)
     words = [word.strip(",.;:!?¿¡") for word in text.split()]
     assert [text[span.start : span.end].strip(",.;:!?¿¡") for span in spans] == words
@@ -85,22 +42,19 @@ def assert_all_words_rise(text: str, chunks: list[SpeechChunk]) -> None:
 
 
 def unaccented(text: str) -> str:
-    """Without accents: whether "pan" has one is not heard, and whisper is not always of one mind."""
     return "".join(
         letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter)
     )
 
 
 def assert_free(engine: KokoroEngine) -> None:
-    """No turn is held."""
-    assert engine._turns._free == engine._at_once
+    assert engine._scheduler._free == engine._concurrency
 
 
-@pytest.mark.parametrize("words", [1, *(pytest.param(words, marks=pytest.mark.slow) for words in (2, 3, 7))])
-async def test_every_word_is_heard_however_few_come_at_a_time(engine: KokoroEngine, words: int) -> None:
-    """Whisper hears the sentence; spans cover its words once; nothing clicks where pieces are joined."""
+@pytest.mark.parametrize("words", [1, 2, 3, 7])
+async def test_growing_text_is_intelligible_and_joints_do_not_click(engine: KokoroEngine, words: int) -> None:
     chunks, writer = await spoken(engine, TWENTY, words)
-    assert writer.asked >= 2
+    assert writer.waited >= 2
     assert_all_words_rise(TWENTY, chunks)
     samples, _ = joined(chunks)
     heard = hear(samples, 24_000, "es")
@@ -114,7 +68,6 @@ async def test_every_word_is_heard_however_few_come_at_a_time(engine: KokoroEngi
     assert jumps[near].max() <= 1.5 * jumps[~near].max()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "voice", "language"),
     [
@@ -126,61 +79,51 @@ async def test_every_word_is_heard_however_few_come_at_a_time(engine: KokoroEngi
         ("Le vieux pont de pierre traverse le fleuve depuis plus de trois siècles déjà.", "ff_siwis", "fr"),
     ],
 )
-async def test_other_languages_are_heard_as_they_are_written(
+async def test_growing_text_is_intelligible_in_other_languages(
     engine: KokoroEngine, text: str, voice: str, language: str
 ) -> None:
-    """Two words at a time: at most one word in ten is misheard."""
     chunks, _ = await spoken(engine, text, 2, Segment("", voice, language))
     samples, _ = joined(chunks)
     heard = hear(samples, 24_000, language)
     assert word_error_rate(text, heard, language) <= 0.1, heard
 
 
-async def test_the_first_words_are_heard_before_the_sentence_is_written(engine: KokoroEngine) -> None:
-    """With a quarter of it there."""
+async def test_audio_begins_before_quarter_of_text(engine: KokoroEngine) -> None:
     writer = Writer(TWENTY, 1)
-    speech = engine.stream(SEGMENT, writer.written)
+    speech = engine.stream(SEGMENT, writer.text)
     async for chunk in speech:
         if len(chunk.samples):
             break
-    assert len(writer.written.text.split()) <= 5
+    assert len(writer.text.text.split()) <= 5
     await speech.aclose()
     assert_free(engine)
 
 
-async def test_a_sentence_that_is_there_at_once_is_said_as_one(engine: KokoroEngine) -> None:
-    """The samples and times of a segment that was never open."""
-    text = "La biblioteca cierra los domingos."
-    chunks, writer = await spoken(engine, text, 100)
+@pytest.mark.parametrize(
+    ("text", "words", "waits"),
+    [("La biblioteca cierra los domingos.", 100, False), ("Hoy no hay pan.", 2, True)],
+    ids=["complete at once", "complete before enough words to begin"],
+)
+async def test_complete_sentence_equals_closed_segment(
+    engine: KokoroEngine, text: str, words: int, waits: bool
+) -> None:
+    chunks, writer = await spoken(engine, text, words)
     samples, spans = joined(chunks)
-    expected = [chunk async for chunk in engine.synthesize(Segment(text, "ef_dora", "es"))]
-    expected_samples, expected_spans = joined(expected)
-    assert not writer.asked
+    expected_samples, expected_spans = joined(await chunks_of(engine, Segment(text, "ef_dora", "es")))
+    assert bool(writer.waited) == waits
     assert np.array_equal(samples, expected_samples)
     assert spans == expected_spans
 
 
-async def test_a_sentence_that_ends_before_it_was_begun_is_said_as_one(engine: KokoroEngine) -> None:
-    """Its first words are too few to begin with, and with the next ones it is complete."""
-    text = "Hoy no hay pan."
-    chunks, writer = await spoken(engine, text, 2)
-    samples, _ = joined(chunks)
-    expected, _ = joined([chunk async for chunk in engine.synthesize(Segment(text, "ef_dora", "es"))])
-    assert writer.asked
-    assert np.array_equal(samples, expected)
-
-
 @pytest.mark.parametrize("text", ["… — !", "…", "— — — — — — — —"])
 @pytest.mark.parametrize("words", [1, 100])
-async def test_a_text_of_marks_is_nothing(engine: KokoroEngine, text: str, words: int) -> None:
-    """Where there is nothing to say nothing is heard, and the engine ends."""
+async def test_marks_alone_yield_no_audio(engine: KokoroEngine, text: str, words: int) -> None:
     chunks, _ = await spoken(engine, text, words)
     assert all(not len(chunk.samples) and not chunk.spans for chunk in chunks)
     assert_free(engine)
 
 
-async def test_marks_between_and_behind_the_words_change_nothing_about_them(engine: KokoroEngine) -> None:
-    """Dashes and dots of their own are not words, wherever the text happens to be cut."""
+async def test_marks_get_no_spans(engine: KokoroEngine) -> None:
     text = "Pues — bueno — claro que sí , dijo ella … y se fue … —"
     chunks, _ = await spoken(engine, text, 1)
     _, spans = joined(chunks)
@@ -189,12 +132,10 @@ async def test_marks_between_and_behind_the_words_change_nothing_about_them(engi
     assert all(a.end_s <= b.start_s + 1e-6 for a, b in pairwise(spans))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("words", [4, 60])
-async def test_a_sentence_too_long_for_the_model_is_spoken_to_its_end(
+async def test_overlong_sentence_is_spoken_completely(
     engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch, words: int
 ) -> None:
-    """Its melody is foreseen from fewer words then; many that come at once are said in parts."""
     # A listener who never runs dry: where the pieces meet does not depend on how fast they are made.
     monkeypatch.setattr(Playback, "left_s", 60.0)
     text = " ".join(
@@ -208,14 +149,13 @@ async def test_a_sentence_too_long_for_the_model_is_spoken_to_its_end(
     assert word_error_rate(text + " Sí.", heard, "es") <= 0.1, heard
 
 
-async def test_cancelling_while_it_waits_for_text_frees_everything(engine: KokoroEngine) -> None:
-    """The writer went silent in the middle; who cancels does not wait for them."""
+async def test_cancel_while_waiting_for_text_frees_slot(engine: KokoroEngine) -> None:
     writer = Writer(TWENTY, 8)
-    writer._at_once = 0
+    writer.words_at_once = 0
     chunks: list[SpeechChunk] = []
 
     async def listen() -> None:
-        async for chunk in engine.stream(SEGMENT, writer.written):
+        async for chunk in engine.stream(SEGMENT, writer.text):
             chunks.append(chunk)
 
     task = asyncio.create_task(listen())
@@ -231,9 +171,8 @@ async def test_cancelling_while_it_waits_for_text_frees_everything(engine: Kokor
 
 
 @pytest.mark.parametrize("heard", [1, 2, 3])
-async def test_closing_behind_any_chunk_frees_the_turn(engine: KokoroEngine, heard: int) -> None:
-    """As with a text that is there as a whole."""
-    speech = engine.stream(SEGMENT, Writer(TWENTY, 3).written)
+async def test_close_after_any_chunk_frees_slot(engine: KokoroEngine, heard: int) -> None:
+    speech = engine.stream(SEGMENT, Writer(TWENTY, 3).text)
     for _ in range(heard):
         await anext(speech)
     await speech.aclose()

@@ -1,4 +1,4 @@
-"""The unheard word before short utterances."""
+"""Lead-in words before short utterances."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from engines.kokoro.text.phonemes import Utterance
 from engines.kokoro.text.vocabulary import VOCABULARY
 from speech.types import Segment
 from tests.judges.judge import hear, word_error_rate
+from tests.support.kokoro import chunks_of, joined
 
 
-def test_only_short_utterances_are_led_in() -> None:
-    """Where it helps: before a vowel, and only up to a length; by symbols that the model knows."""
+def test_only_short_utterances_with_initial_vowel_get_lead_in() -> None:
     short, long = Utterance("ˈola.", ()), Utterance("a" * (MAX_LEAD_IN_SYMBOLS + 1), ())
     for language in ("es", "es-MX", "en-GB", "it"):
         assert lead_in(short, language).endswith(", ")
@@ -25,8 +25,7 @@ def test_only_short_utterances_are_led_in() -> None:
     assert lead_in(short, "fr") == lead_in(short, "pt") == ""
 
 
-def test_the_cut_is_in_the_pause() -> None:
-    """The lead-in goes, at the quietest frame; lengths and durations still agree."""
+def test_lead_in_is_cut_at_quietest_frame() -> None:
     frames = np.array([4, 5, 5, 1, 6, 7, 7, 3])
     samples = np.repeat(np.where(np.arange(frames.sum()) == 16, 0.0, 0.5), FRAME_SAMPLES).astype(np.float32)
     alone = cut_lead_in(RenderedUtterance(samples, frames), "ab, ")
@@ -44,10 +43,10 @@ def test_the_cut_is_in_the_pause() -> None:
         ("Oggi.", "if_sara", "it"),
     ],
 )
-async def test_short_utterances_are_heard(engine: KokoroEngine, text: str, voice: str, language: str) -> None:
-    """A word alone is that word, and nothing is heard of the one before it."""
-    chunks = [chunk async for chunk in engine.synthesize(Segment(text, voice, language))]
-    samples = np.concatenate([chunk.samples for chunk in chunks])
+async def test_short_utterances_are_intelligible(
+    engine: KokoroEngine, text: str, voice: str, language: str
+) -> None:
+    samples, spans = joined(await chunks_of(engine, Segment(text, voice, language)))
     assert word_error_rate(text, hear(samples, 24_000, language), language) == 0
-    (span,) = (span for chunk in chunks for span in chunk.spans)
+    (span,) = spans
     assert 0 <= span.start_s < 0.1 and span.end_s <= len(samples) / 24_000

@@ -1,4 +1,4 @@
-"""A manner's melody, given to Kokoro's decoder: pitch and its range, about the voice's own tone."""
+"""Pitch control: shift and range of the predicted F0 around the voice's log F0."""
 
 from __future__ import annotations
 
@@ -24,76 +24,66 @@ EMPTY = np.zeros((1, 512, 0), np.float32)
 
 
 def prosody(hertz: list[float]) -> PredictedProsody:
-    """An utterance of that pitch, two values a frame."""
     curve = np.array([hertz], np.float32)
     return PredictedProsody(EMPTY, curve, np.zeros_like(curve), np.array([len(hertz) // 2]), log_f0_of(curve))
 
 
 def own_part(emotion: str) -> Prosody:
-    """What of an emotion Kokoro renders itself."""
     return split_prosody(EMOTIONS[emotion], frozenset({"pitch", "pitch_range"}))[0]
 
 
-async def said(engine: KokoroEngine, manner: Prosody, text: str = TEXT) -> Samples:
-    """One segment's samples."""
-    segment = Segment(text, "ef_dora", "es", prosody=manner)
+async def said(engine: KokoroEngine, wanted: Prosody, text: str = TEXT) -> Samples:
+    segment = Segment(text, "ef_dora", "es", prosody=wanted)
     return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
 
 
 def semitones(samples: Samples) -> tuple[float, float]:
-    """Median, and distance of the 10th from the 90th percentile."""
     found = pitch(samples)
     low, middle, high = np.percentile(12 * np.log2(found[~np.isnan(found)]), (10, 50, 90))
     return float(middle), float(high - low)
 
 
-@pytest.mark.parametrize("manner", [NEUTRAL, Prosody(rate=1.2, loudness=3.0, brightness=2.0, pauses=2.0)])
-def test_what_asks_for_no_melody_changes_nothing(manner: Prosody) -> None:
-    """Not even a copy is made: the network gets what it got before there were manners."""
+@pytest.mark.parametrize("wanted", [NEUTRAL, Prosody(rate=1.2, loudness=3.0, brightness=2.0, pauses=2.0)])
+def test_neutral_pitch_returns_prediction_itself(wanted: Prosody) -> None:
     plain = prosody([9.0, 150.0, 180.0, 160.0])
-    assert apply_pitch(plain, manner, 5.0) is plain
+    assert apply_pitch(plain, wanted, 5.0) is plain
 
 
-@pytest.mark.parametrize("manner", [Prosody(pitch=2.0), Prosody(pitch=-3.5)])
-def test_all_that_is_voiced_moves_by_as_many_semitones(manner: Prosody) -> None:
-    """What is not voiced stays; so do length and energy."""
+@pytest.mark.parametrize("wanted", [Prosody(pitch=2.0), Prosody(pitch=-3.5)])
+def test_voiced_pitch_is_shifted(wanted: Prosody) -> None:
     plain = prosody([9.0, 0.0, 80.0, 150.0, 180.0, 300.0])
-    changed = apply_pitch(plain, manner, float(np.log(165)))
+    changed = apply_pitch(plain, wanted, float(np.log(165)))
     assert np.array_equal(changed.pitch[0, :2], plain.pitch[0, :2])
     moved = 12 * np.log2(changed.pitch[0, 2:] / plain.pitch[0, 2:])
-    np.testing.assert_allclose(moved, manner.pitch, atol=1e-4)
+    np.testing.assert_allclose(moved, wanted.pitch, atol=1e-4)
     assert changed.energy is plain.energy and changed.frames is plain.frames and changed.asr is plain.asr
     assert changed.pitch.dtype == np.float32
 
 
 @pytest.mark.parametrize("wider", [0.6, 1.6])
-def test_the_range_is_about_the_voices_tone(wider: float) -> None:
-    """In semitones; the tone itself stays, and so it is the same in every piece of a text."""
+def test_range_is_scaled_around_log_f0(wider: float) -> None:
     tone = float(np.log(165))
     plain = prosody([165.0, 140.0, 190.0, 220.0])
     changed = apply_pitch(plain, Prosody(pitch_range=wider), tone)
     np.testing.assert_allclose(np.log(changed.pitch) - tone, wider * (np.log(plain.pitch) - tone), atol=1e-5)
 
 
-def test_a_dip_in_a_consonant_does_not_become_a_hole() -> None:
-    """Farther than half an octave away nothing is widened any more, and no two values change places."""
+def test_dips_in_consonants_are_not_widened() -> None:
     hertz = [float(value) for value in np.geomspace(31, 600, 200)]
     changed = apply_pitch(prosody(hertz), Prosody(pitch_range=1.6), float(np.log(165))).pitch[0]
     assert np.all(np.diff(changed) > 0)
     assert np.abs(12 * np.log2(changed / np.array(hertz))).max() <= 0.6 * 6 + 1e-3
 
 
-def test_the_tone_is_that_of_what_is_voiced() -> None:
-    """Above the dips in consonants; a whisper has that of 100 Hz."""
+def test_log_f0_is_that_of_voiced_values() -> None:
     curve = [5.0, 9.0, 60.0, 90.0, 150.0, 160.0, 170.0]
     assert log_f0_of(np.array([curve], np.float32)) == pytest.approx(np.log(154))
     assert log_f0_of(np.array([[5.0, 0.0]], np.float32)) == pytest.approx(np.log(100))
 
 
-def test_the_shipped_tones_are_the_voices_own(engine: KokoroEngine) -> None:
-    """Women's are higher than men's, and a sentence's is near its voice's."""
-    assert isinstance(engine._speaker, WindowedSynthesizer)
-    tone = engine._speaker._statistics.log_f0
+def test_shipped_log_f0_matches_voices(engine: KokoroEngine) -> None:
+    assert isinstance(engine._synthesizer, WindowedSynthesizer)
+    tone = engine._synthesizer._statistics.log_f0
     assert all(70 < np.exp(tone(voice.id)) < 250 for voice in engine.info.voices)
     assert tone("am_onyx") < tone("am_michael") < tone("af_heart") < tone("if_sara")
     heard, _ = semitones(asyncio.run(said(engine, NEUTRAL)))
@@ -102,30 +92,27 @@ def test_the_shipped_tones_are_the_voices_own(engine: KokoroEngine) -> None:
 
 @pytest.mark.parametrize(
     "emotion",
-    ["happy", *(pytest.param(name, marks=pytest.mark.slow) for name in ("friendly", "excited", "sad"))],
+    ["happy", "friendly", "excited", "sad"],
 )
-async def test_an_emotion_is_heard_and_so_are_the_words(engine: KokoroEngine, emotion: str) -> None:
-    """Pitch within 0.7 semitones of what is asked, the range on its side, and no word lost."""
-    manner = own_part(emotion)
-    plain, changed = await said(engine, NEUTRAL), await said(engine, manner)
+async def test_emotion_is_audible_and_intelligible(engine: KokoroEngine, emotion: str) -> None:
+    wanted = own_part(emotion)
+    plain, changed = await said(engine, NEUTRAL), await said(engine, wanted)
     (level, spread), (own_level, own_spread) = semitones(plain), semitones(changed)
-    assert own_level - level == pytest.approx(manner.pitch, abs=0.7)
-    assert (own_spread > spread) == (manner.pitch_range > 1)
+    assert own_level - level == pytest.approx(wanted.pitch, abs=0.7)
+    assert (own_spread > spread) == (wanted.pitch_range > 1)
     assert len(changed) == pytest.approx(len(plain), abs=1200)
     assert word_error_rate(TEXT, hear(changed, engine.info.sample_rate, "es"), "es") == 0
 
 
-@pytest.mark.slow
-def test_a_text_that_is_being_written_has_the_manner_too(engine: KokoroEngine) -> None:
-    """All of it is as much higher, piece by piece."""
-    assert isinstance(engine._speaker, WindowedSynthesizer)
+def test_growing_text_has_pitch_shift(engine: KokoroEngine) -> None:
+    assert isinstance(engine._synthesizer, WindowedSynthesizer)
     words, higher = TEXT.split(), Prosody(pitch=2.0)
     pieces: dict[Prosody, list[Samples]] = {}
-    for manner in (NEUTRAL, higher):
-        segment = Segment(TEXT, "ef_dora", "es", prosody=manner)
-        sentence = IncrementalSentence(engine._speaker, engine._sayer("es"), segment)
+    for wanted in (NEUTRAL, higher):
+        segment = Segment(TEXT, "ef_dora", "es", prosody=wanted)
+        sentence = IncrementalSentence(engine._synthesizer, engine._phonemizer("es"), segment)
         steps = [(" ".join(words[:count]), None) for count in (6, 9)] + [(TEXT, ".")]
-        pieces[manner] = [
+        pieces[wanted] = [
             np.concatenate([heard.samples for heard in sentence.synthesize(text, ending, Stop())])
             for text, ending in steps
         ]
@@ -136,6 +123,5 @@ def test_a_text_that_is_being_written_has_the_manner_too(engine: KokoroEngine) -
     assert moved == pytest.approx([2.0] * 3, abs=0.7)
 
 
-def test_only_windows_render_a_manner(engine: KokoroEngine) -> None:
-    """The published graph takes no curves, so its engine leaves all to filters."""
+def test_native_prosody_is_pitch_only(engine: KokoroEngine) -> None:
     assert engine.info.native_prosody == {"pitch", "pitch_range"}

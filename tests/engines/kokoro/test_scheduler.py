@@ -1,4 +1,4 @@
-"""Who computes next."""
+"""The deadline scheduler, its idle monitor and the playback estimate."""
 
 from __future__ import annotations
 
@@ -16,53 +16,48 @@ from speech.playback import Playback
 class Stream:
     """One that asks for a turn, says so in ``log`` when it has it, and computes until told to end."""
 
-    def __init__(self, turns: DeadlineScheduler, due: float, log: list[Stream]) -> None:
+    def __init__(self, scheduler: DeadlineScheduler, due: float, log: list[Stream]) -> None:
         self.due = due
-        self.has_turn = False
+        self.has_slot = False
         self.ended = asyncio.Event()
-        self._turns, self._log = turns, log
+        self._scheduler, self._log = scheduler, log
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        async with self._turns.slot(self.due):
-            self.has_turn = True
+        async with self._scheduler.slot(self.due):
+            self.has_slot = True
             self._log.append(self)
             try:
                 await self.ended.wait()
             finally:
-                self.has_turn = False
+                self.has_slot = False
 
     async def leave(self) -> None:
-        """End its step, and let the others have what follows from that."""
-        assert self.has_turn
+        assert self.has_slot
         self.ended.set()
         await self.task
         await settle()
 
     async def cancel(self) -> None:
-        """Cancel it, wherever it is."""
         self.task.cancel()
         await asyncio.wait([self.task])
         await settle()
 
 
 async def settle() -> None:
-    """Let every task run as far as it can."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
-async def streams(turns: DeadlineScheduler, dues: list[float], log: list[Stream]) -> list[Stream]:
-    """Streams that ask in that order."""
+async def streams(scheduler: DeadlineScheduler, dues: list[float], log: list[Stream]) -> list[Stream]:
     made = []
     for due in dues:
-        made.append(Stream(turns, due, log))
+        made.append(Stream(scheduler, due, log))
         await settle()
     return made
 
 
-async def test_who_is_due_first_is_next() -> None:
-    """Two at once; then by when they are due, whoever asked before."""
+async def test_earliest_deadline_goes_next() -> None:
     log: list[Stream] = []
     made = await streams(DeadlineScheduler(2), [9.0, 8.0, 7.0, float("-inf"), 5.0, 6.0], log)
     assert log == made[:2]
@@ -74,8 +69,7 @@ async def test_who_is_due_first_is_next() -> None:
     assert log[4:] == [made[5], made[2]]
 
 
-async def test_who_is_equally_due_is_next_in_order_of_asking() -> None:
-    """Nobody is passed over."""
+async def test_equal_deadlines_are_served_in_order() -> None:
     log: list[Stream] = []
     made = await streams(DeadlineScheduler(1), [1.0] * 6, log)
     for stream in made:
@@ -83,8 +77,7 @@ async def test_who_is_equally_due_is_next_in_order_of_asking() -> None:
     assert log == made
 
 
-async def test_a_cancelled_waiter_is_passed_over() -> None:
-    """It never computes, and its turn goes to the one behind it."""
+async def test_cancelled_waiter_is_skipped() -> None:
     log: list[Stream] = []
     holder, first, second = await streams(DeadlineScheduler(1), [0.0, 1.0, 2.0], log)
     await first.cancel()
@@ -94,11 +87,10 @@ async def test_a_cancelled_waiter_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize("others", [0, 1])
-async def test_a_turn_handed_to_one_that_is_just_cancelled_is_handed_on(others: int) -> None:
-    """In one step of the loop it is given the turn and cancelled: the next gets it, or it is free."""
+async def test_slot_handed_to_cancelled_waiter_is_passed_on(others: int) -> None:
     log: list[Stream] = []
-    turns = DeadlineScheduler(1)
-    holder, waiting, *rest = await streams(turns, [0.0, *[1.0] * (1 + others)], log)
+    scheduler = DeadlineScheduler(1)
+    holder, waiting, *rest = await streams(scheduler, [0.0, *[1.0] * (1 + others)], log)
     holder.ended.set()
     # The holder's task hands the turn over when it runs next; ours runs right behind it, before the waiter.
     await asyncio.sleep(0)
@@ -110,22 +102,21 @@ async def test_a_turn_handed_to_one_that_is_just_cancelled_is_handed_on(others: 
     assert log == [holder, *rest]
     for stream in rest:
         await stream.leave()
-    (last,) = await streams(turns, [0.0], log)
-    assert last.has_turn
+    (last,) = await streams(scheduler, [0.0], log)
+    assert last.has_slot
     await last.leave()
 
 
-async def test_a_step_that_fails_or_is_cancelled_gives_its_turn_back() -> None:
-    """However a step ends."""
-    turns = DeadlineScheduler(1)
+async def test_failed_or_cancelled_step_releases_slot() -> None:
+    scheduler = DeadlineScheduler(1)
     with pytest.raises(ValueError, match="broken"):
-        async with turns.slot(0.0):
+        async with scheduler.slot(0.0):
             raise ValueError("broken")
     log: list[Stream] = []
-    (holder,) = await streams(turns, [0.0], log)
+    (holder,) = await streams(scheduler, [0.0], log)
     await holder.cancel()
-    (last,) = await streams(turns, [0.0], log)
-    assert last.has_turn
+    (last,) = await streams(scheduler, [0.0], log)
+    assert last.has_slot
     await last.leave()
 
 
@@ -140,19 +131,15 @@ ACTIONS = st.lists(
 
 @settings(deadline=None)
 @given(st.integers(1, 3), ACTIONS)
-def test_whatever_happens_turns_are_neither_lost_nor_doubled(
-    at_once: int, actions: list[tuple[str, int]]
-) -> None:
-    """As many compute as may and want to; of the others, those that were due first were let in first."""
-
+def test_slots_are_neither_lost_nor_doubled(at_once: int, actions: list[tuple[str, int]]) -> None:
     async def check() -> None:
-        turns, log = DeadlineScheduler(at_once), list[Stream]()
+        scheduler, log = DeadlineScheduler(at_once), list[Stream]()
         alive: list[Stream] = []
         for action, number in actions:
-            computing = [stream for stream in alive if stream.has_turn]
-            waiting = [stream for stream in alive if not stream.has_turn]
+            computing = [stream for stream in alive if stream.has_slot]
+            waiting = [stream for stream in alive if not stream.has_slot]
             if action == "ask":
-                alive += await streams(turns, [float(number)], log)
+                alive += await streams(scheduler, [float(number)], log)
             elif action == "leave" and computing:
                 await computing[number % len(computing)].leave()
             elif action != "leave" and alive:
@@ -162,9 +149,9 @@ def test_whatever_happens_turns_are_neither_lost_nor_doubled(
                         await asyncio.sleep(0)
                 await alive[number % len(alive)].cancel()
             alive = [stream for stream in alive if not stream.task.done()]
-            assert sum(stream.has_turn for stream in alive) == min(at_once, len(alive))
+            assert sum(stream.has_slot for stream in alive) == min(at_once, len(alive))
             waiting = [stream for stream in waiting if stream in alive]
-            admitted = [stream for stream in waiting if stream.has_turn]
+            admitted = [stream for stream in waiting if stream.has_slot]
             by_due = sorted(waiting, key=lambda stream: stream.due)
             assert set(admitted) == set(by_due[: len(admitted)])
         for stream in alive:
@@ -181,25 +168,21 @@ class Clock:
         self.now = 100.0
 
     def __call__(self) -> float:
-        """The time."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock at 100 s."""
     return Clock()
 
 
-def test_before_the_first_sound_playback_is_overdue(clock: Clock) -> None:
-    """Who has heard nothing comes before everybody; silence that is no audio changes nothing."""
+def test_playback_without_audio_is_overdue(clock: Clock) -> None:
     playback = Playback(clock)
     playback.add(0.0)
     assert playback.ends_at == playback.remaining_s == float("-inf")
 
 
-def test_audio_is_played_as_it_comes_one_piece_after_the_other(clock: Clock) -> None:
-    """Pieces made early queue up; after a gap playback goes on from when the next piece came."""
+def test_playback_adds_up_pieces(clock: Clock) -> None:
     playback = Playback(clock)
     playback.add(0.5)
     playback.add(0.5)
@@ -213,14 +196,13 @@ def test_audio_is_played_as_it_comes_one_piece_after_the_other(clock: Clock) -> 
 WITHIN_S = 300.0
 
 
-async def test_what_is_in_nobodys_way_waits_until_nothing_is_computed() -> None:
-    """It waits while a turn is taken or waited for, and goes on behind the last."""
-    turns = DeadlineScheduler(1)
-    turns.idle.wait(1.0, WITHIN_S)
+async def test_idle_wait_ends_behind_last_slot() -> None:
+    scheduler = DeadlineScheduler(1)
+    scheduler.idle.wait(1.0, WITHIN_S)
     log: list[Stream] = []
-    streams = [Stream(turns, float(number), log) for number in range(2)]
+    streams = [Stream(scheduler, float(number), log) for number in range(2)]
     await settle()
-    waiting = threading.Thread(target=turns.idle.wait, args=(0.0, WITHIN_S))
+    waiting = threading.Thread(target=scheduler.idle.wait, args=(0.0, WITHIN_S))
     waiting.start()
     for stream in streams:
         assert waiting.is_alive()
@@ -229,8 +211,7 @@ async def test_what_is_in_nobodys_way_waits_until_nothing_is_computed() -> None:
     assert not waiting.is_alive()
 
 
-def test_it_waits_so_long_and_no_longer_and_not_at_all_once_given_up() -> None:
-    """A server that never rests has it done, and one that ends does not wait for it."""
+def test_idle_wait_times_out_and_can_be_released() -> None:
     idle = IdleMonitor()
     idle.mark_busy()
     idle.wait(0.0, 0.0)

@@ -1,4 +1,4 @@
-"""Words' times and the cut around the speech, on renderings whose truth is known."""
+"""Word times and silence trimming, on audio with known truth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ LEVEL = 0.125
 
 
 def humming(frames: list[int], sound: list[tuple[float, float]]) -> Samples:
-    """Audio as long as ``frames`` that hums during ``sound`` (seconds) and is silent else."""
     samples = np.zeros(sum(frames) * FRAME_SAMPLES, np.float32)
     for start_s, end_s in sound:
         at = np.arange(round(start_s * SAMPLE_RATE), min(round(end_s * SAMPLE_RATE), len(samples)))
@@ -31,12 +30,10 @@ def humming(frames: list[int], sound: list[tuple[float, float]]) -> Samples:
 def heard_of(
     frames: list[int], sound: list[tuple[float, float]], utterance: Utterance = TWO_WORDS, **how: float
 ) -> TimedAudio:
-    """What is given out of all of it at once."""
     return Timeline(utterance, np.array(frames), **how).feed(humming(frames, sound), last=True)
 
 
 def times(heard: TimedAudio) -> list[tuple[float, float]]:
-    """When each word starts and ends."""
     return [(word.start_s, word.end_s) for word in heard.words]
 
 
@@ -44,31 +41,27 @@ def times(heard: TimedAudio) -> list[tuple[float, float]]:
 FRAMES = [10, *[4] * 9, 6]
 
 
-def test_without_a_pause_a_word_starts_60_ms_before_the_middle_of_its_space() -> None:
-    """Sound without a gap: the boundary is the space's middle less the lag, for end and start."""
+def test_boundary_without_pause_is_middle_of_space_less_lag() -> None:
     first, second = times(heard_of(FRAMES, [(0.2, 1.2)]))
     boundary = 0.70 - 0.06 - (0.2 - LEADING_SILENCE_S)
     assert first == pytest.approx((LEADING_SILENCE_S, boundary), abs=0.005)
     assert second == pytest.approx((boundary, 1.2 - 0.2 + LEADING_SILENCE_S), abs=0.005)
 
 
-def test_a_pause_tells_a_words_end_and_the_next_ones_start() -> None:
-    """A silence that ends near the expected start is the truth itself."""
+def test_pause_near_boundary_is_exact() -> None:
     first, second = times(heard_of(FRAMES, [(0.2, 0.5), (0.75, 1.2)]))
     shift = 0.2 - LEADING_SILENCE_S
     assert first[1] == pytest.approx(0.5 - shift, abs=0.006)
     assert second[0] == pytest.approx(0.75 - shift, abs=0.006)
 
 
-def test_a_pause_far_from_the_boundary_is_not_one() -> None:
-    """A silence more than 0.2 s away, or shorter than 50 ms, moves nothing."""
+def test_far_or_short_pause_is_ignored() -> None:
     for sound in ([(0.2, 0.3), (0.4, 1.2)], [(0.2, 0.6), (0.64, 1.2)]):
         _, second = times(heard_of(FRAMES, sound))
         assert second[0] == pytest.approx(0.64 - 0.2 + LEADING_SILENCE_S, abs=0.006)
 
 
-def test_one_pause_is_before_one_word_only() -> None:
-    """Of two boundaries near one silence the nearer gets it; starts still rise."""
+def test_pause_precedes_one_word_only() -> None:
     utterance = Utterance("aaaa b cccc", (Word(0, 4, 0, 4), Word(5, 6, 5, 6), Word(7, 11, 7, 11)))
     frames = [10, 4, 4, 4, 4, 4, 2, 2, 4, 4, 4, 4, 6]
     starts = [start for start, _ in times(heard_of(frames, [(0.2, 0.55), (0.66, 1.2)], utterance))]
@@ -76,29 +69,26 @@ def test_one_pause_is_before_one_word_only() -> None:
     assert all(a < b for a, b in pairwise(starts))
 
 
-def test_the_models_silence_is_cut_and_the_edges_fade() -> None:
-    """At most 50 ms stay on either side, or as much as is asked for behind, and no click."""
+def test_silence_is_trimmed_and_edges_fade() -> None:
     whole = heard_of(FRAMES, [(0.2, 1.0)])
     assert len(whole.samples) / SAMPLE_RATE == pytest.approx(
         0.8 + LEADING_SILENCE_S + TRAILING_SILENCE_S, abs=0.006
     )
-    longer = heard_of(FRAMES, [(0.2, 1.0)], keep_after_s=0.15)
+    longer = heard_of(FRAMES, [(0.2, 1.0)], trailing_silence_s=0.15)
     assert len(longer.samples) / SAMPLE_RATE == pytest.approx(0.8 + LEADING_SILENCE_S + 0.15, abs=0.006)
     full = heard_of(FRAMES, [(0.0, 1.3)]).samples
     assert full[0] == 0
     assert abs(full[-1]) < 0.01
 
 
-def test_a_rendering_without_sound_is_left_as_it_is() -> None:
-    """Silence throughout has no speech to find: all of it stays, and times stay in order."""
+def test_silent_audio_is_kept() -> None:
     whole = heard_of(FRAMES, [])
     assert len(whole.samples) == sum(FRAMES) * FRAME_SAMPLES
     first, second = times(whole)
     assert first[0] <= first[1] <= second[0] <= second[1]
 
 
-def test_sound_before_the_speech_can_begin_is_no_speech() -> None:
-    """A click early in the first pad is cut off with the silence behind it."""
+def test_early_click_is_trimmed() -> None:
     click = heard_of(FRAMES, [(0.02, 0.05), (0.2, 1.0)])
     assert len(click.samples) / SAMPLE_RATE == pytest.approx(
         0.8 + LEADING_SILENCE_S + TRAILING_SILENCE_S, abs=0.006
@@ -108,9 +98,8 @@ def test_sound_before_the_speech_can_begin_is_no_speech() -> None:
 def in_pieces(
     samples: Samples, sizes: list[int], timeline: Timeline, *, cut: bool = False
 ) -> tuple[list[Samples], list[list[TimedWord]]]:
-    """What is given out, piece by piece; the last size is what is left."""
     given: list[Samples] = []
-    told: list[list[TimedWord]] = []
+    words_by_piece: list[list[TimedWord]] = []
     at = 0
     for size in [*sizes, len(samples)]:
         size = min(size, len(samples) - at)
@@ -118,10 +107,10 @@ def in_pieces(
         end = at == len(samples)
         heard = timeline.feed(samples[at - size : at], last=end and not cut, cut=end and cut)
         given.append(heard.samples)
-        told.append(list(heard.words))
+        words_by_piece.append(list(heard.words))
         if end:
             break
-    return given, told
+    return given, words_by_piece
 
 
 FOUR_WORDS = Utterance(
@@ -131,13 +120,12 @@ FOUR_FRAMES = [10, 4, 4, 4, 4, 4, 3, 3, 3, 5, 3, 4, 4, 4, 4, 2, 3, 3, 4, 12]
 SPEECH_ENDS_S = 1.79
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 80).map(lambda halves: halves * FRAME_SAMPLES // 2), max_size=12),
     pauses=st.lists(st.tuples(st.integers(30, 170), st.integers(1, 25)), max_size=4),
 )
-def test_piece_by_piece_is_as_all_at_once(sizes: list[int], pauses: list[tuple[int, int]]) -> None:
-    """The same samples and the same times, whatever the pieces are, if the last holds the silence."""
+def test_pieces_equal_whole(sizes: list[int], pauses: list[tuple[int, int]]) -> None:
     samples = humming(FOUR_FRAMES, [(0.21, SPEECH_ENDS_S)])
     for start, length in pauses:
         samples[start * 240 : min((start + length) * 240, round((SPEECH_ENDS_S - 0.05) * SAMPLE_RATE))] = 0
@@ -145,34 +133,35 @@ def test_piece_by_piece_is_as_all_at_once(sizes: list[int], pauses: list[tuple[i
     # What was given out cannot be taken back: the last piece has to begin before the speech ends.
     while sizes and sum(sizes) > SPEECH_ENDS_S * SAMPLE_RATE:
         sizes = sizes[:-1]
-    given, told = in_pieces(samples, sizes, Timeline(FOUR_WORDS, np.array(FOUR_FRAMES), level=LEVEL))
+    given, words_by_piece = in_pieces(
+        samples, sizes, Timeline(FOUR_WORDS, np.array(FOUR_FRAMES), level=LEVEL)
+    )
     np.testing.assert_array_equal(np.concatenate(given), whole.samples)
-    assert [word for words in told for word in words] == list(whole.words)
+    assert [word for words in words_by_piece for word in words] == list(whole.words)
 
 
 @settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 20_000), max_size=12),
     sound=st.lists(st.tuples(st.floats(0, 2.2), st.floats(0.01, 1)), max_size=6),
-    goes_on=st.booleans(),
+    continues=st.booleans(),
     cut=st.booleans(),
 )
-def test_words_come_in_order_each_once_and_not_before_their_sound(
-    sizes: list[int], sound: list[tuple[float, float]], goes_on: bool, cut: bool
+def test_words_come_once_in_order_after_their_audio(
+    sizes: list[int], sound: list[tuple[float, float]], continues: bool, cut: bool
 ) -> None:
-    """Whatever is heard: rising times inside of what was given out by then, all words by the end."""
     samples = humming(FOUR_FRAMES, [(start, start + length) for start, length in sound])
-    timeline = Timeline(FOUR_WORDS, np.array(FOUR_FRAMES), level=LEVEL, continues=goes_on)
-    given, told = in_pieces(samples, sizes, timeline, cut=cut)
-    words = [word for piece in told for word in piece]
+    timeline = Timeline(FOUR_WORDS, np.array(FOUR_FRAMES), level=LEVEL, continues=continues)
+    given, words_by_piece = in_pieces(samples, sizes, timeline, cut=cut)
+    words = [word for piece in words_by_piece for word in piece]
     assert [word.word for word in words] == list(FOUR_WORDS.words)
     assert all(0 <= word.start_s <= word.end_s for word in words)
     assert all(before.end_s <= after.start_s for before, after in pairwise(words))
     so_far = np.cumsum([len(piece) for piece in given]) / SAMPLE_RATE
-    for known_s, piece in zip(so_far, told, strict=True):
+    for known_s, piece in zip(so_far, words_by_piece, strict=True):
         assert all(word.end_s <= known_s + 0.0051 for word in piece)
     assert sum(map(len, given)) <= len(samples)
-    if goes_on and cut:
+    if continues and cut:
         np.testing.assert_array_equal(np.concatenate(given), samples)
 
 
@@ -182,8 +171,7 @@ def test_words_come_in_order_each_once_and_not_before_their_sound(
     length=st.floats(0.1, 0.9),
     sizes=st.lists(st.integers(300, 9_000), max_size=8),
 )
-def test_little_silence_is_heard_around_the_speech(begin: float, length: float, sizes: list[int]) -> None:
-    """At most 50 ms before the first sound and behind the last, in pieces as at once."""
+def test_silence_around_speech_is_short(begin: float, length: float, sizes: list[int]) -> None:
     samples = humming(FOUR_FRAMES, [(begin, begin + length)])
     while sizes and len(samples) - sum(sizes) < (2.3 - begin - length) * SAMPLE_RATE:
         sizes = sizes[:-1]

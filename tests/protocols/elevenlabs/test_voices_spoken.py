@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 import pytest_asyncio
 import uvicorn
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from protocols import elevenlabs
+from protocols.shared.protocol import Context
 from speech.types import Samples
 from tests.clients.elevenlabs import wire
 from tests.clients.relay import wire as relay
@@ -53,7 +55,8 @@ async def serving(folder: Path, relay_voice: str) -> AsyncIterator[Server]:
             await cloning.keep(name, level)
         chosen = elevenlabs.ElevenLabsSettings(voices={"theirClone": "custom:loud"})
         relayed = elevenlabs.RelaySettings(relay_voice, False, False, folder)
-        routes = elevenlabs.routes(cloning.service, chosen, relayed, elevenlabs.RelayState())
+        context = Context(cloning.service, CollectorRegistry())
+        routes = elevenlabs.protocol(chosen, relayed).routes(context)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             app = Starlette(routes=routes)
             config = uvicorn.Config(app, log_config=None, lifespan="off", ws="websockets-sansio")

@@ -1,4 +1,4 @@
-"""The real engine near a voice that it has not: heard, measured, written, refined and interrupted."""
+"""Cloning by the real engine: placement, growing text, refinement, cancellation."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ from engines.kokoro.engine import KokoroEngine, KokoroSettings
 from engines.kokoro.scheduler import DeadlineScheduler
 from engines.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
 from speech.errors import InvalidRequest, UnsupportedLanguage
-from speech.text.incremental_text import IncrementalText
-from speech.text.normalizer import VERBATIM
-from speech.text.segmenter import OpenTextSegment
-from speech.types import Boundary, Embedding, Recording, Samples, Segment
+from speech.types import Embedding, Recording, Samples, Segment
 from tests.judges.judge import hear, word_error_rate
+from tests.support.kokoro import Writer, chunks_of, joined
 
 RATE = 24_000
-SAID = (
+REFERENCE_TEXT = (
     "Every Sunday we buy fresh fruit from the market on the main square. "
     "I do not mind waiting, but I would rather know how long it takes."
 )
@@ -35,18 +33,15 @@ WARP = 1.1
 
 @cache
 def encoder() -> SpeakerEncoder:
-    """One for all tests."""
     return SpeakerEncoder()
 
 
 async def all_of(chunks: AsyncGenerator) -> Samples:
-    """All samples of an engine's chunks."""
     async with aclosing(chunks) as stream:
         return np.concatenate([chunk.samples async for chunk in stream])
 
 
-def likeness(samples: Samples, recording: Recording) -> float:
-    """The cosine of who speaks in both."""
+def similarity_to(samples: Samples, recording: Recording) -> float:
     ours, theirs = (
         encoder().embed(np.asarray(soxr.resample(one, rate, SAMPLE_RATE), np.float32))
         for one, rate in ((samples, RATE), (recording.samples, recording.sample_rate))
@@ -56,26 +51,22 @@ def likeness(samples: Samples, recording: Recording) -> float:
 
 @pytest.fixture(scope="module")
 def recording(engine: KokoroEngine) -> Recording:
-    """Somebody whom nobody here is: a voice whose pitch and formants are a tenth higher."""
-    samples = asyncio.run(all_of(engine.synthesize(Segment(SAID, "am_puck", "en-US"))))
+    samples = asyncio.run(all_of(engine.synthesize(Segment(REFERENCE_TEXT, "am_puck", "en-US"))))
     return Recording(np.asarray(soxr.resample(samples, round(RATE * WARP), RATE), np.float32), RATE)
 
 
 @pytest.fixture(scope="module")
 def embedding(engine: KokoroEngine, recording: Recording) -> Embedding:
-    """What the engine takes from it."""
     return asyncio.run(engine.embed(recording))
 
 
 def like(embedding: Embedding, text: str = TEXT) -> Segment:
-    """To be said like it."""
     return Segment(text, "ef_dora", "es", embedding=embedding)
 
 
-async def test_a_recording_becomes_an_embedding_for_all_languages(
+async def test_recording_is_embedded_for_all_languages(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
-    """At once and always the same; for each language foreseen to be no worse than its best voice."""
     assert engine.info.cloning == "nearest voice"
     assert (embedding.engine, embedding.model) == ("kokoro", engine.info.embedding_model)
     assert set(embedding.similarity) == set(engine.info.default_voices)
@@ -90,64 +81,40 @@ async def test_a_recording_becomes_an_embedding_for_all_languages(
 
 
 @pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), np.full(RATE, 1e-5, np.float32)])
-async def test_a_recording_without_speech_is_refused(engine: KokoroEngine, samples: Samples) -> None:
-    """Silence, or what is nearly that."""
+async def test_recording_without_speech_is_refused(engine: KokoroEngine, samples: Samples) -> None:
     with pytest.raises(InvalidRequest, match="reference: there is no speech in the recording"):
         await engine.embed(Recording(samples, RATE))
 
 
-@pytest.mark.slow
-async def test_the_nearest_voice_is_heard_to_be_nearer_and_every_word_is(
+async def test_mix_is_more_similar_than_single_voices_and_intelligible(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
-    """Than each single voice of the language; at its pitch; in many chunks, the first one early."""
-    chunks = [chunk async for chunk in engine.synthesize(like(embedding))]
+    chunks = await chunks_of(engine, like(embedding))
     assert len(chunks) > 3
     assert chunks[0].duration_s < 0.5
-    samples = np.concatenate([chunk.samples for chunk in chunks])
+    samples, spans = joined(chunks)
     assert np.abs(samples).max() <= 1
-    spans = [span for chunk in chunks for span in chunk.spans]
     assert [TEXT[span.start : span.end] for span in spans] == [word.strip(".") for word in TEXT.split()]
     assert word_error_rate(TEXT, hear(samples, RATE, "es"), "es") <= 0.06
     singles = [
-        likeness(await all_of(engine.synthesize(Segment(TEXT, voice, "es"))), recording)
+        similarity_to(await all_of(engine.synthesize(Segment(TEXT, voice, "es"))), recording)
         for voice in ("ef_dora", "em_alex", "em_santa")
     ]
-    assert likeness(samples, recording) > max(singles) + 0.05
+    assert similarity_to(samples, recording) > max(singles) + 0.05
 
 
-@pytest.mark.slow
-async def test_text_that_is_written_is_said_in_the_nearest_voice(
+async def test_growing_text_is_spoken_by_mix(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
-    """A few words behind the writer, by the same speaker as the whole."""
-    words = TEXT.split(" ")
-    cut = OpenTextSegment(0, " ".join(words[:5]), None)
-    written: IncrementalText
-
-    class Rest:
-        async def __aenter__(self) -> None:
-            given = len(cut.text.split(" ")) + 5
-            cut.text = " ".join(words[:given])
-            if given >= len(words):
-                cut.boundary = Boundary.SENTENCE
-            written.update()
-
-        async def __aexit__(self, *failure: object) -> None: ...
-
-    written = IncrementalText(cut, Rest, VERBATIM)
-    samples = await all_of(engine.stream(like(embedding, ""), written))
+    samples = await all_of(engine.stream(like(embedding, ""), Writer(TEXT, 5).text))
     assert word_error_rate(TEXT, hear(samples, RATE, "es"), "es") <= 0.06
     whole = await all_of(engine.synthesize(like(embedding)))
-    assert likeness(samples, Recording(whole, RATE)) > 0.9
-    assert likeness(samples, recording) == pytest.approx(likeness(whole, recording), abs=0.08)
+    assert similarity_to(samples, Recording(whole, RATE)) > 0.9
+    assert similarity_to(samples, recording) == pytest.approx(similarity_to(whole, recording), abs=0.08)
 
 
 @pytest.mark.parametrize("broken", ["values", "model", "length"])
-async def test_an_embedding_that_is_none_is_refused_before_anything_is_said(
-    engine: KokoroEngine, embedding: Embedding, broken: str
-) -> None:
-    """Whole and written; the engine speaks on afterwards."""
+async def test_invalid_embedding_is_refused(engine: KokoroEngine, embedding: Embedding, broken: str) -> None:
     values = embedding.values.copy()
     values[3] = np.inf
     change: dict[str, object] = {
@@ -158,20 +125,12 @@ async def test_an_embedding_that_is_none_is_refused_before_anything_is_said(
     segment = like(replace(embedding, **change))
     with pytest.raises(InvalidRequest, match="reference"):
         await all_of(engine.synthesize(segment))
-    cut = OpenTextSegment(0, TEXT, None)
-
-    class Never:
-        async def __aenter__(self) -> None: ...
-
-        async def __aexit__(self, *failure: object) -> None: ...
-
     with pytest.raises(InvalidRequest, match="reference"):
-        await all_of(engine.stream(segment, IncrementalText(cut, Never, VERBATIM)))
+        await all_of(engine.stream(segment, Writer(TEXT, 5, first=10).text))
     assert len(await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es"))))
 
 
-async def test_decoding_whole_does_not_clone(embedding: Embedding, tmp_path: Path) -> None:
-    """Its pitch cannot be set: it says so, and refuses an embedding."""
+async def test_whole_decoding_refuses_embeddings(embedding: Embedding, tmp_path: Path) -> None:
     whole = KokoroEngine(
         KokoroSettings(models_dir=None, cache_dir=tmp_path, decoding="whole", decoder="onnx")
     )
@@ -182,36 +141,34 @@ async def test_decoding_whole_does_not_clone(embedding: Embedding, tmp_path: Pat
     await whole.stop()
 
 
-@pytest.mark.slow
-async def test_refining_measures_and_never_gets_worse(
+async def test_refinement_measures_and_never_gets_worse(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
-    """From the first on, what it says is measured; the last one is heard to be no further than the first."""
     found = [better async for better in engine.refine(recording, embedding, "es")]
-    told = [better.similarity["es"] for better in found]
-    assert all(similarity.measured for similarity in told)
-    assert len({similarity.before for similarity in told}) == 1
-    assert [similarity.now for similarity in told] == sorted(similarity.now for similarity in told)
-    assert told[0].now >= told[0].before
+    similarities = [better.similarity["es"] for better in found]
+    assert all(similarity.measured for similarity in similarities)
+    assert len({similarity.before for similarity in similarities}) == 1
+    measured = [similarity.now for similarity in similarities]
+    assert measured == sorted(measured)
+    assert similarities[0].now >= similarities[0].before
     for better in found:
         assert better.similarity["en"] == embedding.similarity["en"]
     heard = [
-        likeness(await all_of(engine.synthesize(like(one))), recording) for one in (embedding, found[-1])
+        similarity_to(await all_of(engine.synthesize(like(one))), recording) for one in (embedding, found[-1])
     ]
     assert heard[1] > heard[0] - 0.03
 
 
-async def test_refining_refuses_what_it_cannot_read(
+async def test_refinement_refuses_invalid_embedding_and_language(
     engine: KokoroEngine, recording: Recording, embedding: Embedding
 ) -> None:
-    """Another version's embedding, and a language that nobody here speaks."""
     with pytest.raises(InvalidRequest, match="reference"):
         await anext(engine.refine(recording, replace(embedding, model="nearest-0"), "es"))
     with pytest.raises(UnsupportedLanguage):
         await anext(engine.refine(recording, embedding, "de"))
 
 
-class Watched(NearestVoice):
+class WatchedCloner(NearestVoice):
     """Notes each step of a refining in ``steps``, and says when the first is done."""
 
     def __init__(self, engine: KokoroEngine) -> None:
@@ -221,51 +178,41 @@ class Watched(NearestVoice):
         self._loop = asyncio.get_running_loop()
 
     def refine(self, *arguments: object) -> Iterator[Embedding | None]:
-        """As it is."""
         for found in super().refine(*arguments):  # type: ignore[arg-type]
             self.steps.append("refined")
             self._loop.call_soon_threadsafe(self.begun.set)
             yield found
 
 
-async def test_refining_ends_when_it_is_cancelled(
+async def refine(engine: KokoroEngine, recording: Recording, embedding: Embedding) -> None:
+    async with aclosing(engine.refine(recording, embedding, "es")) as found:
+        async for _ in found:
+            pass
+
+
+async def test_cancelled_refinement_ends_after_its_step(
     engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the step that is under way nothing more is done, and the engine is free."""
-    watched = Watched(engine)
+    watched = WatchedCloner(engine)
     monkeypatch.setattr(engine, "_nearest", watched)
-
-    async def refine() -> None:
-        async with aclosing(engine.refine(recording, embedding, "es")) as found:
-            async for _ in found:
-                pass
-
-    task = asyncio.create_task(refine())
+    task = asyncio.create_task(refine(engine, recording, embedding))
     await watched.begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     steps = len(watched.steps)
-    assert engine._turns._free == engine._at_once
+    assert engine._scheduler._free == engine._concurrency
     await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es")))
     assert len(watched.steps) == steps
 
 
-@pytest.mark.slow
-async def test_a_stream_waits_for_one_step_of_a_refining_at_most(
+async def test_stream_waits_for_one_step_of_refinement(
     engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a machine that computes one step at a time: between two chunks of the stream no more than one."""
-    watched = Watched(engine)
+    watched = WatchedCloner(engine)
     monkeypatch.setattr(engine, "_nearest", watched)
-    monkeypatch.setattr(engine, "_turns", DeadlineScheduler(1))
-
-    async def refine() -> None:
-        async with aclosing(engine.refine(recording, embedding, "es")) as found:
-            async for _ in found:
-                pass
-
-    task = asyncio.create_task(refine())
+    monkeypatch.setattr(engine, "_scheduler", DeadlineScheduler(1))
+    task = asyncio.create_task(refine(engine, recording, embedding))
     await watched.begun.wait()
     watched.steps.clear()
     async with aclosing(engine.synthesize(Segment(TEXT, "ef_dora", "es"))) as chunks:

@@ -1,9 +1,9 @@
-"""What keeps a machine from speaking by the fast decoder, and the weights in the cache."""
+"""Machines that do not support the int8 decoder, and the packed weights."""
 
 from __future__ import annotations
 
-import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,75 +13,66 @@ import torch
 
 from engines.kokoro.int8 import compatibility
 from engines.kokoro.int8.convolution import Convolution
-from engines.kokoro.int8.loader import DecoderUnavailable, load_decoder
-from engines.kokoro.int8.packed import load_generator_weights
-from engines.kokoro.int8.packing import quantise_weight
-from engines.kokoro.network.decoder import Window
+from engines.kokoro.int8.loader import load_decoder
+from engines.kokoro.int8.packing import load_generator_weights, quantise_weight
+from engines.kokoro.network.decoder import DecoderUnavailable, Window
 from engines.kokoro.network.onnx_decoder import OnnxGenerator
 from engines.kokoro.network.onnx_model import Stop
 from engines.kokoro.network.parts import LoadPart
-from engines.kokoro.probe import PROBE_FILE
+
+Break = Callable[[pytest.MonkeyPatch], None]
 
 
 @pytest.fixture(scope="module")
 def generator(part: LoadPart) -> bytes:
-    """The part that is made fast."""
     return part("generator")
 
 
-@pytest.mark.parametrize("library", ["torch", "numba"])
-def test_a_library_is_missing(
-    cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch, library: str
-) -> None:
-    """The reason names it."""
-    monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(DecoderUnavailable, match=library):
-        load_decoder(part, cache, 1)
+def without(library: str) -> Break:
+    return lambda patch: patch.setitem(sys.modules, library, None)
 
 
-def test_an_operator_is_missing(cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in another version of torch, or one built without oneDNN."""
-    operators = torch._ops._OpNamespace("none")
-    monkeypatch.setattr(torch.ops, "onednn", operators)
-    with pytest.raises(DecoderUnavailable, match=r"has no operator onednn\.qconv_prepack"):
-        load_decoder(part, cache, 1)
+def without_operators(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(torch.ops, "onednn", torch._ops._OpNamespace("none"))
 
 
-def test_another_processor(cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reason says which one is there."""
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
-    with pytest.raises(DecoderUnavailable, match=r"AVX2.*DEFAULT"):
-        load_decoder(part, cache, 1)
+def on_other_processor(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
 
 
-def test_an_operator_that_computes_otherwise(
-    cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two products that do not fit together where they are added: the sum is cut off, and that is found."""
+def saturating(patch: pytest.MonkeyPatch) -> None:
     convolve = Convolution.__call__
-
-    def saturated(self: Convolution, levels: Any) -> Any:
-        return np.minimum(convolve(self, levels), 1_000_000)
-
-    monkeypatch.setattr(Convolution, "__call__", saturated)
-    with pytest.raises(DecoderUnavailable, match="otherwise than expected"):
-        load_decoder(part, cache, 1)
+    # As where two products exceed 16 bits.
+    patch.setattr(Convolution, "__call__", lambda self, levels: np.minimum(convolve(self, levels), 1_000_000))
 
 
-def test_an_operator_that_refuses(cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch's own words are the reason."""
-
+def refusing(patch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise RuntimeError("could not create a primitive\nmore of it")
 
-    monkeypatch.setattr(Convolution, "__call__", refuse)
-    with pytest.raises(DecoderUnavailable, match=r"cannot convolve in int8: could not create a primitive$"):
+    patch.setattr(Convolution, "__call__", refuse)
+
+
+@pytest.mark.parametrize(
+    ("break_machine", "reason"),
+    [
+        (without("torch"), "torch"),
+        (without("numba"), "numba"),
+        (without_operators, r"has no operator onednn\.qconv_prepack"),
+        (on_other_processor, "AVX2.*DEFAULT"),
+        (saturating, "wrong int8 convolutions"),
+        (refusing, "cannot convolve in int8: could not create a primitive$"),
+    ],
+)
+def test_unsupported_machine_is_reported(
+    cache: Path, part: LoadPart, monkeypatch: pytest.MonkeyPatch, break_machine: Break, reason: str
+) -> None:
+    break_machine(monkeypatch)
+    with pytest.raises(DecoderUnavailable, match=reason):
         load_decoder(part, cache, 1)
 
 
-def test_speech_that_is_none(cache: Path, generator: bytes) -> None:
-    """Another generator's speech passes; noise does not."""
-
+def test_noisy_generator_is_refused(cache: Path, generator: bytes) -> None:
     class Noisy(OnnxGenerator):
         def generate(self, window: Window, stop: Stop) -> Any:
             made = super().generate(window, stop)
@@ -92,8 +83,7 @@ def test_speech_that_is_none(cache: Path, generator: bytes) -> None:
         compatibility.check_speech(Noisy(generator, 1))
 
 
-def test_a_part_that_is_not_the_generator(cache: Path, part: LoadPart) -> None:
-    """Its weights cannot be packed; the reason says so."""
+def test_other_graph_cannot_be_packed(cache: Path, part: LoadPart) -> None:
     with pytest.raises(DecoderUnavailable, match="weights could not be packed"):
         load_decoder(lambda name: b"no graph" if name == "generator" else part(name), cache, 1)
 
@@ -102,7 +92,6 @@ def test_a_part_that_is_not_the_generator(cache: Path, part: LoadPart) -> None:
 def test_weights_are_packed_once(
     cache: Path, generator: bytes, caplog: pytest.LogCaptureFixture, pairs: bool
 ) -> None:
-    """The second time they are found; for processors that add in pairs no two neighbours exceed a byte."""
     with load_generator_weights(generator, cache, pairs=pairs) as packed:
         first = dict(packed)
     caplog.clear()
@@ -120,8 +109,7 @@ def test_weights_are_packed_once(
     assert (most <= 128) == pairs
 
 
-def test_levels_stand_for_weights() -> None:
-    """Each within half a step of its output's scale."""
+def test_levels_are_within_half_a_step_of_weights() -> None:
     weight = np.random.default_rng(0).standard_normal((8, 6, 3)).astype(np.float32)
     for pairs in (True, False):
         levels, scale = quantise_weight(weight, pairs)
@@ -129,8 +117,7 @@ def test_levels_stand_for_weights() -> None:
         assert np.abs(levels.astype(int)).max() <= 127
 
 
-def test_the_convolution_is_exact_with_the_largest_weights() -> None:
-    """Levels of 255 against weights whose neighbours fill what a processor that adds in pairs can hold."""
+def test_convolution_of_largest_levels_is_exact() -> None:
     pairs = compatibility.saturates_pairs()
     most = 64 if pairs else 127
     weights_ = np.full((16, 32, 5), most, np.int8)
@@ -139,11 +126,3 @@ def test_the_convolution_is_exact_with_the_largest_weights() -> None:
     made = Convolution(weights_, one, none)(np.full((1, 9, 32), 255, np.uint8))
     assert made.shape == (1, 5, 16)
     assert (made[..., :8] == 255 * most * 32 * 5).all() and (made[..., 8:] == -255 * most * 32 * 5).all()
-
-
-def test_the_probe_is_small() -> None:
-    """It is in the repository."""
-    path = Path(compatibility.__file__).parents[1] / "data" / PROBE_FILE
-    assert path.stat().st_size < 200_000
-    with np.load(io.BytesIO(path.read_bytes())) as data:
-        assert data["features"].shape[2] * 300 == len(data["audio"])

@@ -1,4 +1,4 @@
-"""The decoder part in int8: nearer to float32 than the published graph's, whoever shares the work."""
+"""The decoder part in int8: closer to float32 than the published graph, independent of the threads."""
 
 from __future__ import annotations
 
@@ -9,43 +9,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.espeak.client import EspeakClient
 from engines.kokoro.int8.compatibility import check_operators, check_processor, saturates_pairs
 from engines.kokoro.int8.cores import CorePool
-from engines.kokoro.int8.features import Int8Features, ThreadPair
-from engines.kokoro.int8.features_kernels import (
-    add_scaled,
-    leaky_levels,
-    sums_and_extremes,
-    upsample_depthwise,
-)
-from engines.kokoro.int8.front import Int8FeatureDecoder, LazySource
+from engines.kokoro.int8.features import Int8FeatureDecoder, Int8Features, LazySource, ThreadPair
 from engines.kokoro.int8.harmonic_source import HarmonicSource, harmonic_phase
-from engines.kokoro.int8.loader import DecoderUnavailable
-from engines.kokoro.int8.packed import load_feature_weights
-from engines.kokoro.network.decoder import Decoder
+from engines.kokoro.int8.kernels import add_scaled, leaky_levels, sums_and_extremes, upsample_depthwise
+from engines.kokoro.int8.packing import load_feature_weights
+from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
 from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_decoder import OnnxGenerator, OnnxSource
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
 from engines.kokoro.network.parts import LoadPart, NormAffine, PredictedProsody, SplitModel
-from engines.kokoro.text.espeak_ipa import phonemizer_for
-from engines.kokoro.text.phonemes import split_utterances
 from engines.kokoro.voices import Voices
-from tests.engines.kokoro.network.test_parts import agreement_db
+from tests.support.kokoro import agreement_db, one_utterance
 
 LEAK = np.float32(0.2)
 ROWS, CHANNELS = 31, 18
 
 
 def normal(*shape: int, draw: int = 0) -> Array:
-    """Some values."""
     return np.random.default_rng(draw).standard_normal(shape).astype(np.float32)
 
 
-def test_adding_up() -> None:
-    """Sums and extremes of each channel."""
+def test_sums_and_extremes() -> None:
     values = normal(ROWS, CHANNELS)
     total, squares = np.empty((2, CHANNELS))
     least, most = np.empty((2, CHANNELS), np.float32)
@@ -57,8 +45,7 @@ def test_adding_up() -> None:
 
 
 @pytest.mark.parametrize("slope", [LEAK, np.float32(1)])
-def test_levels(slope: np.float32) -> None:
-    """Within the rounding of float32 of the nearest level, and clipped at both ends."""
+def test_leaky_levels(slope: np.float32) -> None:
     values, per_step = normal(ROWS, CHANNELS), 300 * normal(CHANNELS, draw=1)
     shift = normal(CHANNELS, draw=2)
     levels = np.empty(values.shape, np.uint8)
@@ -69,8 +56,7 @@ def test_levels(slope: np.float32) -> None:
     assert np.abs(levels - exact).max() <= 0.5 + 1e-3
 
 
-def test_pooling() -> None:
-    """A transposed convolution of each channel by itself, in two pieces as in one."""
+def test_upsample_depthwise() -> None:
     values, scale, shift = normal(ROWS, CHANNELS), normal(CHANNELS, draw=1), normal(CHANNELS, draw=2)
     weight, bias = normal(3, CHANNELS, draw=3), normal(CHANNELS, draw=4)
     linear = values * scale + shift
@@ -86,8 +72,7 @@ def test_pooling() -> None:
     assert np.allclose(pooled, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_adding_scaled() -> None:
-    """Rows of the other stand for two; columns behind are left alone."""
+def test_add_scaled() -> None:
     values, others, shift = normal(10, CHANNELS), normal(9, CHANNELS, draw=1), normal(CHANNELS, draw=2)
     out = np.full((10, CHANNELS + 3), 7, np.float32)
     add_scaled(values, np.float32(0.5), others, np.float32(2), shift, 2, 6, out)
@@ -97,8 +82,7 @@ def test_adding_scaled() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 30])
-def test_rows_are_shared_in_pairs(rows: int) -> None:
-    """All are made once, and no pair is made by two."""
+def test_rows_are_split_in_pairs(rows: int) -> None:
     with ThreadPoolExecutor(1) as spare:
         made: list[tuple[int, int]] = []
         ThreadPair(spare).split_rows(rows, lambda first, end: made.append((first, end)))
@@ -117,28 +101,23 @@ class Sentence:
     style: Array
 
     def features(self, cores: int) -> Int8Features:
-        """Those of one's own."""
         with load_feature_weights(self.part("decoder"), self.cache, pairs=saturates_pairs()) as packed:
             return Int8Features(packed, CorePool(cores))
 
     @property
     def given(self) -> dict[str, Array]:
-        """What features are made of."""
         prosody = self.prosody
         return {"asr": prosody.asr, "pitch": prosody.pitch, "energy": prosody.energy, "style": self.style}
 
 
 @pytest.fixture(scope="module")
 def sentence(part: LoadPart, cache: Path) -> Sentence:
-    """A Spanish one."""
     try:
         check_processor()
         check_operators(saturates_pairs())
-    except DecoderUnavailable as unfit:
-        pytest.skip(str(unfit))
-    say = phonemizer_for(EspeakClient.shared(), "es")
-    assert say is not None
-    (utterance,) = split_utterances("El barco azul salió del puerto muy temprano.", say, ending=".")
+    except DecoderUnavailable as unavailable:
+        pytest.skip(str(unavailable))
+    utterance = one_utterance("El barco azul salió del puerto muy temprano.", "es")
     style = Voices().style("em_alex", len(utterance.symbols))
     model = SplitModel(part, 2)
     return Sentence(part, cache, model, model.predict_prosody(utterance.symbols, style, 1.0, Stop()), style)
@@ -146,12 +125,10 @@ def sentence(part: LoadPart, cache: Path) -> Sentence:
 
 @pytest.fixture(scope="module")
 def alone(sentence: Sentence) -> Int8Features:
-    """On one core."""
     return sentence.features(cores=1)
 
 
 def by_graphs(sentence: Sentence, given: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """By the published graph in float32, and as it is."""
     names = ("features", "phase", "gain", "bias")
     part = sentence.part("decoder")
     exact, known = (
@@ -161,8 +138,7 @@ def by_graphs(sentence: Sentence, given: dict[str, Array]) -> tuple[dict[str, Ar
     return exact, known
 
 
-def test_nearer_to_float32_than_the_published_graph(sentence: Sentence, alone: Int8Features) -> None:
-    """Features are; what of the rest comes of pitch and style alone is the same."""
+def test_features_are_closer_to_float32_than_published_graph(sentence: Sentence, alone: Int8Features) -> None:
     exact, known = by_graphs(sentence, sentence.given)
     features, gain, bias = alone.compute(**sentence.given, stop=Stop())
     assert features.shape == known["features"].shape
@@ -172,8 +148,7 @@ def test_nearer_to_float32_than_the_published_graph(sentence: Sentence, alone: I
     assert np.array_equal(gain, known["gain"]) and np.array_equal(bias, known["bias"])
 
 
-def test_two_threads_make_what_one_makes(sentence: Sentence, alone: Int8Features) -> None:
-    """To the last bit, each time."""
+def test_features_do_not_depend_on_threads(sentence: Sentence, alone: Int8Features) -> None:
     shared = sentence.features(cores=2)
     first, again, together = (
         made.compute(**sentence.given, stop=Stop())[0] for made in (alone, alone, shared)
@@ -183,11 +158,7 @@ def test_two_threads_make_what_one_makes(sentence: Sentence, alone: Int8Features
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5])
-def test_the_shortest_utterances(sentence: Sentence, frames: int) -> None:
-    """As few rows as there may be, shared by two. Nobody says so little: that it is the same will do.
-
-    A norm over two frames makes much of a small difference.
-    """
+def test_shortest_utterances_are_computed(sentence: Sentence, frames: int) -> None:
     prosody = sentence.prosody
     given = {
         "asr": prosody.asr[:, :, 20 : 20 + frames],
@@ -201,8 +172,7 @@ def test_the_shortest_utterances(sentence: Sentence, frames: int) -> None:
     assert agreement_db(exact["features"], features) >= 12
 
 
-def test_an_utterance_keeps_the_decoder_it_began_with(sentence: Sentence, alone: Int8Features) -> None:
-    """Features, source and generator of one that the graph began come of the graph."""
+def test_utterance_keeps_its_decoder(sentence: Sentence, alone: Int8Features) -> None:
     model, stop = sentence.model, Stop()
     graphs = model.decoder
     begun = model.decode_features(sentence.prosody, sentence.style, stop)
@@ -217,7 +187,6 @@ def test_an_utterance_keeps_the_decoder_it_began_with(sentence: Sentence, alone:
 
 
 def test_the_generator_hears_no_other_source(sentence: Sentence) -> None:
-    """Of the same features, the float32 generator's sound by the fast source is that by the graph's."""
     model, stop = sentence.model, Stop()
     voices = [voice.id for voice in Voices().all]
     begun = model.decode_features(sentence.prosody, sentence.style, stop)
@@ -231,7 +200,6 @@ def test_the_generator_hears_no_other_source(sentence: Sentence) -> None:
 
 
 def test_it_ends_when_it_is_told_to(sentence: Sentence, alone: Int8Features) -> None:
-    """Before the next block."""
     stop = Stop()
     stop.set()
     with pytest.raises(Stopped):
@@ -239,7 +207,6 @@ def test_it_ends_when_it_is_told_to(sentence: Sentence, alone: Int8Features) -> 
 
 
 def test_another_part_is_refused_by_what_it_lacks(sentence: Sentence) -> None:
-    """Nothing is packed of a graph that is not the decoder."""
     from engines.kokoro.int8.features_packing import pack_features
 
     with pytest.raises(UnknownGraph, match="no layer"):

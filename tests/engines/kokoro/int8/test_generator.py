@@ -12,19 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.kokoro.measures import log_spectral_distance
-from engines.espeak.client import EspeakClient
 from engines.kokoro.int8.convolution import Convolution
-from engines.kokoro.int8.loader import DecoderUnavailable, load_decoder
-from engines.kokoro.network.decoder import Decoder
+from engines.kokoro.int8.loader import load_decoder
+from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, ModelFailed, Stop, Stopped
 from engines.kokoro.network.parts import Features, LoadPart, NormAffine, SplitModel
 from engines.kokoro.synthesizer import WindowedSynthesizer
-from engines.kokoro.text.espeak_ipa import phonemizer_for
-from engines.kokoro.text.phonemes import split_utterances
 from engines.kokoro.voices import Voices
 from speech.types import Segment
-from tests.engines.kokoro.network.test_parts import agreement_db
+from tests.support.kokoro import agreement_db, one_utterance
 
 TEXT, VOICE, LANGUAGE = "El barco azul salió del puerto muy temprano, sin hacer ruido.", "em_alex", "es"
 
@@ -41,9 +38,7 @@ class Spoken:
         voices = Voices()
         statistics = StatisticsTable([voice.id for voice in voices.all])
         speaker = WindowedSynthesizer(self.model, voices, statistics)
-        say = phonemizer_for(EspeakClient.shared(), LANGUAGE)
-        assert say is not None
-        (utterance,) = split_utterances(TEXT, say, ending=".")
+        utterance = one_utterance(TEXT, LANGUAGE)
         segment = Segment(TEXT, VOICE, LANGUAGE)
         prosody, self.features = speaker.predict(utterance.symbols, segment, Stop())
         self.norms = NormAffine.from_statistics(
@@ -52,26 +47,21 @@ class Spoken:
         self.whole = self.window(0, self.features.frames)
 
     def loaded(self, cores: int) -> Decoder:
-        """A fast decoder of one's own."""
         return load_decoder(self.parts, self.cache, cores)
 
     def window(self, first: int, end: int, features: Features | None = None) -> Array:
-        """The samples of frames [first, end)."""
         return self.model.decode_window(features or self.features, self.norms, first, end, Stop())
 
 
 @pytest.fixture(scope="module")
 def spoken(part: LoadPart, cache: Path) -> Spoken:
-    """The sentence."""
     try:
         return Spoken(part, cache)
-    except DecoderUnavailable as unfit:
-        pytest.skip(str(unfit))
+    except DecoderUnavailable as unavailable:
+        pytest.skip(str(unavailable))
 
 
-@pytest.mark.slow
-def test_nearer_to_float32_than_the_published_graph(spoken: Spoken) -> None:
-    """The log-spectral distance to the same layers in float32, of the same features and norms."""
+def test_audio_is_closer_to_float32_than_published_graph(spoken: Spoken) -> None:
     import torch
 
     from engines.kokoro.int8.graph_layers import read_layers
@@ -90,10 +80,9 @@ def test_nearer_to_float32_than_the_published_graph(spoken: Spoken) -> None:
     assert fast_db < onnx_db
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_window_has_the_samples_of_the_whole(spoken: Spoken, data: st.DataObject) -> None:
-    """Wherever it begins and ends."""
+def test_window_has_samples_of_whole(spoken: Spoken, data: st.DataObject) -> None:
     frames = spoken.features.frames
     first = data.draw(st.integers(0, frames - 2))
     end = data.draw(st.integers(first + 2, min(first + 40, frames)))
@@ -103,14 +92,12 @@ def test_a_window_has_the_samples_of_the_whole(spoken: Spoken, data: st.DataObje
 
 
 @pytest.mark.parametrize("first", [0, 1, 30, 31])
-def test_a_window_of_a_frame(spoken: Spoken, first: int) -> None:
-    """Sums of so few rows are added up in another order: what differs is float32's rounding of them."""
+def test_window_of_one_frame_is_close_to_whole(spoken: Spoken, first: int) -> None:
     whole = spoken.whole[first * FRAME_SAMPLES : (first + 1) * FRAME_SAMPLES]
     assert agreement_db(whole, spoken.window(first, first + 1)) >= 80
 
 
-def test_threads_do_not_change_it(spoken: Spoken) -> None:
-    """Alone with a spare core, without one, and four windows at once: the same samples."""
+def test_audio_does_not_depend_on_threads(spoken: Spoken) -> None:
     alone = replace(spoken.features, generator=spoken.loaded(cores=1).generator)
     edges = [(first, first + 20) for first in range(0, spoken.features.frames - 20, 20)]
     expected = [spoken.window(*edge, alone) for edge in edges]
@@ -122,8 +109,7 @@ def test_threads_do_not_change_it(spoken: Spoken) -> None:
         np.testing.assert_array_equal(made, samples)
 
 
-def test_it_stops_between_layers(spoken: Spoken) -> None:
-    """A call that was told to stop ends so; those after it are not concerned."""
+def test_stop_cancels_between_layers(spoken: Spoken) -> None:
     stop = Stop()
     stop.set()
     with pytest.raises(Stopped):
@@ -131,11 +117,7 @@ def test_it_stops_between_layers(spoken: Spoken) -> None:
     assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20)) >= 80
 
 
-def test_what_torch_fails_at_is_told_as_onnxruntime_s_failures_are(
-    spoken: Spoken, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The engine knows ModelFailed."""
-
+def test_torch_errors_become_model_failed(spoken: Spoken, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("could not execute a primitive")
 
@@ -146,8 +128,7 @@ def test_what_torch_fails_at_is_told_as_onnxruntime_s_failures_are(
     assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20)) >= 80
 
 
-def test_an_utterance_keeps_who_began_it(spoken: Spoken) -> None:
-    """Whoever speaks from now on."""
+def test_utterance_keeps_its_generator(spoken: Spoken) -> None:
     begun = spoken.features
     spoken.model.decoder = spoken.onnx
     try:

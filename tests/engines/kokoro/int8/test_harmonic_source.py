@@ -1,4 +1,4 @@
-"""The source made by itself is that of the published graph, to the rounding, for whatever frames."""
+"""The harmonic source equals the published graph's, for any frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engines.kokoro.int8.compatibility import check_source
 from engines.kokoro.int8.harmonic_source import HarmonicSource
-from engines.kokoro.int8.loader import DecoderUnavailable
+from engines.kokoro.network.decoder import DecoderUnavailable
 from engines.kokoro.network.onnx_model import Array, Network, Stop
 from engines.kokoro.network.parts import LoadPart
 
@@ -20,12 +20,10 @@ HOPS = 120
 
 @pytest.fixture(scope="module")
 def graph(part: LoadPart) -> Network:
-    """The published graph's source."""
     return Network(part("source"), 1)
 
 
 def spoken(frames: int, turned: float = 0.0) -> tuple[Array, Array]:
-    """Phase and pitch of an utterance that has made so many turns before, with two pauses in it."""
     halves = 2 * frames
     pitch = (180 + 90 * np.sin(np.arange(halves) / 7)).astype(np.float32)
     pitch[: halves // 8] = 0
@@ -35,11 +33,7 @@ def spoken(frames: int, turned: float = 0.0) -> tuple[Array, Array]:
 
 
 @pytest.mark.parametrize(("frames", "turned"), [(1, 0.0), (120, 0.0), (40, 13.0), (40, 14.0), (40, 200.0)])
-def test_the_graphs_source_to_the_last_bit(graph: Network, frames: int, turned: float) -> None:
-    """Magnitudes are the same; phases, whose arctangent is another, are within its rounding.
-
-    Above 13.8 turns of 300 samples a sine is reduced in another way.
-    """
+def test_spectra_equal_graph(graph: Network, frames: int, turned: float) -> None:
     phase, pitch = spoken(frames, turned)
     (expected,) = graph.run({"phase": phase, "pitch": pitch}, ("spectra",), Stop())
     made = HarmonicSource().spectra(phase, pitch, 0, frames)
@@ -48,18 +42,16 @@ def test_the_graphs_source_to_the_last_bit(graph: Network, frames: int, turned: 
     assert np.abs(made[:, BINS:] - expected[:, BINS:]).max() <= 1e-6
 
 
-def test_the_transform_is_that_of_the_textbook() -> None:
-    """A discrete Fourier transform under a Hann window: of silence, a constant, two bins are left."""
+def test_transform_is_dft_under_hann_window() -> None:
     made = HarmonicSource().spectra(np.zeros((1, 20, 9), np.float32), np.zeros((1, 20), np.float32), 0, 10)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(20) / 20)
     expected = np.abs(np.fft.rfft(window * np.tanh(-0.02945026)))
     assert np.abs(made[0, :BINS] - expected[:, np.newaxis]).max() <= 1e-6
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None)
 @given(data=st.data())
-def test_frames_by_themselves_are_those_of_the_whole(data: st.DataObject) -> None:
-    """Nothing depends on where a window begins or ends."""
+def test_frames_do_not_depend_on_window(data: st.DataObject) -> None:
     frames = 30
     phase, pitch = spoken(frames)
     source = HarmonicSource()
@@ -74,14 +66,12 @@ class OtherwiseRounded(HarmonicSource):
     """Turned by a thousandth."""
 
     def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
-        """See ``HarmonicSource.spectra``."""
         made = super().spectra(phase, pitch, first, end)
         made[:, BINS:] += np.float32(1e-3)
         return made
 
 
-def test_a_source_that_is_rounded_otherwise_is_not_taken(graph: Network) -> None:
-    """And the reason says so."""
+def test_differently_rounded_source_is_refused(graph: Network) -> None:
     check_source(HarmonicSource(), graph)
     with pytest.raises(DecoderUnavailable, match="rounded otherwise"):
         check_source(OtherwiseRounded(), graph)

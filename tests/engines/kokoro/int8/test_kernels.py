@@ -1,4 +1,4 @@
-"""Each compiled kernel does what its plain numpy form does."""
+"""Each kernel equals its plain numpy form."""
 
 from __future__ import annotations
 
@@ -28,13 +28,11 @@ class Channels(NamedTuple):
 
 
 def normal(*shape: int, seed: int = 0) -> Array:
-    """Some values."""
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
 @pytest.fixture
 def channels() -> Channels:
-    """Some."""
     random = np.random.default_rng(1)
     alpha = random.uniform(0.1, 12, CHANNELS).astype(np.float32)
     return Channels(
@@ -48,25 +46,21 @@ def channels() -> Channels:
 
 
 def snake(values: Array, channels: Channels) -> Any:
-    """The norm and the snake in double precision."""
     known = [array.astype(np.float64) for array in channels]
     normed = values * known[0] + known[1]
     return normed + np.sin(known[2] * normed) ** 2 * known[3]
 
 
 def levels_of(values: Any, channels: Channels) -> Any:
-    """The levels before they are rounded, as if there were any number of them."""
     return np.clip(values * channels.per_step.astype(np.float64) + channels.zero, 0, 255)
 
 
 def undealt(phased: Any) -> Any:
-    """Rows in their own order, of rows dealt to phases [d, T, C]."""
     phases, length, channels = phased.shape
     return phased.transpose(1, 0, 2).reshape(phases * length, channels)
 
 
 def dealt(rows: Any, phases: int) -> Any:
-    """Rows [T, C] dealt to phases."""
     length = -(-len(rows) // phases)
     room = np.full((length * phases, rows.shape[1]), np.nan, rows.dtype)
     room[: len(rows)] = rows
@@ -74,14 +68,12 @@ def dealt(rows: Any, phases: int) -> Any:
 
 
 def assert_rounded(made: Any, exact: Any) -> None:
-    """Each level is the nearest one, but for what float32 makes of those halfway between two."""
     assert np.abs(made - exact).max() <= 0.5 + 2e-3
     assert (np.floor(exact + 0.5) == made).mean() > 0.999
 
 
 @pytest.mark.parametrize(("given", "phases", "left"), [(1, 1, 3), (1, 5, 25), (3, 1, 0), (5, 3, -4)])
 def test_snake_levels(channels: Channels, given: int, phases: int, left: int) -> None:
-    """Rows from any phases to any; before and behind them zeros; a part of them where there is less room."""
     values = normal(ROWS, CHANNELS)
     length = (ROWS + 2 * max(left, 0)) // phases + 1
     levels: Levels = np.empty((phases, length, CHANNELS), np.uint8)
@@ -94,7 +86,6 @@ def test_snake_levels(channels: Channels, given: int, phases: int, left: int) ->
 
 @pytest.mark.parametrize(("phases", "left", "in_place"), [(1, 5, False), (3, 15, True)])
 def test_sum_snake_levels(channels: Channels, phases: int, left: int, in_place: bool) -> None:
-    """The sum is kept, and its levels are as ``snake_levels`` would make them."""
     values, more = normal(ROWS, CHANNELS), normal(ROWS, CHANNELS, seed=9)
     both = values + more
     total = values if in_place else np.empty_like(values)
@@ -110,7 +101,6 @@ def test_sum_snake_levels(channels: Channels, phases: int, left: int, in_place: 
 
 
 def test_snake_of_large_angles(channels: Channels) -> None:
-    """The sine is as good ten turns away from zero as near it."""
     values = np.linspace(-10, 10, ROWS * CHANNELS, dtype=np.float32).reshape(ROWS, CHANNELS)
     known = channels._replace(
         scale=np.ones(CHANNELS, np.float32),
@@ -123,8 +113,7 @@ def test_snake_of_large_angles(channels: Channels) -> None:
     assert_rounded(levels[0], levels_of(snake(values, known), known))
 
 
-def test_features_levels(channels: Channels) -> None:
-    """Features, a channel a row, are turned, leak and become levels."""
+def test_leaky_transposed_levels(channels: Channels) -> None:
     features = normal(CHANNELS, ROWS)
     levels: Levels = np.empty((1, ROWS + 3, CHANNELS), np.uint8)
     kernels.leaky_transposed_levels(features, LEAK, channels.per_step, channels.zero, levels, 2)
@@ -133,8 +122,7 @@ def test_features_levels(channels: Channels) -> None:
     assert (levels[0, [0, 1, -1]] == channels.zero).all()
 
 
-def test_means(channels: Channels) -> None:
-    """Of three branches, as levels for the next stage and as values for the last layer."""
+def test_mean_leaky(channels: Channels) -> None:
     branches = [normal(ROWS, CHANNELS, seed=seed) for seed in range(6)]
     mean = np.sum(branches, axis=0, dtype=np.float64) / 3
     leaky = np.where(mean > 0, mean, mean * LEAK)
@@ -150,8 +138,7 @@ def test_means(channels: Channels) -> None:
     assert not out[:3].any() and not out[-3:].any()
 
 
-def test_add_both() -> None:
-    """In place."""
+def test_add_two() -> None:
     values, one, other = (normal(ROWS, CHANNELS, seed=seed) for seed in range(3))
     expected = values + (one + other)
     kernels.add_two(values, one, other)
@@ -159,7 +146,6 @@ def test_add_both() -> None:
 
 
 def test_overlap_add() -> None:
-    """Windows of twenty samples, five apart, of magnitudes and phases."""
     spectra, basis = normal(ROWS, 22), normal(22, 20)
     samples = np.full(5 * (ROWS - 1) + 20, np.nan, np.float32)
     kernels.overlap_add(spectra, basis, samples)

@@ -1,4 +1,4 @@
-"""The generator's layers, read out of the graph: computed plainly they are the graph in float32."""
+"""The generator's layers as read from the graph."""
 
 from __future__ import annotations
 
@@ -19,26 +19,20 @@ from engines.kokoro.network.onnx_model import Stop
 from engines.kokoro.network.parts import LoadPart
 from engines.kokoro.offline.float_reference import FloatGenerator
 from engines.kokoro.probe import load_probe
-from tests.engines.kokoro.network.test_parts import agreement_db
-
-CHANNELS = 9216
-"""Of all norms together."""
+from tests.support.kokoro import CHANNELS, agreement_db
 
 
 @pytest.fixture(scope="module")
 def generator(part: LoadPart) -> bytes:
-    """The published graph's."""
     return part("generator")
 
 
 @pytest.fixture(scope="module")
 def layers(generator: bytes) -> Layers:
-    """What is read out of it."""
     return read_layers(generator)
 
 
-def test_the_layers_are_those_of_the_network(layers: Layers) -> None:
-    """Their shapes, strides and dilations, as the original is built."""
+def test_layers_have_shapes_of_original_network(layers: Layers) -> None:
     first, second = layers.stages
     assert [stage.upsampling.weight.shape for stage in layers.stages] == [(512, 256, 20), (256, 128, 12)]
     assert [(stage.upsampling.stride, stage.upsampling.padding) for stage in layers.stages] == [
@@ -65,7 +59,6 @@ def test_the_layers_are_those_of_the_network(layers: Layers) -> None:
 
 
 def shape_of(block: ResidualBlock) -> tuple[int, int]:
-    """Channels and taps of all of a block's convolutions, which are named and dilated as they should be."""
     for place, (first, second) in enumerate(block.pairs):
         assert first.convolution.name == f"{block.name}.convs1.{place}"
         assert second.convolution.name == f"{block.name}.convs2.{place}"
@@ -76,16 +69,14 @@ def shape_of(block: ResidualBlock) -> tuple[int, int]:
     return inputs, taps
 
 
-def test_every_channel_of_the_norms_has_one_layer(layers: Layers) -> None:
-    """The norms' parts tile the packed scale and shift."""
+def test_norm_channels_are_used_once(layers: Layers) -> None:
     snakes = [step.snake for block in residual_blocks(layers) for pair in block.pairs for step in pair]
     channels = np.concatenate([np.arange(snake.norm, snake.norm + len(snake.alpha)) for snake in snakes])
     assert len(snakes) == 48
     assert sorted(channels.tolist()) == list(range(layers.norms)) == list(range(CHANNELS))
 
 
-def test_computed_plainly_they_are_the_graph_in_float32(generator: bytes, layers: Layers) -> None:
-    """Of the piece of speech that a machine is tried with."""
+def test_plain_computation_equals_float32_graph(generator: bytes, layers: Layers) -> None:
     window, _ = load_probe()
     expected = OnnxGenerator(dequantize(generator), 2).generate(window, Stop())
     given = (window.features, window.spectra, window.scale, window.shift)
@@ -95,7 +86,6 @@ def test_computed_plainly_they_are_the_graph_in_float32(generator: bytes, layers
 
 
 def dilate(graph: ModelProto) -> None:
-    """A convolution looks elsewhere."""
     node = next(
         node for node in graph.graph.node if node.op_type == "ConvInteger" and "convs1.1" in node.name
     )
@@ -104,27 +94,23 @@ def dilate(graph: ModelProto) -> None:
 
 
 def square_otherwise(graph: ModelProto) -> None:
-    """The snakes' exponent is another."""
     power = next(node for node in graph.graph.node if node.op_type == "Pow")
     (exponent,) = (tensor for tensor in graph.graph.initializer if tensor.name == power.input[1])
     exponent.CopyFrom(numpy_helper.from_array(np.array(3, np.float32), exponent.name))
 
 
 def cross_norms(graph: ModelProto) -> None:
-    """A norm adds what is another's."""
     split = next(node for node in graph.graph.node if node.op_type == "Split" and node.input[0] == "shift")
     split.output[0], split.output[2] = split.output[2], split.output[0]
 
 
 def skip_residual(graph: ModelProto) -> None:
-    """A block adds something else than what it was given."""
     maker = {output: node for node in graph.graph.node for output in node.output}
     name = "/decoder/decoder/generator/resblocks.4/Add_5_output_0"
     maker[name].input[1] = maker[maker[name].input[1]].input[1]
 
 
 def bend_the_phase(graph: ModelProto) -> None:
-    """The phase is not a sine's."""
     node = next(node for node in graph.graph.node if node.op_type == "Sin" and "generator/Sin" in node.name)
     node.op_type = "Tanh"
 
@@ -139,10 +125,7 @@ def bend_the_phase(graph: ModelProto) -> None:
         (bend_the_phase, "Sin at"),
     ],
 )
-def test_another_network_is_refused(
-    generator: bytes, change: Callable[[ModelProto], None], told: str
-) -> None:
-    """One difference is enough; the error says where it is."""
+def test_other_network_is_refused(generator: bytes, change: Callable[[ModelProto], None], told: str) -> None:
     graph = onnx.load_model_from_string(generator)
     change(graph)
     with pytest.raises(UnknownGraph, match=told):

@@ -1,20 +1,14 @@
-"""The scales of the int8 convolutions: those that ship, and how a convolution's are found."""
+"""Scales of the int8 convolutions: those that ship, and their calibration."""
 
 from __future__ import annotations
-
-import hashlib
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from engines import weights
-from engines.kokoro.int8 import scales
 from engines.kokoro.int8.graph_layers import read_layers
 from engines.kokoro.int8.layers import Convolution
-from engines.kokoro.int8.scales import SCALES_FILE, SCALES_ORIGIN_FILE, Scale
+from engines.kokoro.int8.packing import Scale, load_scales
 from engines.kokoro.network.parts import LoadPart
 from engines.kokoro.offline.calibrate import (
     CALIBRATION_SENTENCES,
@@ -29,36 +23,18 @@ from engines.kokoro.offline.calibrate import (
     scale_of,
 )
 from engines.kokoro.offline.float_reference import FloatGenerator
-from engines.kokoro.offline.sentences import SENTENCES
 
-FOLDER = Path(scales.__file__).parents[1] / "data"
 NOT_CALIBRATED, SAYS = "am_santa", 15
 """A voice that is not among those that were calibrated on, and which sentence it says."""
 
 
 @pytest.fixture(scope="module")
 def int8(part: LoadPart) -> list[RoundedConvolution]:
-    """The convolutions that are computed in int8."""
     return list(convolutions(read_layers(part("generator"))))
 
 
-def test_the_data_is_what_its_origin_says() -> None:
-    """The arrays have the checksum that stands beside them, and came of this model and these sentences."""
-    origin = json.loads((FOLDER / SCALES_ORIGIN_FILE).read_text(encoding="utf-8"))
-    with np.load(FOLDER / SCALES_FILE) as data:
-        arrays = {name: data[name] for name in data.files}
-    assert (
-        hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest() == origin["sha256"]
-    )
-    assert origin["model_sha256"] == weights.KOKORO.sha256
-    assert origin["sentences_sha256"] == hashlib.sha256(json.dumps(SENTENCES).encode()).hexdigest()
-    assert origin["sayings"] == CALIBRATION_SENTENCES
-    assert (FOLDER / SCALES_FILE).stat().st_size < 300_000
-
-
 def test_every_int8_convolution_has_scales(int8: list[RoundedConvolution]) -> None:
-    """A step and a zero for each input channel, and none for anything else."""
-    known = scales.load_scales()
+    known = load_scales()
     assert set(known) == {convolution.name for convolution in int8}
     for convolution in int8:
         step, zero = known[convolution.name]
@@ -67,17 +43,14 @@ def test_every_int8_convolution_has_scales(int8: list[RoundedConvolution]) -> No
         assert np.isfinite(step).all() and (step > 0).all()
 
 
-def test_a_voice_that_was_not_calibrated_on_is_rounded_well(
-    part: LoadPart, int8: list[RoundedConvolution]
-) -> None:
-    """Whatever each convolution is given there, it makes of it what float32 does, within 20 dB."""
+def test_uncalibrated_voice_is_within_20_db(part: LoadPart, int8: list[RoundedConvolution]) -> None:
     assert NOT_CALIBRATED not in CALIBRATION_SENTENCES
     inputs = InputRecorder([convolution.name for convolution in int8])
-    said = GeneratorInputs(part)
+    generator_inputs = GeneratorInputs(part)
     with torch.inference_mode():
         reference = FloatGenerator(read_layers(part("generator")), inputs)
-        reference.audio(*said.of(NOT_CALIBRATED, said.text(NOT_CALIBRATED, SAYS)))
-        known = scales.load_scales()
+        reference.audio(*generator_inputs.of(NOT_CALIBRATED, generator_inputs.text(NOT_CALIBRATED, SAYS)))
+        known = load_scales()
         for convolution in int8:
             pieces, scale = torch.stack(inputs.pieces[convolution.name]), known[convolution.name]
             exact = convolution.made(pieces, convolution.weight)
@@ -87,16 +60,14 @@ def test_a_voice_that_was_not_calibrated_on_is_rounded_well(
                 assert 10 * torch.log10(power / (made - exact).square().sum()) > 20, convolution.name
 
 
-def test_a_level_is_the_nearest_and_within_a_byte() -> None:
-    """Halves are rounded up, as the kernels do it; what lies beyond is clipped; zero stays zero."""
+def test_levels_are_rounded_and_clipped() -> None:
     scale = Scale(np.array([0.5, 2.0], np.float32), np.array([10, 0], np.uint8))
     values = torch.tensor([[0.0, 0.24, 0.25, -0.26, -5.3, 200.0], [0.0, 0.9, 1.0, -4.0, 509.9, 600.0]])
     left = fake_quantised(values, scale)
     assert left.tolist() == [[0.0, 0.0, 0.5, -0.5, -5.0, 122.5], [0.0, 0.0, 2.0, 0.0, 510.0, 510.0]]
 
 
-def test_a_range_is_in_the_middle_of_the_levels() -> None:
-    """Its ends are met to half a step with steps that fit, and clipped alike with smaller ones."""
+def test_range_is_centred_in_levels() -> None:
     range_ = Range(torch.tensor([-1.5, 0.0, -3.0]), torch.tensor([2.5, 1.0, 0.0]))
     ends = torch.stack([range_.low, range_.high], dim=1)
     fitting = range_.width / 255
@@ -107,8 +78,7 @@ def test_a_range_is_in_the_middle_of_the_levels() -> None:
     assert fake_quantised(ends, half)[0].tolist() == pytest.approx([-64 * 2 / 255, 191 * 2 / 255], rel=1e-5)
 
 
-def test_an_outlier_is_clipped_where_that_is_better() -> None:
-    """One value in many thousands does not coarsen a channel; one that uses all of its range keeps it."""
+def test_outlier_is_clipped() -> None:
     random = torch.Generator().manual_seed(5)
     pieces = torch.rand((4, 2, 100_000), generator=random) * 2 - 1
     pieces[:, 1] *= 0.1
@@ -119,8 +89,7 @@ def test_an_outlier_is_clipped_where_that_is_better() -> None:
     assert found.high[1] < 0.8 and found.low[1] == widest.low[1]
 
 
-def test_the_grid_finds_better_scales_than_either_of_its_ends() -> None:
-    """Of channels and weights that differ much, steps are between one for all and each channel's own."""
+def test_grid_beats_both_of_its_ends() -> None:
     random = np.random.default_rng(9)
     loud = np.exp(random.normal(0, 2, 32)).astype(np.float32)
     weight = (random.standard_normal((24, 32, 3)) / np.sqrt(loud)[:, None]).astype(np.float32)
@@ -139,8 +108,7 @@ def test_the_grid_finds_better_scales_than_either_of_its_ends() -> None:
         assert found < 0.9 * others
 
 
-def test_inputs_are_noted_and_a_sentence_too_short_is_refused() -> None:
-    """Pieces of all of it, the range of each channel with zero in it, and the layer's own output."""
+def test_inputs_are_recorded_and_short_sentence_refused() -> None:
     random = np.random.default_rng(2)
     layer = Convolution(
         "one", random.random((4, 3, 5), np.float32), np.zeros(4, np.float32), 1, dilation=3, padding=6

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -18,41 +17,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines import weights
-from engines.espeak.client import EspeakClient
 from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import PARTS, Surgery, UnknownGraph
 from engines.kokoro.network.onnx_decoder import CONTEXT_FRAMES, OnnxGenerator
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop, WholeModel
 from engines.kokoro.network.parts import Features, NormAffine, SplitModel
-from engines.kokoro.text.espeak_ipa import phonemizer_for
-from engines.kokoro.text.phonemes import split_utterances
-from engines.kokoro.voices import Voices
 from engines.kokoro.windows import FIRST_WINDOW_FRAMES, windows
 from speech.types import Samples
+from tests.support.kokoro import agreement_db, symbols_and_style
 
 EDGE = 10
 """Samples at the start that the export's inverse STFT makes louder or quieter, and the parts don't."""
-
-
-def agreement_db(expected: Array, got: Array) -> float:
-    """How far below ``expected`` its difference from ``got`` is; infinite where they are equal."""
-    difference = np.square(np.asarray(expected, np.float64) - got).sum()
-    return float(10 * np.log10(np.square(np.asarray(expected, np.float64)).sum() / max(difference, 1e-30)))
-
-
-def symbols_and_style(text: str, voice: str, language: str) -> tuple[str, Array]:
-    """What the network is given for ``text``."""
-    say = phonemizer_for(EspeakClient.shared(), language)
-    assert say is not None
-    (utterance,) = split_utterances(text, say, ending=".")
-    return utterance.symbols, Voices().style(voice, len(utterance.symbols))
-
-
-@pytest.fixture(scope="module")
-def published() -> bytes:
-    """The int8 export."""
-    return weights.load(weights.KOKORO, models_dir=None, cache_dir=Path("unused"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +40,6 @@ class Cut:
 
 @pytest.fixture(scope="module")
 def cut(published: bytes) -> Cut:
-    """All parts."""
     surgery = Surgery(published)
     int8 = {name: bytes(getattr(surgery, name)()) for name in PARTS}
     return Cut(int8, int8 | {name: dequantize(int8[name]) for name in ("generator", "recorder")})
@@ -85,7 +59,6 @@ class Spoken:
     at_once: Samples
 
     def in_windows(self, edges: Sequence[int]) -> Samples:
-        """The utterance anew, cut into windows at those frames."""
         features = anew(self.features)
         bounds = [0, *sorted(set(edges) - {0, features.frames}), features.frames]
         return np.concatenate(
@@ -94,13 +67,11 @@ class Spoken:
 
 
 def anew(features: Features) -> Features:
-    """The same, with a source of their own. The copied one is never asked: it would keep what it made."""
     return replace(features, source=copy(features.source))
 
 
 @pytest.fixture(scope="module")
 def spoken(cut: Cut) -> Spoken:
-    """A short Spanish sentence with a pause in it, its sound made in float32."""
     model = SplitModel(cut.float32.__getitem__, 2)
     symbols, style = symbols_and_style("Sí, claro que vamos.", "ef_dora", "es")
     features = model.decode_features(model.predict_prosody(symbols, style, 1.0, Stop()), style, Stop())
@@ -110,24 +81,21 @@ def spoken(cut: Cut) -> Spoken:
     return Spoken(model, features, norms, audio, at_once)
 
 
-def test_the_norms_are_affine_maps_once_their_statistics_are_known(spoken: Spoken) -> None:
-    """By the statistics that the recorder found, the generator gives the recorder's samples."""
+def test_generator_with_recorded_statistics_equals_recorder(spoken: Spoken) -> None:
     assert agreement_db(spoken.audio, spoken.at_once) >= 100
 
 
-@pytest.mark.slow
-@settings(deadline=None, max_examples=15)
+@pytest.mark.heard
+@settings(deadline=None)
 @given(data=st.data())
-def test_any_cuts_give_the_same_samples(spoken: Spoken, data: st.DataObject) -> None:
-    """80 dB below what one window over everything gives, and below the recorder, nothing differs."""
+def test_samples_do_not_depend_on_windows(spoken: Spoken, data: st.DataObject) -> None:
     edges = data.draw(st.lists(st.integers(0, spoken.features.frames), max_size=6))
     got = spoken.in_windows(edges)
     assert agreement_db(spoken.at_once, got) >= 80
     assert agreement_db(spoken.audio, got) >= 80
 
 
-def test_the_engines_own_cuts_give_the_same_samples(spoken: Spoken) -> None:
-    """The plan that is spoken by, from a first frame that is not the utterance's."""
+def test_engine_windows_give_same_samples(spoken: Spoken) -> None:
     frames = spoken.features.frames
     plan = list(windows(7, frames - 3))
     assert plan[0] == (7, 7 + FIRST_WINDOW_FRAMES) and plan[-1][1] == frames - 3
@@ -137,10 +105,9 @@ def test_the_engines_own_cuts_give_the_same_samples(spoken: Spoken) -> None:
 
 
 @pytest.mark.parametrize(("context", "exact"), [(CONTEXT_FRAMES, True), (CONTEXT_FRAMES - 1, False)])
-def test_the_context_is_needed_and_enough(
+def test_context_is_necessary_and_sufficient(
     spoken: Spoken, monkeypatch: pytest.MonkeyPatch, context: int, exact: bool
 ) -> None:
-    """With a frame less, what is beyond a window's ends is missed."""
     monkeypatch.setattr(OnnxGenerator, "context", context)
     first, end = 20, 40
     got = spoken.model.decode_window(anew(spoken.features), spoken.norms, first, end, Stop())
@@ -148,8 +115,7 @@ def test_the_context_is_needed_and_enough(
     assert agreed >= 80 if exact else agreed < 60
 
 
-def test_a_window_is_the_same_each_time(cut: Cut) -> None:
-    """In int8 too, by several threads at once too: to the last bit."""
+def test_int8_window_is_deterministic_across_threads(cut: Cut) -> None:
     model = SplitModel(cut.int8.__getitem__, 2)
     symbols, style = symbols_and_style("Sí, claro que vamos.", "ef_dora", "es")
 
@@ -168,14 +134,9 @@ def test_a_window_is_the_same_each_time(cut: Cut) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Sí, claro que vamos.", pytest.param("¿Dónde está la parada del tranvía?", marks=pytest.mark.slow)],
+    ["Sí, claro que vamos.", pytest.param("¿Dónde está la parada del tranvía?", marks=pytest.mark.heard)],
 )
-def test_the_parts_say_what_the_published_graph_says(published: bytes, cut: Cut, text: str) -> None:
-    """The int8 graph, cut and uncut: the same durations, the same samples but for the first.
-
-    Those the export divides by its windows' sum. Nothing else is computed in another way, so that the
-    quantisation, which makes one last bit's difference 15 dB of noise, has none to start from.
-    """
+def test_parts_equal_published_graph(published: bytes, cut: Cut, text: str) -> None:
     symbols, style = symbols_and_style(text, "ef_dora", "es")
     expected = WholeModel(published, 2).render(symbols, style, 1.0, Stop())
     model = SplitModel(cut.int8.__getitem__, 2)
@@ -185,9 +146,8 @@ def test_the_parts_say_what_the_published_graph_says(published: bytes, cut: Cut,
     assert agreement_db(expected.samples[EDGE:], samples[EDGE:]) >= 100
 
 
-@pytest.mark.slow
-def test_float32_sounds_as_int8_does(published: bytes, cut: Cut) -> None:
-    """Of the same prosody: near enough to be what the int8 graph rounds."""
+@pytest.mark.heard
+def test_float32_is_close_to_int8(published: bytes, cut: Cut) -> None:
     symbols, style = symbols_and_style("Nobody knows why it was painted green.", "af_heart", "en")
     int8 = SplitModel(cut.int8.__getitem__, 2)
     prosody = int8.predict_prosody(symbols, style, 1.0, Stop())
@@ -201,7 +161,6 @@ def test_float32_sounds_as_int8_does(published: bytes, cut: Cut) -> None:
 
 
 def log_mel_distance_db(expected: Samples, got: Samples) -> float:
-    """Mean over the loud steps of the root mean square difference of 80 mel bands, in decibels."""
     size, hop, bands = 1024, 256, 80
     edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + 12_000 / 700), bands + 2) / 2595) - 1)
     bins = np.fft.rfftfreq(size, 1 / 24_000)
@@ -217,16 +176,14 @@ def log_mel_distance_db(expected: Samples, got: Samples) -> float:
     return float(np.sqrt(np.square(ours - theirs)[loud].mean(axis=1)).mean())
 
 
-def test_another_graph_is_refused_by_what_it_lacks(cut: Cut) -> None:
-    """No cut is made where the tensors or the norms are not those that it was made for."""
+def test_other_graph_is_refused(cut: Cut) -> None:
     with pytest.raises(UnknownGraph, match="no ONNX model"):
         Surgery(b"not a model")
     with pytest.raises(UnknownGraph, match="no tensor"):
         Surgery(cut.int8["encoder"])
 
 
-def test_a_graph_with_a_norm_too_few_is_refused(published: bytes) -> None:
-    """The generator's norms are counted."""
+def test_graph_with_missing_norm_is_refused(published: bytes) -> None:
     opened = onnx.load_model_from_string(published)
     norm = next(
         node

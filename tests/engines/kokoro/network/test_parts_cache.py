@@ -1,4 +1,4 @@
-"""The cut network in the cache folder: there or not, whole or broken, for one server or two."""
+"""The build cache of the split network: found, broken, unwritable, and shared by two servers."""
 
 from __future__ import annotations
 
@@ -12,32 +12,23 @@ from pathlib import Path
 import onnx
 import pytest
 
-from engines import weights
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.graph_surgery import PARTS
 from speech.errors import EngineUnavailable
 
 ROOT = Path(__file__).parents[4]
-CUTTING = "cutting the network into parts"
-BROKEN = "is broken and is made anew"
+SPLITTING = "splitting the network into parts"
+BROKEN = "is broken and is built again"
 
 
 def sums_of(path: Path) -> dict[str, int]:
-    """Each part's checksum, after it was checked."""
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         return {entry.filename: entry.CRC for entry in archive.infolist()}
 
 
 @pytest.fixture(scope="module")
-def published() -> bytes:
-    """The int8 export."""
-    return weights.load(weights.KOKORO, models_dir=None, cache_dir=Path("unused"))
-
-
-@pytest.fixture(scope="module")
 def made(published: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file as it is kept, made once."""
     folder = tmp_path_factory.mktemp("parts")
     parts_cache.load(published, folder)
     (path,) = folder.glob("*.zip")
@@ -46,7 +37,6 @@ def made(published: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cached(made: Path, tmp_path: Path) -> Path:
-    """A copy of it in a cache folder of one's own."""
     path = tmp_path / made.name
     path.write_bytes(made.read_bytes())
     return path
@@ -58,37 +48,32 @@ def _told(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         yield
 
 
-def test_what_was_cut_is_found_again(
-    cached: Path, published: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    """No second cut, not a byte is written, and every part is a model by its name."""
+def test_second_load_uses_cache(cached: Path, published: bytes, caplog: pytest.LogCaptureFixture) -> None:
     before = cached.stat().st_mtime_ns
     part = parts_cache.load(published, cached.parent)
-    assert CUTTING not in caplog.text
+    assert SPLITTING not in caplog.text
     assert cached.stat().st_mtime_ns == before
     assert [path.name for path in cached.parent.iterdir()] == [cached.name]
     for name in PARTS:
         assert onnx.load_model_from_string(part(name)).graph.name == name
 
 
-def test_the_parts_stay_readable_when_the_cache_is_cleared(cached: Path, published: bytes) -> None:
-    """A part that is needed late is there, whatever happened to the folder meanwhile."""
+def test_parts_stay_readable_after_cache_is_cleared(cached: Path, published: bytes) -> None:
     part = parts_cache.load(published, cached.parent)
     cached.unlink()
     assert onnx.load_model_from_string(part("recorder")).graph.name == "recorder"
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "emptied"])
-def test_a_broken_file_is_made_anew(
+def test_broken_file_is_built_again(
     cached: Path, published: bytes, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
-    """It is found out before anything of it is used, and the next start finds a whole one."""
     sums, whole = sums_of(cached), cached.read_bytes()
     middle = len(whole) // 2
     flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
     cached.write_bytes({"flipped": flipped, "truncated": whole[:middle], "emptied": b""}[damage])
     part = parts_cache.load(published, cached.parent)
-    assert caplog.text.count(BROKEN) >= 1 and caplog.text.count(CUTTING) == 1
+    assert caplog.text.count(BROKEN) >= 1 and caplog.text.count(SPLITTING) == 1
     assert sums_of(cached) == sums
     assert onnx.load_model_from_string(part("generator")).graph.name == "generator"
     caplog.clear()
@@ -96,10 +81,9 @@ def test_a_broken_file_is_made_anew(
     assert not caplog.text
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize("offset", [7, 8, 10, 16, 20, 42])
-def test_damage_to_the_table_of_contents_is_no_failure(cached: Path, published: bytes, offset: int) -> None:
-    """Version, flags, method, checksum, size or place of the archive's first entry: all are found out."""
+def test_damaged_table_of_contents_is_built_again(cached: Path, published: bytes, offset: int) -> None:
     content = bytearray(cached.read_bytes())
     content[content.index(b"PK\x01\x02") + offset] ^= 0xFF
     cached.write_bytes(content)
@@ -107,36 +91,34 @@ def test_damage_to_the_table_of_contents_is_no_failure(cached: Path, published: 
     assert onnx.load_model_from_string(part("encoder")).graph.name == "encoder"
 
 
-def test_a_cache_that_cannot_be_written_is_lived_with(
+def test_unwritable_cache_is_replaced_by_memory(
     tmp_path: Path, published: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The parts are made and kept in memory, and the log says why starts are slow."""
     file = tmp_path / "file"
     file.write_bytes(b"")
     part = parts_cache.load(published, file / "cache")
     assert "the cache folder cannot be written" in caplog.text
-    assert caplog.text.count(CUTTING) == 1
+    assert caplog.text.count(SPLITTING) == 1
     assert onnx.load_model_from_string(part("decoder")).graph.name == "decoder"
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_what_other_versions_left_is_cleared_away(
+def test_files_of_other_versions_are_deleted(
     tmp_path: Path, published: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Parts of another graph or another cut go, and what was begun; what is not ours stays."""
     folder = tmp_path / "not" / "there" / "yet"
     folder.mkdir(parents=True)
     for name in ("kokoro-parts-0123.zip", "kokoro-parts-0123.partial", "kokoro-v1.0.int8.onnx"):
         (folder / name).write_bytes(b"old")
     parts_cache.load(published, folder)
-    assert caplog.text.count(CUTTING) == 1
+    assert caplog.text.count(SPLITTING) == 1
     left = {path.name for path in folder.iterdir()} - {"kokoro-parts.lock"}
     assert len(left) == 2 and "kokoro-v1.0.int8.onnx" in left
     assert not any("0123" in name for name in left)
 
 
-def test_two_servers_that_start_at_once_share_one_cut(tmp_path: Path, made: Path) -> None:
-    """Both have the parts in the end; one of them waited for the other's."""
+@pytest.mark.server
+def test_concurrent_starts_build_once(tmp_path: Path, made: Path) -> None:
     code = (
         "import logging, pathlib, sys; from engines import weights\n"
         "from engines.kokoro.network import parts_cache\n"
@@ -154,13 +136,12 @@ def test_two_servers_that_start_at_once_share_one_cut(tmp_path: Path, made: Path
     assert [process.returncode for process in started] == [0, 0], outputs
     told = "".join(output for output, _ in outputs)
     assert told.count("generator of") == 2
-    assert told.count(CUTTING) == 1
+    assert told.count(SPLITTING) == 1
     (path,) = (tmp_path / "cache").glob("*.zip")
     assert sums_of(path) == sums_of(made)
 
 
-def test_another_graph_is_refused_with_the_cure(tmp_path: Path) -> None:
-    """The error says why, and which setting does without the parts; nothing is kept."""
+def test_other_graph_is_refused_with_remedy(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match=r"no ONNX model.*KANI_KOKORO_DECODING=whole"):
         parts_cache.load(b"not a model", tmp_path)
     assert not list(tmp_path.glob("kokoro-parts-*"))

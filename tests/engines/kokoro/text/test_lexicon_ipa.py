@@ -1,12 +1,10 @@
-"""What a lexicon's IPA does to what Kokoro is given, and to what is heard."""
+"""IPA from a lexicon: in Kokoro's symbols and in its audio."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,19 +14,17 @@ from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.text.espeak_ipa import phonemizer_for
 from engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
 from engines.kokoro.text.vocabulary import VOCABULARY
-from speech.text.incremental_text import IncrementalText
 from speech.text.ipa import canonicalize
 from speech.text.lexicon import Lexicon
 from speech.text.normalizer import NormalizerOptions
-from speech.text.segmenter import OpenTextSegment
-from speech.types import Boundary, Pronunciation, Segment, SpeechChunk
+from speech.types import Pronunciation, Segment, SpeechChunk
 from tests.judges.judge import hear, words_of
+from tests.support.kokoro import Writer, chunks_of, joined
 
 LANGUAGES = ["es", "es-MX", "en", "en-GB", "fr", "it", "pt", "pt-PT"]
 
 
-def told(text: str, how: dict[str, str]) -> tuple[Pronunciation, ...]:
-    """The IPA of the first of each of these words in ``text``."""
+def pronounced(text: str, how: dict[str, str]) -> tuple[Pronunciation, ...]:
     return tuple(
         Pronunciation(text.index(word), text.index(word) + len(word), canonicalize(ipa))
         for word, ipa in sorted(how.items(), key=lambda item: text.index(item[0]))
@@ -36,7 +32,6 @@ def told(text: str, how: dict[str, str]) -> tuple[Pronunciation, ...]:
 
 
 def spoken(text: str, language: str, pronunciations: Sequence[Pronunciation]) -> list[Utterance]:
-    """What the model is given for ``text``."""
     say = phonemizer_for(EspeakClient.shared(), language)
     assert say is not None
     return split_utterances(text, say, ending=".", pronunciations=pronunciations)
@@ -63,8 +58,7 @@ def spoken(text: str, language: str, pronunciations: Sequence[Pronunciation]) ->
         ("es", "ɦʉɓ ǃa", "hub ta"),
     ],
 )
-def test_ipa_becomes_the_symbols_of_the_language(language: str, ipa: str, symbols: str) -> None:
-    """Stress before the vowel, diphthongs and affricates one symbol each, unknown letters the nearest."""
+def test_ipa_is_adapted_to_language(language: str, ipa: str, symbols: str) -> None:
     say = phonemizer_for(EspeakClient.shared(), language)
     assert say is not None
     assert say.symbols_of_ipa(canonicalize(ipa)) == symbols
@@ -78,8 +72,7 @@ def test_ipa_becomes_the_symbols_of_the_language(language: str, ipa: str, symbol
     ),
     st.sampled_from(LANGUAGES),
 )
-def test_all_of_the_ipa_can_be_said(ipa: str, language: str) -> None:
-    """Whatever is accepted becomes known symbols; only English has nothing for a glottal stop."""
+def test_any_ipa_is_pronounceable(ipa: str, language: str) -> None:
     say = phonemizer_for(EspeakClient.shared(), language)
     assert say is not None
     try:
@@ -93,17 +86,15 @@ def test_all_of_the_ipa_can_be_said(ipa: str, language: str) -> None:
 
 
 def by_word(text: str, language: str, **how: str) -> list[tuple[str, str]]:
-    """Each word of ``text`` with the symbols that say it; "_" in a name is a space."""
     named = {name.replace("_", " "): ipa for name, ipa in how.items()}
     return [
         (text[word.start : word.end], utterance.symbols[word.first : word.stop])
-        for utterance in spoken(text, language, told(text, named))
+        for utterance in spoken(text, language, pronounced(text, named))
         for word in utterance.words
     ]
 
 
-def test_the_words_around_are_said_as_beside_what_is_heard() -> None:
-    """English "the" and French "les" and "l'" look at the sound behind them, as "'s" at that before."""
+def test_neighbours_are_pronounced_as_beside_ipa() -> None:
     assert dict(by_word("I use the ASQL", "en", ASQL="ˈeɪsiːkwəl"))["the"] == "ðɪ"
     assert dict(by_word("I use the SQL", "en", SQL="ˈsiːkwəl"))["the"] == "ðə"
     assert dict(by_word("les SQL", "fr", SQL="ɛskyˈɛl")) == {"les": "lez", "SQL": "ɛskyˈɛl"}
@@ -115,17 +106,15 @@ def test_the_words_around_are_said_as_beside_what_is_heard() -> None:
     ]
 
 
-def test_only_what_is_told_is_said_otherwise() -> None:
-    """The same word elsewhere, numbers and marks stay as they were."""
+def test_only_given_words_change() -> None:
     text = "El SQL, de 25 SQL (o SQL): el Yosemite."
     plain = spoken(text, "es", ())[0].symbols
-    other = spoken(text, "es", told(text, {"SQL": "siˈkwel", "Yosemite": "ʝoˈse.mi.ti"}))[0].symbols
+    other = spoken(text, "es", pronounced(text, {"SQL": "siˈkwel", "Yosemite": "ʝoˈse.mi.ti"}))[0].symbols
     assert other == plain.replace("ˌesekˌuˈɛle", "sikwˈel", 1).replace("ʝˌosemˈite", "ʝosˈemiti")
     assert len(other) < len(plain)
 
 
-def test_a_pronunciation_of_several_words() -> None:
-    """As many groups as words are theirs, one each; else all of them are one word."""
+def test_pronunciation_of_several_words() -> None:
     assert by_word("in Los Angeles, now", "en", Los_Angeles="lɔs ˈændʒələs")[1:3] == [
         ("Los", "lɔs"),
         ("Angeles", "ˈænʤələs"),
@@ -133,24 +122,22 @@ def test_a_pronunciation_of_several_words() -> None:
     assert by_word("in Los Angeles, now", "en", Los_Angeles="ɛlˈeɪ")[1] == ("Los Angeles", "ɛlˈA")
 
 
-def test_marks_inside_of_what_is_pronounced_are_none() -> None:
-    """Those behind it are: "e.g." ends no clause, and the comma after it does."""
+def test_marks_inside_pronounced_text_are_ignored() -> None:
     text = "etc., e.g. this"
-    symbols = spoken(text, "en", told(text, {"etc.": "ɛtˈsɛtɹə", "e.g.": "fɚɪɡˈzæmpəl"}))[0].symbols
+    symbols = spoken(text, "en", pronounced(text, {"etc.": "ɛtˈsɛtɹə", "e.g.": "fɚɪɡˈzæmpəl"}))[0].symbols
     assert symbols == "ɛtsˈɛtɹə, fəɹɪɡzˈæmpəl ðˈɪs."
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None)
 @given(
     st.text(st.sampled_from("ab éñ1 3,.;'-\"(¿☃жSQL…"), max_size=150),
     st.lists(st.tuples(st.integers(0, 150), st.integers(1, 30)), max_size=5),
     st.sampled_from(["ˈsiːkwəl", "a", "ʔ", "di ˈɡru", "ˈaː" * 60]),
     st.sampled_from(LANGUAGES),
 )
-def test_any_text_and_places_give_what_the_model_takes(
+def test_any_text_with_pronunciations_is_valid_input(
     text: str, places: list[tuple[int, int]], ipa: str, language: str
 ) -> None:
-    """Known symbols, not too many, and words in order inside text and symbols, none lost."""
     pronunciations, at = [], 0
     for start, length in sorted(places):
         end = min(start + length, len(text))
@@ -172,96 +159,53 @@ def test_any_text_and_places_give_what_the_model_takes(
 
 
 async def heard(engine: KokoroEngine, text: str, voice: str, language: str, how: dict[str, str]) -> list[str]:
-    """The words that whisper-base hears; every word of the text has its span, in order."""
-    segment = Segment(text, voice, language, pronunciations=told(text, how))
-    chunks = [chunk async for chunk in engine.synthesize(segment)]
-    spans = [span for chunk in chunks for span in chunk.spans]
+    segment = Segment(text, voice, language, pronunciations=pronounced(text, how))
+    samples, spans = joined(await chunks_of(engine, segment))
     assert [text[span.start : span.end] for span in spans] == [word.strip(".,") for word in text.split()]
     assert all(a.start_s <= b.start_s for a, b in pairwise(spans))
-    return words_of(hear(np.concatenate([c.samples for c in chunks]), 24_000, language), language)
+    return words_of(hear(samples, 24_000, language), language)
 
 
 @pytest.mark.parametrize(
-    ("language", "voice", "text", "how", "wanted", "unwanted"),
+    ("language", "voice", "text", "how", "expected_word", "letters"),
     [
         ("en", "af_heart", "We keep it in the SQL of the house.", {"SQL": "ˈsiːkwəl"}, "sequel", "sql"),
-        pytest.param(
-            "en",
-            "am_michael",
-            "My friend Xqz is a very good doctor.",
-            {"Xqz": "ˈmaɪkəl"},
-            "michael",
-            "xqz",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            "en-GB",
-            "bm_george",
-            "The road to Wxyz was long and cold.",
-            {"Wxyz": "ˈlʌndən"},
-            "london",
-            "wxyz",
-            marks=pytest.mark.slow,
-        ),
+        ("en", "am_michael", "My friend Xqz is a very good doctor.", {"Xqz": "ˈmaɪkəl"}, "michael", "xqz"),
+        ("en-GB", "bm_george", "The road to Wxyz was long and cold.", {"Wxyz": "ˈlʌndən"}, "london", "wxyz"),
         ("es", "ef_dora", "Mi amigo Xqz vive en esta ciudad.", {"Xqz": "aˈlexandɾo"}, "alejandro", "xqz"),
-        pytest.param(
-            "es-MX",
-            "em_alex",
-            "El coche de Wxyz es rojo y grande.",
-            {"Wxyz": "maˈɾi.a"},
-            "maría",
-            "wxyz",
-            marks=pytest.mark.slow,
-        ),
+        ("es-MX", "em_alex", "El coche de Wxyz es rojo y grande.", {"Wxyz": "maˈɾi.a"}, "maría", "wxyz"),
     ],
 )
-async def test_whisper_hears_the_ipa_and_not_the_letters(
+async def test_ipa_is_intelligible(
     engine: KokoroEngine,
     language: str,
     voice: str,
     text: str,
     how: dict[str, str],
-    wanted: str,
-    unwanted: str,
+    expected_word: str,
+    letters: str,
 ) -> None:
-    """A word is said by its IPA, however it is written, and the others as ever."""
     words = await heard(engine, text, voice, language, how)
-    assert wanted in words, words
-    assert unwanted not in words, words
+    assert expected_word in words, words
+    assert letters not in words, words
     (written,) = how
-    assert words == [wanted if word == written.lower() else word for word in words_of(text, language)], words
+    spelled = words_of(text, language)
+    assert words == [expected_word if word == written.lower() else word for word in spelled], words
 
 
-async def written(engine: KokoroEngine, text: str, reading: NormalizerOptions) -> list[SpeechChunk]:
-    """What is heard of a text that is written word by word, to its end."""
-    words = text.split(" ")
-    cut = OpenTextSegment(0, " ".join(words[:2]), None)
-    given = 2
-
-    @asynccontextmanager
-    async def rest() -> AsyncIterator[None]:
-        nonlocal given
-        given += 1
-        cut.text = " ".join(words[:given])
-        if given == len(words):
-            cut.boundary = Boundary.SENTENCE
-        growing.update()
-        yield
-
-    growing = IncrementalText(cut, rest, reading)
-    chunks = [chunk async for chunk in engine.stream(Segment("", "af_heart", "en"), growing)]
-    assert cut.text == text
+async def growing(engine: KokoroEngine, text: str, options: NormalizerOptions) -> list[SpeechChunk]:
+    writer = Writer(text, 1, options, first=2)
+    chunks = [chunk async for chunk in engine.stream(Segment("", "af_heart", "en"), writer.text)]
+    assert writer.text.boundary is not None
     return chunks
 
 
-@pytest.mark.slow
-async def test_a_text_that_is_written_says_its_ipa_too(engine: KokoroEngine) -> None:
-    """While it is written a word lasts as its IPA says, and not as its letters."""
+async def test_growing_text_uses_ipa(engine: KokoroEngine) -> None:
     text = "We wrote to my friend Xqz last week, and she will be here soon with all of them."
     lasting = {}
     for ipa in ("ˈm", "ˈmaɪkəl ˈændɹuː ˈmaɪkəl"):
-        reading = NormalizerOptions("en", Lexicon().with_request({"Xqz": f"/{ipa}/"}), accepts_ipa=True)
-        spans = [span for chunk in await written(engine, text, reading) for span in chunk.spans]
+        options = NormalizerOptions("en", Lexicon().with_request({"Xqz": f"/{ipa}/"}), accepts_ipa=True)
+        _, spans = joined(await growing(engine, text, options))
         assert [text[span.start : span.end] for span in spans] == [word.strip(".,") for word in text.split()]
         assert all(a.start_s <= b.start_s for a, b in pairwise(spans))
         lasting[ipa] = next(span.end_s - span.start_s for span in spans if span.start == text.index("Xqz"))
@@ -269,11 +213,9 @@ async def test_a_text_that_is_written_says_its_ipa_too(engine: KokoroEngine) -> 
     assert long > short + 0.5
 
 
-@pytest.mark.slow
-async def test_whisper_hears_a_lexicon_in_a_text_that_is_written(engine: KokoroEngine) -> None:
-    """IPA and spelling, of the same lexicon, in the voice that speaks while the text grows."""
+async def test_lexicon_is_intelligible_in_growing_text(engine: KokoroEngine) -> None:
     text = "We keep the SQL of my friend Xqz in the old house near the river."
     lexicon = Lexicon().with_request({"SQL": "sequel", "Xqz": "/ˈmaɪkəl/"})
-    chunks = await written(engine, text, NormalizerOptions("en", lexicon, accepts_ipa=True))
-    words = words_of(hear(np.concatenate([chunk.samples for chunk in chunks]), 24_000, "en"), "en")
+    samples, _ = joined(await growing(engine, text, NormalizerOptions("en", lexicon, accepts_ipa=True)))
+    words = words_of(hear(samples, 24_000, "en"), "en")
     assert words == words_of(text.replace("SQL", "sequel").replace("Xqz", "Michael"), "en")

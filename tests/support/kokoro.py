@@ -1,0 +1,104 @@
+"""What tests of Kokoro share: utterances, collected chunks, agreement of samples, a growing text."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import engines.kokoro
+from engines import weights
+from engines.espeak.client import EspeakClient
+from engines.kokoro.engine import KokoroEngine
+from engines.kokoro.network.onnx_model import Array
+from engines.kokoro.offline.sentences import SENTENCES
+from engines.kokoro.text.espeak_ipa import phonemizer_for
+from engines.kokoro.text.phonemes import Utterance, split_utterances
+from engines.kokoro.voices import Voices
+from speech.text.incremental_text import IncrementalText
+from speech.text.normalizer import VERBATIM, NormalizerOptions
+from speech.text.segmenter import OpenTextSegment
+from speech.types import Boundary, Samples, Segment, Span, SpeechChunk
+
+DATA = Path(engines.kokoro.__file__).parent / "data"
+CHANNELS = 9216
+"""Of all norms together."""
+
+
+def one_utterance(text: str, language: str) -> Utterance:
+    """A sentence as the network gets it."""
+    phonemizer = phonemizer_for(EspeakClient.shared(), language)
+    assert phonemizer is not None
+    (utterance,) = split_utterances(text, phonemizer, ending=".")
+    return utterance
+
+
+def symbols_and_style(text: str, voice: str, language: str) -> tuple[str, Array]:
+    """The network's input for a sentence."""
+    symbols = one_utterance(text, language).symbols
+    return symbols, Voices().style(voice, len(symbols))
+
+
+async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
+    """All chunks of a segment."""
+    return [chunk async for chunk in engine.synthesize(segment)]
+
+
+def joined(chunks: list[SpeechChunk]) -> tuple[Samples, list[Span]]:
+    """All samples and all spans."""
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    return samples, [span for chunk in chunks for span in chunk.spans]
+
+
+def agreement_db(expected: Array, got: Array) -> float:
+    """Signal-to-difference ratio; infinite where both are equal."""
+    difference = np.square(np.asarray(expected, np.float64) - got).sum()
+    return float(10 * np.log10(np.square(np.asarray(expected, np.float64)).sum() / max(difference, 1e-30)))
+
+
+def data_file(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arrays of ``data/NAME.npz`` and their origin, whose checksums of arrays and inputs agree."""
+    origin = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
+    with np.load(DATA / f"{name}.npz") as data:
+        arrays = {key: data[key] for key in data.files}
+    content = b"".join(array.tobytes() for array in arrays.values())
+    assert hashlib.sha256(content).hexdigest() == origin["sha256"]
+    assert origin["model_sha256"] == weights.KOKORO.sha256
+    assert origin["sentences_sha256"] == hashlib.sha256(json.dumps(SENTENCES).encode()).hexdigest()
+    return arrays, origin
+
+
+class Writer:
+    """Adds ``words`` words of a text each time that the engine waits for more."""
+
+    def __init__(
+        self, text: str, words: int, options: NormalizerOptions = VERBATIM, *, first: int | None = None
+    ) -> None:
+        self._words = text.split(" ")
+        self.words_at_once = words
+        self._written = 0
+        self.waited = 0
+        self.waits = asyncio.Event()
+        self.text = IncrementalText(OpenTextSegment(0, ""), self._wait, options)
+        self._add(words if first is None else first)
+
+    def _add(self, words: int) -> None:
+        added = self._words[self._written : self._written + words]
+        self.text.extend("".join(f" {word}" for word in added)[0 if self._written else 1 :])
+        self._written += len(added)
+        if self._written == len(self._words):
+            self.text.close(Boundary.SENTENCE)
+
+    @asynccontextmanager
+    async def _wait(self) -> AsyncIterator[None]:
+        self.waited += 1
+        self.waits.set()
+        if self.words_at_once and self.text.boundary is None:
+            self._add(self.words_at_once)
+        yield
