@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,13 +11,11 @@ from protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, describe_vo
 from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.elevenlabs.voice_ids import MAX_ID_LENGTH, PREMADE_VOICES, resolve_voice
 from protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS, SETTING_RANGES, parse_voice_settings
-from server.metrics import Metrics
-from server.settings import load
 from speech.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
 from speech.service import SpeechService
 from speech.types import Voice
 from tests.protocols.test_voices_api import recording
-from websocket_server import build_service
+from tests.support.app_server import app_server
 
 RACHEL, ADAM, RIVER = "21m00Tcm4TlvDq8ikWAM", "pNInz6obpgDQGcFmaJgB", "SAz9YHcvj6GT2YYXdXww"
 NO_SETTINGS = ElevenLabsSettings()
@@ -27,13 +24,10 @@ NO_SETTINGS = ElevenLabsSettings()
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpeechService]:
     """Kokoro and espeak-ng with their default settings, and a stored voice."""
-    folder = tmp_path_factory.mktemp("voices")
-    built = build_service(load({"data_dir": folder, "recognizer": "none"}, {}, folder / "none"), Metrics("0"))
-    built.store.add("ana-maria", recording(), "It is mine.", origin="test", language="es")
-    with asyncio.Runner() as runner:
-        runner.run(built.start())
-        yield built
-        runner.run(built.stop())
+    with app_server(tmp_path_factory.mktemp("voices"), KANI_ENGINE="auto") as running:
+        store = running.service.store
+        store.add("ana-maria", recording(), "It is mine.", origin="test", language="es")
+        yield running.service
 
 
 @pytest.mark.server

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from protocols.elevenlabs.websocket import context as websocket_context
 from protocols.elevenlabs.websocket.context import Context, OutputOptions
 from protocols.elevenlabs.websocket.messages import Alignment, Alignments, ClientMessage, MessageWriter
 from protocols.elevenlabs.websocket.timed_audio import AlignmentClock, TimedAudioFramer
@@ -204,7 +205,7 @@ def test_both_alignments_have_same_origin(absolute: bool) -> None:
 
 @pytest.fixture
 def flush_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocols.elevenlabs.websocket.context.FLUSH_AFTER_S", 0.0)
+    monkeypatch.setattr(websocket_context, "FLUSH_AFTER_S", 0.0)
 
 
 @pytest.mark.usefixtures("flush_at_once")

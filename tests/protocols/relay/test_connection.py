@@ -52,23 +52,19 @@ TEXTS = st.text(
 
 @settings(deadline=None)
 @given(TEXTS, st.lists(st.integers(1, 9), max_size=8), st.booleans())
-def test_any_text_comes_back_with_tiled_times(
+async def test_any_text_comes_back_with_tiled_times(
     espeak_app: AppServer, text: str, sizes: list[int], whole: bool
 ) -> None:
     if not text:
         return
-
-    async def check() -> None:
-        async with connect_client(espeak_app.url) as client:
-            if whole:
-                await client.send("start_tts", text=text)
-            else:
-                for start, end in pairwise([0, *accumulate(sizes), max(len(text), sum(sizes))]):
-                    await client.send("append_tts", text=text[start:end])
-                await client.send("finish_tts")
-            (await client.receive_utterance()).check_characters(text)
-
-    asyncio.run(check())
+    async with connect_client(espeak_app.url) as client:
+        if whole:
+            await client.send("start_tts", text=text)
+        else:
+            for start, end in pairwise([0, *accumulate(sizes), max(len(text), sum(sizes))]):
+                await client.send("append_tts", text=text[start:end])
+            await client.send("finish_tts")
+        (await client.receive_utterance()).check_characters(text)
 
 
 @pytest.mark.parametrize("text", [" ", "   \n ", "👋", "…", "\u200f", "Hola.   ", " \t Hola", "21,5 €"])
