@@ -1,4 +1,4 @@
-"""LiveKit's agents with this server as voice and ears: examples/livekit_agent.py, without a room."""
+"""LiveKit's agents with this server's speech and recognition: examples/livekit_agent.py, without a room."""
 
 from __future__ import annotations
 
@@ -94,6 +94,7 @@ def texts(session: Any) -> list[tuple[str, str]]:
     return [(item.role, item.text_content.rstrip()) for item in session.history.messages()]
 
 
+@pytest.mark.heard
 async def test_agent_is_intelligible_and_its_transcript_timed(
     conversation: Callable[..., Awaitable[Any]],
 ) -> None:
@@ -163,7 +164,7 @@ async def test_muted_microphone_ends_turn(
     assert word_error_rate(SAID[1], event.alternatives[0].text, "en") == 0.0
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_agent_answers_question(
     conversation: Callable[..., Awaitable[Any]], devices: Any, sentences: list[Samples]
 ) -> None:
@@ -180,7 +181,7 @@ async def test_agent_answers_question(
     assert_understood(session.output.audio.samples, SAID[0], "en")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_first_recognized_word_interrupts_agent(
     conversation: Callable[..., Awaitable[Any]], devices: Any, sentences: list[Samples]
 ) -> None:
@@ -199,6 +200,7 @@ async def test_first_recognized_word_interrupts_agent(
     assert session.output.audio.interrupted_at_s > 3.5
 
 
+@pytest.mark.heard
 async def test_agent_speaks_language_models_answer(
     conversation: Callable[..., Awaitable[Any]], http_server: Callable[..., Awaitable[str]]
 ) -> None:
@@ -228,6 +230,7 @@ async def test_agent_speaks_language_models_answer(
     assert told[1:] == [("user", "¿Qué tiempo hará?")]
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(("path", "status"), [("/v1", 401), ("/nowhere", 404)])
 async def test_models_status_is_api_status_error(
     agent: Any, http_server: Callable[..., Awaitable[str]], path: str, status: int
@@ -244,6 +247,7 @@ async def test_models_status_is_api_status_error(
     assert refused.value.status_code == status and not refused.value.retryable
 
 
+@pytest.mark.server
 async def test_unreachable_model_is_retryable_error(agent: Any) -> None:
     from livekit.agents import APIConnectionError, llm
 
@@ -320,6 +324,7 @@ async def test_busy_or_stopped_server_is_retryable_error(
     assert refused.value.retryable and gone.value.retryable
 
 
+@pytest.mark.server
 def test_environment_sets_choices(agent: Any) -> None:
     chosen = agent.Choices.of({"SPEECH_SERVER": "wss://tts.example.test", "LLM_MODEL": "m", "HOME": "/"})
     assert (chosen.speech_server, chosen.llm_model) == ("wss://tts.example.test", "m")
@@ -328,7 +333,7 @@ def test_environment_sets_choices(agent: Any) -> None:
     assert all(name.upper() in told for name in agent.Choices.__dataclass_fields__)
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_agent_registers_with_livekit_server(http_server: Callable[..., Awaitable[str]]) -> None:
     from aiohttp import web
     from livekit.protocol.agent import RegisterWorkerResponse, ServerMessage, WorkerMessage

@@ -1,1 +1,1 @@
-"""Clients of ElevenLabs' protocol: its wire, strictly read, and the libraries that speak it."""
+"""Clients of ElevenLabs' protocol: a strict one, and the libraries for it."""

@@ -1,7 +1,4 @@
-"""The three libraries that speak ElevenLabs' protocol, as their users use them: what each hears, and when.
-
-Nothing of them is changed but where they connect to.
-"""
+"""Three libraries for ElevenLabs' protocol, unmodified but for their address."""
 
 from __future__ import annotations
 
@@ -43,7 +40,7 @@ MODEL = "eleven_flash_v2_5"
 
 @dataclass(frozen=True)
 class Word:
-    """A word, and when a client would show it, in seconds of what it hears."""
+    """A word, and when a client shows it, in seconds of its audio."""
 
     text: str
     start_s: float
@@ -51,7 +48,7 @@ class Word:
 
 @dataclass
 class ReceivedSpeech:
-    """What a client heard."""
+    """Audio, words and errors of a client."""
 
     audio: bytearray = field(default_factory=bytearray)
     words: list[Word] = field(default_factory=list)
@@ -122,7 +119,7 @@ async def speak_with_livekit(
 
 
 class _PipecatVoice(ElevenLabsTTSService):
-    """pipecat's service; it tells the times that it has computed."""
+    """pipecat's service; records the times that it computes."""
 
     def __init__(self, spoken: list[ReceivedSpeech], **options: Any) -> None:
         super().__init__(**options)
@@ -134,7 +131,7 @@ class _PipecatVoice(ElevenLabsTTSService):
 
 
 class _Listener(FrameProcessor):
-    """Hears what comes out of the pipeline."""
+    """Records the pipeline's output."""
 
     def __init__(self, spoken: list[ReceivedSpeech], said: asyncio.Event) -> None:
         super().__init__()
@@ -157,7 +154,7 @@ class _Listener(FrameProcessor):
 async def speak_with_pipecat(
     url: str, voice: str, texts: Iterable[str], rate: int = 24_000, *, tokens: bool = False
 ) -> list[ReceivedSpeech]:
-    """pipecat's service in a pipeline: a turn of a language model for each text, over one connection.
+    """Speak with pipecat's service in a pipeline: a language model's turn for each text, over one connection.
 
     tokens: whether it sends them as they come, instead of in sentences.
     """

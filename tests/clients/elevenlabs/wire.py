@@ -1,4 +1,4 @@
-"""ElevenLabs' WebSockets as a client reads them: strictly."""
+"""A client of ElevenLabs' WebSockets that checks every message."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EOS = {"text": ""}
 
 @dataclass(frozen=True)
 class Character:
-    """A character, and when it is said, in milliseconds."""
+    """A character and its time, in milliseconds."""
 
     text: str
     start: int
@@ -37,9 +37,9 @@ class Character:
 
 @dataclass
 class ReceivedSpeech:
-    """What came for one stream of audio; every message is as recorded, but for what it holds.
+    """The messages of one stream; their form is that of recorded ones.
 
-    parts: audio, and the characters told with it; said: those that were said, as they came.
+    parts: audio, and the characters sent with it; normalized: the characters of the spoken form.
     """
 
     parts: list[tuple[bytes, list[Character]]] = field(default_factory=list)
@@ -100,11 +100,11 @@ class ReceivedSpeech:
         return found
 
 
-def parse_alignment(told: Message) -> list[Character]:
-    assert list(told) == ALIGNMENT and told["charDurationsMs"] == told["charsDurationsMs"]
-    starts, durations = told["charStartTimesMs"], told["charDurationsMs"]
+def parse_alignment(alignment: Message) -> list[Character]:
+    assert list(alignment) == ALIGNMENT and alignment["charDurationsMs"] == alignment["charsDurationsMs"]
+    starts, durations = alignment["charStartTimesMs"], alignment["charDurationsMs"]
     assert all(type(time) is int for time in starts + durations)
-    found = [Character(*each) for each in zip(told["chars"], starts, durations, strict=True)]
+    found = [Character(*each) for each in zip(alignment["chars"], starts, durations, strict=True)]
     assert found and all(len(each.text) == 1 and each.duration >= 0 for each in found)
     assert_tiles(found)
     return found
@@ -116,8 +116,6 @@ def assert_tiles(characters: Iterable[Character]) -> None:
 
 
 class Client:
-    """One connection."""
-
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.contexts: dict[str | None, ReceivedSpeech] = {}
@@ -139,6 +137,11 @@ class Client:
 
     def received(self, context_id: str | None = None) -> ReceivedSpeech:
         return self.contexts.setdefault(context_id, ReceivedSpeech())
+
+    async def receive_text(self, begin: str = "", end: str = "") -> None:
+        """Receive until the characters begin and end so."""
+        while not (self.received().text.startswith(begin) and self.received().text.endswith(end)):
+            await self.receive_speech()
 
     async def receive_until_final(self, *context_ids: str) -> list[ReceivedSpeech]:
         while not all(self.received(name).final for name in context_ids):

@@ -1,1 +1,1 @@
-"""A client of the relay that checks all that comes; its app's own logic is examples/relay_client.py."""
+"""A client of the relay that checks every message; the app's own logic is in examples/relay_client.py."""

@@ -1,4 +1,4 @@
-"""The relay's protocol as a client reads it: strictly."""
+"""A client of the relay that checks every message."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Message = dict[str, Any]
 
 @dataclass
 class ReceivedUtterance:
-    """What came for one utterance, in order."""
+    """The messages of one utterance."""
 
     chunks: list[Message] = field(default_factory=list)
     last: Message = field(default_factory=dict)
@@ -72,8 +72,6 @@ class ReceivedUtterance:
 
 
 class Client:
-    """A connection. Whatever comes has to be of the protocol."""
-
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
 

@@ -1,4 +1,4 @@
-"""Text to speech over ElevenLabs' HTTP calls, by an engine that can be held back and looked into."""
+"""Text to speech over ElevenLabs' HTTP calls, over the tone engine."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from speech.request import Limits
 from speech.service import SpeechService
 from speech.types import SpeechRequest
 from speech.voices.catalogue import VoiceStore
+from tests.speech.session.test_session import collect
 from tests.support.tone import RATE, ToneEngine
 
 PATH = "/v1/text-to-speech/tone_es"
@@ -38,52 +39,46 @@ MAX_TEXT = 400
 
 
 @dataclass
-class House:
-    """An engine, its service, and the calls."""
-
+class SpeechCalls:
     tone: ToneEngine
     service: SpeechService
     app: Starlette
     client: httpx.AsyncClient
 
-    async def truth(self, text: str = TEXT, **request: Any) -> tuple[Any, list[tuple[str, float]]]:
+    async def post(self, call: str = "", output_format: str | None = None, **body: Any) -> httpx.Response:
+        """Request speech of ``TEXT``, or of the body's text."""
+        params = {} if output_format is None else {"output_format": output_format}
+        return await self.client.post(PATH + call, json={"text": TEXT} | body, params=params)
+
+    async def truth(self, text: str = TEXT) -> tuple[Any, list[tuple[str, float]]]:
         """The core's own samples of a text, and each word with when it starts, in seconds."""
-        request = {"voice": "tone_es"} | request
-        session = self.service.open(SpeechRequest(**request), protocol="test", low_latency=False)
-        async with session:
+        request = SpeechRequest(voice="tone_es")
+        async with self.service.open(request, protocol="test", low_latency=False) as session:
             session.feed(text)
             session.finish()
-            chunks = [chunk async for chunk in session]
-        spans = [span for chunk in chunks for span in chunk.spans]
-        return (
-            np.concatenate([chunk.samples for chunk in chunks]),
-            [(text[span.start : span.end], span.start_s) for span in spans],
-        )
+            chunks = await collect(session)
+        words = [(text[span.start : span.end], span.start_s) for chunk in chunks for span in chunk.spans]
+        return np.concatenate([chunk.samples for chunk in chunks]), words
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    tone = ToneEngine()
+async def calls(tmp_path: Path) -> AsyncIterator[SpeechCalls]:
+    tone, store, limits = ToneEngine(), VoiceStore(tmp_path), Limits(max_text=50, max_waiting=0)
     service = SpeechService(
-        [tone],
-        VoiceStore(tmp_path),
-        Limits(max_text=50, max_waiting=0),
-        default_language="es",
-        default_voice=None,
-        observer=Observer(),
+        [tone], store, limits, default_language="es", default_voice=None, observer=Observer()
     )
     await service.start()
     app = Starlette(routes=speech_routes(service, ElevenLabsSettings(max_text=MAX_TEXT)))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=300) as client:
-        yield House(tone, service, app, client)
+        yield SpeechCalls(tone, service, app, client)
     assert service.state().sessions == 0 and tone.under_way == 0
     await service.stop()
 
 
-async def test_whole_file_is_core_speech(house: House) -> None:
-    answer = await house.client.post(PATH, json={"text": TEXT}, params={"output_format": "wav_8000"})
-    samples, _ = await house.truth()
+async def test_whole_file_is_core_speech(calls: SpeechCalls) -> None:
+    answer = await calls.post(output_format="wav_8000")
+    samples, _ = await calls.truth()
     file = FileEncoder(FORMATS["wav_8000"], RATE)
     file.add(samples)
     assert answer.content == file.finish()
@@ -93,13 +88,13 @@ async def test_whole_file_is_core_speech(house: House) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-async def test_every_format_has_its_media_type(house: House, name: str) -> None:
+async def test_every_format_has_its_media_type(calls: SpeechCalls, name: str) -> None:
     codec = FORMATS[name].codec
-    whole = await house.client.post(PATH, json={"text": TEXT}, params={"output_format": name})
+    whole = await calls.post("", name)
     types = {"mp3": "audio/mpeg", "pcm": "audio/pcm", "wav": "audio/wav", "opus": "audio/opus"}
     types |= {"ulaw": "audio/basic", "alaw": "audio/x-alaw-basic"}
     assert (whole.status_code, whole.headers["content-type"]) == (200, types[codec])
-    streamed = await house.client.post(f"{PATH}/stream", json={"text": TEXT}, params={"output_format": name})
+    streamed = await calls.post("/stream", name)
     if codec == "wav":
         assert streamed.status_code == 400
         assert streamed.json()["detail"]["code"] == "invalid_output_format"
@@ -110,15 +105,14 @@ async def test_every_format_has_its_media_type(house: House, name: str) -> None:
         assert streamed.content == whole.content
 
 
-async def test_default_format_is_mp3_44100_128(house: House) -> None:
-    plain = await house.client.post(PATH, json={"text": TEXT})
-    named = await house.client.post(PATH, json={"text": TEXT}, params={"output_format": "mp3_44100_128"})
+async def test_default_format_is_mp3_44100_128(calls: SpeechCalls) -> None:
+    plain = await calls.post()
+    named = await calls.post("", "mp3_44100_128")
     assert plain.content == named.content and plain.content[0] == 0xFF
 
 
-async def test_headers_have_id_cost_and_unused_fields(house: House) -> None:
+async def test_headers_have_id_cost_and_unused_fields(calls: SpeechCalls) -> None:
     asked = {
-        "text": TEXT,
         "model_id": "eleven_flash_v2_5",
         "seed": 7,
         "previous_text": "Antes.",
@@ -129,43 +123,37 @@ async def test_headers_have_id_cost_and_unused_fields(house: House) -> None:
         "some_new_field": {"a": 1},
         "language_code": None,
     }
-    for path in (PATH, f"{PATH}/stream"):
-        answer = await house.client.post(path, json=asked, params={"enable_logging": "false"})
+    for call in ("", "/stream?enable_logging=false"):
+        answer = await calls.post(call, **asked)
         assert answer.headers["character-cost"] == str(len(TEXT))
         assert answer.headers["request-id"] == answer.headers["x-trace-id"]
-        assert answer.headers["x-unused"].split(", ") == [
-            "next_request_ids",
-            "previous_text",
-            "voice_settings.stability",
-        ]
-    assert {segment.sampling.seed for segment in house.tone.segments} == {7}
-    plain = await house.client.post(PATH, json={"text": TEXT, "voice_settings": None})
-    assert "x-unused" not in plain.headers
+        unused = "next_request_ids, previous_text, voice_settings.stability"
+        assert answer.headers["x-unused"] == unused
+    assert {segment.sampling.seed for segment in calls.tone.segments} == {7}
+    assert "x-unused" not in (await calls.post(voice_settings=None)).headers
 
 
-async def test_speed_changes_length_and_times(house: House) -> None:
+async def test_speed_changes_length_and_times(calls: SpeechCalls) -> None:
     lengths = {}
     for speed in (0.7, 1.0, 1.2):
-        asked = {"text": "unodostres", "voice_settings": {"speed": speed}}
-        answer = await house.client.post(
-            f"{PATH}/with-timestamps", json=asked, params={"output_format": "pcm_16000"}
-        )
+        settings = {"speed": speed}
+        answer = await calls.post("/with-timestamps", "pcm_16000", text="unodostres", voice_settings=settings)
         told = answer.json()
         lengths[speed] = len(base64.b64decode(told["audio_base64"])) / 32000
         assert told["alignment"]["character_end_times_seconds"][-1] == pytest.approx(lengths[speed], abs=0.02)
     assert lengths[0.7] > 1.3 * lengths[1.0] > 1.3 * 1.15 * lengths[1.2]
 
 
-async def test_premade_voice_speaks_language_of_text(house: House) -> None:
+async def test_premade_voice_speaks_language_of_text(calls: SpeechCalls) -> None:
     rachel = "/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM"
     for asked, language in (
         ({"text": "The weather is rather nice today, and we are all going home."}, "en"),
         ({"text": "El tiempo es bastante bueno hoy y nos vamos todos a casa."}, "es"),
         ({"text": "No.", "language_code": "en"}, "en"),
     ):
-        assert (await house.client.post(rachel, json=asked)).status_code == 200
-        assert house.tone.segments[-1].language == language
-        assert house.tone.segments[-1].voice == f"tone_{language}"
+        assert (await calls.client.post(rachel, json=asked)).status_code == 200
+        assert calls.tone.segments[-1].language == language
+        assert calls.tone.segments[-1].voice == f"tone_{language}"
 
 
 def assert_times(alignment: dict[str, Any], text: str, words: list[tuple[str, float]], end_s: float) -> None:
@@ -182,16 +170,14 @@ def assert_times(alignment: dict[str, Any], text: str, words: list[tuple[str, fl
     assert ends[-1] == pytest.approx(end_s, abs=0.02)
 
 
-async def test_whole_times_match_core(house: House) -> None:
+async def test_whole_times_match_core(calls: SpeechCalls) -> None:
     text = "Hola,  ¿qué tal?  😀 e\u0301 n\u0303 \u200f123 "
-    answer = await house.client.post(
-        f"{PATH}/with-timestamps", json={"text": text}, params={"output_format": "pcm_8000"}
-    )
+    answer = await calls.post("/with-timestamps", "pcm_8000", text=text)
     told = answer.json()
     assert told.keys() == {"audio_base64", "alignment", "normalized_alignment"}
     said = "".join(told["normalized_alignment"]["characters"])
     assert said.split() == "Hola, ¿qué tal? é ñ ciento veintitrés".split()
-    samples, words = await house.truth(text)
+    samples, words = await calls.truth(text)
     assert len(base64.b64decode(told["audio_base64"])) == 16 * len(samples)
     assert_times(told["alignment"], text, words, len(samples) / RATE)
     same = [("Hola", words[0][1]), ("qué", next(start for word, start in words if word == "qué"))]
@@ -199,12 +185,11 @@ async def test_whole_times_match_core(house: House) -> None:
 
 
 @pytest.mark.parametrize("name", ["pcm_22050", "mp3_44100_128", "opus_48000_64", "ulaw_8000"])
-async def test_streamed_lines_equal_whole_answer(house: House, name: str) -> None:
-    path, query = f"{PATH}/stream/with-timestamps", {"output_format": name}
-    answer = await house.client.post(path, json={"text": TEXT}, params=query)
+async def test_streamed_lines_equal_whole_answer(calls: SpeechCalls, name: str) -> None:
+    answer = await calls.post("/stream/with-timestamps", name)
     lines = [json.loads(line) for line in answer.content.splitlines()]
     audio = b"".join(base64.b64decode(line["audio_base64"]) for line in lines)
-    plain = await house.client.post(f"{PATH}/stream", json={"text": TEXT}, params=query)
+    plain = await calls.post("/stream", name)
     assert audio == plain.content
     joined: dict[str, list[Any]] = {}
     said: dict[str, list[Any]] = {}
@@ -213,7 +198,7 @@ async def test_streamed_lines_equal_whole_answer(house: House, name: str) -> Non
             joined.setdefault(key, []).extend(values)
         for key, values in (line["normalized_alignment"] or {}).items():
             said.setdefault(key, []).extend(values)
-    samples, words = await house.truth()
+    samples, words = await calls.truth()
     assert_times(joined, TEXT, words, len(samples) / RATE)
     assert said == joined
     assert len(lines) >= 3 and sum(line["alignment"] is not None for line in lines) >= 2
@@ -222,22 +207,24 @@ async def test_streamed_lines_equal_whole_answer(house: House, name: str) -> Non
 @pytest.mark.parametrize(
     ("normalization", "said"), [("auto", "veintiuna"), ("on", "veintiuna"), ("off", "21")]
 )
-async def test_normalized_alignment_has_spoken_form(house: House, normalization: str, said: str) -> None:
-    asked = {"text": "Hay 21 casas.", "language_code": "es", "apply_text_normalization": normalization}
-    answer = await house.client.post(f"{PATH}/with-timestamps", json=asked)
+async def test_normalized_alignment_has_spoken_form(
+    calls: SpeechCalls, normalization: str, said: str
+) -> None:
+    asked = {"language_code": "es", "apply_text_normalization": normalization}
+    answer = await calls.post("/with-timestamps", text="Hay 21 casas.", **asked)
     told = answer.json()
     written, spoken = told["alignment"], told["normalized_alignment"]
     assert "".join(written["characters"]) == "Hay 21 casas."
     assert "".join(spoken["characters"]) == f"Hay {said} casas."
     key = "character_start_times_seconds"
     assert written[key][4] == spoken[key][4] and written[key][6] == spoken[key][4 + len(said)]
-    assert house.tone.segments[-1].text == f"Hay {said} casas."
+    assert calls.tone.segments[-1].text == f"Hay {said} casas."
     assert "x-unused" not in answer.headers
 
 
-async def test_line_is_sent_before_next_is_synthesized(house: House) -> None:
+async def test_line_is_sent_before_next_is_synthesized(calls: SpeechCalls) -> None:
     text = "cuatro " * 12
-    house.tone.allow = 0
+    calls.tone.allow = 0
     sent: list[bytes] = []
     arrived = asyncio.Event()
 
@@ -248,28 +235,28 @@ async def test_line_is_sent_before_next_is_synthesized(house: House) -> None:
 
     body = json.dumps({"text": text}).encode()
     path, query = "/stream/with-timestamps", b"output_format=pcm_16000"
-    speaking = asyncio.create_task(call(house, path, body, send, query=query))
+    speaking = asyncio.create_task(call(calls, path, body, send, query=query))
     # At 1 kHz the resampler holds back a second.
-    await house.tone.permit(4)
+    await calls.tone.permit(4)
     async with asyncio.timeout(300):
         await arrived.wait()
-    assert house.tone.under_way == 1
+    assert calls.tone.under_way == 1
     assert json.loads(sent[0])["audio_base64"]
-    await house.tone.permit(None)
+    await calls.tone.permit(None)
     await speaking
     lines = [json.loads(line)["alignment"] for line in sent]
     assert "".join("".join(line["characters"]) for line in lines if line) == text
 
 
 async def call(
-    house: House,
+    calls: SpeechCalls,
     path: str,
     body: bytes,
     send: Callable[[Any], Awaitable[None]],
     leaves: Callable[[], Awaitable[None]] | None = None,
     query: bytes = b"",
 ) -> None:
-    """One POST by hand; the client leaves when ``leaves`` returns."""
+    """Send one POST; the client disconnects when ``leaves`` returns."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
     stays = asyncio.Event()
 
@@ -286,28 +273,28 @@ async def call(
         "headers": [],
         "query_string": query,
     }
-    await house.app.router(scope, receive, send)
+    await calls.app.router(scope, receive, send)
 
 
 @pytest.mark.parametrize("path", ["", "/with-timestamps", "/stream", "/stream/with-timestamps"])
-async def test_disconnect_before_answer_cancels_synthesis(house: House, path: str) -> None:
-    house.tone.allow = 0
+async def test_disconnect_before_answer_cancels_synthesis(calls: SpeechCalls, path: str) -> None:
+    calls.tone.allow = 0
 
     async def leaves() -> None:
-        while not house.tone.under_way:
+        while not calls.tone.under_way:
             await asyncio.sleep(0)
 
     async def send(message: Any) -> None:
         raise AssertionError(message)
 
     with pytest.raises(ClientDisconnect):
-        await call(house, path, json.dumps({"text": TEXT}).encode(), send, leaves)
-    assert (house.tone.under_way, house.service.state().sessions) == (0, 0)
+        await call(calls, path, json.dumps({"text": TEXT}).encode(), send, leaves)
+    assert (calls.tone.under_way, calls.service.state().sessions) == (0, 0)
 
 
 @pytest.mark.parametrize("path", ["/stream", "/stream/with-timestamps"])
-async def test_disconnect_during_stream_cancels_synthesis(house: House, path: str) -> None:
-    house.tone.allow = 3
+async def test_disconnect_during_stream_cancels_synthesis(calls: SpeechCalls, path: str) -> None:
+    calls.tone.allow = 3
     begun = asyncio.Event()
 
     async def send(message: Any) -> None:
@@ -317,14 +304,14 @@ async def test_disconnect_during_stream_cancels_synthesis(house: House, path: st
     async def leaves() -> None:
         await begun.wait()
 
-    await call(house, path, json.dumps({"text": TEXT * 5}).encode(), send, leaves, b"output_format=pcm_8000")
-    assert (house.tone.under_way, house.service.state().sessions) == (0, 0)
-    assert len(house.tone.words) < 10
+    await call(calls, path, json.dumps({"text": TEXT * 5}).encode(), send, leaves, b"output_format=pcm_8000")
+    assert (calls.tone.under_way, calls.service.state().sessions) == (0, 0)
+    assert len(calls.tone.words) < 10
 
 
 @pytest.mark.parametrize("path", ["", "/with-timestamps", "/stream", "/stream/with-timestamps"])
-async def test_engine_failure_before_audio_is_500(house: House, path: str) -> None:
-    answer = await house.client.post(PATH + path, json={"text": "kaputt y nada más"})
+async def test_engine_failure_before_audio_is_500(calls: SpeechCalls, path: str) -> None:
+    answer = await calls.post(path, text="kaputt y nada más")
     assert answer.status_code == 500
     detail = answer.json()["detail"]
     assert (detail["code"], detail["status"]) == ("internal_server_error",) * 2
@@ -332,23 +319,23 @@ async def test_engine_failure_before_audio_is_500(house: House, path: str) -> No
 
 
 @pytest.mark.parametrize("path", ["/stream", "/stream/with-timestamps"])
-async def test_engine_failure_in_stream_leaves_answer_incomplete(house: House, path: str) -> None:
+async def test_engine_failure_in_stream_leaves_answer_incomplete(calls: SpeechCalls, path: str) -> None:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await call(house, path, json.dumps({"text": BREAKING}).encode(), send, query=b"output_format=pcm_8000")
+    await call(calls, path, json.dumps({"text": BREAKING}).encode(), send, query=b"output_format=pcm_8000")
     assert sent[0]["status"] == 200 and sum(len(message.get("body", b"")) for message in sent) > 10_000
     assert all(message.get("more_body", True) for message in sent)
 
 
 @pytest.mark.parametrize("path", ["/stream", "/stream/with-timestamps"])
 async def test_client_sees_incomplete_stream(
-    house: House, path: str, caplog: pytest.LogCaptureFixture
+    calls: SpeechCalls, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(house.app, log_config=None, lifespan="off")
+        config = uvicorn.Config(calls.app, log_config=None, lifespan="off")
         running = uvicorn.Server(config)
         serving = asyncio.create_task(running.serve([listener]))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}{PATH}{path}?output_format=pcm_8000"
@@ -366,31 +353,31 @@ async def test_client_sees_incomplete_stream(
     assert not any("Exception in ASGI application" in message for message in told)
 
 
-async def test_busy_service_answers_429(house: House) -> None:
-    house.tone.allow = 0
-    first = asyncio.create_task(house.client.post(PATH, json={"text": TEXT}))
-    while not house.tone.under_way:
+async def test_busy_service_answers_429(calls: SpeechCalls) -> None:
+    calls.tone.allow = 0
+    first = asyncio.create_task(calls.post())
+    while not calls.tone.under_way:
         await asyncio.sleep(0)
-    second = await house.client.post(PATH, json={"text": TEXT})
-    await house.tone.permit(None)
+    second = await calls.post()
+    await calls.tone.permit(None)
     assert (await first).status_code == 200
     assert (second.status_code, second.headers["retry-after"]) == (429, "1")
     detail = second.json()["detail"]
     assert (detail["code"], detail["type"]) == ("system_busy", "rate_limit_error")
 
 
-async def test_text_limit_is_the_protocols_own(house: House) -> None:
-    fits = await house.client.post(PATH, json={"text": "a " * (MAX_TEXT // 2)})
+async def test_text_limit_is_the_protocols_own(calls: SpeechCalls) -> None:
+    fits = await calls.post(text="a " * (MAX_TEXT // 2))
     assert fits.status_code == 200
-    refused = await house.client.post(PATH, json={"text": "a" * (MAX_TEXT + 1)})
+    refused = await calls.post(text="a" * (MAX_TEXT + 1))
     detail = refused.json()["detail"]
     assert (refused.status_code, detail["code"]) == (400, "max_character_limit_exceeded")
     assert str(MAX_TEXT) in detail["message"] and detail["param"] == "text"
 
 
-async def test_whole_answers_share_memory_budget(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whole_answers_share_memory_budget(calls: SpeechCalls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("protocols.elevenlabs.http.convert.MAX_WHOLE_ANSWER_BYTES", 100_000)
-    app = Starlette(routes=speech_routes(house.service, ElevenLabsSettings()))
+    app = Starlette(routes=speech_routes(calls.service, ElevenLabsSettings()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         for _ in range(3):
             query = {"output_format": "pcm_48000"}
@@ -403,16 +390,16 @@ async def test_whole_answers_share_memory_budget(house: House, monkeypatch: pyte
             ).status_code == 200
 
 
-async def test_unpaired_surrogate_comes_back(house: House) -> None:
+async def test_unpaired_surrogate_comes_back(calls: SpeechCalls) -> None:
     body = b'{"text": "Hola \\ud83d dos."}'
-    answer = await house.client.post(f"{PATH}/with-timestamps", content=body)
+    answer = await calls.client.post(f"{PATH}/with-timestamps", content=body)
     assert answer.status_code == 200
     assert "".join(answer.json()["alignment"]["characters"]) == "Hola \ud83d dos."
-    refused = await house.client.post("/v1/text-to-speech/x", content=b'{"text": "a", "model_id": "\\ud83d"}')
+    refused = await calls.client.post("/v1/text-to-speech/x", content=b'{"text": "a", "model_id": "\\ud83d"}')
     assert refused.status_code == 400
 
 
-async def test_unspeakable_text_is_timed_silence(house: House) -> None:
-    answer = await house.client.post(f"{PATH}/with-timestamps", json={"text": "😀🎉"})
+async def test_unspeakable_text_is_timed_silence(calls: SpeechCalls) -> None:
+    answer = await calls.post("/with-timestamps", text="😀🎉")
     assert answer.status_code == 200
     assert answer.json()["alignment"]["characters"] == ["😀", "🎉"]

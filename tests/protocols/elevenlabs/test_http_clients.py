@@ -1,4 +1,4 @@
-"""ElevenLabs' own SDK and LiveKit's plugin, as they come, over HTTP: what they hear is judged."""
+"""ElevenLabs' own SDK and LiveKit's plugin, unmodified, over HTTP."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def natural(server: ServerProcess) -> Iterator[ElevenLabs]:
 
 @functools.cache
 def container(name: str) -> tuple[str, dict[str, str]]:
-    """What FFmpeg calls a format, and what it has to be told of it."""
+    """Return FFmpeg's name of a format, and its options."""
     codec, rate = name.split("_")[:2]
     called = {"mp3": "mp3", "opus": "ogg", "pcm": "s16le", "ulaw": "mulaw", "alaw": "alaw", "wav": "wav"}[
         codec
@@ -77,7 +77,7 @@ def assert_heard(data: bytes, name: str, text: str, language: str) -> None:
     assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize(
     ("text", "language", "name"),
     [(SPANISH, "es", "mp3_44100_128"), (ENGLISH, "en", "opus_48000_64")],
@@ -88,12 +88,9 @@ def test_sdk_streams_intelligible_speech(natural: ElevenLabs, text: str, languag
     assert_heard(b"".join(pieces), name, text, language)
 
 
+@pytest.mark.heard
 @pytest.mark.parametrize(
-    ("text", "language", "name"),
-    [
-        (ENGLISH, "en", "mp3_22050_32"),
-        pytest.param(SPANISH, "es", "pcm_24000", marks=pytest.mark.slow),
-    ],
+    ("text", "language", "name"), [(ENGLISH, "en", "mp3_22050_32"), (SPANISH, "es", "pcm_24000")]
 )
 def test_sdk_converts_intelligible_speech(natural: ElevenLabs, text: str, language: str, name: str) -> None:
     data = b"".join(natural.text_to_speech.convert(GEORGE, text=text, output_format=name))  # type: ignore[arg-type]
@@ -117,16 +114,8 @@ def assert_tiles(alignments: Iterable[Any], text: str, end_s: float) -> None:
 TIMED = "¡Hola! ¿Cómo estás, amiga? Son las 10:30 😀."
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "mp3_44100_128",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("pcm_22050", "opus_48000_64", "ulaw_8000")),
-    ],
-)
-@pytest.mark.parametrize("whose", ["natural", "sdk"])
-def test_sdk_receives_time_of_every_character(whose: str, request: pytest.FixtureRequest, name: Any) -> None:
-    sdk = request.getfixturevalue(whose)
+def assert_timed(sdk: ElevenLabs, name: Any) -> None:
+    """Assert that characters have times, whole and streamed, and that the last ends with the audio."""
     whole = sdk.text_to_speech.convert_with_timestamps(
         GEORGE, text=TIMED, language_code="es", output_format=name
     )
@@ -141,6 +130,20 @@ def test_sdk_receives_time_of_every_character(whose: str, request: pytest.Fixtur
     # Behind a streamed MP3 there is up to a frame of silence.
     surplus = 0.014 if name.startswith("mp3") else 0.0
     assert_tiles([line.alignment for line in lines], TIMED, seconds(data, name) - surplus)
+
+
+TIMED_FORMATS = "mp3_44100_128", "pcm_22050", "opus_48000_64", "ulaw_8000"
+
+
+@pytest.mark.parametrize("name", TIMED_FORMATS)
+def test_sdk_receives_time_of_every_character(sdk: ElevenLabs, name: str) -> None:
+    assert_timed(sdk, name)
+
+
+@pytest.mark.heard
+@pytest.mark.parametrize("name", TIMED_FORMATS)
+def test_sdk_receives_times_of_natural_voice(natural: ElevenLabs, name: str) -> None:
+    assert_timed(natural, name)
 
 
 @pytest.mark.parametrize("name", ["wav_8000", "alaw_8000", "pcm_48000", "mp3_24000_48", "opus_48000_192"])

@@ -1,4 +1,4 @@
-"""What an interruption does on ``multi-stream-input``: the closed context gives way, and is still spoken."""
+"""Interruptions on ``multi-stream-input``: a closed context has lower priority, and is still spoken."""
 
 from __future__ import annotations
 

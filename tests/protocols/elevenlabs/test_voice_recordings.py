@@ -1,4 +1,4 @@
-"""Several recordings of one speaker become the one that is kept."""
+"""Joining several recordings of one speaker."""
 
 from __future__ import annotations
 

@@ -1,46 +1,38 @@
-"""How ElevenLabs' clients name voices and how they want them: which of ours answers, and what it does."""
+"""Voice ids, descriptions, searches and settings of ElevenLabs' clients."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, describe_voice_id, search_voices
 from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.elevenlabs.voice_ids import MAX_ID_LENGTH, PREMADE_VOICES, resolve_voice
 from protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS, SETTING_RANGES, parse_voice_settings
-from server.metrics import Metrics
-from server.settings import load
 from speech.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
 from speech.service import SpeechService
 from speech.types import Voice
 from tests.protocols.test_voices_api import recording
-from websocket_server import build_service
+from tests.support.app_server import app_server
 
 RACHEL, ADAM, RIVER = "21m00Tcm4TlvDq8ikWAM", "pNInz6obpgDQGcFmaJgB", "SAz9YHcvj6GT2YYXdXww"
-NOTHING_CHOSEN = ElevenLabsSettings()
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+NO_SETTINGS = ElevenLabsSettings()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SpeechService]:
-    folder = tmp_path_factory.mktemp("voices")
-    built = build_service(load({"data_dir": folder, "recognizer": "none"}, {}, folder / "none"), Metrics("0"))
-    await built.start()
-    await asyncio.to_thread(
-        built.store.add, "ana-maria", recording(), "It is mine.", origin="test", language="es"
-    )
-    yield built
-    await built.stop()
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpeechService]:
+    """Kokoro and espeak-ng with their default settings, and a stored voice."""
+    with app_server(tmp_path_factory.mktemp("voices"), KANI_ENGINE="auto") as running:
+        store = running.service.store
+        store.add("ana-maria", recording(), "It is mine.", origin="test", language="es")
+        yield running.service
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
-    ("name", "ours"),
+    ("name", "found"),
     [
         ("ef_dora", "ef_dora"),
         ("espeak:ar", "espeak:ar"),
@@ -49,18 +41,18 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Spe
         ("default", None),
     ],
 )
-async def test_own_and_stored_voices_have_own_ids(
-    service: SpeechService, name: str, ours: str | None
-) -> None:
-    assert resolve_voice(service, name, NOTHING_CHOSEN) == ours
+def test_own_and_stored_voices_keep_their_ids(service: SpeechService, name: str, found: str | None) -> None:
+    assert resolve_voice(service, name, NO_SETTINGS) == found
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("voice_id", sorted(PREMADE_VOICES))
-async def test_premade_voice_without_language_is_default(service: SpeechService, voice_id: str) -> None:
+def test_premade_voice_without_language_is_default(service: SpeechService, voice_id: str) -> None:
     assert len(voice_id) == 20 and voice_id.isalnum()
-    assert resolve_voice(service, voice_id, NOTHING_CHOSEN) is None
+    assert resolve_voice(service, voice_id, NO_SETTINGS) is None
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("voice_id", "language", "ours"),
     [
@@ -72,21 +64,23 @@ async def test_premade_voice_without_language_is_default(service: SpeechService,
         (ADAM, "fr", None),
     ],
 )
-async def test_premade_voice_with_language_has_its_gender(
+def test_premade_voice_with_language_has_its_gender(
     service: SpeechService, voice_id: str, language: str, ours: str | None
 ) -> None:
-    assert resolve_voice(service, voice_id, NOTHING_CHOSEN, language) == ours
+    assert resolve_voice(service, voice_id, NO_SETTINGS, language) == ours
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("region", ["en-GB", "en-US"])
 @pytest.mark.parametrize("voice_id", [RACHEL, ADAM])
-async def test_premade_voice_has_requested_region(service: SpeechService, voice_id: str, region: str) -> None:
-    ours = resolve_voice(service, voice_id, NOTHING_CHOSEN, region)
+def test_premade_voice_has_requested_region(service: SpeechService, voice_id: str, region: str) -> None:
+    ours = resolve_voice(service, voice_id, NO_SETTINGS, region)
     voice = next(voice for voice in service.catalogue.list() if voice.id == ours)
     assert (voice.language, voice.gender) == (region, PREMADE_VOICES[voice_id].gender)
 
 
-async def test_operator_maps_ids_to_voices(service: SpeechService) -> None:
+@pytest.mark.server
+def test_operator_maps_ids_to_voices(service: SpeechService) -> None:
     chosen = ElevenLabsSettings(voices={"theirOwnClone1234567": "em_santa", ADAM: "em_alex", "wrong": "x"})
     assert resolve_voice(service, "theirOwnClone1234567", chosen) == "em_santa"
     assert resolve_voice(service, ADAM, chosen) == "em_alex"
@@ -94,31 +88,35 @@ async def test_operator_maps_ids_to_voices(service: SpeechService) -> None:
         resolve_voice(service, "wrong", chosen)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("name", ["nobody", "", "custom:nobody", "custom:../x", "../x", "\0", "x" * 5000])
-async def test_unknown_id_is_not_found(service: SpeechService, name: str) -> None:
+def test_unknown_id_is_not_found(service: SpeechService, name: str) -> None:
     with pytest.raises(UnknownVoice) as refused:
-        resolve_voice(service, name, NOTHING_CHOSEN)
+        resolve_voice(service, name, NO_SETTINGS)
     assert len(str(refused.value)) < MAX_ID_LENGTH + 50
 
 
-async def test_unsupported_language_is_rejected(service: SpeechService) -> None:
+@pytest.mark.server
+def test_unsupported_language_is_rejected(service: SpeechService) -> None:
     with pytest.raises(UnsupportedLanguage):
-        resolve_voice(service, RACHEL, NOTHING_CHOSEN, "yo")
+        resolve_voice(service, RACHEL, NO_SETTINGS, "yo")
 
 
-async def test_premade_voice_is_described_without_preview(service: SpeechService) -> None:
-    told = describe_voice_id(service, RACHEL, NOTHING_CHOSEN, "http://localhost")
+@pytest.mark.server
+def test_premade_voice_is_described_without_preview(service: SpeechService) -> None:
+    told = describe_voice_id(service, RACHEL, NO_SETTINGS, "http://localhost")
     assert (told["voice_id"], told["name"], told["labels"]["gender"]) == (RACHEL, "Rachel", "female")
     assert told["preview_url"] is None and told["verified_languages"] == []
-    assert describe_voice_id(service, "default", NOTHING_CHOSEN, "http://localhost")["name"] == "Default"
+    assert describe_voice_id(service, "default", NO_SETTINGS, "http://localhost")["name"] == "Default"
 
 
-async def test_voice_is_described_by_requested_id(service: SpeechService) -> None:
+@pytest.mark.server
+def test_voice_is_described_by_requested_id(service: SpeechService) -> None:
     chosen = ElevenLabsSettings(voices={"theirs": "em_alex"})
     told = describe_voice_id(service, "theirs", chosen, "http://localhost")
     assert (told["voice_id"], told["name"], told["category"]) == ("theirs", "em_alex", "premade")
     assert told["preview_url"] == "http://localhost/api/voices/em_alex/audio"
-    kept = describe_voice_id(service, "ana-maria", NOTHING_CHOSEN, "http://localhost")
+    kept = describe_voice_id(service, "ana-maria", NO_SETTINGS, "http://localhost")
     assert (kept["category"], kept["is_owner"]) == ("cloned", True)
     assert kept["preview_url"] == "http://localhost/api/voices/custom%3Aana-maria/audio"
 
@@ -127,7 +125,7 @@ VOICES = [Voice(f"v{n}", f"Name {n:02}", "es" if n % 2 else "en-GB", "tone", "fe
 VOICES.append(Voice("custom:ana", "ana", "", "", ""))
 
 
-async def test_search_pages_contain_every_voice_once() -> None:
+def test_search_pages_contain_every_voice_once() -> None:
     for size in (None, 1, 7, 100):
         query = {} if size is None else {"page_size": str(size)}
         seen, token = [], ""
@@ -154,11 +152,11 @@ async def test_search_pages_contain_every_voice_once() -> None:
         ({"voice_type": "community"}, 0),
     ],
 )
-async def test_search_filters_by_words_and_category(query: dict[str, str], found: int) -> None:
+def test_search_filters_by_words_and_category(query: dict[str, str], found: int) -> None:
     assert search_voices(VOICES, query)[1] == found
 
 
-async def test_search_sorts_by_name() -> None:
+def test_search_sorts_by_name() -> None:
     names = [voice.name for voice in search_voices(VOICES, {"sort": "name", "page_size": "100"})[0]]
     assert names == sorted(names, key=str.casefold)
     down = search_voices(VOICES, {"sort": "name", "sort_direction": "desc", "page_size": "100"})[0]
@@ -177,7 +175,7 @@ async def test_search_sorts_by_name() -> None:
         ({"search": "x" * 201}, "search"),
     ],
 )
-async def test_bad_search_is_rejected_by_field(query: dict[str, str], field: str) -> None:
+def test_bad_search_is_rejected_by_field(query: dict[str, str], field: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         search_voices(VOICES, query)
     assert refused.value.field == field
@@ -186,12 +184,12 @@ async def test_bad_search_is_rejected_by_field(query: dict[str, str], field: str
 @pytest.mark.parametrize(
     "given", [None, {}, DEFAULT_SETTINGS, dict.fromkeys(DEFAULT_SETTINGS), {"new_field": 5}]
 )
-async def test_default_settings_request_nothing(given: Any) -> None:
+def test_default_settings_request_nothing(given: Any) -> None:
     read = parse_voice_settings(given)
     assert (read.speed, read.stability, read.temperature, read.unused) == (None, None, None, ())
 
 
-async def test_settings_are_applied_or_reported_unused() -> None:
+def test_settings_are_applied_or_reported_unused() -> None:
     asked = {"speed": 1.1, "stability": 1, "style": 0.4, "similarity_boost": 1.0, "use_speaker_boost": False}
     read = parse_voice_settings(asked)
     assert (read.speed, read.sampling(7).seed) == (1.1, 7)
@@ -205,13 +203,13 @@ async def test_settings_are_applied_or_reported_unused() -> None:
     )
 
 
-async def test_stability_lowers_temperature() -> None:
+def test_stability_lowers_temperature() -> None:
     temperatures = [parse_voice_settings({"stability": s}).temperature for s in (0, 0.25, 0.75, 1)]
     assert temperatures == pytest.approx([0.9, 0.75, 0.45, 0.3])
 
 
 @pytest.mark.parametrize("name", sorted(SETTING_RANGES))
-async def test_settings_have_ranges(name: str) -> None:
+def test_settings_have_ranges(name: str) -> None:
     allowed = SETTING_RANGES[name]
     for value in (allowed.low, allowed.high):
         parse_voice_settings({name: value})
@@ -222,6 +220,6 @@ async def test_settings_have_ranges(name: str) -> None:
 
 
 @pytest.mark.parametrize("given", [5, "fast", [], {"use_speaker_boost": 1}])
-async def test_settings_of_wrong_type_are_rejected(given: Any) -> None:
+def test_settings_of_wrong_type_are_rejected(given: Any) -> None:
     with pytest.raises(InvalidRequest, match="voice_settings"):
         parse_voice_settings(given)

@@ -1,4 +1,4 @@
-"""Voices that ElevenLabs' own SDK makes of recordings: kept, listed, heard, spoken and deleted."""
+"""Voices that ElevenLabs' own SDK adds, lists, plays, speaks and deletes."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ SENTENCE = (
 )
 CONSENT = "Soy Ana y esta es mi propia voz: se puede usar aquí."
 LABELS = {"consent": CONSENT, "language": "Spanish", "accent": "andaluz"}
+
+pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Kept voices in ElevenLabs' protocol and on the relay: whatever way asks for one, it is heard."""
+"""Speech of stored voices by every call of ElevenLabs' protocol and by the relay."""
 
 from __future__ import annotations
 

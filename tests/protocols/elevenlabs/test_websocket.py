@@ -1,4 +1,4 @@
-"""ElevenLabs' WebSockets on a real server: every message as recorded from the service."""
+"""ElevenLabs' WebSockets: messages as recorded from the service."""
 
 from __future__ import annotations
 
@@ -109,15 +109,12 @@ async def test_first_message_contains_text_and_settings(espeak_app: AppServer) -
 async def test_text_is_spoken_before_input_ends(espeak_app: AppServer) -> None:
     async with connect_client(espeak_app.url, sync_alignment="true") as client:
         await client.send(BOS, {"text": "Primero una frase entera. Y luego"})
-        while not client.received().text.startswith("Primero una frase entera"):
-            await client.receive_speech()
+        await client.receive_text(begin="Primero una frase entera")
         await client.send({"text": "", "flush": True})
-        while not client.received().text.endswith("luego"):
-            await client.receive_speech()
+        await client.receive_text(end="luego")
         await client.send({"text": " una frase que nadie termina aunque ya sea bastante larga, "})
         await client.send({"text": "tanto como quiere ", "generator_config": {"chunk_length_schedule": [50]}})
-        while not client.received().text.endswith("quiere"):
-            await client.receive_speech()
+        await client.receive_text(end="quiere")
         await client.send({"text": "y sigue.", "flush": True}, EOS)
         assert (await client.receive_until_closed())[0] == 1000
         text = "una frase que nadie termina aunque ya sea bastante larga, tanto como quiere y sigue. "

@@ -1,4 +1,4 @@
-"""The libraries that speak ElevenLabs' protocol, unmodified, against the server: what they hear, and when."""
+"""Audio and word times of unmodified libraries for ElevenLabs' protocol."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 async def characters(server: ServerProcess, text: str, rate: int) -> tuple[list[Character], Samples]:
-    """The characters of a text that comes word by word, since the start, and its audio."""
+    """Return absolute character times and the audio of a text that is sent word by word."""
     asked = {"sync_alignment": "true", "output_format": f"pcm_{rate}"}
     async with connect_client(server.url, **asked) as client:
         heard = await client.speak(*split_tokens(text))
@@ -115,7 +115,7 @@ async def test_pipecat_by_sentences_receives_audio_and_word_times(espeak_server:
             assert not loud[at - 2400 : at - 240].any() and loud[at : at + 4800].any()
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize(("text", "language"), [(SPANISH, "es"), (ENGLISH, "en")])
 async def test_every_library_receives_intelligible_speech(
     server: ServerProcess, text: str, language: str

@@ -1,4 +1,4 @@
-"""When the characters of ElevenLabs' WebSockets are said: against an engine whose every sample is known."""
+"""Character times of ElevenLabs' WebSockets, against the tone engine's exact ones."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from protocols.elevenlabs.websocket import context as websocket_context
 from protocols.elevenlabs.websocket.context import Context, OutputOptions
 from protocols.elevenlabs.websocket.messages import Alignment, Alignments, ClientMessage, MessageWriter
 from protocols.elevenlabs.websocket.timed_audio import AlignmentClock, TimedAudioFramer
@@ -54,7 +55,7 @@ async def context(
 
 
 async def hear(opened: Context) -> ReceivedSpeech:
-    """All that a context says, through the wire's messages."""
+    """Return the messages of a context, parsed."""
     heard = ReceivedSpeech()
     async for data, timing in opened.audio():
         heard.add(json.loads(MessageWriter().audio(data, timing)))
@@ -94,7 +95,7 @@ def starts(characters: list[Character], words: list[tuple[str, float]]) -> list[
     return found
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=TEXTS)
 async def test_normalized_alignment_matches_engine_text(tmp_path: Path, pieces: list[str]) -> None:
     engine = ToneEngine()
@@ -135,7 +136,7 @@ async def test_times_match_core_by_every_way_to_count(tmp_path: Path, writes: bo
         assert end_s == pytest.approx(len(heard.samples) / RATE, abs=0.0011)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=TEXTS, absolute=st.booleans(), strict=st.booleans())
 async def test_alignment_has_all_characters_of_client(
     tmp_path: Path, pieces: list[str], absolute: bool, strict: bool
@@ -204,7 +205,7 @@ def test_both_alignments_have_same_origin(absolute: bool) -> None:
 
 @pytest.fixture
 def flush_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocols.elevenlabs.websocket.context.FLUSH_AFTER_S", 0.0)
+    monkeypatch.setattr(websocket_context, "FLUSH_AFTER_S", 0.0)
 
 
 @pytest.mark.usefixtures("flush_at_once")

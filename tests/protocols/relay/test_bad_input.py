@@ -1,8 +1,7 @@
-"""What bad input gets from the relay: one error that says what is wrong, and the socket goes on."""
+"""Bad input to the relay: one error each, and the socket stays open."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -66,7 +65,7 @@ JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(
     st.one_of(
         st.text(max_size=30),
@@ -78,20 +77,14 @@ JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
         ).map(json.dumps),
     )
 )
-def test_socket_survives_any_message(espeak_app: AppServer, raw: str | bytes) -> None:
-
-    async def check() -> None:
-        async with connect_client(espeak_app.url) as client:
-            await client.connection.send(
-                raw.encode("utf-8", "replace").decode() if isinstance(raw, str) else raw
-            )
-            await client.send("ping")
-            while await client.receive_after_chunks() != {"type": "pong"}:
-                pass
-            await client.connection.close()
-            assert client.connection.close_code == 1000
-
-    asyncio.run(check())
+async def test_socket_survives_any_message(espeak_app: AppServer, raw: str | bytes) -> None:
+    async with connect_client(espeak_app.url) as client:
+        await client.connection.send(raw.encode("utf-8", "replace").decode() if isinstance(raw, str) else raw)
+        await client.send("ping")
+        while await client.receive_after_chunks() != {"type": "pong"}:
+            pass
+        await client.connection.close()
+        assert client.connection.close_code == 1000
 
 
 async def test_incremental_text_is_limited(espeak_app: AppServer) -> None:

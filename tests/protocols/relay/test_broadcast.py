@@ -1,9 +1,11 @@
-"""What agents write on /agent, heard by all on /client."""
+"""Utterances of agents on /agent, broadcast to all on /client."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import pytest
@@ -25,6 +27,12 @@ async def facts(server: AppServer) -> dict[str, object]:
     return {name: told[name] for name in ("flutter_clients", "agent_connected", "is_streaming")}
 
 
+@asynccontextmanager
+async def connected(server: AppServer, *paths: str) -> AsyncIterator[list[Client]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(connect_client(server.url, path)) for path in paths]
+
+
 async def write(agent: Client, pieces: list[str]) -> None:
     for piece in pieces:
         await agent.send("append_tts", text=piece)
@@ -34,11 +42,7 @@ async def write(agent: Client, pieces: list[str]) -> None:
 async def test_agent_is_broadcast_to_all_clients(espeak_app: AppServer) -> None:
     before = await facts(espeak_app)
     assert before == {"flutter_clients": 0, "agent_connected": False, "is_streaming": False}
-    async with (
-        connect_client(espeak_app.url, "/client") as one,
-        connect_client(espeak_app.url, "/client") as other,
-        connect_client(espeak_app.url, "/agent") as agent,
-    ):
+    async with connected(espeak_app, "/client", "/client", "/agent") as [one, other, agent]:
         for client in (one, other):
             await client.send("ping")
             assert await client.receive() == {"type": "pong"}
@@ -73,11 +77,7 @@ async def test_disconnected_agent_is_spoken_to_its_end(espeak_app: AppServer) ->
 
 
 async def test_agents_have_separate_utterances(espeak_app: AppServer) -> None:
-    async with (
-        connect_client(espeak_app.url, "/client") as client,
-        connect_client(espeak_app.url, "/agent") as one,
-        connect_client(espeak_app.url, "/agent") as other,
-    ):
+    async with connected(espeak_app, "/client", "/agent", "/agent") as [client, one, other]:
         await one.send("append_tts", text="Uno ")
         await one.send("ping")
         await one.receive()
@@ -94,11 +94,7 @@ async def test_agents_have_separate_utterances(espeak_app: AppServer) -> None:
 
 async def test_own_text_waits_for_broadcast_utterance(espeak_app: AppServer) -> None:
     own = "Esto lo quiere oír una sola."
-    async with (
-        connect_client(espeak_app.url, "/client") as one,
-        connect_client(espeak_app.url, "/client") as other,
-        connect_client(espeak_app.url, "/agent") as agent,
-    ):
+    async with connected(espeak_app, "/client", "/client", "/agent") as [one, other, agent]:
         await agent.send("append_tts", text=LONG[:300])
         first = await one.receive()
         assert first["type"] == "chunk"
@@ -114,10 +110,7 @@ async def test_own_text_waits_for_broadcast_utterance(espeak_app: AppServer) -> 
 
 
 async def test_agent_alone_receives_its_errors(espeak_app: AppServer) -> None:
-    async with (
-        connect_client(espeak_app.url, "/client") as client,
-        connect_client(espeak_app.url, "/agent") as agent,
-    ):
+    async with connected(espeak_app, "/client", "/agent") as [client, agent]:
         await agent.send("append_tts", text="a" * 10_001)
         assert (await agent.receive())["message"] == "text: too long (at most 10000 characters)"
         await client.send("ping")
@@ -161,7 +154,7 @@ async def test_broadcast_waits_for_fastest_subscriber() -> None:
     await waits
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 async def test_client_that_does_not_read_is_closed(espeak_app: AppServer) -> None:
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

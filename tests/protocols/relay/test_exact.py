@@ -1,4 +1,4 @@
-"""The relay's messages to the letter: over an engine whose every sample and time is known."""
+"""Exact messages of the relay, over the tone engine."""
 
 from __future__ import annotations
 
@@ -17,21 +17,16 @@ from protocols.elevenlabs.relay import messages
 from protocols.elevenlabs.relay import utterance as relay_utterance
 from protocols.elevenlabs.relay.alignment_files import RelayLogs
 from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
-from protocols.elevenlabs.relay.utterance import RelayContext, Utterance
+from protocols.elevenlabs.relay.utterance import RelayContext, Send, Utterance
 from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.shared.idle_flush import IdleFlush
-from speech.observer import Observer
-from speech.request import Limits
-from speech.service import SpeechService
-from speech.voices.catalogue import VoiceStore
+from tests.speech.session.test_session import serving
 from tests.support.tone import ToneEngine
 
 RATE = 22_050
 
 
-class Heard:
-    """What an utterance sends."""
-
+class Received:
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.lasts: list[bool] = []
@@ -45,31 +40,26 @@ class Heard:
         return (np.frombuffer(pcm, "<i2") / 32768).tolist()
 
 
+async def synthesize(house: RelayContext, text: str, send: Send) -> None:
+    utterance = Utterance(house, "", (), send)
+    utterance.feed(text)
+    utterance.finish()
+    await utterance.synthesize()
+    assert utterance.closed
+
+
 @asynccontextmanager
 async def housed(engine: ToneEngine, folder: Path) -> AsyncIterator[RelayContext]:
-    service = SpeechService(
-        [engine],
-        VoiceStore(folder),
-        Limits(),
-        default_language="es",
-        default_voice=None,
-        observer=Observer(),
-    )
-    await service.start()
-    relayed = RelaySettings("tone_es", log_alignment=False, log_outputs=False, logs_dir=folder)
-    logs = RelayLogs(folder, alignment=False, outputs=False)
-    yield RelayContext(service, ElevenLabsSettings(), relayed, RelayState(), logs)
-    assert service.state().sessions == 0
-    await service.stop()
+    async with serving(engine, folder) as service:
+        settings = RelaySettings("tone_es", log_alignment=False, log_outputs=False, logs_dir=folder)
+        logs = RelayLogs(folder, alignment=False, outputs=False)
+        yield RelayContext(service, ElevenLabsSettings(), settings, RelayState(), logs)
 
 
 async def test_chunks_have_exact_times(tmp_path: Path) -> None:
-    heard = Heard()
+    heard = Received()
     async with housed(ToneEngine(), tmp_path) as house:
-        utterance = Utterance(house, "", (), heard.send)
-        utterance.feed("hola sol")
-        utterance.finish()
-        await utterance.synthesize()
+        await synthesize(house, "hola sol", heard.send)
     *chunks, last = heard.messages
     starts = [time for chunk in chunks for time in chunk["char_times"]]
     durations = [time for chunk in chunks for time in chunk["char_durations"]]
@@ -86,13 +76,9 @@ async def test_chunks_have_exact_times(tmp_path: Path) -> None:
 
 
 async def test_engine_failure_keeps_audio_before_it(tmp_path: Path) -> None:
-    heard = Heard()
+    heard = Received()
     async with housed(ToneEngine(), tmp_path) as house:
-        utterance = Utterance(house, "", (), heard.send)
-        utterance.feed("hola kaputt sol")
-        utterance.finish()
-        await utterance.synthesize()
-        assert utterance.closed
+        await synthesize(house, "hola kaputt sol", heard.send)
     assert heard.messages[-1] == {"type": "error", "message": "the tone broke"}
     assert heard.lasts[-1] and not any(heard.lasts[:-1])
     assert {message["type"] for message in heard.messages[:-1]} == {"chunk"}
@@ -102,7 +88,7 @@ async def test_engine_failure_keeps_audio_before_it(tmp_path: Path) -> None:
 async def test_idle_utterance_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_utterance, "FLUSH_AFTER_S", 0.05)
     monkeypatch.setattr(relay_utterance, "FINISH_AFTER_S", 0.2)
-    heard = Heard()
+    heard = Received()
     async with housed(ToneEngine(), tmp_path) as house:
         utterance = Utterance(house, "", (), heard.send)
         utterance.feed("hola")
@@ -114,7 +100,7 @@ async def test_idle_utterance_is_finished(tmp_path: Path, monkeypatch: pytest.Mo
 
 async def test_idle_time_counts_from_last_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_utterance, "FLUSH_AFTER_S", 0.05)
-    engine, heard = ToneEngine(), Heard()
+    engine, heard = ToneEngine(), Received()
     async with housed(engine, tmp_path) as house:
         utterance = Utterance(house, "", (), heard.send)
         utterance.feed("hola")

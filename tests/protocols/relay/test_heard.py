@@ -1,4 +1,4 @@
-"""What the relay's clients hear, judged by whisper; and the example client as a user starts it."""
+"""Intelligibility of the relay's speech, and the example client."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ async def written(client: Client, text: str) -> ReceivedUtterance:
     return await client.receive_utterance()
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize(("language", "sentences"), [("es", SPANISH), ("en", ENGLISH)])
 async def test_speech_is_intelligible(server: ServerProcess, language: str, sentences: list[str]) -> None:
-    """At most four words of a hundred are heard wrong, in texts sent whole and in texts being written."""
+    """At most 4 % wrong words, in complete and in incremental texts."""
     wrong = words = 0
     async with connect_client(server.url) as client:
         for index in range(0, len(sentences), 2):

@@ -1,4 +1,4 @@
-"""Files of what the relay said: their format, their names, and that there are never too many."""
+"""The relay's log files: format, names and limits."""
 
 from __future__ import annotations
 
