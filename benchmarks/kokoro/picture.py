@@ -1,4 +1,4 @@
-"""Draws the seams between windows, by the python of an environment that has matplotlib.
+"""Draw the seams between windows, by the python of an environment that has matplotlib.
 
 ``python -P picture.py SPEECH.npz OUT.png``; the file holds whole and windows (float32, of the same
 length), rate (hertz), seams (seconds) and title.
@@ -26,7 +26,7 @@ def power_db(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 
 def main(speech: str, out: str) -> None:
-    """The command line."""
+    """Run the command line."""
     mpl.use("Agg")
     with np.load(speech) as data:
         whole, windows = power_db(data["whole"]), power_db(data["windows"])

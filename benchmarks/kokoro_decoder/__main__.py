@@ -43,7 +43,7 @@ PARTS: dict[str, Callable[[], None]] = {
 
 
 def draw(out: Path) -> None:
-    """What a frame costs by the window's length and by streams. Needs the judges' environment."""
+    """Draw the cost of a frame by window length and by streams. Needs the judges' environment."""
     python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         raise SystemExit(
@@ -70,7 +70,7 @@ def draw(out: Path) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     options = argparse.ArgumentParser(
         prog="python -m benchmarks.kokoro_decoder",
         description=__doc__,

@@ -108,7 +108,7 @@ def test_health_has_the_fields_of_every_original(server: ServerProcess) -> None:
     assert facts["active_sessions"] == facts["counters"]["sessions"] >= 0
     assert facts["version"] == websocket_config.VERSION
     assert {engine["name"] for engine in facts["engines"]} == {"kokoro", "espeak"}
-    fit = "Kokoro speaks by the fast decoder" in server.log
+    fit = "Kokoro decoder: fast (int8)" in server.log
     assert facts["decoder"] == ("fast" if fit else "onnx")
     assert facts["languages"]["es"] == "kokoro" and facts["languages"]["de"] == "espeak"
     assert facts["uptime"] > 0
