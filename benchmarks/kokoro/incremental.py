@@ -27,7 +27,7 @@ from engines.kokoro.timing import TimedAudio
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
-from speech.types import Samples, Span, SpeechRequest
+from speech.types import Pronunciation, Samples, Span, SpeechRequest
 from speech.voices.catalogue import VoiceStore
 from tests.judges.judge import hear, wrong_words
 
@@ -71,20 +71,26 @@ def noted_joints() -> Iterator[list[Joint]]:
     """Record the joints of the growing text; one text at a time."""
     joints: list[Joint] = []
     given = 0
-    speak = IncrementalSentence.synthesize
+    synthesize = IncrementalSentence.synthesize
 
-    def noting(self: IncrementalSentence, text: str, ending: str | None, stop: Stop) -> Iterator[TimedAudio]:
+    def recording(
+        self: IncrementalSentence,
+        text: str,
+        ending: str | None,
+        stop: Stop,
+        pronunciations: Sequence[Pronunciation] = (),
+    ) -> Iterator[TimedAudio]:
         nonlocal given
         joint = Joint(self.spoken_length, given) if given else None
-        for heard in speak(self, text, ending, stop):
+        for piece in synthesize(self, text, ending, stop, pronunciations):
             if joint is not None:
                 joints.append(joint)
                 joint = None
-            given += len(heard.samples)
-            yield heard
+            given += len(piece.samples)
+            yield piece
 
-    # Only the engine knows where it joins, and nobody else asks.
-    with patch.object(IncrementalSentence, "speak", noting):
+    # The engine does not report its joints.
+    with patch.object(IncrementalSentence, "synthesize", recording):
         yield joints
 
 

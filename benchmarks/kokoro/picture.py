@@ -34,7 +34,7 @@ def main(speech: str, out: str) -> None:
         extent = (0.0, len(data["whole"]) / rate, 0.0, rate / 2000)
     loudest = float(whole.max())
     floor = loudest - _RANGE_DB
-    # Where neither is heard, what they differ by means nothing.
+    # Differences of inaudible values mean nothing.
     difference = np.maximum(windows, floor) - np.maximum(whole, floor)
     figure = Figure(figsize=(9, 8), layout="constrained")
     figure.suptitle(title)

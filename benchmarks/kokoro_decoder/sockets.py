@@ -39,7 +39,7 @@ def wait_until_loaded(server: Server, decoder: str) -> float:
     begun = time.perf_counter()
     while (speaks := server.decoder()) != decoder:
         if time.perf_counter() > begun + _LOADED_WITHIN_S:
-            raise ServerFailed(f"the server still speaks by {speaks!r}, not by {decoder!r}")
+            raise ServerFailed(f"the server still uses {speaks!r}, not {decoder!r}")
         # From outside nothing tells when it is there.
         time.sleep(_ASK_AGAIN_S)
     return time.perf_counter() - begun
