@@ -27,12 +27,12 @@ from speech.types import Samples
 from tests.support.kokoro import agreement_db, symbols_and_style
 
 EDGE = 10
-"""Samples at the start that the export's inverse STFT makes louder or quieter, and the parts don't."""
+"""Samples at the start that the export's inverse STFT scales differently from the parts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The int8 parts, and those that make sound in float32."""
+    """The int8 parts, and the ones that generate audio in float32."""
 
     int8: dict[str, bytes]
     float32: dict[str, bytes]
